@@ -1,0 +1,1 @@
+"""Faxroom: a fax room for every company on a shared phone system."""

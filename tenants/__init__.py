@@ -1,0 +1,1 @@
+"""The floor of the house: who exists and who may. Imports nothing of ours."""

@@ -1,0 +1,80 @@
+"""Settings from the environment. Every one may also be given as ``NAME_FILE``, a path to a file that holds it."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+#: Of the installation, not of a tenant: what a document may be at most.
+DOCUMENT_BYTES = 30 * 1024 * 1024
+
+
+def _read(environment: Mapping[str, str], name: str, default: str | None = None) -> str | None:
+    if path := environment.get(f"{name}_FILE"):
+        return Path(path).read_text().strip()
+    return environment.get(name) or default
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one instance of Faxroom is told from outside. Secrets do not show in its repr."""
+
+    home: Path
+    secret_key: str = field(repr=False)
+    database_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
+    storage_url: str = field(repr=False)
+    spool: Path
+    smtp_url: str | None = field(repr=False)
+    mail_from: str
+    base_url: str
+    ari_url: str
+    ari_user: str
+    ari_password: str = field(repr=False)
+    unoserver_urls: tuple[str, ...]
+    line_limit: int
+    secure_cookies: bool
+    sealing_secrets: tuple[str, ...] = field(repr=False)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """Read the environment; anything not given follows from ``FAXROOM_HOME``.
+
+        Raises:
+            RuntimeError: ``SECRET_KEY`` is not given: without it no session could be trusted.
+        """
+
+        def read(name: str, default: str | None = None) -> str | None:
+            return _read(environment, name, default)
+
+        home = Path(read("FAXROOM_HOME", "var")).absolute()
+        secret_key = read("SECRET_KEY")
+        if not secret_key:
+            raise RuntimeError("SECRET_KEY is not set. bin/up makes one; elsewhere give a long random text.")
+        base_url = read("FAXROOM_URL", f"http://127.0.0.1:{read('FAXROOM_PORT', '8000')}")
+        return cls(
+            home=home,
+            secret_key=secret_key,
+            database_url=_with_driver(read("DATABASE_URL", f"sqlite:///{home}/faxroom.sqlite3")),
+            redis_url=read("REDIS_URL", "redis://127.0.0.1:6379/0"),
+            storage_url=read("STORAGE_URL", f"file://{home}/storage"),
+            spool=Path(read("FAXROOM_SPOOL", f"{home}/asterisk/spool/faxroom")),
+            smtp_url=read("SMTP_URL"),
+            mail_from=read("MAIL_FROM", "Faxroom <faxroom@localhost.localdomain>"),
+            base_url=base_url.rstrip("/"),
+            ari_url=read("ARI_URL", "http://127.0.0.1:8088").rstrip("/"),
+            ari_user=read("ARI_USER", "faxroom"),
+            ari_password=read("ARI_PASSWORD", ""),
+            unoserver_urls=tuple(read("UNOSERVER_URL", "http://127.0.0.1:2003").split(",")),
+            line_limit=int(read("FAXROOM_LINE_LIMIT", "200")),
+            secure_cookies=base_url.startswith("https://"),
+            sealing_secrets=tuple((read("FAXROOM_SEALING_KEYS") or secret_key).split(",")),
+        )
+
+
+def _with_driver(url: str) -> str:
+    """Name psycopg 3 where a database URL names none."""
+    for scheme in ("postgresql://", "postgres://"):
+        if url.startswith(scheme):
+            return "postgresql+psycopg://" + url.removeprefix(scheme)
+    return url

@@ -1,0 +1,38 @@
+"""create_app: the only place that wires everything."""
+
+from flask import Flask
+from flask_migrate import Migrate
+
+from app import models, web
+from app.config import DOCUMENT_BYTES, Settings
+from app.models.sealed import sealing_key
+from tenants.db import db
+
+ROOT = __file__.rsplit("/", 2)[0]
+
+
+def create_app(settings: Settings | None = None, **overrides: object) -> Flask:
+    """The Flask application of one instance.
+
+    ``settings`` default to the environment; ``overrides`` are Flask configuration, for tests.
+    """
+    settings = settings or Settings.from_environment()
+    app = Flask("app", template_folder=f"{ROOT}/templates", static_folder="web/static")
+    app.config.update(
+        SETTINGS=settings,
+        SECRET_KEY=settings.secret_key,
+        SEALING_KEYS=[sealing_key(secret) for secret in settings.sealing_secrets],
+        SQLALCHEMY_DATABASE_URI=settings.database_url,
+        MAX_CONTENT_LENGTH=DOCUMENT_BYTES + 1024 * 1024,
+        SESSION_COOKIE_SECURE=settings.secure_cookies,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+    )
+    app.config.update(overrides)
+    db.init_app(app)
+    Migrate(app, db, directory=f"{ROOT}/migrations")
+    web.init_app(app)
+    return app
+
+
+__all__ = ["create_app", "models"]

@@ -1,0 +1,25 @@
+"""Every table of ours, imported here once so that migrations and relationships see them all."""
+
+from app.models.audit import AuditEvent
+from app.models.entity import Authentication, FaxEntity, Grant
+from app.models.fax import Attempt, Direction, Document, DocumentKind, Fax, Status
+from app.models.mailbox import Mail2FaxBox
+from app.models.notice import Notice, NoticeKind
+from app.models.template import FaxTemplate
+
+__all__ = [
+    "Attempt",
+    "AuditEvent",
+    "Authentication",
+    "Direction",
+    "Document",
+    "DocumentKind",
+    "Fax",
+    "FaxEntity",
+    "FaxTemplate",
+    "Grant",
+    "Mail2FaxBox",
+    "Notice",
+    "NoticeKind",
+    "Status",
+]

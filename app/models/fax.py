@@ -1,0 +1,174 @@
+"""Fax, attempt, document: a fax's life in rows. The allowed moves of a fax are in :mod:`app.fax.lifecycle`."""
+
+from datetime import datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.models.entity import FaxEntity
+from tenants.db import BigId, TenantOwned, Ulid, db, utc_now
+from tenants.models import Tenant, User
+
+
+class Direction(StrEnum):
+    SENT = "sent"
+    RECEIVED = "received"
+
+
+class Status(StrEnum):
+    ACCEPTED = "accepted"
+    PREPARING = "preparing"
+    READY = "ready"
+    SCHEDULED = "scheduled"
+    DIALING = "dialing"
+    SENDING = "sending"
+    SENT = "sent"
+    RETRYING = "retrying"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+    RECEIVING = "receiving"
+    RECEIVED = "received"
+    INCOMPLETE = "incomplete"
+
+
+class DocumentKind(StrEnum):
+    SOURCE = "source"  # what the person gave us, untouched
+    PDF = "pdf"  # what is shown and archived
+    TIFF = "tiff"  # what goes over the line
+    PICTURE = "picture"  # the first page, as the line carries it
+    REPORT = "report"  # the sending report
+
+
+class Document(TenantOwned, db.Model):
+    """A file in the storage. ``storage_key`` is where, ``sha256`` (hex) and ``size`` (bytes) are what was written.
+
+    A source document without a fax is a draft: uploaded, judged, not sent. Drafts are removed after a day.
+    """
+
+    __tablename__ = "document"
+
+    id: Mapped[Ulid]
+    kind: Mapped[str] = mapped_column(sa.String(8))
+    name: Mapped[str] = mapped_column(sa.String(255))
+    type: Mapped[str] = mapped_column(sa.String(8))
+    storage_key: Mapped[str] = mapped_column(sa.String(255), unique=True)
+    sha256: Mapped[str] = mapped_column(sa.String(64))
+    size: Mapped[int] = mapped_column(sa.BigInteger)
+    pages: Mapped[int | None]
+    user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Fax(TenantOwned, db.Model):
+    """One fax, sent or received.
+
+    ``number`` counts within the tenant and is the FAXID of file names. ``remote_number`` is the other end as E.164
+    with +, or an extension of the own numbering plan; ``dial_string`` what Asterisk dials. ``cause`` is a word of
+    :mod:`app.fax.sentences`, ``cause_values`` what its sentence needs. ``pages_done`` are pages that the far end
+    confirmed over all attempts. ``due_at`` is when to dial (scheduled, retrying) and never in the past of its status.
+    ``lease_until`` marks a preparation under way; past it another worker takes over.
+    """
+
+    __tablename__ = "fax"
+    __table_args__ = (
+        sa.UniqueConstraint("tenant_id", "number"),
+        sa.UniqueConstraint("user_id", "submission_key"),
+        sa.Index("ix_fax_module", "tenant_id", "direction", "id"),
+        sa.Index("ix_fax_due", "status", "due_at"),
+    )
+
+    id: Mapped[Ulid]
+    number: Mapped[int] = mapped_column(sa.BigInteger)
+    direction: Mapped[str] = mapped_column(sa.String(8))
+    status: Mapped[str] = mapped_column(sa.String(12))
+    entity_id: Mapped[int] = mapped_column(sa.ForeignKey("fax_entity.id"), index=True)
+    user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"))
+    submission_key: Mapped[str | None] = mapped_column(sa.String(64))
+    origin: Mapped[str] = mapped_column(sa.String(8))  # web, mail, command, line
+    resend_of_id: Mapped[str | None] = mapped_column(sa.ForeignKey("fax.id"))
+
+    remote_number: Mapped[str | None] = mapped_column(sa.String(32), index=True)
+    dial_string: Mapped[str | None] = mapped_column(sa.String(40))
+    remote_station_id: Mapped[str | None] = mapped_column(sa.String(64))
+
+    pages: Mapped[int | None]
+    pages_done: Mapped[int] = mapped_column(default=0)
+    line_seconds: Mapped[int | None]  # estimated time on the line
+    cause: Mapped[str | None] = mapped_column(sa.String(40))
+    cause_values: Mapped[dict | None] = mapped_column(sa.JSON)
+    cancel_requested_at: Mapped[datetime | None]
+
+    send_at: Mapped[datetime | None]
+    due_at: Mapped[datetime | None]
+    lease_until: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    finished_at: Mapped[datetime | None]
+
+    source_id: Mapped[str | None] = mapped_column(sa.ForeignKey("document.id"))
+    pdf_id: Mapped[str | None] = mapped_column(sa.ForeignKey("document.id"))
+    tiff_id: Mapped[str | None] = mapped_column(sa.ForeignKey("document.id"))
+    picture_id: Mapped[str | None] = mapped_column(sa.ForeignKey("document.id"))
+    report_id: Mapped[str | None] = mapped_column(sa.ForeignKey("document.id"))
+
+    tenant: Mapped[Tenant] = relationship()
+    entity: Mapped[FaxEntity] = relationship()
+    user: Mapped[User | None] = relationship()
+    source: Mapped[Document | None] = relationship(foreign_keys=source_id)
+    pdf: Mapped[Document | None] = relationship(foreign_keys=pdf_id)
+    tiff: Mapped[Document | None] = relationship(foreign_keys=tiff_id)
+    picture: Mapped[Document | None] = relationship(foreign_keys=picture_id)
+    report: Mapped[Document | None] = relationship(foreign_keys=report_id)
+    attempts: Mapped[list["Attempt"]] = relationship(back_populates="fax", order_by="Attempt.n")
+
+
+class Attempt(TenantOwned, db.Model):
+    """One dial of one fax.
+
+    The row is committed before Asterisk hears of it. ``placed_at`` is set immediately before the ARI request: an
+    attempt without it was never dialled. ``pages_confirmed`` counts pages of this attempt, which began at
+    ``first_page`` (1-based). ``outcome`` is a word of :mod:`app.fax.retry`, ``hangup_cause`` a Q.850 cause.
+    """
+
+    __tablename__ = "attempt"
+    __table_args__ = (
+        sa.UniqueConstraint("fax_id", "n"),
+        sa.Index(
+            "uq_attempt_one_open",
+            "fax_id",
+            unique=True,
+            sqlite_where=sa.text("ended_at IS NULL"),
+            postgresql_where=sa.text("ended_at IS NULL"),
+        ),
+        sa.Index(
+            "ix_attempt_open",
+            "tenant_id",
+            "entity_id",
+            sqlite_where=sa.text("ended_at IS NULL"),
+            postgresql_where=sa.text("ended_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[BigId]
+    fax_id: Mapped[str] = mapped_column(sa.ForeignKey("fax.id"))
+    entity_id: Mapped[int] = mapped_column(sa.ForeignKey("fax_entity.id"))
+    n: Mapped[int]
+    channel_id: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    node: Mapped[str] = mapped_column(sa.String(64))
+    first_page: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    placed_at: Mapped[datetime | None]
+    ringing_at: Mapped[datetime | None]
+    answered_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    outcome: Mapped[str | None] = mapped_column(sa.String(32))
+    pages_confirmed: Mapped[int] = mapped_column(default=0)
+    mode: Mapped[str | None] = mapped_column(sa.String(8))  # T38 or audio
+    rate: Mapped[int | None]
+    ecm: Mapped[bool | None]
+    remote_station_id: Mapped[str | None] = mapped_column(sa.String(64))
+    hangup_cause: Mapped[int | None]
+    error: Mapped[str | None] = mapped_column(sa.String(255))
+
+    fax: Mapped[Fax] = relationship(back_populates="attempts")

@@ -1,0 +1,44 @@
+"""The outbox: a mail is a row in the transaction that caused it, and is sent from there at least once."""
+
+from datetime import datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.models.fax import Fax
+from tenants.db import BigId, TenantOwned, db, utc_now
+
+
+class NoticeKind(StrEnum):
+    OUTCOME = "outcome"  # sent, failed or unknown: to the sender, with the report
+    RECEIVED = "received"  # to each user who may receive, with the document
+
+
+class Notice(TenantOwned, db.Model):
+    """``message_id`` is fixed when the row is written, so that a repeated delivery is recognised as the same mail."""
+
+    __tablename__ = "notice"
+    __table_args__ = (
+        sa.UniqueConstraint("fax_id", "kind", "recipient"),
+        sa.Index(
+            "ix_notice_due",
+            "due_at",
+            sqlite_where=sa.text("sent_at IS NULL"),
+            postgresql_where=sa.text("sent_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[BigId]
+    fax_id: Mapped[str] = mapped_column(sa.ForeignKey("fax.id"))
+    kind: Mapped[str] = mapped_column(sa.String(16))
+    recipient: Mapped[str] = mapped_column(sa.String(320))
+    language: Mapped[str] = mapped_column(sa.String(8))
+    message_id: Mapped[str] = mapped_column(sa.String(255), unique=True)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    due_at: Mapped[datetime] = mapped_column(default=utc_now)
+    tries: Mapped[int] = mapped_column(default=0)
+    sent_at: Mapped[datetime | None]
+    error: Mapped[str | None] = mapped_column(sa.String(255))
+
+    fax: Mapped[Fax] = relationship()

@@ -1,0 +1,39 @@
+"""A configuration template for the fax settings; fax entities share one."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tenants.db import BigId, TenantOwned, db
+
+
+class FaxTemplate(TenantOwned, db.Model):
+    """How a line sends.
+
+    ``station_id`` is the TSI/CSI of ITU-T T.30 (20 characters of digits, plus and space), ``header`` the text on top
+    of each page, ``max_rate`` in bit/s, ``max_seconds`` the longest call. ``retry_delays`` overrides the delay in
+    seconds by cause (see :mod:`app.fax.retry`).
+    """
+
+    __tablename__ = "fax_template"
+    __table_args__ = (
+        sa.UniqueConstraint("tenant_id", "name"),
+        sa.CheckConstraint("resolution IN ('standard', 'fine')", name="resolution"),
+        sa.CheckConstraint("page_size IN ('A4', 'Letter')", name="page_size"),
+        sa.CheckConstraint("max_attempts >= 1", name="max_attempts"),
+    )
+
+    id: Mapped[BigId]
+    name: Mapped[str] = mapped_column(sa.String(100))
+    header: Mapped[str] = mapped_column(sa.String(50), default="")
+    station_id: Mapped[str] = mapped_column(sa.String(20), default="")
+    resolution: Mapped[str] = mapped_column(sa.String(8), default="fine")
+    page_size: Mapped[str] = mapped_column(sa.String(8), default="A4")
+    ecm: Mapped[bool] = mapped_column(default=True)
+    t38: Mapped[bool] = mapped_column(default=True)
+    max_rate: Mapped[int] = mapped_column(default=14400)
+    max_attempts: Mapped[int] = mapped_column(default=5)
+    ring_seconds: Mapped[int] = mapped_column(default=60)
+    max_seconds: Mapped[int] = mapped_column(default=3600)
+    retry_delays: Mapped[dict[str, Any] | None]

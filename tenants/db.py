@@ -1,0 +1,93 @@
+"""The SQLAlchemy handle, the base class, the column types that every table shares."""
+
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column, registry
+from ulid import ULID
+
+#: Set while a web request only reads. SQLite then begins deferred and does not wait for a writer.
+read_only: ContextVar[bool] = ContextVar("read_only", default=False)
+
+NAMES = {
+    "ix": "ix_%(column_0_N_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """An aware datetime in UTC on every database. A naive value is a programmer's error and is refused."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime has no place in the database")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def new_ulid() -> str:
+    """A fresh ULID: 26 characters that sort by time and that no restored or second database repeats."""
+    return str(ULID())
+
+
+BigId = Annotated[
+    int,
+    mapped_column(sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+]
+Ulid = Annotated[str, mapped_column(sa.String(26), primary_key=True, default=new_ulid)]
+
+
+class Base(DeclarativeBase):
+    registry = registry(
+        metadata=sa.MetaData(naming_convention=NAMES),
+        type_annotation_map={datetime: UtcDateTime, dict[str, Any]: sa.JSON},
+    )
+
+
+class TenantOwned:
+    """Mixin of every row that belongs to a tenant. It is reached through :mod:`tenants.scope`, never by id alone."""
+
+    @declared_attr
+    def tenant_id(cls) -> Mapped[int]:
+        return mapped_column(sa.ForeignKey("tenant.id"), index=True)
+
+
+db = SQLAlchemy(model_class=Base)
+
+
+@event.listens_for(Engine, "connect")
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    if type(connection).__module__.startswith("sqlite3"):
+        # The driver's own transaction handling is switched off: _begin_sqlite says BEGIN itself.
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=20000"):
+            connection.execute(f"PRAGMA {pragma}")
+
+
+@event.listens_for(Engine, "begin")
+def _begin_sqlite(connection: sa.Connection) -> None:
+    """Writers take SQLite's one write lock at BEGIN: a later upgrade would fail at once instead of waiting."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN" if read_only.get() else "BEGIN IMMEDIATE")
