@@ -1,0 +1,110 @@
+"""Which faxes may go to the line now: due, within every limit, claimed in one batch under one lock."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.fax.lifecycle import WAITING, move
+from app.models import Attempt, Fax, FaxEntity, Status
+from tenants.models import Tenant
+
+#: Any constant will do: it names the one lock under which limits are counted and claims are made.
+DISPATCH_LOCK = 0xFA0
+BATCH = 200
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Simultaneous calls, 0 = no limit. ``line`` is of the whole installation's line."""
+
+    line: int
+
+
+class Room:
+    """What is free under each limit; taking a place uses it up."""
+
+    def __init__(self, session: Session, limits: Limits) -> None:
+        open_attempts = sa.select(Attempt.tenant_id, Attempt.entity_id).where(Attempt.ended_at.is_(None))
+        outbound = session.execute(open_attempts).all()
+        receiving = sa.select(Fax.tenant_id).where(Fax.status == Status.RECEIVING)
+        self.by_tenant = Counter(tenant_id for tenant_id, _ in outbound)
+        self.by_entity = Counter(entity_id for _, entity_id in outbound)
+        self.inbound = Counter(session.scalars(receiving))
+        self.line = limits.line
+
+    def take(self, tenant: Tenant, entity: FaxEntity) -> bool:
+        outbound, inbound = self.by_tenant[tenant.id], self.inbound[tenant.id]
+        used_and_limit = (
+            (self.by_tenant.total() + self.inbound.total(), self.line),
+            (outbound, tenant.limit_outbound),
+            (outbound + inbound, tenant.limit_total),
+            (self.by_entity[entity.id], entity.limit_outbound),
+        )
+        if any(limit and used >= limit for used, limit in used_and_limit):
+            return False
+        self.by_tenant[tenant.id] += 1
+        self.by_entity[entity.id] += 1
+        return True
+
+
+def claim_due(session: Session, *, now: datetime, limits: Limits, node: str) -> list[Attempt]:
+    """Claim what may go now: one open attempt each, committed before anybody dials.
+
+    Entities take turns, so that one with a thousand faxes does not keep the others waiting.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(sa.select(sa.func.pg_advisory_xact_lock(DISPATCH_LOCK)))
+    room = Room(session, limits)
+    claimed = [
+        _claim(session, fax, node)
+        for fax, tenant, entity in session.execute(_due(now)).all()
+        if room.take(tenant, entity)
+    ]
+    session.commit()
+    return [attempt for attempt in claimed if attempt]
+
+
+def _due(now: datetime) -> sa.Select:
+    turn = sa.func.row_number().over(partition_by=Fax.entity_id, order_by=(Fax.due_at, Fax.id)).label("turn")
+    due = sa.select(Fax.id, turn).where(Fax.status.in_(WAITING), Fax.due_at <= now).subquery()
+    return (
+        sa.select(Fax, Tenant, FaxEntity)
+        .join(due, due.c.id == Fax.id)
+        .join(Tenant, Tenant.id == Fax.tenant_id)
+        .join(FaxEntity, FaxEntity.id == Fax.entity_id)
+        .where(Tenant.suspended_at.is_(None), due.c.turn <= BATCH)
+        .order_by(due.c.turn, Fax.due_at, Fax.id)
+    )
+
+
+def _claim(session: Session, fax: Fax, node: str) -> Attempt | None:
+    n = 1 + (session.scalar(sa.select(sa.func.max(Attempt.n)).where(Attempt.fax_id == fax.id)) or 0)
+    if not move(session, fax.id, Status.DIALING, due_at=None):
+        return None
+    attempt = Attempt(
+        fax_id=fax.id,
+        tenant_id=fax.tenant_id,
+        entity_id=fax.entity_id,
+        n=n,
+        channel_id=f"fax-{fax.id}-{n}",
+        node=node,
+        first_page=fax.pages_done + 1,
+    )
+    session.add(attempt)
+    session.flush()
+    return attempt
+
+
+def mark_placed(session: Session, attempts: list[Attempt], now: datetime) -> list[Attempt]:
+    """The fence before the ARI request: the attempts that are still ours to dial. Commits.
+
+    An attempt that the reconciliation has taken back meanwhile is not among them.
+    """
+    still_open = sa.update(Attempt).where(Attempt.id.in_([attempt.id for attempt in attempts]))
+    still_open = still_open.where(Attempt.ended_at.is_(None), Attempt.placed_at.is_(None))
+    placed = set(session.scalars(still_open.values(placed_at=now).returning(Attempt.id)))
+    session.commit()
+    return [attempt for attempt in attempts if attempt.id in placed]

@@ -1,0 +1,82 @@
+"""The allowed moves of a fax, and the one function that makes a move.
+
+A move is a compare-and-set on ``fax.status``: who comes second changes nothing and is told so.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.models import Fax, Status
+from app.queues import enqueue_after_commit
+from tenants.db import utc_now
+from tenants.models import User
+
+S = Status
+
+MOVES: dict[Status, frozenset[Status]] = {
+    S.ACCEPTED: frozenset({S.PREPARING, S.CANCELLED}),
+    S.PREPARING: frozenset({S.READY, S.SCHEDULED, S.FAILED, S.CANCELLED}),
+    S.READY: frozenset({S.DIALING, S.CANCELLED}),
+    S.SCHEDULED: frozenset({S.DIALING, S.CANCELLED}),
+    S.DIALING: frozenset({S.SENDING, S.SENT, S.RETRYING, S.FAILED, S.CANCELLED, S.UNKNOWN}),
+    S.SENDING: frozenset({S.SENT, S.RETRYING, S.FAILED, S.CANCELLED, S.UNKNOWN}),
+    S.RETRYING: frozenset({S.DIALING, S.CANCELLED}),
+    S.SENT: frozenset(),
+    S.FAILED: frozenset(),
+    S.CANCELLED: frozenset(),
+    S.UNKNOWN: frozenset(),
+    S.RECEIVING: frozenset({S.RECEIVED, S.INCOMPLETE}),
+    S.RECEIVED: frozenset(),
+    S.INCOMPLETE: frozenset(),
+}
+FINAL = frozenset(status for status, following in MOVES.items() if not following)
+WAITING = (S.READY, S.SCHEDULED, S.RETRYING)  # from here a line is dialled as soon as the time has come
+ON_THE_LINE = (S.DIALING, S.SENDING)
+
+
+def is_final(status: str) -> bool:
+    return status in FINAL
+
+
+def sources_of(target: Status) -> list[Status]:
+    """The statuses from which a fax may move to ``target``."""
+    return [status for status, following in MOVES.items() if target in following]
+
+
+def move(session: Session, fax_id: str, to: Status, *, only_from: tuple[Status, ...] = (), **values: Any) -> bool:
+    """Move the fax if its present status allows it; False if it has moved on meanwhile.
+
+    ``values`` are columns set in the same statement; ``only_from`` narrows the statuses of the table further.
+    """
+    sources = [source for source in sources_of(to) if not only_from or source in only_from]
+    if to in FINAL:
+        values.setdefault("finished_at", utc_now())
+        values.update(due_at=None, lease_until=None)
+    statement = sa.update(Fax).where(Fax.id == fax_id, Fax.status.in_(sources)).values(status=to, **values)
+    return session.execute(statement).rowcount == 1
+
+
+def may_cancel(fax: Fax) -> bool:
+    return fax.direction == "sent" and not is_final(fax.status) and fax.cancel_requested_at is None
+
+
+def may_resend(fax: Fax) -> bool:
+    return fax.direction == "sent" and is_final(fax.status) and fax.source_id is not None
+
+
+def request_cancel(session: Session, fax: Fax, user: User) -> bool:
+    """Cancel at once what is on no line; ask for a hang-up of what is. False if it is over already. Commits.
+
+    A fax on the line becomes *cancelled* only when Asterisk's result is there: it may have got through meanwhile.
+    """
+    waiting = (S.ACCEPTED, S.PREPARING, *WAITING)
+    done = move(session, fax.id, S.CANCELLED, only_from=waiting, cause="cancelled", cause_values={"by": user.name})
+    if not done:
+        running = sa.update(Fax).where(Fax.id == fax.id, Fax.status.in_(ON_THE_LINE))
+        done = session.execute(running.values(cancel_requested_at=utc_now())).rowcount == 1
+        if done:
+            enqueue_after_commit(session, "hang_up", fax.id)
+    session.commit()
+    return done

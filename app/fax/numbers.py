@@ -1,0 +1,100 @@
+"""Numbers as people type them, as Asterisk dials them and as the reference shows them.
+
+What Asterisk is given passes a strict grammar: ``/ @ & , ;`` in a dial string would reach another trunk or file.
+"""
+
+import re
+from dataclasses import dataclass
+
+import phonenumbers
+from phonenumbers import PhoneNumberFormat, shortnumberinfo
+from sqlalchemy.orm import Session
+
+from app.errors import Refused
+from app.models import FaxEntity
+from tenants.models import Tenant
+from tenants.scope import owned_by
+
+#: A public number (E.164), or ``<tenant>*<extension>`` for an entity without one, which only the own loop carries.
+DIAL_STRING = re.compile(r"\+[1-9][0-9]{3,14}|[0-9]{1,10}\*[0-9]{1,16}")
+#: What people put between the digits of a number.
+_PUNCTUATION = re.compile(r"[\s().\-\u2010-\u2015/]+")
+_TYPED = re.compile(r"\+?[0-9]{1,20}")
+
+
+@dataclass(frozen=True)
+class Addressee:
+    """Where a fax goes. ``remote_number`` is stored, ``dial_string`` dialled, ``shown`` displayed."""
+
+    kind: str  # national, international, extension
+    remote_number: str
+    dial_string: str
+    shown: str
+
+
+def read_addressee(session: Session, tenant: Tenant, text: str) -> Addressee:
+    """The addressee that a person meant: an extension of the own numbering plan, or a public number.
+
+    Raises:
+        Refused: ``number_missing``, ``number_unreadable``, ``number_emergency``, ``number_invalid``.
+    """
+    digits = _PUNCTUATION.sub("", text.strip())
+    if not digits:
+        raise Refused("number_missing", field="to")
+    if not _TYPED.fullmatch(digits):
+        raise Refused("number_unreadable", field="to")
+    if shortnumberinfo.is_emergency_number(digits, tenant.region):
+        raise Refused("number_emergency", field="to")
+    entity = session.scalar(owned_by(FaxEntity, tenant.id).where(FaxEntity.extension == digits))
+    return _extension(entity) if entity else _public(digits, tenant)
+
+
+def _extension(entity: FaxEntity) -> Addressee:
+    dial_string = entity.number or f"{entity.tenant_id}*{entity.extension}"
+    return Addressee("extension", entity.extension, dial_string, f"{entity.extension} ({entity.name})")
+
+
+def _public(digits: str, tenant: Tenant) -> Addressee:
+    try:
+        number = phonenumbers.parse(digits, tenant.region)
+    except phonenumbers.NumberParseException as error:
+        raise Refused("number_invalid", field="to") from error
+    if not phonenumbers.is_valid_number(number):
+        raise Refused("number_invalid", field="to")
+    e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+    if not DIAL_STRING.fullmatch(e164):
+        raise Refused("number_invalid", field="to")
+    kind = "national" if _is_domestic(number, tenant) else "international"
+    return Addressee(kind, e164, e164, shown_number(e164, tenant))
+
+
+def _is_domestic(number: phonenumbers.PhoneNumber, tenant: Tenant) -> bool:
+    return number.country_code == phonenumbers.country_code_for_region(tenant.region)
+
+
+def shown_number(number: str | None, tenant: Tenant) -> str:
+    """A stored number in the form in which it is read most easily; an extension or an unreadable one as it is."""
+    if not number or not number.startswith("+"):
+        return number or ""
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return number
+    style = PhoneNumberFormat.NATIONAL if _is_domestic(parsed, tenant) else PhoneNumberFormat.INTERNATIONAL
+    return phonenumbers.format_number(parsed, style)
+
+
+def national_form(number: str, tenant: Tenant) -> str:
+    """Digits only: the national form, or 00, country code and number for a foreign one; an extension as it is."""
+    if not number.startswith("+"):
+        return number
+    parsed = phonenumbers.parse(number)
+    if not _is_domestic(parsed, tenant):
+        return "00" + number[1:]
+    return re.sub(r"\D", "", phonenumbers.format_number(parsed, PhoneNumberFormat.NATIONAL))
+
+
+def outside_form(number: str, tenant: Tenant) -> str:
+    """As in subjects and file names: behind the prefix of the outside line, which an extension does not need."""
+    prefix = tenant.outside_prefix if number.startswith("+") else ""
+    return prefix + national_form(number, tenant)

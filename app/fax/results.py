@@ -1,0 +1,200 @@
+"""What Asterisk's word about a call means for the attempt and the fax. Everything here may be told twice."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.fax.lifecycle import move
+from app.fax.notices import write_outcome_notice
+from app.fax.retry import LINE_DOWN_DELAY, decide
+from app.models import Attempt, Fax, Status
+from app.queues import enqueue_after_commit
+from tenants.db import utc_now
+
+#: A call that was placed and of which Asterisk knows nothing is given up only after it could no longer be answered:
+#: the time to ring, and the time that the ARI request itself may have been under way.
+REQUEST_GRACE = timedelta(seconds=45)
+
+
+@dataclass(frozen=True)
+class CallFacts:
+    """The end of one call, as the hangup handler wrote it down.
+
+    ``outcome`` is a word of :data:`app.fax.retry.DELAYS`, ``success`` or ``unknown``; ``pages`` those that the far
+    end confirmed (T.30 MCF); ``hangup_cause`` is of Q.850; times are Unix seconds.
+    """
+
+    outcome: str
+    pages: int = 0
+    mode: str | None = None
+    rate: int | None = None
+    ecm: bool | None = None
+    remote_station_id: str | None = None
+    hangup_cause: int | None = None
+    error: str | None = None
+    answered_at: float | None = None
+    ended_at: float | None = None
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "CallFacts":
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in known})
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
+    """Close the attempt and move its fax; False if that has been done before. Commits."""
+    attempt = session.scalar(sa.select(Attempt).where(Attempt.channel_id == channel_id))
+    if attempt is None or not _close(session, attempt.id, facts):
+        session.rollback()
+        return False
+    fax = session.get_one(Fax, attempt.fax_id, populate_existing=True)
+    pages_total = fax.pages or 0
+    pages_done = min(pages_total, attempt.first_page - 1 + max(0, facts.pages))
+    template = fax.entity.template
+    decision = decide(
+        outcome=facts.outcome,
+        pages_total=pages_total,
+        pages_done=pages_done,
+        attempts=attempt.n,
+        max_attempts=template.max_attempts,
+        cancel_requested=fax.cancel_requested_at is not None,
+        delays=template.retry_delays,
+    )
+    values: dict[str, Any] = {"cause": decision.cause, "cause_values": None, "pages_done": pages_done}
+    if decision.delay is not None:
+        values["due_at"] = utc_now() + timedelta(seconds=decision.delay)
+    if facts.remote_station_id:
+        values["remote_station_id"] = facts.remote_station_id[:64]
+    if move(session, fax.id, decision.status, **values) and decision.status in (
+        Status.SENT,
+        Status.FAILED,
+        Status.UNKNOWN,
+    ):
+        write_outcome_notice(session, fax)
+    enqueue_after_commit(session, "dispatch")  # a line is free
+    session.commit()
+    return True
+
+
+def _close(session: Session, attempt_id: int, facts: CallFacts) -> bool:
+    values = {
+        "ended_at": _time(facts.ended_at) or utc_now(),
+        "outcome": facts.outcome,
+        "pages_confirmed": max(0, facts.pages),
+        "mode": facts.mode,
+        "rate": facts.rate,
+        "ecm": facts.ecm,
+        "remote_station_id": (facts.remote_station_id or "")[:64] or None,
+        "hangup_cause": facts.hangup_cause,
+        "error": (facts.error or "")[:255] or None,
+    }
+    if facts.answered_at:
+        values["answered_at"] = _time(facts.answered_at)
+    still_open = sa.update(Attempt).where(Attempt.id == attempt_id, Attempt.ended_at.is_(None))
+    return session.execute(still_open.values(**values)).rowcount == 1
+
+
+def _time(seconds: float | None) -> datetime | None:
+    from_epoch = utc_now().fromtimestamp
+    return from_epoch(seconds, tz=utc_now().tzinfo) if seconds else None
+
+
+def note_ringing(session: Session, channel_id: str) -> None:
+    """It rings at the far end. Commits."""
+    rings = sa.update(Attempt).where(Attempt.channel_id == channel_id, Attempt.ringing_at.is_(None))
+    session.execute(rings.values(ringing_at=utc_now()))
+    session.commit()
+
+
+def note_answered(session: Session, channel_id: str) -> None:
+    """The far end picked up: dialing → sending. Commits."""
+    attempt = session.scalar(sa.select(Attempt).where(Attempt.channel_id == channel_id, Attempt.ended_at.is_(None)))
+    if attempt:
+        attempt.answered_at = attempt.answered_at or utc_now()
+        move(session, attempt.fax_id, Status.SENDING)
+    session.commit()
+
+
+def note_pages(session: Session, channel_id: str, pages: int) -> None:
+    """Pages of this call that the far end has confirmed so far. Commits."""
+    attempt = session.scalar(sa.select(Attempt).where(Attempt.channel_id == channel_id, Attempt.ended_at.is_(None)))
+    if attempt and pages > attempt.pages_confirmed:
+        attempt.pages_confirmed = pages
+        on_the_way = sa.update(Fax).where(Fax.id == attempt.fax_id, Fax.status == Status.SENDING)
+        session.execute(on_the_way.values(pages_done=attempt.first_page - 1 + pages))
+    session.commit()
+
+
+def take_back(session: Session, attempt_id: int) -> bool:
+    """Undo a claim of which it is certain that Asterisk never heard. No attempt is counted. Commits.
+
+    The row goes: who still wanted to place it finds nothing to place (see :func:`app.fax.dispatch.mark_placed`).
+    """
+    attempt = session.get(Attempt, attempt_id)
+    if attempt is None:
+        session.rollback()
+        return False
+    fax_id = attempt.fax_id
+    never_heard = sa.delete(Attempt).where(Attempt.id == attempt_id, Attempt.ended_at.is_(None))
+    if session.execute(never_heard.where(Attempt.answered_at.is_(None))).rowcount != 1:
+        session.rollback()
+        return False
+    due_at = utc_now() + timedelta(seconds=LINE_DOWN_DELAY)
+    move(session, fax_id, Status.RETRYING, cause="line_down", cause_values=None, due_at=due_at)
+    session.commit()
+    return True
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """What the reconciliation found: results to record, claims to take back."""
+
+    results: dict[str, CallFacts]
+    take_back: list[int]
+
+
+def reconcile(
+    open_attempts: Iterable[Attempt],
+    *,
+    live: set[str],
+    results: Mapping[str, CallFacts],
+    answered: set[str],
+    started_at: datetime | None,
+    now: datetime,
+) -> Reconciled:
+    """Hold the open attempts of one node against what its Asterisk knows.
+
+    ``live`` are its channels, ``results`` the durable results, ``answered`` the durable *sending* marks without a
+    result, ``started_at`` when this Asterisk started. An answered call whose channel is gone without a result is
+    *unknown*: pages may have gone out. One without a mark was never answered, so no page went out; it is given up
+    when it can no longer be answered.
+    """
+    found: dict[str, CallFacts] = {}
+    never_heard: list[int] = []
+    for attempt in open_attempts:
+        channel_id = attempt.channel_id
+        if channel_id in results:
+            found[channel_id] = results[channel_id]
+        elif channel_id in live:
+            continue
+        elif channel_id in answered:
+            found[channel_id] = CallFacts("unknown")
+        elif attempt.placed_at is None:
+            if now - attempt.created_at > REQUEST_GRACE:
+                never_heard.append(attempt.id)
+        elif _cannot_be_answered(attempt, started_at=started_at, now=now):
+            found[channel_id] = CallFacts("unknown" if attempt.answered_at else "other")
+    return Reconciled(found, never_heard)
+
+
+def _cannot_be_answered(attempt: Attempt, *, started_at: datetime | None, now: datetime) -> bool:
+    ring = timedelta(seconds=attempt.fax.entity.template.ring_seconds)
+    restarted_since = started_at is not None and started_at > attempt.placed_at + timedelta(seconds=1)
+    return restarted_since or now - attempt.placed_at > ring + REQUEST_GRACE

@@ -1,0 +1,63 @@
+"""What follows an attempt: by its outcome, in one table."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.models import Status
+
+NEVER = None
+
+#: Outcome of an attempt → seconds until the next one. HylaFAX's delays by cause; no retry where nothing would change.
+DELAYS: dict[str, int | None] = {
+    "busy": 180,
+    "no_answer": 300,
+    "congestion": 300,
+    "far_end_no_fax": 300,
+    "capped": 300,
+    "other": 300,
+    "protocol_error": 60,
+    "dropped": 60,
+    "incomplete": 60,
+    "unallocated": NEVER,
+    "rejected": NEVER,
+    "file_refused": NEVER,
+}
+#: Seconds until the next try where Asterisk could not be asked at all. Nothing was dialled, no attempt is counted.
+LINE_DOWN_DELAY = 10
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The status that an attempt's end leads to; ``delay`` in seconds for RETRYING."""
+
+    status: Status
+    cause: str | None = None
+    delay: int | None = None
+
+
+def decide(
+    *,
+    outcome: str,
+    pages_total: int,
+    pages_done: int,
+    attempts: int,
+    max_attempts: int,
+    cancel_requested: bool = False,
+    delays: Mapping[str, int] | None = None,
+) -> Decision:
+    """What becomes of a fax after an attempt.
+
+    ``pages_done`` are the pages confirmed so far, this attempt's included; ``attempts`` counts this
+    one as well. A success with fewer pages than the document is not *sent*; a word we do not know is no success.
+    """
+    if outcome == "unknown":
+        return Decision(Status.UNKNOWN, "unknown")
+    if pages_done >= pages_total and outcome == "success":
+        return Decision(Status.SENT)
+    cause = "incomplete" if outcome == "success" else outcome
+    if cancel_requested:
+        return Decision(Status.CANCELLED, "cancelled_on_line" if pages_done else "cancelled")
+    delay = {**DELAYS, **(delays or {})}.get(cause, DELAYS["other"])
+    if delay is NEVER or attempts >= max_attempts:
+        return Decision(Status.FAILED, cause)
+    return Decision(Status.RETRYING, cause, delay)

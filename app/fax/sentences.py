@@ -1,0 +1,235 @@
+"""What a person reads: every code's sentence, every status's label, the story of a fax. All through Flask-Babel."""
+
+from datetime import datetime
+from typing import Any
+
+from babel.dates import format_datetime, format_time
+from flask_babel import get_locale, lazy_gettext, ngettext
+from flask_babel import gettext as _
+
+from app.fax.numbers import shown_number
+from app.models import Fax, Status
+from tenants.db import utc_now
+
+_l = lazy_gettext
+
+STATUS_LABELS = {
+    Status.ACCEPTED: _l("Accepted"),
+    Status.PREPARING: _l("Preparing"),
+    Status.READY: _l("Waiting for a line"),
+    Status.SCHEDULED: _l("Scheduled"),
+    Status.DIALING: _l("Dialing"),
+    Status.SENDING: _l("Sending"),
+    Status.SENT: _l("Sent"),
+    Status.RETRYING: _l("Will try again"),
+    Status.FAILED: _l("Not sent"),
+    Status.CANCELLED: _l("Cancelled"),
+    Status.UNKNOWN: _l("Outcome unknown"),
+    Status.RECEIVING: _l("Receiving"),
+    Status.RECEIVED: _l("Received"),
+    Status.INCOMPLETE: _l("Incomplete"),
+}
+
+#: How an attempt ended. Also the first half of a failed fax's story.
+OUTCOMES = {
+    "success": _l("All pages were confirmed by the other end."),
+    "busy": _l("The line was busy."),
+    "no_answer": _l("Nobody answered."),
+    "congestion": _l("The network had no free path to the number."),
+    "far_end_no_fax": _l("Somebody or something answered, but no fax machine."),
+    "capped": _l("The call reached the longest time that this line may take."),
+    "other": _l("The call failed for a reason that the network did not name."),
+    "protocol_error": _l("The two fax machines could not agree on how to send."),
+    "dropped": _l("The call was dropped before all pages were through."),
+    "incomplete": _l("The other end confirmed fewer pages than the document has."),
+    "unallocated": _l("The number does not exist."),
+    "rejected": _l("The other end refused the call."),
+    "file_refused": _l("The line could not read the prepared pages."),
+    "line_down": _l("The telephone system does not answer."),
+    "unknown": _l("The telephone system stopped in the middle of the call."),
+}
+
+#: What a person can do after a failure, by the same codes.
+NEXT_STEPS = {
+    "busy": _l("Try again later, or ask the addressee for another number."),
+    "no_answer": _l("Check that the addressee's fax machine is switched on, then send it again."),
+    "congestion": _l("Try again in an hour."),
+    "far_end_no_fax": _l("Check with the addressee that this is a fax number."),
+    "capped": _l("Split the document, or ask your administrator for a longer limit."),
+    "other": _l("Send it again; if it fails once more, ask your administrator to look at the line."),
+    "protocol_error": _l(
+        "Send it again; if it fails once more, ask your administrator to lower the speed for this line."
+    ),
+    "dropped": _l("Send it again: the report says which pages were confirmed."),
+    "incomplete": _l("Ask the addressee which pages arrived before you send it again."),
+    "unallocated": _l("Check the number and send it again with the right one."),
+    "rejected": _l("Ask the addressee whether calls from your number are blocked."),
+    "file_refused": _l("Send it again; if it fails once more, tell your administrator."),
+    "unknown": _l("Ask the addressee whether it arrived before you send it again: it may have gone out."),
+}
+
+#: Why a request or a document is not accepted, each with what to do about it.
+REFUSALS = {
+    "number_missing": _l("Enter the number that the fax goes to."),
+    "number_unreadable": _l(
+        "A fax number has digits only, with a + in front if you like. Remove the other characters."
+    ),
+    "number_emergency": _l("This is an emergency number. Faxroom never dials those."),
+    "number_invalid": _l(
+        "There is no such number. Check the digits; for a number abroad begin with + and the country code."
+    ),
+    "time_unreadable": _l("Enter the time as day and hour, or leave it empty to send now."),
+    "time_past": _l("This time has passed (it is %(now)s now). Choose a later one, or leave it empty to send now."),
+    "time_too_far": _l("A fax can wait for a year at most. Choose an earlier time."),
+    "time_skipped": _l("%(typed)s does not exist on that day: the clocks go forward. Choose %(next)s or another time."),
+    "entity_missing": _l("Choose the origin line."),
+    "entity_not_allowed": _l("You may not send from this line. Choose one of the list."),
+    "tenant_suspended": _l("Your company's fax service is suspended, so nothing can be sent. Ask your administrator."),
+    "document_missing": _l("Choose the document: a PDF, DOC, DOCX or ODT file."),
+    "wrong_type": _l("This file is not a PDF, DOC, DOCX or ODT document. Save it as PDF and choose it again."),
+    "html_as_document": _l("This file is a web page under another name. Print it to PDF and choose that."),
+    "flat_xml_as_document": _l("This file is plain XML under another name. Save it as ODT or PDF and choose that."),
+    "encrypted": _l("This document is protected with a password. Save it without one and choose it again."),
+    "empty": _l("This file is empty. Choose another one."),
+    "damaged": _l("This document is damaged and cannot be read. Open it, save it as PDF and choose that."),
+    "too_many_pages": _l("This document has more than %(limit)s pages. Split it and send the parts."),
+    "too_large": _l("This file is larger than %(limit)s MB. Save it with smaller pictures, or split it."),
+    "too_many_pixels": _l("A page of this document is too large to be drawn. Save it as PDF in A4 and choose that."),
+    "unpacked_too_large": _l("This document unpacks to more than it should. Save it as PDF and choose that."),
+    "conversion_timed_out": _l("This document took too long to convert. Save it as PDF and send that."),
+    "no_pages": _l("This document has no page to send."),
+}
+
+CANCELLATIONS = {
+    "cancelled": _l("It was cancelled before anything was sent."),
+    "cancelled_on_line": _l("It was cancelled while it was being sent."),
+}
+
+SENTENCES = {**OUTCOMES, **REFUSALS, **CANCELLATIONS}
+
+
+def sentence(code: str, **values: Any) -> str:
+    """The sentence of a code in the language of the reader; an unknown code is told as such, never hidden."""
+    text = SENTENCES.get(code)
+    if text is None:
+        return _("It did not work (%(code)s). Please tell your administrator.", code=code)
+    try:
+        return str(text) % values
+    except KeyError:
+        return str(text)
+
+
+def status_label(status: str) -> str:
+    return str(STATUS_LABELS[Status(status)])
+
+
+def next_step(cause: str) -> str:
+    return str(NEXT_STEPS.get(cause, ""))
+
+
+def moment(fax: Fax, when: datetime) -> str:
+    """A time in the tenant's zone as the reader writes it; the date only if it is not today."""
+    zone, locale = fax.tenant.zone, get_locale()
+    if when.astimezone(zone).date() == utc_now().astimezone(zone).date():
+        return format_time(when, "short", tzinfo=zone, locale=locale)
+    return format_datetime(when, "short", tzinfo=zone, locale=locale)
+
+
+def pages_text(count: int) -> str:
+    return ngettext("%(num)d page", "%(num)d pages", count)
+
+
+def line_time_text(seconds: int) -> str:
+    """How long the line will be busy, in the coarse words of an estimate."""
+    if seconds < 50:
+        return _("less than a minute")
+    return ngettext("about %(num)d minute", "about %(num)d minutes", max(1, round(seconds / 60)))
+
+
+def story(fax: Fax) -> str:
+    """Where the fax is now and what comes next, in one or two plain sentences."""
+    return _STORIES[Status(fax.status)](fax)
+
+
+def _accepted(fax: Fax) -> str:
+    return _("It is safe here; the pages are being prepared next.")
+
+
+def _preparing(fax: Fax) -> str:
+    if fax.cause == "converter_down":
+        return _("The document converter does not answer; it is tried again in a moment.")
+    return _("The pages are being drawn for the line.")
+
+
+def _ready(fax: Fax) -> str:
+    return _("%(pages)s, %(time)s on the line. Dialing as soon as a line is free.", **_size(fax))
+
+
+def _scheduled(fax: Fax) -> str:
+    return _("%(pages)s, %(time)s on the line. Dialing at %(at)s.", at=moment(fax, fax.due_at), **_size(fax))
+
+
+def _size(fax: Fax) -> dict[str, str]:
+    return {"pages": pages_text(fax.pages or 0), "time": line_time_text(fax.line_seconds or 0)}
+
+
+def _dialing(fax: Fax) -> str:
+    number = shown_number(fax.remote_number, fax.tenant)
+    if fax.cancel_requested_at:
+        return _("Hanging up.")
+    if fax.attempts and fax.attempts[-1].ringing_at:
+        return _("It is ringing at %(number)s.", number=number)
+    return _("Dialing %(number)s.", number=number)
+
+
+def _sending(fax: Fax) -> str:
+    if fax.cancel_requested_at:
+        return _("Hanging up.")
+    return _("%(done)s of %(pages)s confirmed by the other end.", done=fax.pages_done, pages=pages_text(fax.pages or 0))
+
+
+def _sent(fax: Fax) -> str:
+    return _(
+        "%(pages)s confirmed by the other end at %(at)s.",
+        pages=pages_text(fax.pages or 0),
+        at=moment(fax, fax.finished_at),
+    )
+
+
+def _retrying(fax: Fax) -> str:
+    return _("%(what)s Next try at %(at)s.", what=sentence(fax.cause or "other"), at=moment(fax, fax.due_at))
+
+
+def _failed(fax: Fax) -> str:
+    values = fax.cause_values or {}
+    return f"{sentence(fax.cause or 'other', **values)} {next_step(fax.cause or 'other')}".strip()
+
+
+def _received(fax: Fax) -> str:
+    return _("%(pages)s received at %(at)s.", pages=pages_text(fax.pages or 0), at=moment(fax, fax.created_at))
+
+
+def _incomplete(fax: Fax) -> str:
+    return _("The call ended early: only %(pages)s arrived.", pages=pages_text(fax.pages or 0))
+
+
+def _receiving(fax: Fax) -> str:
+    return _("A fax is coming in.")
+
+
+_STORIES = {
+    Status.ACCEPTED: _accepted,
+    Status.PREPARING: _preparing,
+    Status.READY: _ready,
+    Status.SCHEDULED: _scheduled,
+    Status.DIALING: _dialing,
+    Status.SENDING: _sending,
+    Status.SENT: _sent,
+    Status.RETRYING: _retrying,
+    Status.FAILED: _failed,
+    Status.CANCELLED: _failed,
+    Status.UNKNOWN: _failed,
+    Status.RECEIVING: _receiving,
+    Status.RECEIVED: _received,
+    Status.INCOMPLETE: _incomplete,
+}

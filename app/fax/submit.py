@@ -1,0 +1,101 @@
+"""The one door through which every outgoing fax comes: form, mail, command line, resend."""
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.errors import Refused
+from app.fax.access import sendable_entities
+from app.fax.numbers import Addressee, read_addressee
+from app.fax.schedule import read_send_time
+from app.models import Direction, Document, Fax, FaxEntity, Status
+from app.queues import enqueue_after_commit
+from tenants.db import utc_now
+from tenants.models import Tenant, User
+
+
+def submit_fax(
+    session: Session,
+    *,
+    user: User,
+    entity_id: int | None,
+    addressee_text: str,
+    send_at_text: str | None,
+    document: Document | None,
+    submission_key: str,
+    origin: str = "web",
+) -> Fax:
+    """Accept a fax: the document is in the storage already, the row is committed here.
+
+    A ``submission_key`` that the user has sent before (a double click, a mail delivered twice) gives the first fax.
+
+    Raises:
+        Refused: with the ``field`` to change; nothing was begun and nothing is lost.
+    """
+    tenant = user.tenant
+    if tenant is None or tenant.suspended_at:
+        raise Refused("tenant_suspended")
+    entity = _origin_line(session, user, entity_id)
+    addressee = read_addressee(session, tenant, addressee_text)
+    send_at = read_send_time(send_at_text, tenant.zone, utc_now())
+    if document is None:
+        raise Refused("document_missing", field="document")
+    fax = Fax(send_at=send_at, source_id=document.id, pages=document.pages, origin=origin)
+    return _accept(session, fax, user=user, entity=entity, addressee=addressee, submission_key=submission_key)
+
+
+def resend_fax(session: Session, *, user: User, fax: Fax, submission_key: str) -> Fax:
+    """Send a finished fax once more, whole, as a new fax to the same number.
+
+    Raises:
+        Refused: the user may no longer send from that line, or the number is no longer accepted.
+    """
+    if fax.tenant.suspended_at:
+        raise Refused("tenant_suspended")
+    entity = _origin_line(session, user, fax.entity_id)
+    addressee = read_addressee(session, fax.tenant, fax.remote_number or "")
+    again = Fax(source_id=fax.source_id, pages=fax.pages, origin="web", resend_of_id=fax.id)
+    return _accept(session, again, user=user, entity=entity, addressee=addressee, submission_key=submission_key)
+
+
+def _origin_line(session: Session, user: User, entity_id: int | None) -> FaxEntity:
+    if entity_id is None:
+        raise Refused("entity_missing", field="entity")
+    for entity in sendable_entities(session, user):
+        if entity.id == entity_id:
+            return entity
+    raise Refused("entity_not_allowed", field="entity")
+
+
+def _accept(
+    session: Session, fax: Fax, *, user: User, entity: FaxEntity, addressee: Addressee, submission_key: str
+) -> Fax:
+    if earlier := submitted_before(session, user, submission_key):
+        return earlier
+    user_id = user.id
+    fax.tenant_id, fax.entity_id, fax.user_id = entity.tenant_id, entity.id, user_id
+    fax.direction, fax.status, fax.submission_key = Direction.SENT, Status.ACCEPTED, submission_key
+    fax.remote_number, fax.dial_string = addressee.remote_number, addressee.dial_string
+    fax.number = next_fax_number(session, entity.tenant_id)
+    session.add(fax)
+    try:
+        session.flush()
+    except IntegrityError:
+        session.rollback()
+        earlier = submitted_before(session, session.get_one(User, user_id), submission_key)
+        if earlier is None:
+            raise
+        return earlier
+    enqueue_after_commit(session, "prepare", fax.id)
+    session.commit()
+    return fax
+
+
+def submitted_before(session: Session, user: User, submission_key: str) -> Fax | None:
+    return session.scalar(sa.select(Fax).where(Fax.user_id == user.id, Fax.submission_key == submission_key))
+
+
+def next_fax_number(session: Session, tenant_id: int) -> int:
+    """The fax's number within its tenant; the row stays locked until the commit, so no number comes twice."""
+    counter = sa.update(Tenant).where(Tenant.id == tenant_id).values(last_fax_number=Tenant.last_fax_number + 1)
+    return session.scalar(counter.returning(Tenant.last_fax_number))
