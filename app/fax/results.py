@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -102,8 +102,7 @@ def _close(session: Session, attempt_id: int, facts: CallFacts) -> bool:
 
 
 def _time(seconds: float | None) -> datetime | None:
-    from_epoch = utc_now().fromtimestamp
-    return from_epoch(seconds, tz=utc_now().tzinfo) if seconds else None
+    return datetime.fromtimestamp(seconds, tz=UTC) if seconds else None
 
 
 def note_ringing(session: Session, channel_id: str) -> None:
@@ -146,8 +145,11 @@ def take_back(session: Session, attempt_id: int) -> bool:
     if session.execute(never_heard.where(Attempt.answered_at.is_(None))).rowcount != 1:
         session.rollback()
         return False
-    due_at = utc_now() + timedelta(seconds=LINE_DOWN_DELAY)
-    move(session, fax_id, Status.RETRYING, cause="line_down", cause_values=None, due_at=due_at)
+    if session.get_one(Fax, fax_id, populate_existing=True).cancel_requested_at:
+        move(session, fax_id, Status.CANCELLED, cause="cancelled")
+    else:
+        due_at = utc_now() + timedelta(seconds=LINE_DOWN_DELAY)
+        move(session, fax_id, Status.RETRYING, cause="line_down", cause_values=None, due_at=due_at)
     session.commit()
     return True
 

@@ -16,7 +16,8 @@ class NoticeKind(StrEnum):
 
 
 class Notice(TenantOwned, db.Model):
-    """``message_id`` is fixed when the row is written, so that a repeated delivery is recognised as the same mail."""
+    """``message_id`` is fixed when the row is written, so that a repeated delivery is recognised as the same mail.
+    ``due_at`` without a value and unsent means given up, with the reason in ``error``."""
 
     __tablename__ = "notice"
     __table_args__ = (
@@ -36,7 +37,7 @@ class Notice(TenantOwned, db.Model):
     language: Mapped[str] = mapped_column(sa.String(8))
     message_id: Mapped[str] = mapped_column(sa.String(255), unique=True)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
-    due_at: Mapped[datetime] = mapped_column(default=utc_now)
+    due_at: Mapped[datetime | None] = mapped_column(default=utc_now)
     tries: Mapped[int] = mapped_column(default=0)
     sent_at: Mapped[datetime | None]
     error: Mapped[str | None] = mapped_column(sa.String(255))

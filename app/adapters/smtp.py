@@ -1,0 +1,64 @@
+"""Mail out, over SMTP."""
+
+import smtplib
+import ssl
+from email.message import EmailMessage
+from urllib.parse import unquote, urlsplit
+
+from app.errors import PermanentFailure, TemporaryFailure
+
+SECONDS = 30
+
+
+def _connect(url: str) -> smtplib.SMTP:
+    parts = urlsplit(url)
+    host, context = parts.hostname or "localhost", ssl.create_default_context()
+    if parts.scheme == "smtps":
+        server: smtplib.SMTP = smtplib.SMTP_SSL(host, parts.port or 465, timeout=SECONDS, context=context)
+    else:
+        server = smtplib.SMTP(host, parts.port or 25, timeout=SECONDS)
+        server.ehlo()
+        if server.has_extn("starttls"):
+            server.starttls(context=context)
+            server.ehlo()
+    if parts.username:
+        server.login(unquote(parts.username), unquote(parts.password or ""))
+    return server
+
+
+def send_mail(url: str | None, message: EmailMessage) -> None:
+    """Hand ``message`` to the server of ``SMTP_URL``.
+
+    Raises:
+        TemporaryFailure: ``mail_server_down``: no server, or it said to come back (4xx).
+        PermanentFailure: ``mail_refused``: it will not take this mail (5xx, RFC 5321).
+    """
+    if not url:
+        raise TemporaryFailure("mail_server_down", reason="SMTP_URL is not set")
+    try:
+        with _connect(url) as server:
+            server.send_message(message)
+    except smtplib.SMTPRecipientsRefused as error:
+        code, text = next(iter(error.recipients.values()))
+        raise _failure(code, str(text)) from error
+    except smtplib.SMTPResponseException as error:
+        raise _failure(error.smtp_code, str(error.smtp_error)) from error
+    except (OSError, smtplib.SMTPException) as error:
+        raise TemporaryFailure("mail_server_down", reason=str(error)) from error
+
+
+def _failure(code: int, text: str) -> TemporaryFailure | PermanentFailure:
+    if code >= 500:
+        return PermanentFailure("mail_refused", reason=f"{code} {text}")
+    return TemporaryFailure("mail_server_down", reason=f"{code} {text}")
+
+
+def check_mail_server(url: str | None) -> None:
+    """TemporaryFailure if nobody answers there."""
+    if not url:
+        raise TemporaryFailure("mail_server_down", reason="SMTP_URL is not set")
+    try:
+        with _connect(url) as server:
+            server.noop()
+    except (OSError, smtplib.SMTPException) as error:
+        raise TemporaryFailure("mail_server_down", reason=str(error)) from error

@@ -1,0 +1,151 @@
+"""Where documents are kept: a folder (``file:///dir``) or S3-compatible objects (``s3://bucket/prefix``).
+
+What :meth:`Storage.write` has returned from survives a power cut: temporary file, fsync, rename, fsync of the folder.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Protocol
+from urllib.parse import urlsplit
+
+import obstore
+from obstore.exceptions import BaseError, NotFoundError
+from obstore.store import from_url
+
+from app.errors import PermanentFailure, TemporaryFailure
+
+CHUNK = 1024 * 1024
+
+
+class Storage(Protocol):
+    """Keys are ours (``3/2026/11/01J….pdf``), never a person's file name."""
+
+    def write(self, key: str, source: BinaryIO) -> None:
+        """Store the rest of ``source`` under ``key``, durably."""
+
+    def open(self, key: str) -> BinaryIO:
+        """Read what was stored; PermanentFailure("document_missing_in_storage") if it is not there."""
+
+    def local_copy(self, key: str) -> "contextmanager[Path]":
+        """A file on this machine with the content, for programs that want a path. Not to be written to."""
+
+    def delete(self, key: str) -> None:
+        """Remove it; what is not there is removed already."""
+
+    def check(self) -> None:
+        """TemporaryFailure("storage_down") if nothing can be written."""
+
+
+def storage_from_url(url: str) -> Storage:
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        return FolderStorage(Path(parts.path))
+    return ObjectStorage(url)
+
+
+class FolderStorage:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def _path(self, key: str) -> Path:
+        path = (self.root / key).resolve()
+        if not path.is_relative_to(self.root.resolve()):
+            raise PermanentFailure("document_missing_in_storage", key=key)
+        return path
+
+    def write(self, key: str, source: BinaryIO) -> None:
+        path = self._path(key)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as target:
+                shutil.copyfileobj(source, target, CHUNK)
+                target.flush()
+                os.fsync(target.fileno())
+            Path(target.name).rename(path)
+            _fsync_folder(path.parent)
+        except OSError as error:
+            raise TemporaryFailure("storage_down", reason=str(error)) from error
+
+    def open(self, key: str) -> BinaryIO:
+        try:
+            return self._path(key).open("rb")
+        except FileNotFoundError as error:
+            raise PermanentFailure("document_missing_in_storage", key=key) from error
+
+    @contextmanager
+    def local_copy(self, key: str) -> Iterator[Path]:
+        path = self._path(key)
+        if not path.exists():
+            raise PermanentFailure("document_missing_in_storage", key=key)
+        yield path
+
+    def delete(self, key: str) -> None:
+        self._path(key).unlink(missing_ok=True)
+
+    def check(self) -> None:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root) as probe:
+                probe.write(b"faxroom")
+        except OSError as error:
+            raise TemporaryFailure("storage_down", reason=str(error)) from error
+
+
+def _fsync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class ObjectStorage:
+    """S3-compatible, through obstore; credentials and endpoint from the usual AWS_* variables."""
+
+    def __init__(self, url: str) -> None:
+        self.store = from_url(url)
+
+    def write(self, key: str, source: BinaryIO) -> None:
+        try:
+            obstore.put(self.store, key, source)
+        except BaseError as error:
+            raise TemporaryFailure("storage_down", reason=str(error)) from error
+
+    def open(self, key: str) -> BinaryIO:
+        target = tempfile.SpooledTemporaryFile(max_size=8 * CHUNK)  # noqa: SIM115 - the caller closes it
+        try:
+            for chunk in obstore.get(self.store, key).stream(min_chunk_size=CHUNK):
+                target.write(chunk)
+        except (NotFoundError, FileNotFoundError) as error:
+            raise PermanentFailure("document_missing_in_storage", key=key) from error
+        except BaseError as error:
+            raise TemporaryFailure("storage_down", reason=str(error)) from error
+        target.seek(0)
+        return target  # type: ignore[return-value]
+
+    @contextmanager
+    def local_copy(self, key: str) -> Iterator[Path]:
+        with tempfile.NamedTemporaryFile(suffix=Path(key).suffix) as target, self.open(key) as source:
+            shutil.copyfileobj(source, target, CHUNK)
+            target.flush()
+            yield Path(target.name)
+
+    def delete(self, key: str) -> None:
+        try:
+            obstore.delete(self.store, key)
+        except (NotFoundError, FileNotFoundError):
+            return
+        except BaseError as error:
+            raise TemporaryFailure("storage_down", reason=str(error)) from error
+
+    def check(self) -> None:
+        try:
+            obstore.head(self.store, "faxroom-health")
+        except (NotFoundError, FileNotFoundError):
+            return
+        except BaseError as error:
+            raise TemporaryFailure("storage_down", reason=str(error)) from error

@@ -1,0 +1,20 @@
+"""File names of downloads and attachments, in the reference's pattern.
+
+``F<caller>_T<called>_YYYY-MM-DD_HH_MM_SS_FAXID.pdf``: numbers as in :func:`app.fax.numbers.outside_form` for the far
+end and national for our own, the time in the tenant's zone, FAXID the fax's number within its tenant.
+"""
+
+from app.fax.numbers import national_form, outside_form
+from app.models import Direction, Fax
+
+
+def document_name(fax: Fax) -> str:
+    own = national_form(fax.entity.number or fax.entity.extension, fax.tenant)
+    remote = outside_form(fax.remote_number, fax.tenant) if fax.remote_number else "anonymous"
+    caller, called = (own, remote) if fax.direction == Direction.SENT else (remote, own)
+    at = fax.created_at.astimezone(fax.tenant.zone)
+    return f"F{caller}_T{called}_{at:%Y-%m-%d_%H_%M_%S}_{fax.number}.pdf"
+
+
+def report_name(fax: Fax) -> str:
+    return document_name(fax).removesuffix(".pdf") + "_report.pdf"

@@ -1,0 +1,89 @@
+"""Documents that arrive: judged by content, stored durably, entered as a row."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from flask import current_app
+from sqlalchemy.orm import Session
+
+from app.adapters.documents import inspect
+from app.adapters.storage import Storage
+from app.errors import Refused
+from app.models import Document, DocumentKind
+from tenants.db import new_ulid, utc_now
+from tenants.models import User
+from tenants.scope import get_owned
+
+
+def storage() -> Storage:
+    return current_app.extensions["storage"]
+
+
+def take_upload(session: Session, *, stream: BinaryIO, filename: str, tenant_id: int, user_id: int | None) -> Document:
+    """Take what a person gives us as a draft: a source document that no fax refers to yet. Commits.
+
+    Raises:
+        Refused: with the reason, ``field="document"``; nothing is kept.
+    """
+    with _spooled(stream) as path:
+        try:
+            facts = inspect(path)
+        except Refused as refusal:
+            raise Refused(refusal.code, field="document", **refusal.values) from refusal
+        name = clean_name(filename) or f"document.{facts.kind}"
+        document = store_document(
+            session, path, tenant_id=tenant_id, kind=DocumentKind.SOURCE, file_type=facts.kind, name=name
+        )
+    document.pages, document.user_id = facts.pages, user_id
+    session.commit()
+    return document
+
+
+@contextmanager
+def _spooled(stream: BinaryIO) -> Iterator[Path]:
+    with tempfile.NamedTemporaryFile(prefix="faxroom-upload-") as target:
+        shutil.copyfileobj(stream, target)
+        target.flush()
+        yield Path(target.name)
+
+
+def clean_name(filename: str) -> str:
+    """The last part of a file name without control characters: a stranger's text, for display only."""
+    name = os.path.basename(filename.replace("\\", "/"))  # noqa: PTH119 - not a path of this machine
+    return "".join(character for character in name if character.isprintable()).strip()[:200]
+
+
+def store_document(
+    session: Session,
+    path: Path,
+    *,
+    tenant_id: int,
+    kind: DocumentKind,
+    file_type: str,
+    name: str,
+    pages: int | None = None,
+) -> Document:
+    """Write a file to the storage and add its row; the caller commits. The file is durable before the row is."""
+    document_id = new_ulid()
+    key = f"{tenant_id}/{utc_now():%Y/%m}/{document_id}.{file_type}"
+    with path.open("rb") as source:
+        digest = hashlib.file_digest(source, "sha256").hexdigest()
+        source.seek(0)
+        storage().write(key, source)
+    document = Document(id=document_id, tenant_id=tenant_id, kind=kind, type=file_type, name=name, storage_key=key)
+    document.sha256, document.size, document.pages = digest, path.stat().st_size, pages
+    session.add(document)
+    return document
+
+
+def get_draft(session: Session, document_id: str, user: User) -> Document | None:
+    """A source document that this very user uploaded, for the send form."""
+    document = get_owned(session, Document, document_id, user.tenant_id) if user.tenant_id else None
+    mine = document is not None and document.user_id == user.id and document.kind == DocumentKind.SOURCE
+    return document if mine else None

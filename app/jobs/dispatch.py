@@ -1,0 +1,116 @@
+"""To the line and off it."""
+
+import logging
+import shutil
+from pathlib import Path
+
+import sqlalchemy as sa
+from flask import current_app
+
+from app.adapters.ari import Ari, OutgoingCall
+from app.adapters.rasterizer import take_pages
+from app.errors import FaxroomError, TemporaryFailure
+from app.fax.dispatch import Limits, claim_due, mark_placed
+from app.fax.results import REQUEST_GRACE, CallFacts, record_result, take_back
+from app.fax.sentences import pages_text
+from app.intake.documents import storage
+from app.jobs.running import job
+from app.models import Attempt, Fax
+from app.queues import begin_once
+from tenants.db import db, utc_now
+
+log = logging.getLogger(__name__)
+
+#: Claims between fence and ARI request: few enough that the first does not wait for the last.
+CHUNK = 25
+
+
+def line() -> Ari:
+    return current_app.extensions["line"]
+
+
+def spooled_path(channel_id: str) -> Path:
+    """Where Asterisk reads the pages of a call. It sees the spool and nothing else of ours."""
+    return current_app.config["SETTINGS"].spool / "outgoing" / f"{channel_id}.tif"
+
+
+@job
+def dispatch() -> None:
+    """Claim what is due within the limits and have Asterisk dial it."""
+    begin_once("dispatch")
+    try:
+        line().ping()
+    except TemporaryFailure as failure:
+        log.warning("nothing is dialled: %s", failure)
+        return
+    limits = Limits(line=current_app.config["SETTINGS"].line_limit)
+    claimed = claim_due(db.session, now=utc_now(), limits=limits, node=line().node)
+    for start in range(0, len(claimed), CHUNK):
+        _place(claimed[start : start + CHUNK])
+
+
+def _place(attempts: list[Attempt]) -> None:
+    calls = {}
+    for attempt in attempts:
+        try:
+            calls[attempt.id] = _call_of(attempt)
+        except FaxroomError as failure:
+            _not_placed(attempt.id, attempt.channel_id, failure)
+    ready = [attempt for attempt in attempts if attempt.id in calls]
+    placed = mark_placed(db.session, ready, utc_now())
+    channels = [(attempt.id, attempt.channel_id) for attempt in placed]
+    db.session.rollback()  # no transaction while Asterisk is asked
+    outcomes = line().originate_many([calls[attempt_id] for attempt_id, _ in channels])
+    for (attempt_id, channel_id), outcome in zip(channels, outcomes, strict=True):
+        if isinstance(outcome, FaxroomError):
+            _not_placed(attempt_id, channel_id, outcome)
+
+
+def _call_of(attempt: Attempt) -> OutgoingCall:
+    """Everything that Asterisk has to know, with the pages laid in the spool."""
+    fax: Fax = attempt.fax
+    template, entity = fax.entity.template, fax.entity
+    path = spooled_path(attempt.channel_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with storage().local_copy(fax.tiff.storage_key) as prepared:
+        if attempt.first_page == 1:
+            shutil.copyfile(prepared, path)
+        else:
+            note = f"{attempt.first_page}-{fax.pages} / {pages_text(fax.pages)}"
+            take_pages(prepared, attempt.first_page, path, note)
+    latest_answer = utc_now() + REQUEST_GRACE
+    return OutgoingCall(
+        channel_id=attempt.channel_id,
+        number=fax.dial_string,
+        files=(str(path),),
+        header=template.header,
+        station_id=template.station_id,
+        caller_number=entity.number or entity.extension,
+        ecm=template.ecm,
+        max_rate=template.max_rate,
+        t38=template.t38,
+        ring_seconds=template.ring_seconds,
+        max_seconds=template.max_seconds,
+        not_after=int(latest_answer.timestamp()) + template.ring_seconds,
+    )
+
+
+def _not_placed(attempt_id: int, channel_id: str, failure: FaxroomError) -> None:
+    """Take the claim back if Asterisk certainly never heard of it; leave the doubtful to the reconciliation."""
+    log.warning("%s was not placed: %s", channel_id, failure)
+    db.session.rollback()
+    if isinstance(failure, TemporaryFailure):
+        if failure.values.get("certain", True):
+            take_back(db.session, attempt_id)
+    else:
+        record_result(db.session, channel_id, CallFacts("other", error=str(failure)))
+
+
+@job
+def hang_up(fax_id: str) -> None:
+    """End the running call of a fax; its result comes the usual way."""
+    running = sa.select(Attempt.channel_id).where(Attempt.fax_id == fax_id, Attempt.ended_at.is_(None))
+    channel_id = db.session.scalar(running)
+    db.session.rollback()
+    if channel_id:
+        line().hangup(channel_id)

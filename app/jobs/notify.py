@@ -1,0 +1,90 @@
+"""The outbox goes out."""
+
+import logging
+from datetime import timedelta
+from email.message import EmailMessage
+from email.utils import format_datetime
+
+import sqlalchemy as sa
+from flask import current_app, render_template
+from flask_babel import force_locale
+
+from app.adapters.smtp import send_mail
+from app.errors import PermanentFailure, TemporaryFailure
+from app.fax.naming import report_name
+from app.fax.notices import outcome_subject
+from app.fax.numbers import shown_number
+from app.fax.sentences import moment, pages_text, story
+from app.intake.documents import storage
+from app.jobs.running import job
+from app.models import Notice, Status
+from app.reporting import ensure_report
+from tenants.db import db, utc_now
+
+log = logging.getLogger(__name__)
+
+#: How long one delivery may take before another worker tries.
+LEASE = timedelta(minutes=5)
+#: A mail server that is away for a weekend gets its mail on Monday.
+LONGEST_DELAY = timedelta(hours=1)
+MOST_TRIES = 120
+
+
+@job
+def deliver(notice_id: int) -> None:
+    """Send one notice; returns quietly if it is sent already or another worker has it."""
+    session, now = db.session, utc_now()
+    mine = sa.update(Notice).where(Notice.id == notice_id, Notice.sent_at.is_(None), Notice.due_at <= now)
+    claimed = session.execute(mine.values(due_at=now + LEASE, tries=Notice.tries + 1)).rowcount == 1
+    session.commit()
+    if not claimed:
+        return
+    notice = session.get_one(Notice, notice_id)
+    tries = notice.tries
+    try:
+        message = outcome_mail(notice)
+        session.rollback()  # no transaction while the mail server thinks
+        send_mail(current_app.config["SETTINGS"].smtp_url, message)
+    except TemporaryFailure as failure:
+        log.warning("notice %s waits: %s", notice_id, failure)
+        delay = min(LONGEST_DELAY, timedelta(seconds=15 * 2 ** min(tries, 10)))
+        _note(notice_id, due_at=utc_now() + delay if tries < MOST_TRIES else None, error=str(failure)[:255])
+    except PermanentFailure as failure:
+        log.error("notice %s is given up: %s", notice_id, failure)
+        _note(notice_id, due_at=None, error=str(failure)[:255])
+    else:
+        _note(notice_id, sent_at=utc_now(), due_at=None, error=None)
+
+
+def _note(notice_id: int, **values: object) -> None:
+    db.session.rollback()
+    db.session.execute(sa.update(Notice).where(Notice.id == notice_id).values(**values))
+    db.session.commit()
+
+
+def outcome_mail(notice: Notice) -> EmailMessage:
+    """The one mail about a fax that was sent or not, with the report."""
+    fax, settings = notice.fax, current_app.config["SETTINGS"]
+    report = ensure_report(db.session, fax)
+    message = EmailMessage()
+    message["Subject"] = outcome_subject(fax)
+    message["From"] = settings.mail_from
+    message["To"] = notice.recipient
+    message["Date"] = format_datetime(utc_now())
+    message["Message-ID"] = notice.message_id
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday note answers it
+    with force_locale(notice.language):
+        text = render_template(
+            "email/outcome.txt",
+            fax=fax,
+            sent=fax.status == Status.SENT,
+            number=shown_number(fax.remote_number, fax.tenant),
+            story=story(fax),
+            moment=moment,
+            pages_text=pages_text,
+            link=f"{settings.base_url}/faxes/{fax.id}",
+        )
+    message.set_content(text)
+    with storage().open(report.storage_key) as source:
+        message.add_attachment(source.read(), maintype="application", subtype="pdf", filename=report_name(fax))
+    return message

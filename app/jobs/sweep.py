@@ -1,0 +1,27 @@
+"""Removes what nobody needs any more: drafts that were never sent, sessions that ended long ago."""
+
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from app.intake.documents import storage
+from app.jobs.running import job
+from app.models import Document, DocumentKind, Fax
+from tenants.db import db, utc_now
+
+DRAFT_AGE = timedelta(days=1)
+
+
+@job
+def sweep() -> None:
+    """Delete drafts after a day: first the row, then the file, so that no row ever lacks its file."""
+    session = db.session
+    used = sa.exists().where(Fax.source_id == Document.id)
+    old = sa.select(Document).where(Document.kind == DocumentKind.SOURCE, Document.created_at < utc_now() - DRAFT_AGE)
+    drafts = session.scalars(old.where(~used).limit(500)).all()
+    keys = [draft.storage_key for draft in drafts]
+    for draft in drafts:
+        session.delete(draft)
+    session.commit()
+    for key in keys:
+        storage().delete(key)

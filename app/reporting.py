@@ -1,0 +1,68 @@
+"""The sending report: every attempt of a fax and what came of it, as a PDF that proves it."""
+
+import base64
+import tempfile
+from pathlib import Path
+
+import sqlalchemy as sa
+from flask import render_template
+from flask_babel import force_locale
+from sqlalchemy.orm import Session
+
+from app.adapters.printer import print_pdf
+from app.fax.naming import report_name
+from app.fax.numbers import shown_number
+from app.fax.sentences import moment, sentence, status_label, story
+from app.intake.documents import storage, store_document
+from app.models import Document, DocumentKind, Fax
+
+
+def ensure_report(session: Session, fax: Fax) -> Document:
+    """The report of a fax that has ended; drawn when it is first asked for, then kept. Commits."""
+    if fax.report is None:
+        fax_id, name, tenant_id, html = fax.id, report_name(fax), fax.tenant_id, report_html(fax)
+        session.rollback()  # drawing takes a while: hold no lock
+        _store(session, fax_id, tenant_id, name, print_pdf(html))
+        session.refresh(fax)
+    return fax.report
+
+
+def report_html(fax: Fax) -> str:
+    """The page that is printed, in the sender's language."""
+    language = fax.user.preferred_language if fax.user else fax.tenant.language
+    with force_locale(language):
+        return render_template(
+            "print/report.html",
+            fax=fax,
+            language=language,
+            picture=_picture(fax),
+            moment=moment,
+            sentence=sentence,
+            status_label=status_label,
+            story=story,
+            shown_number=shown_number,
+        )
+
+
+def _picture(fax: Fax) -> str | None:
+    if fax.picture is None:
+        return None
+    with storage().open(fax.picture.storage_key) as source:
+        return "data:image/png;base64," + base64.b64encode(source.read()).decode()
+
+
+def _store(session: Session, fax_id: str, tenant_id: int, name: str, pdf: bytes) -> None:
+    with tempfile.NamedTemporaryFile(suffix=".pdf") as target:
+        target.write(pdf)
+        target.flush()
+        report = store_document(
+            session, Path(target.name), tenant_id=tenant_id, kind=DocumentKind.REPORT, file_type="pdf", name=name
+        )
+    session.flush()
+    first = sa.update(Fax).where(Fax.id == fax_id, Fax.report_id.is_(None)).values(report_id=report.id)
+    if session.execute(first).rowcount == 1:
+        session.commit()
+    else:  # somebody else drew it meanwhile: theirs stays
+        key = report.storage_key
+        session.rollback()
+        storage().delete(key)
