@@ -2,8 +2,11 @@
 
 from flask import Flask
 from flask_migrate import Migrate
+from redis import Redis
 
-from app import models, web
+from app import cli, models, web
+from app.adapters.ari import Ari
+from app.adapters.storage import storage_from_url
 from app.config import DOCUMENT_BYTES, Settings
 from app.models.sealed import sealing_key
 from tenants.db import db
@@ -29,9 +32,13 @@ def create_app(settings: Settings | None = None, **overrides: object) -> Flask:
         SESSION_COOKIE_SAMESITE="Lax",
     )
     app.config.update(overrides)
+    app.extensions["redis"] = Redis.from_url(settings.redis_url, socket_connect_timeout=2, health_check_interval=15)
+    app.extensions["storage"] = storage_from_url(settings.storage_url)
+    app.extensions["line"] = Ari(settings.ari_url, settings.ari_user, settings.ari_password)
     db.init_app(app)
-    Migrate(app, db, directory=f"{ROOT}/migrations")
+    Migrate(app, db, directory=f"{ROOT}/migrations", render_as_batch=True)
     web.init_app(app)
+    cli.init_app(app)
     return app
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.adapters.printer import print_pdf
 from app.fax.naming import report_name
 from app.fax.numbers import shown_number
-from app.fax.sentences import moment, sentence, status_label, story
+from app.fax.sentences import sentence, status_label, story, timestamp
 from app.intake.documents import storage, store_document
 from app.models import Document, DocumentKind, Fax
 
@@ -36,7 +36,7 @@ def report_html(fax: Fax) -> str:
             fax=fax,
             language=language,
             picture=_picture(fax),
-            moment=moment,
+            timestamp=timestamp,
             sentence=sentence,
             status_label=status_label,
             story=story,

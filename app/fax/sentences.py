@@ -135,6 +135,11 @@ def moment(fax: Fax, when: datetime) -> str:
     return format_datetime(when, "short", tzinfo=zone, locale=locale)
 
 
+def timestamp(fax: Fax, when: datetime) -> str:
+    """Date and time in the tenant's zone, always whole: for what is kept."""
+    return format_datetime(when, "medium", tzinfo=fax.tenant.zone, locale=get_locale())
+
+
 def pages_text(count: int) -> str:
     return ngettext("%(num)d page", "%(num)d pages", count)
 

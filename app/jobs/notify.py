@@ -14,7 +14,7 @@ from app.errors import PermanentFailure, TemporaryFailure
 from app.fax.naming import report_name
 from app.fax.notices import outcome_subject
 from app.fax.numbers import shown_number
-from app.fax.sentences import moment, pages_text, story
+from app.fax.sentences import pages_text, story, timestamp
 from app.intake.documents import storage
 from app.jobs.running import job
 from app.models import Notice, Status
@@ -80,7 +80,7 @@ def outcome_mail(notice: Notice) -> EmailMessage:
             sent=fax.status == Status.SENT,
             number=shown_number(fax.remote_number, fax.tenant),
             story=story(fax),
-            moment=moment,
+            timestamp=timestamp,
             pages_text=pages_text,
             link=f"{settings.base_url}/faxes/{fax.id}",
         )

@@ -1,0 +1,194 @@
+"""The administrator's command line, ``bin/faxroom``."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import click
+import sqlalchemy as sa
+from flask import Flask, current_app
+from flask_babel import force_locale
+
+from app.adapters.smtp import check_mail_server
+from app.errors import FaxroomError, Refused, TemporaryFailure
+from app.fax.access import sendable_entities
+from app.fax.lifecycle import is_final
+from app.fax.sentences import sentence, story
+from app.fax.submit import submit_fax
+from app.health import check_health
+from app.intake.documents import take_upload
+from app.models import Fax
+from app.provisioning import ProvisionError, apply_provision_file
+from tenants.addresses import user_by_address
+from tenants.db import db
+from tenants.models import Tenant
+
+
+def init_app(app: Flask) -> None:
+    for command in (provision, send, faxes, doctor):
+        app.cli.add_command(command)
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def provision(file: Path) -> None:
+    """Bring tenants, users, lines and boxes to what FILE (YAML) says. May be run again."""
+    try:
+        content = apply_provision_file(db.session, file)
+    except ProvisionError as error:
+        raise click.ClickException(
+            "Nothing was applied.\n" + "\n".join(f"- {fault}" for fault in error.faults)
+        ) from error
+    click.echo(f"Applied: {', '.join(tenant.slug for tenant in content.tenants) or 'no tenants'}.")
+
+
+@click.command()
+@click.option("--as", "email", required=True, metavar="EMAIL", help="The user who sends.")
+@click.option("--entity", "entity_name", required=True, metavar="NAME", help="The origin line.")
+@click.option("--to", required=True, metavar="NUMBER", help="The addressee, or an extension of the numbering plan.")
+@click.option("--at", "send_at", metavar="TIME", help="Like 2026-11-23T14:35, in the tenant's zone; now by default.")
+@click.option("--wait", is_flag=True, help="Stay until it is sent or not; the exit code says which.")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def send(email: str, entity_name: str, to: str, send_at: str | None, wait: bool, file: Path) -> None:
+    """Send FILE (pdf, doc, docx, odt) as a fax."""
+    user = user_by_address(db.session, email)
+    if user is None or user.tenant_id is None:
+        raise click.ClickException(f"There is no user {email}.")
+    with force_locale(user.preferred_language):
+        try:
+            entity = next((line for line in sendable_entities(db.session, user) if line.name == entity_name), None)
+            if entity is None:
+                raise Refused("entity_not_allowed", field="entity")
+            entity_id, tenant_id, user_id = entity.id, user.tenant_id, user.id
+            with file.open("rb") as stream:
+                document = take_upload(
+                    db.session, stream=stream, filename=file.name, tenant_id=tenant_id, user_id=user_id
+                )
+            fax = submit_fax(
+                db.session,
+                user=user,
+                entity_id=entity_id,
+                addressee_text=to,
+                send_at_text=send_at,
+                document=document,
+                submission_key=str(uuid.uuid4()),
+                origin="command",
+            )
+        except FaxroomError as error:
+            raise click.ClickException(sentence(error.code, **error.values)) from error
+        click.echo(f"{fax.id} accepted")
+        if wait:
+            sys.exit(0 if _follow(fax.id) == "sent" else 1)
+
+
+def _follow(fax_id: str) -> str:
+    """Print each change until the fax has ended; returns its last status."""
+    told = None
+    while True:
+        fax = db.session.get_one(Fax, fax_id, populate_existing=True)
+        if (fax.status, line := story(fax)) != told:
+            told = (fax.status, line)
+            click.echo(f"{fax.id} {fax.status}: {line}")
+        if is_final(fax.status):
+            return fax.status
+        db.session.rollback()
+        time.sleep(0.5)
+
+
+@click.command()
+@click.option("--tenant", "slug", metavar="SLUG", help="Only of this tenant.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def faxes(slug: str | None, as_json: bool) -> None:
+    """List faxes, newest first."""
+    query = sa.select(Fax).order_by(Fax.id.desc())
+    if slug:
+        if not db.session.scalar(sa.select(Tenant).where(Tenant.slug == slug)):
+            raise click.ClickException(f"There is no tenant {slug}.")
+        query = query.join(Tenant).where(Tenant.slug == slug)
+    for fax in db.session.scalars(query.execution_options(yield_per=500)):
+        click.echo(json.dumps(_row(fax)) if as_json else _line(fax))
+
+
+def _row(fax: Fax) -> dict[str, object]:
+    return {
+        "id": fax.id,
+        "number": fax.number,
+        "tenant": fax.tenant.slug,
+        "direction": fax.direction,
+        "status": fax.status,
+        "entity": fax.entity.name,
+        "remote_number": fax.remote_number,
+        "user": fax.user.email if fax.user else None,
+        "pages": fax.pages,
+        "pages_done": fax.pages_done,
+        "attempts": len(fax.attempts),
+        "cause": fax.cause,
+        "created_at": fax.created_at.isoformat(),
+        "finished_at": fax.finished_at.isoformat() if fax.finished_at else None,
+    }
+
+
+def _line(fax: Fax) -> str:
+    at = fax.created_at.astimezone(fax.tenant.zone).strftime("%Y-%m-%d %H:%M:%S")
+    pages = f"{fax.pages_done}/{fax.pages or '?'}"
+    return (
+        f"{fax.id}  {at}  {fax.tenant.slug:12} {fax.direction:8} {fax.status:10} {pages:>7}  {fax.remote_number or ''}"
+    )
+
+
+@click.command()
+def doctor() -> None:
+    """Check every outside part and say what to do about each fault."""
+    faults = 0
+    for name, ok, text in (*_parts(), *_surroundings()):
+        faults += not ok
+        click.echo(f"{'ok   ' if ok else 'FAULT'} {name}{'' if ok else ': ' + text}")
+    if faults:
+        raise click.ClickException(f"{faults} of the checks found a fault.")
+    click.echo("Every part answers.")
+
+
+def _parts() -> list[tuple[str, bool, str]]:
+    answers = check_health().items()
+    return [(name, answer["ok"], f"{answer.get('error')}. {answer.get('advice')}") for name, answer in answers]
+
+
+def _surroundings() -> list[tuple[str, bool, str]]:
+    return [_mail_server(), _host_name(), _program("gpg", "Install gnupg: apt-get install gnupg"), _spool()]
+
+
+def _mail_server() -> tuple[str, bool, str]:
+    try:
+        check_mail_server(current_app.config["SETTINGS"].smtp_url)
+    except TemporaryFailure as failure:
+        return "mail server", False, f"{failure.values.get('reason')}. Check SMTP_URL. Mails wait in the outbox."
+    return "mail server", True, ""
+
+
+def _host_name() -> tuple[str, bool, str]:
+    """Asterisk looks its own name up for each T.38 call and stalls where there is no answer."""
+    name = socket.gethostname()
+    try:
+        socket.getaddrinfo(name, None)
+    except OSError:
+        return "host name", False, f"{name} does not resolve. Add to /etc/hosts: 127.0.0.1 {name}"
+    return "host name", True, ""
+
+
+def _program(name: str, advice: str) -> tuple[str, bool, str]:
+    try:
+        subprocess.run([name, "--version"], check=True, capture_output=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return name, False, advice
+    return name, True, ""
+
+
+def _spool() -> tuple[str, bool, str]:
+    path = current_app.config["SETTINGS"].spool
+    advice = f"{path} is not writable. It must be a folder that Asterisk and the jobs share (FAXROOM_SPOOL)."
+    return "spool", path.is_dir() and os.access(path, os.W_OK), advice

@@ -1,0 +1,119 @@
+"""Does every part answer? For ``/healthz`` and ``faxroom doctor``."""
+
+import http.client
+import logging
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+from flask import Flask, current_app
+from redis import RedisError
+from rq import Worker
+
+from app.errors import FaxroomError, TemporaryFailure
+from app.intake.documents import storage
+from app.queues import QUEUES, redis
+from tenants.db import db
+
+log = logging.getLogger(__name__)
+
+#: Seconds after which a process that does not beat is taken for dead.
+ALIVE_SECONDS = 20
+
+#: What to do about each part, in the administrator's words.
+ADVICE = {
+    "database": "Check DATABASE_URL and that the database accepts connections; then run: bin/faxroom db upgrade",
+    "redis": "Check REDIS_URL and that the server runs. Nothing is lost: the clock enqueues again.",
+    "storage": "Check STORAGE_URL: the folder must be writable, or the bucket reachable with these credentials.",
+    "asterisk": "Check ARI_URL, ARI_USER and ARI_PASSWORD, and that Asterisk runs with res_ari and res_fax_spandsp.",
+    "converter": "Check UNOSERVER_URL and that LibreOffice's unoserver runs. PDFs are sent all the same.",
+    "jobs": "Start it: worker.py jobs",
+    "line": "Start it beside Asterisk: worker.py line",
+    "clock": "Start it: worker.py clock",
+}
+
+
+def beat(process: str) -> None:
+    """Say that a process is alive."""
+    redis().set(f"faxroom:alive:{process}", "1", ex=ALIVE_SECONDS)
+
+
+def _database() -> None:
+    db.session.execute(sa.text("SELECT 1 FROM tenant LIMIT 1"))
+
+
+def _redis() -> None:
+    redis().ping()
+
+
+def _storage() -> None:
+    storage().check()
+
+
+def _asterisk() -> None:
+    current_app.extensions["line"].ping()
+
+
+def _converter() -> None:
+    """One answering server is enough to convert."""
+    errors = []
+    for url in current_app.config["SETTINGS"].unoserver_urls:
+        parts = urlsplit(url)
+        try:
+            socket.create_connection((parts.hostname, parts.port), timeout=2).close()
+            return
+        except OSError as error:
+            errors.append(f"{url}: {error}")
+    raise TemporaryFailure("converter_down", reason="; ".join(errors))
+
+
+def _jobs() -> None:
+    served = {name for worker in Worker.all(connection=redis()) for name in worker.queue_names()}
+    if missing := set(QUEUES) - served:
+        raise TemporaryFailure("not_running", queues=", ".join(sorted(missing)))
+
+
+def _beats(process: str) -> Callable[[], None]:
+    def check() -> None:
+        if not redis().exists(f"faxroom:alive:{process}"):
+            raise TemporaryFailure("not_running", process=process)
+
+    return check
+
+
+CHECKS: dict[str, Callable[[], None]] = {
+    "database": _database,
+    "redis": _redis,
+    "storage": _storage,
+    "asterisk": _asterisk,
+    "converter": _converter,
+    "jobs": _jobs,
+    "line": _beats("line"),
+    "clock": _beats("clock"),
+}
+
+
+def check_health() -> dict[str, dict[str, Any]]:
+    """Every part → ``{"ok": bool}``, with ``error`` and ``advice`` where it is not. Parts are asked side by side."""
+    app = current_app._get_current_object()
+    with ThreadPoolExecutor(len(CHECKS)) as pool:
+        answers = pool.map(lambda name: _check(app, name), CHECKS)
+        return dict(zip(CHECKS, answers, strict=True))
+
+
+def _check(app: Flask, name: str) -> dict[str, Any]:
+    with app.app_context():
+        try:
+            CHECKS[name]()
+        except (FaxroomError, RedisError, sa.exc.SQLAlchemyError, OSError, http.client.HTTPException) as error:
+            log.warning("%s does not answer: %s", name, error)
+            return {"ok": False, "error": _brief(error), "advice": ADVICE[name]}
+    return {"ok": True}
+
+
+def _brief(error: Exception) -> str:
+    """Enough to act on; the details, which may name hosts and users, are in the log."""
+    return error.code if isinstance(error, FaxroomError) else type(error).__name__

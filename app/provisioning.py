@@ -1,0 +1,324 @@
+"""The provision file: a whole installation in YAML, applied in one transaction, again without harm."""
+
+import contextlib
+import zoneinfo
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import phonenumbers
+import sqlalchemy as sa
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StringConstraints, ValidationError
+from sqlalchemy.orm import Session
+
+from app.models import FaxEntity, FaxTemplate, Grant, Mail2FaxBox
+from tenants.addresses import AddressTaken, claim_address, fold
+from tenants.models import Role, Tenant, User
+from tenants.provision import ForeignAddress, put_tenant, put_user
+from tenants.scope import lock_tenant, owned_by
+
+
+class ProvisionError(Exception):
+    """Why the file was not applied: one sentence for each fault, and nothing of it is in the database."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+def _known_zone(name: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"{name} is no time zone; write it like Europe/Rome") from error
+    return name
+
+
+def _known_region(name: str) -> str:
+    if name not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError(f"{name} is no region; write two capital letters like IT")
+    return name
+
+
+def _valid_number(text: str) -> str:
+    with contextlib.suppress(phonenumbers.NumberParseException):
+        number = phonenumbers.parse(text)
+        if phonenumbers.is_valid_number(number):
+            return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    raise ValueError(f"{text} is no public number; write it like +390509655637")
+
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+Zone = Annotated[str, AfterValidator(_known_zone)]
+Region = Annotated[str, AfterValidator(_known_region)]
+PublicNumber = Annotated[str, AfterValidator(_valid_number)]
+Extension = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,16}$")]
+Language = Literal["en", "it"]
+
+
+class Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+
+
+class OperatorEntry(Entry):
+    email: EmailStr
+    name: Name
+    password: str | None = None
+    language: Language | None = None
+
+
+class UserEntry(OperatorEntry):
+    role: Literal["user", "admin"] = "user"
+    pgp_public_keys: list[str] = []
+
+
+class TemplateEntry(Entry):
+    name: Name
+    header: Annotated[str, StringConstraints(max_length=50)] = ""
+    station_id: Annotated[str, StringConstraints(pattern=r"^[0-9+ ]{0,20}$")] = ""  # T.30 TSI
+    resolution: Literal["standard", "fine"] = "fine"
+    page_size: Literal["A4", "Letter"] = "A4"
+    ecm: bool = True
+    t38: bool = True
+    max_rate: Literal[2400, 4800, 7200, 9600, 12000, 14400] = 14400
+    max_attempts: int = Field(5, ge=1, le=50)
+    ring_seconds: int = Field(60, ge=5, le=180)
+    max_seconds: int = Field(3600, ge=60, le=14400)
+    retry_delays: dict[str, Annotated[int, Field(ge=0, le=86400)]] | None = None
+
+
+class BoxEntry(Entry):
+    name: Name
+    email: EmailStr
+    imap: str
+    username: str
+    password: str
+    private_key: str | None = None
+
+
+class Mail2FaxEntry(Entry):
+    box: str
+    authentication: Literal["none", "pin", "pgp"] = "none"
+    pin: str | None = None
+    encryption: bool = False
+
+
+class EntityEntry(Entry):
+    name: Name
+    extension: Extension
+    number: PublicNumber | None = None
+    shared_with_voice: bool = False
+    voice_destination: str | None = None
+    limit_outbound: int = Field(0, ge=0)
+    template: str
+    send: list[str] = []
+    receive: list[str] = []
+    mail2fax: Mail2FaxEntry | None = None
+
+
+class LimitsEntry(Entry):
+    inbound: int = Field(0, ge=0)
+    outbound: int = Field(0, ge=0)
+    total: int = Field(0, ge=0)
+
+
+class TenantEntry(Entry):
+    slug: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    name: Name
+    serial: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
+    region: Region
+    timezone: Zone
+    language: Language = "en"
+    outside_prefix: Annotated[str, StringConstraints(pattern=r"^[0-9]{0,4}$")] = "0"
+    fax_channels: int = Field(0, ge=0)
+    limits: LimitsEntry = LimitsEntry()
+    users: list[UserEntry] = []
+    templates: list[TemplateEntry] = []
+    mail2fax_boxes: list[BoxEntry] = []
+    entities: list[EntityEntry] = []
+
+
+class ProvisionFile(Entry):
+    operators: list[OperatorEntry] = []
+    tenants: list[TenantEntry] = []
+
+
+def read_provision_file(path: Path) -> ProvisionFile:
+    """Parse and check the form of the file; ProvisionError names every fault with its place."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ProvisionError([f"{path} cannot be read: {error.strerror}."]) from error
+    except yaml.YAMLError as error:
+        raise ProvisionError([f"{path} is no valid YAML: {error}"]) from error
+    try:
+        return ProvisionFile.model_validate(content or {})
+    except ValidationError as error:
+        raise ProvisionError([_fault(entry) for entry in error.errors()]) from error
+
+
+def _fault(entry: dict[str, Any]) -> str:
+    place = ".".join(str(part) for part in entry["loc"])
+    return f"{place or 'the file'}: {entry['msg'].removeprefix('Value error, ')}"
+
+
+def apply_provision_file(session: Session, path: Path) -> ProvisionFile:
+    """Bring the database to what the file says. What the file does not name stays as it is. Commits.
+
+    Raises:
+        ProvisionError: with every fault that was found; nothing is applied.
+    """
+    content = read_provision_file(path)
+    application = _Application(session, path.parent)
+    for operator in content.operators:
+        application.put_user(None, operator, Role.OPERATOR)
+    for tenant in content.tenants:
+        application.put_tenant(tenant)
+    if application.faults:
+        session.rollback()
+        raise ProvisionError(application.faults)
+    session.commit()
+    return content
+
+
+class _Application:
+    """One application of a file; faults are collected so that all are told at once."""
+
+    def __init__(self, session: Session, folder: Path) -> None:
+        self.session = session
+        self.folder = folder
+        self.faults: list[str] = []
+
+    def put_tenant(self, entry: TenantEntry) -> None:
+        tenant = put_tenant(
+            self.session,
+            **entry.model_dump(include={"slug", "name", "serial", "region", "timezone", "language", "outside_prefix"}),
+            fax_channels=entry.fax_channels,
+            limit_inbound=entry.limits.inbound,
+            limit_outbound=entry.limits.outbound,
+            limit_total=entry.limits.total,
+        )
+        lock_tenant(self.session, tenant.id)
+        users = {fold(user.email): self.put_user(tenant, user, Role(user.role)) for user in entry.users}
+        for template in entry.templates:
+            self._put_template(tenant, template)
+        for box in entry.mail2fax_boxes:
+            self._put_box(tenant, box)
+        for entity in entry.entities:
+            self._put_entity(tenant, entity, users)
+        self._check_licence(tenant)
+
+    def put_user(self, tenant: Tenant | None, entry: OperatorEntry, role: Role) -> User | None:
+        keys = tuple(filter(None, (self._read(name) for name in getattr(entry, "pgp_public_keys", []))))
+        values = entry.model_dump(include={"email", "name", "password", "language"})
+        try:
+            return put_user(self.session, tenant=tenant, role=role, pgp_public_keys=keys, **values)
+        except (AddressTaken, ForeignAddress):
+            self._taken(entry.email)
+            return None
+
+    def _taken(self, email: str) -> None:
+        self.faults.append(f"{email} has another owner already. One address belongs to one user or box only.")
+
+    def _read(self, name: str) -> str | None:
+        try:
+            return (self.folder / name).read_text()
+        except OSError as error:
+            self.faults.append(f"{name} cannot be read: {error.strerror}.")
+            return None
+
+    def _named(self, model: type, tenant: Tenant, name: str) -> Any:
+        return self.session.scalar(owned_by(model, tenant.id).where(model.name == name))
+
+    def _put_template(self, tenant: Tenant, entry: TemplateEntry) -> None:
+        template = self._named(FaxTemplate, tenant, entry.name) or FaxTemplate(tenant_id=tenant.id)
+        for name, value in entry.model_dump().items():
+            setattr(template, name, value)
+        self.session.add(template)
+        self.session.flush()
+
+    def _put_box(self, tenant: Tenant, entry: BoxEntry) -> None:
+        box = self._named(Mail2FaxBox, tenant, entry.name)
+        if box is None:
+            try:
+                box = Mail2FaxBox(tenant_id=tenant.id, address=claim_address(self.session, entry.email))
+            except AddressTaken:
+                self._taken(entry.email)
+                return
+        elif box.address.folded != fold(entry.email):
+            try:
+                box.address = claim_address(self.session, entry.email)
+            except AddressTaken:
+                self._taken(entry.email)
+                return
+        for name in ("name", "imap", "username", "password"):
+            setattr(box, name, getattr(entry, name))
+        box.private_key = self._read(entry.private_key) if entry.private_key else None
+        self.session.add(box)
+        self.session.flush()
+
+    def _put_entity(self, tenant: Tenant, entry: EntityEntry, users: dict[str, User | None]) -> None:
+        where = f"Fax entity {entry.name} of {tenant.slug}"
+        template = self._named(FaxTemplate, tenant, entry.template)
+        if template is None:
+            self.faults.append(f"{where}: there is no template {entry.template}.")
+        entity = self._named(FaxEntity, tenant, entry.name)
+        if self._is_in_use(tenant, entry, entity, where) or template is None:
+            return
+        entity = entity or FaxEntity(tenant_id=tenant.id)
+        for name in ("name", "extension", "number", "shared_with_voice", "voice_destination", "limit_outbound"):
+            setattr(entity, name, getattr(entry, name))
+        entity.template = template
+        self._put_mail2fax(tenant, entity, entry.mail2fax, where)
+        self.session.add(entity)
+        self.session.flush()
+        self._put_grants(tenant, entity, entry, users, where)
+
+    def _is_in_use(self, tenant: Tenant, entry: EntityEntry, entity: FaxEntity | None, where: str) -> bool:
+        others = FaxEntity.id != (entity.id if entity else 0)
+        extension = owned_by(FaxEntity, tenant.id).where(FaxEntity.extension == entry.extension, others)
+        number = sa.select(FaxEntity).where(FaxEntity.number == entry.number, others)
+        faults = []
+        if holder := self.session.scalar(extension):
+            faults.append(f"{where}: the extension {entry.extension} is in use by {holder.name}.")
+        if entry.number and self.session.scalar(number):
+            faults.append(f"{where}: the number {entry.number} is in use by another fax entity.")
+        self.faults += faults
+        return bool(faults)
+
+    def _put_mail2fax(self, tenant: Tenant, entity: FaxEntity, entry: Mail2FaxEntry | None, where: str) -> None:
+        if entry is None:
+            return
+        box = self._named(Mail2FaxBox, tenant, entry.box)
+        if box is None:
+            self.faults.append(f"{where}: there is no Mail2Fax box {entry.box}.")
+        if entry.authentication == "pin" and not entry.pin:
+            self.faults.append(f"{where}: authentication by PIN needs a pin.")
+        entity.box, entity.authentication = box, entry.authentication
+        entity.pin, entity.encryption_required = entry.pin, entry.encryption
+
+    def _put_grants(
+        self, tenant: Tenant, entity: FaxEntity, entry: EntityEntry, users: dict[str, User | None], where: str
+    ) -> None:
+        """The file's lists are the whole of the entity's permissions."""
+        send, receive = {fold(email) for email in entry.send}, {fold(email) for email in entry.receive}
+        for unknown in sorted((send | receive) - users.keys()):
+            self.faults.append(f"{where}: {unknown} is no user of {tenant.slug}.")
+        wanted = {users[email].id: email for email in send | receive if users.get(email)}
+        present = {grant.user_id: grant for grant in entity.grants}
+        for user_id in present.keys() - wanted.keys():
+            entity.grants.remove(present[user_id])
+        for user_id, email in wanted.items():
+            grant = present.get(user_id) or Grant(tenant_id=tenant.id, user_id=user_id)
+            grant.may_send, grant.may_receive = email in send, email in receive
+            if user_id not in present:
+                entity.grants.append(grant)
+        self.session.flush()
+
+    def _check_licence(self, tenant: Tenant) -> None:
+        used = self.session.scalar(sa.select(sa.func.count()).where(FaxEntity.tenant_id == tenant.id))
+        if used > tenant.fax_channels:
+            self.faults.append(
+                f"{tenant.slug} has {used} fax entities but a licence for {tenant.fax_channels} fax channels. "
+                "Raise fax_channels or name fewer entities."
+            )

@@ -1,0 +1,63 @@
+"""Open tenants, enter users, license fax channels."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from tenants.addresses import claim_address, user_by_address
+from tenants.models import PgpPublicKey, Role, Tenant, User
+from tenants.passwords import hash_password, verify_password
+
+
+class ForeignAddress(Exception):
+    """The address belongs to a user of another tenant, or to an operator."""
+
+
+def put_tenant(session: Session, *, slug: str, **values: Any) -> Tenant:
+    """Open the tenant, or bring an open one to these values. ``fax_channels`` is the licence."""
+    tenant = session.scalar(sa.select(Tenant).where(Tenant.slug == slug))
+    if tenant is None:
+        tenant = Tenant(slug=slug)
+        session.add(tenant)
+    for name, value in values.items():
+        setattr(tenant, name, value)
+    session.flush()
+    return tenant
+
+
+def put_user(
+    session: Session,
+    *,
+    tenant: Tenant | None,
+    email: str,
+    name: str,
+    role: Role,
+    password: str | None,
+    language: str | None = None,
+    pgp_public_keys: tuple[str, ...] = (),
+) -> User:
+    """Enter the user, or bring the one with this address to these values. ``tenant`` is None for an operator.
+
+    Raises:
+        AddressTaken: a Mail2Fax box holds the address.
+        ForeignAddress: a user elsewhere holds it.
+    """
+    user = user_by_address(session, email)
+    if user is None:
+        user = User(tenant_id=tenant.id if tenant else None, address=claim_address(session, email))
+        session.add(user)
+    elif user.tenant_id != (tenant.id if tenant else None):
+        raise ForeignAddress(email)
+    user.address.address = email.strip()  # the registry's row stays, its spelling may change
+    user.name, user.role, user.language = name, role, language
+    if password and not verify_password(user.password_hash, password):
+        user.password_hash = hash_password(password)
+    _put_keys(user, pgp_public_keys)
+    session.flush()
+    return user
+
+
+def _put_keys(user: User, armored_keys: tuple[str, ...]) -> None:
+    if {key.armored for key in user.pgp_keys} != set(armored_keys):
+        user.pgp_keys = [PgpPublicKey(tenant_id=user.tenant_id, armored=armored) for armored in armored_keys]
