@@ -1,0 +1,27 @@
+"""The pages. One blueprint per area; what every page shares is in the modules named below, wired here."""
+
+from flask import Flask
+from flask_wtf import CSRFProtect
+from htmx_flask import Htmx
+
+from app.web import assets, errors, faxes, guard, headers, health, language, operator, preferences, send, sign_in
+from app.web import presentation as shown
+
+BLUEPRINTS = (sign_in, send, faxes, operator, preferences, health)
+
+
+def init_app(app: Flask) -> None:
+    """Make the application answer browsers. The order of guard, CSRF and writing is that of each request."""
+    app.config.setdefault("WTF_CSRF_TIME_LIMIT", None)  # a page stays open all day; the token lives as long as sign-in
+    Htmx(app)
+    language.init_app(app)
+    assets.init_app(app)
+    guard.init_app(app)
+    CSRFProtect(app)
+    guard.begin_writing_after_csrf(app)
+    sign_in.throttle.init_app(app)
+    headers.init_app(app)
+    errors.init_app(app)
+    shown.init_app(app)
+    for module in BLUEPRINTS:
+        app.register_blueprint(module.blueprint)

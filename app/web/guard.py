@@ -1,0 +1,109 @@
+"""Who is asking: every page needs a signed-in person unless it is named here.
+
+Also decides when the database is only read. SQLite has one write lock: a request takes it at the moment in which its
+view begins to write, not while a slow browser is still uploading.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from flask import Flask, Request, Response, current_app, flash, redirect, request, session, url_for
+from flask_babel import gettext as _
+from flask_login import LoginManager, current_user
+from werkzeug.wrappers import Response as AnyResponse
+
+from tenants.db import db, read_only
+from tenants.models import User
+from tenants.sessions import user_of
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+#: Everything else is guarded, a route that is added tomorrow too.
+PUBLIC = frozenset({"static", "sign_in.sign_in", "health.healthz", "preferences.theme"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+TOKEN = "token"
+
+
+def reads(view: View) -> View:
+    """Mark a POST view that writes nothing."""
+    view.writes = False  # type: ignore[attr-defined]
+    return view
+
+
+def writes(view: View) -> View:
+    """Mark a GET view that may write, such as one that draws a report when it is first asked for."""
+    view.writes = True  # type: ignore[attr-defined]
+    return view
+
+
+def init_app(app: Flask) -> None:
+    LoginManager(app).request_loader(load_user)
+    app.before_request(_begin_reading)
+    app.before_request(_demand_sign_in)
+    app.teardown_request(_end)
+
+
+def begin_writing_after_csrf(app: Flask) -> None:
+    """The CSRF check reads the whole body; only after it may the transaction be one that writes."""
+    app.before_request(_begin_writing)
+
+
+def load_user(_request: Request) -> User | None:
+    """The user whose session token the cookie holds, unless account or company is closed."""
+    token = session.get(TOKEN)
+    user = user_of(db.session, token) if token else None
+    return None if user is None or is_suspended(user) else user
+
+
+def is_suspended(user: User) -> bool:
+    return user.tenant is not None and user.tenant.suspended_at is not None
+
+
+def _begin_reading() -> None:
+    read_only.set(True)
+
+
+def _demand_sign_in() -> AnyResponse | None:
+    if request.endpoint in PUBLIC or current_user.is_authenticated:
+        return None
+    if TOKEN in session:
+        session.clear()
+        flash(_("You were signed out. Sign in to go on."), "info")
+    target = url_for("sign_in.sign_in", next=_here())
+    if request.htmx:
+        return Response(status=204, headers={"HX-Redirect": target})
+    return redirect(target, 303)
+
+
+def _here() -> str | None:
+    """The page to come back to after sign-in: only pages can be asked for again, acts cannot."""
+    here = request.htmx.current_url if request.htmx else request.full_path.rstrip("?")
+    if request.method not in SAFE_METHODS and not request.htmx:
+        return None
+    parts = urlsplit(here or "/")
+    here = parts.path + (f"?{parts.query}" if parts.query else "")
+    return here if here != "/" else None
+
+
+def _begin_writing() -> None:
+    if _view_writes():
+        db.session.rollback()
+        read_only.set(False)
+
+
+def _view_writes() -> bool:
+    view = current_app.view_functions.get(request.endpoint or "")
+    return getattr(view, "writes", request.method not in SAFE_METHODS)
+
+
+def _end(_error: BaseException | None) -> None:
+    read_only.set(False)
+
+
+def is_own_path(target: str | None) -> bool:
+    """True for a path on this very site: no host, no scheme, nothing that a browser reads as one (``//``, ``/\\``)."""
+    if not target or not target.startswith("/") or target.startswith("//") or "\\" in target:
+        return False
+    parts = urlsplit(target)
+    return not parts.scheme and not parts.netloc and target.isprintable()

@@ -1,0 +1,86 @@
+"""The reader's language, and times in the zone of the reader's company."""
+
+from datetime import datetime, tzinfo
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_datetime, format_time, get_timezone_location
+from babel.numbers import format_decimal
+from flask import Flask, request
+from flask_babel import Babel, get_locale
+from flask_login import current_user
+from markupsafe import Markup
+
+from app.fax import sentences
+from tenants.db import utc_now
+
+#: Language → locale. English is written the European way: day before month, 24 hours.
+LOCALES = {"en": "en_GB", "it": "it"}
+
+
+def init_app(app: Flask) -> None:
+    Babel(app, locale_selector=choose_locale, timezone_selector=lambda: str(zone()))
+    for function in (time_element, header_time, zone_name, size_text, number_text):
+        app.add_template_filter(function)
+    app.add_template_filter(sentences.pages_text)
+    app.add_template_filter(sentences.status_label)
+    app.add_template_filter(sentences.story)
+    app.add_template_global(sentences.line_time_text)
+    app.context_processor(lambda: {"language": language(), "now": utc_now(), "zone": zone()})
+
+
+def language() -> str:
+    """``en`` or ``it``: what the user chose, else the company's; before sign-in what the browser asks for."""
+    if current_user and current_user.is_authenticated:
+        wanted = current_user.preferred_language
+        return wanted if wanted in LOCALES else "en"
+    return request.accept_languages.best_match(LOCALES, "en")
+
+
+def choose_locale() -> str:
+    return LOCALES[language()]
+
+
+def zone() -> tzinfo:
+    tenant = current_user.tenant if current_user and current_user.is_authenticated else None
+    return tenant.zone if tenant else ZoneInfo("UTC")
+
+
+def time_element(when: datetime | None, style: str = "short") -> Markup:
+    """``<time>`` in the zone of the company: the hour alone if it is today, the full text as its title."""
+    if when is None:
+        return Markup("")
+    local = when.astimezone(zone())
+    text = moment_text(local, style)
+    full = format_datetime(local, "full", tzinfo=zone(), locale=get_locale())
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(local.isoformat(timespec="seconds"), full, text)
+
+
+def moment_text(local: datetime, style: str) -> str:
+    if style == "seconds":
+        return format_datetime(local, "d MMM, HH:mm:ss", tzinfo=zone(), locale=get_locale())
+    if style == "short" and local.date() == utc_now().astimezone(zone()).date():
+        return format_time(local, "short", tzinfo=zone(), locale=get_locale())
+    return format_datetime(local, "d MMM y, HH:mm", tzinfo=zone(), locale=get_locale())
+
+
+def header_time(when: datetime) -> Markup:
+    """The time as a fax machine prints it on top of a page."""
+    local = when.astimezone(zone())
+    text = format_datetime(local, "EEE d MMM y HH:mm", tzinfo=zone(), locale=get_locale())
+    return Markup('<time datetime="{}">{}</time>').format(local.isoformat(timespec="minutes"), text)
+
+
+def zone_name(where: tzinfo) -> str:
+    """``Rome``, as the reader calls the city of the zone."""
+    return get_timezone_location(where, locale=get_locale(), return_city=True)
+
+
+def size_text(count: int) -> str:
+    """A file's size in the unit in which it is a handy number."""
+    if count < 1_000_000:
+        return f"{number_text(max(1, round(count / 1000)))} kB"
+    return f"{format_decimal(count / 1_000_000, '0.0', locale=get_locale())} MB"
+
+
+def number_text(number: float) -> str:
+    return format_decimal(number, locale=get_locale())

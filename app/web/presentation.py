@@ -1,0 +1,162 @@
+"""A fax as a picture of its journey: what the templates draw, worked out here, apart from any markup."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+
+from flask import Flask
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_login import current_user
+
+from app.fax.access import may_send, uses_fax_module
+from app.fax.lifecycle import may_cancel, may_resend
+from app.fax.numbers import shown_number
+from app.fax.sentences import sentence
+from app.models import Attempt, Fax, Status
+from tenants.db import db
+
+S = Status
+#: Beyond this the pages are one bar: that many cells are still told apart on a phone.
+CELLS = 24
+
+STATIONS = (_l("Prepared"), _l("Dialed"), _l("Transmitted"), _l("Confirmed"))
+#: Status → how many stations are behind it, and how the next one is drawn (now, wait, todo, or an end).
+JOURNEY: dict[Status, tuple[int, str]] = {
+    S.ACCEPTED: (0, "now"),
+    S.PREPARING: (0, "now"),
+    S.READY: (1, "wait"),
+    S.SCHEDULED: (1, "wait"),
+    S.RETRYING: (1, "wait"),
+    S.DIALING: (1, "now"),
+    S.SENDING: (2, "now"),
+    S.SENT: (4, "done"),
+}
+#: Status → the kind of shape and colour that it is shown with.
+TONES: dict[Status, str] = {
+    S.ACCEPTED: "now",
+    S.PREPARING: "now",
+    S.READY: "wait",
+    S.SCHEDULED: "wait",
+    S.RETRYING: "wait",
+    S.DIALING: "now",
+    S.SENDING: "now",
+    S.SENT: "good",
+    S.FAILED: "bad",
+    S.CANCELLED: "off",
+    S.UNKNOWN: "doubt",
+    S.RECEIVING: "now",
+    S.RECEIVED: "good",
+    S.INCOMPLETE: "doubt",
+}
+#: How an attempt's mode is called (ITU-T T.38 over packets, or tones in a voice call: G.711).
+MODES = {"T38": "T.38", "audio": "G.711"}
+
+
+@dataclass(frozen=True)
+class Station:
+    """One stop of the journey; ``state`` is done, now, wait, todo, bad, off or doubt."""
+
+    name: str
+    state: str
+
+
+def stations(fax: Fax) -> list[Station]:
+    """The four stops with what has become of each; a fax that ended early stops where it got to."""
+    passed, state = JOURNEY.get(Status(fax.status)) or (_reached(fax), TONES[Status(fax.status)])
+    states = ["done"] * passed + [state] + ["todo"] * len(STATIONS)
+    return [Station(str(name), state) for name, state in zip(STATIONS, states, strict=False)]
+
+
+def _reached(fax: Fax) -> int:
+    """How many stations a fax that failed or was cancelled has behind it."""
+    if fax.tiff_id is None and not fax.attempts:
+        return 0
+    answered = any(attempt.answered_at for attempt in fax.attempts)
+    return 2 if answered else 1
+
+
+@dataclass(frozen=True)
+class Pages:
+    """The pages of a fax as cells, each ``done``, ``now`` or ``todo``; none if they are too many to draw."""
+
+    done: int
+    total: int
+    cells: tuple[str, ...]
+
+
+def pages(fax: Fax) -> Pages | None:
+    """None before the number of pages is known."""
+    if not fax.pages:
+        return None
+    done = min(fax.pages_done, fax.pages)
+    current = ["now"] if fax.status == S.SENDING and done < fax.pages else []
+    cells = ["done"] * done + current
+    cells += ["todo"] * (fax.pages - len(cells))
+    return Pages(done, fax.pages, tuple(cells) if fax.pages <= CELLS else ())
+
+
+def attempt_result(attempt: Attempt) -> str:
+    if attempt.ended_at is None:
+        return _("On the line now.") if attempt.answered_at else _("Dialing.")
+    return sentence(attempt.outcome or "unknown")
+
+
+def attempt_pages(attempt: Attempt) -> str:
+    """Which pages of the document this attempt brought over: ``1–3``, or a dash."""
+    if not attempt.pages_confirmed:
+        return "–"
+    last = attempt.first_page + attempt.pages_confirmed - 1
+    return str(last) if last == attempt.first_page else f"{attempt.first_page}–{last}"
+
+
+def attempt_duration(attempt: Attempt) -> str:
+    """Time on the line as ``m:ss``; a dash if nobody answered."""
+    if not attempt.answered_at or not attempt.ended_at:
+        return "–"
+    return minutes(attempt.ended_at - attempt.answered_at)
+
+
+def minutes(length: timedelta) -> str:
+    seconds = max(0, round(length.total_seconds()))
+    return f"{seconds // 60}:{seconds % 60:02}"
+
+
+def document_name(fax: Fax) -> str:
+    return fax.source.name if fax.source else f"fax-{fax.number}.pdf"
+
+
+def stem(fax: Fax) -> str:
+    """The document's name without its ending, for the names of downloads."""
+    name = document_name(fax)
+    return name.rsplit(".", 1)[0] or name
+
+
+def remote(fax: Fax) -> str:
+    """The other end as a person reads it."""
+    return shown_number(fax.remote_number, fax.tenant) or _("withheld number")
+
+
+def tone(status: str) -> str:
+    return TONES[Status(status)]
+
+
+def fresh_key() -> str:
+    """For a form that must act once however often it is sent."""
+    return secrets.token_urlsafe(18)
+
+
+def _menu() -> dict[str, bool]:
+    """Which pages the menu offers."""
+    if not current_user or not current_user.is_authenticated:
+        return {"sends": False, "sees_faxes": False}
+    session = db.session
+    return {"sends": may_send(session, current_user), "sees_faxes": uses_fax_module(session, current_user)}
+
+
+def init_app(app: Flask) -> None:
+    drawn = (stations, pages, attempt_result, attempt_pages, attempt_duration, document_name, remote, tone)
+    for function in (*drawn, may_cancel, may_resend, shown_number, fresh_key):
+        app.add_template_global(function)
+    app.add_template_global(MODES, "MODES")
+    app.add_template_global(_menu, "menu")

@@ -1,0 +1,211 @@
+"""The send form. Number and file are judged while it is filled; without JavaScript it is the same form."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass, replace
+
+from flask import Blueprint, abort, flash, make_response, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+from werkzeug.datastructures import FileStorage
+from werkzeug.wrappers import Response
+
+from app.config import DOCUMENT_BYTES
+from app.errors import Refused
+from app.fax.access import get_visible_fax, sendable_entities
+from app.fax.numbers import Addressee, read_addressee, shown_number
+from app.fax.schedule import read_send_time
+from app.fax.sentences import sentence
+from app.fax.submit import submit_fax, submitted_before
+from app.intake.documents import get_draft, take_upload
+from app.models import Document, Fax
+from app.web.guard import SAFE_METHODS, reads
+from tenants.db import db, utc_now
+
+blueprint = Blueprint("send", __name__, url_prefix="/faxes/send")
+
+Errors = dict[str, str]
+MEGABYTES = DOCUMENT_BYTES // (1024 * 1024)
+FIELDS = ("entity", "to", "send_at", "document")
+
+
+@dataclass(frozen=True)
+class SendForm:
+    """What stands in the fields, as typed. ``draft`` is the id of a document that was taken already."""
+
+    entity: str = ""
+    to: str = ""
+    send_at: str = ""
+    draft: str = ""
+    submission: str = ""
+
+    @classmethod
+    def read(cls) -> "SendForm":
+        return cls(**{name: request.form.get(name, "").strip() for name in cls.__dataclass_fields__})
+
+    @property
+    def entity_id(self) -> int | None:
+        return int(self.entity) if self.entity.isascii() and self.entity.isdigit() and len(self.entity) < 10 else None
+
+    def key(self, document: Document | None) -> str:
+        """The same for a double click, another one as soon as anything in the form is changed (Back, then edit)."""
+        content = self.draft or (document.sha256 if document else "")
+        parts = (self.submission or secrets.token_hex(16), self.entity, self.to, self.send_at, content)
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+@blueprint.before_request
+def _companies_only() -> None:
+    """An operator belongs to no company and has no line."""
+    if current_user.tenant_id is None:
+        abort(404)
+
+
+@blueprint.route("", methods=["GET", "POST"])
+def send() -> Response:
+    return _open_form() if request.method in SAFE_METHODS else _submit()
+
+
+def _open_form() -> Response:
+    """Empty, or with what an earlier fax (``?again=ID``) had, so that a wrong number is typed only once more."""
+    form = SendForm(submission=secrets.token_urlsafe(18))
+    earlier = get_visible_fax(db.session, current_user, request.args.get("again", ""))
+    if earlier:
+        number = shown_number(earlier.remote_number, earlier.tenant)
+        form = replace(form, entity=str(earlier.entity_id), to=number, draft=earlier.source_id or "")
+    return _page(form, get_draft(db.session, form.draft, current_user), {})
+
+
+def _submit() -> Response:
+    form, errors = SendForm.read(), {}
+    document = _document(form, errors)
+    key = form.key(document)
+    if earlier := submitted_before(db.session, current_user, key):
+        flash(_("This form was sent already: this is the fax that it made."), "info")
+        return _to(earlier)
+    errors |= _judge(form)
+    if not errors:
+        try:
+            return _to(_accept(form, document, key))
+        except Refused as refusal:
+            errors[refusal.field or "form"] = _said(refusal)
+    db.session.rollback()
+    return _page(form, document, errors)
+
+
+def _accept(form: SendForm, document: Document | None, key: str) -> Fax:
+    return submit_fax(
+        db.session,
+        user=current_user,
+        entity_id=form.entity_id,
+        addressee_text=form.to,
+        send_at_text=form.send_at,
+        document=document,
+        submission_key=key,
+    )
+
+
+def _to(fax: Fax) -> Response:
+    return redirect(url_for("faxes.fax", fax_id=fax.id), 303)
+
+
+def _document(form: SendForm, errors: Errors) -> Document | None:
+    """The file that came with this request, else the draft from before. A refused file leaves the draft in place."""
+    draft = get_draft(db.session, form.draft, current_user) if form.draft else None
+    if form.draft and draft is None:
+        errors["document"] = _("The document is no longer here: drafts are kept for a day. Choose it again.")
+    upload = request.files.get("document")
+    if upload is None or not upload.filename:
+        return draft
+    try:
+        taken = _take(upload)
+    except Refused as refusal:
+        errors["document"] = _said(refusal)
+        return draft
+    errors.pop("document", None)
+    return taken
+
+
+def _take(upload: FileStorage) -> Document:
+    """Store and judge the upload. The ids are fetched first: judging may take a while and must hold no lock."""
+    tenant_id, user_id = current_user.tenant_id, current_user.id
+    db.session.rollback()
+    name = upload.filename or ""
+    return take_upload(db.session, stream=upload.stream, filename=name, tenant_id=tenant_id, user_id=user_id)
+
+
+def _judge(form: SendForm) -> Errors:
+    """Every field that has to change, not only the first."""
+    errors: Errors = {}
+    tenant = current_user.tenant
+    checks = {
+        "to": lambda: read_addressee(db.session, tenant, form.to),
+        "send_at": lambda: read_send_time(form.send_at, tenant.zone, utc_now()),
+    }
+    if form.entity_id is None:
+        errors["entity"] = sentence("entity_missing")
+    for field, check in checks.items():
+        try:
+            check()
+        except Refused as refusal:
+            errors[field] = _said(refusal)
+    return errors
+
+
+def _said(refusal: Refused) -> str:
+    return sentence(refusal.code, **refusal.values)
+
+
+def _page(form: SendForm, document: Document | None, errors: Errors) -> Response:
+    ordered = {name: errors[name] for name in (*FIELDS, "form") if name in errors}
+    kept = replace(form, draft=document.id if document else "")
+    entities = sendable_entities(db.session, current_user)
+    only = str(entities[0].id) if len(entities) == 1 else ""
+    kept = replace(kept, entity=kept.entity or only, submission=kept.submission or secrets.token_urlsafe(18))
+    values = {"form": kept, "document": document, "errors": ordered, "entities": entities}
+    values |= {"addressee": _addressee(kept.to) if kept.to and "to" not in errors else None, "limits": _limits()}
+    return make_response(render_template("send/send.html", **values), 422 if errors else 200)
+
+
+def _limits() -> dict[str, int]:
+    return {"bytes": DOCUMENT_BYTES, "megabytes": MEGABYTES}
+
+
+def _addressee(text: str) -> Addressee | None:
+    try:
+        return read_addressee(db.session, current_user.tenant, text)
+    except Refused:
+        return None
+
+
+@blueprint.post("/number")
+@reads
+def judge_number() -> str:
+    """A fragment: what the number means, or what is wrong with it. Nothing yet for an empty field."""
+    text, error, addressee = request.form.get("to", ""), None, None
+    if text.strip():
+        try:
+            addressee = read_addressee(db.session, current_user.tenant, text)
+        except Refused as refusal:
+            error = _said(refusal)
+    return render_template("partials/send/number.html", addressee=addressee, error=error)
+
+
+@blueprint.post("/document")
+def take_document() -> str:
+    """A fragment: the document field, with the file taken as a draft or with what is wrong with it."""
+    errors: Errors = {}
+    document = _document(SendForm.read(), errors)
+    if document is None and not errors:
+        errors["document"] = sentence("document_missing")
+    return _document_field(document, errors)
+
+
+def too_large() -> str:
+    """The same fragment for a request whose body was not even read."""
+    return _document_field(None, {"document": sentence("too_large", limit=MEGABYTES)})
+
+
+def _document_field(document: Document | None, errors: Errors) -> str:
+    values = {"document": document, "errors": errors, "limits": _limits()}
+    return render_template("partials/send/document.html", **values)

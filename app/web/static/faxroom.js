@@ -1,0 +1,103 @@
+// What a page cannot do without a script: progress of an upload, one fax for a double click, drag and drop,
+// the appearance without a reload. Every page works without this file.
+(() => {
+  "use strict";
+
+  const on = (name, act) => document.addEventListener(name, act);
+
+  // A form that acts once: its button rests from the first click on, until the page is shown again.
+  on("submit", (event) => {
+    const form = event.target;
+    if (!form.matches("[data-once]")) return;
+    if (form.dataset.sent) return event.preventDefault();
+    form.dataset.sent = "yes";
+    for (const button of form.querySelectorAll("button")) {
+      button.setAttribute("aria-disabled", "true");
+      const text = button.querySelector("span");
+      if (text && button.dataset.busy) [text.textContent, button.dataset.busy] = [button.dataset.busy, text.textContent];
+    }
+  });
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) window.location.reload();
+  });
+
+  // The appearance: the same cookie that the form would set.
+  on("submit", (event) => {
+    const chosen = event.submitter;
+    if (!event.target.matches("[data-themes]") || !chosen) return;
+    event.preventDefault();
+    const secure = window.location.protocol === "https:" ? ";secure" : "";
+    document.cookie = `theme=${chosen.value};path=/;max-age=31536000;samesite=lax${secure}`;
+    document.documentElement.dataset.theme = chosen.value;
+    for (const button of event.target.querySelectorAll("[name=theme]")) {
+      button.setAttribute("aria-pressed", String(button === chosen));
+    }
+  });
+
+  // The document: refused before it travels if it is too large, and with a bar while it does.
+  const say = (field, text) => {
+    const place = field.querySelector("#document-judgment");
+    place.dataset.state = text ? "bad" : "empty";
+    if (text) place.textContent = text;
+  };
+  on("htmx:beforeRequest", (event) => {
+    const input = event.target;
+    if (input.id !== "document") return;
+    const field = input.closest("#document-field");
+    const file = input.files[0];
+    if (!file) return event.preventDefault();
+    if (file.size > Number(input.dataset.max)) {
+      event.preventDefault();
+      input.value = "";
+      input.setAttribute("aria-invalid", "true");
+      return say(field, input.dataset.tooLarge);
+    }
+    field.querySelector(".uploading").hidden = false;
+  });
+  on("htmx:xhr:progress", (event) => {
+    const field = event.target.closest?.("#document-field");
+    if (!field || !event.detail.total) return;
+    const percent = Math.round((100 * event.detail.loaded) / event.detail.total);
+    field.querySelector("progress").value = percent;
+    field.querySelector("[data-percent]").textContent = `${percent} %`;
+  });
+  on("htmx:afterRequest", (event) => {
+    const bar = event.target.closest?.("#document-field")?.querySelector(".uploading");
+    if (bar) bar.hidden = true;
+  });
+
+  // Anywhere on the form is near enough to drop a file.
+  const carriesFile = (event) => event.dataTransfer && [...event.dataTransfer.types].includes("Files");
+  const drop = () => document.querySelector("[data-drop]");
+  on("dragover", (event) => {
+    if (!carriesFile(event) || !drop()) return;
+    event.preventDefault();
+    drop().classList.add("over");
+  });
+  on("dragleave", (event) => {
+    if (!event.relatedTarget) drop()?.classList.remove("over");
+  });
+  on("drop", (event) => {
+    if (!carriesFile(event) || !drop()) return;
+    event.preventDefault();
+    drop().classList.remove("over");
+    const input = document.getElementById("document");
+    input.files = event.dataTransfer.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  });
+
+  // The number field says to a screen reader what its judgment shows.
+  on("htmx:afterSwap", () => {
+    const judgment = document.getElementById("to-judgment");
+    if (judgment) document.getElementById("to").setAttribute("aria-invalid", String(judgment.dataset.state === "bad"));
+  });
+
+  // A page that follows a fax says when it cannot.
+  const trouble = (there) => {
+    const notice = document.getElementById("trouble");
+    if (notice) notice.hidden = !there;
+  };
+  on("htmx:sendError", () => trouble(true));
+  on("htmx:responseError", (event) => trouble(event.detail.xhr.status >= 500));
+  on("htmx:afterOnLoad", () => trouble(false));
+})();

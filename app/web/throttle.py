@@ -1,0 +1,59 @@
+"""Guessing passwords is slow: by account and by address, counted in Redis for all web processes together."""
+
+import logging
+import math
+import time
+
+from flask import Flask
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from limits import RateLimitItem, RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter, RateLimiter
+from redis import RedisError
+
+log = logging.getLogger(__name__)
+
+#: Wrong passwords until it has to rest. An office signs in from one address, hence the larger number there.
+BY_ACCOUNT = RateLimitItemPerMinute(10, 15, namespace="sign-in-account")
+BY_ADDRESS = RateLimitItemPerMinute(50, 15, namespace="sign-in-address")
+
+
+class Throttle:
+    """Flask-Limiter's storage with our own counting: right passwords cost nothing.
+
+    Without Redis each process counts for itself: sign-in goes on, guessing is still slow.
+    """
+
+    def __init__(self) -> None:
+        self._limiter = Limiter(get_remote_address)
+        self._alone: RateLimiter = FixedWindowRateLimiter(MemoryStorage())
+
+    def init_app(self, app: Flask) -> None:
+        app.config.setdefault("RATELIMIT_STORAGE_URI", app.config["SETTINGS"].redis_url)
+        app.config.setdefault("RATELIMIT_STORAGE_OPTIONS", {"socket_connect_timeout": 1, "socket_timeout": 1})
+        self._limiter.init_app(app)
+
+    def take_try(self, *, account: str, address: str) -> int | None:
+        """Count one try before the password is looked at; the minutes to wait if there have been too many."""
+        return self._wait(BY_ADDRESS, address, count=False) or self._wait(BY_ACCOUNT, account, count=True)
+
+    def note_failure(self, *, address: str) -> None:
+        self._call("hit", BY_ADDRESS, address)
+
+    def forget(self, *, account: str) -> None:
+        """The password was right: earlier slips no longer count."""
+        self._call("clear", BY_ACCOUNT, account)
+
+    def _wait(self, item: RateLimitItem, key: str, *, count: bool) -> int | None:
+        if self._call("hit" if count else "test", item, key):
+            return None
+        reset = self._call("get_window_stats", item, key).reset_time
+        return max(1, math.ceil((reset - time.time()) / 60))
+
+    def _call(self, name: str, item: RateLimitItem, key: str):
+        try:
+            return getattr(self._limiter.limiter, name)(item, key)
+        except RedisError as error:
+            log.warning("counting sign-in tries in this process only: %s", error)
+            return getattr(self._alone, name)(item, key)

@@ -1,0 +1,100 @@
+"""The pages against a real database: SQLite, or the PostgreSQL of TEST_DATABASE_URL.
+
+The fixed cast: Alice administers alpha, Bob works there, Charlie belongs to beta and must see nothing of alpha, Olga
+operates the installation.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from app.config import Settings
+from app.factory import create_app
+from tenants.db import db
+from tenants.models import Role
+from tests.web.cast import Browser, Cast, make_entity, make_tenant, make_user
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "bin/lib"))
+import assets  # noqa: E402 - the set-up's own module
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _translations() -> None:
+    assets.compile_translations(ROOT)
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[Flask]:
+    """An application with an empty database. Nothing listens on its Redis: what it enqueues, the clock would."""
+    url = os.environ.get("TEST_DATABASE_URL") or f"sqlite:///{tmp_path}/test.sqlite3"
+    settings = Settings.from_environment(
+        {
+            "FAXROOM_HOME": str(tmp_path),
+            "SECRET_KEY": "a secret of the tests",
+            "DATABASE_URL": url,
+            "REDIS_URL": "redis://127.0.0.1:23999/0",
+        }
+    )
+    app = create_app(settings, TESTING=True, RATELIMIT_STORAGE_URI="memory://", PROPAGATE_EXCEPTIONS=False)
+    with app.app_context():
+        db.drop_all()
+        db.create_all()
+    yield app
+    with app.app_context():
+        db.session.remove()
+        db.drop_all()
+        db.engine.dispose()
+
+
+@pytest.fixture
+def cast(app: Flask) -> Cast:
+    with app.app_context():
+        alpha = make_tenant("alpha", "Alpha Srl", "KPBX40299999")
+        beta = make_tenant("beta", "Beta SpA", "KPBX40288888")
+        alice = make_user("alice@alpha.test", "Alice", alpha, Role.ADMIN)
+        bob = make_user("bob@alpha.test", "Bob", alpha, Role.USER)
+        charlie = make_user("charlie@beta.test", "Charlie", beta, Role.USER)
+        olga = make_user("ops@faxroom.test", "Olga", None, Role.OPERATOR)
+        frontdesk = make_entity(alpha, "frontdesk", "501", "+390509655637", senders=[alice, bob])
+        archive = make_entity(alpha, "archive", "502", None, senders=[alice])
+        beta_line = make_entity(beta, "office", "501", "+390509655638", senders=[charlie])
+        people = (alpha, beta, frontdesk, archive, beta_line, alice, bob, charlie, olga)
+        ids = Cast(*(row.id for row in people))
+        db.session.commit()
+        return ids
+
+
+@pytest.fixture
+def nobody(app: Flask, cast: Cast) -> Browser:
+    return Browser(app)
+
+
+def _signed_in(app: Flask, email: str) -> Browser:
+    browser = Browser(app)
+    assert browser.sign_in(email).status_code == 303
+    return browser
+
+
+@pytest.fixture
+def alice(app: Flask, cast: Cast) -> Browser:
+    return _signed_in(app, "alice@alpha.test")
+
+
+@pytest.fixture
+def bob(app: Flask, cast: Cast) -> Browser:
+    return _signed_in(app, "bob@alpha.test")
+
+
+@pytest.fixture
+def charlie(app: Flask, cast: Cast) -> Browser:
+    return _signed_in(app, "charlie@beta.test")
+
+
+@pytest.fixture
+def olga(app: Flask, cast: Cast) -> Browser:
+    return _signed_in(app, "ops@faxroom.test")
