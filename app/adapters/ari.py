@@ -1,0 +1,247 @@
+"""Asterisk's REST interface (ARI): a small typed client on httpx and websockets.
+
+Calls are placed straight into our dialplan (``asterisk/extensions.conf``), which completes them without the portal.
+What this module reads from Asterisk is handed on as it is; :mod:`app.intake.line_events` gives it meaning.
+Source: Asterisk 22, rest-api/api-docs.
+"""
+
+import contextlib
+import json
+import logging
+import re
+import time
+import uuid
+from base64 import b64encode
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from urllib.parse import quote, urlsplit
+
+import httpx
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.sync.client import ClientConnection, connect
+
+from app.errors import FaxroomError, PermanentFailure, TemporaryFailure
+
+log = logging.getLogger(__name__)
+
+APP = "faxroom"
+#: Everything else that a telephone system has to tell is not for us.
+EVENTS = ("StasisStart", "ChannelDestroyed", "ChannelUserevent", "Dial")
+SECONDS = 10.0
+AT_ONCE = 10
+LONGEST_PAUSE = 15.0
+
+#: E.164 or ``<tenant>*<extension>``; the same grammar as app.fax.numbers, held again at the last door.
+DIAL_STRING = re.compile(r"\+?[0-9]{1,20}|[0-9]{1,10}\*[0-9]{1,16}")
+CHANNEL_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
+#: What a text may not hold that goes through Set() and SendFAX(): separators, substitutions, line breaks.
+_UNSAFE = re.compile(r"[^\w .+\-:/()&@#*'!?]|[\r\n]", re.ASCII)
+
+
+@dataclass(frozen=True)
+class OutgoingCall:
+    """One call to place. ``file`` is a fax TIFF that Asterisk can read; times are in seconds, ``max_rate`` in bit/s.
+
+    ``not_after`` is a Unix time: answered later than that, the call sends nothing (the portal has given it up).
+    """
+
+    channel_id: str
+    number: str
+    file: str
+    header: str
+    station_id: str
+    caller_number: str
+    ecm: bool
+    max_rate: int
+    t38: bool
+    ring_seconds: int
+    max_seconds: int
+    not_after: int
+
+    def body(self) -> dict[str, Any]:
+        """The JSON of ``POST /channels``.
+
+        Raises:
+            PermanentFailure: ``number_refused``: the number is not of the strict grammar, or an id or path is odd.
+        """
+        if not DIAL_STRING.fullmatch(self.number) or not CHANNEL_ID.fullmatch(self.channel_id):
+            raise PermanentFailure("number_refused", number=self.number)
+        if any(character in self.file for character in ",&;|\n"):
+            raise PermanentFailure("file_refused", file=self.file)
+        return {
+            "endpoint": f"PJSIP/{self.number}@{'trunk-t38' if self.t38 else 'trunk-audio'}",
+            "context": "faxroom-send",
+            "extension": "s",
+            "priority": 1,
+            "callerId": _plain(self.caller_number),
+            "timeout": self.ring_seconds,
+            "variables": {
+                "CHANNEL(hangup_handler_push)": "faxroom-sent,s,1",
+                "FAX_FILE": self.file,
+                "FAX_HEADER": _plain(self.header),
+                "FAX_STATION": _plain(self.station_id),
+                "FAX_ECM": "yes" if self.ecm else "no",
+                "FAX_RATE": str(self.max_rate),
+                "FAX_OPTIONS": "fz" if self.t38 else "F",
+                "FAX_MAX_SECONDS": str(self.max_seconds),
+                "FAX_NOT_AFTER": str(self.not_after),
+            },
+        }
+
+
+def _plain(text: str) -> str:
+    return _UNSAFE.sub(" ", text).strip()
+
+
+@dataclass(frozen=True)
+class Connected:
+    """The event stream has (again) begun: what happened before may have been missed."""
+
+
+class Ari:
+    """One Asterisk. ``node`` names it in attempts. Safe to use from several threads."""
+
+    def __init__(self, url: str, user: str, password: str, *, node: str = "asterisk") -> None:
+        self.node = node
+        self._url = url.rstrip("/")
+        self._auth = (user, password)
+        self._http: httpx.Client | None = None
+
+    @property
+    def _client(self) -> httpx.Client:
+        """Made on first use: a worker that forks must not share its parent's connections."""
+        if self._http is None:
+            limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE, keepalive_expiry=20)
+            base = f"{self._url}/ari"
+            self._http = httpx.Client(base_url=base, auth=self._auth, timeout=SECONDS, limits=limits, trust_env=False)
+        return self._http
+
+    def _ask(self, method: str, path: str, *, expected: tuple[int, ...] = (), **arguments: Any) -> httpx.Response:
+        """One request.
+
+        Raises:
+            TemporaryFailure: ``line_down``. ``certain`` tells whether Asterisk certainly did not get the request.
+            PermanentFailure: ``line_refused``: it got it and will not do it.
+        """
+        try:
+            response = self._client.request(method, path, **arguments)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise TemporaryFailure("line_down", reason=str(error), certain=True) from error
+        except httpx.HTTPError as error:
+            raise TemporaryFailure("line_down", reason=str(error), certain=False) from error
+        if response.is_success or response.status_code in expected:
+            return response
+        if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:  # Asterisk is still starting
+            raise TemporaryFailure("line_down", reason="Asterisk is starting", certain=True)
+        raise PermanentFailure("line_refused", status=response.status_code, reason=response.text[:200])
+
+    def ping(self) -> datetime:
+        """When this Asterisk started; TemporaryFailure if it does not answer."""
+        answer = self._ask("GET", "/asterisk/info", params={"only": "status"}).json()
+        return datetime.fromisoformat(answer["status"]["startup_time"])
+
+    def originate(self, call: OutgoingCall) -> Literal["placed", "adopted"]:
+        """Place a call. *adopted*: a channel with this id lives already, so it has been placed before (ARI's 409)."""
+        response = self._ask("POST", f"/channels/{quote(call.channel_id)}", json=call.body(), expected=(409,))
+        return "adopted" if response.status_code == httpx.codes.CONFLICT else "placed"
+
+    def originate_many(self, calls: list[OutgoingCall]) -> list[str | FaxroomError]:
+        """Place calls side by side; for each what :meth:`originate` returned or raised, in order."""
+
+        def place(call: OutgoingCall) -> str | FaxroomError:
+            try:
+                return self.originate(call)
+            except FaxroomError as failure:
+                return failure
+
+        _ = self._client
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(place, calls))
+
+    def hangup(self, channel_id: str) -> None:
+        """End a call; one that is over already is fine."""
+        self._ask("DELETE", f"/channels/{quote(channel_id)}", expected=(404,))
+
+    def refuse(self, channel_id: str, cause: int) -> None:
+        """Refuse an incoming call with a Q.850 cause (1 = unallocated number)."""
+        self._ask("DELETE", f"/channels/{quote(channel_id)}", params={"reason_code": cause}, expected=(404,))
+
+    def continue_at(self, channel_id: str, context: str) -> None:
+        """Send a channel that waits in our application on to ``context,s,1``; one that has gone is fine."""
+        where = {"context": context, "extension": "s", "priority": 1}
+        self._ask("POST", f"/channels/{quote(channel_id)}/continue", json=where, expected=(404, 409, 412))
+
+    def live_channels(self) -> set[str]:
+        return {channel["id"] for channel in self._ask("GET", "/channels").json()}
+
+    def ask_results(self) -> str:
+        """Have the dialplan tell every durable result as an event; returns the word that its last event carries."""
+        word = uuid.uuid4().hex
+        self._run_in_dialplan("faxroom-results", FAX_ASKED=word)
+        return word
+
+    def forget(self, channel_ids: list[str]) -> None:
+        """Delete durable results that the portal has taken over."""
+        known = [channel_id for channel_id in channel_ids if CHANNEL_ID.fullmatch(channel_id)]
+        if known:
+            self._run_in_dialplan("faxroom-forget", FAX_KEYS="&".join(known))
+
+    def _run_in_dialplan(self, context: str, **variables: str) -> None:
+        """ARI may not touch AstDB itself: the far half of a Local channel does, and is never answered."""
+        body = {
+            "endpoint": f"Local/s@{context}/n",
+            "context": "faxroom-forget",
+            "extension": "s",
+            "priority": 1,
+            "variables": {f"__{name}": value for name, value in variables.items()},
+        }
+        self._ask("POST", "/channels", json=body)
+
+    # ---- Events
+
+    def events(self) -> Iterator[Connected | dict[str, Any] | None]:
+        """Asterisk's events as JSON, for ever; :class:`Connected` at the start and after every gap.
+
+        None comes once a second when nothing else does, so that the caller can do what is due.
+        """
+        pause = 0.5
+        while True:
+            try:
+                with self._stream() as stream:
+                    self._ask("PUT", f"/applications/{APP}/eventFilter", json=_only(EVENTS))
+                    log.info("connected to %s", self.node)
+                    yield Connected()
+                    pause = 0.5
+                    yield from _read(stream)
+            except (OSError, InvalidHandshake, InvalidURI, ConnectionClosed, FaxroomError) as error:
+                log.warning("no connection to %s: %s", self.node, error)
+            yield None
+            time.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _stream(self) -> ClientConnection:
+        parts = urlsplit(self._url)
+        scheme = "wss" if parts.scheme == "https" else "ws"
+        token = b64encode(":".join(self._auth).encode()).decode()
+        return connect(
+            f"{scheme}://{parts.netloc}{parts.path}/ari/events?app={APP}&subscribeAll=true",
+            additional_headers={"Authorization": f"Basic {token}"},
+            open_timeout=SECONDS,
+            max_size=None,
+            proxy=None,
+        )
+
+
+def _only(names: tuple[str, ...]) -> dict[str, Any]:
+    return {"allowed": [{"type": name} for name in names]}
+
+
+def _read(stream: ClientConnection) -> Iterator[dict[str, Any] | None]:
+    while True:
+        event = None
+        with contextlib.suppress(TimeoutError):
+            event = json.loads(stream.recv(timeout=1.0))
+        yield event

@@ -1,0 +1,212 @@
+"""Asterisk 22 with spandsp: a root of its own, the configuration of one instance, the command that runs it.
+
+Debian 12 and 13 carry no asterisk. Debian unstable's is unpacked into a folder and run from there with that folder's
+own loader and libraries, so that no chroot stands between Asterisk and the instance's folders: every path is a path
+of this machine, and so are /etc/hosts and the resolver (a host name that does not resolve stalls T.38).
+"""
+
+import hashlib
+import os
+import platform
+import socket
+import string
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+Say = Callable[[str], None]
+
+TEMPLATES = Path(__file__).resolve().parents[2] / "asterisk"
+VERBATIM = frozenset({"extensions.conf"})  # has $ of its own and needs nothing filled in
+
+#: Machine → (folder of the libraries, loader), both below the root.
+LIBRARIES = {
+    "x86_64": ("usr/lib/x86_64-linux-gnu", "usr/lib64/ld-linux-x86-64.so.2"),
+    "aarch64": ("usr/lib/aarch64-linux-gnu", "usr/lib/ld-linux-aarch64.so.1"),
+}
+#: Ports that one instance may use: 400 legs need 800 for RTP, and UDPTL frees its own late.
+RTP_PORTS, UDPTL_PORTS = 1000, 2000
+SLICES = 16
+#: A Unix socket's path holds 107 characters (unix(7)).
+LONGEST_SOCKET = 107 - len("/asterisk.ctl")
+
+
+class SetupError(Exception):
+    """A step that failed, with what to do about it."""
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """Where calls go: ``loop`` (back to this Asterisk) or ``sip:[user:password@]host:port``."""
+
+    host: str
+    port: int
+    user: str | None = None
+    password: str | None = None
+
+    @property
+    def is_loop(self) -> bool:
+        return self.host == "127.0.0.1" and self.user is None
+
+
+def read_trunk(text: str, sip_port: int) -> Trunk:
+    if text == "loop":
+        return Trunk("127.0.0.1", sip_port)
+    parts = urlsplit(text if "//" in text else text.replace("sip:", "sip://", 1))
+    if parts.scheme != "sip" or not parts.hostname:
+        raise SetupError("FAXROOM_TRUNK is neither loop nor sip:[user:password@]host:port. Change it and start again.")
+    user, password = (unquote(part) if part else None for part in (parts.username, parts.password))
+    if any(character in (user or "") + (password or "") for character in "\r\n;"):
+        raise SetupError("FAXROOM_TRUNK: user and password may not contain a semicolon or a line break.")
+    return Trunk(parts.hostname, parts.port or 5060, user, password)
+
+
+# ---- The root
+
+
+def is_installed(root: Path) -> bool:
+    return (root / "faxroom-complete").exists()
+
+
+def install(root: Path, say: Say, *, sudo: tuple[str, ...] = ()) -> None:
+    """Unpack Asterisk into ``root`` unless it is there. An interrupted attempt is begun anew.
+
+    Raises:
+        SetupError: with the last lines of the log and what to do.
+    """
+    if is_installed(root):
+        return
+    root.parent.mkdir(parents=True, exist_ok=True)
+    if root.exists():
+        _run([*sudo, "rm", "-rf", "--one-file-system", str(root)], root, "removing the unfinished root")
+    say("unpacking a Debian root for Asterisk")
+    _run([*sudo, "debootstrap", "--variant=minbase", "sid", str(root)], root, "debootstrap")
+    say("installing Asterisk 22 in it")
+    policy = root / "usr/sbin/policy-rc.d"
+    _run([*sudo, "sh", "-c", f"printf '#!/bin/sh\\nexit 101\\n' > {policy} && chmod 755 {policy}"], root, "policy")
+    packages = ["asterisk", "asterisk-modules"]
+    command = ["chroot", str(root), "apt-get", "install", "-y", "--no-install-recommends", *packages]
+    _run([*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C", *command], root, "apt-get")
+    _run([*sudo, "chroot", str(root), "apt-get", "clean"], root, "apt-get clean")
+    _run([*sudo, "touch", str(root / "faxroom-complete")], root, "the last step")
+
+
+def _run(command: list[str], root: Path, what: str) -> None:
+    log = root.parent / "asterisk-install.log"
+    with log.open("ab") as output:
+        done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        raise SetupError(f"Installing Asterisk failed at {what}. The whole log is in {log}; its end:\n{tail}")
+
+
+def _libraries(root: Path) -> tuple[Path, Path]:
+    try:
+        folder, loader = LIBRARIES[platform.machine()]
+    except KeyError:
+        raise SetupError(f"Asterisk is set up on {', '.join(LIBRARIES)} only, not on {platform.machine()}.") from None
+    return root / folder, root / loader
+
+
+# ---- One instance
+
+
+def port_ranges(sip_port: int) -> dict[str, int]:
+    """RTP and UDPTL ports of an instance: a slice of 3,000 from 10,000 on, chosen by the SIP port modulo 16.
+
+    Two instances side by side are disjoint when their SIP ports differ in their last four bits.
+    """
+    start = 10000 + (sip_port % SLICES) * (RTP_PORTS + UDPTL_PORTS)
+    return {
+        "rtp_start": start,
+        "rtp_end": start + RTP_PORTS - 1,
+        "udptl_start": start + RTP_PORTS,
+        "udptl_end": start + RTP_PORTS + UDPTL_PORTS - 1,
+    }
+
+
+def render(
+    root: Path, home: Path, *, sip_port: int, ari_port: int, ari_user: str, ari_password: str, trunk: str = "loop"
+) -> None:
+    """Write the configuration of the instance whose state lives in ``home``; its database and spool stay."""
+    _check_host_name()
+    libraries, _ = _libraries(root)
+    chosen = read_trunk(trunk, sip_port)
+    etc = home / "etc"
+    for folder in ("etc/local", "lib", "log", "spool/faxroom/incoming", "spool/faxroom/outgoing", "spool/tmp"):
+        (home / folder).mkdir(parents=True, exist_ok=True)
+    home.chmod(0o700)
+    values = {
+        "home": home,
+        "etc": etc,
+        "run": _run_folder(home),
+        "modules": libraries / "asterisk/modules",
+        "data": root / "usr/share/asterisk",
+        "ari_port": ari_port,
+        "ari_user": ari_user,
+        "ari_password": ari_password,
+        "sip_port": sip_port,
+        "sip_bind": "127.0.0.1" if chosen.is_loop else "0.0.0.0",
+        "trunk_host": chosen.host,
+        "trunk_port": chosen.port,
+        "outbound_auth": "outbound_auth = trunk" if chosen.user else "",
+        "trunk_account": _account(chosen),
+        **port_ranges(sip_port),
+    }
+    for template in TEMPLATES.glob("*.conf"):
+        _write(etc / template.name, template, values)
+
+
+def _write(target: Path, template: Path, values: dict[str, object]) -> None:
+    text = template.read_text()
+    if template.name not in VERBATIM:
+        text = string.Template(text).substitute(values)
+    new = target.with_suffix(".new")
+    new.touch(mode=0o600)
+    new.write_text(text)
+    new.replace(target)
+
+
+def _account(trunk: Trunk) -> str:
+    """Signing on to the trunk, for those that want it."""
+    if trunk.user is None:
+        return ""
+    server = f"sip:{trunk.host}:{trunk.port}"
+    return "\n".join(
+        (
+            f"[trunk]\ntype = auth\nauth_type = digest\nusername = {trunk.user}\npassword = {trunk.password or ''}",
+            f"[trunk]\ntype = registration\ntransport = transport\noutbound_auth = trunk\nserver_uri = {server}",
+            f"client_uri = sip:{trunk.user}@{trunk.host}:{trunk.port}\ncontact_user = {trunk.user}",
+            "retry_interval = 30\nline = yes\nendpoint = trunk-t38",
+        )
+    )
+
+
+def _run_folder(home: Path) -> Path:
+    folder = home / "run"
+    if len(str(folder)) > LONGEST_SOCKET:
+        digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+        folder = Path(tempfile.gettempdir()) / f"faxroom-{os.getuid()}-{digest}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _check_host_name() -> None:
+    name = socket.gethostname()
+    try:
+        socket.getaddrinfo(name, None)
+    except OSError:
+        raise SetupError(
+            f"This machine's name {name} does not resolve; each T.38 call would stall on it. "
+            f"Add a line to /etc/hosts and start again: 127.0.0.1 {name}"
+        ) from None
+
+
+def command(root: Path, home: Path) -> list[str]:
+    """The foreground command, for a supervisor. SIGTERM ends it."""
+    libraries, loader = _libraries(root)
+    configuration = str(home / "etc/asterisk.conf")
+    return [str(loader), "--library-path", str(libraries), str(root / "usr/sbin/asterisk"), "-C", configuration, "-f"]
