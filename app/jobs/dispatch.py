@@ -82,7 +82,7 @@ def _call_of(attempt: Attempt) -> OutgoingCall:
     return OutgoingCall(
         channel_id=attempt.channel_id,
         number=fax.dial_string,
-        files=(str(path),),
+        file=str(path),
         header=template.header,
         station_id=template.station_id,
         caller_number=entity.number or entity.extension,

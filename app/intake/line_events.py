@@ -1,0 +1,212 @@
+"""What Asterisk tells, made into our words. Pure: JSON in, dataclasses out.
+
+The durable result is one line written by the hangup handler of ``asterisk/extensions.conf``:
+``sending|answered`` while the call lives, then
+``ended|ended|answered|Q.850 cause|capped|late`` and, for an answered call,
+``|status|pages|rate|ecm|mode|error|statusstr|station id``, the last three in base64. Times are Unix seconds.
+"""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import Any
+
+from app.fax.results import CallFacts
+
+PREFIX = "fax-"  # of the channel ids that are ours
+
+
+@dataclass(frozen=True)
+class Ringing:
+    channel_id: str
+
+
+@dataclass(frozen=True)
+class Answered:
+    channel_id: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A durable result, heard at hang-up or told again on request."""
+
+    channel_id: str
+    facts: CallFacts
+
+
+@dataclass(frozen=True)
+class StillSending:
+    """A durable mark without a result: answered, and nothing is known of the end."""
+
+    channel_id: str
+
+
+@dataclass(frozen=True)
+class AllTold:
+    """Every durable result has been told; ``word`` is what :meth:`app.adapters.ari.Ari.ask_results` gave."""
+
+    word: str
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A call that waits for a decision. ``called`` and ``caller`` are as the network gave them: strangers' text."""
+
+    channel_id: str
+    called: str
+    caller: str
+
+
+LineEvent = Ringing | Answered | Ended | StillSending | AllTold | Incoming
+
+
+def read_event(event: dict[str, Any]) -> LineEvent | None:
+    """Our word for an ARI event; None for one that tells us nothing."""
+    reader = _READERS.get(event.get("type", ""))
+    return reader(event) if reader else None
+
+
+def _dial(event: dict[str, Any]) -> LineEvent | None:
+    channel_id = event.get("peer", {}).get("id", "")
+    if event.get("dialstatus") == "RINGING" and channel_id.startswith(PREFIX):
+        return Ringing(channel_id)
+    return None
+
+
+def _stasis_start(event: dict[str, Any]) -> LineEvent | None:
+    if event.get("args") != ["incoming"]:
+        return None
+    channel = event["channel"]
+    return Incoming(channel["id"], channel["dialplan"]["exten"], channel["caller"]["number"])
+
+
+def _user_event(event: dict[str, Any]) -> LineEvent | None:
+    told = event.get("userevent", {})
+    name = told.get("eventname")
+    if name == "FaxAnswered":
+        return Answered(event["channel"]["id"])
+    if name == "FaxResultsEnd":
+        return AllTold(told.get("Asked", ""))
+    if name == "FaxResult" and told.get("Fax", "").startswith(PREFIX):
+        return read_result(told["Fax"], told.get("Result", ""))
+    return None
+
+
+_READERS = {"Dial": _dial, "StasisStart": _stasis_start, "ChannelUserevent": _user_event}
+
+
+def read_result(channel_id: str, line: str) -> Ended | StillSending:
+    """Read a durable result. One that cannot be read is *unknown*: it may have been anything."""
+    fields = line.split("|")
+    if fields[0] == "sending":
+        return StillSending(channel_id)
+    if fields[0] != "ended" or len(fields) not in (6, 14):
+        return Ended(channel_id, CallFacts("unknown", error=f"unreadable result: {line[:100]}"))
+    ended, answered, cause, capped, late = (_number(field) for field in fields[1:6])
+    if len(fields) == 6:
+        outcome = "other" if late else unanswered_outcome(cause)
+        return Ended(channel_id, CallFacts(outcome, hangup_cause=cause, ended_at=ended, answered_at=answered))
+    status, pages, rate, ecm, mode, error, text, station = fields[6:]
+    error_word = _decoded(error)
+    return Ended(
+        channel_id,
+        CallFacts(
+            outcome=answered_outcome(status, error_word, pages=_number(pages) or 0, capped=bool(capped)),
+            pages=_number(pages) or 0,
+            mode=mode or None,
+            rate=_number(rate),
+            ecm=ecm == "yes",
+            remote_station_id=_printable(_decoded(station)) or None,
+            hangup_cause=cause,
+            error=_printable(f"{error_word} {_decoded(text)}") if status != "SUCCESS" else None,
+            answered_at=answered,
+            ended_at=ended,
+        ),
+    )
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def _decoded(text: str) -> str:
+    try:
+        return base64.b64decode(text, validate=True).decode("utf-8", "replace")
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def _printable(text: str) -> str:
+    return "".join(character for character in text if character.isprintable()).strip()
+
+
+#: Q.850 cause of a call that nobody answered → outcome. What is not here is "other".
+UNANSWERED = {
+    1: "unallocated",  # unallocated number
+    2: "unallocated",  # no route to transit network
+    3: "unallocated",  # no route to destination
+    17: "busy",
+    18: "no_answer",  # no user responding
+    19: "no_answer",  # alerting, no answer
+    20: "no_answer",  # subscriber absent
+    21: "rejected",
+    22: "unallocated",  # number changed
+    28: "unallocated",  # invalid number format
+    34: "congestion",  # no circuit available
+    38: "congestion",  # network out of order
+    41: "congestion",  # temporary failure
+    42: "congestion",  # switching equipment congestion
+    44: "congestion",
+    57: "rejected",  # bearer capability not authorised
+    102: "no_answer",  # recovery on timer expiry
+}
+
+#: FAXOPT(error) of Asterisk 22's res_fax and res_fax_spandsp → outcome. spandsp's own words are in statusstr.
+ERRORS = {
+    "INVALID_ARGUMENTS": "file_refused",
+    "FILE_ERROR": "file_refused",
+    "MEMORY_ERROR": "other",
+    "INIT_ERROR": "other",
+    "TIMEOUT": "far_end_no_fax",
+    "3RD_PARTY_HANGUP": "dropped",
+    "AUDIO_ERROR": "protocol_error",
+    "T38_NEG_ERROR": "protocol_error",
+}
+
+
+def unanswered_outcome(cause: int | None) -> str:
+    return UNANSWERED.get(cause or 0, "other")
+
+
+def answered_outcome(status: str, error: str, *, pages: int, capped: bool) -> str:
+    """Only the word SUCCESS is a success; FAILED is what the code says where the documentation says FAILURE."""
+    if status == "SUCCESS":
+        return "success"
+    if capped:
+        return "capped"
+    if error in ERRORS:
+        return ERRORS[error]
+    if "dropped prematurely" in error or pages:
+        return "dropped"
+    return _by_words(error)
+
+
+#: Parts of spandsp's sentences (t30_completion_code_to_str) → outcome, the first that fits.
+WORDS = (
+    ("timed out waiting for initial", "far_end_no_fax"),
+    ("timed out waiting for the first message", "far_end_no_fax"),
+    ("no response after", "protocol_error"),
+    ("dropped", "dropped"),
+    ("tiff", "file_refused"),
+    ("file", "file_refused"),
+    ("negotiating t.38", "protocol_error"),
+    ("timed out", "protocol_error"),
+    ("incompatible", "protocol_error"),
+    ("unexpected", "protocol_error"),
+    ("far end", "protocol_error"),
+)
+
+
+def _by_words(error: str) -> str:
+    lowered = error.lower()
+    return next((outcome for words, outcome in WORDS if words in lowered), "other")

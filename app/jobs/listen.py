@@ -1,0 +1,189 @@
+"""The process beside Asterisk: hears what happens on the line, enqueues what it means, reconciles after any gap."""
+
+import logging
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import sqlalchemy as sa
+from redis import RedisError
+from sqlalchemy.exc import OperationalError
+
+from app.adapters.ari import Ari, Connected
+from app.errors import FaxroomError
+from app.fax.results import CallFacts, reconcile, take_back
+from app.fax.routing import entity_for
+from app.health import beat
+from app.intake.line_events import AllTold, Answered, Ended, Incoming, LineEvent, Ringing, StillSending, read_event
+from app.jobs.running import application
+from app.models import Attempt
+from app.queues import enqueue
+from tenants.db import db, utc_now
+
+log = logging.getLogger(__name__)
+
+RECONCILE_SECONDS = 10.0
+PROGRESS_SECONDS = 3.0
+BEAT_SECONDS = 5.0
+#: A result that was enqueued is enqueued again only when nobody has taken it over for so long.
+PATIENCE_SECONDS = 30.0
+UNALLOCATED = 1  # Q.850
+
+
+@dataclass
+class Telling:
+    """A reconciliation under way: what was open and live before Asterisk was asked for its durable results.
+
+    The order matters. A call that is not live any more has its result written already, so results come last.
+    """
+
+    word: str
+    attempt_ids: list[int]
+    live: set[str]
+    started_at: datetime
+    results: dict[str, CallFacts] = field(default_factory=dict)
+    answered: set[str] = field(default_factory=set)
+
+
+class Every:
+    """True once in each period."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.last = float("-inf")
+
+    def due(self) -> bool:
+        now = time.monotonic()
+        if now - self.last < self.seconds:
+            return False
+        self.last = now
+        return True
+
+
+class Listener:
+    """Turns the event stream of one Asterisk into jobs."""
+
+    def __init__(self, line: Ari) -> None:
+        self.line = line
+        self.telling: Telling | None = None
+        self.enqueued: dict[str, float] = {}
+        self.sending: dict[str, int] = {}  # channel id → pages told so far
+        self.reconciling = Every(RECONCILE_SECONDS)
+        self.progress = Every(PROGRESS_SECONDS)
+        self.beating = Every(BEAT_SECONDS)
+
+    def hear(self, event: object) -> None:
+        if isinstance(event, Connected):
+            self.telling = None
+            self.reconciling.last = float("-inf")
+        elif isinstance(event, dict) and (said := read_event(event)):
+            self._take(said)
+
+    def _take(self, event: LineEvent) -> None:
+        match event:
+            case Ringing(channel_id):
+                enqueue("note_progress", channel_id, "ringing")
+            case Answered(channel_id):
+                self.sending[channel_id] = 0
+                enqueue("note_progress", channel_id, "answered")
+            case Ended(channel_id, facts):
+                self._ended(channel_id, facts)
+            case StillSending(channel_id):
+                self._still_sending(channel_id)
+            case AllTold(word):
+                if self.telling and self.telling.word == word:
+                    self._finish(self.telling)
+            case Incoming():
+                self._decide(event)
+
+    def _still_sending(self, channel_id: str) -> None:
+        if self.telling:
+            self.telling.answered.add(channel_id)
+        if channel_id not in self.sending:  # answered while nobody listened
+            self.sending[channel_id] = 0
+            enqueue("note_progress", channel_id, "answered")
+
+    def _ended(self, channel_id: str, facts: CallFacts) -> None:
+        self.sending.pop(channel_id, None)
+        if self.telling:
+            self.telling.results[channel_id] = facts
+        self._record(channel_id, facts)
+
+    def _record(self, channel_id: str, facts: CallFacts) -> None:
+        now = time.monotonic()
+        if now - self.enqueued.get(channel_id, float("-inf")) > PATIENCE_SECONDS:
+            self.enqueued[channel_id] = now
+            enqueue("record", channel_id, facts.to_json())
+
+    def _decide(self, call: Incoming) -> None:
+        """A dedicated line is answered as a fax; a number that nobody has does not exist."""
+        entity = entity_for(db.session, call.called)
+        db.session.rollback()
+        if entity is None:
+            self.line.refuse(call.channel_id, UNALLOCATED)
+        else:
+            self.line.continue_at(call.channel_id, "faxroom-receive")
+
+    # ---- What is due
+
+    def do_what_is_due(self) -> None:
+        if self.reconciling.due():
+            self._begin()
+        if self.sending and self.progress.due():
+            self._tell_pages()
+        if self.beating.due():
+            beat("line")
+
+    def _begin(self) -> None:
+        self._forget_old()
+        attempts = sa.select(Attempt.id).where(Attempt.ended_at.is_(None), Attempt.node == self.line.node)
+        attempt_ids = list(db.session.scalars(attempts))
+        db.session.rollback()
+        started_at = self.line.ping()
+        self.telling = Telling("", attempt_ids, self.line.live_channels(), started_at)
+        self.telling.word = self.line.ask_results()
+
+    def _finish(self, telling: Telling) -> None:
+        """Everything is told: record what ended, give up what can no longer end."""
+        self.telling = None
+        self.sending = {channel_id: pages for channel_id, pages in self.sending.items() if channel_id in telling.live}
+        attempts = db.session.scalars(sa.select(Attempt).where(Attempt.id.in_(telling.attempt_ids))).all()
+        found = reconcile(
+            [attempt for attempt in attempts if attempt.ended_at is None],
+            live=telling.live,
+            results=telling.results,
+            answered=telling.answered,
+            started_at=telling.started_at,
+            now=utc_now(),
+        )
+        db.session.rollback()
+        for channel_id, facts in found.results.items():
+            self._record(channel_id, facts)
+        for attempt_id in found.take_back:
+            take_back(db.session, attempt_id)
+
+    def _forget_old(self) -> None:
+        oldest = time.monotonic() - 2 * PATIENCE_SECONDS
+        self.enqueued = {channel_id: at for channel_id, at in self.enqueued.items() if at > oldest}
+
+    def _tell_pages(self) -> None:
+        for channel_id, pages in self.line.pages_so_far().items():
+            if pages > self.sending.get(channel_id, 0):
+                self.sending[channel_id] = pages
+                enqueue("note_progress", channel_id, "pages", pages)
+
+
+def run() -> None:
+    """Listen for ever. A fault in one event costs that event: the next reconciliation finds what it meant."""
+    app = application()
+    listener = Listener(app.extensions["line"])
+    connected = False
+    for event in listener.line.events():
+        connected = connected or isinstance(event, Connected)
+        with app.app_context():
+            try:
+                listener.hear(event)
+                if connected:
+                    listener.do_what_is_due()
+            except (FaxroomError, OperationalError, RedisError) as error:
+                log.warning("left to the next reconciliation: %s", error)
