@@ -1,0 +1,231 @@
+"""One instance: where its state lives, which ports it has, what its processes find in their environment."""
+
+import json
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from shell import SetupError
+
+#: Ports that nobody outside the instance needs to know. Chosen free at the first start, then kept.
+PRIVATE_PORTS = ("redis", "mail", "office", "office_2", "office_pipe", "office_pipe_2")
+#: Below what Linux takes for outgoing connections, above what people choose.
+PRIVATE_RANGE = range(20000, 32000)
+
+SECRETS = ("SECRET_KEY", "ARI_PASSWORD", "REDIS_PASSWORD")
+#: Settings of app/config.py that are handed on to bin/faxroom when they were given to bin/up.
+HANDED_ON = (
+    "SECRET_KEY",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "STORAGE_URL",
+    "SMTP_URL",
+    "MAIL_FROM",
+    "ARI_URL",
+    "ARI_USER",
+    "ARI_PASSWORD",
+    "UNOSERVER_URL",
+    "FAXROOM_URL",
+    "FAXROOM_SPOOL",
+    "FAXROOM_LINE_LIMIT",
+    "FAXROOM_SEALING_KEYS",
+)
+LONGEST_HOME = 80  # Unix sockets and gpg's keys lie below it; such a path holds 107 characters (unix(7))
+
+
+def given(environment: Mapping[str, str], name: str) -> bool:
+    """Was the setting given, itself or as a file that holds it?"""
+    return bool(environment.get(name) or environment.get(f"{name}_FILE"))
+
+
+@dataclass(frozen=True)
+class Instance:
+    """What ``bin/up`` was told, with the defaults filled in."""
+
+    root: Path
+    home: Path
+    bind: str
+    port: int
+    sip_port: int
+    ari_port: int
+    trunk: str
+    provision: Path | None
+    jobs: int
+    own_redis: bool
+    own_office: bool
+    own_asterisk: bool
+    own_mail: bool
+
+    @property
+    def log(self) -> Path:
+        return self.home / "log"
+
+    @property
+    def run(self) -> Path:
+        return self.home / "run"
+
+    @property
+    def asterisk(self) -> Path:
+        return self.home / "asterisk"
+
+    @property
+    def address(self) -> str:
+        """Where this machine finds the portal."""
+        host = "127.0.0.1" if self.bind in ("0.0.0.0", "") else self.bind
+        return f"http://{host}:{self.port}"
+
+
+def read_instance(root: Path, environment: Mapping[str, str]) -> Instance:
+    """SetupError names the variable that cannot be used."""
+    home = Path(environment.get("FAXROOM_HOME") or root / "var").absolute()
+    if len(str(home)) > LONGEST_HOME:
+        raise SetupError(f"FAXROOM_HOME is longer than {LONGEST_HOME} characters. Choose a shorter path than {home}")
+    if any(character in str(home) for character in "\n\"'%; "):
+        raise SetupError(f"FAXROOM_HOME may not contain spaces, quotes, semicolons or percent signs: {home}")
+    provision = environment.get("FAXROOM_PROVISION")
+    if provision and not Path(provision).is_file():
+        raise SetupError(f"FAXROOM_PROVISION: there is no file {provision}.")
+    return Instance(
+        root=root,
+        home=home,
+        bind=environment.get("FAXROOM_BIND") or "127.0.0.1",
+        port=_number(environment, "FAXROOM_PORT", 8000),
+        sip_port=_number(environment, "FAXROOM_SIP_PORT", 5060),
+        ari_port=_number(environment, "FAXROOM_ARI_PORT", 8088),
+        trunk=environment.get("FAXROOM_TRUNK") or "loop",
+        provision=Path(provision).absolute() if provision else None,
+        jobs=_number(environment, "FAXROOM_JOBS", 3, highest=64),
+        own_redis=not given(environment, "REDIS_URL"),
+        own_office=not given(environment, "UNOSERVER_URL"),
+        own_asterisk=not given(environment, "ARI_URL"),
+        own_mail=not given(environment, "SMTP_URL"),
+    )
+
+
+def _number(environment: Mapping[str, str], name: str, default: int, *, highest: int = 65535) -> int:
+    text = environment.get(name) or str(default)
+    if not text.isdecimal() or not 1 <= int(text) <= highest:
+        raise SetupError(f"{name} is {text!r}; it must be a number from 1 to {highest}.")
+    return int(text)
+
+
+# ---- Ports
+
+
+def check_ports(instance: Instance) -> None:
+    """SetupError, with the variable to change, for the first port that somebody else has."""
+    wanted = [("FAXROOM_PORT", instance.bind, instance.port, socket.SOCK_STREAM)]
+    if instance.own_asterisk:
+        sip_host = "127.0.0.1" if instance.trunk == "loop" else "0.0.0.0"
+        wanted.append(("FAXROOM_ARI_PORT", "127.0.0.1", instance.ari_port, socket.SOCK_STREAM))
+        wanted.append(("FAXROOM_SIP_PORT", sip_host, instance.sip_port, socket.SOCK_DGRAM))
+    for name, host, port, kind in wanted:
+        try:
+            _bind(host, port, kind)
+        except OSError as error:
+            raise SetupError(
+                f"Port {port} of {host} cannot be used ({error.strerror}). Choose another one: {name}={port + 1} bin/up"
+            ) from error
+
+
+def _bind(host: str, port: int, kind: socket.SocketKind) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind) as probe:
+        if kind == socket.SOCK_STREAM:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a closed connection may still linger
+        probe.bind((host, port))
+
+
+def _is_free(port: int) -> bool:
+    try:
+        _bind("127.0.0.1", port, socket.SOCK_STREAM)
+    except OSError:
+        return False
+    return True
+
+
+def private_ports(home: Path) -> dict[str, int]:
+    """Name → port; the same at each start as long as nobody else took one."""
+    file = home / "ports.json"
+    try:
+        kept = json.loads(file.read_text())
+    except (FileNotFoundError, ValueError):
+        kept = {}
+    ports: dict[str, int] = {}
+    for name in PRIVATE_PORTS:
+        port = kept.get(name, 0)
+        while port in ports.values() or port not in PRIVATE_RANGE or not _is_free(port):
+            port = secrets.choice(PRIVATE_RANGE)
+        ports[name] = port
+    if ports != kept:
+        file.write_text(json.dumps(ports, indent=1))
+    return ports
+
+
+# ---- Secrets and the environment of all processes
+
+
+def prepare_home(instance: Instance) -> None:
+    """The folders and the secrets, readable by their owner only."""
+    try:
+        instance.home.mkdir(parents=True, exist_ok=True)
+        for folder in (instance.log, instance.run, instance.home / "secrets"):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o700)
+    except OSError as error:
+        raise SetupError(f"FAXROOM_HOME cannot be written: {error}. Choose another folder.") from error
+    for name in SECRETS:
+        _make_secret(instance.home / "secrets" / name)
+
+
+def _make_secret(file: Path) -> None:
+    if file.exists() and file.stat().st_size:
+        return
+    new = file.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        stream.write(secrets.token_urlsafe(32))
+        stream.flush()
+        os.fsync(stream.fileno())
+    new.replace(file)
+
+
+def secret(instance: Instance, name: str) -> str:
+    return (instance.home / "secrets" / name).read_text().strip()
+
+
+def settings(instance: Instance, ports: Mapping[str, int], environment: Mapping[str, str]) -> dict[str, str]:
+    """All that the instance's processes, and ``bin/faxroom``, find in their environment.
+
+    What was given wins. Secrets of ours are handed on as files, so that no process list or dump shows them.
+    """
+    own = {
+        "FAXROOM_HOME": str(instance.home),
+        "FAXROOM_PORT": str(instance.port),
+        "SECRET_KEY_FILE": str(instance.home / "secrets/SECRET_KEY"),
+    }
+    if instance.own_redis:
+        password = secret(instance, "REDIS_PASSWORD")
+        own["REDIS_URL"] = f"redis://:{password}@127.0.0.1:{ports['redis']}/0"
+    if instance.own_office:
+        own["UNOSERVER_URL"] = f"http://127.0.0.1:{ports['office']},http://127.0.0.1:{ports['office_2']}"
+    if instance.own_asterisk:
+        own["ARI_URL"] = f"http://127.0.0.1:{instance.ari_port}"
+        own["ARI_PASSWORD_FILE"] = str(instance.home / "secrets/ARI_PASSWORD")
+    if instance.own_mail:
+        own["SMTP_URL"] = f"smtp://127.0.0.1:{ports['mail']}"
+    names = (variant for name in HANDED_ON for variant in (name, f"{name}_FILE"))
+    told = {name: environment[name] for name in names if environment.get(name)}
+    return {**{name: value for name, value in own.items() if not given(told, name.removesuffix("_FILE"))}, **told}
+
+
+def write_environment(instance: Instance, values: Mapping[str, str]) -> None:
+    """``HOME/faxroom.env``: one NAME=value a line, no quoting, read by ``bin/faxroom``."""
+    if broken := [name for name, value in values.items() if "\n" in value]:
+        raise SetupError(f"{', '.join(broken)} must be of one line. Give it as a file: {broken[0]}_FILE=PATH")
+    new = instance.home / "faxroom.env.new"
+    new.touch(mode=0o600)
+    new.write_text("".join(f"{name}={value}\n" for name, value in sorted(values.items())))
+    new.replace(instance.home / "faxroom.env")

@@ -1,0 +1,103 @@
+"""What comes from Debian. None of these packages brings a system service: we run our own processes."""
+
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from shell import Say, SetupError, run, sudo
+
+#: Needed before anything else can go on.
+FIRST = ("ca-certificates", "debootstrap", "python3-venv")
+#: "a|b": either will do; the first is installed.
+RUNTIME = (
+    "fonts-dejavu-core",  # what documents name, or the like of it
+    "fonts-liberation",
+    "gnupg",  # signed and encrypted mail
+    "libharfbuzz-subset0",  # WeasyPrint
+    "libpango-1.0-0",
+    "libpangoft2-1.0-0",
+    "libreoffice-writer-nogui|libreoffice-writer",
+    "python3-uno",
+    "redis-tools",  # holds the server's program too, without the service of redis-server
+    "tzdata",
+)
+TEST = (
+    "chromium",
+    "fonts-dejavu-core",
+    "ghostscript",
+    "libtiff-tools",
+    "poppler-utils",
+    "tesseract-ocr",
+)
+POSTGRES_DROP_IN = Path("/etc/postgresql-common/createcluster.d/faxroom.conf")
+
+
+def missing(wanted: Iterable[str]) -> list[str]:
+    """Those of ``wanted`` of which no alternative is installed, by their first name."""
+    entries = [entry.split("|") for entry in wanted]
+    names = [name for entry in entries for name in entry]
+    listing = subprocess.run(
+        ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *names],
+        capture_output=True,
+        text=True,
+        check=False,  # 1 when it does not know one of them
+    ).stdout
+    installed = {line.split()[0] for line in listing.splitlines() if line.endswith(" installed")}
+    return [entry[0] for entry in entries if installed.isdisjoint(entry)]
+
+
+def install(wanted: Iterable[str], say: Say, *, log: Path) -> None:
+    """Install what is missing of ``wanted``. Does nothing, and needs no root, when nothing is."""
+    names = missing(wanted)
+    if not names:
+        return
+    if not shutil.which("apt-get"):
+        raise SetupError("This is not Debian. Install by hand and start again: " + " ".join(names))
+    say(f"installing {len(names)} packages: {' '.join(names)}")
+    try:
+        run(_apt("update"), log=log)
+    except SetupError:
+        say("apt-get update reported faults; going on with what is known")
+    run(_apt("install", "--no-install-recommends", *names), log=log)
+
+
+def _apt(verb: str, *arguments: str) -> list[str]:
+    settings = ["-y", "-q", "-o", "DPkg::Lock::Timeout=600", "-o", "Acquire::Retries=3"]
+    environment = ["env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8"]
+    return [*sudo(), *environment, "apt-get", *settings, verb, *arguments]
+
+
+def install_postgres(say: Say, *, log: Path) -> None:
+    """PostgreSQL's programs for the tests, without the cluster that the package would make and run."""
+    if postgres_programs():
+        return
+    say("installing PostgreSQL's programs")
+    drop_in = str(POSTGRES_DROP_IN)
+    run([*sudo(), "mkdir", "-p", POSTGRES_DROP_IN.parent], log=log)
+    run([*sudo(), "sh", "-c", f"echo create_main_cluster = false > {drop_in}"], log=log)
+    try:
+        run(_apt("install", "--no-install-recommends", "postgresql"), log=log)
+    finally:
+        run([*sudo(), "rm", "-f", drop_in], log=log)
+
+
+def postgres_programs() -> Path | None:
+    """The folder of initdb and postgres: in PATH, or the newest of Debian's."""
+    if found := shutil.which("initdb"):
+        return Path(found).parent
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    return versions[-1].parent if versions else None
+
+
+def redis_server(tools: Path) -> Path:
+    """The program redis-server. Debian's redis-tools has it under another of its names: it goes by its own name."""
+    if found := shutil.which("redis-server") or shutil.which("valkey-server"):
+        return Path(found)
+    link, target = tools / "redis-server", Path("/usr/bin/redis-check-rdb")
+    if not target.exists():
+        raise SetupError("There is no redis-server. Install it and start again: apt-get install redis-server")
+    if not link.is_symlink() or link.readlink() != target:
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+    return link

@@ -1,0 +1,194 @@
+"""The processes of one instance under supervisord: what they are, its configuration, asking it.
+
+Each ends with its parent, however that ends (setpriv's --pdeathsig, prctl(2)): a kill -9 of bin/up or of supervisord
+leaves nothing running.
+"""
+
+import http.client
+import shlex
+import socket
+import time
+import xmlrpc.client
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import packages
+from instance import Instance, secret
+
+import asterisk
+
+TETHER = ("setpriv", "--pdeathsig", "TERM", "--")
+#: supervisord's names of a process that is on its feet.
+RUNNING = "RUNNING"
+
+
+@dataclass(frozen=True)
+class Program:
+    """One line of the table: ``stop_seconds`` until SIGKILL, ``whole_group`` where SIGTERM goes to the children too."""
+
+    name: str
+    command: tuple[str, ...]
+    stop_seconds: int = 5
+    count: int = 1
+    whole_group: bool = True
+
+
+def programs(instance: Instance, ports: Mapping[str, int]) -> list[Program]:
+    """Those whose work others need come first; they are stopped in the opposite order."""
+    python = str(instance.root / ".tools/venv/bin/python")
+    worker = (python, str(instance.root / "worker.py"))
+    table = []
+    if instance.own_redis:
+        server = packages.redis_server(instance.root / ".tools")
+        table.append(Program("redis", (str(server), str(instance.home / "redis.conf"))))
+    if instance.own_mail:
+        listen, catcher = f"127.0.0.1:{ports['mail']}", "aiosmtpd.handlers.Mailbox"
+        command = (python, "-m", "aiosmtpd", "-n", "-l", listen, "-c", catcher, str(instance.home / "mail"))
+        table.append(Program("mail", command))
+    if instance.own_asterisk:
+        table.append(Program("asterisk", tuple(asterisk.command(_asterisk_root(instance), instance.asterisk))))
+    if instance.own_office:
+        table += _office(instance, ports)
+    # The line's jobs are short and many: one process does nothing else, without a fork for each.
+    table.append(Program("jobs-line", (*worker, "jobs", "line"), stop_seconds=8, whole_group=False))
+    if instance.jobs > 1:
+        table.append(Program("jobs", (*worker, "jobs"), stop_seconds=8, count=instance.jobs - 1, whole_group=False))
+    table.append(Program("line", (*worker, "line")))
+    table.append(Program("clock", (*worker, "clock")))
+    table.append(Program("web", _web(instance)))
+    return table
+
+
+def _asterisk_root(instance: Instance) -> Path:
+    return instance.root / ".tools/asterisk"
+
+
+def _office(instance: Instance, ports: Mapping[str, int]) -> list[Program]:
+    unoserver = str(instance.root / ".tools/venv/bin/unoserver")
+    return [
+        Program(
+            f"office{suffix}",
+            (unoserver, "--interface", "127.0.0.1", "--port", str(ports[f"office{suffix}"]),
+             "--uno-port", str(ports[f"office_pipe{suffix}"]),
+             "--user-installation", str(instance.home / f"office{suffix}")),
+        )
+        for suffix in ("", "_2")
+    ]  # fmt: skip
+
+
+def _web(instance: Instance) -> tuple[str, ...]:
+    host = f"[{instance.bind}]" if ":" in instance.bind else instance.bind
+    return (
+        *(str(instance.root / ".tools/venv/bin/python"), "-m", "gunicorn", "wsgi:app"),
+        *("--bind", f"{host}:{instance.port}", "--worker-class", "gthread", "--workers", "2", "--threads", "8"),
+        *("--graceful-timeout", "3", "--worker-tmp-dir", "/dev/shm", "--log-level", "warning"),
+    )
+
+
+# ---- Configuration
+
+
+def write_configuration(instance: Instance, table: list[Program]) -> Path:
+    """``HOME/supervisord.conf``. No secret is in it: programs get their settings by the environment."""
+    home = instance.home
+    parts = [
+        f"""[unix_http_server]
+file={instance.run}/supervisor.sock
+chmod=0700
+
+[supervisord]
+nodaemon=true
+silent=true
+logfile={instance.log}/supervisord.log
+logfile_maxbytes=10MB
+pidfile={instance.run}/supervisord.pid
+childlogdir={instance.log}
+directory={instance.root}
+minfds=4096
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+
+[supervisorctl]
+serverurl=unix://{instance.run}/supervisor.sock
+"""
+    ]
+    parts += [_section(instance, program, priority) for priority, program in enumerate(table, start=1)]
+    file = home / "supervisord.conf"
+    file.write_text("\n".join(parts))
+    return file
+
+
+def _section(instance: Instance, program: Program, priority: int) -> str:
+    command = shlex.join((*TETHER, *program.command)).replace("%", "%%")
+    several = f"numprocs={program.count}\nprocess_name=%(program_name)s-%(process_num)s\n" if program.count > 1 else ""
+    suffix = "-%(process_num)s" if program.count > 1 else ""
+    return f"""[program:{program.name}]
+command={command}
+{several}priority={priority}
+autorestart=true
+startsecs=1
+startretries=1000
+stopwaitsecs={program.stop_seconds}
+stopasgroup={str(program.whole_group).lower()}
+killasgroup=true
+redirect_stderr=true
+stdout_logfile={instance.log}/{program.name}{suffix}.log
+stdout_logfile_maxbytes=10MB
+stdout_logfile_backups=5
+"""
+
+
+def write_redis_configuration(instance: Instance, ports: Mapping[str, int]) -> None:
+    """Nothing is kept on disk: the database is the truth, and the clock enqueues again what Redis forgot."""
+    file = instance.home / "redis.conf"
+    file.touch(mode=0o600)
+    file.write_text(
+        f"bind 127.0.0.1\nport {ports['redis']}\nrequirepass {secret(instance, 'REDIS_PASSWORD')}\n"
+        f'save ""\nappendonly no\nmaxmemory-policy noeviction\ndir {instance.run}\ndaemonize no\nlogfile ""\n'
+    )
+
+
+# ---- Asking supervisord
+
+
+class _UnixTransport(xmlrpc.client.Transport):
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    def make_connection(self, host: object) -> http.client.HTTPConnection:
+        del host
+        connection = http.client.HTTPConnection("localhost", timeout=5)
+        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.sock.settimeout(5)
+        connection.sock.connect(str(self.path))
+        return connection
+
+
+def states(instance: Instance) -> dict[str, str]:
+    """Process → supervisord's word for its state; empty while supervisord does not answer."""
+    transport = _UnixTransport(instance.run / "supervisor.sock")
+    try:
+        answer = xmlrpc.client.ServerProxy("http://localhost", transport=transport).supervisor.getAllProcessInfo()
+    except (OSError, http.client.HTTPException, xmlrpc.client.Error):
+        return {}
+    return {process["name"]: process["statename"] for process in answer}
+
+
+class Patience:
+    """Tells which processes end again and again: those that have not been running for ``seconds``."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._down_since: dict[str, float] = {}
+
+    def exhausted(self, now_states: Mapping[str, str], now: float | None = None) -> list[str]:
+        now = time.monotonic() if now is None else now
+        for name, state in now_states.items():
+            if state == RUNNING:
+                self._down_since.pop(name, None)
+            else:
+                self._down_since.setdefault(name, now)
+        return [name for name, since in self._down_since.items() if now - since >= self.seconds]

@@ -1,0 +1,301 @@
+"""bin/up: set up what is missing, run the whole of Faxroom, stop all of it at the end."""
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import installation
+import instance as instances
+import supervise
+from instance import Instance
+from shell import SetupError, tail
+from steps import Progress, StepFailed, complain
+
+import asterisk
+
+ROOT = Path(__file__).resolve().parents[2]
+DEMO = ROOT / "demo/faxroom.yaml"
+READY_SECONDS = 90
+PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+
+
+class Stopped(Exception):
+    """Ctrl-C, SIGTERM or SIGHUP."""
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    del frame
+    for each in STOP_SIGNALS:  # asked once is enough
+        signal.signal(each, signal.SIG_IGN)
+    raise Stopped(signal.Signals(number).name)
+
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def main() -> int:
+    # What detaches itself from its parent (gpg-agent, soffice) becomes our child, so that we can end it.
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1)
+    for number in STOP_SIGNALS:
+        signal.signal(number, _stop)
+    code = 0
+    try:
+        code = _run()
+    except Stopped as stop:
+        print(f"\nStopping ({stop}).", flush=True)
+    except StepFailed as failure:
+        complain(f"Faxroom was not started. {failure}")
+        code = 1
+    finally:
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        end_descendants(seconds=15)
+    sys.stdout.flush()
+    os._exit(code)  # a thread of a failed set-up may still wait for its ended command
+
+
+def _run() -> int:
+    progress = Progress()
+    told: list[Instance] = []
+    progress.step("settings", lambda say: told.append(instances.read_instance(ROOT, os.environ)))
+    instance = told[0]
+    progress.step("home", lambda say: instances.prepare_home(instance))
+    with _only_one(instance):
+        progress.step("ports", lambda say: instances.check_ports(instance))
+        installation.install(ROOT, progress, with_asterisk=instance.own_asterisk)
+        values = _configure(instance, progress)
+        progress.step("database", lambda say: _prepare_database(instance, values, say))
+        supervisord = _start(instance, values)
+        progress.step("start", lambda say: _wait_until_ready(instance, supervisord))
+        _tell(instance, progress)
+        try:
+            return _watch(supervisord, instance)
+        finally:
+            (instance.run / "ready").unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _only_one(instance: Instance) -> Iterator[None]:
+    with (instance.run / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise StepFailed(
+                "home",
+                f"Faxroom runs from {instance.home} already (process {lock.read().strip()}). Stop that one, or start "
+                "another one beside it with other FAXROOM_HOME, FAXROOM_PORT, FAXROOM_SIP_PORT and FAXROOM_ARI_PORT.",
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+# ---- Configuration and database
+
+
+def _configure(instance: Instance, progress: Progress) -> dict[str, str]:
+    ports = instances.private_ports(instance.home)
+    values = instances.settings(instance, ports, os.environ)
+
+    def configure(say: object) -> None:
+        instances.write_environment(instance, values)
+        if instance.own_redis:
+            supervise.write_redis_configuration(instance, ports)
+        if instance.own_asterisk:
+            asterisk.render(
+                ROOT / installation.ASTERISK,
+                instance.asterisk,
+                sip_port=instance.sip_port,
+                ari_port=instance.ari_port,
+                ari_user=values.get("ARI_USER", "faxroom"),
+                ari_password=values.get("ARI_PASSWORD") or Path(values["ARI_PASSWORD_FILE"]).read_text().strip(),
+                trunk=instance.trunk,
+            )
+        supervise.write_configuration(instance, supervise.programs(instance, ports))
+
+    progress.step("configure", configure)
+    return values
+
+
+def _environment(values: dict[str, str]) -> dict[str, str]:
+    return {**os.environ, **values}
+
+
+def _prepare_database(instance: Instance, values: dict[str, str], say: Any) -> None:
+    file = instance.provision or DEMO
+    command = [str(ROOT / ".tools/venv/bin/python"), str(ROOT / "bin/lib/database.py"), str(file)]
+    log = instance.log / "database.log"
+    with log.open("a") as errors:
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, env=_environment(values), check=False
+        )
+    if done.returncode:
+        raise SetupError(f"The end of {log}:\n{tail(log)}")
+    if "provisioned" in done.stdout.split():
+        say(f"loaded {file}")
+        (instance.home / "provisioned").write_text(f"{file}\n")
+
+
+# ---- Running
+
+
+def _start(instance: Instance, values: dict[str, str]) -> subprocess.Popen[bytes]:
+    """In a session of its own: Ctrl-C reaches us alone, and we stop it in order."""
+    command = [*supervise.TETHER, str(ROOT / ".tools/venv/bin/supervisord"), "-c", instance.home / "supervisord.conf"]
+    with (instance.log / "supervisord.out").open("ab") as output:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=_environment(values),
+            start_new_session=True,
+        )
+
+
+def _wait_until_ready(instance: Instance, supervisord: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    patience = supervise.Patience(seconds=15)
+    faults: dict[str, str] = {}
+    while time.monotonic() < deadline:
+        if supervisord.poll() is not None:
+            raise SetupError(f"supervisord ended. The end of its log:\n{tail(instance.log / 'supervisord.out')}")
+        faults = _health(instance)
+        if not faults:
+            return
+        if ending := patience.exhausted(supervise.states(instance)):
+            log = instance.log / f"{ending[0]}.log"
+            raise SetupError(f"{', '.join(ending)} does not stay up. The end of {log}:\n{tail(log)}")
+        time.sleep(0.2)
+    lines = "\n".join(f"    {name}: {text}" for name, text in faults.items())
+    raise SetupError(f"After {READY_SECONDS} s these do not answer:\n{lines}\nTheir logs are in {instance.log}")
+
+
+def _health(instance: Instance) -> dict[str, str]:
+    """Part → what is wrong with it; empty when all is well."""
+    try:
+        with urllib.request.urlopen(f"{instance.address}/healthz", timeout=10) as answer:
+            return {} if answer.status == 200 else {"web": f"answers {answer.status}"}
+    except urllib.error.HTTPError as error:
+        return _faults(error.read())
+    except OSError as error:
+        return {"web": str(error)}
+
+
+def _faults(body: bytes) -> dict[str, str]:
+    try:
+        parts = json.loads(body)
+    except ValueError:
+        return {"web": "answers with an error; see web.log"}
+    parts = parts.get("parts", parts)
+    wrong = {name: part for name, part in parts.items() if isinstance(part, dict) and not part.get("ok")}
+    return {name: f"{part.get('error')}. {part.get('advice')}" for name, part in wrong.items()} or {"web": str(parts)}
+
+
+def _watch(supervisord: subprocess.Popen[bytes], instance: Instance) -> int:
+    """Until supervisord ends by itself, which it should not. Reaps what was left to us."""
+    while True:
+        try:
+            pid, _ = os.waitpid(-1, 0)
+        except ChildProcessError:
+            pid = supervisord.pid
+        if pid == supervisord.pid:
+            complain(f"supervisord has ended, and all processes with it. See {instance.log}/supervisord.log")
+            return 1
+
+
+def _tell(instance: Instance, progress: Progress) -> None:
+    (instance.run / "ready").write_text(instance.address)
+    lines = [f"\nFaxroom is ready after {progress.total():.1f} s: {instance.address}"]
+    lines += [f"  by step: {', '.join(f'{name} {s:.1f}' for name, s in progress.seconds.items() if s >= 0.05)}"]
+    if people := _demo_people(instance):
+        lines += ["", "Demo sign-ins:", *(f"  {email:24} {password:12} {what}" for email, password, what in people)]
+        if instance.bind not in ("127.0.0.1", "::1", "localhost"):
+            lines += ["  WARNING: these passwords are known to everybody, and other machines reach this address."]
+    if instance.own_mail:
+        lines += ["", f"Mails are kept in {instance.home / 'mail'}/new (give SMTP_URL to have them sent)."]
+    lines += [f"Logs are in {instance.log}. Ctrl-C stops everything.", ""]
+    print("\n".join(lines), flush=True)
+
+
+def _demo_people(instance: Instance) -> list[tuple[str, str, str]]:
+    """Email, password, what they are: of the demo file, if that is what this instance was loaded with."""
+    try:
+        if (instance.home / "provisioned").read_text().strip() != str(DEMO):
+            return []
+    except FileNotFoundError:
+        return []
+    pattern = re.compile(r"\{email: ([^,]+), name: ([^,]+), password: \"?([^\",}]+)\"?(?:, role: (\w+))?")
+    return [
+        (email, password, f"{name}, {role or 'operator'}")
+        for email, name, password, role in pattern.findall(DEMO.read_text())
+    ]
+
+
+# ---- The end
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below ``pid``, zombies left out."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, parent = entry.read_text().rpartition(")")[2].split()[:2]
+            if state != "Z":
+                children.setdefault(int(parent), []).append(int(entry.parent.name))
+    found, queue = [], [pid]
+    while queue:
+        below = children.get(queue.pop(), [])
+        found += below
+        queue += below
+    return found
+
+
+def end_descendants(*, seconds: float) -> None:
+    """End all that we started: supervisord first, which stops its own in order; then whatever is left."""
+    begin = time.monotonic()
+    asked: set[int] = set()
+    while left := descendants(os.getpid()):
+        direct = {pid for pid in left if _parent(pid) == os.getpid()}
+        for pid in direct - asked:
+            _signal(pid, signal.SIGTERM)
+        asked |= direct
+        if time.monotonic() - begin > seconds:
+            for pid in left:
+                _signal(pid, signal.SIGKILL)
+        _reap()
+        time.sleep(0.05)
+    _reap()
+
+
+def _parent(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
+
+
+def _reap() -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
