@@ -12,13 +12,12 @@ from pathlib import Path
 import click
 import sqlalchemy as sa
 from flask import Flask, current_app
-from flask_babel import force_locale
 
 from app.adapters.smtp import check_mail_server
 from app.errors import FaxroomError, Refused, TemporaryFailure
 from app.fax.access import sendable_entities
 from app.fax.lifecycle import is_final
-from app.fax.sentences import sentence, story
+from app.fax.sentences import in_language, sentence, story
 from app.fax.submit import submit_fax
 from app.health import check_health
 from app.intake.documents import take_upload
@@ -59,7 +58,7 @@ def send(email: str, entity_name: str, to: str, send_at: str | None, wait: bool,
     user = user_by_address(db.session, email)
     if user is None or user.tenant_id is None:
         raise click.ClickException(f"There is no user {email}.")
-    with force_locale(user.preferred_language):
+    with in_language(user.preferred_language):
         try:
             entity = next((line for line in sendable_entities(db.session, user) if line.name == entity_name), None)
             if entity is None:

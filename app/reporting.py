@@ -6,13 +6,12 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from flask import render_template
-from flask_babel import force_locale
 from sqlalchemy.orm import Session
 
 from app.adapters.printer import print_pdf
 from app.fax.naming import report_name
 from app.fax.numbers import shown_number
-from app.fax.sentences import sentence, status_label, story, timestamp
+from app.fax.sentences import in_language, sentence, status_label, story, timestamp
 from app.intake.documents import storage, store_document
 from app.models import Document, DocumentKind, Fax
 
@@ -30,7 +29,7 @@ def ensure_report(session: Session, fax: Fax) -> Document:
 def report_html(fax: Fax) -> str:
     """The page that is printed, in the sender's language."""
     language = fax.user.preferred_language if fax.user else fax.tenant.language
-    with force_locale(language):
+    with in_language(language):
         return render_template(
             "print/report.html",
             fax=fax,

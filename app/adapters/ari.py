@@ -32,7 +32,7 @@ APP = "faxroom"
 EVENTS = ("StasisStart", "ChannelDestroyed", "ChannelUserevent", "Dial")
 SECONDS = 10.0
 AT_ONCE = 10
-LONGEST_PAUSE = 15.0
+LONGEST_PAUSE = 5.0
 MOST_FOLLOWED = 40
 
 #: E.164 or ``<tenant>*<extension>``; the same grammar as app.fax.numbers, held again at the last door.

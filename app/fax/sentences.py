@@ -1,10 +1,11 @@
 """What a person reads: every code's sentence, every status's label, the story of a fax. All through Flask-Babel."""
 
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
 from babel.dates import format_datetime, format_time
-from flask_babel import get_locale, lazy_gettext, ngettext
+from flask_babel import force_locale, get_locale, lazy_gettext, ngettext
 from flask_babel import gettext as _
 
 from app.fax.numbers import shown_number
@@ -12,6 +13,15 @@ from app.models import Fax, Status
 from tenants.db import utc_now
 
 _l = lazy_gettext
+
+#: Language → locale. English is written the European way: day before month, 24 hours.
+LOCALES = {"en": "en_GB", "it": "it"}
+
+
+def in_language(language: str) -> AbstractContextManager[None]:
+    """Write in a reader's language instead of the signed-in person's: for mails and reports."""
+    return force_locale(LOCALES.get(language, "en_GB"))
+
 
 STATUS_LABELS = {
     Status.ACCEPTED: _l("Accepted"),

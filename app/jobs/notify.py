@@ -7,14 +7,13 @@ from email.utils import format_datetime
 
 import sqlalchemy as sa
 from flask import current_app, render_template
-from flask_babel import force_locale
 
 from app.adapters.smtp import send_mail
 from app.errors import PermanentFailure, TemporaryFailure
 from app.fax.naming import report_name
 from app.fax.notices import outcome_subject
 from app.fax.numbers import shown_number
-from app.fax.sentences import pages_text, story, timestamp
+from app.fax.sentences import in_language, pages_text, story, timestamp
 from app.intake.documents import storage
 from app.jobs.running import job
 from app.models import Notice, Status
@@ -73,7 +72,7 @@ def outcome_mail(notice: Notice) -> EmailMessage:
     message["Date"] = format_datetime(utc_now())
     message["Message-ID"] = notice.message_id
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday note answers it
-    with force_locale(notice.language):
+    with in_language(notice.language):
         text = render_template(
             "email/outcome.txt",
             fax=fax,

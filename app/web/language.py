@@ -5,16 +5,14 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime, format_time, get_timezone_location
 from babel.numbers import format_decimal
-from flask import Flask, request
+from flask import Flask, has_request_context, request
 from flask_babel import Babel, get_locale
 from flask_login import current_user
 from markupsafe import Markup
 
 from app.fax import sentences
+from app.fax.sentences import LOCALES
 from tenants.db import utc_now
-
-#: Language → locale. English is written the European way: day before month, 24 hours.
-LOCALES = {"en": "en_GB", "it": "it"}
 
 
 def init_app(app: Flask) -> None:
@@ -30,6 +28,8 @@ def init_app(app: Flask) -> None:
 
 def language() -> str:
     """``en`` or ``it``: what the user chose, else the company's; before sign-in what the browser asks for."""
+    if not has_request_context():  # a mail or a report, which forces its reader's
+        return "en"
     if current_user and current_user.is_authenticated:
         wanted = current_user.preferred_language
         return wanted if wanted in LOCALES else "en"
@@ -41,7 +41,8 @@ def choose_locale() -> str:
 
 
 def zone() -> tzinfo:
-    tenant = current_user.tenant if current_user and current_user.is_authenticated else None
+    signed_in = has_request_context() and current_user.is_authenticated
+    tenant = current_user.tenant if signed_in else None
     return tenant.zone if tenant else ZoneInfo("UTC")
 
 
