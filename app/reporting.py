@@ -5,15 +5,15 @@ import tempfile
 from pathlib import Path
 
 import sqlalchemy as sa
-from flask import render_template
 from sqlalchemy.orm import Session
 
 from app.adapters.printer import print_pdf
 from app.fax.naming import report_name
 from app.fax.numbers import shown_number
-from app.fax.sentences import in_language, sentence, status_label, story, timestamp
+from app.fax.sentences import sentence, status_label, story, timestamp
 from app.intake.documents import storage, store_document
 from app.models import Document, DocumentKind, Fax
+from app.rendering import render_for
 
 
 def ensure_report(session: Session, fax: Fax) -> Document:
@@ -29,18 +29,17 @@ def ensure_report(session: Session, fax: Fax) -> Document:
 def report_html(fax: Fax) -> str:
     """The page that is printed, in the sender's language."""
     language = fax.user.preferred_language if fax.user else fax.tenant.language
-    with in_language(language):
-        return render_template(
-            "print/report.html",
-            fax=fax,
-            language=language,
-            picture=_picture(fax),
-            timestamp=timestamp,
-            sentence=sentence,
-            status_label=status_label,
-            story=story,
-            shown_number=shown_number,
-        )
+    return render_for(
+        language,
+        "print/report.html",
+        fax=fax,
+        picture=_picture(fax),
+        timestamp=timestamp,
+        sentence=sentence,
+        status_label=status_label,
+        story=story,
+        shown_number=shown_number,
+    )
 
 
 def _picture(fax: Fax) -> str | None:

@@ -6,17 +6,18 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 
 import sqlalchemy as sa
-from flask import current_app, render_template
+from flask import current_app
 
 from app.adapters.smtp import send_mail
 from app.errors import PermanentFailure, TemporaryFailure
 from app.fax.naming import report_name
 from app.fax.notices import outcome_subject
 from app.fax.numbers import shown_number
-from app.fax.sentences import in_language, pages_text, story, timestamp
+from app.fax.sentences import pages_text, story, timestamp
 from app.intake.documents import storage
 from app.jobs.running import job
 from app.models import Notice, Status
+from app.rendering import render_for
 from app.reporting import ensure_report
 from tenants.db import db, utc_now
 
@@ -72,17 +73,17 @@ def outcome_mail(notice: Notice) -> EmailMessage:
     message["Date"] = format_datetime(utc_now())
     message["Message-ID"] = notice.message_id
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday note answers it
-    with in_language(notice.language):
-        text = render_template(
-            "email/outcome.txt",
-            fax=fax,
-            sent=fax.status == Status.SENT,
-            number=shown_number(fax.remote_number, fax.tenant),
-            story=story(fax),
-            timestamp=timestamp,
-            pages_text=pages_text,
-            link=f"{settings.base_url}/faxes/{fax.id}",
-        )
+    text = render_for(
+        notice.language,
+        "email/outcome.txt",
+        fax=fax,
+        sent=fax.status == Status.SENT,
+        number=shown_number(fax.remote_number, fax.tenant),
+        story=story,
+        timestamp=timestamp,
+        pages_text=pages_text,
+        link=f"{settings.base_url}/faxes/{fax.id}",
+    )
     message.set_content(text)
     with storage().open(report.storage_key) as source:
         message.add_attachment(source.read(), maintype="application", subtype="pdf", filename=report_name(fax))
