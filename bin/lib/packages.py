@@ -55,6 +55,7 @@ def install(wanted: Iterable[str], say: Say, *, log: Path) -> None:
     if not shutil.which("apt-get"):
         raise SetupError("This is not Debian. Install by hand and start again: " + " ".join(names))
     say(f"installing {len(names)} packages: {' '.join(names)}")
+    run([*sudo(), "dpkg", "--configure", "-a"], log=log)  # an earlier start may have been stopped in the middle
     try:
         run(_apt("update"), log=log)
     except SetupError:

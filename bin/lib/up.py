@@ -1,12 +1,10 @@
 """bin/up: set up what is missing, run the whole of Faxroom, stop all of it at the end."""
 
 import contextlib
-import ctypes
 import fcntl
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -14,11 +12,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import installation
 import instance as instances
+import processes
 import supervise
 from instance import Instance
 from shell import SetupError, tail
@@ -29,40 +27,21 @@ import asterisk
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "demo/faxroom.yaml"
 READY_SECONDS = 90
-PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
-
-
-class Stopped(Exception):
-    """Ctrl-C, SIGTERM or SIGHUP."""
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    del frame
-    for each in STOP_SIGNALS:  # asked once is enough
-        signal.signal(each, signal.SIG_IGN)
-    raise Stopped(signal.Signals(number).name)
-
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> int:
-    # What detaches itself from its parent (gpg-agent, soffice) becomes our child, so that we can end it.
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1)
-    for number in STOP_SIGNALS:
-        signal.signal(number, _stop)
+    processes.take_charge()
     code = 0
     try:
         code = _run()
-    except Stopped as stop:
+    except processes.Stopped as stop:
         print(f"\nStopping ({stop}).", flush=True)
     except StepFailed as failure:
         complain(f"Faxroom was not started. {failure}")
         code = 1
     finally:
-        for number in STOP_SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
-        end_descendants(seconds=15)
+        processes.ignore_stop_signals()
+        processes.end_descendants(seconds=15)
     sys.stdout.flush()
     os._exit(code)  # a thread of a failed set-up may still wait for its ended command
 
@@ -245,57 +224,3 @@ def _demo_people(instance: Instance) -> list[tuple[str, str, str]]:
         (email, password, f"{name}, {role or 'operator'}")
         for email, name, password, role in pattern.findall(DEMO.read_text())
     ]
-
-
-# ---- The end
-
-
-def descendants(pid: int) -> list[int]:
-    """All processes below ``pid``, zombies left out."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            state, parent = entry.read_text().rpartition(")")[2].split()[:2]
-            if state != "Z":
-                children.setdefault(int(parent), []).append(int(entry.parent.name))
-    found, queue = [], [pid]
-    while queue:
-        below = children.get(queue.pop(), [])
-        found += below
-        queue += below
-    return found
-
-
-def end_descendants(*, seconds: float) -> None:
-    """End all that we started: supervisord first, which stops its own in order; then whatever is left."""
-    begin = time.monotonic()
-    asked: set[int] = set()
-    while left := descendants(os.getpid()):
-        direct = {pid for pid in left if _parent(pid) == os.getpid()}
-        for pid in direct - asked:
-            _signal(pid, signal.SIGTERM)
-        asked |= direct
-        if time.monotonic() - begin > seconds:
-            for pid in left:
-                _signal(pid, signal.SIGKILL)
-        _reap()
-        time.sleep(0.05)
-    _reap()
-
-
-def _parent(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return 0
-
-
-def _signal(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, number)
-
-
-def _reap() -> None:
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass

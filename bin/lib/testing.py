@@ -1,0 +1,256 @@
+"""bin/test: install what the tests need, run all of them against the real thing, count."""
+
+import contextlib
+import os
+import pwd
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import installation
+import packages
+import processes
+from instance import HANDED_ON
+from shell import SetupError, tail
+from steps import Progress, StepFailed, complain
+from supervise import TETHER
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = ROOT / ".tools/venv/bin"
+DEMO_PASSWORD = "faxroom-demo"
+NEEDS_INSTANCE = ("tests/live", "tests/browser")
+NEEDS_DATABASE = ("tests/web", "tests/db")
+READY_SECONDS = 120
+CHECKS = (
+    ("ruff check", ["ruff", "check", "."]),
+    ("ruff format", ["ruff", "format", "--check", "."]),
+    ("import rules", ["lint-imports"]),
+)
+
+
+def main() -> int:
+    processes.take_charge()
+    folder = Path(tempfile.mkdtemp(prefix="fx-"))  # short: Unix sockets lie below it
+    folder.chmod(0o711)  # PostgreSQL, which does not run as root, passes through
+    code = 1
+    try:
+        code = _run(sys.argv[1:], folder)
+    except processes.Stopped as stop:
+        complain(f"Stopped ({stop}).")
+    except StepFailed as failure:
+        complain(str(failure))
+    finally:
+        processes.ignore_stop_signals()
+        processes.end_descendants(seconds=20)
+        if code == 0 or not (folder / "home/log").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            complain(f"The state and the logs of the instance under test are kept in {folder}")
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def _run(arguments: Sequence[str], folder: Path) -> int:
+    progress = Progress()
+    installation.install(ROOT, progress, for_tests=True)
+    count: Counter[str] = Counter()
+    with contextlib.ExitStack() as stack:
+        instance = _Instance(folder / "home", progress) if _needs_instance(arguments) else None
+        if instance:
+            instance.start()
+        if not arguments:
+            for name, command in CHECKS:
+                _check(name, command, count, progress)
+        environment = _environment()
+        if instance:
+            progress.step("instance", lambda say: instance.wait())
+            environment |= instance.told()
+        _pytest("tests", arguments or ["tests"], environment, count, progress, folder)
+        places = [place for place in NEEDS_DATABASE if (ROOT / place).is_dir()]
+        if not arguments and places:
+            url = stack.enter_context(_postgres(folder, progress))
+            _pytest("postgresql", places, {**_environment(), "TEST_DATABASE_URL": url}, count, progress, folder)
+    return _conclude(count, progress)
+
+
+def _needs_instance(arguments: Sequence[str]) -> bool:
+    """All tests, or something that lies at or above the live ones."""
+    paths = [argument.split("::")[0].rstrip("/") for argument in arguments if (ROOT / argument.split("::")[0]).exists()]
+    return not paths or any(
+        path.startswith(place) or place.startswith(path) for path in paths for place in NEEDS_INSTANCE
+    )
+
+
+def _environment() -> dict[str, str]:
+    """Ours without anything that points at an installation: tests must not reach one."""
+    names = {variant for name in HANDED_ON for variant in (name, f"{name}_FILE")}
+    return {
+        name: value for name, value in os.environ.items() if name not in names and not name.startswith("FAXROOM_")
+    } | {"PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _check(name: str, command: Sequence[str], count: Counter[str], progress: Progress) -> None:
+    progress.say("check", name)
+    done = subprocess.run([BIN / command[0], *command[1:]], cwd=ROOT, stdin=subprocess.DEVNULL, check=False)
+    count["passed" if done.returncode == 0 else "failed"] += 1
+
+
+def _pytest(
+    name: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    count: Counter[str],
+    progress: Progress,
+    folder: Path,
+) -> None:
+    progress.say("pytest", f"{name}: {' '.join(arguments)}")
+    report = folder / f"{name}.xml"
+    command = [BIN / "python", "-m", "pytest", f"--junitxml={report}", *arguments]
+    begin = time.monotonic()
+    done = subprocess.run(command, cwd=ROOT, env=dict(environment), stdin=subprocess.DEVNULL, check=False)
+    result = read_report(report)
+    if done.returncode and not result["failed"]:
+        result["failed"] = 1  # nothing collected, or it did not come to the end
+    count.update(result)
+    progress.say("pytest", f"{name}: {time.monotonic() - begin:.1f} s")
+
+
+def read_report(report: Path) -> Counter[str]:
+    """Counts of a JUnit file: passed, failed (errors too), skipped."""
+    if not report.exists():
+        return Counter()
+    total: Counter[str] = Counter()
+    for suite in ET.parse(report).getroot().iter("testsuite"):
+        tests, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
+        failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+        total.update(passed=max(tests - skipped - failed, 0), failed=failed, skipped=skipped)
+    return total
+
+
+def _conclude(count: Counter[str], progress: Progress) -> int:
+    skipped = f", {count['skipped']} skipped" if count["skipped"] else ""
+    print(f"\n{count['passed']} passed, {count['failed']} failed{skipped} ({progress.total():.0f} s)", flush=True)
+    return 1 if count["failed"] or not count["passed"] else 0
+
+
+# ---- The instance under test
+
+
+class _Instance:
+    """One bin/up with a home and ports of its own, loaded with the demo."""
+
+    def __init__(self, home: Path, progress: Progress) -> None:
+        self.home = home
+        self.log = home.with_name("up.log")
+        self.progress = progress
+        ports = _free_ports(3)
+        self.port, self.sip_port, self.ari_port = ports
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.progress.say("instance", f"starting one in {self.home}, port {self.port}")
+        own = {"FAXROOM_HOME": self.home, "FAXROOM_PORT": self.port}
+        own |= {"FAXROOM_SIP_PORT": self.sip_port, "FAXROOM_ARI_PORT": self.ari_port}
+        environment = _environment() | {name: str(value) for name, value in own.items()}
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [*TETHER, ROOT / "bin/up"],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def wait(self) -> None:
+        assert self.process
+        deadline = time.monotonic() + READY_SECONDS
+        while not (self.home / "run/ready").exists():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise SetupError(f"The instance to be tested did not start:\n{tail(self.log, 30)}")
+            time.sleep(0.1)
+
+    def told(self) -> dict[str, str]:
+        """What live and browser tests find in their environment."""
+        return {
+            "FAXROOM_TEST_URL": f"http://127.0.0.1:{self.port}",
+            "FAXROOM_TEST_HOME": str(self.home),
+            "FAXROOM_TEST_PASSWORD": DEMO_PASSWORD,
+            "FAXROOM_TEST_SIP_PORT": str(self.sip_port),
+            "FAXROOM_TEST_ARI_PORT": str(self.ari_port),
+        }
+
+
+def _free_ports(count: int) -> list[int]:
+    """Free for TCP and UDP at this moment, below the range of outgoing connections."""
+    found: list[int] = []
+    while len(found) < count:
+        port = secrets.choice(range(5200, 9900))
+        with contextlib.suppress(OSError), socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("0.0.0.0", port))
+            if port not in found:
+                found.append(port)
+    return found
+
+
+# ---- PostgreSQL
+
+
+@contextlib.contextmanager
+def _postgres(folder: Path, progress: Progress) -> Iterator[str]:
+    """A cluster of its own, gone with the tests. Yields the URL of an empty database."""
+    programs = packages.postgres_programs()
+    if programs is None:
+        raise StepFailed("postgresql", "Its programs were not found. Install them: apt-get install postgresql")
+    data, password, log = folder / "pg", secrets.token_hex(16), folder / "pg.log"
+    port = _free_ports(1)[0]
+    who = _unprivileged(data)
+    key = folder / "pg-password"
+    key.write_text(password)
+    key.chmod(0o644)  # in a folder that only we can list
+    initdb = [programs / "initdb", "-D", data, "-U", "faxroom", f"--pwfile={key}", "-A", "scram-sha-256", "-N"]
+    settings = {"port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
+    server = [programs / "postgres", "-D", data, *(f"--{name}={value}" for name, value in settings.items())]
+    begin = time.monotonic()
+    with log.open("wb") as output:
+        made = subprocess.run([*who, *initdb, "-E", "UTF8", "--locale=C"], stdout=output, stderr=output, check=False)
+        if made.returncode:
+            raise StepFailed("postgresql", f"initdb failed:\n{tail(log)}")
+        process = subprocess.Popen([*who, *server], stdout=output, stderr=output)
+    try:
+        _wait_for_port(port, process, log)
+        progress.say("postgresql", f"ready ({time.monotonic() - begin:.1f} s)")
+        yield f"postgresql+psycopg://faxroom:{password}@127.0.0.1:{port}/postgres"
+    finally:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=10)
+
+
+def _unprivileged(data: Path) -> list[str]:
+    """PostgreSQL refuses to run as root: the words that make it another user, who owns ``data``."""
+    data.mkdir(mode=0o700)
+    if os.geteuid() != 0:
+        return list(TETHER)
+    user = pwd.getpwnam("nobody")
+    os.chown(data, user.pw_uid, user.pw_gid)
+    ids = [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    return ["setpriv", *ids, "--pdeathsig", "INT", "--"]
+
+
+def _wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        time.sleep(0.05)
+    raise StepFailed("postgresql", f"It did not start:\n{tail(log)}")
