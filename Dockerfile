@@ -1,0 +1,58 @@
+# Faxroom's own processes in one image; the command says which. Each may run as often as wanted.
+#
+#   docker build -t faxroom .
+#   docker run … faxroom                                        web, on port 8000
+#   docker run … faxroom python worker.py jobs                  jobs; add queue names to serve only those
+#   docker run … faxroom python worker.py line                  line: beside each Asterisk, with its spool mounted
+#   docker run … faxroom python worker.py clock                 clock
+#   docker run … faxroom flask --app wsgi db upgrade            the database, before the first start and each new version
+#   docker run … faxroom flask --app wsgi provision FILE        tenants; likewise send, faxes, doctor
+#
+# Settings come by the environment (docs/architecture.md): SECRET_KEY, DATABASE_URL, REDIS_URL, STORAGE_URL, SMTP_URL,
+# MAIL_FROM, FAXROOM_URL, ARI_URL, ARI_USER, ARI_PASSWORD, FAXROOM_SPOOL, UNOSERVER_URL; secrets better as NAME_FILE.
+# PostgreSQL, Redis, Asterisk and the document converter run elsewhere. The converter may be this image too:
+#
+#   docker build -t faxroom-office --target office .
+#   docker run --network … faxroom-office                       on port 2003, for UNOSERVER_URL; open to the portal only
+
+FROM debian:bookworm-slim AS base
+ENV LANG=C.UTF-8 PYTHONUNBUFFERED=1 PATH=/opt/faxroom/.tools/venv/bin:/usr/sbin:/usr/bin:/sbin:/bin
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends \
+        ca-certificates fonts-dejavu-core fonts-liberation gnupg \
+        libharfbuzz-subset0 libpango-1.0-0 libpangoft2-1.0-0 python3 tzdata \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /opt/faxroom
+
+FROM base AS build
+RUN apt-get update && apt-get install -y --no-install-recommends python3-venv && rm -rf /var/lib/apt/lists/*
+COPY requirements.lock ./
+RUN /usr/bin/python3 -m venv --system-site-packages .tools/venv \
+    && .tools/venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.lock
+COPY . .
+# The browser's files and the translations, as bin/up makes them; what fetched them stays in this stage.
+RUN python3 -c "import sys; sys.path.insert(0, 'bin/lib'); import assets; from pathlib import Path; \
+root = Path.cwd(); assets.install(root, print); assets.compile_translations(root)" \
+    && rm -rf .tools/nodejs .tools/node_modules
+
+FROM base AS portal
+RUN useradd --system --uid 990 --home-dir /var/lib/faxroom --create-home faxroom
+COPY --from=build /opt/faxroom /opt/faxroom
+ENV FAXROOM_HOME=/var/lib/faxroom PYTHONDONTWRITEBYTECODE=1
+USER faxroom
+VOLUME /var/lib/faxroom
+EXPOSE 8000
+CMD ["gunicorn", "wsgi:app", "--bind", "0.0.0.0:8000", "--worker-class", "gthread", "--workers", "2", \
+     "--threads", "8", "--worker-tmp-dir", "/dev/shm"]
+
+FROM portal AS office
+USER root
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends libreoffice-writer-nogui python3-uno \
+    && rm -rf /var/lib/apt/lists/*
+USER faxroom
+EXPOSE 2003
+CMD ["unoserver", "--interface", "0.0.0.0", "--port", "2003", "--user-installation", "/var/lib/faxroom/office"]
+
+# The last stage is what "docker build" makes.
+FROM portal
