@@ -20,12 +20,9 @@ def read_send_time(text: str | None, zone: ZoneInfo, now: datetime) -> datetime 
         return None
     try:
         wall = datetime.fromisoformat(text.strip())
-    except ValueError as error:
-        raise Refused("time_unreadable", field="send_at") from error
-    try:
         moment = (wall if wall.tzinfo else wall.replace(tzinfo=zone)).astimezone(UTC)
-    except OverflowError as error:
-        raise Refused("time_too_far", field="send_at") from error
+    except (ValueError, OverflowError) as error:
+        raise Refused("time_unreadable", field="send_at") from error
     if moment < now - GRACE:
         raise Refused("time_past", field="send_at", now=now.astimezone(zone).strftime("%H:%M"))
     if moment > now + HORIZON:

@@ -1,0 +1,179 @@
+"""Claims, limits and results."""
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from app.fax.dispatch import mark_placed
+from app.fax.lifecycle import move, request_cancel
+from app.fax.results import CallFacts, note_answered, note_pages, record_result, take_back
+from app.models import Attempt, FaxEntity, Notice, Status
+from tenants.db import utc_now
+from tenants.models import Tenant, User
+from tests.db.faxes import claim, dial, make_ready, reread, submit
+
+
+def test_what_is_due_is_claimed_once(session, cast):
+    fax = make_ready(session, submit(session, cast))
+    (attempt,) = claim(session)
+    assert attempt.channel_id == f"fax-{fax.id}-1"
+    assert reread(session, fax.id).status == Status.DIALING
+    assert claim(session) == []
+
+
+def test_what_is_due_later_stays(session, cast):
+    fax = make_ready(session, submit(session, cast))
+    fax.due_at = utc_now() + timedelta(hours=1)
+    session.commit()
+    assert claim(session) == []
+
+
+def test_the_database_holds_one_open_attempt_a_fax(session, cast):
+    attempt = dial(session, cast)
+    twin = Attempt(fax_id=attempt.fax_id, tenant_id=cast.alpha, entity_id=cast.frontdesk, n=2, channel_id="x", node="y")
+    session.add(twin)
+    with pytest.raises(IntegrityError):
+        session.flush()
+    session.rollback()
+
+
+@pytest.mark.parametrize("limit", ["limit_outbound", "limit_total"])
+def test_a_company_has_no_more_calls_than_its_limit(session, cast, limit):
+    setattr(session.get_one(Tenant, cast.alpha), limit, 2)
+    for _ in range(5):
+        make_ready(session, submit(session, cast))
+    assert len(claim(session)) == 2
+    assert claim(session) == []
+
+
+def test_a_fax_entity_has_no_more_calls_than_its_limit(session, cast):
+    session.get_one(FaxEntity, cast.frontdesk).limit_outbound = 1
+    for _ in range(3):
+        make_ready(session, submit(session, cast))
+    assert len(claim(session)) == 1
+
+
+def test_the_line_has_no_more_calls_than_its_limit(session, cast):
+    for _ in range(4):
+        make_ready(session, submit(session, cast))
+    assert len(claim(session, line=3)) == 3
+
+
+def test_lines_take_turns(session, cast):
+    """A company that queues a hundred does not keep the other waiting."""
+    for _ in range(4):
+        make_ready(session, submit(session, cast))
+    charlie = session.get_one(User, cast.charlie)
+    theirs = submit(session, cast, user=charlie, entity_id=cast.beta_line)
+    make_ready(session, theirs)
+    assert theirs.id in [attempt.fax_id for attempt in claim(session, line=2)]
+
+
+def test_a_suspended_company_is_not_dialled_for(session, cast):
+    make_ready(session, submit(session, cast))
+    session.get_one(Tenant, cast.alpha).suspended_at = utc_now()
+    session.commit()
+    assert claim(session) == []
+
+
+def test_all_pages_confirmed_is_sent_and_mailed_once(session, cast):
+    attempt = dial(session, cast)
+    assert record_result(session, attempt.channel_id, CallFacts("success", pages=2, mode="T38", rate=14400))
+    assert not record_result(session, attempt.channel_id, CallFacts("dropped"))
+    fax = reread(session, attempt.fax_id)
+    assert (fax.status, fax.pages_done) == (Status.SENT, 2)
+    (notice,) = session.scalars(sa.select(Notice)).all()
+    assert notice.recipient == "bob@alpha.test"
+
+
+def test_confirmed_pages_are_kept_and_the_next_attempt_sends_the_rest(session, cast):
+    attempt = dial(session, cast, pages=3)
+    record_result(session, attempt.channel_id, CallFacts("dropped", pages=1))
+    fax = reread(session, attempt.fax_id)
+    assert (fax.status, fax.pages_done, fax.cause) == (Status.RETRYING, 1, "dropped")
+    fax.due_at = utc_now()
+    session.commit()
+    (second,) = claim(session)
+    assert (second.n, second.first_page) == (2, 2)
+    record_result(session, second.channel_id, CallFacts("success", pages=2))
+    assert reread(session, fax.id).status == Status.SENT
+
+
+def test_the_page_count_never_runs_over_the_document(session, cast):
+    attempt = dial(session, cast, pages=2)
+    record_result(session, attempt.channel_id, CallFacts("success", pages=9))
+    assert reread(session, attempt.fax_id).pages_done == 2
+
+
+def test_progress_is_written_while_it_is_sent_and_ignored_afterwards(session, cast):
+    attempt = dial(session, cast, pages=3)
+    note_answered(session, attempt.channel_id)
+    note_pages(session, attempt.channel_id, 1)
+    fax = reread(session, attempt.fax_id)
+    assert (fax.status, fax.pages_done) == (Status.SENDING, 1)
+    record_result(session, attempt.channel_id, CallFacts("busy"))
+    note_pages(session, attempt.channel_id, 3)
+    assert reread(session, fax.id).pages_done == 0
+
+
+def test_unknown_is_an_end_and_is_mailed(session, cast):
+    attempt = dial(session, cast)
+    record_result(session, attempt.channel_id, CallFacts("unknown"))
+    assert reread(session, attempt.fax_id).status == Status.UNKNOWN
+    assert session.scalar(sa.select(sa.func.count(Notice.id))) == 1
+    assert claim(session) == []
+
+
+def test_a_claim_that_asterisk_never_heard_of_is_taken_back_uncounted(session, cast):
+    attempt = dial(session, cast)
+    assert take_back(session, attempt.id)
+    fax = reread(session, attempt.fax_id)
+    assert (fax.status, fax.cause) == (Status.RETRYING, "line_down")
+    assert fax.attempts == []
+
+
+def test_who_comes_late_to_the_fence_places_nothing(session, cast):
+    """The reconciliation took the claim back while a stalled dispatcher still held it."""
+    make_ready(session, submit(session, cast))
+    claimed = claim(session)
+    take_back(session, claimed[0].id)
+    assert mark_placed(session, claimed, utc_now()) == []
+
+
+def test_what_waits_is_cancelled_at_once_and_never_dialled(session, cast):
+    fax = make_ready(session, submit(session, cast))
+    assert request_cancel(session, fax, session.get_one(User, cast.bob))
+    assert reread(session, fax.id).status == Status.CANCELLED
+    assert claim(session) == []
+
+
+def test_what_is_on_the_line_is_cancelled_when_the_line_says_so(session, cast):
+    attempt = dial(session, cast)
+    fax = reread(session, attempt.fax_id)
+    assert request_cancel(session, fax, session.get_one(User, cast.bob))
+    assert reread(session, fax.id).status == Status.DIALING
+    record_result(session, attempt.channel_id, CallFacts("dropped"))
+    assert reread(session, fax.id).status == Status.CANCELLED
+    assert session.scalar(sa.select(sa.func.count(Notice.id))) == 0
+
+
+def test_a_cancelled_fax_that_got_through_is_sent(session, cast):
+    attempt = dial(session, cast)
+    request_cancel(session, reread(session, attempt.fax_id), session.get_one(User, cast.bob))
+    record_result(session, attempt.channel_id, CallFacts("success", pages=2))
+    assert reread(session, attempt.fax_id).status == Status.SENT
+
+
+def test_a_taken_back_claim_of_a_cancelled_fax_is_not_dialled_again(session, cast):
+    attempt = dial(session, cast)
+    request_cancel(session, reread(session, attempt.fax_id), session.get_one(User, cast.bob))
+    take_back(session, attempt.id)
+    assert reread(session, attempt.fax_id).status == Status.CANCELLED
+
+
+def test_a_move_that_the_table_does_not_allow_changes_nothing(session, cast):
+    fax = submit(session, cast)
+    assert not move(session, fax.id, Status.SENT)
+    assert reread(session, fax.id).status == Status.ACCEPTED

@@ -1,0 +1,58 @@
+"""Open attempts held against what Asterisk knows."""
+
+from datetime import timedelta
+
+from app.fax.results import REQUEST_GRACE, CallFacts, reconcile
+from tenants.db import utc_now
+from tests.db.faxes import claim, dial, make_ready, submit
+
+
+def held(attempt, **known):
+    nothing = {"live": set(), "results": {}, "answered": set(), "started_at": None, "now": utc_now()}
+    return reconcile([attempt], **{**nothing, **known})
+
+
+def test_a_durable_result_is_recorded(session, cast):
+    attempt = dial(session, cast)
+    facts = CallFacts("success", pages=2)
+    assert held(attempt, results={attempt.channel_id: facts}).results == {attempt.channel_id: facts}
+
+
+def test_a_live_call_is_left_alone_however_long_it_takes(session, cast):
+    attempt = dial(session, cast)
+    found = held(attempt, live={attempt.channel_id}, now=utc_now() + timedelta(hours=2))
+    assert (found.results, found.take_back) == ({}, [])
+
+
+def test_an_answered_call_that_is_gone_without_a_result_is_unknown(session, cast):
+    attempt = dial(session, cast)
+    assert held(attempt, answered={attempt.channel_id}).results[attempt.channel_id].outcome == "unknown"
+
+
+def test_a_placed_call_is_waited_for_until_it_can_no_longer_be_answered(session, cast):
+    attempt = dial(session, cast)
+    ring = timedelta(seconds=attempt.fax.entity.template.ring_seconds)
+    assert held(attempt, now=attempt.placed_at + ring).results == {}
+    late = attempt.placed_at + ring + REQUEST_GRACE + timedelta(seconds=1)
+    assert held(attempt, now=late).results[attempt.channel_id].outcome == "other"
+
+
+def test_a_call_that_was_placed_before_asterisk_started_is_given_up_at_once(session, cast):
+    attempt = dial(session, cast)
+    restarted = attempt.placed_at + timedelta(seconds=5)
+    assert held(attempt, started_at=restarted).results[attempt.channel_id].outcome == "other"
+
+
+def test_a_call_that_was_heard_to_be_answered_is_never_taken_for_unanswered(session, cast):
+    """Asterisk's own mark may be lost with the last second before a power cut."""
+    attempt = dial(session, cast)
+    attempt.answered_at = utc_now()
+    restarted = attempt.placed_at + timedelta(seconds=5)
+    assert held(attempt, started_at=restarted).results[attempt.channel_id].outcome == "unknown"
+
+
+def test_a_claim_that_was_never_placed_is_taken_back_after_a_while(session, cast):
+    make_ready(session, submit(session, cast))
+    (attempt,) = claim(session)
+    assert held(attempt).take_back == []
+    assert held(attempt, now=utc_now() + REQUEST_GRACE + timedelta(seconds=1)).take_back == [attempt.id]

@@ -1,0 +1,65 @@
+"""What follows an attempt."""
+
+import pytest
+
+from app.fax.retry import DELAYS, decide
+from app.fax.sentences import NEXT_STEPS, OUTCOMES
+from app.models import Status
+
+
+def after(outcome: str, **changes: object):
+    known = {"pages_total": 2, "pages_done": 0, "attempts": 1, "max_attempts": 5}
+    return decide(outcome=outcome, **{**known, **changes})
+
+
+@pytest.mark.parametrize(
+    ("outcome", "seconds"),
+    [("busy", 180), ("no_answer", 300), ("other", 300), ("protocol_error", 60), ("congestion", 300)],
+)
+def test_the_delay_goes_by_the_cause(outcome, seconds):
+    assert (after(outcome).status, after(outcome).delay) == (Status.RETRYING, seconds)
+
+
+@pytest.mark.parametrize("outcome", ["unallocated", "rejected", "file_refused"])
+def test_what_would_fail_again_is_not_tried_again(outcome):
+    assert after(outcome).status == Status.FAILED
+
+
+def test_a_success_with_all_pages_is_sent():
+    assert after("success", pages_done=2).status == Status.SENT
+
+
+def test_a_success_with_fewer_pages_than_the_document_is_not_sent():
+    decision = after("success", pages_done=1)
+    assert (decision.status, decision.cause) == (Status.RETRYING, "incomplete")
+
+
+def test_all_pages_without_the_word_success_is_not_sent():
+    assert after("dropped", pages_done=2).status == Status.RETRYING
+
+
+def test_a_word_that_nobody_knows_is_no_success():
+    assert after("splendid", pages_done=2).status == Status.RETRYING
+
+
+def test_unknown_is_never_followed_by_a_second_dial():
+    assert after("unknown").status == Status.UNKNOWN
+    assert after("unknown", cancel_requested=True).status == Status.UNKNOWN
+
+
+def test_the_last_attempt_is_the_last():
+    assert after("busy", attempts=5).status == Status.FAILED
+
+
+def test_the_template_may_say_other_delays():
+    assert after("busy", delays={"busy": 20}).delay == 20
+
+
+def test_a_cancelled_call_is_cancelled_unless_it_got_through():
+    assert after("dropped", cancel_requested=True).status == Status.CANCELLED
+    assert after("success", pages_done=2, cancel_requested=True).status == Status.SENT
+
+
+def test_every_outcome_has_a_sentence_and_every_failure_a_next_step():
+    assert DELAYS.keys() <= OUTCOMES.keys()
+    assert DELAYS.keys() <= NEXT_STEPS.keys()
