@@ -24,6 +24,7 @@ JOBS: dict[str, tuple[str, str, int]] = {
     "hang_up": ("line", "app.jobs.dispatch.hang_up", 30),
     "note_progress": ("line", "app.jobs.record.note_progress", 30),
     "record": ("line", "app.jobs.record.record", 60),
+    "import_received": ("documents", "app.jobs.receive.import_received", 300),
     "prepare": ("documents", "app.jobs.prepare.prepare", 600),
     "deliver": ("mail", "app.jobs.notify.deliver", 120),
     "sweep": ("mail", "app.jobs.sweep.sweep", 300),

@@ -172,8 +172,11 @@ class Ari:
         """Refuse an incoming call with a Q.850 cause (1 = unallocated number)."""
         self._ask("DELETE", f"/channels/{quote(channel_id)}", params={"reason_code": cause}, expected=(404,))
 
-    def continue_at(self, channel_id: str, context: str) -> None:
+    def continue_at(self, channel_id: str, context: str, **variables: str) -> None:
         """Send a channel that waits in our application on to ``context,s,1``; one that has gone is fine."""
+        for name, value in variables.items():
+            told = {"variable": name, "value": _plain(value)}
+            self._ask("POST", f"/channels/{quote(channel_id)}/variable", json=told, expected=(404, 409))
         where = {"context": context, "extension": "s", "priority": 1}
         self._ask("POST", f"/channels/{quote(channel_id)}/continue", json=where, expected=(404, 409, 412))
 
@@ -186,11 +189,11 @@ class Ari:
         self._run_in_dialplan("faxroom-results", FAX_ASKED=word)
         return word
 
-    def forget(self, channel_ids: list[str]) -> None:
-        """Delete durable results that the portal has taken over."""
+    def forget(self, channel_ids: list[str], *, family: Literal["fax", "faxin"] = "fax") -> None:
+        """Delete durable results that the portal has taken over; ``faxin`` holds those of received faxes."""
         known = [channel_id for channel_id in channel_ids if CHANNEL_ID.fullmatch(channel_id)]
         if known:
-            self._run_in_dialplan("faxroom-forget", FAX_KEYS="&".join(known))
+            self._run_in_dialplan("faxroom-forget", FAX_FAMILY=family, FAX_KEYS="&".join(known))
 
     def _run_in_dialplan(self, context: str, **variables: str) -> None:
         """ARI may not touch AstDB itself: the far half of a Local channel does, and is never answered."""

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.fax.lifecycle import WAITING, move
-from app.models import Attempt, Fax, FaxEntity, Status
+from app.models import Attempt, Direction, Fax, FaxEntity, Status
 from tenants.models import Tenant
 
 #: Any constant will do: it names the one lock under which limits are counted and claims are made.
@@ -27,15 +27,22 @@ class Room:
     """What is free under each limit; taking a place uses it up."""
 
     def __init__(self, session: Session, limits: Limits) -> None:
-        open_attempts = sa.select(Attempt.tenant_id, Attempt.entity_id).where(Attempt.ended_at.is_(None))
-        outbound = session.execute(open_attempts).all()
-        receiving = sa.select(Fax.tenant_id).where(Fax.status == Status.RECEIVING)
-        self.by_tenant = Counter(tenant_id for tenant_id, _ in outbound)
-        self.by_entity = Counter(entity_id for _, entity_id in outbound)
-        self.inbound = Counter(session.scalars(receiving))
+        query = sa.select(Fax.direction, Attempt.tenant_id, Attempt.entity_id).join(Fax)
+        calls = session.execute(query.where(Attempt.ended_at.is_(None))).all()
+        outbound = [call for call in calls if call.direction == Direction.SENT]
+        self.by_tenant = Counter(call.tenant_id for call in outbound)
+        self.by_entity = Counter(call.entity_id for call in outbound)
+        self.inbound = Counter(call.tenant_id for call in calls if call.direction == Direction.RECEIVED)
         self.line = limits.line
 
+    def has_for_incoming(self, tenant: Tenant) -> bool:
+        """May another call come in for this tenant?"""
+        outbound, inbound = self.by_tenant[tenant.id], self.inbound[tenant.id]
+        used_and_limit = ((inbound, tenant.limit_inbound), (outbound + inbound, tenant.limit_total))
+        return not any(limit and used >= limit for used, limit in used_and_limit)
+
     def take(self, tenant: Tenant, entity: FaxEntity) -> bool:
+        """Take a place for an outgoing call, if there is one."""
         outbound, inbound = self.by_tenant[tenant.id], self.inbound[tenant.id]
         used_and_limit = (
             (self.by_tenant.total() + self.inbound.total(), self.line),
@@ -50,13 +57,18 @@ class Room:
         return True
 
 
+def lock_limits(session: Session) -> None:
+    """Nobody else counts calls against limits until the commit. On SQLite the one write lock does it."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(sa.select(sa.func.pg_advisory_xact_lock(DISPATCH_LOCK)))
+
+
 def claim_due(session: Session, *, now: datetime, limits: Limits, node: str) -> list[Attempt]:
     """Claim what may go now: one open attempt each, committed before anybody dials.
 
     Entities take turns, so that one with a thousand faxes does not keep the others waiting.
     """
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(sa.select(sa.func.pg_advisory_xact_lock(DISPATCH_LOCK)))
+    lock_limits(session)
     room = Room(session, limits)
     claimed = [
         _claim(session, fax, node)

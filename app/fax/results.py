@@ -51,7 +51,7 @@ class CallFacts:
 def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
     """Close the attempt and move its fax; False if that has been done before. Commits."""
     attempt = session.scalar(sa.select(Attempt).where(Attempt.channel_id == channel_id))
-    if attempt is None or not _close(session, attempt.id, facts):
+    if attempt is None or not close_attempt(session, attempt.id, facts):
         session.rollback()
         return False
     fax = session.get_one(Fax, attempt.fax_id, populate_existing=True)
@@ -83,7 +83,8 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
     return True
 
 
-def _close(session: Session, attempt_id: int, facts: CallFacts) -> bool:
+def close_attempt(session: Session, attempt_id: int, facts: CallFacts) -> bool:
+    """Write down how a call ended; False if that has been done before."""
     values = {
         "ended_at": _time(facts.ended_at) or utc_now(),
         "outcome": facts.outcome,

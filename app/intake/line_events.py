@@ -4,6 +4,7 @@ The durable result is one line written by the hangup handler of ``asterisk/exten
 ``sending|answered`` while the call lives, then
 ``ended|ended|answered|Q.850 cause|capped|late`` and, for an answered call,
 ``|status|pages|rate|ecm|mode|error|statusstr|station id``, the last three in base64. Times are Unix seconds.
+For what is received see :func:`read_received`.
 """
 
 import base64
@@ -35,6 +36,16 @@ class Ended:
 
 
 @dataclass(frozen=True)
+class Received:
+    """The durable result of an incoming fax; ``called`` and ``caller`` as in :class:`Incoming`."""
+
+    channel_id: str
+    called: str
+    caller: str
+    facts: CallFacts
+
+
+@dataclass(frozen=True)
 class StillSending:
     """A durable mark without a result: answered, and nothing is known of the end."""
 
@@ -57,7 +68,7 @@ class Incoming:
     caller: str
 
 
-LineEvent = Ringing | Answered | Ended | StillSending | AllTold | Incoming
+LineEvent = Ringing | Answered | Ended | StillSending | AllTold | Incoming | Received
 
 
 def read_event(event: dict[str, Any]) -> LineEvent | None:
@@ -89,6 +100,8 @@ def _user_event(event: dict[str, Any]) -> LineEvent | None:
         return AllTold(told.get("Asked", ""))
     if name == "FaxResult" and told.get("Fax", "").startswith(PREFIX):
         return read_result(told["Fax"], told.get("Result", ""))
+    if name == "FaxReceived":
+        return read_received(told.get("Fax", ""), told.get("Result", ""))
     return None
 
 
@@ -123,6 +136,27 @@ def read_result(channel_id: str, line: str) -> Ended | StillSending:
             ended_at=ended,
         ),
     )
+
+
+def read_received(channel_id: str, line: str) -> Received | None:
+    """``ended|started|called|caller|ended|status|pages|rate|ecm|mode|error|station id``; None while it comes in."""
+    fields = line.split("|")
+    if fields[0] != "ended" or len(fields) != 12:
+        return None
+    _, started, called, caller, ended, status, pages, rate, ecm, mode, error, station = fields
+    confirmed, error_word = _number(pages) or 0, _decoded(error)
+    facts = CallFacts(
+        outcome=answered_outcome(status, error_word, pages=confirmed, capped=False),
+        pages=confirmed,
+        mode=mode or None,
+        rate=_number(rate),
+        ecm=ecm == "yes",
+        remote_station_id=_printable(_decoded(station)) or None,
+        error=_printable(error_word) if status != "SUCCESS" else None,
+        answered_at=_number(started),
+        ended_at=_number(ended),
+    )
+    return Received(channel_id, _printable(_decoded(called)), _printable(_decoded(caller)), facts)
 
 
 def _number(text: str) -> int | None:

@@ -11,12 +11,24 @@ from sqlalchemy.exc import OperationalError
 
 from app.adapters.ari import Ari, Connected
 from app.errors import FaxroomError
+from app.fax.dispatch import Limits
+from app.fax.receiving import begin_receiving, channel_of
 from app.fax.results import CallFacts, reconcile, take_back
 from app.fax.routing import entity_for
 from app.health import beat
-from app.intake.line_events import AllTold, Answered, Ended, Incoming, LineEvent, Ringing, StillSending, read_event
+from app.intake.line_events import (
+    AllTold,
+    Answered,
+    Ended,
+    Incoming,
+    LineEvent,
+    Received,
+    Ringing,
+    StillSending,
+    read_event,
+)
 from app.jobs.running import application
-from app.models import Attempt
+from app.models import Attempt, Direction, Fax
 from app.queues import enqueue
 from tenants.db import db, utc_now
 
@@ -27,7 +39,7 @@ PROGRESS_SECONDS = 3.0
 BEAT_SECONDS = 5.0
 #: A result that was enqueued is enqueued again only when nobody has taken it over for so long.
 PATIENCE_SECONDS = 30.0
-UNALLOCATED = 1  # Q.850
+UNALLOCATED, BUSY = 1, 17  # Q.850
 
 
 @dataclass
@@ -39,8 +51,10 @@ class Telling:
 
     word: str
     attempt_ids: list[int]
+    receiving: list[str]  # channel ids of faxes that come in
     live: set[str]
     started_at: datetime
+    received: set[str] = field(default_factory=set)
     results: dict[str, CallFacts] = field(default_factory=dict)
     answered: set[str] = field(default_factory=set)
 
@@ -95,6 +109,10 @@ class Listener:
                     self._finish(self.telling)
             case Incoming():
                 self._decide(event)
+            case Received(channel_id, called, caller, facts):
+                if self.telling:
+                    self.telling.received.add(channel_id)
+                self._enqueue("import_received", channel_id, called, caller, facts.to_json())
 
     def _still_sending(self, channel_id: str) -> None:
         if self.telling:
@@ -107,22 +125,27 @@ class Listener:
         self.sending.pop(channel_id, None)
         if self.telling:
             self.telling.results[channel_id] = facts
-        self._record(channel_id, facts)
+        self._enqueue("record", channel_id, facts.to_json())
 
-    def _record(self, channel_id: str, facts: CallFacts) -> None:
+    def _enqueue(self, job: str, channel_id: str, *more: object) -> None:
         now = time.monotonic()
         if now - self.enqueued.get(channel_id, float("-inf")) > PATIENCE_SECONDS:
             self.enqueued[channel_id] = now
-            enqueue("record", channel_id, facts.to_json())
+            enqueue(job, channel_id, *more)
 
     def _decide(self, call: Incoming) -> None:
-        """A dedicated line is answered as a fax; a number that nobody has does not exist."""
+        """A fax line is answered as a fax within the tenant's limits; a number that nobody has does not exist."""
         entity = entity_for(db.session, call.called)
-        db.session.rollback()
         if entity is None:
+            db.session.rollback()
             self.line.refuse(call.channel_id, UNALLOCATED)
+            return
+        station_id = entity.template.station_id
+        known = {"node": self.line.node, "channel_id": call.channel_id, "caller": call.caller}
+        if begin_receiving(db.session, entity, limits=Limits(line=0), **known):
+            self.line.continue_at(call.channel_id, "faxroom-receive", FAX_STATION=station_id)
         else:
-            self.line.continue_at(call.channel_id, "faxroom-receive")
+            self.line.refuse(call.channel_id, BUSY)
 
     # ---- What is due
 
@@ -136,11 +159,14 @@ class Listener:
 
     def _begin(self) -> None:
         self._forget_old()
-        attempts = sa.select(Attempt.id).where(Attempt.ended_at.is_(None), Attempt.node == self.line.node)
-        attempt_ids = list(db.session.scalars(attempts))
+        here = sa.select(Attempt).join(Fax).where(Attempt.ended_at.is_(None), Attempt.node == self.line.node)
+        sent = db.session.scalars(here.where(Fax.direction == Direction.SENT))
+        attempt_ids = [attempt.id for attempt in sent]
+        coming_in = db.session.scalars(here.where(Fax.direction == Direction.RECEIVED))
+        receiving = [channel_of(attempt, self.line.node) for attempt in coming_in]
         db.session.rollback()
         started_at = self.line.ping()
-        self.telling = Telling("", attempt_ids, self.line.live_channels(), started_at)
+        self.telling = Telling("", attempt_ids, receiving, self.line.live_channels(), started_at)
         self.telling.word = self.line.ask_results()
 
     def _finish(self, telling: Telling) -> None:
@@ -158,9 +184,12 @@ class Listener:
         )
         db.session.rollback()
         for channel_id, facts in found.results.items():
-            self._record(channel_id, facts)
+            self._enqueue("record", channel_id, facts.to_json())
         for attempt_id in found.take_back:
             take_back(db.session, attempt_id)
+        for channel_id in set(telling.receiving) - telling.live - telling.received:
+            # The caller gave up before it began, or Asterisk died in the middle: what came lies in the spool.
+            self._enqueue("import_received", channel_id, "", "", CallFacts("dropped").to_json())
 
     def _forget_old(self) -> None:
         oldest = time.monotonic() - 2 * PATIENCE_SECONDS

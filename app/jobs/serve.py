@@ -8,7 +8,7 @@ from rq import Queue, SimpleWorker, Worker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from app.jobs import dispatch, notify, prepare, record, sweep  # noqa: F401 - loaded before the fork, not in each job
+from app.jobs import dispatch, notify, prepare, receive, record, sweep  # noqa: F401 - loaded before the fork, not in each job
 from app.jobs.running import application
 from app.queues import queue, redis
 

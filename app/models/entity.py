@@ -9,7 +9,7 @@ from app.models.mailbox import Mail2FaxBox
 from app.models.sealed import SealedText
 from app.models.template import FaxTemplate
 from tenants.db import BigId, TenantOwned, db
-from tenants.models import User
+from tenants.models import Tenant, User
 
 
 class Authentication(StrEnum):
@@ -43,6 +43,7 @@ class FaxEntity(TenantOwned, db.Model):
     pin: Mapped[str | None] = mapped_column(SealedText)
     encryption_required: Mapped[bool] = mapped_column(default=False)
 
+    tenant: Mapped[Tenant] = relationship()
     template: Mapped[FaxTemplate] = relationship()
     box: Mapped[Mail2FaxBox | None] = relationship()
     grants: Mapped[list["Grant"]] = relationship(back_populates="entity", cascade="all, delete-orphan")

@@ -1,0 +1,85 @@
+"""Incoming calls: whose they are, how many at once, what becomes of them."""
+
+import pytest
+import sqlalchemy as sa
+
+from app.fax.dispatch import Limits
+from app.fax.receiving import begin_receiving, channel_of, finish_receiving, readable_caller, receiving_fax
+from app.fax.results import CallFacts
+from app.fax.routing import entity_for
+from app.models import Attempt, FaxEntity, Status
+from tenants.models import Tenant
+from tests.db.faxes import claim, make_ready, reread, submit
+
+NO_LIMIT = Limits(line=0)
+
+
+def receive(session, cast, channel_id="1795383441.9", limits=NO_LIMIT):
+    entity = session.get_one(FaxEntity, cast.frontdesk)
+    return begin_receiving(session, entity, node="asterisk", channel_id=channel_id, caller="0501234567", limits=limits)
+
+
+@pytest.mark.parametrize("called", ["+390509655637", "390509655637", "00390509655637"])
+def test_a_public_number_leads_to_its_entity_however_the_network_writes_it(session, cast, called):
+    assert entity_for(session, called).id == cast.frontdesk
+
+
+@pytest.mark.parametrize("called", ["+390509999999", "", "501", "*501", "999*501", "+"])
+def test_a_number_that_nobody_has_leads_nowhere(session, cast, called):
+    assert entity_for(session, called) is None
+
+
+def test_the_same_extension_of_two_companies_leads_to_the_right_one(session, cast):
+    assert entity_for(session, f"{cast.alpha}*501").id == cast.frontdesk
+    assert entity_for(session, f"{cast.beta}*501").id == cast.beta_line
+
+
+@pytest.mark.parametrize("limit", ["limit_inbound", "limit_total"])
+def test_a_company_takes_no_more_calls_at_once_than_its_limit(session, cast, limit):
+    setattr(session.get_one(Tenant, cast.alpha), limit, 1)
+    assert receive(session, cast, "1.1")
+    assert receive(session, cast, "1.2") is None
+
+
+def test_calls_in_and_out_share_the_total(session, cast):
+    session.get_one(Tenant, cast.alpha).limit_total = 1
+    receive(session, cast)
+    make_ready(session, submit(session, cast))
+    assert claim(session) == []
+
+
+def test_a_call_that_was_taken_without_the_portal_is_entered_whatever_the_limit(session, cast):
+    session.get_one(Tenant, cast.alpha).limit_inbound = 1
+    receive(session, cast, "1.1")
+    assert receive(session, cast, "1.2", limits=None)
+
+
+def test_a_whole_fax_is_received_and_a_broken_one_incomplete(session, cast):
+    for channel_id, outcome in (("1.1", "success"), ("1.2", "dropped")):
+        receive(session, cast, channel_id)
+        fax = receiving_fax(session, node="asterisk", channel_id=channel_id)
+        assert finish_receiving(session, fax, CallFacts(outcome), pdf=None, tiff=None, picture=None)
+        assert not finish_receiving(session, fax, CallFacts(outcome), pdf=None, tiff=None, picture=None)
+        # neither brought a page: not even the one that calls itself a success is whole
+        assert reread(session, fax.id).status == Status.INCOMPLETE
+
+
+def test_a_channel_is_found_again_by_its_attempt(session, cast):
+    receive(session, cast, "1795383441.9")
+    attempt = session.scalar(sa.select(Attempt))
+    assert channel_of(attempt, "asterisk") == "1795383441.9"
+
+
+@pytest.mark.parametrize(
+    ("caller", "read"),
+    [
+        ("0501234567", "+390501234567"),
+        ("+493023125000", "+493023125000"),
+        ("anonymous", None),
+        ("", None),
+        ("<script>1</script>", "1"),
+        ("501", "501"),
+    ],
+)
+def test_a_caller_is_read_as_a_number_or_not_at_all(caller, read):
+    assert readable_caller(caller, "IT") == read
