@@ -1,0 +1,270 @@
+"""A real Asterisk for the live tests, with far ends that behave badly, and a listener that remembers what it hears."""
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from PIL import Image, ImageDraw
+
+from app.adapters.ari import Ari, Connected, OutgoingCall
+from app.errors import FaxroomError
+from app.intake.line_events import (
+    AllTold,
+    Answered,
+    Ended,
+    Incoming,
+    LineEvent,
+    Ringing,
+    StillSending,
+    read_event,
+)
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "bin/lib"))
+import asterisk  # noqa: E402 - the set-up's own module
+
+ASTERISK_ROOT = ROOT / ".tools/asterisk"
+USER, PASSWORD = "faxroom", "of-the-tests"
+Heard = TypeVar("Heard", bound=Answered | Ended | Ringing | StillSending)
+
+#: Called numbers of the loop and what the far end does. Any other number is a fax machine.
+BUSY, SILENT_BELL, UNALLOCATED, REJECTING = "+39050900001", "+39050900002", "+39050900003", "+39050900004"
+HANGS_UP, PERSON, FAX_MACHINE = "+39050900005", "+39050900006", "+390509655637"
+#: Seconds after which the machine of HANGS_UP hangs up. Page 1 of :func:`light_then_dense` is through by then, page 2
+#: takes minutes.
+HANGS_UP_AFTER = 27
+FAR_ENDS = f"""
+[faxroom-in](+)
+exten => {BUSY},1,Hangup(17)
+exten => {SILENT_BELL},1,Ringing()
+ same => n,Wait(120)
+exten => {UNALLOCATED},1,Hangup(1)
+exten => {REJECTING},1,Hangup(21)
+exten => {HANGS_UP},1,Answer()
+ same => n,Set(TIMEOUT(absolute)={HANGS_UP_AFTER})
+ same => n,ReceiveFAX(${{ASTSPOOLDIR}}/tmp/${{CHANNEL(uniqueid)}}.tif,f)
+exten => {PERSON},1,Answer()
+ same => n,Wait(6)
+ same => n,Hangup()
+exten => T,1,Hangup()
+"""
+
+
+def free_ports() -> tuple[int, int]:
+    """A UDP port for SIP and a TCP port for ARI."""
+    with (
+        closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sip,
+        closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as ari,
+    ):
+        sip.bind(("127.0.0.1", 0))
+        ari.bind(("127.0.0.1", 0))
+        return sip.getsockname()[1], ari.getsockname()[1]
+
+
+def wait_until(seconds: float, what: str, true: Callable[[], Any]) -> Any:
+    """What ``true`` returns as soon as it is true."""
+    deadline = time.monotonic() + seconds
+    while not (answer := true()):
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.05)
+    return answer
+
+
+class Line:
+    """One Asterisk with a home of its own; ``local`` maps names of files in etc/local to their text."""
+
+    def __init__(self, home: Path, *, local: dict[str, str]) -> None:
+        self.home = home
+        self.sip_port, self.ari_port = free_ports()
+        self.ari = Ari(f"http://127.0.0.1:{self.ari_port}", USER, PASSWORD, node="test")
+        self.seconds_to_start = 0.0
+        self._began = 0.0
+        self._local = local
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.launch()
+        wait_until(30, "Asterisk answers", self._answers)
+        self.seconds_to_start = time.monotonic() - self._began
+
+    def launch(self) -> None:
+        """Start it and do not wait."""
+        asterisk.render(
+            ASTERISK_ROOT,
+            self.home,
+            sip_port=self.sip_port,
+            ari_port=self.ari_port,
+            ari_user=USER,
+            ari_password=PASSWORD,
+        )
+        for name, text in self._local.items():
+            (self.home / "etc/local" / name).write_text(text)
+        self._began = time.monotonic()
+        command = asterisk.command(ASTERISK_ROOT, self.home)
+        with (self.home / "output").open("ab") as output:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def _answers(self) -> bool:
+        assert self._process and self._process.poll() is None, (self.home / "output").read_text()
+        try:
+            return bool(self.ari.ping())
+        except FaxroomError:  # 404 while res_ari is not loaded yet
+            return False
+
+    def kill(self) -> None:
+        """As a crash or the kernel would: no handler runs."""
+        assert self._process
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> int:
+        """Ask it to end, as a supervisor does; returns its exit status."""
+        assert self._process
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+    def received(self) -> list[Path]:
+        return sorted((self.home / "spool/faxroom/incoming").glob("*.tif"))
+
+
+def let_in(ari: Ari, call: Incoming) -> None:
+    ari.continue_at(call.channel_id, "faxroom-receive")
+
+
+@dataclass
+class Ear:
+    """Listens to one Asterisk as the line process does: decides about incoming calls, remembers everything."""
+
+    ari: Ari
+    deciding: Callable[[Ari, Incoming], None] = let_in
+    heard: list[LineEvent] = field(default_factory=list)
+    incoming: list[Incoming] = field(default_factory=list)
+    connections: int = 0
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+    _deaf: threading.Event = field(default_factory=threading.Event)
+
+    def listen(self) -> "Ear":
+        threading.Thread(target=self._run, daemon=True, name="ear").start()
+        self.wait("a connection", 20, lambda: self.connections)
+        return self
+
+    def close(self) -> None:
+        self._deaf.set()
+
+    def __enter__(self) -> "Ear":
+        return self.listen()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        for event in self.ari.events():
+            if self._deaf.is_set():
+                return
+            said = read_event(event) if isinstance(event, dict) else None
+            if isinstance(said, Incoming):
+                with suppress(FaxroomError):  # a caller that has gone
+                    self.deciding(self.ari, said)
+            with self._changed:
+                self.connections += isinstance(event, Connected)
+                if isinstance(said, Incoming):
+                    self.incoming.append(said)
+                elif said:
+                    self.heard.append(said)
+                self._changed.notify_all()
+
+    def wait(self, what: str, seconds: float, true: Callable[[], Any]) -> Any:
+        with self._changed:
+            answer = self._changed.wait_for(true, seconds)
+        assert answer, f"not within {seconds} s: {what}"
+        return answer
+
+    def of(self, kind: type[Heard], channel_id: str) -> Heard | None:
+        """What was heard of this kind about a call."""
+        return next((event for event in self.heard if isinstance(event, kind) and event.channel_id == channel_id), None)
+
+    def await_of(self, kind: type[Heard], channel_id: str, seconds: float = 90) -> Heard:
+        return self.wait(f"{kind.__name__} of {channel_id}", seconds, lambda: self.of(kind, channel_id))
+
+    def result(self, channel_id: str, seconds: float = 90) -> Ended:
+        return self.await_of(Ended, channel_id, seconds)
+
+    def durable(self) -> dict[str, LineEvent]:
+        """Ask for the durable results and marks, as the line process does after any gap: channel id → event."""
+        begin = len(self.heard)
+        word = self.ari.ask_results()
+        self.wait("the end of the results", 20, lambda: AllTold(word) in self.heard[begin:])
+        told = self.heard[begin : self.heard.index(AllTold(word))]
+        return {event.channel_id: event for event in told if isinstance(event, Ended | StillSending)}
+
+
+def call_of(channel_id: str, file: Path, number: str = FAX_MACHINE, **other: Any) -> OutgoingCall:
+    """A call as the portal places it."""
+    call = OutgoingCall(
+        channel_id=channel_id,
+        number=number,
+        file=str(file),
+        header="Alpha Srl",
+        station_id="+39 050 9655637",
+        caller_number="+390501234567",
+        ecm=True,
+        max_rate=14400,
+        t38=True,
+        ring_seconds=30,
+        max_seconds=600,
+        not_after=int(time.time()) + 120,
+    )
+    return replace(call, **other)
+
+
+@dataclass(frozen=True)
+class CallElsewhere(OutgoingCall):
+    """A call over another endpoint of PJSIP than the trunk."""
+
+    endpoint: str = ""
+
+    def body(self) -> dict[str, Any]:
+        return super().body() | {"endpoint": f"PJSIP/{self.number}@{self.endpoint}"}
+
+    @classmethod
+    def of(cls, call: OutgoingCall, endpoint: str) -> "CallElsewhere":
+        return cls(**vars(call), endpoint=endpoint)
+
+
+def light_pages(path: Path, count: int) -> Path:
+    """A fax TIFF of pages with one line of text each."""
+    return _write(path, [_page() for _ in range(count)])
+
+
+def light_then_dense(path: Path) -> Path:
+    """Two pages: a light one, and one of noise that stays on the line for minutes."""
+    noise = Image.effect_noise((1728, 2292), 200).convert("1")
+    return _write(path, [_page(), noise])
+
+
+def _page() -> Image.Image:
+    page = Image.new("1", (1728, 2292), 1)
+    ImageDraw.Draw(page).text((200, 200), "Referto: nessuna anomalia.", fill=0)
+    return page
+
+
+def _write(path: Path, pages: list[Image.Image]) -> Path:
+    # Pillow writes min-is-black unless told otherwise (262 = PhotometricInterpretation); faxes are min-is-white.
+    options: dict[str, Any] = {"compression": "group4", "dpi": (204, 196), "tiffinfo": {262: 0}}
+    pages[0].save(path, save_all=True, append_images=pages[1:], **options)
+    return path

@@ -1,0 +1,318 @@
+"""Calls on a real Asterisk: over its own loop, to a machine without T.38, with the portal away, through a crash.
+
+The calls of this file run side by side: the first test that needs one places them all.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from app.adapters.ari import DIAL_STRING
+from app.errors import FaxroomError, PermanentFailure, TemporaryFailure
+from app.fax.results import CallFacts
+from app.fax.retry import DELAYS
+from app.intake.line_events import Answered, Ended, Ringing, StillSending
+from tests.live.lines import (
+    BUSY,
+    FAX_MACHINE,
+    HANGS_UP,
+    PERSON,
+    REJECTING,
+    SILENT_BELL,
+    UNALLOCATED,
+    CallElsewhere,
+    Ear,
+    Line,
+    call_of,
+    light_pages,
+    light_then_dense,
+    wait_until,
+)
+
+pytestmark = pytest.mark.live
+
+MANY = 40
+#: More durable results than one AstDB key list of 4,095 characters names.
+RESULTS = 300
+TWICE = "+390509000992"
+HOSTILE = 'Alpha, "Srl" ${SHELL(id)}|ended;x&/etc/passwd\r\n[faxroom-in]'
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("documents")
+
+
+@pytest.fixture(scope="module")
+def one_page(folder: Path) -> Path:
+    return light_pages(folder / "one.tif", 1)
+
+
+@pytest.fixture(scope="module")
+def dense(folder: Path) -> Path:
+    return light_then_dense(folder / "dense.tif")
+
+
+@pytest.fixture(scope="module")
+def placed(line: Line, ear: Ear, unattended: Line, folder: Path, one_page: Path, dense: Path) -> dict[str, object]:
+    """Every call of this module, under way: channel id → what ARI answered."""
+    two_pages = light_pages(folder / "two.tif", 2)
+    unheard = light_pages(folder / "fax-unheard-1.tif", 2)  # progress is known by the name of the file
+    unattended.ari.originate(call_of("fax-unheard-1", unheard))
+    calls = [
+        call_of("fax-t38-1", one_page),
+        call_of("fax-twopages-1", two_pages),
+        call_of("fax-audio-1", one_page, t38=False),
+        CallElsewhere.of(call_of("fax-fallback-1", one_page), "g711"),
+        call_of("fax-hostile-1", one_page, header=HOSTILE, station_id=HOSTILE, caller_number=HOSTILE),
+        call_of("fax-busy-1", one_page, BUSY),
+        call_of("fax-noanswer-1", one_page, SILENT_BELL, ring_seconds=4),
+        call_of("fax-unallocated-1", one_page, UNALLOCATED),
+        call_of("fax-rejected-1", one_page, REJECTING),
+        call_of("fax-dropped-1", dense, HANGS_UP),
+        call_of("fax-person-1", one_page, PERSON),
+        call_of("fax-capped-1", dense, max_seconds=8),
+        call_of("fax-ended-1", dense),
+        call_of("fax-nofile-1", folder / "gone.tif"),
+        call_of("fax-late-1", one_page, "+390509000991", not_after=int(time.time()) - 1),
+        call_of("fax-twice-1", one_page, TWICE),
+    ]
+    calls += [call_of(f"fax-many{number}-1", one_page) for number in range(MANY)]
+    answers = line.ari.originate_many(calls)
+    ear.await_of(Ringing, "fax-twice-1", 10)
+    calls.append(call_of("fax-twice-1", one_page, TWICE))
+    answers.append(line.ari.originate(calls[-1]))
+    return {call.channel_id: answer for call, answer in zip(calls, answers, strict=True)}
+
+
+@pytest.fixture
+def facts(placed: dict[str, object], ear: Ear, request: pytest.FixtureRequest) -> CallFacts:
+    """The end of the call that the test names."""
+    channel_id = request.param
+    assert placed[channel_id] == "placed"
+    return ear.result(channel_id).facts
+
+
+def the_end_of(channel_id: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("facts", [channel_id], indirect=True)
+
+
+def test_a_call_without_a_portal_is_followed_page_by_page_and_its_result_is_found_afterwards(
+    placed: dict[str, object], unattended: Line
+) -> None:
+    """The first test, so that the call is still on its way."""
+    seen = set()
+
+    def over() -> bool:
+        seen.add(unattended.ari.pages_so_far().get("fax-unheard-1"))
+        return "fax-unheard-1" not in unattended.ari.live_channels()
+
+    wait_until(90, "the end of the call", over)
+    with Ear(unattended.ari) as ear:
+        told = ear.durable()["fax-unheard-1"]
+        assert isinstance(told, Ended)
+        assert (told.facts.outcome, told.facts.pages) == ("success", 2)
+    assert 1 in seen
+    assert 2 in [_pages(path) for path in unattended.received()]  # received without a portal as well
+
+
+@the_end_of("fax-t38-1")
+def test_a_page_goes_over_t38(facts: CallFacts, ear: Ear) -> None:
+    assert (facts.outcome, facts.pages, facts.mode, facts.rate, facts.ecm) == ("success", 1, "T38", 14400, True)
+    assert facts.error is None
+    assert facts.answered_at and facts.ended_at and 5 < facts.ended_at - facts.answered_at < 60
+    assert ear.of(Ringing, "fax-t38-1") and ear.of(Answered, "fax-t38-1")
+
+
+@the_end_of("fax-twopages-1")
+def test_two_pages_are_counted(facts: CallFacts) -> None:
+    assert (facts.outcome, facts.pages) == ("success", 2)
+
+
+@the_end_of("fax-audio-1")
+def test_a_template_without_t38_sends_over_g711(facts: CallFacts) -> None:
+    assert (facts.outcome, facts.pages, facts.mode) == ("success", 1, "audio")
+
+
+@the_end_of("fax-fallback-1")
+def test_a_machine_that_refuses_t38_gets_the_page_over_g711(facts: CallFacts) -> None:
+    assert (facts.outcome, facts.pages, facts.mode, facts.error) == ("success", 1, "audio", None)
+
+
+@the_end_of("fax-hostile-1")
+def test_separators_and_substitutions_in_header_and_station_id_do_no_harm(facts: CallFacts, line: Line) -> None:
+    assert (facts.outcome, facts.pages) == ("success", 1)
+    assert "uid=" not in (line.home / "log/full.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("facts", "outcome", "cause"),
+    [
+        ("fax-busy-1", "busy", 17),
+        ("fax-noanswer-1", "no_answer", 19),
+        ("fax-unallocated-1", "unallocated", 1),
+        ("fax-rejected-1", "rejected", 21),
+    ],
+    indirect=["facts"],
+)
+def test_a_call_that_nobody_takes_has_a_durable_result_too(facts: CallFacts, outcome: str, cause: int) -> None:
+    assert (facts.outcome, facts.hangup_cause, facts.pages, facts.answered_at) == (outcome, cause, 0, None)
+
+
+@the_end_of("fax-dropped-1")
+def test_a_far_end_that_hangs_up_in_page_two_has_confirmed_one(facts: CallFacts) -> None:
+    assert (facts.outcome, facts.pages) == ("dropped", 1)
+
+
+@the_end_of("fax-person-1")
+def test_a_person_who_picks_up_is_no_success(facts: CallFacts) -> None:
+    assert facts.outcome in DELAYS
+    assert (facts.pages, facts.mode) == (0, "audio")
+
+
+@the_end_of("fax-capped-1")
+def test_a_call_ends_at_its_cap(facts: CallFacts) -> None:
+    assert (facts.outcome, facts.pages) == ("capped", 0)
+    assert facts.answered_at and facts.ended_at and facts.ended_at - facts.answered_at <= 10
+
+
+@the_end_of("fax-nofile-1")
+def test_a_file_that_is_not_there_is_refused(facts: CallFacts) -> None:
+    assert (facts.outcome, facts.pages) == ("file_refused", 0)
+
+
+@the_end_of("fax-late-1")
+def test_a_call_answered_after_it_was_given_up_sends_nothing(facts: CallFacts) -> None:
+    assert (facts.outcome, facts.pages, facts.answered_at) == ("other", 0, None)
+
+
+def test_our_hang_up_ends_the_call_with_a_result(placed: dict[str, object], line: Line, ear: Ear) -> None:
+    ear.await_of(Answered, "fax-ended-1")
+    line.ari.hangup("fax-ended-1")
+    assert ear.result("fax-ended-1", 10).facts.outcome == "dropped"
+    line.ari.hangup("fax-ended-1")  # over already: fine
+
+
+def test_the_same_channel_id_is_adopted_and_rings_once(placed: dict[str, object], ear: Ear) -> None:
+    assert placed["fax-twice-1"] == "adopted"
+    assert ear.result("fax-twice-1").facts.outcome == "success"
+    assert len([call for call in ear.incoming if call.called == TWICE]) == 1
+
+
+def test_many_calls_at_once_all_succeed(placed: dict[str, object], line: Line, ear: Ear) -> None:
+    outcomes = [ear.result(f"fax-many{number}-1").facts.outcome for number in range(MANY)]
+    assert outcomes == ["success"] * MANY
+    assert all(placed[f"fax-many{number}-1"] == "placed" for number in range(MANY))
+
+
+def test_what_is_sent_is_what_arrives(placed: dict[str, object], line: Line, ear: Ear) -> None:
+    ear.result("fax-twopages-1")
+    wait_until(10, "a received fax of two pages", lambda: 2 in [_pages(path) for path in line.received()])
+    widths = {_width(path) for path in line.received() if _pages(path)}
+    assert widths == {1728}
+
+
+def _pages(path: Path) -> int:
+    """Its pages; 0 for one that is being received."""
+    try:
+        with Image.open(path) as image:
+            return getattr(image, "n_frames", 1)
+    except OSError:
+        return 0
+
+
+def _width(path: Path) -> int:
+    with Image.open(path) as image:
+        return image.width
+
+
+def test_a_number_that_nobody_has_is_refused_before_it_is_answered(unattended: Line, one_page: Path) -> None:
+    with Ear(unattended.ari, deciding=lambda ari, call: ari.refuse(call.channel_id, 1)) as ear:
+        unattended.ari.originate(call_of("fax-refused-1", one_page))
+        facts = ear.result("fax-refused-1", 10).facts
+    assert (facts.outcome, facts.answered_at) == ("unallocated", None)
+
+
+def test_hundreds_of_results_are_told_and_forgotten(line: Line, ear: Ear, one_page: Path) -> None:
+    ids = [f"fax-01JDABCDEFGHJKMNPQRSTV{number:04}-1" for number in range(RESULTS)]
+    line.ari.originate_many([call_of(channel_id, one_page, UNALLOCATED) for channel_id in ids])
+    for channel_id in ids:
+        ear.result(channel_id, 30)
+    assert set(ids) - set(ear.durable()) == set()
+    line.ari.forget(ids)
+    wait_until(10, "all are forgotten", lambda: not set(ids) & set(ear.durable()))
+
+
+@pytest.fixture
+def doomed(asterisk_root: None, tmp_path: Path) -> Iterator[Line]:
+    line = Line(tmp_path / "doomed", local={})
+    line.home.mkdir()
+    line.start()
+    yield line
+    line.stop()
+
+
+def test_a_killed_asterisk_leaves_the_mark_of_the_call_that_it_was_sending(doomed: Line, dense: Path) -> None:
+    with Ear(doomed.ari) as ear:
+        doomed.ari.originate(call_of("fax-killed-1", dense))
+        ear.await_of(Answered, "fax-killed-1", 10)
+        time.sleep(2.5)  # AstDB commits once a second
+        started = doomed.ari.ping()
+        doomed.kill()
+        with pytest.raises(TemporaryFailure):
+            doomed.ari.ping()
+        doomed.start()
+        ear.wait("a second connection", 20, lambda: ear.connections == 2)
+        assert ear.durable() == {"fax-killed-1": StillSending("fax-killed-1")}
+    assert "fax-killed-1" not in doomed.ari.live_channels()
+    assert doomed.ari.ping() > started
+
+
+def test_a_stopped_asterisk_leaves_a_result_that_is_no_success(doomed: Line, dense: Path) -> None:
+    with Ear(doomed.ari) as ear:
+        doomed.ari.originate(call_of("fax-stopped-1", dense))
+        ear.await_of(Answered, "fax-stopped-1", 10)
+        time.sleep(2.5)
+        assert doomed.stop() == 0
+        doomed.start()
+        ear.wait("a second connection", 20, lambda: ear.connections == 2)
+        told = ear.durable()["fax-stopped-1"]
+    assert isinstance(told, StillSending) or told.facts.outcome != "success"
+
+
+def test_an_asterisk_that_starts_is_down_not_refusing(doomed: Line, one_page: Path) -> None:
+    """A refusal would be held against the fax; while Asterisk loads its modules nothing was dialled."""
+    doomed.stop()
+    doomed.launch()
+    failures = []
+
+    def answers() -> bool:
+        try:
+            return bool(doomed.ari.ping())
+        except FaxroomError as failure:
+            failures.append(failure)
+            return False
+
+    wait_until(30, "Asterisk answers", answers)
+    assert failures
+    assert all(isinstance(failure, TemporaryFailure) and failure.values["certain"] for failure in failures)
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["", "abc", "+39050/1", "0501@other", "050,1", "050&060", "050;1", "1\n2", "٣٤٥", "+", "*5", "5*", "1" * 40],
+)
+def test_a_number_outside_the_grammar_never_reaches_asterisk(number: str, one_page: Path) -> None:
+    assert not DIAL_STRING.fullmatch(number)
+    with pytest.raises(PermanentFailure, match="number_refused"):
+        call_of("fax-x-1", one_page, number).body()
+
+
+@pytest.mark.parametrize("channel_id", ["", "fax/1", "fax&1", "fax 1", "fax?x=1", "a" * 65])
+def test_a_channel_id_outside_the_grammar_never_reaches_asterisk(channel_id: str, one_page: Path) -> None:
+    with pytest.raises(PermanentFailure):
+        replace(call_of("fax-x-1", one_page, FAX_MACHINE), channel_id=channel_id).body()
