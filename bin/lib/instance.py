@@ -170,7 +170,7 @@ def private_ports(home: Path) -> dict[str, int]:
 def prepare_home(instance: Instance) -> None:
     """The folders and the secrets, readable by their owner only."""
     try:
-        instance.home.mkdir(parents=True, exist_ok=True)
+        instance.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (instance.log, instance.run, instance.home / "secrets"):
             folder.mkdir(exist_ok=True)
             folder.chmod(0o700)

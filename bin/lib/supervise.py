@@ -15,6 +15,7 @@ from pathlib import Path
 
 import packages
 from instance import Instance, secret
+from shell import SetupError
 
 import asterisk
 
@@ -25,10 +26,15 @@ RUNNING = "RUNNING"
 
 @dataclass(frozen=True)
 class Program:
-    """One line of the table: ``stop_seconds`` until SIGKILL, ``whole_group`` where SIGTERM goes to the children too."""
+    """One line of the table.
+
+    ``ours``: runs our code, so it waits for the database. ``stop_seconds``: until SIGKILL. ``whole_group``: SIGTERM
+    goes to the children too; a worker's job is let finish instead.
+    """
 
     name: str
     command: tuple[str, ...]
+    ours: bool = False
     stop_seconds: int = 5
     count: int = 1
     whole_group: bool = True
@@ -37,8 +43,7 @@ class Program:
 def programs(instance: Instance, ports: Mapping[str, int]) -> list[Program]:
     """Those whose work others need come first; they are stopped in the opposite order."""
     python = str(instance.root / ".tools/venv/bin/python")
-    worker = (python, str(instance.root / "worker.py"))
-    table = []
+    table: list[Program] = []
     if instance.own_redis:
         server = packages.redis_server(instance.root / ".tools")
         table.append(Program("redis", (str(server), str(instance.home / "redis.conf"))))
@@ -50,13 +55,19 @@ def programs(instance: Instance, ports: Mapping[str, int]) -> list[Program]:
         table.append(Program("asterisk", tuple(asterisk.command(_asterisk_root(instance), instance.asterisk))))
     if instance.own_office:
         table += _office(instance, ports)
+    return table + _ours(instance, python)
+
+
+def _ours(instance: Instance, python: str) -> list[Program]:
+    worker = (python, str(instance.root / "worker.py"))
+    gentle = {"ours": True, "stop_seconds": 8, "whole_group": False}
     # The line's jobs are short and many: one process does nothing else, without a fork for each.
-    table.append(Program("jobs-line", (*worker, "jobs", "line"), stop_seconds=8, whole_group=False))
+    table = [Program("jobs-line", (*worker, "jobs", "line"), **gentle)]
     if instance.jobs > 1:
-        table.append(Program("jobs", (*worker, "jobs"), stop_seconds=8, count=instance.jobs - 1, whole_group=False))
-    table.append(Program("line", (*worker, "line")))
-    table.append(Program("clock", (*worker, "clock")))
-    table.append(Program("web", _web(instance)))
+        table.append(Program("jobs", (*worker, "jobs"), count=instance.jobs - 1, **gentle))
+    table.append(Program("line", (*worker, "line"), ours=True))
+    table.append(Program("clock", (*worker, "clock"), ours=True))
+    table.append(Program("web", _web(instance), ours=True))
     return table
 
 
@@ -105,6 +116,7 @@ logfile_maxbytes=10MB
 pidfile={instance.run}/supervisord.pid
 childlogdir={instance.log}
 directory={instance.root}
+umask=077
 minfds=4096
 
 [rpcinterface:supervisor]
@@ -127,6 +139,7 @@ def _section(instance: Instance, program: Program, priority: int) -> str:
     return f"""[program:{program.name}]
 command={command}
 {several}priority={priority}
+autostart={str(not program.ours).lower()}
 autorestart=true
 startsecs=1
 startretries=1000
@@ -167,14 +180,37 @@ class _UnixTransport(xmlrpc.client.Transport):
         return connection
 
 
+def _supervisor(instance: Instance) -> xmlrpc.client.ServerProxy:
+    transport = _UnixTransport(instance.run / "supervisor.sock")
+    return xmlrpc.client.ServerProxy("http://localhost", transport=transport)
+
+
+UNANSWERED = (OSError, http.client.HTTPException, xmlrpc.client.Error)
+
+
 def states(instance: Instance) -> dict[str, str]:
     """Process → supervisord's word for its state; empty while supervisord does not answer."""
-    transport = _UnixTransport(instance.run / "supervisor.sock")
     try:
-        answer = xmlrpc.client.ServerProxy("http://localhost", transport=transport).supervisor.getAllProcessInfo()
-    except (OSError, http.client.HTTPException, xmlrpc.client.Error):
+        answer = _supervisor(instance).supervisor.getAllProcessInfo()
+    except UNANSWERED:
         return {}
     return {process["name"]: process["statename"] for process in answer}
+
+
+def start_ours(instance: Instance, table: list[Program], *, seconds: float = 20) -> None:
+    """Start the programs that waited for the database; supervisord itself may still be starting."""
+    waiting = [program.name for program in table if program.ours]
+    deadline = time.monotonic() + seconds
+    while waiting:
+        try:
+            _supervisor(instance).supervisor.startProcessGroup(waiting[0], False)
+            waiting.pop(0)
+        except UNANSWERED as error:
+            if time.monotonic() > deadline:
+                raise SetupError(
+                    f"supervisord does not answer ({error}). See {instance.log}/supervisord.log"
+                ) from error
+            time.sleep(0.05)
 
 
 class Patience:

@@ -55,9 +55,10 @@ def _run() -> int:
     with _only_one(instance):
         progress.step("ports", lambda say: instances.check_ports(instance))
         installation.install(ROOT, progress, with_asterisk=instance.own_asterisk)
-        values = _configure(instance, progress)
+        values, table = _configure(instance, progress)
+        supervisord = _start(instance, values)  # what needs no database starts beside it
         progress.step("database", lambda say: _prepare_database(instance, values, say))
-        supervisord = _start(instance, values)
+        supervise.start_ours(instance, table)
         progress.step("start", lambda say: _wait_until_ready(instance, supervisord))
         _tell(instance, progress)
         try:
@@ -87,7 +88,7 @@ def _only_one(instance: Instance) -> Iterator[None]:
 # ---- Configuration and database
 
 
-def _configure(instance: Instance, progress: Progress) -> dict[str, str]:
+def _configure(instance: Instance, progress: Progress) -> tuple[dict[str, str], list[supervise.Program]]:
     ports = instances.private_ports(instance.home)
     values = instances.settings(instance, ports, os.environ)
 
@@ -105,10 +106,11 @@ def _configure(instance: Instance, progress: Progress) -> dict[str, str]:
                 ari_password=values.get("ARI_PASSWORD") or Path(values["ARI_PASSWORD_FILE"]).read_text().strip(),
                 trunk=instance.trunk,
             )
-        supervise.write_configuration(instance, supervise.programs(instance, ports))
+        supervise.write_configuration(instance, table)
 
+    table = supervise.programs(instance, ports)
     progress.step("configure", configure)
-    return values
+    return values, table
 
 
 def _environment(values: dict[str, str]) -> dict[str, str]:
