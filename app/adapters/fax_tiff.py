@@ -1,0 +1,174 @@
+"""The TIFF that Asterisk sends: class F, one G4 strip a page (TIFF 6.0; RFC 2306; ITU-T T.6).
+
+Written by hand because the tags decide what goes over the line: Pillow writes min-is-black and no fill order, and
+copying a page as it is costs nothing here.
+"""
+
+import io
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from app.errors import PermanentFailure
+
+WIDTH = 1728  # pixels of a line, ITU-T T.4
+DOTS_ACROSS = 204  # to the inch, both resolutions
+DOTS_DOWN = {"fine": 196, "standard": 98}
+#: Lines of a page at fine resolution.
+LENGTHS = {"A4": 2292, "Letter": 2156}
+
+SHORT, LONG, RATIONAL = 3, 4, 5
+_SIZES = {SHORT: 2, LONG: 4, RATIONAL: 8}
+GROUP4 = 4
+#: Directories that a file may have before it is taken for a loop.
+MOST_PAGES = 10_000
+
+
+@dataclass(frozen=True)
+class FaxPage:
+    """One page: its G4 data, its lines and how many of them make an inch."""
+
+    strip: bytes
+    rows: int
+    dots_down: int
+    width: int = WIDTH
+
+
+def encode(packed: bytes, *, rows: int, dots_down: int) -> FaxPage:
+    """``packed`` is eight pixels a byte, first one highest, 1 is black.
+
+    Pillow is told nothing of black and white: with its own inversion it takes thirty times as long.
+    """
+    target = io.BytesIO()
+    image = Image.frombytes("1", (WIDTH, rows), packed)
+    image.save(target, format="TIFF", compression="group4", strip_size=rows * WIDTH)
+    data = target.getvalue()
+    return FaxPage(_strip(data, next(_directories(io.BytesIO(data)))), rows=rows, dots_down=dots_down)
+
+
+def decode(page: FaxPage) -> Image.Image:
+    """Mode ``1``, 0 is black."""
+    target = io.BytesIO()
+    write_pages(target, [page], total=1)
+    target.seek(0)
+    image = Image.open(target)
+    image.load()
+    return image.convert("1")
+
+
+def write_pages(target: Path | io.BufferedIOBase, pages: Iterable[FaxPage], *, total: int) -> list[int]:
+    """Write and, to a path, fsync. Gives the bytes of each page's image data."""
+    if isinstance(target, Path):
+        with target.open("wb") as file:
+            sizes = write_pages(file, pages, total=total)
+            file.flush()
+            os.fsync(file.fileno())
+        return sizes
+    target.write(b"II*\0" + struct.pack("<I", 0))
+    pointer, sizes = 4, []
+    for number, page in enumerate(pages):
+        strip_at = target.tell()
+        target.write(page.strip + b"\0" * (len(page.strip) % 2))
+        directory_at = target.tell()
+        directory, next_pointer = _directory(page, strip_at, directory_at, number=number, total=total)
+        target.write(directory)
+        end = target.tell()
+        target.seek(pointer)
+        target.write(struct.pack("<I", directory_at))
+        target.seek(end)
+        pointer = next_pointer
+        sizes.append(len(page.strip))
+    return sizes
+
+
+def _directory(page: FaxPage, strip_at: int, at: int, *, number: int, total: int) -> tuple[bytes, int]:
+    entries: list[tuple[int, int, int, int]] = [
+        (254, LONG, 1, 2),  # a page of several
+        (256, LONG, 1, page.width),
+        (257, LONG, 1, page.rows),
+        (258, SHORT, 1, 1),
+        (259, SHORT, 1, GROUP4),
+        (262, SHORT, 1, 0),  # min is white
+        (266, SHORT, 1, 1),  # highest bit first
+        (273, LONG, 1, strip_at),
+        (274, SHORT, 1, 1),
+        (277, SHORT, 1, 1),
+        (278, LONG, 1, page.rows),
+        (279, LONG, 1, len(page.strip)),
+        (282, RATIONAL, 1, 0),
+        (283, RATIONAL, 1, 8),
+        (293, LONG, 1, 0),
+        (296, SHORT, 1, 2),
+        (297, SHORT, 2, number | total << 16),
+    ]
+    next_pointer = at + 2 + 12 * len(entries)
+    values_at = next_pointer + 4
+    body = b"".join(
+        struct.pack("<HHII", tag, kind, count, value + values_at if kind == RATIONAL else value)
+        for tag, kind, count, value in entries
+    )
+    values = struct.pack("<IIII", DOTS_ACROSS, 1, page.dots_down, 1)
+    return struct.pack("<H", len(entries)) + body + struct.pack("<I", 0) + values, next_pointer
+
+
+def count_tiff_pages(path: Path) -> int:
+    """Directories, whatever the file says of itself: a fax broken off in the middle keeps a stale total."""
+    with path.open("rb") as file:
+        return sum(1 for _ in _directories(file))
+
+
+def read_pages(path: Path) -> Iterator[FaxPage]:
+    """The pages of a TIFF as written here.
+
+    Raises:
+        PermanentFailure: ``damaged``: it is something else.
+    """
+    with path.open("rb") as file:
+        for tags in _directories(file):
+            if tags.get(259) != GROUP4 or tags.get(278, 0) < tags.get(257, 0):
+                raise PermanentFailure("damaged")
+            file.seek(tags[273])
+            strip = file.read(tags[279])
+            yield FaxPage(strip, rows=tags[257], dots_down=_dots_down(file, tags), width=tags[256])
+
+
+def _dots_down(file: io.BufferedIOBase, tags: dict[int, int]) -> int:
+    file.seek(tags[283])
+    above, below = struct.unpack("<II", file.read(8))
+    return round(above / max(below, 1))
+
+
+def _strip(data: bytes, tags: dict[int, int]) -> bytes:
+    return data[tags[273] : tags[273] + tags[279]]
+
+
+def _directories(file: io.BufferedIOBase) -> Iterator[dict[int, int]]:
+    """Tag → value (or offset of the values) of each directory. Stops where the file breaks off."""
+    head = file.read(8)
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(head[:4])
+    if order is None or len(head) < 8:
+        raise PermanentFailure("damaged")
+    (offset,) = struct.unpack(order + "I", head[4:])
+    seen: set[int] = set()
+    while offset and offset not in seen and len(seen) < MOST_PAGES:
+        seen.add(offset)
+        file.seek(offset)
+        raw = file.read(2)
+        if len(raw) < 2:
+            return
+        (count,) = struct.unpack(order + "H", raw)
+        body = file.read(12 * count + 4)
+        if count == 0 or len(body) < 12 * count + 4:
+            return
+        entries = [struct.unpack_from(order + "HHI", body, 12 * index) for index in range(count)]
+        yield {tag: _value(body, order, index, kind, many) for index, (tag, kind, many) in enumerate(entries)}
+        (offset,) = struct.unpack_from(order + "I", body, 12 * count)
+
+
+def _value(body: bytes, order: str, index: int, kind: int, count: int) -> int:
+    at = 12 * index + 8
+    return struct.unpack_from(order + ("H" if kind == SHORT and count == 1 else "I"), body, at)[0]

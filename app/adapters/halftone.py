@@ -1,0 +1,252 @@
+"""A rendered page → the dots of a fax: text sharp, tone in clustered dots that G4 compresses.
+
+A fax pixel is black or white, and every change between the two is paid for on the line: error diffusion of one
+photograph costs ten minutes of it, a plain threshold loses it. So a page is judged in blocks of about 2 mm:
+
+- *text and lines* (something stands on a background of its own): a threshold between that background and the ink,
+  taken in the colour channel in which the two differ most. Light grey, yellow on white, red on green become black.
+- *tone* (photographs, gradients, filled areas of a middle grey): a screen of staggered, upright dots, 25 a inch, over
+  the smoothed page. Upright because in T.6 a dot that continues the one above costs a bit or two.
+
+All arrays are ``(rows, columns)``; grey and colour are uint8 with 255 as white; ink is bool with True as black.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Plane = NDArray[np.uint8]
+Ink = NDArray[np.bool_]
+
+#: Columns of a block; its rows are as high on paper.
+BLOCK = 16
+#: Less difference than this inside a block is noise, not writing.
+FAINT = 22
+#: A filled area lighter than this is paper, one darker than the other is ink; between them it is screened.
+LIGHT, DARK = 205, 80
+#: Where between background (0) and ink (1) the threshold lies.
+INK_SHARE = 0.42
+#: Lighter than this, a thick area is not ink.
+PALE = 110
+#: Share of gently changing pixels above which a neighbourhood is a picture.
+GENTLE_SHARE = 0.25
+#: How far a picture holds together, in blocks: a block with enough of a picture around it belongs to it.
+HOLD = 5
+#: Cells of the screen in pixels at 204 x 196 per inch: the usual one, and the one for pages that would cost too much.
+CELLS = {"usual": (8, 16), "coarse": (10, 22)}
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """What is known of each block of one channel, by itself and with its neighbours (``near_``)."""
+
+    low: NDArray[np.int16]
+    high: NDArray[np.int16]
+    near_low: NDArray[np.int16]
+    near_high: NDArray[np.int16]
+    flat_low: NDArray[np.int16]
+    flat_high: NDArray[np.int16]
+
+    @property
+    def flat(self) -> Ink:
+        return self.high - self.low < FAINT
+
+
+def to_ink(page: Plane, *, block_rows: int = BLOCK, cell: str = "usual") -> Ink:
+    """The dots of one page.
+
+    ``page`` is ``(rows, columns, 4)``, blue first as pdfium renders it; rows are a multiple of ``block_rows`` and
+    columns of ``BLOCK``. ``block_rows`` is 16 at fine and 8 at standard resolution.
+    """
+    grey, coloured = _grey(page)
+    blocks = _measure(grey, block_rows)
+    threshold = _threshold(blocks)
+    threshold[_grown(_reversed_out(blocks), blocks.flat & (blocks.high < LIGHT), 40) & blocks.flat] = 255
+    tone = _tone(grey, blocks, block_rows)
+    source = _prefer_channels(page, grey, blocks, threshold, tone, block_rows) if coloured else grey
+    ink = source < _expand(threshold, block_rows)
+    _clear_thick_light(ink, grey, _reversed_out(blocks), block_rows)
+    if tone.any():
+        np.copyto(ink, _screened(grey, block_rows, cell), where=_expand(tone, block_rows))
+    return ink
+
+
+def _grey(page: Plane) -> tuple[Plane, bool]:
+    """Luminance, and whether there is colour on the page at all."""
+    rows = page[::3]
+    if np.array_equal(rows[..., 0], rows[..., 1]) and np.array_equal(rows[..., 1], rows[..., 2]):
+        return np.ascontiguousarray(page[..., 1]), False
+    height, width = page.shape[:2]
+    return np.asarray(Image.frombuffer("RGB", (width, height), page, "raw", "BGRX", 0, 1).convert("L")), True
+
+
+def _blocked(plane: Plane, rows: int, reduce: np.ufunc) -> NDArray[np.int16]:
+    height, width = plane.shape
+    lines = reduce.reduce(plane.reshape(height // rows, rows, width), axis=1)
+    return reduce.reduce(lines.reshape(height // rows, width // BLOCK, BLOCK), axis=2).astype(np.int16)
+
+
+def _near(values: NDArray, reduce: np.ufunc, reach: int = 1) -> NDArray:
+    """Each block with its neighbours up to ``reach`` blocks away; beyond the page there is nothing."""
+    for swap in (False, True):
+        source = values.T if swap else values
+        target = source.copy()
+        for shift in range(1, reach + 1):
+            reduce(target[shift:], source[:-shift], out=target[shift:])
+            reduce(target[:-shift], source[shift:], out=target[:-shift])
+        values = target.T if swap else target
+    return values
+
+
+def _measure(plane: Plane, rows: int) -> Blocks:
+    low, high = _blocked(plane, rows, np.minimum), _blocked(plane, rows, np.maximum)
+    flat = high - low < FAINT
+    return Blocks(
+        low=low,
+        high=high,
+        near_low=_near(low, np.minimum),
+        near_high=_near(high, np.maximum),
+        flat_low=_near(np.where(flat, low, 256), np.minimum),
+        flat_high=_near(np.where(flat, high, -1), np.maximum),
+    )
+
+
+def _threshold(blocks: Blocks) -> Plane:
+    """Per block: ink is what is darker than this.
+
+    A flat block nearby is the background (or one of two, at the edge of a filled area, which then must not turn black
+    along its border: whatever is darker than the fill is ink, the fill itself is not, unless it is dark).
+    """
+    bright, dark = blocks.near_high, blocks.near_low
+    ink = np.where(bright - blocks.low >= FAINT, blocks.low, dark)
+    threshold = bright - INK_SHARE * (bright - ink)
+    some_flat = blocks.flat_high >= 0
+    one_ground = some_flat & (blocks.flat_high - blocks.flat_low < 2 * FAINT)
+    ground = blocks.flat_low
+    threshold = np.where(_reversed_out(blocks), bright - (1 - INK_SHARE) * (bright - ground), threshold)
+    edge = some_flat & ~one_ground & (ground > DARK)
+    threshold = np.where(edge, ground - np.maximum(FAINT // 2, 0.5 * (ground - dark)), threshold)
+    nothing = bright - dark < FAINT
+    return np.clip(np.where(nothing, 128, threshold), 1, 255).astype(np.uint8)
+
+
+def _reversed_out(blocks: Blocks) -> Ink:
+    """Where light writing stands on a darker ground."""
+    one_ground = (blocks.flat_high >= 0) & (blocks.flat_high - blocks.flat_low < 2 * FAINT)
+    above = blocks.near_high - blocks.flat_high
+    return one_ground & (above >= FAINT) & (above > blocks.flat_low - blocks.near_low)
+
+
+def _tone(grey: Plane, blocks: Blocks, rows: int) -> Ink:
+    """Blocks to be screened: pictures by their gentle changes of a middle grey, drawn areas by being of one."""
+    picture = _near(_gentle(grey, rows), np.add, 2) / 25 >= GENTLE_SHARE
+    if picture.any():
+        picture = _held_together(picture, blocks)
+    contrast = blocks.near_high - blocks.near_low
+    fill = (contrast < FAINT) & (blocks.near_low > DARK) & (blocks.near_high < LIGHT)
+    return picture | (fill & ~_written_on(fill, blocks))
+
+
+def _gentle(grey: Plane, rows: int) -> NDArray[np.float32]:
+    """Per block: the share of pixels of a middle grey that differ a little, and only a little, from those nearby.
+
+    Edges of letters differ more, drawn areas and paper not at all.
+    """
+    step = max(rows // 8, 1)
+    sample = grey[::step, ::2]
+    ahead = np.roll(sample, -4, axis=1)
+    change = np.maximum(sample, ahead) - np.minimum(sample, ahead)
+    marks = (change - np.uint8(1) < 28) & (sample - np.uint8(36) < 176)
+    high, wide, tall = marks.shape[0] * step // rows, marks.shape[1] // (BLOCK // 2), rows // step
+    lines = marks.view(np.uint8).reshape(high, tall, -1).sum(axis=1, dtype=np.uint8)
+    return lines.reshape(high, wide, BLOCK // 2).sum(axis=2) / np.float32(tall * BLOCK // 2)
+
+
+def _held_together(picture: Ink, blocks: Blocks) -> Ink:
+    """A picture's smooth, dark and bright parts belong to it: never quite flat, or with picture all around."""
+    undrawn = blocks.high > blocks.low
+    around = _near(picture.astype(np.int16), np.add, HOLD) / (2 * HOLD + 1) ** 2
+    picture = picture | (undrawn & (around >= 0.4))
+    joins = undrawn & (blocks.high < 250)
+    return _grown(picture, joins, 24)
+
+
+def _written_on(fill: Ink, blocks: Blocks) -> Ink:
+    """Filled areas that carry writing: they become paper (or ink) as a whole, not in patches between the words."""
+    one_ground = (blocks.flat_high >= 0) & (blocks.flat_high - blocks.flat_low < 2 * FAINT)
+    writing = one_ground & ~fill & (blocks.near_high - blocks.near_low >= FAINT)
+    writing &= (blocks.flat_low > DARK) & (blocks.flat_high < LIGHT)
+    if not (fill.any() and writing.any()):
+        return np.zeros_like(fill)
+    return _grown(writing, fill, 40)
+
+
+def _grown(seed: Ink, through: Ink, steps: int) -> Ink:
+    for _ in range(steps):
+        grown = seed | (_near(seed, np.logical_or) & through)
+        if np.array_equal(grown, seed):
+            break
+        seed = grown
+    return seed
+
+
+def _clear_thick_light(ink: Ink, luminance: Plane, reversed_out: Ink, rows: int) -> None:
+    """Undo the borders of light filled areas that passed for ink: what was light and is thicker than any letter."""
+    small = max(rows // 4, 1)
+    light = ink & (luminance > PALE)
+    cells = np.logical_and.reduce(light.reshape(-1, small, light.shape[1]), axis=1)
+    cells = np.logical_and.reduce(cells.reshape(len(cells), -1, 4), axis=2)
+    reversed_out = _near(reversed_out, np.logical_or, 3)
+    cells &= ~np.repeat(np.repeat(reversed_out, BLOCK // 4, axis=1), rows // small, axis=0)
+    core = _near(cells, np.logical_and)
+    if core.any():
+        thick = _near(core, np.logical_or, 2)
+        ink &= ~(light & np.repeat(np.repeat(thick, 4, axis=1), small, axis=0))
+
+
+def _prefer_channels(page: Plane, grey: Plane, blocks: Blocks, threshold: Plane, tone: Ink, rows: int) -> Plane:
+    """Read each block in the channel in which ink and ground differ most. Changes ``threshold`` in place."""
+    best = blocks.near_high - blocks.near_low
+    settled = tone | ((blocks.flat_high - blocks.flat_low >= 2 * FAINT) & (blocks.flat_high >= 0)) | (best > 150)
+    if settled.all():
+        return grey
+    grey = grey.copy()
+    for channel in (0, 1, 2):
+        plane = np.ascontiguousarray(page[..., channel])
+        other = _measure(plane, rows)
+        contrast = other.near_high - other.near_low
+        two_grounds = (other.flat_high - other.flat_low >= 2 * FAINT) & (other.flat_high >= 0)
+        better = (contrast > best + 30) & ~settled & ~two_grounds
+        if better.any():
+            best = np.where(better, contrast, best)
+            np.copyto(threshold, _threshold(other), where=better)
+            np.copyto(grey, plane, where=_expand(better, rows))
+    return grey
+
+
+def _expand(values: NDArray, rows: int) -> NDArray:
+    """One value a block → one a pixel."""
+    return np.repeat(np.repeat(values, BLOCK, axis=1), rows, axis=0)
+
+
+@cache
+def _cell(width: int, height: int) -> Plane:
+    """Thresholds of two columns of dots, the second half a cell lower; the dots grow upright and join in mid tone."""
+    row, column = np.mgrid[0:height, 0 : 2 * width]
+    lowered = row + (column // width) * (height / 2)
+    spot = np.cos(2 * np.pi * (column + 0.5) / width) + 0.3 * np.cos(2 * np.pi * (lowered + 0.5) / height)
+    rank = np.argsort(np.argsort(spot.ravel(), kind="stable"), kind="stable").reshape(spot.shape)
+    return np.ceil((rank + 0.5) * 255 / spot.size).astype(np.uint8)
+
+
+def _screened(grey: Plane, rows: int, cell: str) -> Ink:
+    height, width = grey.shape
+    cell_width, cell_height = CELLS[cell]
+    dots = _cell(cell_width, cell_height * rows // BLOCK)
+    image = Image.fromarray(grey).reduce((4, max(rows // 4, 1)))
+    smooth = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+    down, across = -(-height // dots.shape[0]), -(-width // dots.shape[1])
+    return smooth < np.tile(dots, (down, across))[:height, :width]
