@@ -52,7 +52,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 USER faxroom
 EXPOSE 2003
-CMD ["unoserver", "--interface", "0.0.0.0", "--port", "2003", "--user-installation", "/var/lib/faxroom/office"]
+CMD ["python", "-m", "app.adapters.office", "--port", "2003", "--uno-port", "2002", "--profile", "/var/lib/faxroom/office"]
 
 # The last stage is what "docker build" makes.
 FROM portal

@@ -54,7 +54,7 @@ def programs(instance: Instance, ports: Mapping[str, int]) -> list[Program]:
     if instance.own_asterisk:
         table.append(Program("asterisk", tuple(asterisk.command(_asterisk_root(instance), instance.asterisk))))
     if instance.own_office:
-        table += _office(instance, ports)
+        table += _office(instance, ports, python)
     return table + _ours(instance, python)
 
 
@@ -75,17 +75,19 @@ def _asterisk_root(instance: Instance) -> Path:
     return instance.root / ".tools/asterisk"
 
 
-def _office(instance: Instance, ports: Mapping[str, int]) -> list[Program]:
-    unoserver = str(instance.root / ".tools/venv/bin/unoserver")
+def _office(instance: Instance, ports: Mapping[str, int], python: str) -> list[Program]:
+    """Two, so that a large document does not hold up the others."""
     return [
         Program(
             f"office{suffix}",
-            (unoserver, "--interface", "127.0.0.1", "--port", str(ports[f"office{suffix}"]),
-             "--uno-port", str(ports[f"office_pipe{suffix}"]),
-             "--user-installation", str(instance.home / f"office{suffix}")),
+            (
+                *(python, "-m", "app.adapters.office", "--port", str(ports[f"office{suffix}"])),
+                *("--uno-port", str(ports[f"office_pipe{suffix}"])),
+                *("--profile", str(instance.home / f"office{suffix}")),
+            ),
         )
         for suffix in ("", "_2")
-    ]  # fmt: skip
+    ]
 
 
 def _web(instance: Instance) -> tuple[str, ...]:
