@@ -10,10 +10,11 @@
 #
 # Settings come by the environment (docs/architecture.md): SECRET_KEY, DATABASE_URL, REDIS_URL, STORAGE_URL, SMTP_URL,
 # MAIL_FROM, FAXROOM_URL, ARI_URL, ARI_USER, ARI_PASSWORD, FAXROOM_SPOOL, UNOSERVER_URL; secrets better as NAME_FILE.
-# PostgreSQL, Redis, Asterisk and the document converter run elsewhere. The converter may be this image too:
+# PostgreSQL, Redis and Asterisk run elsewhere. The document converter has LibreOffice on top, and answers its own
+# machine only (port 2003, which UNOSERVER_URL means by default): run it in the network of the jobs' container.
 #
 #   docker build -t faxroom-office --target office .
-#   docker run --network … faxroom-office                       on port 2003, for UNOSERVER_URL; open to the portal only
+#   docker run --network container:JOBS … faxroom-office        it ends after a document that hung: --restart=always
 
 FROM debian:bookworm-slim AS base
 ENV LANG=C.UTF-8 PYTHONUNBUFFERED=1 PATH=/opt/faxroom/.tools/venv/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -51,8 +52,8 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends libreoffice-writer-nogui python3-uno \
     && rm -rf /var/lib/apt/lists/*
 USER faxroom
-EXPOSE 2003
-CMD ["python", "-m", "app.adapters.office", "--port", "2003", "--uno-port", "2002", "--profile", "/var/lib/faxroom/office"]
+CMD ["python", "-m", "app.adapters.office_server", "--port", "2003", "--uno-port", "2002", \
+     "--profile", "/var/lib/faxroom/office"]
 
 # The last stage is what "docker build" makes.
 FROM portal

@@ -81,7 +81,7 @@ def _office(instance: Instance, ports: Mapping[str, int], python: str) -> list[P
         Program(
             f"office{suffix}",
             (
-                *(python, "-m", "app.adapters.office", "--port", str(ports[f"office{suffix}"])),
+                *(python, "-m", "app.adapters.office_server", "--port", str(ports[f"office{suffix}"])),
                 *("--uno-port", str(ports[f"office_pipe{suffix}"])),
                 *("--profile", str(instance.home / f"office{suffix}")),
             ),
