@@ -20,8 +20,6 @@ from shell import SetupError
 import asterisk
 
 TETHER = ("setpriv", "--pdeathsig", "TERM", "--")
-#: supervisord's names of a process that is on its feet.
-RUNNING = "RUNNING"
 
 
 @dataclass(frozen=True)
@@ -190,13 +188,13 @@ def _supervisor(instance: Instance) -> xmlrpc.client.ServerProxy:
 UNANSWERED = (OSError, http.client.HTTPException, xmlrpc.client.Error)
 
 
-def states(instance: Instance) -> dict[str, str]:
-    """Process → supervisord's word for its state; empty while supervisord does not answer."""
+def beginnings(instance: Instance) -> dict[str, int]:
+    """Process → when it was last started (seconds, 0: never); empty while supervisord does not answer."""
     try:
         answer = _supervisor(instance).supervisor.getAllProcessInfo()
     except UNANSWERED:
         return {}
-    return {process["name"]: process["statename"] for process in answer}
+    return {process["name"]: process["start"] for process in answer}
 
 
 def start_ours(instance: Instance, table: list[Program], *, seconds: float = 20) -> None:
@@ -216,17 +214,13 @@ def start_ours(instance: Instance, table: list[Program], *, seconds: float = 20)
 
 
 class Patience:
-    """Tells which processes end again and again: those that have not been running for ``seconds``."""
+    """Tells which processes end again and again: those that have been started more than ``starts`` times."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._down_since: dict[str, float] = {}
+    def __init__(self, starts: int) -> None:
+        self.starts = starts
+        self._seen: dict[str, set[int]] = {}
 
-    def exhausted(self, now_states: Mapping[str, str], now: float | None = None) -> list[str]:
-        now = time.monotonic() if now is None else now
-        for name, state in now_states.items():
-            if state == RUNNING:
-                self._down_since.pop(name, None)
-            else:
-                self._down_since.setdefault(name, now)
-        return [name for name, since in self._down_since.items() if now - since >= self.seconds]
+    def exhausted(self, begun: Mapping[str, int]) -> list[str]:
+        for name, start in begun.items():
+            self._seen.setdefault(name, set()).add(start)
+        return [name for name, seen in self._seen.items() if len(seen - {0}) > self.starts]

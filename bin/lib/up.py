@@ -151,7 +151,7 @@ def _start(instance: Instance, values: dict[str, str]) -> subprocess.Popen[bytes
 
 def _wait_until_ready(instance: Instance, supervisord: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + READY_SECONDS
-    patience = supervise.Patience(seconds=15)
+    patience = supervise.Patience(starts=4)
     faults: dict[str, str] = {}
     while time.monotonic() < deadline:
         if supervisord.poll() is not None:
@@ -159,7 +159,7 @@ def _wait_until_ready(instance: Instance, supervisord: subprocess.Popen[bytes]) 
         faults = _health(instance)
         if not faults:
             return
-        if ending := patience.exhausted(supervise.states(instance)):
+        if ending := patience.exhausted(supervise.beginnings(instance)):
             log = instance.log / f"{ending[0]}.log"
             raise SetupError(f"{', '.join(ending)} does not stay up. The end of {log}:\n{tail(log)}")
         time.sleep(0.2)
