@@ -1,0 +1,181 @@
+"""What Asterisk tells, in our words."""
+
+import base64
+from typing import Any
+
+import pytest
+
+from app.fax.results import CallFacts
+from app.fax.retry import DELAYS
+from app.intake.line_events import (
+    ERRORS,
+    UNANSWERED,
+    WORDS,
+    AllTold,
+    Answered,
+    Ended,
+    Incoming,
+    Ringing,
+    StillSending,
+    answered_outcome,
+    read_event,
+    read_received,
+    read_result,
+    unanswered_outcome,
+)
+
+
+def b64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def answered(status: str = "SUCCESS", pages: str = "2", error: str = "", station: str = "", *, capped: str = "") -> str:
+    """A durable result of an answered call, as the hangup handler writes it."""
+    ends = f"ended|1700000040|1700000000|16|{capped}|"
+    return f"{ends}|{status}|{pages}|14400|yes|T38|{b64(error)}|{b64(error or 'OK')}|{b64(station)}"
+
+
+def user_event(name: str, **told: str) -> dict[str, Any]:
+    userevent = {"eventname": name, **told}
+    return {"type": "ChannelUserevent", "userevent": userevent, "channel": {"id": "fax-A-1"}}
+
+
+def facts_of(line: str) -> CallFacts:
+    said = read_result("fax-A-1", line)
+    assert isinstance(said, Ended)
+    return said.facts
+
+
+def test_a_good_fax_is_read_field_by_field() -> None:
+    assert facts_of(answered(station=" +39 050 1 ")) == CallFacts(
+        "success",
+        pages=2,
+        mode="T38",
+        rate=14400,
+        ecm=True,
+        remote_station_id="+39 050 1",
+        hangup_cause=16,
+        answered_at=1700000000,
+        ended_at=1700000040,
+    )
+
+
+def test_a_mark_without_a_result_is_still_sending() -> None:
+    assert read_result("fax-A-1", "sending|1700000000") == StillSending("fax-A-1")
+
+
+@pytest.mark.parametrize(
+    "line", ["", "x", "ended", "ended|1|2|3", answered() + "|more", "SUCCESS|2", "Ended|1|2|16|||SUCCESS|1|||||||"]
+)
+def test_a_result_that_cannot_be_read_is_unknown_and_never_a_success(line: str) -> None:
+    facts = facts_of(line)
+    assert facts.outcome == "unknown"
+    assert facts.error
+
+
+@pytest.mark.parametrize("status", ["FAILED", "FAILURE", "", "success", "SUCCESS ", "PARTIAL", "OK"])
+def test_a_word_that_we_do_not_know_is_no_success(status: str) -> None:
+    assert facts_of(answered(status, pages="0")).outcome in DELAYS
+
+
+def test_a_station_id_cannot_forge_a_field() -> None:
+    facts = facts_of(answered("FAILED", "0", "The call dropped prematurely", "1|SUCCESS|9|\r\n\x00A"))
+    assert (facts.outcome, facts.pages, facts.remote_station_id) == ("dropped", 0, "1|SUCCESS|9|A")
+
+
+@pytest.mark.parametrize("pages", ["", "-1", "1.5", "٣", "two"])
+def test_pages_that_are_no_number_are_none(pages: str) -> None:
+    assert facts_of(answered(pages=pages)).pages == 0
+
+
+def test_the_text_of_a_failure_is_kept_and_of_a_success_is_not() -> None:
+    assert facts_of(answered("FAILED", "1", "The call dropped prematurely")).error
+    assert facts_of(answered()).error is None
+
+
+def test_base64_that_is_none_is_empty() -> None:
+    assert facts_of(answered()[: -len(b64(""))] + "%%%").remote_station_id is None
+
+
+@pytest.mark.parametrize(("cause", "outcome"), sorted(UNANSWERED.items()))
+def test_an_unanswered_call_ends_by_its_cause(cause: int, outcome: str) -> None:
+    assert facts_of(f"ended|1700000040||{cause}||").outcome == outcome
+
+
+@pytest.mark.parametrize("cause", [0, None, 16, 127, 999])
+def test_a_cause_that_we_do_not_know_is_other(cause: int | None) -> None:
+    assert unanswered_outcome(cause) == "other"
+
+
+def test_a_call_answered_too_late_was_not_rejected_by_anybody() -> None:
+    assert facts_of("ended|1700000040||21||1").outcome == "other"
+
+
+@pytest.mark.parametrize(
+    ("error", "pages", "outcome"),
+    [
+        ("The call dropped prematurely", 0, "dropped"),
+        ("The call dropped prematurely", 1, "dropped"),
+        ("FILE_ERROR", 0, "file_refused"),
+        ("TIFF/F file cannot be opened", 0, "file_refused"),
+        ("T38_NEG_ERROR", 0, "protocol_error"),
+        ("Timed out waiting for initial communication", 0, "far_end_no_fax"),
+        ("Far end is not compatible", 0, "protocol_error"),
+        ("something new", 0, "other"),
+        ("something new", 2, "dropped"),
+    ],
+)
+def test_an_answered_call_that_failed_ends_by_its_error(error: str, pages: int, outcome: str) -> None:
+    assert answered_outcome("FAILED", error, pages=pages, capped=False) == outcome
+
+
+def test_the_cap_explains_a_failure_but_does_not_undo_a_success() -> None:
+    assert facts_of(answered("FAILED", "0", "The call dropped prematurely", capped="1")).outcome == "capped"
+    assert facts_of(answered(capped="1")).outcome == "success"
+
+
+def test_every_outcome_of_the_tables_has_a_delay() -> None:
+    words = {*UNANSWERED.values(), *ERRORS.values(), *(outcome for _, outcome in WORDS)}
+    assert words <= set(DELAYS)
+
+
+def test_events_of_a_call_are_told_in_order_of_its_life() -> None:
+    ringing = {"type": "Dial", "dialstatus": "RINGING", "peer": {"id": "fax-A-1"}}
+    assert read_event(ringing) == Ringing("fax-A-1")
+    assert read_event(user_event("FaxAnswered")) == Answered("fax-A-1")
+    ended = read_event(user_event("FaxResult", Fax="fax-A-1", Result=answered()))
+    assert isinstance(ended, Ended) and ended.facts.outcome == "success"
+    assert read_event(user_event("FaxResultsEnd", Asked="word")) == AllTold("word")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"type": "ChannelDestroyed"},
+        {"type": "Dial", "dialstatus": "", "peer": {"id": "fax-A-1"}},
+        {"type": "Dial", "dialstatus": "RINGING", "peer": {"id": "1700000000.1"}},
+        {"type": "StasisStart", "args": []},
+        user_event("FaxResult", Fax="raw-1", Result=answered()),
+        user_event("FaxReceived", Fax="1700000000.1", Result="receiving|1700000000|MQ==|MQ=="),
+        user_event("Another"),
+    ],
+)
+def test_what_is_not_ours_tells_nothing(event: dict[str, Any]) -> None:
+    assert read_event(event) is None
+
+
+def test_an_incoming_call_brings_its_numbers_as_they_are() -> None:
+    channel = {"id": "1700000000.1", "dialplan": {"exten": "+39050"}, "caller": {"number": "'; DROP"}}
+    event = {"type": "StasisStart", "args": ["incoming"], "channel": channel}
+    assert read_event(event) == Incoming("1700000000.1", "+39050", "'; DROP")
+
+
+def test_a_received_fax_names_who_called_whom() -> None:
+    numbers = f"{b64('+39050')}|{b64('0501|x')}"
+    line = f"ended|1700000000|{numbers}|1700000030|SUCCESS|3|9600|no|audio|{b64('')}|{b64('ACME')}"
+    received = read_received("1700000000.1", line)
+    assert received is not None
+    assert (received.called, received.caller) == ("+39050", "0501|x")
+    assert (received.facts.outcome, received.facts.pages, received.facts.rate) == ("success", 3, 9600)
+    assert (received.facts.ecm, received.facts.remote_station_id) == (False, "ACME")
