@@ -64,6 +64,13 @@ class OutgoingCall:
     max_seconds: int
     not_after: int
 
+    @property
+    def _endpoint(self) -> str:
+        """An extension without a public number never leaves this Asterisk."""
+        if "*" in self.number:
+            return "own"
+        return "trunk-t38" if self.t38 else "trunk-audio"
+
     def body(self) -> dict[str, Any]:
         """The JSON of ``POST /channels``.
 
@@ -75,7 +82,7 @@ class OutgoingCall:
         if any(character in self.file for character in ",&;|\n"):
             raise PermanentFailure("file_refused", file=self.file)
         return {
-            "endpoint": f"PJSIP/{self.number}@{'trunk-t38' if self.t38 else 'trunk-audio'}",
+            "endpoint": f"PJSIP/{self.number}@{self._endpoint}",
             "context": "faxroom-send",
             "extension": "s",
             "priority": 1,
@@ -88,7 +95,8 @@ class OutgoingCall:
                 "FAX_STATION": _plain(self.station_id),
                 "FAX_ECM": "yes" if self.ecm else "no",
                 "FAX_RATE": str(self.max_rate),
-                "FAX_OPTIONS": "fz" if self.t38 else "F",
+                # Not z: a far end that refuses our own T.38 offer is not reached over G.711 afterwards either.
+                "FAX_OPTIONS": "f" if self.t38 else "F",
                 "FAX_MAX_SECONDS": str(self.max_seconds),
                 "FAX_NOT_AFTER": str(self.not_after),
             },
@@ -135,10 +143,10 @@ class Ari:
             raise TemporaryFailure("line_down", reason=str(error), certain=True) from error
         except httpx.HTTPError as error:
             raise TemporaryFailure("line_down", reason=str(error), certain=False) from error
+        if _is_starting(response):
+            raise TemporaryFailure("line_down", reason="Asterisk is starting", certain=True)
         if response.is_success or response.status_code in expected:
             return response
-        if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:  # Asterisk is still starting
-            raise TemporaryFailure("line_down", reason="Asterisk is starting", certain=True)
         raise PermanentFailure("line_refused", status=response.status_code, reason=response.text[:200])
 
     def ping(self) -> datetime:
@@ -180,8 +188,12 @@ class Ari:
         where = {"context": context, "extension": "s", "priority": 1}
         self._ask("POST", f"/channels/{quote(channel_id)}/continue", json=where, expected=(404, 409, 412))
 
+    def channels(self) -> list[dict[str, Any]]:
+        """Every live channel, as ARI describes it."""
+        return self._ask("GET", "/channels").json()
+
     def live_channels(self) -> set[str]:
-        return {channel["id"] for channel in self._ask("GET", "/channels").json()}
+        return {channel["id"] for channel in self.channels()}
 
     def ask_results(self) -> str:
         """Have the dialplan tell every durable result as an event; returns the word that its last event carries."""
@@ -265,6 +277,14 @@ class Ari:
             max_size=None,
             proxy=None,
         )
+
+
+def _is_starting(response: httpx.Response) -> bool:
+    """ARI answers in JSON; the HTTP server, as long as ARI is not loaded, with a page that says 404."""
+    if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        return True
+    is_json = response.headers.get("content-type", "").startswith("application/json")
+    return response.status_code == httpx.codes.NOT_FOUND and not is_json
 
 
 def _only(names: tuple[str, ...]) -> dict[str, Any]:

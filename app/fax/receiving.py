@@ -28,9 +28,13 @@ def begin_receiving(
 ) -> Fax | None:
     """Enter a call that comes in for ``entity``; None if the tenant may take no more calls at once. Commits.
 
+    A call that was entered before gives the same fax.
+
     ``limits`` None: the call has been taken already, while the portal was down.
     """
     lock_limits(session)
+    if known := receiving_fax(session, node=node, channel_id=channel_id):
+        return known
     if limits and not Room(session, limits).has_for_incoming(entity.tenant):
         session.rollback()
         return None

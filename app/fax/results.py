@@ -1,7 +1,7 @@
 """What Asterisk's word about a call means for the attempt and the fax. Everything here may be told twice."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -51,6 +51,8 @@ class CallFacts:
 def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
     """Close the attempt and move its fax; False if that has been done before. Commits."""
     attempt = session.scalar(sa.select(Attempt).where(Attempt.channel_id == channel_id))
+    if attempt and facts.outcome == "no_answer" and attempt.ringing_at is None:
+        facts = replace(facts, outcome="congestion")  # it did not even ring: a dead trunk looks like this
     if attempt is None or not close_attempt(session, attempt.id, facts):
         session.rollback()
         return False

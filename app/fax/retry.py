@@ -54,6 +54,8 @@ def decide(
         return Decision(Status.UNKNOWN, "unknown")
     if pages_done >= pages_total and outcome == "success":
         return Decision(Status.SENT)
+    if pages_done >= pages_total:  # it arrived, by all that we know: a second dial would be a second fax
+        return Decision(Status.UNKNOWN, "all_confirmed")
     cause = "incomplete" if outcome == "success" else outcome
     if cancel_requested:
         return Decision(Status.CANCELLED, "cancelled_on_line" if pages_done else "cancelled")

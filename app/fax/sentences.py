@@ -57,6 +57,7 @@ OUTCOMES = {
     "file_refused": _l("The line could not read the prepared pages."),
     "line_down": _l("The telephone system does not answer."),
     "unknown": _l("The telephone system stopped in the middle of the call."),
+    "all_confirmed": _l("Every page was confirmed, but the call broke off before it was closed."),
 }
 
 #: What a person can do after a failure, by the same codes.
@@ -75,6 +76,7 @@ NEXT_STEPS = {
     "unallocated": _l("Check the number and send it again with the right one."),
     "rejected": _l("Ask the addressee whether calls from your number are blocked."),
     "file_refused": _l("Send it again; if it fails once more, tell your administrator."),
+    "all_confirmed": _l("It has most likely arrived whole: ask the addressee before you send it again."),
     "unknown": _l("Ask the addressee whether it arrived before you send it again: it may have gone out."),
 }
 

@@ -91,6 +91,14 @@ def _stasis_start(event: dict[str, Any]) -> LineEvent | None:
     return Incoming(channel["id"], channel["dialplan"]["exten"], channel["caller"]["number"])
 
 
+def waiting_call(channel: dict[str, Any]) -> Incoming | None:
+    """A live channel that still waits for the portal's decision, perhaps since before the portal was there."""
+    dialplan = channel.get("dialplan", {})
+    if dialplan.get("app_name") == "Stasis" and dialplan.get("app_data", "").endswith(",incoming"):
+        return Incoming(channel["id"], dialplan["exten"], channel["caller"]["number"])
+    return None
+
+
 def _user_event(event: dict[str, Any]) -> LineEvent | None:
     told = event.get("userevent", {})
     name = told.get("eventname")
@@ -124,7 +132,9 @@ def read_result(channel_id: str, line: str) -> Ended | StillSending:
     return Ended(
         channel_id,
         CallFacts(
-            outcome=answered_outcome(status, error_word, pages=_number(pages) or 0, capped=bool(capped)),
+            outcome=answered_outcome(
+                status, error_word, pages=_number(pages) or 0, capped=bool(capped), station=bool(station)
+            ),
             pages=_number(pages) or 0,
             mode=mode or None,
             rate=_number(rate),
@@ -146,7 +156,7 @@ def read_received(channel_id: str, line: str) -> Received | None:
     _, started, called, caller, ended, status, pages, rate, ecm, mode, error, station = fields
     confirmed, error_word = _number(pages) or 0, _decoded(error)
     facts = CallFacts(
-        outcome=answered_outcome(status, error_word, pages=confirmed, capped=False),
+        outcome=answered_outcome(status, error_word, pages=confirmed, capped=False, station=bool(station)),
         pages=confirmed,
         mode=mode or None,
         rate=_number(rate),
@@ -212,24 +222,29 @@ def unanswered_outcome(cause: int | None) -> str:
     return UNANSWERED.get(cause or 0, "other")
 
 
-def answered_outcome(status: str, error: str, *, pages: int, capped: bool) -> str:
-    """Only the word SUCCESS is a success; FAILED is what the code says where the documentation says FAILURE."""
+def answered_outcome(status: str, error: str, *, pages: int, capped: bool, station: bool = True) -> str:
+    """Only the word SUCCESS is a success; FAILED is what the code says where the documentation says FAILURE.
+
+    ``station`` tells whether the far end gave a station id: who hung up without a page and without one was a person.
+    """
     if status == "SUCCESS":
         return "success"
     if capped:
         return "capped"
-    if error in ERRORS:
-        return ERRORS[error]
-    if "dropped prematurely" in error or pages:
-        return "dropped"
-    return _by_words(error)
+    outcome = "dropped" if pages else ERRORS.get(error) or _by_words(error)
+    nobody = not pages and not station and (outcome == "dropped" or error == "T38_NEG_ERROR")
+    return "far_end_no_fax" if nobody else outcome
 
 
 #: Parts of spandsp's sentences (t30_completion_code_to_str) → outcome, the first that fits.
 WORDS = (
     ("timed out waiting for initial", "far_end_no_fax"),
     ("timed out waiting for the first message", "far_end_no_fax"),
-    ("no response after", "protocol_error"),
+    ("no response", "protocol_error"),
+    ("received a dcn", "protocol_error"),
+    ("received bad", "protocol_error"),
+    ("failed to train", "protocol_error"),
+    ("disconnected after", "protocol_error"),
     ("dropped", "dropped"),
     ("tiff", "file_refused"),
     ("file", "file_refused"),

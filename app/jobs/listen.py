@@ -26,6 +26,7 @@ from app.intake.line_events import (
     Ringing,
     StillSending,
     read_event,
+    waiting_call,
 )
 from app.jobs.running import application
 from app.models import Attempt, Direction, Fax
@@ -165,9 +166,12 @@ class Listener:
         coming_in = db.session.scalars(here.where(Fax.direction == Direction.RECEIVED))
         receiving = [channel_of(attempt, self.line.node) for attempt in coming_in]
         db.session.rollback()
-        started_at = self.line.ping()
-        self.telling = Telling("", attempt_ids, receiving, self.line.live_channels(), started_at)
+        started_at, channels = self.line.ping(), self.line.channels()
+        live = {channel["id"] for channel in channels}
+        self.telling = Telling("", attempt_ids, receiving, live, started_at)
         self.telling.word = self.line.ask_results()
+        for call in filter(None, map(waiting_call, channels)):
+            self._decide(call)
 
     def _finish(self, telling: Telling) -> None:
         """Everything is told: record what ended, give up what can no longer end."""

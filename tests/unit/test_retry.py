@@ -34,12 +34,14 @@ def test_a_success_with_fewer_pages_than_the_document_is_not_sent():
     assert (decision.status, decision.cause) == (Status.RETRYING, "incomplete")
 
 
-def test_all_pages_without_the_word_success_is_not_sent():
-    assert after("dropped", pages_done=2).status == Status.RETRYING
+def test_all_pages_without_the_word_success_is_neither_sent_nor_dialled_again():
+    decision = after("dropped", pages_done=2)
+    assert (decision.status, decision.cause) == (Status.UNKNOWN, "all_confirmed")
 
 
 def test_a_word_that_nobody_knows_is_no_success():
-    assert after("splendid", pages_done=2).status == Status.RETRYING
+    assert after("splendid", pages_done=1).status == Status.RETRYING
+    assert after("splendid", pages_done=2).status == Status.UNKNOWN
 
 
 def test_unknown_is_never_followed_by_a_second_dial():

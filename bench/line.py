@@ -1,0 +1,181 @@
+"""How fast a fax gets to the line, and how fast a hundred get through it, beside the line's own speed.
+
+    FAXROOM_HOME=var .tools/venv/bin/python bench/line.py [--single 9] [--many 100]
+
+Needs the demo of bin/up running with that home and nothing else to do. Faxes go in by the form, over HTTP, and out over
+the loop. The same page is then sent as often by bench/raw_ari.py, a plain ARI script with an Asterisk of its own.
+"""
+
+import argparse
+import io
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+
+import docx
+import httpx
+import sqlalchemy as sa
+from reportlab.pdfgen.canvas import Canvas
+
+ROOT = Path(__file__).resolve().parents[1]
+HOME = Path(os.environ.get("FAXROOM_HOME", ROOT / "var")).absolute()
+TO = "+493023125000"
+LONGEST_SECONDS = 300
+
+
+def settings() -> dict[str, str]:
+    """What bin/up tells the processes of the instance."""
+    lines = (HOME / "faxroom.env").read_text().splitlines()
+    pairs = (line.removeprefix("export ").partition("=") for line in lines if "=" in line and not line.startswith("#"))
+    return {name: value.strip("'\"") for name, _, value in pairs}
+
+
+def light_pdf() -> bytes:
+    target = io.BytesIO()
+    canvas = Canvas(target, pagesize=(595, 842))
+    canvas.drawString(72, 740, "One light page.")
+    canvas.save()
+    return target.getvalue()
+
+
+def light_docx() -> bytes:
+    document, target = docx.Document(), io.BytesIO()
+    document.add_paragraph("One light page.")
+    document.save(target)
+    return target.getvalue()
+
+
+class Sender:
+    """Bob at his browser."""
+
+    def __init__(self, base_url: str) -> None:
+        self.http = httpx.Client(base_url=base_url, timeout=60, trust_env=False)
+        signed_in = self.http.post(
+            "/sign-in",
+            data={"email": "bob@alpha.test", "password": "faxroom-demo", "csrf_token": self._token("/sign-in")},
+        )
+        if signed_in.status_code != httpx.codes.SEE_OTHER:
+            sys.exit(f"Bob could not sign in: {signed_in.status_code}")
+        self.form = self.http.get("/faxes/send").text
+        self.csrf = self._token("/faxes/send")
+        self.entity = re.search(r'name="entity"[^>]*value="(\d+)"|<option value="(\d+)"', self.form)
+
+    def _token(self, path: str) -> str:
+        return re.search(r'name="csrf_token"[^>]*value="([^"]+)"', self.http.get(path).text)[1]
+
+    def send(self, name: str, content: bytes) -> tuple[str, float]:
+        """Id of the fax, and the Unix time at which the request began."""
+        began = time.time()
+        entity = next(filter(None, self.entity.groups()))
+        answer = self.http.post(
+            "/faxes/send",
+            data={"entity": entity, "to": TO, "send_at": "", "csrf_token": self.csrf},
+            files={"document": (name, content)},
+        )
+        if answer.status_code != httpx.codes.SEE_OTHER:
+            sys.exit(f"The fax was not accepted: {answer.status_code}")
+        return answer.headers["Location"].rsplit("/", 1)[1], began
+
+
+class Watch:
+    """Reads the instance's database, where every moment of a fax is written down."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = sa.create_engine(url)
+
+    def rows(self, fax_ids: list[str]) -> list[sa.Row]:
+        query = sa.text(
+            "SELECT fax.id, fax.status, attempt.ringing_at, attempt.ended_at FROM fax "
+            "LEFT JOIN attempt ON attempt.fax_id = fax.id WHERE fax.id IN :ids ORDER BY fax.id, attempt.n"
+        ).bindparams(sa.bindparam("ids", expanding=True))
+        with self.engine.connect() as connection:
+            return list(connection.execute(query, {"ids": fax_ids}))
+
+    def until(self, fax_ids: list[str], done: str) -> list[sa.Row]:
+        end = time.monotonic() + LONGEST_SECONDS
+        while time.monotonic() < end:
+            rows = self.rows(fax_ids)
+            if len(rows) >= len(fax_ids) and all(getattr(row, done) is not None for row in rows):
+                return rows
+            time.sleep(0.2)
+        sys.exit(f"Not all were over after {LONGEST_SECONDS} s: {[row.status for row in self.rows(fax_ids)]}")
+
+
+def seconds(moment: object) -> float:
+    """Unix time of a moment as the database gives it (SQLite: text in UTC)."""
+    read = moment if isinstance(moment, datetime) else datetime.fromisoformat(str(moment))
+    return read.timestamp() if read.tzinfo else read.replace(tzinfo=datetime.now().astimezone().tzinfo).timestamp()
+
+
+def submit_to_ringing(sender: Sender, watch: Watch, name: str, content: bytes, times: int) -> list[float]:
+    """Seconds from the beginning of the form's request to the ringing at the other end, one fax after the other."""
+    taken = []
+    for _ in range(times):
+        fax_id, began = sender.send(name, content)
+        (row,) = watch.until([fax_id], "ringing_at")
+        taken.append(seconds(row.ringing_at) - began)
+        watch.until([fax_id], "ended_at")
+    return taken
+
+
+def many_at_once(sender: Sender, watch: Watch, content: bytes, count: int) -> tuple[float, float, int]:
+    """Seconds until all were accepted, until the last hang-up, and how many were sent."""
+    began = time.time()
+    with ThreadPoolExecutor(8) as pool:
+        fax_ids = [fax_id for fax_id, _ in pool.map(lambda _: sender.send("page.pdf", content), range(count))]
+    accepted = time.time() - began
+    rows = watch.until(fax_ids, "ended_at")
+    time.sleep(2)
+    sent = sum(row.status == "sent" for row in watch.rows(fax_ids))
+    return accepted, max(seconds(row.ended_at) for row in rows) - began, sent
+
+
+def raw(count: int, fax_page: Path) -> dict[str, object]:
+    command = [sys.executable, str(ROOT / "bench/raw_ari.py"), "--calls", str(count), "--tiff", str(fax_page), "--json"]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+
+
+def prepared_page(watch: Watch, storage: Path) -> Path:
+    with watch.engine.connect() as connection:
+        key = connection.execute(
+            sa.text("SELECT storage_key FROM document WHERE kind = 'tiff' ORDER BY id DESC")
+        ).scalar()
+    return storage / key
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--single", type=int, default=5, help="faxes one after the other, of each kind")
+    parser.add_argument("--many", type=int, default=100, help="faxes at once")
+    choice = parser.parse_args()
+    told = settings()
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    base_url = told.get("FAXROOM_URL") or f"http://127.0.0.1:{told.get('FAXROOM_PORT', '8000')}"
+    watch, sender = Watch(told.get("DATABASE_URL") or f"sqlite:///{HOME}/faxroom.sqlite3"), Sender(base_url)
+    page = light_pdf()
+    for name, content in (("page.pdf", page), ("page.docx", light_docx())):
+        if choice.single:
+            taken = submit_to_ringing(sender, watch, name, content, choice.single)
+            print(f"submit to ringing, {name}: median {statistics.median(taken):.2f} s of {len(taken)}, "
+                  f"slowest {max(taken):.2f} s", flush=True)  # fmt: skip
+    if choice.many:
+        accepted, wall, sent = many_at_once(sender, watch, page, choice.many)
+        print(
+            f"{choice.many} at once by Faxroom: {sent} sent, accepted in {accepted:.1f} s, wall {wall:.1f} s",
+            flush=True,
+        )
+        peer = raw(choice.many, prepared_page(watch, HOME / "storage"))
+        print(f"{choice.many} at once by the plain script: {peer['outcomes']}, wall {peer['wall_seconds']:.1f} s")
+        print(f"ratio {wall / peer['wall_seconds']:.2f}")
+
+
+if __name__ == "__main__":
+    main()
