@@ -122,7 +122,7 @@ def open_pdf(path: Path) -> pdfium.PdfDocument:
     except pdfium.PdfiumError as error:
         raise PermanentFailure(FORBIDDEN.get(error.err_code, "damaged")) from error
     if len(document) == 0:
-        raise PermanentFailure("damaged")
+        raise PermanentFailure("no_pages")
     return document
 
 
