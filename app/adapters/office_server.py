@@ -54,6 +54,7 @@ class OfficeServer(UnoServer):
 
     def start(self, executable: str = "") -> subprocess.Popen[bytes]:
         """Returns when documents can be sent."""
+        watch = _watch(self, START_SECONDS)
         shutil.rmtree(self.scratch, ignore_errors=True)
         self.scratch.mkdir(parents=True, mode=0o700)
         write_profile(self.profile)
@@ -63,9 +64,14 @@ class OfficeServer(UnoServer):
             if self.libreoffice_process.returncode != RESTART or time.monotonic() > end:
                 self.kill_office()
                 raise SystemExit(f"LibreOffice did not start ({self.libreoffice_process.returncode})")
+        # Only when it answers is our own port opened: who can connect is served.
+        converter.UnoConverter(interface=self.uno_interface, port=self.uno_port)
         converter.UnoConverter = _watched(converter.UnoConverter, self)
         self.xmlrcp_thread = threading.Thread(target=self._serve_or_end, daemon=True)
         self.xmlrcp_thread.start()
+        while self.xmlrcp_server is None:
+            time.sleep(0.01)
+        watch.cancel()
         return self.libreoffice_process
 
     def _complete_profile(self, executable: str) -> None:
@@ -77,6 +83,8 @@ class OfficeServer(UnoServer):
                 return
 
     def kill_office(self) -> None:
+        if self.libreoffice_process is None:
+            return
         try:
             os.killpg(self.libreoffice_process.pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -120,9 +128,7 @@ def _watched(base: type, server: OfficeServer) -> type:
 
     class Watched(base):
         def convert(self, *args: Any, **kwargs: Any) -> Any:
-            watch = threading.Timer(server.deadline_seconds, _give_up, [server])
-            watch.daemon = True
-            watch.start()
+            watch = _watch(server, server.deadline_seconds)
             try:
                 return super().convert(*args, **kwargs)
             finally:
@@ -131,9 +137,17 @@ def _watched(base: type, server: OfficeServer) -> type:
     return Watched
 
 
-def _give_up(server: OfficeServer) -> None:
+def _watch(server: OfficeServer, seconds: float) -> threading.Timer:
+    """After so many seconds all is ended, unless it is cancelled before."""
+    timer = threading.Timer(seconds, _give_up, [server, seconds])
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+def _give_up(server: OfficeServer, seconds: float) -> None:
     """SIGKILL, which works on a stopped process too; then end, for the thread that waits for it cannot be ended."""
-    log.error("a document took longer than %s s: LibreOffice is killed", server.deadline_seconds)
+    log.error("no answer from LibreOffice in %s s: it is killed", seconds)
     server.kill_office()
     os._exit(1)
 
