@@ -26,6 +26,7 @@ JOBS: dict[str, tuple[str, str, int]] = {
     "record": ("line", "app.jobs.record.record", 60),
     "import_received": ("documents", "app.jobs.receive.import_received", 300),
     "prepare": ("documents", "app.jobs.prepare.prepare", 600),
+    "picture": ("mail", "app.jobs.prepare.picture", 60),
     "deliver": ("mail", "app.jobs.notify.deliver", 120),
     "sweep": ("mail", "app.jobs.sweep.sweep", 300),
 }

@@ -4,7 +4,6 @@ import base64
 import tempfile
 from pathlib import Path
 
-import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.adapters.printer import print_pdf
@@ -13,12 +12,14 @@ from app.fax.numbers import shown_number
 from app.fax.sentences import sentence, status_label, story, timestamp
 from app.intake.documents import storage, store_document
 from app.models import Document, DocumentKind, Fax
+from app.pictures import ensure_picture, keep_if_first
 from app.rendering import render_for
 
 
 def ensure_report(session: Session, fax: Fax) -> Document:
     """The report of a fax that has ended; drawn when it is first asked for, then kept. Commits."""
     if fax.report is None:
+        ensure_picture(session, fax)
         fax_id, name, tenant_id, html = fax.id, report_name(fax), fax.tenant_id, report_html(fax)
         session.rollback()  # drawing takes a while: hold no lock
         _store(session, fax_id, tenant_id, name, print_pdf(html))
@@ -56,11 +57,4 @@ def _store(session: Session, fax_id: str, tenant_id: int, name: str, pdf: bytes)
         report = store_document(
             session, Path(target.name), tenant_id=tenant_id, kind=DocumentKind.REPORT, file_type="pdf", name=name
         )
-    session.flush()
-    first = sa.update(Fax).where(Fax.id == fax_id, Fax.report_id.is_(None)).values(report_id=report.id)
-    if session.execute(first).rowcount == 1:
-        session.commit()
-    else:  # somebody else drew it meanwhile: theirs stays
-        key = report.storage_key
-        session.rollback()
-        storage().delete(key)
+    keep_if_first(session, fax_id, Fax.report_id, report)

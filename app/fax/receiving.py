@@ -80,7 +80,6 @@ def finish_receiving(
     *,
     pdf: Document | None,
     tiff: Document | None,
-    picture: Document | None,
 ) -> bool:
     """Enter the pages that came; False if that has been done before. The caller commits."""
     attempt = session.scalar(sa.select(Attempt).where(Attempt.fax_id == fax.id))
@@ -97,6 +96,5 @@ def finish_receiving(
         remote_station_id=(facts.remote_station_id or "")[:64] or None,
         pdf_id=pdf.id if pdf else None,
         tiff_id=tiff.id if tiff else None,
-        picture_id=picture.id if picture else None,
         created_at=datetime.fromtimestamp(facts.answered_at, tz=UTC) if facts.answered_at else Fax.created_at,
     )

@@ -12,13 +12,14 @@ import sqlalchemy as sa
 from flask import current_app
 
 from app.adapters.converter import convert_to_pdf
-from app.adapters.rasterizer import TiffFacts, page_picture, rasterize
+from app.adapters.rasterizer import TiffFacts, rasterize
 from app.errors import FaxroomError, PermanentFailure, Refused, TemporaryFailure
 from app.fax.lifecycle import move
 from app.fax.notices import write_outcome_notice
 from app.intake.documents import storage, store_document
 from app.jobs.running import job
 from app.models import Document, DocumentKind, Fax, Status
+from app.pictures import ensure_picture
 from app.queues import enqueue_after_commit
 from tenants.db import db, utc_now
 
@@ -27,7 +28,14 @@ log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=30)
 CONVERSION_SECONDS = 60
 DRAWING_SECONDS = 240
-PICTURE_WIDTH = 720  # pixels
+
+
+@job
+def picture(fax_id: str) -> None:
+    """Draw the first page for those who look at the fax; without it the report draws it."""
+    fax = db.session.get(Fax, fax_id)
+    if fax:
+        ensure_picture(db.session, fax)
 
 
 @job
@@ -88,19 +96,17 @@ def _prepare(fax_id: str, folder: Path) -> None:
     session.expunge_all()
     session.commit()
 
-    tiff_path, picture_path = folder / "pages.tif", folder / "first.png"
+    tiff_path = folder / "pages.tif"
     with storage().local_copy(source_key) as source_path:
         pdf_path = source_path if source_type == "pdf" else _converted(source_path, source_type, folder)
         facts = rasterize(
             pdf_path, tiff_path, resolution=resolution, page_size=page_size, deadline_seconds=DRAWING_SECONDS
         )
-        picture_path.write_bytes(page_picture(tiff_path, 1, PICTURE_WIDTH))
         pdf = None
         if source_type != "pdf":
             pdf = _store(pdf_path, tenant_id, DocumentKind.PDF, "pdf", f"{name}.pdf", facts.pages)
     tiff = _store(tiff_path, tenant_id, DocumentKind.TIFF, "tif", f"{name}.tif", facts.pages)
-    picture = _store(picture_path, tenant_id, DocumentKind.PICTURE, "png", f"{name}.png", 1)
-    _finish(fax_id, facts, pdf=pdf, tiff=tiff, picture=picture, source_id=source.id)
+    _finish(fax_id, facts, pdf=pdf, tiff=tiff, source_id=source.id)
 
 
 def _converted(source_path: Path, source_type: str, folder: Path) -> Path:
@@ -119,9 +125,7 @@ def _store(path: Path, tenant_id: int, kind: DocumentKind, file_type: str, name:
     return store_document(db.session, path, tenant_id=tenant_id, kind=kind, file_type=file_type, name=name, pages=pages)
 
 
-def _finish(
-    fax_id: str, facts: TiffFacts, *, pdf: Document | None, tiff: Document, picture: Document, source_id: str
-) -> None:
+def _finish(fax_id: str, facts: TiffFacts, *, pdf: Document | None, tiff: Document, source_id: str) -> None:
     """Rows of the new documents and the move in one commit; nothing of it if the fax was cancelled meanwhile."""
     session, now = db.session, utc_now()
     session.flush()
@@ -138,15 +142,15 @@ def _finish(
         line_seconds=round(facts.seconds),
         pdf_id=pdf.id if pdf else source_id,
         tiff_id=tiff.id,
-        picture_id=picture.id,
     )
     if not done:
-        keys = [document.storage_key for document in (pdf, tiff, picture) if document]
+        keys = [document.storage_key for document in (pdf, tiff) if document]
         session.rollback()
         for key in keys:
             storage().delete(key)
         return
     enqueue_after_commit(session, "dispatch")
+    enqueue_after_commit(session, "picture", fax_id)
     session.commit()
 
 

@@ -7,14 +7,13 @@ from typing import Any
 
 from flask import current_app
 
-from app.adapters.rasterizer import count_tiff_pages, page_picture, tiff_to_pdf
+from app.adapters.rasterizer import count_tiff_pages, tiff_to_pdf
 from app.fax.naming import document_name
 from app.fax.receiving import begin_receiving, finish_receiving, receiving_fax
 from app.fax.results import CallFacts
 from app.fax.routing import entity_for
 from app.intake.documents import storage, store_document
 from app.jobs.dispatch import line
-from app.jobs.prepare import PICTURE_WIDTH
 from app.jobs.running import job
 from app.models import Document, DocumentKind, Fax
 from app.queues import enqueue_after_commit
@@ -50,10 +49,11 @@ def _import(fax: Fax, path: Path, facts: CallFacts) -> None:
     session.rollback()  # no lock while pages are drawn
     with tempfile.TemporaryDirectory(prefix="faxroom-receive-") as folder:
         documents = _documents(path, Path(folder), tenant_id=tenant_id, name=name, pages=pages) if pages else {}
-    kept = {kind: documents.get(kind) for kind in ("pdf", "tiff", "picture")}
+    kept = {kind: documents.get(kind) for kind in ("pdf", "tiff")}
     session.flush()
     if finish_receiving(session, session.get_one(Fax, fax.id), facts, **kept):
         enqueue_after_commit(session, "dispatch")
+        enqueue_after_commit(session, "picture", fax.id)
         session.commit()
         return
     keys = [document.storage_key for document in documents.values()]
@@ -63,9 +63,8 @@ def _import(fax: Fax, path: Path, facts: CallFacts) -> None:
 
 
 def _documents(path: Path, folder: Path, *, tenant_id: int, name: str, pages: int) -> dict[str, Document]:
-    pdf, picture = folder / "fax.pdf", folder / "first.png"
+    pdf = folder / "fax.pdf"
     tiff_to_pdf(path, pdf)
-    picture.write_bytes(page_picture(path, 1, PICTURE_WIDTH))
 
     def store(source: Path, kind: DocumentKind, file_type: str) -> Document:
         title = Path(name).with_suffix(f".{file_type}").name
@@ -76,5 +75,4 @@ def _documents(path: Path, folder: Path, *, tenant_id: int, name: str, pages: in
     return {
         "pdf": store(pdf, DocumentKind.PDF, "pdf"),
         "tiff": store(path, DocumentKind.TIFF, "tif"),
-        "picture": store(picture, DocumentKind.PICTURE, "png"),
     }

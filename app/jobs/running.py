@@ -1,6 +1,5 @@
-"""The application in which jobs run: made once in each worker before it forks."""
+"""The application in which jobs run, made once in each worker."""
 
-import os
 from collections.abc import Callable
 from functools import cache, wraps
 from typing import ParamSpec, TypeVar
@@ -8,7 +7,6 @@ from typing import ParamSpec, TypeVar
 from flask import Flask
 
 from app.factory import create_app
-from tenants.db import db
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -16,21 +14,15 @@ R = TypeVar("R")
 
 @cache
 def application() -> Flask:
-    app = create_app()
-    app.extensions["made_in"] = os.getpid()
-    return app
+    return create_app()
 
 
 def job(function: Callable[P, R]) -> Callable[P, R]:
-    """Run ``function`` in the application's context, with database connections of this very process."""
+    """Run ``function`` in the application's context, with a database session of its own."""
 
     @wraps(function)
     def in_context(*args: P.args, **kwargs: P.kwargs) -> R:
-        app = application()
-        with app.app_context():
-            if app.extensions["made_in"] != os.getpid():
-                db.engine.dispose(close=False)  # connections that the parent opened stay the parent's
-                app.extensions["made_in"] = os.getpid()
+        with application().app_context():
             return function(*args, **kwargs)
 
     return in_context

@@ -1,44 +1,31 @@
-"""RQ workers."""
+"""RQ workers.
 
-import ctypes
-import os
-import signal
+Jobs run in the worker itself: what is dangerous about a document happens in children of their own
+(:mod:`app.adapters.isolation`, the office servers), and a fork for each job would cost more than most jobs do.
+"""
 
-from rq import Queue, SimpleWorker, Worker
-from rq.job import Job
+from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 
-from app.jobs import dispatch, notify, prepare, receive, record, sweep  # noqa: F401 - loaded before the fork, not in each job
+from app.jobs import dispatch, notify, prepare, receive, record, sweep  # noqa: F401 - loaded before the first job
 from app.jobs.running import application
 from app.queues import queue, redis
 
-PR_SET_PDEATHSIG = 1  # prctl(2)
-
 #: RQ notices a dead worker after this; the database's leases hold all the same.
 WORKER_TTL = 60
-
-
-class ForkingWorker(Worker):
-    """A job in a process of its own, which ends when the worker does: an orphan would run beside its successor."""
-
-    def main_work_horse(self, job: Job, queue: Queue) -> None:
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != self.pid:  # it died before the line above
-            os._exit(1)
-        super().main_work_horse(job, queue)
+#: Then a fresh process takes over, started by the supervisor: nothing that leaks does so for ever.
+MOST_JOBS = 5000
 
 
 def run(queues: list[str]) -> None:
-    """Serve ``queues`` until SIGTERM. The line's jobs are our own short code and need no process each."""
-    kind = SimpleWorker if queues == ["line"] else ForkingWorker
+    """Serve ``queues`` until SIGTERM."""
     with application().app_context():
-        worker = kind(
+        worker = SimpleWorker(
             [queue(name) for name in queues],
             connection=redis(),
             serializer=JSONSerializer,
             worker_ttl=WORKER_TTL,
             maintenance_interval=30,
-            job_monitoring_interval=5,
             log_job_description=False,
         )
-    worker.work(logging_level="WARNING")
+    worker.work(logging_level="WARNING", max_jobs=MOST_JOBS)

@@ -58,8 +58,8 @@ def test_a_whole_fax_is_received_and_a_broken_one_incomplete(session, cast):
     for channel_id, outcome in (("1.1", "success"), ("1.2", "dropped")):
         receive(session, cast, channel_id)
         fax = receiving_fax(session, node="asterisk", channel_id=channel_id)
-        assert finish_receiving(session, fax, CallFacts(outcome), pdf=None, tiff=None, picture=None)
-        assert not finish_receiving(session, fax, CallFacts(outcome), pdf=None, tiff=None, picture=None)
+        assert finish_receiving(session, fax, CallFacts(outcome), pdf=None, tiff=None)
+        assert not finish_receiving(session, fax, CallFacts(outcome), pdf=None, tiff=None)
         # neither brought a page: not even the one that calls itself a success is whole
         assert reread(session, fax.id).status == Status.INCOMPLETE
 
