@@ -11,7 +11,7 @@ photograph costs ten minutes of it, a plain threshold loses it. So a page is jud
 All arrays are ``(rows, columns)``; grey and colour are uint8 with 255 as white; ink is bool with True as black.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -23,12 +23,16 @@ Ink = NDArray[np.bool_]
 
 #: Columns of a block; its rows are as high on paper.
 BLOCK = 16
+#: Columns of the cells in which thickness is measured.
+CELL = 4
 #: Less difference than this inside a block is noise, not writing.
 FAINT = 22
 #: A filled area lighter than this is paper, one darker than the other is ink; between them it is screened.
 LIGHT, DARK = 205, 80
 #: Where between background (0) and ink (1) the threshold lies.
 INK_SHARE = 0.42
+#: Channels that differ by more are colour.
+VIVID = 30
 #: Lighter than this, a thick area is not ink.
 PALE = 110
 #: Share of gently changing pixels above which a neighbourhood is a picture.
@@ -41,7 +45,11 @@ CELLS = {"usual": (8, 16), "coarse": (10, 22)}
 
 @dataclass(frozen=True)
 class Blocks:
-    """What is known of each block of one channel, by itself and with its neighbours (``near_``)."""
+    """What is known of each block of one channel, by itself and with its neighbours (``near_``).
+
+    ``flat_`` are levels of the flat ones of the neighbours (256 and -1 without any), ``reversed_out`` is where light
+    writing stands on a darker ground.
+    """
 
     low: NDArray[np.int16]
     high: NDArray[np.int16]
@@ -49,10 +57,23 @@ class Blocks:
     near_high: NDArray[np.int16]
     flat_low: NDArray[np.int16]
     flat_high: NDArray[np.int16]
+    reversed_out: Ink
 
     @property
     def flat(self) -> Ink:
         return self.high - self.low < FAINT
+
+    @property
+    def contrast(self) -> NDArray[np.int16]:
+        return self.near_high - self.near_low
+
+    @property
+    def one_ground(self) -> Ink:
+        return (self.flat_high >= 0) & (self.flat_high - self.flat_low < 2 * FAINT)
+
+    @property
+    def two_grounds(self) -> Ink:
+        return (self.flat_high >= 0) & ~self.one_ground
 
 
 def to_ink(page: Plane, *, block_rows: int = BLOCK, cell: str = "usual") -> Ink:
@@ -63,12 +84,14 @@ def to_ink(page: Plane, *, block_rows: int = BLOCK, cell: str = "usual") -> Ink:
     """
     grey, coloured = _grey(page)
     blocks = _measure(grey, block_rows)
-    threshold = _threshold(blocks)
-    threshold[_grown(_reversed_out(blocks), blocks.flat & (blocks.high < LIGHT), 40) & blocks.flat] = 255
     tone = _tone(grey, blocks, block_rows)
-    source = _prefer_channels(page, grey, blocks, threshold, tone, block_rows) if coloured else grey
+    apart = ~_near(tone, np.logical_or, 2)
+    blocks = _find_reversed(blocks, grey, block_rows, among=apart)
+    threshold = _threshold(blocks)
+    threshold[_grown(blocks.reversed_out, blocks.flat & (blocks.high < LIGHT), 40) & blocks.flat] = 255
+    source = _prefer_channels(page, grey, blocks, threshold, apart, block_rows) if coloured else grey
     ink = source < _expand(threshold, block_rows)
-    _clear_thick_light(ink, grey, _reversed_out(blocks), block_rows)
+    _clear_thick_light(ink, grey, blocks.reversed_out, block_rows)
     if tone.any():
         np.copyto(ink, _screened(grey, block_rows, cell), where=_expand(tone, block_rows))
     return ink
@@ -104,14 +127,40 @@ def _near(values: NDArray, reduce: np.ufunc, reach: int = 1) -> NDArray:
 def _measure(plane: Plane, rows: int) -> Blocks:
     low, high = _blocked(plane, rows, np.minimum), _blocked(plane, rows, np.maximum)
     flat = high - low < FAINT
-    return Blocks(
-        low=low,
-        high=high,
-        near_low=_near(low, np.minimum),
-        near_high=_near(high, np.maximum),
-        flat_low=_near(np.where(flat, low, 256), np.minimum),
-        flat_high=_near(np.where(flat, high, -1), np.maximum),
-    )
+    near_low, near_high = _near(low, np.minimum), _near(high, np.maximum)
+    flat_low = _near(np.where(flat, low, 256), np.minimum)
+    flat_high = _near(np.where(flat, high, -1), np.maximum)
+    return Blocks(low, high, near_low, near_high, flat_low, flat_high, np.zeros_like(flat))
+
+
+def _find_reversed(blocks: Blocks, plane: Plane, rows: int, *, among: Ink) -> Blocks:
+    above = blocks.near_high - blocks.flat_high
+    lighter = among & blocks.one_ground & (above >= FAINT) & (above > blocks.flat_low - blocks.near_low)
+    if not lighter.any():
+        return blocks
+    level = np.where(lighter, blocks.flat_high + FAINT, (blocks.near_low + blocks.near_high) // 2)
+    return replace(blocks, reversed_out=lighter & _near(_thin_light(plane, level, rows), np.logical_or))
+
+
+def _thin_light(plane: Plane, level: NDArray[np.int16], rows: int) -> Ink:
+    """Blocks with something lighter than ``level`` that is no thicker than a letter: not the paper around an area."""
+    light = plane >= _expand(np.clip(level, 0, 250).astype(np.uint8), rows)
+    whole, part = _cells(light, np.logical_and, rows), _cells(light, np.logical_or, rows)
+    thick = _near(_near(whole, np.logical_and, 2), np.logical_or, 4)
+    thin = part & ~thick
+    per_block = rows // _cell_rows(rows)
+    lines = np.logical_or.reduce(thin.reshape(-1, per_block, thin.shape[1]), axis=1)
+    return np.logical_or.reduce(lines.reshape(len(lines), -1, BLOCK // CELL), axis=2)
+
+
+def _cell_rows(rows: int) -> int:
+    return rows * CELL // BLOCK
+
+
+def _cells(marks: Ink, reduce: np.ufunc, rows: int) -> Ink:
+    """One value for each 4 x 4 dots (of fine resolution)."""
+    lines = reduce.reduce(marks.reshape(-1, _cell_rows(rows), marks.shape[1]), axis=1)
+    return reduce.reduce(lines.reshape(len(lines), -1, CELL), axis=2)
 
 
 def _threshold(blocks: Blocks) -> Plane:
@@ -123,21 +172,11 @@ def _threshold(blocks: Blocks) -> Plane:
     bright, dark = blocks.near_high, blocks.near_low
     ink = np.where(bright - blocks.low >= FAINT, blocks.low, dark)
     threshold = bright - INK_SHARE * (bright - ink)
-    some_flat = blocks.flat_high >= 0
-    one_ground = some_flat & (blocks.flat_high - blocks.flat_low < 2 * FAINT)
     ground = blocks.flat_low
-    threshold = np.where(_reversed_out(blocks), bright - (1 - INK_SHARE) * (bright - ground), threshold)
-    edge = some_flat & ~one_ground & (ground > DARK)
+    threshold = np.where(blocks.reversed_out, bright - (1 - INK_SHARE) * (bright - ground), threshold)
+    edge = blocks.two_grounds & (ground > DARK)
     threshold = np.where(edge, ground - np.maximum(FAINT // 2, 0.5 * (ground - dark)), threshold)
-    nothing = bright - dark < FAINT
-    return np.clip(np.where(nothing, 128, threshold), 1, 255).astype(np.uint8)
-
-
-def _reversed_out(blocks: Blocks) -> Ink:
-    """Where light writing stands on a darker ground."""
-    one_ground = (blocks.flat_high >= 0) & (blocks.flat_high - blocks.flat_low < 2 * FAINT)
-    above = blocks.near_high - blocks.flat_high
-    return one_ground & (above >= FAINT) & (above > blocks.flat_low - blocks.near_low)
+    return np.clip(np.where(blocks.contrast < FAINT, 128, threshold), 1, 255).astype(np.uint8)
 
 
 def _tone(grey: Plane, blocks: Blocks, rows: int) -> Ink:
@@ -145,8 +184,7 @@ def _tone(grey: Plane, blocks: Blocks, rows: int) -> Ink:
     picture = _near(_gentle(grey, rows), np.add, 2) / 25 >= GENTLE_SHARE
     if picture.any():
         picture = _held_together(picture, blocks)
-    contrast = blocks.near_high - blocks.near_low
-    fill = (contrast < FAINT) & (blocks.near_low > DARK) & (blocks.near_high < LIGHT)
+    fill = (blocks.contrast < FAINT) & (blocks.near_low > DARK) & (blocks.near_high < LIGHT)
     return picture | (fill & ~_written_on(fill, blocks))
 
 
@@ -176,8 +214,7 @@ def _held_together(picture: Ink, blocks: Blocks) -> Ink:
 
 def _written_on(fill: Ink, blocks: Blocks) -> Ink:
     """Filled areas that carry writing: they become paper (or ink) as a whole, not in patches between the words."""
-    one_ground = (blocks.flat_high >= 0) & (blocks.flat_high - blocks.flat_low < 2 * FAINT)
-    writing = one_ground & ~fill & (blocks.near_high - blocks.near_low >= FAINT)
+    writing = blocks.one_ground & ~fill & (blocks.contrast >= FAINT)
     writing &= (blocks.flat_low > DARK) & (blocks.flat_high < LIGHT)
     if not (fill.any() and writing.any()):
         return np.zeros_like(fill)
@@ -195,36 +232,45 @@ def _grown(seed: Ink, through: Ink, steps: int) -> Ink:
 
 def _clear_thick_light(ink: Ink, luminance: Plane, reversed_out: Ink, rows: int) -> None:
     """Undo the borders of light filled areas that passed for ink: what was light and is thicker than any letter."""
-    small = max(rows // 4, 1)
     light = ink & (luminance > PALE)
-    cells = np.logical_and.reduce(light.reshape(-1, small, light.shape[1]), axis=1)
-    cells = np.logical_and.reduce(cells.reshape(len(cells), -1, 4), axis=2)
-    reversed_out = _near(reversed_out, np.logical_or, 3)
-    cells &= ~np.repeat(np.repeat(reversed_out, BLOCK // 4, axis=1), rows // small, axis=0)
+    cells = _cells(light, np.logical_and, rows)
+    spared = _near(reversed_out, np.logical_or, 3)
+    cells &= ~np.repeat(np.repeat(spared, BLOCK // CELL, axis=1), rows // _cell_rows(rows), axis=0)
     core = _near(cells, np.logical_and)
     if core.any():
         thick = _near(core, np.logical_or, 2)
-        ink &= ~(light & np.repeat(np.repeat(thick, 4, axis=1), small, axis=0))
+        ink &= ~(light & np.repeat(np.repeat(thick, CELL, axis=1), _cell_rows(rows), axis=0))
 
 
-def _prefer_channels(page: Plane, grey: Plane, blocks: Blocks, threshold: Plane, tone: Ink, rows: int) -> Plane:
+def _prefer_channels(page: Plane, grey: Plane, blocks: Blocks, threshold: Plane, apart: Ink, rows: int) -> Plane:
     """Read each block in the channel in which ink and ground differ most. Changes ``threshold`` in place."""
-    best = blocks.near_high - blocks.near_low
-    settled = tone | ((blocks.flat_high - blocks.flat_low >= 2 * FAINT) & (blocks.flat_high >= 0)) | (best > 150)
-    if settled.all():
+    open_question = apart & ~(blocks.two_grounds | (blocks.contrast > 150)) & _near(_vivid(page, rows), np.logical_or)
+    lines = np.flatnonzero(open_question.any(axis=1))
+    if not len(lines):
         return grey
+    band = slice(max(lines[0] - 1, 0), lines[-1] + 2)
+    dots = slice(band.start * rows, band.stop * rows)
     grey = grey.copy()
+    best, undecided = blocks.contrast[band], open_question[band]
     for channel in (0, 1, 2):
-        plane = np.ascontiguousarray(page[..., channel])
+        plane = np.ascontiguousarray(page[dots, :, channel])
         other = _measure(plane, rows)
-        contrast = other.near_high - other.near_low
-        two_grounds = (other.flat_high - other.flat_low >= 2 * FAINT) & (other.flat_high >= 0)
-        better = (contrast > best + 30) & ~settled & ~two_grounds
+        better = (other.contrast > best + 30) & undecided & ~other.two_grounds
         if better.any():
-            best = np.where(better, contrast, best)
-            np.copyto(threshold, _threshold(other), where=better)
-            np.copyto(grey, plane, where=_expand(better, rows))
+            other = _find_reversed(other, plane, rows, among=better)
+            best = np.where(better, other.contrast, best)
+            np.copyto(threshold[band], _threshold(other), where=better)
+            np.copyto(grey[dots], plane, where=_expand(better, rows))
     return grey
+
+
+def _vivid(page: Plane, rows: int) -> Ink:
+    """Blocks with colour, looked at in every fourth dot."""
+    sample = page[:: _cell_rows(rows), ::CELL]
+    marks = sample[..., :3].max(axis=2) - sample[..., :3].min(axis=2) > VIVID
+    per_block = BLOCK // CELL
+    lines = np.logical_or.reduce(marks.reshape(-1, per_block, marks.shape[1]), axis=1)
+    return np.logical_or.reduce(lines.reshape(len(lines), -1, per_block), axis=2)
 
 
 def _expand(values: NDArray, rows: int) -> NDArray:
