@@ -244,7 +244,9 @@ def _clear_thick_light(ink: Ink, luminance: Plane, reversed_out: Ink, rows: int)
 
 def _prefer_channels(page: Plane, grey: Plane, blocks: Blocks, threshold: Plane, apart: Ink, rows: int) -> Plane:
     """Read each block in the channel in which ink and ground differ most. Changes ``threshold`` in place."""
-    open_question = apart & ~(blocks.two_grounds | (blocks.contrast > 150)) & _near(_vivid(page, rows), np.logical_or)
+    open_question = apart & ~(blocks.two_grounds | (blocks.contrast > 150))
+    if open_question.any():
+        open_question &= _near(_vivid(page, rows), np.logical_or)
     lines = np.flatnonzero(open_question.any(axis=1))
     if not len(lines):
         return grey
@@ -266,8 +268,10 @@ def _prefer_channels(page: Plane, grey: Plane, blocks: Blocks, threshold: Plane,
 
 def _vivid(page: Plane, rows: int) -> Ink:
     """Blocks with colour, looked at in every fourth dot."""
-    sample = page[:: _cell_rows(rows), ::CELL]
-    marks = sample[..., :3].max(axis=2) - sample[..., :3].min(axis=2) > VIVID
+    sample = np.ascontiguousarray(page[:: _cell_rows(rows), ::CELL])
+    blue, green, red = sample[..., 0], sample[..., 1], sample[..., 2]
+    most, least = (reduce(reduce(blue, green), red) for reduce in (np.maximum, np.minimum))
+    marks = most - least > VIVID
     per_block = BLOCK // CELL
     lines = np.logical_or.reduce(marks.reshape(-1, per_block, marks.shape[1]), axis=1)
     return np.logical_or.reduce(lines.reshape(len(lines), -1, per_block), axis=2)
@@ -292,7 +296,7 @@ def _screened(grey: Plane, rows: int, cell: str) -> Ink:
     height, width = grey.shape
     cell_width, cell_height = CELLS[cell]
     dots = _cell(cell_width, cell_height * rows // BLOCK)
-    image = Image.fromarray(grey).reduce((4, max(rows // 4, 1)))
-    smooth = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+    image = Image.fromarray(grey).reduce((CELL, _cell_rows(rows)))
+    smooth = np.repeat(np.repeat(np.asarray(image), CELL, axis=1), _cell_rows(rows), axis=0)
     down, across = -(-height // dots.shape[0]), -(-width // dots.shape[1])
     return smooth < np.tile(dots, (down, across))[:height, :width]
