@@ -77,6 +77,7 @@ def call_body(tiff: Path) -> dict[str, Any]:
             "FAX_STATION": "+39 050 1234567",
             "FAX_ECM": "yes",
             "FAX_RATE": "14400",
+            "FAX_MODEMS": "v17,v29,v27",
             "FAX_OPTIONS": "f",
             "FAX_MAX_SECONDS": str(LONGEST_SECONDS),
             "FAX_NOT_AFTER": str(int(time.time()) + LONGEST_SECONDS),

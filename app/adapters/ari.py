@@ -95,12 +95,19 @@ class OutgoingCall:
                 "FAX_STATION": _plain(self.station_id),
                 "FAX_ECM": "yes" if self.ecm else "no",
                 "FAX_RATE": str(self.max_rate),
+                "FAX_MODEMS": _modems(self.max_rate),
                 # Not z: a far end that refuses our own T.38 offer is not reached over G.711 afterwards either.
                 "FAX_OPTIONS": "f" if self.t38 else "F",
                 "FAX_MAX_SECONDS": str(self.max_seconds),
                 "FAX_NOT_AFTER": str(self.not_after),
             },
         }
+
+
+def _modems(max_rate: int) -> str:
+    """The modulations of ITU-T T.30 up to a rate: spandsp goes by them and not by Asterisk's maxrate."""
+    slowest_limit = {"v17": 12000, "v29": 7200, "v27": 0}
+    return ",".join(name for name, limit in slowest_limit.items() if limit <= max_rate)
 
 
 def _plain(text: str) -> str:

@@ -1,0 +1,109 @@
+"""The instance under test: a whole Faxroom, started by bin/test with bin/up."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import sqlalchemy as sa
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from app.config import Settings
+from app.factory import create_app
+from app.fax.submit import submit_fax
+from app.intake.documents import take_upload
+from app.models import Fax, FaxEntity
+from tenants.addresses import user_by_address
+from tenants.db import db, new_ulid
+from tests.live.lines import ASTERISK_ROOT, asterisk
+
+T = TypeVar("T")
+
+
+class Instance:
+    """Its database, its processes, its spool."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        lines = (home / "faxroom.env").read_text().splitlines()
+        pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
+        self.environment = {name: value.strip("'\"") for name, _, value in pairs}
+        self.app: Flask = create_app(Settings.from_environment(self.environment))
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator[Session]:
+        with self.app.app_context():
+            yield db.session
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """``bin/faxroom`` as an administrator runs it."""
+        root = Path(__file__).parents[2]
+        environment = os.environ | {"FAXROOM_HOME": str(self.home)}
+        return subprocess.run(
+            [root / "bin/faxroom", *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def send(self, email: str, entity: str, to: str, path: Path) -> str:
+        """Submit a fax through the one door; its id."""
+        with self.session() as session:
+            user = user_by_address(session, email)
+            line = session.scalar(
+                sa.select(FaxEntity).where(FaxEntity.tenant_id == user.tenant_id, FaxEntity.name == entity)
+            )
+            entity_id, tenant_id, user_id = line.id, user.tenant_id, user.id
+            with path.open("rb") as stream:
+                document = take_upload(session, stream=stream, filename=path.name, tenant_id=tenant_id, user_id=user_id)
+            return submit_fax(
+                session,
+                user=user,
+                entity_id=entity_id,
+                addressee_text=to,
+                send_at_text=None,
+                document=document,
+                submission_key=new_ulid(),
+                origin="command",
+            ).id
+
+    def read(self, fax_id: str, what: Callable[[Fax], T]) -> T:
+        with self.session() as session:
+            return what(session.get_one(Fax, fax_id))
+
+    def until(self, fax_id: str, done: Callable[[Fax], bool], *, seconds: float = 120) -> None:
+        """Wait for a fax to be as wanted; what it is instead, when it does not come to that."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self.read(fax_id, done):
+                return
+            time.sleep(0.2)
+        raise AssertionError(self.read(fax_id, lambda fax: (fax.status, fax.cause, fax.pages_done, len(fax.attempts))))
+
+    def processes(self, *words: str) -> list[int]:
+        """Those of this very instance whose command line holds all words."""
+        found = []
+        for folder in Path("/proc").iterdir():
+            with contextlib.suppress(OSError, ValueError):
+                pid = int(folder.name)
+                ours = f"FAXROOM_HOME={self.home}\0".encode() in (folder / "environ").read_bytes()
+                line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                if ours and all(word in line for word in words) and pid != os.getpid():
+                    found.append(pid)
+        return found
+
+    def kill(self, *words: str) -> int:
+        """kill -9, as a crash would; how many."""
+        pids = self.processes(*words)
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        return len(pids)
+
+    def add_far_ends(self, dialplan: str) -> None:
+        """Numbers of the loop at which somebody else than a fax entity answers."""
+        home = self.home / "asterisk"
+        (home / "etc/local/extensions.conf").write_text(dialplan)
+        command = [part for part in asterisk.command(ASTERISK_ROOT, home) if part != "-f"]
+        subprocess.run([*command, "-rx", "dialplan reload"], check=True, capture_output=True, timeout=20)
