@@ -7,7 +7,8 @@ from typing import Any
 
 from flask import Flask, Response, current_app, request
 
-YEAR = 365 * 24 * 3600
+DAY = 24 * 3600
+YEAR = 365 * DAY
 
 
 def init_app(app: Flask) -> None:
@@ -33,4 +34,7 @@ def _keep_for_long(response: Response) -> Response:
         response.cache_control.public = True
         response.cache_control.max_age = YEAR
         response.cache_control.immutable = True
+    elif request.endpoint == "static" and request.path.endswith(".woff2"):  # named in the style sheet, without version
+        response.cache_control.no_cache = None
+        response.cache_control.max_age = DAY
     return response

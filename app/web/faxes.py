@@ -26,12 +26,12 @@ from app.errors import Refused
 from app.fax.access import get_visible_fax, may_send, visible_faxes
 from app.fax.lifecycle import is_final, request_cancel
 from app.fax.lifecycle import may_resend as is_resendable
+from app.fax.naming import document_name, report_name
 from app.fax.sentences import sentence
 from app.fax.submit import resend_fax
 from app.models import Direction, Document, Fax
 from app.reporting import ensure_report
 from app.web.guard import writes
-from app.web.presentation import stem
 from tenants.db import db
 
 blueprint = Blueprint("faxes", __name__)
@@ -92,13 +92,16 @@ def _live(rows: list[Fax]) -> dict[str, object]:
 
 def _seen(rows: list[Fax]) -> str:
     """A short word for everything of these faxes that a page shows and that can change."""
-    state = [
-        (fax.id, fax.status, fax.pages, fax.pages_done, fax.line_seconds, fax.cause, str(fax.due_at))
-        + (fax.cancel_requested_at is None, fax.picture_id, fax.pdf_id)
-        + tuple((a.n, str(a.ringing_at), str(a.answered_at), str(a.ended_at), a.pages_confirmed) for a in fax.attempts)
-        for fax in sorted(rows, key=lambda fax: fax.id)
-    ]
+    state = [_changing(fax) for fax in sorted(rows, key=lambda fax: fax.id)]
     return hashlib.sha256(repr(state).encode()).hexdigest()[:16]
+
+
+def _changing(fax: Fax) -> list[object]:
+    values = [fax.id, fax.status, fax.pages, fax.pages_done, fax.line_seconds, fax.cause, fax.due_at]
+    values += [fax.cancel_requested_at, fax.picture_id, fax.pdf_id]
+    for attempt in fax.attempts:
+        values += [attempt.n, attempt.ringing_at, attempt.answered_at, attempt.ended_at, attempt.pages_confirmed]
+    return values
 
 
 def _fax_or_404(fax_id: str) -> Fax:
@@ -159,7 +162,7 @@ def document(fax_id: str) -> AnyResponse:
     fax = _fax_or_404(fax_id)
     if fax.pdf is None:
         abort(404)
-    return _download(fax.pdf, f"{stem(fax)}.pdf")
+    return _download(fax.pdf, document_name(fax))
 
 
 @blueprint.get("/faxes/<fax_id>/report.pdf")
@@ -169,7 +172,7 @@ def report(fax_id: str) -> AnyResponse:
     fax = _fax_or_404(fax_id)
     if fax.direction != Direction.SENT or not is_final(fax.status):
         abort(404)
-    return _download(ensure_report(db.session, fax), f"{stem(fax)}-{_('report')}.pdf")
+    return _download(ensure_report(db.session, fax), report_name(fax))
 
 
 @blueprint.get("/faxes/<fax_id>/page-1.png")

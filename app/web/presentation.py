@@ -10,9 +10,9 @@ from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 
 from app.fax.access import may_send, uses_fax_module
-from app.fax.lifecycle import may_cancel, may_resend
+from app.fax.lifecycle import is_final, may_cancel, may_resend
 from app.fax.numbers import shown_number
-from app.fax.sentences import sentence
+from app.fax.sentences import sentence, story
 from app.models import Attempt, Fax, Status
 from tenants.db import db
 
@@ -20,7 +20,7 @@ S = Status
 #: Beyond this the pages are one bar: that many cells are still told apart on a phone.
 CELLS = 24
 
-STATIONS = (_l("Prepared"), _l("Dialed"), _l("Transmitted"), _l("Confirmed"))
+STATIONS = (_l("Preparation"), _l("Call"), _l("Transmission"), _l("Confirmation"))
 #: Status → how many stations are behind it, and how the next one is drawn (now, wait, todo, or an end).
 JOURNEY: dict[Status, tuple[int, str]] = {
     S.ACCEPTED: (0, "now"),
@@ -126,15 +126,16 @@ def document_name(fax: Fax) -> str:
     return fax.source.name if fax.source else f"fax-{fax.number}.pdf"
 
 
-def stem(fax: Fax) -> str:
-    """The document's name without its ending, for the names of downloads."""
-    name = document_name(fax)
-    return name.rsplit(".", 1)[0] or name
-
-
 def remote(fax: Fax) -> str:
     """The other end as a person reads it."""
     return shown_number(fax.remote_number, fax.tenant) or _("withheld number")
+
+
+def brief(fax: Fax) -> str:
+    """For a row of the list: nothing where the status says it all, the cause alone where the fax is over."""
+    if fax.status in (S.SENT, S.RECEIVED, S.CANCELLED):
+        return ""
+    return sentence(fax.cause, **(fax.cause_values or {})) if is_final(fax.status) and fax.cause else story(fax)
 
 
 def tone(status: str) -> str:
@@ -155,7 +156,7 @@ def _menu() -> dict[str, bool]:
 
 
 def init_app(app: Flask) -> None:
-    drawn = (stations, pages, attempt_result, attempt_pages, attempt_duration, document_name, remote, tone)
+    drawn = (stations, pages, attempt_result, attempt_pages, attempt_duration, document_name, remote, brief, tone)
     for function in (*drawn, may_cancel, may_resend, shown_number, fresh_key):
         app.add_template_global(function)
     app.add_template_global(MODES, "MODES")

@@ -1,4 +1,4 @@
-"""The fixed cast and what it needs: Alice administers alpha, Bob works there, Charlie belongs to beta, Olga operates."""
+"""The fixed cast: Alice administers alpha, Bob works there, Charlie belongs to beta, Olga operates."""
 
 import io
 import os
