@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import pikepdf
+import pypdfium2 as pdfium
 from PIL import Image, ImageFilter
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -35,6 +36,7 @@ from bench.documents.pages import (
     office_page,
     photograph,
     photograph_page,
+    scanned,
     text_page,
 )
 
@@ -89,6 +91,9 @@ def _result(page: Image.Image, size: int) -> Result:
 def words(folder: Path) -> None:
     print(f"Words read by tesseract            Faxroom   Ghostscript    seconds of line {'':10}")
     pages = {name: text_page(paragraphs) for name, paragraphs in TEXT_PAGES.items()}
+    for name in ("black", "light grey", "coloured", "small print"):
+        pdf, written = pages[name]
+        pages[f"{name}, scanned"] = scanned(_seen(pdf), paper=0.92, grain=8, tilt=1.2), written
     made: dict[str, tuple[Result, Result]] = {}
     for name, (pdf, _) in pages.items():
         path = folder / "page.pdf"
@@ -102,6 +107,11 @@ def words(folder: Path) -> None:
         print(f"  {name:30} {mine:9.1%} {theirs:13.1%} {pair[0].seconds:12.0f} {pair[1].seconds:6.0f}")
     mine, theirs = (statistics.mean(recalls[start::2]) for start in (0, 1))
     print(f"  {'all':30} {mine:9.1%} {theirs:13.1%}\n")
+
+
+def _seen(pdf: bytes) -> Image.Image:
+    """At 200 dots to the inch."""
+    return pdfium.PdfDocument(pdf)[0].render(scale=200 / 72).to_pil()
 
 
 def recall(page: Image.Image, written: list[str]) -> float:
@@ -176,6 +186,7 @@ def speed(folder: Path) -> None:
         "text": text,
         "letter with table, picture": office_page(),
         "text on coloured grounds": coloured,
+        "scanned text": scanned(_seen(text), paper=0.92, grain=8, tilt=1.2),
         "photograph": photograph_page(photograph("portrait")),
     }
     for name, pdf in kinds.items():

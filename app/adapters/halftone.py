@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from app.adapters.paper import whitened
+
 Plane = NDArray[np.uint8]
 Ink = NDArray[np.bool_]
 
@@ -31,6 +33,8 @@ FAINT = 22
 LIGHT, DARK = 205, 80
 #: Where between background (0) and ink (1) the threshold lies.
 INK_SHARE = 0.42
+#: A page with fewer blocks of one single grey was not drawn: it is a scan, or a photograph.
+DRAWN_SHARE = 0.3
 #: Channels that differ by more are colour.
 VIVID = 30
 #: Lighter than this, a thick area is not ink.
@@ -39,8 +43,10 @@ PALE = 110
 GENTLE_SHARE = 0.25
 #: How far a picture holds together, in blocks: a block with enough of a picture around it belongs to it.
 HOLD = 5
-#: Cells of the screen in pixels at 204 x 196 per inch: the usual one, and the one for pages that would cost too much.
-CELLS = {"usual": (8, 16), "coarse": (10, 22)}
+#: Cells of the screen in pixels at 204 x 196 per inch: the usual one, one for pages that would cost too much, and one
+#: for pages with little tone, where finer dots cost little.
+CELLS = {"usual": (8, 16), "coarse": (10, 22), "small": (6, 8)}
+LITTLE_TONE = 0.25
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,10 @@ def to_ink(page: Plane, *, block_rows: int = BLOCK, cell: str = "usual") -> Ink:
     """
     grey, coloured = _grey(page)
     blocks = _measure(grey, block_rows)
+    if (blocks.high == blocks.low).mean() < DRAWN_SHARE:
+        paper = whitened(grey, cell_rows=_cell_rows(block_rows))
+        if paper is not None:
+            grey, coloured, blocks = paper, False, _measure(paper, block_rows)
     tone = _tone(grey, blocks, block_rows)
     apart = ~_near(tone, np.logical_or, 2)
     blocks = _find_reversed(blocks, grey, block_rows, among=apart)
@@ -93,6 +103,7 @@ def to_ink(page: Plane, *, block_rows: int = BLOCK, cell: str = "usual") -> Ink:
     ink = source < _expand(threshold, block_rows)
     _clear_thick_light(ink, grey, blocks.reversed_out, block_rows)
     if tone.any():
+        cell = "small" if cell == "usual" and tone.mean() < LITTLE_TONE else cell
         np.copyto(ink, _screened(grey, block_rows, cell), where=_expand(tone, block_rows))
     return ink
 

@@ -212,3 +212,17 @@ def office_page(*, seed: int = 11) -> bytes:
         page.drawString(56, y - 20 * line - 14, " ".join(choose.choice(WORDS) for _ in range(5)))
     page.save()
     return target.getvalue()
+
+
+def scanned(picture: Image.Image, *, paper: float, grain: float, tilt: float, seed: int = 1) -> bytes:
+    """A drawn page as a phone or an old scanner gives it: grey paper, darker to one side, grain, tilted, as JPEG."""
+    tilted = picture.convert("RGB").rotate(tilt, fillcolor="white", resample=Image.Resampling.BICUBIC)
+    dots = np.asarray(tilted.filter(ImageFilter.GaussianBlur(0.7)), dtype=float) * paper
+    dots *= 1 - 0.12 * np.linspace(0, 1, dots.shape[1])[None, :, None]
+    dots += np.random.default_rng(seed).normal(0, grain, dots.shape)
+    data, target = io.BytesIO(), io.BytesIO()
+    Image.fromarray(np.clip(dots, 0, 255).astype(np.uint8)).save(data, "JPEG", quality=60)
+    page = canvas.Canvas(target, pagesize=A4)
+    page.drawImage(ImageReader(data), 0, 0, *A4)
+    page.save()
+    return target.getvalue()

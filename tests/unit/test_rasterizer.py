@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pikepdf
+import pypdfium2 as pdfium
 import pytest
 from PIL import Image
 from reportlab.lib.colors import HexColor
@@ -227,6 +228,22 @@ def test_a_photograph_keeps_its_tones_and_takes_at_most_a_hundred_seconds(tmp_pa
         for left in range(0, 1500, 400):
             shown = 1 - ink[top : top + 400, 20 + left : 420 + left].mean()
             assert shown == pytest.approx(picture[top : top + 400, left : left + 400].mean(), abs=0.06)
+
+
+def test_grey_and_shaded_paper_becomes_white_and_its_writing_black(tmp_path):
+    def write(page):
+        page.setFont("Helvetica", 12)
+        for line in range(40):
+            page.drawString(72, 760 - 16 * line, "What stands on a sheet under a phone is no photograph")
+
+    sheet = pdfium.PdfDocument(drawn(tmp_path, write))[0].render(scale=200 / 72).to_pil().convert("L")
+    shade = np.linspace(0.9, 0.7, sheet.width)[None, :]
+    dots = np.asarray(sheet) * shade + np.random.default_rng(1).normal(0, 8, sheet.size[::-1])
+    scan = ImageReader(Image.fromarray(np.clip(dots, 0, 255).astype(np.uint8)))
+    (clean,) = faxed(tmp_path, drawn(tmp_path, write))
+    (ink,) = faxed(tmp_path, drawn(tmp_path, lambda page: page.drawImage(scan, 0, 0, *A4)))
+    assert ink[clean].mean() > 0.8
+    assert ink[1900:2200].mean() < 0.01
 
 
 def test_what_is_filled_in_a_form_is_on_the_fax(tmp_path):
