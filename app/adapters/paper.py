@@ -30,7 +30,7 @@ def whitened(grey: Plane, *, cell_rows: int = CELL) -> Plane | None:
     surface = _surface(bright)
     if surface is None or np.median(surface) > 250:
         return None
-    near = np.clip(_smoothed(bright), 0.75 * surface, 1.2 * surface)
+    near = np.clip(_smoothed(bright), 0.75 * surface, 1.05 * surface)
     gain = (255 / (WHITE_FROM * near)).astype(np.float32)
     if np.median(np.abs(np.diff(grey[::16].astype(np.int16), axis=1))) >= GRAIN:
         grey = np.asarray(Image.fromarray(grey).filter(ImageFilter.BoxBlur(1)))
@@ -53,7 +53,8 @@ def _surface(bright: NDArray[np.float64]) -> NDArray[np.float64] | None:
     terms = np.stack([np.ones_like(row), row, column, row * column, row**2, column**2], axis=-1)
     kept = bright >= np.median(bright) * 0.8
     for _ in range(3):
-        factors, *_ = np.linalg.lstsq(terms[kept], bright[kept], rcond=None)
+        known = terms[kept]
+        factors = np.linalg.solve(known.T @ known, known.T @ bright[kept])
         surface = terms @ factors
         kept = np.abs(bright - surface) < TOLERANCE * surface
         if kept.mean() < PAPER_SHARE / 2:
