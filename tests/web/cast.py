@@ -4,15 +4,17 @@ import io
 import os
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 
 from flask import Flask
 from flask.testing import FlaskClient
 from pypdf import PdfWriter
 from werkzeug.test import TestResponse
 
+from app.fax.submit import next_fax_number
 from app.models import Direction, Document, Fax, FaxEntity, FaxTemplate, Grant, Status
 from tenants.addresses import claim_address
-from tenants.db import db
+from tenants.db import db, utc_now
 from tenants.models import Role, Tenant, User
 from tenants.passwords import hash_password
 
@@ -118,7 +120,9 @@ def make_fax(
         values = {"entity_id": cast.frontdesk, "user_id": user_id or cast.bob, "direction": Direction.SENT}
         values |= {"remote_number": "+390501234567", "dial_string": "+390501234567", "pages": 2, "origin": "web"}
         values |= {"pages_done": 2 if status == Status.SENT else 0, "source_id": document.id, "pdf_id": document.id}
-        number = db.session.query(Fax).count() + 1
+        if status in (Status.SCHEDULED, Status.RETRYING):
+            values["due_at"] = utc_now() + timedelta(hours=1)
+        number = next_fax_number(db.session, cast.alpha)
         fax = Fax(tenant_id=cast.alpha, number=number, status=status, **(values | more))
         if status in ("sent", "failed", "cancelled", "unknown"):
             fax.finished_at = fax.finished_at or document.created_at

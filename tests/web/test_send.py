@@ -1,0 +1,197 @@
+"""The send form."""
+
+import io
+import re
+import threading
+
+import pytest
+from flask import Flask
+
+from app.models import Document, Fax, Grant
+from tenants.db import db, read_only
+from tests.web.cast import Browser, Cast, pdf_bytes
+
+DRAFT = re.compile(r'name="draft" value="([^"]*)"')
+SUBMISSION = re.compile(r'name="submission" value="([^"]+)"')
+
+
+def upload(name: str = "letter.pdf", content: bytes | None = None) -> tuple[io.BytesIO, str]:
+    return io.BytesIO(pdf_bytes(2) if content is None else content), name
+
+
+def faxes(app: Flask) -> list[Fax]:
+    with app.app_context():
+        return list(db.session.query(Fax).order_by(Fax.id))
+
+
+def test_the_contracts_fields_alone_send_a_fax(app: Flask, cast: Cast, bob: Browser) -> None:
+    answer = bob.post("/faxes/send", entity=str(cast.frontdesk), to="050 1234567", send_at="", document=upload())
+    assert answer.status_code == 303
+    [fax] = faxes(app)
+    assert answer.headers["Location"] == f"/faxes/{fax.id}"
+    assert (fax.status, fax.remote_number, fax.entity_id, fax.user_id) == (
+        "accepted",
+        "+390501234567",
+        cast.frontdesk,
+        cast.bob,
+    )
+    assert fax.pages == 2
+
+
+def test_the_form_offers_only_lines_that_this_user_may_send_from(bob: Browser, alice: Browser) -> None:
+    assert "archive" not in bob.get("/faxes/send").text
+    assert "frontdesk" in bob.get("/faxes/send").text
+    assert "archive" in alice.get("/faxes/send").text
+
+
+@pytest.mark.parametrize("line", ["archive", "beta_line"])
+def test_no_other_line_can_be_sent_from_however_it_is_asked(app: Flask, cast: Cast, bob: Browser, line: str) -> None:
+    answer = bob.post("/faxes/send", entity=str(getattr(cast, line)), to="050 1234567", document=upload())
+    assert answer.status_code == 422
+    assert "You may not send from this line" in answer.text
+    assert faxes(app) == []
+
+
+def test_every_fault_is_named_at_once_and_nothing_typed_is_lost(app: Flask, cast: Cast, bob: Browser) -> None:
+    answer = bob.post("/faxes/send", entity="", to="12 34 nonsense", send_at="2001-01-01T10:00", document=upload())
+    assert answer.status_code == 422
+    for text in ("Choose the origin line", "A fax number has digits only", "This time has passed"):
+        assert text in answer.text
+    assert re.findall(r'<a href="#(\w+)">', answer.text) == ["entity", "to", "send_at"]
+    for kept in ('value="12 34 nonsense"', 'value="2001-01-01T10:00"', "letter.pdf", "2 pages"):
+        assert kept in answer.text
+    draft = DRAFT.search(answer.text)[1]
+    answer = bob.post("/faxes/send", entity=str(cast.frontdesk), to="0501234567", send_at="", draft=draft)
+    assert answer.status_code == 303, "the document was kept"
+    assert faxes(app)[0].source_id == draft
+
+
+def test_a_document_that_is_refused_leaves_the_earlier_one_in_place(cast: Cast, bob: Browser) -> None:
+    draft = DRAFT.search(bob.post("/faxes/send/document", document=upload(), htmx=True).text)[1]
+    answer = bob.post(
+        "/faxes/send", entity=str(cast.frontdesk), to="0501234567", draft=draft, document=upload("x.pdf", b"no PDF")
+    )
+    assert answer.status_code == 422
+    assert "This file is not a PDF" in answer.text
+    assert DRAFT.search(answer.text)[1] == draft
+
+
+def test_the_file_is_judged_while_the_form_is_filled(app: Flask, cast: Cast, bob: Browser) -> None:
+    fragment = bob.post("/faxes/send/document", document=upload("Perizia è pronta.pdf"), htmx=True).text
+    assert not fragment.lstrip().startswith("<!doctype")
+    assert "Perizia è pronta.pdf" in fragment
+    assert "2 pages" in fragment
+    refused = bob.post("/faxes/send/document", document=upload("empty.pdf", b""), htmx=True).text
+    assert "This file is empty" in refused
+    with app.app_context():
+        assert db.session.query(Document).count() == 1
+
+
+def test_a_file_that_is_too_large_is_refused_in_the_form(app: Flask, bob: Browser) -> None:
+    app.config["MAX_CONTENT_LENGTH"] = 1000
+    answer = bob.client.post(
+        "/faxes/send/document", data={"document": upload(content=b"x" * 2000)}, headers={"HX-Request": "true"}
+    )
+    assert "This file is larger than 30 MB" in answer.text
+    assert 'id="document-field"' in answer.text
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("050 1234567", "National number:"),
+        ("+49 30 901820", "International number:"),
+        ("501", "Extension of your own numbering plan:"),
+        ("112", "This is an emergency number"),
+        ("05O1234567", "A fax number has digits only"),
+        ("", "A national number, one from abroad"),
+    ],
+)
+def test_the_number_is_judged_while_the_form_is_filled(bob: Browser, typed: str, said: str) -> None:
+    fragment = bob.post("/faxes/send/number", to=typed, htmx=True).text
+    assert said in fragment
+    assert fragment.count("<p ") == 1
+
+
+def test_a_double_click_sends_one_fax(app: Flask, cast: Cast, bob: Browser) -> None:
+    page = bob.get("/faxes/send").text
+    data = {"entity": str(cast.frontdesk), "to": "0501234567", "submission": SUBMISSION.search(page)[1]}
+    first = bob.post("/faxes/send", **data, document=upload())
+    second = bob.post("/faxes/send", **data, document=upload())
+    assert first.headers["Location"] == second.headers["Location"]
+    assert len(faxes(app)) == 1
+    assert "This form was sent already" in bob.get(second.headers["Location"]).text
+
+
+def test_two_clicks_at_the_very_same_time_send_one_fax(app: Flask, cast: Cast, bob: Browser) -> None:
+    draft = DRAFT.search(bob.post("/faxes/send/document", document=upload(), htmx=True).text)[1]
+    data = {"entity": str(cast.frontdesk), "to": "0501234567", "draft": draft, "submission": "one form"}
+    data["csrf_token"] = bob.token("/faxes")
+    with bob.client.session_transaction() as session:
+        signed_in = dict(session)
+    places: list[str | None] = []
+
+    def click() -> None:
+        browser = Browser(app)
+        with browser.client.session_transaction() as session:
+            session.update(signed_in)
+        places.append(browser.client.post("/faxes/send", data=data).headers.get("Location"))
+
+    clicks = [threading.Thread(target=click) for _ in range(4)]
+    for thread in clicks:
+        thread.start()
+    for thread in clicks:
+        thread.join()
+    assert len(faxes(app)) == 1
+    assert set(places) == {f"/faxes/{faxes(app)[0].id}"}
+
+
+def test_the_same_form_with_another_number_is_another_fax(app: Flask, cast: Cast, bob: Browser) -> None:
+    """Who goes back and corrects the number must not be shown the first fax as if the second had gone."""
+    data = {"entity": str(cast.frontdesk), "submission": "one form"}
+    bob.post("/faxes/send", **data, to="0501234567", document=upload())
+    bob.post("/faxes/send", **data, to="0501234568", document=upload())
+    assert [fax.remote_number for fax in faxes(app)] == ["+390501234567", "+390501234568"]
+
+
+def test_a_strangers_file_name_and_number_stay_text(bob: Browser) -> None:
+    evil = "<img src=x onerror=alert(1)>.pdf"
+    page = bob.post("/faxes/send", entity="", to='"><script>alert(1)</script>', document=upload(evil)).text
+    assert "<img src=x" not in page
+    assert "<script>alert" not in page
+    assert "&lt;img src=x onerror=alert(1)&gt;.pdf" in page
+
+
+def test_the_time_is_the_companys(app: Flask, cast: Cast, bob: Browser) -> None:
+    page = bob.get("/faxes/send").text
+    assert "Otherwise the time in Rome" in page
+
+
+def test_who_may_not_send_is_told_how_to_get_it(app: Flask, cast: Cast, bob: Browser) -> None:
+    with app.app_context():
+        db.session.query(Grant).filter_by(user_id=cast.bob).delete()
+        db.session.commit()
+    page = bob.get("/faxes/send").text
+    assert "There is no line yet that you may send from" in page
+    assert 'name="document"' not in page
+
+
+def test_a_draft_that_is_gone_is_asked_for_again(cast: Cast, bob: Browser) -> None:
+    answer = bob.post("/faxes/send", entity=str(cast.frontdesk), to="0501234567", draft="01J00000000000000000000000")
+    assert answer.status_code == 422
+    assert "The document is no longer here" in answer.text
+
+
+def test_judging_a_document_holds_no_write_lock(
+    app: Flask, cast: Cast, bob: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def refuse(session: object, **_: object) -> None:
+        seen.append((db.session.registry().in_transaction(), read_only.get()))
+        raise RuntimeError
+
+    monkeypatch.setattr("app.web.send.take_upload", refuse)
+    app.config["TESTING"] = False
+    bob.post("/faxes/send/document", document=upload(), htmx=True)
+    assert seen == [(False, False)]
