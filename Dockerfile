@@ -39,7 +39,7 @@ root = Path.cwd(); assets.install(root, print); assets.compile_translations(root
 FROM base AS portal
 RUN useradd --system --uid 990 --home-dir /var/lib/faxroom --create-home faxroom
 COPY --from=build /opt/faxroom /opt/faxroom
-ENV FAXROOM_HOME=/var/lib/faxroom PYTHONDONTWRITEBYTECODE=1
+ENV FAXROOM_HOME=/var/lib/faxroom PYTHONDONTWRITEBYTECODE=1 GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 USER faxroom
 VOLUME /var/lib/faxroom
 EXPOSE 8000

@@ -66,7 +66,7 @@ class Settings:
             ari_user=read("ARI_USER", "faxroom"),
             ari_password=read("ARI_PASSWORD", ""),
             unoserver_urls=tuple(read("UNOSERVER_URL", "http://127.0.0.1:2003").split(",")),
-            line_limit=int(read("FAXROOM_LINE_LIMIT", "200")),
+            line_limit=int(read("FAXROOM_LINE_LIMIT", "400")),
             secure_cookies=base_url.startswith("https://"),
             sealing_secrets=tuple((read("FAXROOM_SEALING_KEYS") or secret_key).split(",")),
         )

@@ -22,7 +22,6 @@ QUEUES = ("line", "documents", "mail")
 JOBS: dict[str, tuple[str, str, int]] = {
     "dispatch": ("line", "app.jobs.dispatch.dispatch", 60),
     "hang_up": ("line", "app.jobs.dispatch.hang_up", 30),
-    "note_progress": ("line", "app.jobs.record.note_progress", 30),
     "record": ("line", "app.jobs.record.record", 60),
     "import_received": ("documents", "app.jobs.receive.import_received", 300),
     "prepare": ("documents", "app.jobs.prepare.prepare", 600),

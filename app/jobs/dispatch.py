@@ -45,6 +45,7 @@ def dispatch() -> None:
         return
     limits = Limits(line=current_app.config["SETTINGS"].line_limit)
     claimed = claim_due(db.session, now=utc_now(), limits=limits, node=line().node)
+    log.info("%s claimed", len(claimed))
     for start in range(0, len(claimed), CHUNK):
         _place(claimed[start : start + CHUNK])
 

@@ -13,7 +13,7 @@ from app.adapters.ari import Ari, Connected
 from app.errors import FaxroomError
 from app.fax.dispatch import Limits
 from app.fax.receiving import begin_receiving, channel_of
-from app.fax.results import CallFacts, reconcile, take_back
+from app.fax.results import CallFacts, note_answered, note_pages, note_ringing, reconcile, take_back
 from app.fax.routing import entity_for
 from app.health import beat
 from app.intake.line_events import (
@@ -97,10 +97,10 @@ class Listener:
     def _take(self, event: LineEvent) -> None:
         match event:
             case Ringing(channel_id):
-                enqueue("note_progress", channel_id, "ringing")
+                note_ringing(db.session, channel_id)
             case Answered(channel_id):
                 self.sending[channel_id] = 0
-                enqueue("note_progress", channel_id, "answered")
+                note_answered(db.session, channel_id)
             case Ended(channel_id, facts):
                 self._ended(channel_id, facts)
             case StillSending(channel_id):
@@ -120,7 +120,7 @@ class Listener:
             self.telling.answered.add(channel_id)
         if channel_id not in self.sending:  # answered while nobody listened
             self.sending[channel_id] = 0
-            enqueue("note_progress", channel_id, "answered")
+            note_answered(db.session, channel_id)
 
     def _ended(self, channel_id: str, facts: CallFacts) -> None:
         self.sending.pop(channel_id, None)
@@ -203,7 +203,7 @@ class Listener:
         for channel_id, pages in self.line.pages_so_far().items():
             if pages > self.sending.get(channel_id, 0):
                 self.sending[channel_id] = pages
-                enqueue("note_progress", channel_id, "pages", pages)
+                note_pages(db.session, channel_id, pages)
 
 
 def run() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from flask import current_app
+from sqlalchemy.orm import joinedload
 
 from app.adapters.converter import convert_to_pdf
 from app.adapters.rasterizer import TiffFacts, rasterize
@@ -18,7 +19,7 @@ from app.fax.lifecycle import move
 from app.fax.notices import write_outcome_notice
 from app.intake.documents import storage, store_document
 from app.jobs.running import job
-from app.models import Document, DocumentKind, Fax, Status
+from app.models import Document, DocumentKind, Fax, FaxEntity, Status
 from app.pictures import ensure_picture
 from app.queues import enqueue_after_commit
 from tenants.db import db, utc_now
@@ -44,26 +45,30 @@ def prepare(fax_id: str) -> None:
 
     Returns quietly when the fax has moved on or another worker has it.
     """
-    if not _begin(fax_id):
+    fax = _begin(fax_id)
+    if fax is None:
         return
     with _lease_renewed(fax_id), tempfile.TemporaryDirectory(prefix="faxroom-prepare-") as folder:
         try:
-            _prepare(fax_id, Path(folder))
+            _prepare(fax, Path(folder))
         except TemporaryFailure as failure:
             _note_waiting(fax_id, failure)
         except (PermanentFailure, Refused) as failure:
             _fail(fax_id, failure)
 
 
-def _begin(fax_id: str) -> bool:
-    """Claim the fax: accepted, or left behind by a worker that died."""
+def _begin(fax_id: str) -> Fax | None:
+    """Claim the fax, accepted or left behind by a worker that died; with all that is needed, outside the session."""
     session, now = db.session, utc_now()
     claimed = move(session, fax_id, Status.PREPARING, lease_until=now + LEASE)
     if not claimed:
         left_behind = sa.update(Fax).where(Fax.id == fax_id, Fax.status == Status.PREPARING, Fax.lease_until < now)
         claimed = session.execute(left_behind.values(lease_until=now + LEASE)).rowcount == 1
+    whole = (joinedload(Fax.source), joinedload(Fax.entity).joinedload(FaxEntity.template))
+    fax = session.scalar(sa.select(Fax).where(Fax.id == fax_id).options(*whole)) if claimed else None
+    session.expunge_all()
     session.commit()
-    return claimed
+    return fax
 
 
 @contextmanager
@@ -87,26 +92,23 @@ def _lease_renewed(fax_id: str) -> Iterator[None]:
         renewal.join()
 
 
-def _prepare(fax_id: str, folder: Path) -> None:
-    session = db.session
-    fax = session.get_one(Fax, fax_id)
-    source, template, tenant_id, name = fax.source, fax.entity.template, fax.tenant_id, Path(fax.source.name).stem
-    resolution, page_size, source_type = template.resolution, template.page_size, source.type
-    source_key = source.storage_key
-    session.expunge_all()
-    session.commit()
-
+def _prepare(fax: Fax, folder: Path) -> None:
+    source, template, name = fax.source, fax.entity.template, Path(fax.source.name).stem
     tiff_path = folder / "pages.tif"
-    with storage().local_copy(source_key) as source_path:
-        pdf_path = source_path if source_type == "pdf" else _converted(source_path, source_type, folder)
+    with storage().local_copy(source.storage_key) as source_path:
+        pdf_path = source_path if source.type == "pdf" else _converted(source_path, source.type, folder)
         facts = rasterize(
-            pdf_path, tiff_path, resolution=resolution, page_size=page_size, deadline_seconds=DRAWING_SECONDS
+            pdf_path,
+            tiff_path,
+            resolution=template.resolution,
+            page_size=template.page_size,
+            deadline_seconds=DRAWING_SECONDS,
         )
         pdf = None
-        if source_type != "pdf":
-            pdf = _store(pdf_path, tenant_id, DocumentKind.PDF, "pdf", f"{name}.pdf", facts.pages)
-    tiff = _store(tiff_path, tenant_id, DocumentKind.TIFF, "tif", f"{name}.tif", facts.pages)
-    _finish(fax_id, facts, pdf=pdf, tiff=tiff, source_id=source.id)
+        if source.type != "pdf":
+            pdf = _store(pdf_path, fax.tenant_id, DocumentKind.PDF, "pdf", f"{name}.pdf", facts.pages)
+    tiff = _store(tiff_path, fax.tenant_id, DocumentKind.TIFF, "tif", f"{name}.tif", facts.pages)
+    _finish(fax, facts, pdf=pdf, tiff=tiff)
 
 
 def _converted(source_path: Path, source_type: str, folder: Path) -> Path:
@@ -125,22 +127,21 @@ def _store(path: Path, tenant_id: int, kind: DocumentKind, file_type: str, name:
     return store_document(db.session, path, tenant_id=tenant_id, kind=kind, file_type=file_type, name=name, pages=pages)
 
 
-def _finish(fax_id: str, facts: TiffFacts, *, pdf: Document | None, tiff: Document, source_id: str) -> None:
+def _finish(fax: Fax, facts: TiffFacts, *, pdf: Document | None, tiff: Document) -> None:
     """Rows of the new documents and the move in one commit; nothing of it if the fax was cancelled meanwhile."""
     session, now = db.session, utc_now()
     session.flush()
-    fax = session.get_one(Fax, fax_id)
     later = fax.send_at is not None and fax.send_at > now
     done = move(
         session,
-        fax_id,
+        fax.id,
         Status.SCHEDULED if later else Status.READY,
         due_at=fax.send_at if later else now,
         lease_until=None,
         cause=None,
         pages=facts.pages,
         line_seconds=round(facts.seconds),
-        pdf_id=pdf.id if pdf else source_id,
+        pdf_id=pdf.id if pdf else fax.source_id,
         tiff_id=tiff.id,
     )
     if not done:
@@ -150,7 +151,7 @@ def _finish(fax_id: str, facts: TiffFacts, *, pdf: Document | None, tiff: Docume
             storage().delete(key)
         return
     enqueue_after_commit(session, "dispatch")
-    enqueue_after_commit(session, "picture", fax_id)
+    enqueue_after_commit(session, "picture", fax.id)
     session.commit()
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.fax.results import CallFacts, note_answered, note_pages, note_ringing, record_result
+from app.fax.results import CallFacts, record_result
 from app.jobs.dispatch import line, spooled_path
 from app.jobs.running import job
 from tenants.db import db
@@ -15,14 +15,3 @@ def record(channel_id: str, facts: dict[str, Any]) -> None:
     db.session.rollback()
     spooled_path(channel_id).unlink(missing_ok=True)
     line().forget([channel_id])
-
-
-@job
-def note_progress(channel_id: str, what: str, pages: int = 0) -> None:
-    """``what`` is ringing, answered or pages."""
-    if what == "ringing":
-        note_ringing(db.session, channel_id)
-    elif what == "answered":
-        note_answered(db.session, channel_id)
-    else:
-        note_pages(db.session, channel_id, pages)
