@@ -84,6 +84,8 @@ def _submit() -> Response:
         flash(_("This form was sent already: this is the fax that it made."), "info")
         return _to(earlier)
     errors |= _judge(form)
+    if document is None:
+        errors.setdefault("document", sentence("document_missing"))
     if not errors:
         try:
             return _to(_accept(form, document, key))
