@@ -1,0 +1,87 @@
+"""Every page for everybody: axe, light and dark, an office's screen and a phone's."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.desk import ALICE, BOB, CHARLIE, OLGA, SHIFTED, Desk, submit, wait_for_status
+
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("sent")]
+
+AXE = Path(__file__).parents[2] / ".tools/node_modules/axe-core/axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+SIZES = {"office": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
+
+
+def with_errors(page: Page) -> None:
+    page.fill("[name=to]", "050 12")
+    page.fill("[name=send_at]", "2020-01-01T10:00")
+    submit(page)
+
+
+def wrong_password(page: Page) -> None:
+    page.fill("[name=email]", "nobody@alpha.test")
+    page.fill("[name=password]", "wrong")
+    with page.expect_navigation():
+        page.press("[name=password]", "Enter")
+
+
+#: Name → who looks, at what, and what they do there. ``{…}`` is one of the shared faxes.
+PAGES: dict[str, tuple[str | None, str, Callable[[Page], None] | None]] = {
+    "sign-in": (None, "/sign-in", None),
+    "sign-in refused": (None, "/sign-in", wrong_password),
+    "send": (ALICE, "/faxes/send", None),
+    "send with errors": (ALICE, "/faxes/send", with_errors),
+    "send in Italian": (BOB, "/faxes/send", with_errors),
+    "sent list": (ALICE, "/faxes?direction=sent", None),
+    "received list": (CHARLIE, "/faxes?direction=received", None),
+    "nothing received": (ALICE, "/faxes?direction=received", None),
+    "a fax sent": (ALICE, "/faxes/{scripted}", lambda page: wait_for_status(page, "sent")),
+    "a fax that failed": (ALICE, "/faxes/{failing}", lambda page: wait_for_status(page, "failed")),
+    "a fax in Italian": (BOB, "/faxes/{scripted}", lambda page: wait_for_status(page, "sent")),
+    "operator": (OLGA, "/operator/tenants", None),
+    "error": (ALICE, "/faxes/nothing", None),
+}
+
+
+def open_page(visit, name: str, sent) -> Page:
+    who, path, act = PAGES[name]
+    page = visit(path.format(**vars(sent)), who=who, bypass_csp=True)
+    if act:
+        act(page)
+    return page
+
+
+def violations(page: Page) -> list[str]:
+    found = page.evaluate("rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", RULES)
+    return [
+        f"{violation['id']}: {node['target']} {node['failureSummary']}"
+        for violation in found["violations"]
+        for node in violation["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_open_to_everybody_and_fits_every_screen(visit, sent, name):
+    page = open_page(visit, name, sent)
+    page.evaluate(AXE.read_text())
+    for size in SIZES:
+        page.set_viewport_size(SIZES[size])
+        assert not page.evaluate(SHIFTED), f"scrolls sideways: {size}"
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            assert violations(page) == [], (size, scheme)
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without JavaScript"])
+def test_the_appearance_is_kept_from_page_to_page(visit, desk: Desk, script):
+    page = visit("/sign-in", script=script)
+    page.click("[name=theme][value=dark]")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    expect(page.locator("[name=theme][value=dark]")).to_have_attribute("aria-pressed", "true")
+    desk.sign_in(page, ALICE)
+    page.goto(f"{desk.url}/faxes?direction=sent")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    expect(page.locator("[name=theme][value=auto]")).to_have_attribute("aria-pressed", "false")
