@@ -101,7 +101,11 @@ def to_ink(page: Plane, *, block_rows: int = BLOCK, cell: str = "usual") -> Ink:
     threshold[_grown(blocks.reversed_out, blocks.flat & (blocks.high < LIGHT), 40) & blocks.flat] = 255
     source = _prefer_channels(page, grey, blocks, threshold, apart, block_rows) if coloured else grey
     ink = source < _expand(threshold, block_rows)
-    _clear_thick_light(ink, grey, blocks.reversed_out, block_rows)
+    suspect = ~tone & (blocks.low < threshold) & (blocks.high > PALE) & (threshold > PALE)
+    if suspect.any():
+        lines = _lines_of(suspect)
+        dots = slice(lines.start * block_rows, lines.stop * block_rows)
+        _clear_thick_light(ink[dots], grey[dots], blocks.reversed_out[lines], block_rows)
     if tone.any():
         cell = "small" if cell == "usual" and tone.mean() < LITTLE_TONE else cell
         np.copyto(ink, _screened(grey, block_rows, cell), where=_expand(tone, block_rows))
@@ -258,10 +262,9 @@ def _prefer_channels(page: Plane, grey: Plane, blocks: Blocks, threshold: Plane,
     open_question = apart & ~(blocks.two_grounds | (blocks.contrast > 150))
     if open_question.any():
         open_question &= _near(_vivid(page, rows), np.logical_or)
-    lines = np.flatnonzero(open_question.any(axis=1))
-    if not len(lines):
+    if not open_question.any():
         return grey
-    band = slice(max(lines[0] - 1, 0), lines[-1] + 2)
+    band = _lines_of(open_question)
     dots = slice(band.start * rows, band.stop * rows)
     grey = grey.copy()
     best, undecided = blocks.contrast[band], open_question[band]
@@ -275,6 +278,12 @@ def _prefer_channels(page: Plane, grey: Plane, blocks: Blocks, threshold: Plane,
             np.copyto(threshold[band], _threshold(other), where=better)
             np.copyto(grey[dots], plane, where=_expand(better, rows))
     return grey
+
+
+def _lines_of(marks: Ink) -> slice:
+    """The lines of blocks with a mark, and one more on either side."""
+    lines = np.flatnonzero(marks.any(axis=1))
+    return slice(max(int(lines[0]) - 1, 0), min(int(lines[-1]) + 2, len(marks)))
 
 
 def _vivid(page: Plane, rows: int) -> Ink:
