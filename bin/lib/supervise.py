@@ -20,7 +20,7 @@ from shell import SetupError
 import asterisk
 
 #: Pages are drawn in planes of megabytes, in a fresh child each time: memory comes in large pages, faulted in once.
-LARGE_PAGES = ("env", "GLIBC_TUNABLES=glibc.malloc.hugetlb=1")
+LARGE_PAGES = ("/usr/bin/env", "GLIBC_TUNABLES=glibc.malloc.hugetlb=1")
 TETHER = ("setpriv", "--pdeathsig", "TERM", "--")
 
 
