@@ -1,5 +1,6 @@
 """To the line and off it."""
 
+import contextlib
 import logging
 import shutil
 from pathlib import Path
@@ -109,9 +110,13 @@ def _not_placed(attempt_id: int, channel_id: str, failure: FaxroomError) -> None
 
 @job
 def hang_up(fax_id: str) -> None:
-    """End the running call of a fax; its result comes the usual way."""
+    """End the running call of a fax; its result comes the usual way.
+
+    A line that does not answer is asked again by the next reconciliation.
+    """
     running = sa.select(Attempt.channel_id).where(Attempt.fax_id == fax_id, Attempt.ended_at.is_(None))
     channel_id = db.session.scalar(running)
     db.session.rollback()
     if channel_id:
-        line().hangup(channel_id)
+        with contextlib.suppress(TemporaryFailure):
+            line().hangup(channel_id)

@@ -8,6 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from redis import RedisError
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import joinedload
 
 from app.adapters.ari import Ari, Connected
 from app.errors import FaxroomError
@@ -161,8 +162,9 @@ class Listener:
     def _begin(self) -> None:
         self._forget_old()
         here = sa.select(Attempt).join(Fax).where(Attempt.ended_at.is_(None), Attempt.node == self.line.node)
-        sent = db.session.scalars(here.where(Fax.direction == Direction.SENT))
+        sent = db.session.scalars(here.where(Fax.direction == Direction.SENT).options(joinedload(Attempt.fax))).all()
         attempt_ids = [attempt.id for attempt in sent]
+        unwanted = {attempt.channel_id for attempt in sent if attempt.fax.cancel_requested_at}
         coming_in = db.session.scalars(here.where(Fax.direction == Direction.RECEIVED))
         receiving = [channel_of(attempt, self.line.node) for attempt in coming_in]
         db.session.rollback()
@@ -170,6 +172,8 @@ class Listener:
         live = {channel["id"] for channel in channels}
         self.telling = Telling("", attempt_ids, receiving, live, started_at)
         self.telling.word = self.line.ask_results()
+        for channel_id in unwanted & live:  # placed while it was being cancelled
+            self.line.hangup(channel_id)
         for call in filter(None, map(waiting_call, channels)):
             self._decide(call)
 
