@@ -59,9 +59,11 @@ def time_element(when: datetime | None, style: str = "short") -> Markup:
 def moment_text(local: datetime, style: str) -> str:
     if style == "seconds":
         return format_datetime(local, "d MMM, HH:mm:ss", tzinfo=zone(), locale=get_locale())
-    if style == "short" and local.date() == utc_now().astimezone(zone()).date():
+    today = utc_now().astimezone(zone()).date()
+    if style == "short" and local.date() == today:
         return format_time(local, "short", tzinfo=zone(), locale=get_locale())
-    return format_datetime(local, "d MMM y, HH:mm", tzinfo=zone(), locale=get_locale())
+    pattern = "d MMM, HH:mm" if style == "short" and local.year == today.year else "d MMM y, HH:mm"
+    return format_datetime(local, pattern, tzinfo=zone(), locale=get_locale())
 
 
 def header_time(when: datetime) -> Markup:

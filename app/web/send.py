@@ -26,7 +26,8 @@ blueprint = Blueprint("send", __name__, url_prefix="/faxes/send")
 
 Errors = dict[str, str]
 MEGABYTES = DOCUMENT_BYTES // (1024 * 1024)
-FIELDS = ("entity", "to", "send_at", "document")
+#: As they stand on the page, one below the other.
+FIELDS = ("to", "entity", "document", "send_at")
 
 
 @dataclass(frozen=True)

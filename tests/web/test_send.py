@@ -57,7 +57,7 @@ def test_every_fault_is_named_at_once_and_nothing_typed_is_lost(app: Flask, cast
     assert answer.status_code == 422
     for text in ("Choose the origin line", "A fax number has digits only", "This time has passed"):
         assert text in answer.text
-    assert re.findall(r'<a href="#(\w+)">', answer.text) == ["entity", "to", "send_at"]
+    assert re.findall(r'<a href="#(\w+)">', answer.text) == ["to", "entity", "send_at"]
     for kept in ('value="12 34 nonsense"', 'value="2001-01-01T10:00"', "letter.pdf", "2 pages"):
         assert kept in answer.text
     draft = DRAFT.search(answer.text)[1]
