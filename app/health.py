@@ -2,17 +2,16 @@
 
 import http.client
 import logging
-import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from flask import Flask, current_app
 from redis import RedisError
 from rq import Worker
 
+from app.adapters.converter import servers_that_answer
 from app.errors import FaxroomError, TemporaryFailure
 from app.intake.documents import storage
 from app.queues import QUEUES, redis
@@ -59,15 +58,9 @@ def _asterisk() -> None:
 
 def _converter() -> None:
     """One answering server is enough to convert."""
-    errors = []
-    for url in current_app.config["SETTINGS"].unoserver_urls:
-        parts = urlsplit(url)
-        try:
-            socket.create_connection((parts.hostname, parts.port), timeout=2).close()
-            return
-        except OSError as error:
-            errors.append(f"{url}: {error}")
-    raise TemporaryFailure("converter_down", reason="; ".join(errors))
+    urls = current_app.config["SETTINGS"].unoserver_urls
+    if not servers_that_answer(list(urls)):
+        raise TemporaryFailure("converter_down", reason=", ".join(urls))
 
 
 def _jobs() -> None:

@@ -173,8 +173,8 @@ def _accepted(fax: Fax) -> str:
 
 
 def _preparing(fax: Fax) -> str:
-    if fax.cause == "converter_down":
-        return _("The document converter does not answer; it is tried again in a moment.")
+    if fax.cause:  # a part that is down or busy: it stays here until that is over
+        return _("A part of Faxroom that is needed for this document does not answer; it is tried again in a moment.")
     return _("The pages are being drawn for the line.")
 
 
