@@ -4,6 +4,7 @@ What :meth:`Storage.write` has returned from survives a power cut: temporary fil
 """
 
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -59,15 +60,17 @@ class FolderStorage:
 
     def write(self, key: str, source: BinaryIO) -> None:
         path = self._path(key)
+        new = path.with_name(f".new-{path.name}-{secrets.token_hex(4)}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as target:
+            with new.open("xb") as target:
                 shutil.copyfileobj(source, target, CHUNK)
                 target.flush()
                 os.fsync(target.fileno())
-            Path(target.name).rename(path)
+            new.rename(path)
             _fsync_folder(path.parent)
         except OSError as error:
+            new.unlink(missing_ok=True)
             raise TemporaryFailure("storage_down", reason=str(error)) from error
 
     def open(self, key: str) -> BinaryIO:

@@ -1,0 +1,77 @@
+"""Both kinds of storage behave alike: a folder, and objects (here obstore's store in memory)."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from app.adapters.storage import FolderStorage, ObjectStorage, Storage, storage_from_url
+from app.errors import PermanentFailure, TemporaryFailure
+
+KEY = "3/2026/11/01J.pdf"
+
+
+@pytest.fixture(params=["folder", "objects"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    return FolderStorage(tmp_path / "kept") if request.param == "folder" else ObjectStorage("memory:///")
+
+
+def test_what_was_written_is_read_back(storage):
+    storage.write(KEY, io.BytesIO(b"%PDF-1.7 content"))
+    with storage.open(KEY) as file:
+        assert file.read() == b"%PDF-1.7 content"
+
+
+def test_a_program_gets_a_path_with_the_content(storage):
+    storage.write(KEY, io.BytesIO(b"content"))
+    with storage.local_copy(KEY) as path:
+        assert path.read_bytes() == b"content"
+        assert path.suffix == ".pdf"
+
+
+def test_what_is_not_there_is_told_as_such(storage):
+    with pytest.raises(PermanentFailure, match="document_missing_in_storage"):
+        storage.open(KEY)
+    with pytest.raises(PermanentFailure, match="document_missing_in_storage"), storage.local_copy(KEY):
+        pass
+
+
+def test_deleting_twice_is_deleting_once(storage):
+    storage.write(KEY, io.BytesIO(b"content"))
+    storage.delete(KEY)
+    storage.delete(KEY)
+    with pytest.raises(PermanentFailure):
+        storage.open(KEY)
+
+
+def test_a_storage_that_works_passes_its_check(storage):
+    storage.check()
+
+
+def test_nothing_is_left_of_a_file_that_could_not_be_written_whole(tmp_path):
+    class Broken(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise OSError("the upload broke off")
+
+    storage = FolderStorage(tmp_path)
+    with pytest.raises(TemporaryFailure, match="storage_down"):
+        storage.write(KEY, Broken())
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("key", ["../secret", "3/../../secret", "/etc/passwd"])
+def test_no_key_leads_out_of_the_folder(tmp_path, key):
+    storage = FolderStorage(tmp_path / "kept")
+    with pytest.raises(PermanentFailure):
+        storage.open(key)
+
+
+def test_a_folder_that_cannot_be_written_is_a_temporary_failure(tmp_path):
+    (tmp_path / "kept").write_text("a file where the folder should be")
+    with pytest.raises(TemporaryFailure, match="storage_down"):
+        FolderStorage(tmp_path / "kept").check()
+
+
+def test_the_url_says_which_kind(tmp_path):
+    assert isinstance(storage_from_url(f"file://{tmp_path}"), FolderStorage)
+    assert isinstance(storage_from_url("memory:///"), ObjectStorage)
