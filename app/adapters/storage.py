@@ -8,7 +8,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import urlsplit
@@ -70,7 +70,8 @@ class FolderStorage:
             new.rename(path)
             _fsync_folder(path.parent)
         except OSError as error:
-            new.unlink(missing_ok=True)
+            with suppress(OSError):
+                new.unlink(missing_ok=True)
             raise TemporaryFailure("storage_down", reason=str(error)) from error
 
     def open(self, key: str) -> BinaryIO:

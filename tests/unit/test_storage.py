@@ -68,8 +68,11 @@ def test_no_key_leads_out_of_the_folder(tmp_path, key):
 
 def test_a_folder_that_cannot_be_written_is_a_temporary_failure(tmp_path):
     (tmp_path / "kept").write_text("a file where the folder should be")
+    storage = FolderStorage(tmp_path / "kept")
     with pytest.raises(TemporaryFailure, match="storage_down"):
-        FolderStorage(tmp_path / "kept").check()
+        storage.check()
+    with pytest.raises(TemporaryFailure, match="storage_down"):
+        storage.write(KEY, io.BytesIO(b"content"))
 
 
 def test_the_url_says_which_kind(tmp_path):

@@ -1,0 +1,96 @@
+"""Mails leave the outbox at least once, with the same Message-ID, and wait for a server that is away."""
+
+from datetime import timedelta
+from email.message import EmailMessage
+
+import pytest
+import sqlalchemy as sa
+
+import app.jobs.running as running
+from app.errors import PermanentFailure, TemporaryFailure
+from app.fax.results import CallFacts, record_result
+from app.jobs import notify
+from app.models import Notice
+from tenants.db import db, utc_now
+from tests.db.faxes import dial
+
+
+@pytest.fixture
+def notice_id(app, cast, monkeypatch) -> int:
+    """The mail about a fax that failed, due; the jobs run in this very application."""
+    monkeypatch.setattr(running, "application", lambda: app)
+    with app.app_context():
+        record_result(db.session, dial(db.session, cast).channel_id, CallFacts("unallocated"))
+        return db.session.scalar(sa.select(Notice.id))
+
+
+@pytest.fixture
+def server(monkeypatch) -> list[EmailMessage]:
+    """What the mail server was handed."""
+    taken: list[EmailMessage] = []
+    monkeypatch.setattr(notify, "send_mail", lambda url, message: taken.append(message))
+    return taken
+
+
+def state(app, notice_id: int) -> Notice:
+    with app.app_context():
+        notice = db.session.get_one(Notice, notice_id)
+        db.session.expunge(notice)
+        return notice
+
+
+def make_due(app, notice_id: int) -> None:
+    with app.app_context():
+        db.session.execute(sa.update(Notice).values(due_at=utc_now() - timedelta(seconds=1)))
+        db.session.commit()
+
+
+def refuse(monkeypatch, failure: Exception) -> None:
+    def send(url: str | None, message: EmailMessage) -> None:
+        raise failure
+
+    monkeypatch.setattr(notify, "send_mail", send)
+
+
+def test_a_mail_is_sent_once_however_often_the_job_comes(app, notice_id, server):
+    for _ in range(3):
+        notify.deliver(notice_id)
+    (message,) = server
+    assert message["To"] == "bob@alpha.test"
+    assert message["Subject"] == "[KPBX40299999] FAX not sent to 00501234567"
+    assert message["Auto-Submitted"] == "auto-generated"
+    (report,) = message.iter_attachments()
+    assert report.get_payload(decode=True).startswith(b"%PDF-")
+    assert state(app, notice_id).sent_at
+
+
+def test_a_server_that_is_away_gets_it_later_with_the_same_message_id(app, notice_id, server, monkeypatch):
+    refuse(monkeypatch, TemporaryFailure("mail_server_down", reason="away"))
+    notify.deliver(notice_id)
+    waiting = state(app, notice_id)
+    assert (waiting.sent_at, waiting.tries) == (None, 1)
+    assert waiting.due_at > utc_now()
+    monkeypatch.setattr(notify, "send_mail", lambda url, message: server.append(message))
+    make_due(app, notice_id)
+    notify.deliver(notice_id)
+    assert [message["Message-ID"] for message in server] == [waiting.message_id]
+
+
+def test_a_mail_that_is_refused_for_good_is_given_up_with_the_reason(app, notice_id, monkeypatch):
+    refuse(monkeypatch, PermanentFailure("mail_refused", reason="550 no such user"))
+    notify.deliver(notice_id)
+    given_up = state(app, notice_id)
+    assert (given_up.sent_at, given_up.due_at) == (None, None)
+    assert "550 no such user" in given_up.error
+
+
+def test_a_delivery_that_died_is_done_again_after_its_lease(app, notice_id, server, monkeypatch):
+    refuse(monkeypatch, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        notify.deliver(notice_id)
+    monkeypatch.setattr(notify, "send_mail", lambda url, message: server.append(message))
+    notify.deliver(notice_id)
+    assert server == []  # somebody may still be at it
+    make_due(app, notice_id)
+    notify.deliver(notice_id)
+    assert len(server) == 1
