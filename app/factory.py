@@ -3,6 +3,7 @@
 from flask import Flask
 from flask_migrate import Migrate
 from redis import Redis
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import cli, models, web
 from app.adapters.ari import Ari
@@ -35,6 +36,8 @@ def create_app(settings: Settings | None = None, **overrides: object) -> Flask:
     app.extensions["redis"] = Redis.from_url(settings.redis_url, socket_connect_timeout=2, health_check_interval=15)
     app.extensions["storage"] = storage_from_url(settings.storage_url)
     app.extensions["line"] = Ari(settings.ari_url, settings.ari_user, settings.ari_password)
+    if count := settings.trusted_proxies:  # else anybody could name any address as their own
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
     db.init_app(app)
     Migrate(app, db, directory=f"{ROOT}/migrations", render_as_batch=True)
     web.init_app(app)

@@ -31,6 +31,7 @@ HANDED_ON = (
     "FAXROOM_URL",
     "FAXROOM_SPOOL",
     "FAXROOM_LINE_LIMIT",
+    "FAXROOM_PROXIES",
     "FAXROOM_SEALING_KEYS",
 )
 LONGEST_HOME = 80  # Unix sockets and gpg's keys lie below it; such a path holds 107 characters (unix(7))
