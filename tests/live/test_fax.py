@@ -96,15 +96,15 @@ def whole(instance: Instance, fax_id: str) -> Fax:
         return fax
 
 
-def mail_about(instance: Instance, subject: str, *, after: float = 0, seconds: float = 30) -> EmailMessage:
+def mail_to(instance: Instance, recipient: str, subject: str, *, seconds: float = 30) -> EmailMessage:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         for path in (instance.home / "mail/new").iterdir():
             message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
-            if message["Subject"] == subject and path.stat().st_mtime >= after:
+            if (message["To"], message["Subject"]) == (recipient, subject):
                 return message
         time.sleep(0.3)
-    raise AssertionError(f"no mail {subject!r}")
+    raise AssertionError(f"no mail {subject!r} to {recipient}")
 
 
 def report_text(message: EmailMessage) -> str:
@@ -121,8 +121,7 @@ def test_a_fax_goes_over_t38_and_its_sender_gets_the_report(instance, sent):
     assert (fax.status, fax.pages_done) == (Status.SENT, 1)
     assert (attempt.mode, attempt.rate, attempt.outcome) == ("T38", 14400, "success")
     assert fax.remote_station_id == "+49 30 23125000"
-    message = mail_about(instance, "[KPBX40299999] FAX successfully sent to 000493023125000")
-    assert message["To"] == BOB
+    message = mail_to(instance, BOB, "[KPBX40299999] FAX successfully sent to 000493023125000")
     text = report_text(message)
     assert "14400" in text
     assert "T.38" in text
@@ -170,7 +169,7 @@ def test_nobody_answering_is_told_from_a_line_that_does_not_ring(instance, sent)
 def test_a_number_that_does_not_exist_fails_at_once_and_is_mailed(instance, sent):
     fax = end_of(instance, sent["unallocated"])
     assert (fax.status, fax.cause, len(fax.attempts)) == (Status.FAILED, "unallocated", 1)
-    message = mail_about(instance, f"[KPBX40299999] FAX not sent to 0{UNALLOCATED.removeprefix('+39')}")
+    message = mail_to(instance, BOB, f"[KPBX40299999] FAX not sent to 0{UNALLOCATED.removeprefix('+39')}")
     assert "The number does not exist" in report_text(message) or "numero non esiste" in report_text(message)
 
 
