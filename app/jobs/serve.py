@@ -7,6 +7,7 @@ Jobs run in the worker itself: what is dangerous about a document happens in chi
 from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 
+from app.adapters.rasterizer import warm_up
 from app.jobs import dispatch, notify, prepare, receive, record, sweep  # noqa: F401 - loaded before the first job
 from app.jobs.running import application
 from app.queues import queue, redis
@@ -19,6 +20,7 @@ MOST_JOBS = 5000
 
 def run(queues: list[str]) -> None:
     """Serve ``queues`` until SIGTERM."""
+    warm_up()
     with application().app_context():
         worker = SimpleWorker(
             [queue(name) for name in queues],
