@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 from app.errors import PermanentFailure, TemporaryFailure
 
 SECONDS = 30
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def _connect(url: str) -> smtplib.SMTP:
@@ -22,6 +23,9 @@ def _connect(url: str) -> smtplib.SMTP:
             server.starttls(context=context)
             server.ehlo()
     if parts.username:
+        if not isinstance(server.sock, ssl.SSLSocket) and host not in LOOPBACK:
+            server.close()
+            raise smtplib.SMTPException("it offers no encryption, so the password was not sent to it")
         server.login(unquote(parts.username), unquote(parts.password or ""))
     return server
 

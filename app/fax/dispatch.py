@@ -27,12 +27,15 @@ class Room:
     """What is free under each limit; taking a place uses it up."""
 
     def __init__(self, session: Session, limits: Limits) -> None:
-        query = sa.select(Fax.direction, Attempt.tenant_id, Attempt.entity_id).join(Fax)
-        calls = session.execute(query.where(Attempt.ended_at.is_(None))).all()
-        outbound = [call for call in calls if call.direction == Direction.SENT]
-        self.by_tenant = Counter(call.tenant_id for call in outbound)
-        self.by_entity = Counter(call.entity_id for call in outbound)
-        self.inbound = Counter(call.tenant_id for call in calls if call.direction == Direction.RECEIVED)
+        where = (Fax.direction, Attempt.tenant_id, Attempt.entity_id)
+        open_calls = sa.select(*where, sa.func.count()).join(Fax).where(Attempt.ended_at.is_(None)).group_by(*where)
+        self.by_tenant, self.by_entity, self.inbound = Counter[int](), Counter[int](), Counter[int]()
+        for direction, tenant_id, entity_id, calls in session.execute(open_calls):
+            if direction == Direction.SENT:
+                self.by_tenant[tenant_id] += calls
+                self.by_entity[entity_id] += calls
+            else:
+                self.inbound[tenant_id] += calls
         self.line = limits.line
 
     def has_for_incoming(self, tenant: Tenant) -> bool:

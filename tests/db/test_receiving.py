@@ -19,7 +19,7 @@ def receive(session, cast, channel_id="1795383441.9", limits=NO_LIMIT):
     return begin_receiving(session, entity, node="asterisk", channel_id=channel_id, caller="0501234567", limits=limits)
 
 
-@pytest.mark.parametrize("called", ["+390509655637", "390509655637", "00390509655637"])
+@pytest.mark.parametrize("called", ["+390509655637", "390509655637", "00390509655637", "0509655637"])
 def test_a_public_number_leads_to_its_entity_however_the_network_writes_it(session, cast, called):
     assert entity_for(session, called).id == cast.frontdesk
 
@@ -27,6 +27,16 @@ def test_a_public_number_leads_to_its_entity_however_the_network_writes_it(sessi
 @pytest.mark.parametrize("called", ["+390509999999", "", "501", "*501", "999*501", "+"])
 def test_a_number_that_nobody_has_leads_nowhere(session, cast, called):
     assert entity_for(session, called) is None
+
+
+def test_a_national_number_that_could_be_of_two_companies_is_of_none(session, cast):
+    """050 9655637 read in Italy, and read in a country in which it is somebody else's."""
+    abroad = session.get_one(Tenant, cast.beta)
+    abroad.region = "GB"
+    session.get_one(FaxEntity, cast.beta_line).number = "+44509655637"
+    session.flush()
+    assert entity_for(session, "0509655637") is None
+    assert entity_for(session, "+390509655637").id == cast.frontdesk
 
 
 def test_the_same_extension_of_two_companies_leads_to_the_right_one(session, cast):
