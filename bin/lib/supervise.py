@@ -64,7 +64,8 @@ def _ours(instance: Instance, python: str) -> list[Program]:
     # The line's jobs are short and many: one process does nothing else.
     table = [Program("jobs-line", (*worker, "jobs", "line"), **gentle)]
     if instance.jobs > 1:
-        table.append(Program("jobs", (*worker, "jobs"), count=instance.jobs - 1, **gentle))
+        # The others help it out only when they have nothing else to do.
+        table.append(Program("jobs", (*worker, "jobs", "documents", "mail", "line"), count=instance.jobs - 1, **gentle))
     table.append(Program("line", (*worker, "line"), ours=True))
     table.append(Program("clock", (*worker, "clock"), ours=True))
     table.append(Program("web", _web(instance), ours=True))
