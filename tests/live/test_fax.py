@@ -205,11 +205,11 @@ def test_a_kill_of_all_jobs_and_of_the_line_loses_nothing_and_dials_nothing_twic
     end_of(instance, sent["ten pages"])
     document = pdf(tmp_path / "killed.pdf", 1)
     before = received(instance)
-    assert instance.kill("worker.py", "jobs") >= 2
+    assert instance.kill("worker.py jobs") >= 2
     early = instance.send(BOB, "frontdesk", BETA, document)
     instance.until(early, lambda fax: fax.status == Status.SENDING)
-    assert instance.kill("worker.py", "jobs") >= 2
-    assert instance.kill("worker.py", "line") == 1
+    assert instance.kill("worker.py jobs") >= 2
+    assert instance.kill("worker.py line") == 1
     late = instance.send(BOB, "frontdesk", BETA, document)
     for fax_id in (early, late):
         fax = end_of(instance, fax_id)
