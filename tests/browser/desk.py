@@ -20,6 +20,9 @@ CHROMIUM = [
     "--disable-component-update",
     "--disable-sync",
 ]
+#: What Chromium notes of each answer from 400 on (:meth:`Desk._broken` judges those), and htmx of a question about the
+#: number that was still open when the page was left; a request that fails in earnest is a ``htmx:sendError``.
+HARMLESS = ("Failed to load resource", "htmx:afterRequest", "htmx:sendAbort")
 SHIFTED = """() => {
   const width = document.documentElement.clientWidth;
   return document.documentElement.scrollWidth > width || window.innerWidth > width + 20;
@@ -78,8 +81,7 @@ class Desk:
         return context
 
     def _hear(self, message: ConsoleMessage) -> None:
-        """Chromium notes each answer from 400 on as an error; ours are judged by :meth:`_broken`."""
-        if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
+        if message.type in ("error", "warning") and not message.text.startswith(HARMLESS):
             self.problems.append(f"console: {message.text} ({message.location.get('url')})")
 
     def _leaves(self, request: Request) -> None:

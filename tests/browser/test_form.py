@@ -143,6 +143,7 @@ def test_the_form_is_filled_and_sent_with_the_keyboard_alone(visit, letter):
     with page.expect_navigation():
         keys.press("Enter")
     assert fax_id(page)
+    cancel(page)
 
 
 def focused(page: Page) -> str:
