@@ -12,6 +12,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("sent")]
 
 AXE = Path(__file__).parents[2] / ".tools/node_modules/axe-core/axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+#: Decoration without text on it, which keeps axe from telling what is behind the text of the whole sheet.
+PLAIN = "main.sheet::before, main.sheet::after, .cover-row::after, .stop::before { display: none !important }"
 SIZES = {"office": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
 
 
@@ -55,11 +57,13 @@ def open_page(visit, name: str, sent) -> Page:
 
 
 def violations(page: Page) -> list[str]:
-    found = page.evaluate("rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", RULES)
+    """What breaks a rule, and text whose contrast axe could not measure: unmeasured is not passed."""
+    found = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
+    unmeasured = [result for result in found["incomplete"] if result["id"] == "color-contrast"]
     return [
-        f"{violation['id']}: {node['target']} {node['failureSummary']}"
-        for violation in found["violations"]
-        for node in violation["nodes"]
+        f"{result['id']}: {node['target']} {node['failureSummary']}"
+        for result in found["violations"] + unmeasured
+        for node in result["nodes"]
     ]
 
 
@@ -67,6 +71,7 @@ def violations(page: Page) -> list[str]:
 def test_a_page_is_open_to_everybody_and_fits_every_screen(visit, sent, name):
     page = open_page(visit, name, sent)
     page.evaluate(AXE.read_text())
+    page.add_style_tag(content=PLAIN)
     for size in SIZES:
         page.set_viewport_size(SIZES[size])
         assert not page.evaluate(SHIFTED), f"scrolls sideways: {size}"
