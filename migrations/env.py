@@ -1,5 +1,7 @@
 """Alembic's environment, run through ``bin/faxroom db upgrade`` (Flask-Migrate)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from alembic import context
@@ -18,6 +20,28 @@ def _render_plainly(kind: str, item: Any, autogen: AutogenContext) -> str | Lite
     return False
 
 
+@contextmanager
+def _tables_may_be_rebuilt(connection: Connection) -> Iterator[None]:
+    """SQLite changes a table by copying and dropping it, which foreign keys to its rows forbid. The pragma has no effect
+    within a transaction, so it is set around it; what is left dangling undoes the whole."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    raw = connection.connection.dbapi_connection
+    raw.execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        raw.execute("PRAGMA foreign_keys=ON")
+
+
+def _check_references(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        dangling = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+        if dangling:
+            raise RuntimeError(f"the migration would leave references to rows that are gone: {dangling[:5]}")
+
+
 def _run(connection: Connection) -> None:
     """One transaction for all of it."""
     context.configure(
@@ -28,7 +52,8 @@ def _run(connection: Connection) -> None:
     )
     with context.begin_transaction():
         context.run_migrations()
+        _check_references(connection)
 
 
-with target.engine.connect() as connection:
+with target.engine.connect() as connection, _tables_may_be_rebuilt(connection):
     _run(connection)

@@ -3,6 +3,7 @@
 from app.models.audit import AuditEvent
 from app.models.entity import Authentication, FaxEntity, Grant
 from app.models.fax import Attempt, Direction, Document, DocumentKind, Fax, Status
+from app.models.inbox import InboxAct, InboxEvent, Unread
 from app.models.mailbox import Mail2FaxBox
 from app.models.notice import Notice, NoticeKind
 from app.models.template import FaxTemplate
@@ -18,8 +19,11 @@ __all__ = [
     "FaxEntity",
     "FaxTemplate",
     "Grant",
+    "InboxAct",
+    "InboxEvent",
     "Mail2FaxBox",
     "Notice",
     "NoticeKind",
     "Status",
+    "Unread",
 ]

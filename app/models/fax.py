@@ -68,7 +68,9 @@ class Fax(TenantOwned, db.Model):
     with +, or an extension of the own numbering plan; ``dial_string`` what Asterisk dials. ``cause`` is a word of
     :mod:`app.fax.sentences`, ``cause_values`` what its sentence needs. ``pages_done`` are pages that the far end
     confirmed over all attempts. ``due_at`` is when to dial (scheduled, retrying) and never in the past of its status.
-    ``lease_until`` marks a preparation under way; past it another worker takes over.
+    ``lease_until`` marks a preparation under way; past it another worker takes over. ``search_text`` is what the fax
+    module searches (:mod:`app.fax.search`). A received fax is a colleague's when ``taken_by_id`` is set, and done with
+    when ``done_at`` is (:mod:`app.fax.inbox`).
     """
 
     __tablename__ = "fax"
@@ -77,6 +79,14 @@ class Fax(TenantOwned, db.Model):
         sa.UniqueConstraint("user_id", "submission_key"),
         sa.Index("ix_fax_module", "tenant_id", "direction", "id"),
         sa.Index("ix_fax_due", "status", "due_at"),
+        sa.Index(
+            "ix_fax_inbox",
+            "tenant_id",
+            "entity_id",
+            "id",
+            sqlite_where=sa.text("direction = 'received' AND done_at IS NULL"),
+            postgresql_where=sa.text("direction = 'received' AND done_at IS NULL"),
+        ),
     )
 
     id: Mapped[Ulid]
@@ -105,6 +115,12 @@ class Fax(TenantOwned, db.Model):
     lease_until: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     finished_at: Mapped[datetime | None]
+    search_text: Mapped[str] = mapped_column(sa.Text, default="", server_default="")
+
+    taken_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"))
+    taken_at: Mapped[datetime | None]
+    done_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"))
+    done_at: Mapped[datetime | None]
 
     source_id: Mapped[str | None] = mapped_column(sa.ForeignKey("document.id"))
     pdf_id: Mapped[str | None] = mapped_column(sa.ForeignKey("document.id"))
@@ -114,7 +130,9 @@ class Fax(TenantOwned, db.Model):
 
     tenant: Mapped[Tenant] = relationship()
     entity: Mapped[FaxEntity] = relationship()
-    user: Mapped[User | None] = relationship()
+    user: Mapped[User | None] = relationship(foreign_keys=user_id)
+    taken_by: Mapped[User | None] = relationship(foreign_keys=taken_by_id)
+    done_by: Mapped[User | None] = relationship(foreign_keys=done_by_id)
     source: Mapped[Document | None] = relationship(foreign_keys=source_id)
     pdf: Mapped[Document | None] = relationship(foreign_keys=pdf_id)
     tiff: Mapped[Document | None] = relationship(foreign_keys=tiff_id)
