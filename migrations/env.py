@@ -22,8 +22,8 @@ def _render_plainly(kind: str, item: Any, autogen: AutogenContext) -> str | Lite
 
 @contextmanager
 def _tables_may_be_rebuilt(connection: Connection) -> Iterator[None]:
-    """SQLite changes a table by copying and dropping it, which foreign keys to its rows forbid. The pragma has no effect
-    within a transaction, so it is set around it; what is left dangling undoes the whole."""
+    """SQLite changes a table by copying and dropping it, which foreign keys to its rows forbid. The pragma has no
+    effect within a transaction, so it is set around it; what is left dangling undoes the whole."""
     if connection.dialect.name != "sqlite":
         yield
         return
