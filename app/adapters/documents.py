@@ -98,16 +98,17 @@ def inspect(path: Path, *, limits: Limits | None = None) -> DocumentFacts:
         raise Refused("empty")
     if size > limits.bytes:
         raise Refused("too_large", limit=limits.bytes // MEGABYTE)
-
-    def work(report: Report) -> dict[str, object]:
-        del report
-        return asdict(_judge(path, size, limits))
-
     try:
-        return DocumentFacts(**run_isolated(work, deadline_seconds=INSPECTION_SECONDS))
+        facts = run_isolated(judge, str(path), size, asdict(limits), deadline_seconds=INSPECTION_SECONDS)
+        return DocumentFacts(**facts)
     except PermanentFailure as failure:
         code = "damaged" if failure.code == "conversion_timed_out" else failure.code
         raise Refused(code, **failure.values) from failure
+
+
+def judge(_report: Report, name: str, size: int, limits: dict[str, int]) -> dict[str, object]:
+    """In a child."""
+    return asdict(_judge(Path(name), size, Limits(**limits)))
 
 
 def _judge(path: Path, size: int, limits: Limits) -> DocumentFacts:

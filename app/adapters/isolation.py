@@ -1,21 +1,33 @@
 """Work on hostile files in a child of its own: it may hang, crash or eat memory without harm to its caller.
 
-A fork costs milliseconds where a new interpreter with its imports costs a third of a second. What comes back is JSON,
-never pickle: a file that takes over the child must not reach its parent.
+Children are forked from the workshop (:mod:`app.adapters.workshop`), a small process beside each worker that has
+loaded what reads documents and nothing else: no secret, no database, and few pages of memory for a fork to copy. A new
+interpreter for each document would take a third of a second. What comes back is JSON, never pickle: a file that takes
+over the child must not reach its caller.
 """
 
 import ctypes
+import gc
+import importlib
 import json
+import mmap
 import os
 import resource
 import select
 import signal
+import socket
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from app.errors import FaxroomError, PermanentFailure, Refused, TemporaryFailure
+
+ROOT = Path(__file__).resolve().parents[2]
 
 #: What a child may take on top of what its parent has already mapped, in bytes.
 MEMORY = 2 * 1024**3
@@ -24,40 +36,65 @@ FILE_BYTES = 1024**3
 #: More than any honest message; a child that says more is not one of ours any longer.
 MESSAGE_BYTES = 16 * 1024**2
 
+#: What the workshop is told of its owner's environment: where programs and languages are, and no secret.
+HANDED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONDONTWRITEBYTECODE", "FONTCONFIG_FILE", "FONTCONFIG_PATH")
+#: A request to the workshop: names and paths.
+REQUEST_BYTES = 64 * 1024
+#: A workshop that says nothing for so long, though it may be loading, is given up.
+ANSWER_SECONDS = 60
+
 PR_SET_PDEATHSIG = 1
-#: mallopt(3): keep freed memory. Planes of megabytes come and go, and fresh pages cost more than the work in them.
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, KEEP = -1, -3, 1 << 30
+#: mallopt(3): keep freed memory, grow by so much at once. Planes of megabytes come and go; to have the kernel hand out
+#: their memory in pages of 4 kB costs more than the work in them, so the heap is laid out in huge ones.
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, KEEP, HEAP = -1, -2, -3, 1 << 30, 48 * 1024**2
+HUGE_PAGE = 2 * 1024**2
 
 Report = Callable[[Any], None]
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_libc.sbrk.restype, _libc.sbrk.argtypes = ctypes.c_void_p, [ctypes.c_ssize_t]
+_libc.malloc.restype, _libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+_libc.free.restype, _libc.free.argtypes = None, [ctypes.c_void_p]
+_libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 _FAILURES = {kind.__name__: kind for kind in (TemporaryFailure, PermanentFailure, Refused)}
 
 
 def run_isolated(
-    work: Callable[[Report], Any],
-    *,
+    work: Callable[..., Any],
+    *arguments: Any,
     deadline_seconds: float,
     on_report: Report | None = None,
     memory_bytes: int = MEMORY,
 ) -> Any:
-    """Call ``work`` in a child; give back what it returned, which has to be JSON.
+    """Call ``work(report, *arguments)`` in a child; give back what it returned, which has to be JSON.
 
-    ``work`` is handed a function whose argument (JSON too) reaches ``on_report`` here.
+    ``work`` is a function of a module and its arguments are JSON: the child finds them by name. What it hands to
+    ``report`` (JSON too) reaches ``on_report`` here.
 
     Raises:
         FaxroomError: whatever ``work`` raised of it.
         PermanentFailure: ``conversion_timed_out`` past the deadline; ``too_many_pixels`` when the memory did not
             suffice; ``damaged`` when the child crashed or failed in another way.
+        TemporaryFailure: ``file_unreadable``: no child could be started, or the file could not be read.
     """
     deadline = time.monotonic() + deadline_seconds
     reading, writing = os.pipe()
-    parent = os.getpid()
-    child = os.fork()
-    if child == 0:
+    try:
+        child = _workshops.begin(
+            {
+                "module": work.__module__,
+                "function": work.__qualname__,
+                "arguments": arguments,
+                "seconds": deadline_seconds,
+                "memory": memory_bytes,
+            },
+            writing,
+        )
+    except OSError as error:
         os.close(reading)
-        _be_the_child(work, writing, parent=parent, seconds=deadline_seconds, memory_bytes=memory_bytes)
-    os.close(writing)
+        raise TemporaryFailure("file_unreadable", reason=str(error)) from error
+    finally:
+        os.close(writing)
     try:
         for message in _messages(reading, deadline):
             if "report" in message:
@@ -70,16 +107,131 @@ def run_isolated(
         raise PermanentFailure("damaged")
     finally:
         os.close(reading)
-        with suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        child.end()
 
 
-def _be_the_child(work: Callable[[Report], Any], pipe: int, *, parent: int, seconds: float, memory_bytes: int) -> None:
-    """Never returns: what the parent has open (database, sockets) is not ours to tidy up."""
+# ---- The caller's side
+
+
+class Workshop:
+    """The process from which children are forked. It ends by itself when its owner does: then nobody talks to it."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "app.adapters.workshop", str(theirs.fileno())],
+                cwd=ROOT,
+                env={name: value for name, value in os.environ.items() if name in HANDED_ON},
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # a Ctrl-C for the owner is the owner's to handle
+            )
+        ours.settimeout(ANSWER_SECONDS)
+        self.line, self.lock, self.owner = ours, threading.Lock(), os.getpid()
+
+    def begin(self, request: dict[str, Any], pipe: int) -> "Child":
+        """Have a child forked that writes to ``pipe``.
+
+        Raises:
+            OSError: the workshop is gone.
+        """
+        with self.lock:
+            socket.send_fds(self.line, [json.dumps(request).encode()], [pipe])
+            return Child(self, self._answer())
+
+    def end(self, pid: int) -> None:
+        """Returns when the child is no more and writes to nothing."""
+        with self.lock, suppress(OSError):
+            self.line.send(str(pid).encode())
+            self._answer()
+
+    def _answer(self) -> int:
+        if answer := self.line.recv(REQUEST_BYTES):
+            return int(answer)
+        raise ConnectionResetError("the workshop is gone")
+
+    def is_ours(self) -> bool:
+        return self.owner == os.getpid() and self.process.poll() is None
+
+
+class Child:
+    """A document's own process, which belongs to the workshop."""
+
+    def __init__(self, workshop: Workshop, pid: int) -> None:
+        self.workshop, self.pid = workshop, pid
+
+    def end(self) -> None:
+        """Whatever it is doing. Only the workshop may say so to the kernel: nobody else knows whether the pid lives."""
+        self.workshop.end(self.pid)
+
+
+class _Workshops:
+    """The workshop of this process, opened when it is first needed and anew when it has died."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.open: Workshop | None = None
+
+    def get(self) -> Workshop:
+        with self.lock:
+            if self.open is None or not self.open.is_ours():
+                self.open = Workshop()
+            return self.open
+
+    def begin(self, request: dict[str, Any], pipe: int) -> Child:
+        try:
+            return self.get().begin(request, pipe)
+        except OSError:
+            with self.lock:
+                self.open = None
+            return self.get().begin(request, pipe)
+
+
+_workshops = _Workshops()
+
+
+def open_workshop() -> None:
+    """Have it load what it needs while its owner still has other things to do."""
+    _workshops.get()
+
+
+# ---- The workshop's side
+
+
+def serve(line: socket.socket) -> None:
+    """Fork a child for each request, end the children that are named; return when the owner is gone."""
+    gc.collect()
+    gc.freeze()
+    _libc.malloc_trim(0)
+    while True:
+        said, pipes, _flags, _from = socket.recv_fds(line, REQUEST_BYTES, 1)
+        if not said:
+            return
+        if not pipes:
+            _end(int(said))
+            line.send(said)
+            continue
+        request, workshop_pid = json.loads(said), os.getpid()
+        child = os.fork()
+        if child == 0:
+            line.close()
+            _be_the_child(request, pipes[0], parent=workshop_pid)
+        os.close(pipes[0])
+        line.send(str(child).encode())
+
+
+def _end(child: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def _be_the_child(request: dict[str, Any], pipe: int, *, parent: int) -> None:
+    """Never returns."""
     try:
-        _confine(parent, seconds=seconds, memory_bytes=memory_bytes)
-        message = _outcome(work, pipe)
+        _confine(parent, seconds=request["seconds"], memory_bytes=request["memory"])
+        message = _outcome(request, pipe)
         _say(pipe, message)
     finally:
         os._exit(0)
@@ -89,8 +241,7 @@ def _confine(parent: int, *, seconds: float, memory_bytes: int) -> None:
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
-    _libc.mallopt(M_MMAP_THRESHOLD, KEEP)
-    _libc.mallopt(M_TRIM_THRESHOLD, KEEP)
+    _lay_out_heap()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
     with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123 - nothing needless after a fork
@@ -106,9 +257,20 @@ def _confine(parent: int, *, seconds: float, memory_bytes: int) -> None:
         resource.setrlimit(limit, (value, value))
 
 
-def _outcome(work: Callable[[Report], Any], pipe: int) -> dict[str, Any]:
+def _lay_out_heap() -> None:
+    for parameter, value in ((M_MMAP_THRESHOLD, KEEP), (M_TRIM_THRESHOLD, KEEP), (M_TOP_PAD, HEAP)):
+        _libc.mallopt(parameter, value)
+    start = _libc.sbrk(0)
+    _libc.free(_libc.malloc(HEAP))
+    start = -(-start // HUGE_PAGE) * HUGE_PAGE
+    if (length := _libc.sbrk(0) - start) > 0:
+        _libc.madvise(start, length, mmap.MADV_HUGEPAGE)  # advice: where the kernel has none, pages are small
+
+
+def _outcome(request: dict[str, Any], pipe: int) -> dict[str, Any]:
     try:
-        return {"result": work(lambda value: _say(pipe, {"report": value}))}
+        work = getattr(importlib.import_module(request["module"]), request["function"])
+        return {"result": work(lambda value: _say(pipe, {"report": value}), *request["arguments"])}
     except FaxroomError as error:
         return {"failure": type(error).__name__, "code": error.code, "values": error.values}
     except MemoryError:

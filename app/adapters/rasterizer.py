@@ -107,11 +107,12 @@ def rasterize(
         PermanentFailure: ``encrypted``, ``damaged``, ``too_many_pages``, ``too_many_pixels``,
             ``conversion_timed_out``. ``tiff_path`` then holds nothing of use.
     """
-
-    def work(report: Report) -> list[int]:
-        return _draw_all(pdf_path, tiff_path, resolution, page_size, page_limit, report)
-
-    sizes = run_isolated(work, deadline_seconds=deadline_seconds, on_report=on_page)
+    sizes = run_isolated(
+        draw_all,
+        *(str(pdf_path), str(tiff_path), resolution, page_size, page_limit),
+        deadline_seconds=deadline_seconds,
+        on_report=on_page,
+    )
     if count_tiff_pages(tiff_path) != len(sizes):
         raise PermanentFailure("damaged")
     return TiffFacts(
@@ -124,13 +125,15 @@ def rasterize(
 
 def count_pdf_pages(pdf_path: Path, *, deadline_seconds: float = 10) -> int:
     """Raises as ``rasterize`` does."""
+    return run_isolated(count, str(pdf_path), deadline_seconds=deadline_seconds)
 
-    def work(report: Report) -> int:
-        del report
-        with open_pdf(pdf_path) as document:
-            return len(document)
 
-    return run_isolated(work, deadline_seconds=deadline_seconds)
+# ---- What a child does; ``report`` is how it tells of what it has done so far
+
+
+def count(_report: Report, pdf_path: str) -> int:
+    with open_pdf(Path(pdf_path)) as document:
+        return len(document)
 
 
 def open_pdf(path: Path) -> pdfium.PdfDocument:
@@ -144,10 +147,11 @@ def open_pdf(path: Path) -> pdfium.PdfDocument:
     return document
 
 
-def _draw_all(
-    pdf_path: Path, tiff_path: Path, resolution: str, page_size: str, page_limit: int, report: Report
+def draw_all(
+    report: Report, pdf_path: str, tiff_path: str, resolution: str, page_size: str, page_limit: int
 ) -> list[int]:
-    with open_pdf(pdf_path) as document:
+    """Gives the bytes of each page's image data; reports the number of each page that is done."""
+    with open_pdf(Path(pdf_path)) as document:
         if len(document) > page_limit:
             raise PermanentFailure("too_many_pages", limit=page_limit)
         if document.get_formtype():
@@ -161,7 +165,7 @@ def _draw_all(
                 page.close()
                 report(index + 1)
 
-        return write_pages(tiff_path, pages(), total=len(document))
+        return write_pages(Path(tiff_path), pages(), total=len(document))
 
 
 class _Canvas:
@@ -224,7 +228,7 @@ def warm_up() -> None:
     with tempfile.TemporaryDirectory(prefix="faxroom-warm-") as folder:
         pdf_path = Path(folder) / "page.pdf"
         pdf_path.write_bytes(WARM_UP_PDF)
-        _draw_all(pdf_path, pdf_path.with_suffix(".tif"), "fine", "A4", 1, lambda _: None)
+        draw_all(lambda _: None, str(pdf_path), str(pdf_path.with_suffix(".tif")), "fine", "A4", 1)
 
 
 # ---- Made from a fax
@@ -256,17 +260,17 @@ def _with_note(page: FaxPage, note: str) -> FaxPage:
 
 def page_picture(path: Path, page: int, width: int, *, deadline_seconds: float = 30) -> bytes:
     """A PNG of one page (from 1) of a PDF or a TIFF, ``width`` pixels wide, with the height that it has on paper."""
+    return bytes.fromhex(run_isolated(picture_of, str(path), page, width, deadline_seconds=deadline_seconds))
 
-    def work(report: Report) -> str:
-        del report
-        with path.open("rb") as file:
-            is_pdf = file.read(4) not in (b"II*\0", b"MM\0*")
-        image = _pdf_picture(path, page, width) if is_pdf else _tiff_picture(path, page, width)
-        target = io.BytesIO()
-        image.save(target, format="PNG")
-        return target.getvalue().hex()
 
-    return bytes.fromhex(run_isolated(work, deadline_seconds=deadline_seconds))
+def picture_of(_report: Report, name: str, page: int, width: int) -> str:
+    """In a child. The PNG in hexadecimal digits."""
+    path, target = Path(name), io.BytesIO()
+    with path.open("rb") as file:
+        is_pdf = file.read(4) not in (b"II*\0", b"MM\0*")
+    image = _pdf_picture(path, page, width) if is_pdf else _tiff_picture(path, page, width)
+    image.save(target, format="PNG")
+    return target.getvalue().hex()
 
 
 def _pdf_picture(path: Path, page: int, width: int) -> Image.Image:

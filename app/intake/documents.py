@@ -13,6 +13,7 @@ from flask import current_app
 from sqlalchemy.orm import Session
 
 from app.adapters.documents import inspect
+from app.adapters.isolation import open_workshop
 from app.adapters.storage import Storage
 from app.errors import Refused
 from app.models import Document, DocumentKind
@@ -23,6 +24,11 @@ from tenants.scope import get_owned
 
 def storage() -> Storage:
     return current_app.extensions["storage"]
+
+
+def expect_upload() -> None:
+    """Somebody is filling in a form: have ready what will judge the file."""
+    open_workshop()
 
 
 def take_upload(session: Session, *, stream: BinaryIO, filename: str, tenant_id: int, user_id: int | None) -> Document:

@@ -7,7 +7,7 @@ Jobs run in the worker itself: what is dangerous about a document happens in chi
 from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 
-from app.adapters.rasterizer import warm_up
+from app.adapters.isolation import open_workshop
 from app.jobs import dispatch, notify, prepare, receive, record, sweep  # noqa: F401 - loaded before the first job
 from app.jobs.running import application
 from app.queues import queue, redis
@@ -20,7 +20,7 @@ MOST_JOBS = 5000
 
 def run(queues: list[str]) -> None:
     """Serve ``queues`` until SIGTERM."""
-    warm_up()
+    open_workshop()
     with application().app_context():
         worker = SimpleWorker(
             [queue(name) for name in queues],

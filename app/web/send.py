@@ -17,7 +17,7 @@ from app.fax.numbers import Addressee, read_addressee, shown_number
 from app.fax.schedule import read_send_time
 from app.fax.sentences import sentence
 from app.fax.submit import submit_fax, submitted_before
-from app.intake.documents import get_draft, take_upload
+from app.intake.documents import expect_upload, get_draft, take_upload
 from app.models import Document, Fax
 from app.web.guard import SAFE_METHODS, reads
 from tenants.db import db, utc_now
@@ -69,6 +69,7 @@ def send() -> Response:
 
 def _open_form() -> Response:
     """Empty, or with what an earlier fax (``?again=ID``) had, so that a wrong number is typed only once more."""
+    expect_upload()
     form = SendForm(submission=secrets.token_urlsafe(18))
     earlier = get_visible_fax(db.session, current_user, request.args.get("again", ""))
     if earlier:

@@ -1,8 +1,5 @@
 import io
-import os
-import signal
 import struct
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +13,6 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen import canvas
 
 from app.adapters.fax_tiff import count_tiff_pages, decode, read_pages
-from app.adapters.isolation import run_isolated
 from app.adapters.rasterizer import (
     count_pdf_pages,
     estimate_seconds,
@@ -322,37 +318,3 @@ def test_a_picture_of_a_page_has_the_shape_of_the_paper(tmp_path, resolution):
         with Image.open(io.BytesIO(page_picture(path, 2, 400))) as picture:
             assert picture.width == pytest.approx(400, abs=1)
             assert picture.height == pytest.approx(400 * 297 / 212, rel=0.03)
-
-
-# ---- The child that does the work
-
-
-def test_a_child_past_its_deadline_is_killed():
-    began = time.monotonic()
-    with pytest.raises(PermanentFailure) as failure:
-        run_isolated(lambda _: time.sleep(30), deadline_seconds=0.3)
-    assert failure.value.code == "conversion_timed_out"
-    assert time.monotonic() - began < 2
-
-
-@pytest.mark.parametrize(
-    ("harm", "code"),
-    [
-        (lambda _: os.kill(os.getpid(), signal.SIGSEGV), "damaged"),
-        (lambda _: bytearray(8 * 1024**3), "too_many_pixels"),
-        (lambda _: 1 / 0, "damaged"),
-    ],
-)
-def test_a_child_that_crashes_is_a_failure_of_its_document(harm, code):
-    with pytest.raises(PermanentFailure) as failure:
-        run_isolated(harm, deadline_seconds=10)
-    assert failure.value.code == code
-
-
-def test_a_child_taken_over_by_its_document_cannot_say_what_it_likes(monkeypatch):
-    def lie(report):
-        os.write(report.__closure__[0].cell_contents, b'{"failure": "SystemExit", "code": "x", "values": {}}\n')
-
-    with pytest.raises(PermanentFailure) as failure:
-        run_isolated(lie, deadline_seconds=5)
-    assert failure.value.code == "damaged"
