@@ -23,7 +23,11 @@ LENGTHS = {"A4": 2292, "Letter": 2156}
 
 SHORT, LONG, RATIONAL = 3, 4, 5
 _SIZES = {SHORT: 2, LONG: 4, RATIONAL: 8}
-GROUP4 = 4
+GROUP3, GROUP4 = 3, 4
+#: Each byte with its bits in the opposite order.
+_TURNED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+#: What a page may measure, in pixels: the widest is A3 at 400 dots to the inch.
+MOST_PIXELS = 65_535
 #: Directories that a file may have before it is taken for a loop.
 MOST_PAGES = 10_000
 
@@ -140,6 +144,68 @@ def _dots_down(file: io.BufferedIOBase, tags: dict[int, int]) -> int:
     file.seek(tags[283])
     above, below = struct.unpack("<II", file.read(8))
     return round(above / max(below, 1))
+
+
+@dataclass(frozen=True)
+class CodedPage:
+    """One page as the far end's machine coded it: T.6, or T.4 in one or two dimensions, highest bit first."""
+
+    data: bytes
+    width: int
+    rows: int
+    dots_across: float  # to the inch
+    dots_down: float
+    group: int  # 3 (T.4) or 4 (T.6)
+    two_dimensional: bool
+    min_is_black: bool
+
+
+def coded_pages(path: Path) -> Iterator[CodedPage]:
+    """The pages that Asterisk received, up to the first that is not whole.
+
+    Raises:
+        PermanentFailure: ``damaged``: it is no TIFF of this machine.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if file.read(4) != b"II*\0":
+            raise PermanentFailure("damaged")
+        file.seek(0)
+        for tags in _directories(file):
+            page = _coded_page(file, tags, size)
+            if page is None:
+                return
+            yield page
+
+
+def _coded_page(file: io.BufferedIOBase, tags: dict[int, int], size: int) -> CodedPage | None:
+    width, rows, group = tags.get(256, 0), tags.get(257, 0), tags.get(259)
+    at, length = tags.get(273, 0), tags.get(279, 0)
+    whole = 0 < width <= MOST_PIXELS and 0 < rows <= min(MOST_PIXELS, tags.get(278, rows))
+    if group not in (GROUP3, GROUP4) or not whole or not 0 < length <= size - at:
+        return None
+    file.seek(at)
+    data = file.read(length)
+    inches = 2.54 if tags.get(296) == 3 else 1.0  # dots to the centimetre
+    return CodedPage(
+        data=data.translate(_TURNED) if tags.get(266) == 2 else data,
+        width=width,
+        rows=rows,
+        dots_across=_ratio(file, tags.get(282), size) * inches or DOTS_ACROSS,
+        dots_down=_ratio(file, tags.get(283), size) * inches or DOTS_DOWN["fine"],
+        group=group,
+        two_dimensional=group == GROUP4 or bool(tags.get(292, 0) & 1),
+        min_is_black=tags.get(262) == 1,
+    )
+
+
+def _ratio(file: io.BufferedIOBase, at: int | None, size: int) -> float:
+    """A value of the kind RATIONAL; 0 where there is none."""
+    if at is None or not 0 < at <= size - 8:
+        return 0.0
+    file.seek(at)
+    above, below = struct.unpack("<II", file.read(8))
+    return above / below if below else 0.0
 
 
 def _strip(data: bytes, tags: dict[int, int]) -> bytes:
