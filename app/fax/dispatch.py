@@ -7,7 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.fax.lifecycle import WAITING, move
+from app.fax.lifecycle import WAITING, move_all
 from app.models import Attempt, Direction, Fax, FaxEntity, Status
 from tenants.models import Tenant
 
@@ -73,13 +73,10 @@ def claim_due(session: Session, *, now: datetime, limits: Limits, node: str) -> 
     """
     lock_limits(session)
     room = Room(session, limits)
-    claimed = [
-        _claim(session, fax, node)
-        for fax, tenant, entity in session.execute(_due(now)).all()
-        if room.take(tenant, entity)
-    ]
+    due = session.execute(_due(now)).all()
+    claimed = _claim(session, [fax for fax, tenant, entity in due if room.take(tenant, entity)], node)
     session.commit()
-    return [attempt for attempt in claimed if attempt]
+    return claimed
 
 
 def _due(now: datetime) -> sa.Select:
@@ -95,11 +92,19 @@ def _due(now: datetime) -> sa.Select:
     )
 
 
-def _claim(session: Session, fax: Fax, node: str) -> Attempt | None:
-    n = 1 + (session.scalar(sa.select(sa.func.max(Attempt.n)).where(Attempt.fax_id == fax.id)) or 0)
-    if not move(session, fax.id, Status.DIALING, due_at=None):
-        return None
-    attempt = Attempt(
+def _claim(session: Session, faxes: list[Fax], node: str) -> list[Attempt]:
+    ids = [fax.id for fax in faxes]
+    tried = sa.select(Attempt.fax_id, sa.func.max(Attempt.n)).where(Attempt.fax_id.in_(ids)).group_by(Attempt.fax_id)
+    last = dict(session.execute(tried).all())
+    moved = move_all(session, ids, Status.DIALING, due_at=None)
+    attempts = [_attempt(fax, last.get(fax.id, 0) + 1, node) for fax in faxes if fax.id in moved]
+    session.add_all(attempts)
+    session.flush()
+    return attempts
+
+
+def _attempt(fax: Fax, n: int, node: str) -> Attempt:
+    return Attempt(
         fax_id=fax.id,
         tenant_id=fax.tenant_id,
         entity_id=fax.entity_id,
@@ -108,18 +113,16 @@ def _claim(session: Session, fax: Fax, node: str) -> Attempt | None:
         node=node,
         first_page=fax.pages_done + 1,
     )
-    session.add(attempt)
-    session.flush()
-    return attempt
 
 
-def mark_placed(session: Session, attempts: list[Attempt], now: datetime) -> list[Attempt]:
-    """The fence before the ARI request: the attempts that are still ours to dial. Commits.
+def mark_placed(session: Session, attempt_ids: list[int], now: datetime) -> list[int]:
+    """The fence before the ARI request: the attempts that are still ours to dial, in order. Commits.
 
     An attempt that the reconciliation has taken back meanwhile is not among them.
     """
-    still_open = sa.update(Attempt).where(Attempt.id.in_([attempt.id for attempt in attempts]))
-    still_open = still_open.where(Attempt.ended_at.is_(None), Attempt.placed_at.is_(None))
-    placed = set(session.scalars(still_open.values(placed_at=now).returning(Attempt.id)))
+    still_open = sa.update(Attempt).where(Attempt.id.in_(attempt_ids))
+    still_open = still_open.where(Attempt.ended_at.is_(None), Attempt.placed_at.is_(None)).values(placed_at=now)
+    still_open = still_open.returning(Attempt.id).execution_options(synchronize_session=False)
+    placed = set(session.scalars(still_open))
     session.commit()
-    return [attempt for attempt in attempts if attempt.id in placed]
+    return [attempt_id for attempt_id in attempt_ids if attempt_id in placed]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from flask import current_app
+from sqlalchemy.orm import joinedload
 
 from app.adapters.ari import Ari, OutgoingCall
 from app.adapters.rasterizer import take_pages
@@ -16,7 +17,7 @@ from app.fax.results import REQUEST_GRACE, CallFacts, record_result, take_back
 from app.fax.sentences import pages_text
 from app.intake.documents import storage
 from app.jobs.running import job
-from app.models import Attempt, Fax
+from app.models import Attempt, Fax, FaxEntity
 from app.queues import begin_once
 from tenants.db import db, utc_now
 
@@ -46,26 +47,34 @@ def dispatch() -> None:
         return
     limits = Limits(line=current_app.config["SETTINGS"].line_limit)
     claimed = claim_due(db.session, now=utc_now(), limits=limits, node=line().node)
-    log.info("%s claimed", len(claimed))
-    for start in range(0, len(claimed), CHUNK):
-        _place(claimed[start : start + CHUNK])
+    attempt_ids = [sa.inspect(attempt).identity[0] for attempt in claimed]
+    db.session.rollback()
+    log.info("%s claimed", len(attempt_ids))
+    for start in range(0, len(attempt_ids), CHUNK):
+        _place(attempt_ids[start : start + CHUNK])
 
 
-def _place(attempts: list[Attempt]) -> None:
+def _place(attempt_ids: list[int]) -> None:
+    attempts = db.session.scalars(sa.select(Attempt).where(Attempt.id.in_(attempt_ids)).options(*_WHOLE)).all()
+    channels = {attempt.id: attempt.channel_id for attempt in attempts}
     calls = {}
     for attempt in attempts:
         try:
             calls[attempt.id] = _call_of(attempt)
         except FaxroomError as failure:
             _not_placed(attempt.id, attempt.channel_id, failure)
-    ready = [attempt for attempt in attempts if attempt.id in calls]
-    placed = mark_placed(db.session, ready, utc_now())
-    channels = [(attempt.id, attempt.channel_id) for attempt in placed]
-    db.session.rollback()  # no transaction while Asterisk is asked
-    outcomes = line().originate_many([calls[attempt_id] for attempt_id, _ in channels])
-    for (attempt_id, channel_id), outcome in zip(channels, outcomes, strict=True):
+    placed = mark_placed(db.session, list(calls), utc_now())
+    outcomes = line().originate_many([calls[attempt_id] for attempt_id in placed])
+    for attempt_id, outcome in zip(placed, outcomes, strict=True):
         if isinstance(outcome, FaxroomError):
-            _not_placed(attempt_id, channel_id, outcome)
+            _not_placed(attempt_id, channels[attempt_id], outcome)
+
+
+_FAX = joinedload(Attempt.fax)
+_WHOLE = (
+    _FAX.joinedload(Fax.tiff),
+    _FAX.joinedload(Fax.entity).joinedload(FaxEntity.template),
+)
 
 
 def _call_of(attempt: Attempt) -> OutgoingCall:

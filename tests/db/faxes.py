@@ -52,7 +52,9 @@ def claim(session: Session, *, line: int = 0) -> list[Attempt]:
 def dial(session: Session, cast: Cast, *, pages: int = 2) -> Attempt:
     """One fax on the line."""
     make_ready(session, submit(session, cast), pages=pages)
-    return mark_placed(session, claim(session), utc_now())[0]
+    (attempt,) = claim(session)
+    mark_placed(session, [attempt.id], utc_now())
+    return attempt
 
 
 def reread(session: Session, fax_id: str) -> Fax:

@@ -137,9 +137,10 @@ def test_a_claim_that_asterisk_never_heard_of_is_taken_back_uncounted(session, c
 def test_who_comes_late_to_the_fence_places_nothing(session, cast):
     """The reconciliation took the claim back while a stalled dispatcher still held it."""
     make_ready(session, submit(session, cast))
-    claimed = claim(session)
-    take_back(session, claimed[0].id)
-    assert mark_placed(session, claimed, utc_now()) == []
+    (claimed,) = claim(session)
+    attempt_id = claimed.id
+    take_back(session, attempt_id)
+    assert mark_placed(session, [attempt_id], utc_now()) == []
 
 
 def test_what_waits_is_cancelled_at_once_and_never_dialled(session, cast):
