@@ -20,6 +20,12 @@ def _render_plainly(kind: str, item: Any, autogen: AutogenContext) -> str | Lite
     return False
 
 
+def _belongs_here(item: Any, _name: str | None, kind: str, reflected: bool, _other: Any) -> bool:
+    """Alembic does not ask an index for which database it is meant."""
+    only_on = item.info.get("only_on") if kind == "index" and not reflected else None
+    return only_on in (None, context.get_context().dialect.name)
+
+
 @contextmanager
 def _tables_may_be_rebuilt(connection: Connection) -> Iterator[None]:
     """SQLite changes a table by copying and dropping it, which foreign keys to its rows forbid. The pragma has no
@@ -48,6 +54,7 @@ def _run(connection: Connection) -> None:
         connection=connection,
         target_metadata=target.metadata,
         render_item=_render_plainly,
+        include_object=_belongs_here,
         **current_app.extensions["migrate"].configure_args,
     )
     with context.begin_transaction():

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from app.fax.dispatch import Limits, Room, lock_limits
 from app.fax.lifecycle import move
 from app.fax.results import CallFacts, close_attempt
+from app.fax.search import search_text, with_name
 from app.fax.submit import next_fax_number
 from app.models import Attempt, Direction, Document, Fax, FaxEntity, Status
 
@@ -38,6 +39,7 @@ def begin_receiving(
     if limits and not Room(session, limits).has_for_incoming(entity.tenant):
         session.rollback()
         return None
+    number = readable_caller(caller, entity.tenant.region)
     fax = Fax(
         tenant_id=entity.tenant_id,
         entity_id=entity.id,
@@ -45,7 +47,8 @@ def begin_receiving(
         status=Status.RECEIVING,
         origin="line",
         number=next_fax_number(session, entity.tenant_id),
-        remote_number=readable_caller(caller, entity.tenant.region),
+        remote_number=number,
+        search_text=search_text(tenant=entity.tenant, number=number, names=[entity.name]),
     )
     session.add(fax)
     session.flush()
@@ -94,6 +97,7 @@ def finish_receiving(
         pages=tiff.pages if tiff else 0,
         pages_done=tiff.pages if tiff else 0,
         remote_station_id=(facts.remote_station_id or "")[:64] or None,
+        search_text=with_name(fax.search_text, (facts.remote_station_id or "")[:64]),
         pdf_id=pdf.id if pdf else None,
         tiff_id=tiff.id if tiff else None,
         created_at=datetime.fromtimestamp(facts.answered_at, tz=UTC) if facts.answered_at else Fax.created_at,

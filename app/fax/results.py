@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.fax.lifecycle import move
 from app.fax.notices import write_outcome_notice
 from app.fax.retry import LINE_DOWN_DELAY, decide
+from app.fax.search import with_name
 from app.models import Attempt, Fax, Status
 from app.queues import enqueue_after_commit
 from tenants.db import utc_now
@@ -74,6 +75,7 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
         values["due_at"] = utc_now() + timedelta(seconds=decision.delay)
     if facts.remote_station_id:
         values["remote_station_id"] = facts.remote_station_id[:64]
+        values["search_text"] = with_name(fax.search_text, facts.remote_station_id[:64])
     if move(session, fax.id, decision.status, **values) and decision.status in (
         Status.SENT,
         Status.FAILED,

@@ -8,6 +8,7 @@ from app.errors import Refused
 from app.fax.access import sendable_entities
 from app.fax.numbers import Addressee, read_addressee
 from app.fax.schedule import read_send_time
+from app.fax.search import search_text
 from app.models import Direction, Document, Fax, FaxEntity, Status
 from app.queues import enqueue_after_commit
 from tenants.db import utc_now
@@ -76,6 +77,9 @@ def _accept(
     fax.tenant_id, fax.entity_id, fax.user_id = entity.tenant_id, entity.id, user_id
     fax.direction, fax.status, fax.submission_key = Direction.SENT, Status.ACCEPTED, submission_key
     fax.remote_number, fax.dial_string = addressee.remote_number, addressee.dial_string
+    document = session.get(Document, fax.source_id)
+    names = [document.name if document else None, user.name, entity.name]
+    fax.search_text = search_text(tenant=entity.tenant, number=addressee.remote_number, names=names)
     fax.number = next_fax_number(session, entity.tenant_id)
     session.add(fax)
     try:

@@ -4,6 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.models.entity import FaxEntity
@@ -77,7 +78,29 @@ class Fax(TenantOwned, db.Model):
     __table_args__ = (
         sa.UniqueConstraint("tenant_id", "number"),
         sa.UniqueConstraint("user_id", "submission_key"),
-        sa.Index("ix_fax_module", "tenant_id", "direction", "id"),
+        # the fax module's list (app.fax.log), whole and by each of its filters, newest first
+        sa.Index("ix_fax_module", "tenant_id", "direction", "created_at", "id"),
+        sa.Index("ix_fax_status", "tenant_id", "direction", "status", "created_at", "id"),
+        sa.Index("ix_fax_entity", "entity_id", "direction", "created_at", "id"),
+        sa.Index("ix_fax_sender", "user_id", "entity_id", "created_at", "id"),
+        sa.Index(
+            "ix_fax_cause",
+            "tenant_id",
+            "direction",
+            "cause",
+            "created_at",
+            "id",
+            sqlite_where=sa.text("cause IS NOT NULL"),
+            postgresql_where=sa.text("cause IS NOT NULL"),
+        ),
+        sa.Index(
+            "ix_fax_search",
+            "search_text",
+            postgresql_using="gin",
+            postgresql_ops={"search_text": "gin_trgm_ops"},
+            postgresql_with={"fastupdate": "off"},
+            info={"only_on": "postgresql"},
+        ).ddl_if(dialect="postgresql"),
         sa.Index("ix_fax_due", "status", "due_at"),
         sa.Index(
             "ix_fax_inbox",
@@ -93,7 +116,7 @@ class Fax(TenantOwned, db.Model):
     number: Mapped[int] = mapped_column(sa.BigInteger)
     direction: Mapped[str] = mapped_column(sa.String(8))
     status: Mapped[str] = mapped_column(sa.String(12))
-    entity_id: Mapped[int] = mapped_column(sa.ForeignKey("fax_entity.id"), index=True)
+    entity_id: Mapped[int] = mapped_column(sa.ForeignKey("fax_entity.id"))
     user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"))
     submission_key: Mapped[str | None] = mapped_column(sa.String(64))
     origin: Mapped[str] = mapped_column(sa.String(8))  # web, mail, command, line
@@ -190,3 +213,9 @@ class Attempt(TenantOwned, db.Model):
     error: Mapped[str | None] = mapped_column(sa.String(255))
 
     fax: Mapped[Fax] = relationship(back_populates="attempts")
+
+
+#: What ix_fax_search is made of. A trusted extension: whoever may create in the database may add it.
+event.listen(
+    Fax.__table__, "before_create", sa.DDL("CREATE EXTENSION IF NOT EXISTS pg_trgm").execute_if(dialect="postgresql")
+)

@@ -54,17 +54,58 @@ def upgrade():
         batch_op.add_column(sa.Column('taken_at', sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column('done_by_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True))
         batch_op.add_column(sa.Column('done_at', sa.DateTime(timezone=True), nullable=True))
+        batch_op.drop_index('ix_fax_entity_id')
+        batch_op.drop_index('ix_fax_module')
+        batch_op.create_index('ix_fax_module', ['tenant_id', 'direction', 'created_at', 'id'], unique=False)
+        batch_op.create_index('ix_fax_status', ['tenant_id', 'direction', 'status', 'created_at', 'id'], unique=False)
+        batch_op.create_index('ix_fax_entity', ['entity_id', 'direction', 'created_at', 'id'], unique=False)
+        batch_op.create_index('ix_fax_sender', ['user_id', 'entity_id', 'created_at', 'id'], unique=False)
+        batch_op.create_index('ix_fax_cause', ['tenant_id', 'direction', 'cause', 'created_at', 'id'], unique=False, sqlite_where=sa.text("cause IS NOT NULL"), postgresql_where=sa.text("cause IS NOT NULL"))
         batch_op.create_index('ix_fax_inbox', ['tenant_id', 'entity_id', 'id'], unique=False, sqlite_where=sa.text("direction = 'received' AND done_at IS NULL"), postgresql_where=sa.text("direction = 'received' AND done_at IS NULL"))
         batch_op.create_foreign_key(batch_op.f('fk_fax_done_by_id_user'), 'user', ['done_by_id'], ['id'])
         batch_op.create_foreign_key(batch_op.f('fk_fax_taken_by_id_user'), 'user', ['taken_by_id'], ['id'])
 
+    _fill_search_text(op.get_bind())
+    if op.get_bind().dialect.name == 'postgresql':
+        op.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+        op.create_index('ix_fax_search', 'fax', ['search_text'], postgresql_using='gin', postgresql_ops={'search_text': 'gin_trgm_ops'}, postgresql_with={'fastupdate': 'off'})
+
+
+def _fill_search_text(connection):
+    """Faxes that were entered before there was a search are found as well."""
+    from app.fax.search import search_text
+    from tenants.models import Tenant
+
+    faxes = connection.execute(sa.text("""
+        SELECT fax.id, fax.remote_number, fax.remote_station_id, fax_entity.name AS entity, "user".name AS sender,
+               document.name AS document, tenant.region, tenant.outside_prefix
+        FROM fax JOIN tenant ON tenant.id = fax.tenant_id JOIN fax_entity ON fax_entity.id = fax.entity_id
+        LEFT JOIN "user" ON "user".id = fax.user_id LEFT JOIN document ON document.id = fax.source_id
+    """)).all()
+    write = sa.text("UPDATE fax SET search_text = :line WHERE id = :id")
+    for begin in range(0, len(faxes), 1000):
+        lines = []
+        for fax in faxes[begin:begin + 1000]:
+            tenant = Tenant(region=fax.region, outside_prefix=fax.outside_prefix)
+            names = [fax.document, fax.sender, fax.entity, fax.remote_station_id]
+            lines.append({"id": fax.id, "line": search_text(tenant=tenant, number=fax.remote_number, names=names)})
+        connection.execute(write, lines)
 
 
 def downgrade():
+    if op.get_bind().dialect.name == 'postgresql':
+        op.drop_index('ix_fax_search', table_name='fax')
     with op.batch_alter_table('fax', schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f('fk_fax_taken_by_id_user'), type_='foreignkey')
         batch_op.drop_constraint(batch_op.f('fk_fax_done_by_id_user'), type_='foreignkey')
         batch_op.drop_index('ix_fax_inbox', sqlite_where=sa.text("direction = 'received' AND done_at IS NULL"), postgresql_where=sa.text("direction = 'received' AND done_at IS NULL"))
+        batch_op.drop_index('ix_fax_cause', sqlite_where=sa.text("cause IS NOT NULL"), postgresql_where=sa.text("cause IS NOT NULL"))
+        batch_op.drop_index('ix_fax_sender')
+        batch_op.drop_index('ix_fax_entity')
+        batch_op.drop_index('ix_fax_status')
+        batch_op.drop_index('ix_fax_module')
+        batch_op.create_index('ix_fax_module', ['tenant_id', 'direction', 'id'], unique=False)
+        batch_op.create_index('ix_fax_entity_id', ['entity_id'], unique=False)
         batch_op.drop_column('done_at')
         batch_op.drop_column('done_by_id')
         batch_op.drop_column('taken_at')

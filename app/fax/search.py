@@ -1,0 +1,198 @@
+"""What the fax module searches: one line of plain words for each fax, and what a person means by what they type.
+
+The line (``Fax.search_text``) holds the other end's number as people write it, and the names as they were when the fax
+was entered: document, sender, entity, station id. The text of a status is not in it: words of a status are turned into
+statuses and causes in the reader's language, so that a fax which moves is written once and not twice.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import phonenumbers
+import sqlalchemy as sa
+from flask_babel import get_locale
+from flask_babel import lazy_gettext as _l
+
+from app.fax.numbers import outside_form
+from app.fax.sentences import CANCELLATIONS, SENTENCES, STATUS_LABELS
+from app.models import Fax, Status
+from tenants.models import Tenant
+
+#: More than anybody types; a pasted letter is no search.
+LONGEST, MOST_WORDS = 100, 8
+#: A trigram index knows nothing of fewer letters within a word: those are looked for where a word begins.
+SHORTEST_PART = 3
+_WORD = re.compile(r"[^\W_]+")
+_NUMBER = re.compile(r"\+?[0-9][0-9\s().\-\u2010-\u2015/]*")
+#: Our own file names (:mod:`app.fax.naming`), and a fax's number as its page calls it.
+_FAX_NUMBER = re.compile(r"(?:#|F\w+_T\w+_\d{4}-\d\d-\d\d_\d\d_\d\d_\d\d_)(\d{1,18})(?:_report)?(?:\.pdf)?")
+
+#: Where a row shows the sentence of its cause.
+WITH_CAUSE = (Status.FAILED, Status.UNKNOWN, Status.INCOMPLETE, Status.RETRYING)
+#: What people call a status or a cause besides the words that we show for it, separated by commas.
+OTHER_WORDS: dict[str, object] = {
+    Status.FAILED: _l("failed, error, unsuccessful"),
+    Status.SENT: _l("delivered, successful"),
+    Status.RETRYING: _l("retrying, repeating"),
+    Status.READY: _l("waiting, queued"),
+    Status.UNKNOWN: _l("unknown, unclear"),
+    Status.INCOMPLETE: _l("partial, cut off"),
+    "busy": _l("busy, engaged"),
+    "no_answer": _l("no answer, not answered, no reply"),
+    "far_end_no_fax": _l("no fax machine, answering machine"),
+    "unallocated": _l("wrong number, unknown number"),
+    "rejected": _l("rejected, refused"),
+    "dropped": _l("dropped, broken off"),
+}
+
+
+# ---- The line of a fax
+
+
+def plain_words(text: str | None) -> list[str]:
+    """Words of letters and digits alone, in small letters and without accents."""
+    folded = unicodedata.normalize("NFKD", (text or "").casefold())
+    return _WORD.findall("".join(sign for sign in folded if not unicodedata.combining(sign)))
+
+
+def search_text(*, tenant: Tenant, number: str | None, names: Iterable[str | None]) -> str:
+    """The line of a fax: each word with a blank before and behind it."""
+    words = written_forms(number, tenant) if number else []
+    for name in names:
+        words += plain_words(name)
+    return f" {' '.join(words)} " if words else ""
+
+
+def search_text_of(fax: Fax) -> str:
+    """The line of a fax that is in the database already."""
+    names = [fax.source.name if fax.source else None, fax.user.name if fax.user else None]
+    return search_text(
+        tenant=fax.tenant, number=fax.remote_number, names=[*names, fax.entity.name, fax.remote_station_id]
+    )
+
+
+def with_name(line: str, name: str | None) -> str:
+    """The line after a name became known, such as the far end's station id."""
+    known = set(line.split())
+    new = [word for word in plain_words(name) if word not in known]
+    return f"{line.rstrip()} {' '.join(new)} " if new else line
+
+
+def written_forms(number: str, tenant: Tenant) -> list[str]:
+    """Digits of a number with 00 and country code, and from the outside line on. The national form, and the country
+    code alone, are parts of these. A stranger may call himself anything."""
+    international = "00" + number[1:] if number.startswith("+") else number
+    try:
+        outside = outside_form(number, tenant)
+    except phonenumbers.NumberParseException:
+        return plain_words(number)
+    return [outside] if international in outside else [international, outside]
+
+
+# ---- What a person means
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """One thing that a search may mean: all ``parts`` are in the line, and the status or the cause is one of these."""
+
+    parts: tuple[str, ...] = ()
+    statuses: frozenset[str] = frozenset()
+    causes: frozenset[str] = frozenset()
+    number: int | None = None
+
+    @property
+    def of_status(self) -> bool:
+        return bool(self.statuses or self.causes)
+
+    @property
+    def text_holds(self) -> list[sa.ColumnElement[bool]]:
+        return [Fax.search_text.like(_pattern(part)) for part in self.parts]
+
+    @property
+    def holds(self) -> sa.ColumnElement[bool]:
+        """The condition on a row."""
+        conditions = self.text_holds
+        if self.of_status:
+            conditions.append(sa.or_(Fax.status.in_(self.statuses), caused_by(self.causes)))
+        if self.number is not None:
+            conditions.append(Fax.number == self.number)
+        return sa.and_(*conditions)
+
+
+def caused_by(causes: frozenset[str]) -> sa.ColumnElement[bool]:
+    return sa.and_(Fax.cause.in_(causes), Fax.status.in_(WITH_CAUSE))
+
+
+def _pattern(part: str) -> str:
+    """Plain words hold nothing that LIKE interprets."""
+    return f"%{part}%" if len(part) >= SHORTEST_PART else f"% {part}%"
+
+
+def meanings(text: str, tenant: Tenant) -> list[Meaning]:
+    """Everything that ``text`` may mean; a fax is found if one of it holds. Empty if there is nothing to look for."""
+    text = text.strip()[:LONGEST]
+    if own := _FAX_NUMBER.fullmatch(text):
+        return [Meaning(number=int(own[1]))]
+    if _NUMBER.fullmatch(text):
+        return [Meaning(parts=(part,)) for part in dict.fromkeys(_number_parts(text, tenant))]
+    words = plain_words(text)[:MOST_WORDS]
+    return [Meaning(parts=tuple(words)), *_with_status(words)] if words else []
+
+
+def _number_parts(text: str, tenant: Tenant) -> Iterator[str]:
+    """As one number, however it is grouped; as it stands (a year and a month in a file's name); as E.164."""
+    digits = "".join(character for character in text if character.isdigit())
+    yield "00" + digits if text.startswith("+") else digits
+    yield " ".join(plain_words(text))
+    try:
+        read = phonenumbers.parse(text, tenant.region)
+    except phonenumbers.NumberParseException:
+        return
+    if phonenumbers.is_valid_number(read):
+        number = phonenumbers.format_number(read, phonenumbers.PhoneNumberFormat.E164)
+        if digits not in number:
+            yield "00" + number[1:]
+
+
+def _with_status(words: list[str]) -> Iterator[Meaning]:
+    """Words of a status, alone or beside words of the line: ``busy``, ``rossi busy``, ``no answer rossi``."""
+    cuts = range(len(words))
+    for rest, phrase in [(words[:n], words[n:]) for n in cuts] + [(words[n:], words[:n]) for n in cuts[1:]]:
+        statuses, causes = statuses_called(phrase)
+        if statuses or causes:
+            yield Meaning(parts=tuple(rest), statuses=statuses, causes=causes)
+
+
+def statuses_called(phrase: list[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """Statuses and causes whose shown text has these words, one behind the other. A label is meant from its first word
+    on: who looks for *sent* does not mean *not sent*."""
+    if sum(map(len, phrase)) < SHORTEST_PART:
+        return frozenset(), frozenset()
+    labels, sentences = _vocabulary(str(get_locale()))
+    statuses = {code for code, label in labels if _begins(label, phrase)}
+    causes = {code for code, said in sentences if any(_begins(said[start:], phrase) for start in range(len(said)))}
+    return frozenset(statuses), frozenset(causes)
+
+
+@lru_cache(maxsize=8)
+def _vocabulary(locale: str) -> tuple[list[tuple[str, list[str]]], list[tuple[str, list[str]]]]:
+    """(status, words of a label) and (cause, words of a sentence) in the reader's language."""
+    labels = [(str(status), plain_words(str(label))) for status, label in STATUS_LABELS.items()]
+    sentences = [(code, plain_words(str(said))) for code, said in SENTENCES.items() if code not in CANCELLATIONS]
+    for code, others in OTHER_WORDS.items():
+        place = labels if code in STATUS_LABELS else sentences
+        place += [(str(code), plain_words(other)) for other in str(others).split(",")]
+    return labels, sentences
+
+
+def _begins(said: list[str], phrase: list[str]) -> bool:
+    return len(phrase) <= len(said) and all(map(_is_meant, phrase, said))
+
+
+def _is_meant(typed: str, said: str) -> bool:
+    """The beginning of the word; a long one may end differently (occupato, occupata)."""
+    return said.startswith(typed) or (len(typed) > 4 and said.startswith(typed[:-1]))
