@@ -178,6 +178,15 @@ def coded_pages(path: Path) -> Iterator[CodedPage]:
             yield page
 
 
+def has_no_page(path: Path) -> bool:
+    """Whether nothing came: no file, an empty one, or the head of a TIFF whose first page was never finished."""
+    if not path.exists():
+        return True
+    with path.open("rb") as file:
+        head = file.read(8)
+    return not head or head == b"II*\0\0\0\0\0"
+
+
 def _coded_page(file: io.BufferedIOBase, tags: dict[int, int], size: int) -> CodedPage | None:
     width, rows, group = tags.get(256, 0), tags.get(257, 0), tags.get(259)
     at, length = tags.get(273, 0), tags.get(279, 0)

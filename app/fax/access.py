@@ -49,6 +49,17 @@ def visible_faxes(user: User) -> sa.Select[tuple[Fax]]:
     )
 
 
+def receivers(session: Session, fax: Fax) -> list[User]:
+    """Who is told of a received fax: the active users of its entity with the permission to receive."""
+    allowed = owned_by(Grant, fax.tenant_id).where(Grant.entity_id == fax.entity_id, Grant.may_receive)
+    users = sa.select(User).where(
+        User.tenant_id == fax.tenant_id,
+        User.id.in_(allowed.with_only_columns(Grant.user_id)),
+        User.disabled_at.is_(None),
+    )
+    return list(session.scalars(users.order_by(User.id)))
+
+
 def get_visible_fax(session: Session, user: User, fax_id: str) -> Fax | None:
     """The fax if the user may see it; a foreign one and a missing one are both None."""
     return session.scalar(visible_faxes(user).where(Fax.id == fax_id))

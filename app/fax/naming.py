@@ -4,8 +4,13 @@
 end and national for our own, the time in the tenant's zone, FAXID the fax's number within its tenant.
 """
 
+import re
+
 from app.fax.numbers import national_form, outside_form
 from app.models import Direction, Fax
+
+#: The far end's number is a stranger's text: nothing else of it gets into a name.
+_NOT_IN_A_NAME = re.compile(r"[^0-9A-Za-z+._-]")
 
 
 def document_name(fax: Fax) -> str:
@@ -13,7 +18,7 @@ def document_name(fax: Fax) -> str:
     remote = outside_form(fax.remote_number, fax.tenant) if fax.remote_number else "anonymous"
     caller, called = (own, remote) if fax.direction == Direction.SENT else (remote, own)
     at = fax.created_at.astimezone(fax.tenant.zone)
-    return f"F{caller}_T{called}_{at:%Y-%m-%d_%H_%M_%S}_{fax.number}.pdf"
+    return _NOT_IN_A_NAME.sub("", f"F{caller}_T{called}_{at:%Y-%m-%d_%H_%M_%S}_{fax.number}.pdf")
 
 
 def report_name(fax: Fax) -> str:

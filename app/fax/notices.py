@@ -1,29 +1,47 @@
 """Who is told what: rows of the outbox, written in the transaction of what they tell."""
 
+from collections.abc import Iterable
 from uuid import uuid4
 
 from sqlalchemy.orm import Session
 
-from app.fax.numbers import outside_form
+from app.fax.access import receivers
+from app.fax.numbers import national_form, outside_form
 from app.models import Fax, Notice, NoticeKind, Status
 from app.queues import enqueue_after_commit
+from tenants.models import User
+
+WITHHELD = "anonymous"
 
 
 def write_outcome_notice(session: Session, fax: Fax) -> None:
     """One mail to the sender about how it ended."""
     if fax.user is None or not fax.user.is_active:
         return
-    notice = Notice(
-        tenant_id=fax.tenant_id,
-        fax_id=fax.id,
-        kind=NoticeKind.OUTCOME,
-        recipient=fax.user.email,
-        language=fax.user.preferred_language,
-        message_id=f"<{uuid4()}@faxroom.{fax.tenant.slug}.invalid>",
-    )
-    session.add(notice)
+    _write(session, fax, NoticeKind.OUTCOME, [fax.user])
+
+
+def write_received_notices(session: Session, fax: Fax) -> None:
+    """One mail to each who may receive, on their own: what becomes of one does not touch the others."""
+    _write(session, fax, NoticeKind.RECEIVED, receivers(session, fax))
+
+
+def _write(session: Session, fax: Fax, kind: NoticeKind, users: Iterable[User]) -> None:
+    notices = [
+        Notice(
+            tenant_id=fax.tenant_id,
+            fax_id=fax.id,
+            kind=kind,
+            recipient=user.email,
+            language=user.preferred_language,
+            message_id=f"<{uuid4()}@faxroom.{fax.tenant.slug}.invalid>",
+        )
+        for user in users
+    ]
+    session.add_all(notices)
     session.flush()
-    enqueue_after_commit(session, "deliver", notice.id)
+    for notice in notices:
+        enqueue_after_commit(session, "deliver", notice.id)
 
 
 #: The contract's subjects, the same in every language: programs sort mails by them.
@@ -31,9 +49,32 @@ SUBJECTS = {
     Status.SENT: "[{serial}] FAX successfully sent to {number}",
     Status.FAILED: "[{serial}] FAX not sent to {number}",
     Status.UNKNOWN: "[{serial}] FAX outcome unknown to {number}",
+    Status.RECEIVED: "[{serial}] FAX successfully received from {number}",
+    Status.INCOMPLETE: "[{serial}] FAX incompletely received from {number}",
 }
+#: The reference's lines to the byte, with the no-break space and the space at the end that it has. Programs read them.
+RECEIVED_TEXT = """\
+FAX received from {number}
+
+Date and time: {at:%d/%m/%Y %H:%M:%S}
+Transmission time\N{NO-BREAK SPACE}: {seconds} seconds
+Number of pages: {pages}\N{SPACE}
+"""
 
 
-def outcome_subject(fax: Fax) -> str:
-    number = outside_form(fax.remote_number or "", fax.tenant)
+def subject_of(fax: Fax) -> str:
+    """Of the mail about a fax that is over."""
+    number = outside_form(fax.remote_number, fax.tenant) if fax.remote_number else WITHHELD
     return SUBJECTS[Status(fax.status)].format(serial=fax.tenant.serial, number=number)
+
+
+def received_text(fax: Fax) -> str:
+    """What the reference's mail says. The transmission lasts from the answer to the hang-up."""
+    call = fax.attempts[0]
+    seconds = ((call.ended_at or fax.created_at) - (call.answered_at or fax.created_at)).total_seconds()
+    return RECEIVED_TEXT.format(
+        number=national_form(fax.remote_number, fax.tenant) if fax.remote_number else WITHHELD,
+        at=fax.created_at.astimezone(fax.tenant.zone),
+        seconds=max(0, round(seconds)),
+        pages=fax.pages or 0,
+    )

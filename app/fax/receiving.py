@@ -7,12 +7,17 @@ import phonenumbers
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.fax.access import receivers
 from app.fax.dispatch import Limits, Room, lock_limits
 from app.fax.lifecycle import move
+from app.fax.notices import write_received_notices
 from app.fax.results import CallFacts, close_attempt
 from app.fax.search import search_text, with_name
 from app.fax.submit import next_fax_number
-from app.models import Attempt, Direction, Document, Fax, FaxEntity, Status
+from app.models import Attempt, Direction, Document, Fax, FaxEntity, Status, Unread
+
+#: Digits of the shortest caller that is looked upon as a public number.
+SHORTEST_PUBLIC = 6
 
 
 def attempt_name(node: str, channel_id: str) -> str:
@@ -59,10 +64,16 @@ def begin_receiving(
 
 
 def readable_caller(caller: str, region: str) -> str | None:
-    """The caller as E.164 if it is a number; None if it was withheld. It is a stranger's text."""
-    digits = re.sub(r"[^0-9+]", "", caller)[:20]
+    """The caller as E.164 where it can be one, else the bare digits; None if it was withheld.
+
+    It is a stranger's text: of anything else than digits nothing is kept. A short one is an extension of our own.
+    """
+    digits = re.sub(r"[^0-9]", "", caller)[:20]
+    plus = "+" if caller.strip().startswith("+") else ""
+    if not plus and len(digits) < SHORTEST_PUBLIC:
+        return digits or None
     try:
-        number = phonenumbers.parse(digits, region)
+        number = phonenumbers.parse(plus + digits, region)
     except phonenumbers.NumberParseException:
         return digits or None
     if not phonenumbers.is_possible_number(number):
@@ -76,29 +87,74 @@ def receiving_fax(session: Session, *, node: str, channel_id: str) -> Fax | None
     return session.scalar(query)
 
 
+def is_coming_in(session: Session, fax: Fax) -> bool:
+    """Whether its pages are still to be entered."""
+    return session.scalar(sa.select(Attempt.id).where(Attempt.fax_id == fax.id, Attempt.ended_at.is_(None))) is not None
+
+
+def began_at(fax: Fax, facts: CallFacts) -> datetime:
+    """When the call was answered: the time of a received fax."""
+    return datetime.fromtimestamp(facts.answered_at, tz=UTC) if facts.answered_at else fax.created_at
+
+
 def finish_receiving(
     session: Session,
     fax: Fax,
     facts: CallFacts,
     *,
-    pdf: Document | None,
-    tiff: Document | None,
+    pdf: Document | None = None,
+    tiff: Document | None = None,
+    unreadable: Document | None = None,
 ) -> bool:
-    """Enter the pages that came; False if that has been done before. The caller commits."""
+    """Enter what a call brought and tell everybody who may receive; False if that has been done before.
+
+    ``unreadable`` is a file of which no page could be read. The caller commits.
+    """
     attempt = session.scalar(sa.select(Attempt).where(Attempt.fax_id == fax.id))
     if attempt is None or not close_attempt(session, attempt.id, facts):
         return False
-    complete = facts.outcome == "success" and tiff is not None
-    return move(
+    station = (facts.remote_station_id or "")[:64]
+    pages = (tiff.pages or 0) if tiff else 0
+    cause = _cause(facts, pages, damaged=unreadable is not None)
+    moved = move(
         session,
         fax.id,
-        Status.RECEIVED if complete else Status.INCOMPLETE,
-        cause=None if complete else facts.outcome,
-        pages=tiff.pages if tiff else 0,
-        pages_done=tiff.pages if tiff else 0,
-        remote_station_id=(facts.remote_station_id or "")[:64] or None,
-        search_text=with_name(fax.search_text, (facts.remote_station_id or "")[:64]),
+        Status.INCOMPLETE if cause else Status.RECEIVED,
+        cause=cause,
+        pages=pages,
+        pages_done=pages,
+        remote_station_id=station or None,
+        search_text=with_name(fax.search_text, station),
         pdf_id=pdf.id if pdf else None,
         tiff_id=tiff.id if tiff else None,
-        created_at=datetime.fromtimestamp(facts.answered_at, tz=UTC) if facts.answered_at else Fax.created_at,
+        source_id=unreadable.id if unreadable else None,
+        created_at=began_at(fax, facts),
     )
+    if moved and (pages or unreadable or facts.pages > 0):  # a sender who believes in pages that are not there, too
+        session.refresh(fax)
+        mark_unread(session, fax)
+        write_received_notices(session, fax)
+    return moved
+
+
+#: Outcomes whose sentences are a sender's → what a receiver has to know. The others say the same to both.
+RECEIVERS_CAUSES = {
+    "far_end_no_fax": "caller_no_fax",
+    "file_refused": "not_written",
+    "success": "unreadable",
+    "incomplete": "unreadable",
+}
+
+
+def _cause(facts: CallFacts, pages: int, *, damaged: bool) -> str | None:
+    """Why a fax is not whole; None if it is: every page that was confirmed to the sender can be read."""
+    if damaged:
+        return "unreadable"
+    if facts.outcome == "success" and pages and pages >= facts.pages:
+        return None
+    return RECEIVERS_CAUSES.get(facts.outcome, facts.outcome)
+
+
+def mark_unread(session: Session, fax: Fax) -> None:
+    """Nobody who may receive it has opened it yet. The caller commits."""
+    session.add_all(Unread(user_id=user.id, fax_id=fax.id, tenant_id=fax.tenant_id) for user in receivers(session, fax))

@@ -58,6 +58,9 @@ OUTCOMES = {
     "line_down": _l("The telephone system does not answer."),
     "unknown": _l("The telephone system stopped in the middle of the call."),
     "all_confirmed": _l("Every page was confirmed, but the call broke off before it was closed."),
+    "caller_no_fax": _l("Somebody called, but no fax machine."),
+    "not_written": _l("The telephone system could not write the pages down."),
+    "unreadable": _l("The pages arrived damaged and cannot be shown."),
 }
 
 #: What a person can do after a failure, by the same codes.
@@ -227,7 +230,17 @@ def _received(fax: Fax) -> str:
 
 
 def _incomplete(fax: Fax) -> str:
-    return _("The call ended early: only %(pages)s arrived.", pages=pages_text(fax.pages or 0))
+    if fax.cause == "unreadable":
+        whole = _("Only %(pages)s can be shown; the rest arrived damaged.", pages=pages_text(fax.pages or 0))
+        return whole if fax.pages else sentence("unreadable")
+    if fax.pages:
+        return _("The call ended early: only %(pages)s arrived.", pages=pages_text(fax.pages))
+    return _("A call came in, but no page arrived.")
+
+
+def incomplete_note(fax: Fax) -> str:
+    """What the receiver of a fax that is not whole does about it."""
+    return f"{_incomplete(fax)} {_('Ask the sender to send it again.')}"
 
 
 def _receiving(fax: Fax) -> str:

@@ -10,21 +10,21 @@ from flask import current_app
 
 from app.adapters.smtp import send_mail
 from app.errors import PermanentFailure, TemporaryFailure
-from app.fax.naming import report_name
-from app.fax.notices import outcome_subject
+from app.fax.naming import document_name, report_name
+from app.fax.notices import received_text, subject_of
 from app.fax.numbers import shown_number
-from app.fax.sentences import pages_text, story, timestamp
+from app.fax.sentences import in_language, incomplete_note, pages_text, story, timestamp
 from app.intake.documents import storage
 from app.jobs.running import job
-from app.models import Notice, Status
+from app.models import Document, Notice, NoticeKind, Status
 from app.rendering import render_for
 from app.reporting import ensure_report
 from tenants.db import db, utc_now
 
 log = logging.getLogger(__name__)
 
-#: How long one delivery may take before another worker tries.
-LEASE = timedelta(minutes=5)
+#: How long one delivery may take before another worker tries: longer than its job may run.
+LEASE = timedelta(seconds=150)
 #: A mail server that is away for a weekend gets its mail on Monday.
 LONGEST_DELAY = timedelta(hours=1)
 MOST_TRIES = 120
@@ -42,7 +42,7 @@ def deliver(notice_id: int) -> None:
     notice = session.get_one(Notice, notice_id)
     tries = notice.tries
     try:
-        message = outcome_mail(notice)
+        message = MAILS[NoticeKind(notice.kind)](notice)
         session.rollback()  # no transaction while the mail server thinks
         send_mail(current_app.config["SETTINGS"].smtp_url, message)
     except TemporaryFailure as failure:
@@ -66,13 +66,6 @@ def outcome_mail(notice: Notice) -> EmailMessage:
     """The one mail about a fax that was sent or not, with the report."""
     fax, settings = notice.fax, current_app.config["SETTINGS"]
     report = ensure_report(db.session, fax)
-    message = EmailMessage()
-    message["Subject"] = outcome_subject(fax)
-    message["From"] = settings.mail_from
-    message["To"] = notice.recipient
-    message["Date"] = format_datetime(utc_now())
-    message["Message-ID"] = notice.message_id
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday note answers it
     text = render_for(
         notice.language,
         "email/outcome.txt",
@@ -84,7 +77,38 @@ def outcome_mail(notice: Notice) -> EmailMessage:
         pages_text=pages_text,
         link=f"{settings.base_url}/faxes/{fax.id}",
     )
-    message.set_content(text)
-    with storage().open(report.storage_key) as source:
-        message.add_attachment(source.read(), maintype="application", subtype="pdf", filename=report_name(fax))
+    message = _mail(notice, text)
+    _attach(message, report, report_name(fax))
     return message
+
+
+def received_mail(notice: Notice) -> EmailMessage:
+    """The mail about a fax that came in, with the document. What is not whole is said after the lines for programs."""
+    fax, text = notice.fax, received_text(notice.fax)
+    if fax.status == Status.INCOMPLETE:
+        with in_language(notice.language):
+            text += f"\n{incomplete_note(fax)}\n"
+    message = _mail(notice, text)
+    if fax.pdf:
+        _attach(message, fax.pdf, document_name(fax))
+    return message
+
+
+MAILS = {NoticeKind.OUTCOME: outcome_mail, NoticeKind.RECEIVED: received_mail}
+
+
+def _mail(notice: Notice, text: str) -> EmailMessage:
+    message = EmailMessage()
+    message["Subject"] = subject_of(notice.fax)
+    message["From"] = current_app.config["SETTINGS"].mail_from
+    message["To"] = notice.recipient
+    message["Date"] = format_datetime(utc_now())
+    message["Message-ID"] = notice.message_id
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday note answers it
+    message.set_content(text, cte="quoted-printable")  # no server on the way takes away a blank
+    return message
+
+
+def _attach(message: EmailMessage, document: Document, name: str) -> None:
+    with storage().open(document.storage_key) as source:
+        message.add_attachment(source.read(), maintype="application", subtype="pdf", filename=name)

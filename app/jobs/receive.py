@@ -2,14 +2,17 @@
 
 import logging
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from flask import current_app
 
-from app.adapters.rasterizer import count_tiff_pages, tiff_to_pdf
+from app.adapters.fax_pdf import tiff_to_pdf
+from app.adapters.fax_tiff import has_no_page
+from app.errors import PermanentFailure, TemporaryFailure
 from app.fax.naming import document_name
-from app.fax.receiving import begin_receiving, finish_receiving, receiving_fax
+from app.fax.receiving import began_at, begin_receiving, finish_receiving, is_coming_in, receiving_fax
 from app.fax.results import CallFacts
 from app.fax.routing import entity_for
 from app.intake.documents import storage, store_document
@@ -27,6 +30,7 @@ def import_received(channel_id: str, called: str, caller: str, facts: dict[str, 
     """Import what a call brought. Asterisk's copy is removed only when ours is committed.
 
     A call that came while the portal was down is entered now. One for a number that nobody has stays in the spool.
+    What fails here for another reason stays there too, and is told again by the next reconciliation.
     """
     session, node = db.session, line().node
     fax = receiving_fax(session, node=node, channel_id=channel_id)
@@ -37,23 +41,28 @@ def import_received(channel_id: str, called: str, caller: str, facts: dict[str, 
             return
         fax = begin_receiving(session, entity, node=node, channel_id=channel_id, caller=caller, limits=None)
     path = current_app.config["SETTINGS"].spool / "incoming" / f"{channel_id}.tif"
-    _import(fax, path, CallFacts.from_json(facts))
+    if is_coming_in(session, fax):
+        _import(fax, path, CallFacts.from_json(facts))
+    session.rollback()
     path.unlink(missing_ok=True)
-    line().forget([channel_id], family="faxin")
+    try:
+        line().forget([channel_id], family="faxin")
+    except TemporaryFailure as failure:
+        log.warning("%s is imported and will be told again: %s", channel_id, failure)
 
 
 def _import(fax: Fax, path: Path, facts: CallFacts) -> None:
-    session = db.session
+    session, fax_id = db.session, fax.id
+    if facts.ended_at is None and path.exists():  # Asterisk died: that is when its last page came
+        facts = replace(facts, ended_at=path.stat().st_mtime)
+    fax.created_at = began_at(fax, facts)
     tenant_id, name = fax.tenant_id, document_name(fax)
-    pages = count_tiff_pages(path) if path.exists() else 0
-    session.rollback()  # no lock while pages are drawn
-    with tempfile.TemporaryDirectory(prefix="faxroom-receive-") as folder:
-        documents = _documents(path, Path(folder), tenant_id=tenant_id, name=name, pages=pages) if pages else {}
-    kept = {kind: documents.get(kind) for kind in ("pdf", "tiff")}
+    session.rollback()  # no lock while files are written
+    documents = _documents(path, tenant_id=tenant_id, name=name)
     session.flush()
-    if finish_receiving(session, session.get_one(Fax, fax.id), facts, **kept):
+    if finish_receiving(session, session.get_one(Fax, fax_id), facts, **documents):
         enqueue_after_commit(session, "dispatch")
-        enqueue_after_commit(session, "picture", fax.id)
+        enqueue_after_commit(session, "picture", fax_id)
         session.commit()
         return
     keys = [document.storage_key for document in documents.values()]
@@ -62,17 +71,27 @@ def _import(fax: Fax, path: Path, facts: CallFacts) -> None:
         storage().delete(key)
 
 
-def _documents(path: Path, folder: Path, *, tenant_id: int, name: str, pages: int) -> dict[str, Document]:
-    pdf = folder / "fax.pdf"
-    tiff_to_pdf(path, pdf)
+def _documents(path: Path, *, tenant_id: int, name: str) -> dict[str, Document]:
+    """What is archived: the file of the line as it is and, of its pages, a PDF. A file without a readable page too."""
+    if has_no_page(path):
+        return {}
+    with tempfile.TemporaryDirectory(prefix="faxroom-receive-") as folder:
+        pdf = Path(folder) / "fax.pdf"
+        try:
+            pages = tiff_to_pdf(path, pdf)
+        except PermanentFailure as failure:
+            log.error("%s cannot be read (%s); it is archived as it is", path.name, failure)
+            return {"unreadable": _store(path, DocumentKind.SOURCE, "tif", name, tenant_id=tenant_id)}
+        return {
+            "pdf": _store(pdf, DocumentKind.PDF, "pdf", name, tenant_id=tenant_id, pages=pages),
+            "tiff": _store(path, DocumentKind.TIFF, "tif", name, tenant_id=tenant_id, pages=pages),
+        }
 
-    def store(source: Path, kind: DocumentKind, file_type: str) -> Document:
-        title = Path(name).with_suffix(f".{file_type}").name
-        return store_document(
-            db.session, source, tenant_id=tenant_id, kind=kind, file_type=file_type, name=title, pages=pages
-        )
 
-    return {
-        "pdf": store(pdf, DocumentKind.PDF, "pdf"),
-        "tiff": store(path, DocumentKind.TIFF, "tif"),
-    }
+def _store(
+    path: Path, kind: DocumentKind, file_type: str, name: str, *, tenant_id: int, pages: int | None = None
+) -> Document:
+    title = Path(name).with_suffix(f".{file_type}").name
+    return store_document(
+        db.session, path, tenant_id=tenant_id, kind=kind, file_type=file_type, name=title, pages=pages
+    )

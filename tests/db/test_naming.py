@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from app.fax.naming import document_name, report_name
-from app.fax.notices import outcome_subject
+from app.fax.notices import subject_of
 from app.fax.numbers import national_form, outside_form, shown_number
 from app.models import Direction, Fax, FaxEntity, Status
 from tenants.models import Tenant
@@ -46,7 +46,7 @@ def test_numbers_are_shown_as_people_read_them(alpha):
 def test_the_subject_of_the_outcome_is_the_contracts(session, cast, status, subject):
     fax = submit(session, cast)
     fax.status = status
-    assert outcome_subject(fax) == subject
+    assert subject_of(fax) == subject
 
 
 def test_a_received_fax_is_named_as_in_the_references_example(session, cast):
