@@ -5,6 +5,7 @@ end and national for our own, the time in the tenant's zone, FAXID the fax's num
 """
 
 import re
+from datetime import datetime
 
 from app.fax.numbers import national_form, outside_form
 from app.models import Direction, Fax
@@ -13,11 +14,12 @@ from app.models import Direction, Fax
 _NOT_IN_A_NAME = re.compile(r"[^0-9A-Za-z+._-]")
 
 
-def document_name(fax: Fax) -> str:
+def document_name(fax: Fax, at: datetime | None = None) -> str:
+    """``at`` where the row does not have its time yet."""
     own = national_form(fax.entity.number or fax.entity.extension, fax.tenant)
     remote = outside_form(fax.remote_number, fax.tenant) if fax.remote_number else "anonymous"
     caller, called = (own, remote) if fax.direction == Direction.SENT else (remote, own)
-    at = fax.created_at.astimezone(fax.tenant.zone)
+    at = (at or fax.created_at).astimezone(fax.tenant.zone)
     return _NOT_IN_A_NAME.sub("", f"F{caller}_T{called}_{at:%Y-%m-%d_%H_%M_%S}_{fax.number}.pdf")
 
 

@@ -55,8 +55,7 @@ def _import(fax: Fax, path: Path, facts: CallFacts) -> None:
     session, fax_id = db.session, fax.id
     if facts.ended_at is None and path.exists():  # Asterisk died: that is when its last page came
         facts = replace(facts, ended_at=path.stat().st_mtime)
-    fax.created_at = began_at(fax, facts)
-    tenant_id, name = fax.tenant_id, document_name(fax)
+    tenant_id, name = fax.tenant_id, document_name(fax, began_at(fax, facts))
     session.rollback()  # no lock while files are written
     documents = _documents(path, tenant_id=tenant_id, name=name)
     session.flush()
