@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import sqlalchemy as sa
 from flask import Flask, current_app
+from redis import RedisError
 
 from app.adapters.smtp import check_mail_server
 from app.errors import FaxroomError, Refused, TemporaryFailure
@@ -19,7 +20,7 @@ from app.fax.access import sendable_entities
 from app.fax.lifecycle import is_final
 from app.fax.sentences import in_language, sentence, story
 from app.fax.submit import submit_fax
-from app.health import check_health
+from app.health import check_health, unclaimed_files
 from app.intake.documents import take_upload
 from app.models import Fax
 from app.provisioning import ProvisionError, apply_provision_file
@@ -158,7 +159,13 @@ def _parts() -> list[tuple[str, bool, str]]:
 
 
 def _surroundings() -> list[tuple[str, bool, str]]:
-    return [_mail_server(), _host_name(), _program("gpg", "Install gnupg: apt-get install gnupg"), _spool()]
+    return [
+        _mail_server(),
+        _host_name(),
+        _program("gpg", "Install gnupg: apt-get install gnupg"),
+        _spool(),
+        _unclaimed(),
+    ]
 
 
 def _mail_server() -> tuple[str, bool, str]:
@@ -191,3 +198,17 @@ def _spool() -> tuple[str, bool, str]:
     path = current_app.config["SETTINGS"].spool
     advice = f"{path} is not writable. It must be a folder that Asterisk and the jobs share (FAXROOM_SPOOL)."
     return "spool", path.is_dir() and os.access(path, os.W_OK), advice
+
+
+def _unclaimed() -> tuple[str, bool, str]:
+    """Pages that came for a number that nobody has, or of which not even that is known."""
+    try:
+        files = unclaimed_files()
+    except RedisError as error:
+        return "received pages", False, f"{type(error).__name__}. Whether any belong to nobody is not known."
+    advice = (
+        "Give the number to a fax entity and they are imported within a minute. What came for nobody known: look at "
+        "the file and move it away."
+    )
+    told = [f"{file.file} for {file.called or 'nobody known'}, from {file.caller or 'nobody known'}" for file in files]
+    return "received pages", not files, f"{'; '.join(told)}. {advice}"

@@ -33,6 +33,7 @@ class Settings:
     ari_password: str = field(repr=False)
     unoserver_urls: tuple[str, ...]
     line_limit: int
+    listen_seconds: int
     trusted_proxies: int
     secure_cookies: bool
     sealing_secrets: tuple[str, ...] = field(repr=False)
@@ -68,6 +69,7 @@ class Settings:
             ari_password=read("ARI_PASSWORD", ""),
             unoserver_urls=tuple(read("UNOSERVER_URL", "http://127.0.0.1:2003").split(",")),
             line_limit=int(read("FAXROOM_LINE_LIMIT", "400")),
+            listen_seconds=int(read("FAXROOM_LISTEN_SECONDS", "6")),
             trusted_proxies=int(read("FAXROOM_PROXIES", "0")),
             secure_cookies=base_url.startswith("https://"),
             sealing_secrets=tuple((read("FAXROOM_SEALING_KEYS") or secret_key).split(",")),

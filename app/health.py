@@ -1,9 +1,11 @@
 """Does every part answer? For ``/healthz`` and ``faxroom doctor``."""
 
 import http.client
+import json
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -38,6 +40,24 @@ ADVICE = {
 def beat(process: str) -> None:
     """Say that a process is alive."""
     redis().set(f"faxroom:alive:{process}", "1", ex=ALIVE_SECONDS)
+
+
+@dataclass(frozen=True)
+class Unclaimed:
+    """A file of received pages that belongs to nobody. ``called`` is empty where not even that is known."""
+
+    file: str
+    called: str
+    caller: str
+
+
+def note_unclaimed(files: list[Unclaimed]) -> None:
+    """Written by the line process at each reconciliation."""
+    redis().set("faxroom:unclaimed", json.dumps([asdict(file) for file in files]))
+
+
+def unclaimed_files() -> list[Unclaimed]:
+    return [Unclaimed(**file) for file in json.loads(redis().get("faxroom:unclaimed") or "[]")]
 
 
 def _database() -> None:

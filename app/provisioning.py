@@ -9,9 +9,11 @@ import phonenumbers
 import sqlalchemy as sa
 import yaml
 from email_validator import EmailNotValidError, validate_email
+from phonenumbers import shortnumberinfo
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from sqlalchemy.orm import Session
 
+from app.fax.routing import entity_for
 from app.models import FaxEntity, FaxTemplate, Grant, Mail2FaxBox
 from tenants.addresses import AddressTaken, claim_address, fold
 from tenants.models import Role, Tenant, User
@@ -64,6 +66,7 @@ Zone = Annotated[str, AfterValidator(_known_zone)]
 Region = Annotated[str, AfterValidator(_known_region)]
 PublicNumber = Annotated[str, AfterValidator(_valid_number)]
 Extension = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,16}$")]
+VoiceDestination = Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{1,20}$")]
 Language = Literal["en", "it"]
 
 
@@ -119,7 +122,7 @@ class EntityEntry(Entry):
     extension: Extension
     number: PublicNumber | None = None
     shared_with_voice: bool = False
-    voice_destination: str | None = None
+    voice_destination: VoiceDestination | None = None
     limit_outbound: int = Field(0, ge=0)
     template: str
     send: list[str] = []
@@ -185,6 +188,7 @@ def apply_provision_file(session: Session, path: Path) -> ProvisionFile:
         application.put_user(None, operator, Role.OPERATOR)
     for tenant in content.tenants:
         application.put_tenant(tenant)
+    application.check_voice_destinations()
     if application.faults:
         session.rollback()
         raise ProvisionError(application.faults)
@@ -296,6 +300,17 @@ class _Application:
             faults.append(f"{where}: the number {entry.number} is in use by another fax entity.")
         self.faults += faults
         return bool(faults)
+
+    def check_voice_destinations(self) -> None:
+        """A call that is no fax must not come back to a fax line: it would be dialled again for ever."""
+        for entity in self.session.scalars(sa.select(FaxEntity).where(FaxEntity.voice_destination.is_not(None))):
+            voice, tenant = entity.voice_destination, entity.tenant
+            where = f"Fax entity {entity.name} of {tenant.slug}"
+            is_extension = owned_by(FaxEntity, tenant.id).where(FaxEntity.extension == voice)
+            if entity_for(self.session, voice) or self.session.scalar(is_extension):
+                self.faults.append(f"{where}: the voice destination {voice} is a fax line itself.")
+            if shortnumberinfo.is_emergency_number(voice, tenant.region):
+                self.faults.append(f"{where}: the voice destination {voice} is an emergency number.")
 
     def _put_mail2fax(self, tenant: Tenant, entity: FaxEntity, entry: Mail2FaxEntry | None, where: str) -> None:
         if entry is None:

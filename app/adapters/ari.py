@@ -12,7 +12,7 @@ import re
 import time
 import uuid
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,6 +38,11 @@ MOST_FOLLOWED = 40
 #: E.164 or ``<tenant>*<extension>``; the same grammar as app.fax.numbers, held again at the last door.
 DIAL_STRING = re.compile(r"\+?[0-9]{1,20}|[0-9]{1,10}\*[0-9]{1,16}")
 CHANNEL_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
+#: Where a call on a shared line goes on to, if it is no fax: an extension of the telephone system, or a number.
+VOICE_DESTINATION = re.compile(r"\+?[0-9]{1,20}")
+#: A line as it is dialled, without + and 00.
+_LINE_DIGITS = re.compile(r"[0-9*]{1,28}")
+LINES_AT_ONCE = 60  # a variable of the dialplan holds 4,095 characters
 #: What a text may not hold that goes through Set() and SendFAX(): separators, substitutions, line breaks.
 _UNSAFE = re.compile(r"[^\w .+\-:/()&@#*'!?]|[\r\n]", re.ASCII)
 #: In the answer to FAXSession: the file in the spool is named after the channel.
@@ -202,6 +207,15 @@ class Ari:
     def live_channels(self) -> set[str]:
         return {channel["id"] for channel in self.channels()}
 
+    def tell_lines(self, lines: Mapping[str, str | None], *, listen_seconds: int) -> None:
+        """Which lines are shared with voice, for calls that come while the portal is down.
+
+        ``lines``: digits as dialled, without + and 00 → voice destination ("" for none); None: not shared.
+        """
+        told = [_line_entry(digits, voice, listen_seconds) for digits, voice in lines.items()]
+        for start in range(0, len(told), LINES_AT_ONCE):
+            self._run_in_dialplan("faxroom-lines", FAX_LINES="&".join(told[start : start + LINES_AT_ONCE]))
+
     def ask_results(self) -> str:
         """Have the dialplan tell every durable result as an event; returns the word that its last event carries."""
         word = uuid.uuid4().hex
@@ -284,6 +298,12 @@ class Ari:
             max_size=None,
             proxy=None,
         )
+
+
+def _line_entry(digits: str, voice: str | None, listen_seconds: int) -> str:
+    if not _LINE_DIGITS.fullmatch(digits) or not (not voice or VOICE_DESTINATION.fullmatch(voice)):
+        raise PermanentFailure("number_refused", number=f"{digits} {voice}")
+    return f"{digits}:" if voice is None else f"{digits}:{listen_seconds}|{voice}"
 
 
 def _is_starting(response: httpx.Response) -> bool:

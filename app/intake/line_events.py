@@ -4,7 +4,8 @@ The durable result is one line written by the hangup handler of ``asterisk/exten
 ``sending|answered`` while the call lives, then
 ``ended|ended|answered|Q.850 cause|capped|late`` and, for an answered call,
 ``|status|pages|rate|ecm|mode|error|statusstr|station id``, the last three in base64. Times are Unix seconds.
-For what is received see :func:`read_received`.
+For what is received see :func:`read_received`. A call that waits for a decision stands in
+``Stasis(faxroom,incoming|fax,<called number in base64>)``.
 """
 
 import base64
@@ -46,6 +47,17 @@ class Received:
 
 
 @dataclass(frozen=True)
+class StillReceiving:
+    """A durable mark without a result: pages come in, or Asterisk died while they did. Otherwise as in
+    :class:`Received`."""
+
+    channel_id: str
+    called: str
+    caller: str
+    started_at: int | None
+
+
+@dataclass(frozen=True)
 class StillSending:
     """A durable mark without a result: answered, and nothing is known of the end."""
 
@@ -61,14 +73,18 @@ class AllTold:
 
 @dataclass(frozen=True)
 class Incoming:
-    """A call that waits for a decision. ``called`` and ``caller`` are as the network gave them: strangers' text."""
+    """A call that waits for a decision. ``called`` and ``caller`` are as the network gave them: strangers' text.
+
+    ``is_fax``: on a line shared with voice it has been answered, and a fax was heard.
+    """
 
     channel_id: str
     called: str
     caller: str
+    is_fax: bool = False
 
 
-LineEvent = Ringing | Answered | Ended | StillSending | AllTold | Incoming | Received
+LineEvent = Ringing | Answered | Ended | StillSending | StillReceiving | AllTold | Incoming | Received
 
 
 def read_event(event: dict[str, Any]) -> LineEvent | None:
@@ -85,17 +101,21 @@ def _dial(event: dict[str, Any]) -> LineEvent | None:
 
 
 def _stasis_start(event: dict[str, Any]) -> LineEvent | None:
-    if event.get("args") != ["incoming"]:
-        return None
-    channel = event["channel"]
-    return Incoming(channel["id"], channel["dialplan"]["exten"], channel["caller"]["number"])
+    return _waiting(event["channel"], event.get("args", []))
 
 
 def waiting_call(channel: dict[str, Any]) -> Incoming | None:
     """A live channel that still waits for the portal's decision, perhaps since before the portal was there."""
     dialplan = channel.get("dialplan", {})
-    if dialplan.get("app_name") == "Stasis" and dialplan.get("app_data", "").endswith(",incoming"):
-        return Incoming(channel["id"], dialplan["exten"], channel["caller"]["number"])
+    if dialplan.get("app_name") == "Stasis":
+        return _waiting(channel, dialplan.get("app_data", "").split(",")[1:])
+    return None
+
+
+def _waiting(channel: dict[str, Any], arguments: list[str]) -> Incoming | None:
+    match arguments:
+        case ["incoming" | "fax" as why, called]:
+            return Incoming(channel["id"], _decoded(called), channel["caller"]["number"], is_fax=why == "fax")
     return None
 
 
@@ -148,9 +168,13 @@ def read_result(channel_id: str, line: str) -> Ended | StillSending:
     )
 
 
-def read_received(channel_id: str, line: str) -> Received | None:
-    """``ended|started|called|caller|ended|status|pages|rate|ecm|mode|error|station id``; None while it comes in."""
+def read_received(channel_id: str, line: str) -> Received | StillReceiving | None:
+    """``receiving|started|called|caller`` while it comes in, then
+    ``ended|started|called|caller|ended|status|pages|rate|ecm|mode|error|station id``."""
     fields = line.split("|")
+    if fields[0] == "receiving" and len(fields) == 4:
+        called, caller = (_printable(_decoded(field)) for field in fields[2:])
+        return StillReceiving(channel_id, called, caller, _number(fields[1]))
     if fields[0] != "ended" or len(fields) != 12:
         return None
     _, started, called, caller, ended, status, pages, rate, ecm, mode, error, station = fields

@@ -4,8 +4,10 @@ import logging
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 import sqlalchemy as sa
+from flask import current_app
 from redis import RedisError
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import joinedload
@@ -13,10 +15,10 @@ from sqlalchemy.orm import joinedload
 from app.adapters.ari import Ari, Connected
 from app.errors import FaxroomError
 from app.fax.dispatch import Limits
-from app.fax.receiving import begin_receiving, channel_of
+from app.fax.receiving import begin_receiving, channel_of, receiving_fax
 from app.fax.results import CallFacts, note_answered, note_pages, note_ringing, reconcile, take_back
-from app.fax.routing import entity_for
-from app.health import beat
+from app.fax.routing import entity_for, voice_by_dialled
+from app.health import Unclaimed, beat, note_unclaimed
 from app.intake.line_events import (
     AllTold,
     Answered,
@@ -25,6 +27,7 @@ from app.intake.line_events import (
     LineEvent,
     Received,
     Ringing,
+    StillReceiving,
     StillSending,
     read_event,
     waiting_call,
@@ -37,6 +40,9 @@ from tenants.db import db, utc_now
 log = logging.getLogger(__name__)
 
 RECONCILE_SECONDS = 10.0
+#: A mark without a live channel is looked at again after this: it may be of a call that has just begun.
+AGAIN_SECONDS = 2.0
+LINES_SECONDS = 30.0
 PROGRESS_SECONDS = 3.0
 BEAT_SECONDS = 5.0
 #: A result that was enqueued is enqueued again only when nobody has taken it over for so long.
@@ -48,15 +54,19 @@ UNALLOCATED, BUSY = 1, 17  # Q.850
 class Telling:
     """A reconciliation under way: what was open and live before Asterisk was asked for its durable results.
 
-    The order matters. A call that is not live any more has its result written already, so results come last.
+    The order matters. A call that is not live any more has its result written already, so results come last. In the
+    same way files and marks that were there before the live channels were listed are of a live call, or of one with a
+    result, or of one that Asterisk did not live to end.
     """
 
     word: str
     attempt_ids: list[int]
     receiving: list[str]  # channel ids of faxes that come in
+    files: set[str]  # channel ids of the files that calls brought
     live: set[str]
     started_at: datetime
     received: set[str] = field(default_factory=set)
+    marks: dict[str, StillReceiving] = field(default_factory=dict)
     results: dict[str, CallFacts] = field(default_factory=dict)
     answered: set[str] = field(default_factory=set)
 
@@ -84,14 +94,19 @@ class Listener:
         self.telling: Telling | None = None
         self.enqueued: dict[str, float] = {}
         self.sending: dict[str, int] = {}  # channel id → pages told so far
+        self.marked: set[str] = set()  # channel ids of the marks that the last reconciliation found
+        self.unclaimed: dict[str, Unclaimed] = {}
+        self.lines: dict[str, str | None] = {}  # as Asterisk knows them for calls without a portal
         self.reconciling = Every(RECONCILE_SECONDS)
+        self.telling_lines = Every(LINES_SECONDS)
         self.progress = Every(PROGRESS_SECONDS)
         self.beating = Every(BEAT_SECONDS)
 
     def hear(self, event: object) -> None:
         if isinstance(event, Connected):
             self.telling = None
-            self.reconciling.last = float("-inf")
+            self.lines = {}
+            self.reconciling.last = self.telling_lines.last = float("-inf")
         elif isinstance(event, dict) and (said := read_event(event)):
             self._take(said)
 
@@ -114,7 +129,10 @@ class Listener:
             case Received(channel_id, called, caller, facts):
                 if self.telling:
                     self.telling.received.add(channel_id)
-                self._enqueue("import_received", channel_id, called, caller, facts.to_json())
+                self._bring(channel_id, called, caller, facts)
+            case StillReceiving(channel_id):
+                if self.telling:
+                    self.telling.marks[channel_id] = event
 
     def _still_sending(self, channel_id: str) -> None:
         if self.telling:
@@ -136,24 +154,60 @@ class Listener:
             enqueue(job, channel_id, *more)
 
     def _decide(self, call: Incoming) -> None:
-        """A fax line is answered as a fax within the tenant's limits; a number that nobody has does not exist."""
+        """A fax line is answered as a fax within the tenant's limits; a number that nobody has does not exist.
+
+        On a line shared with voice the call comes back when a fax was heard. Only then it is one: a conversation
+        leaves nothing here and counts against no limit of faxes.
+        """
         entity = entity_for(db.session, call.called)
         if entity is None:
             db.session.rollback()
             self.line.refuse(call.channel_id, UNALLOCATED)
             return
         station_id = entity.template.station_id
+        if entity.shared_with_voice and not call.is_fax:
+            voice = entity.voice_destination or ""
+            db.session.rollback()
+            variables = {"FAX_STATION": station_id, "FAX_LISTEN": str(_listen_seconds()), "FAX_VOICE": voice}
+            self.line.continue_at(call.channel_id, "faxroom-detect", **variables)
+            return
         known = {"node": self.line.node, "channel_id": call.channel_id, "caller": call.caller}
         if begin_receiving(db.session, entity, limits=Limits(line=0), **known):
             self.line.continue_at(call.channel_id, "faxroom-receive", FAX_STATION=station_id)
         else:
             self.line.refuse(call.channel_id, BUSY)
 
+    def _bring(self, channel_id: str, called: str, caller: str, facts: CallFacts) -> None:
+        """Have it imported. What came for a number that nobody has waits in the spool until somebody has it."""
+        fax = receiving_fax(db.session, node=self.line.node, channel_id=channel_id)
+        is_somebodys = fax or entity_for(db.session, called)
+        db.session.rollback()
+        if is_somebodys:
+            self._enqueue("import_received", channel_id, called, caller, facts.to_json())
+        elif _file_of(channel_id).exists():
+            self._leave(channel_id, called, caller)
+        elif _file_of(channel_id).parent.is_dir():
+            log.warning("a call from %s for %s, which no fax entity has, brought no page", caller, called)
+            self.line.forget([channel_id], family="faxin")
+
+    def _leave(self, channel_id: str, called: str = "", caller: str = "") -> None:
+        """Say once, and to ``faxroom doctor``, that there are pages that cannot be given to anybody."""
+        file = _file_of(channel_id)
+        if channel_id in self.unclaimed or not file.exists():
+            return
+        self.unclaimed[channel_id] = Unclaimed(str(file), called, caller)
+        if called:
+            log.error("%s came from %s for %s, which no fax entity has; it stays there", file, caller, called)
+        else:
+            log.error("nobody knows for whom %s came: Asterisk was killed; it stays there", file)
+
     # ---- What is due
 
     def do_what_is_due(self) -> None:
         if self.reconciling.due():
             self._begin()
+        if self.telling_lines.due():
+            self._tell_lines()
         if self.sending and self.progress.due():
             self._tell_pages()
         if self.beating.due():
@@ -168,9 +222,10 @@ class Listener:
         coming_in = db.session.scalars(here.where(Fax.direction == Direction.RECEIVED))
         receiving = [channel_of(attempt, self.line.node) for attempt in coming_in]
         db.session.rollback()
+        files = {path.stem for path in _file_of("*").parent.glob("*.tif")}
         started_at, channels = self.line.ping(), self.line.channels()
         live = {channel["id"] for channel in channels}
-        self.telling = Telling("", attempt_ids, receiving, live, started_at)
+        self.telling = Telling("", attempt_ids, receiving, files, live, started_at)
         self.telling.word = self.line.ask_results()
         for channel_id in unwanted & live:  # placed while it was being cancelled
             self.line.hangup(channel_id)
@@ -195,9 +250,44 @@ class Listener:
             self._enqueue("record", channel_id, facts.to_json())
         for attempt_id in found.take_back:
             take_back(db.session, attempt_id)
-        for channel_id in set(telling.receiving) - telling.live - telling.received:
-            # The caller gave up before it began, or Asterisk died in the middle: what came lies in the spool.
-            self._enqueue("import_received", channel_id, "", "", CallFacts("dropped").to_json())
+        self._bring_what_broke_off(telling)
+        self._look_for_unclaimed(telling)
+
+    def _bring_what_broke_off(self, telling: Telling) -> None:
+        """The caller gave up before it began, or Asterisk died in the middle: what came lies in the spool.
+
+        A call that began after the live channels were listed has a mark as well; one whose mark was there before is
+        over. Of a call that the portal did not see, only the mark knows the numbers.
+        """
+        over = telling.live | telling.received
+        for channel_id in (set(telling.receiving) | (telling.marks.keys() & self.marked)) - over:
+            mark = telling.marks.get(channel_id, StillReceiving(channel_id, "", "", None))
+            self._bring(channel_id, mark.called, mark.caller, CallFacts("dropped", answered_at=mark.started_at))
+        if telling.marks.keys() - self.marked - over:
+            self.reconciling.last = min(self.reconciling.last, time.monotonic() - RECONCILE_SECONDS + AGAIN_SECONDS)
+        self.marked = set(telling.marks)
+
+    def _look_for_unclaimed(self, telling: Telling) -> None:
+        """Pages that no call, mark, result or fax knows, or for a number that nobody has: told, never removed."""
+        known = telling.live | telling.received | telling.marks.keys() | set(telling.receiving)
+        for channel_id in telling.files - known:
+            fax = receiving_fax(db.session, node=self.line.node, channel_id=channel_id)
+            if fax and fax.tiff_id:  # the import was killed between its commit and its tidying up
+                self._enqueue("import_received", channel_id, "", "", CallFacts("dropped").to_json())
+            else:
+                self._leave(channel_id)
+        db.session.rollback()
+        self.unclaimed = {name: left for name, left in self.unclaimed.items() if Path(left.file).exists()}
+        note_unclaimed(list(self.unclaimed.values()))
+
+    def _tell_lines(self) -> None:
+        """What Asterisk has to know of shared lines when it is alone; only what has changed since it was told."""
+        lines = voice_by_dialled(db.session)
+        db.session.rollback()
+        gone = dict.fromkeys(self.lines.keys() - lines.keys())
+        changed = {digits: voice for digits, voice in lines.items() if self.lines.get(digits, "?") != voice}
+        self.line.tell_lines(gone | changed, listen_seconds=_listen_seconds())
+        self.lines = lines
 
     def _forget_old(self) -> None:
         oldest = time.monotonic() - 2 * PATIENCE_SECONDS
@@ -208,6 +298,15 @@ class Listener:
             if pages > self.sending.get(channel_id, 0):
                 self.sending[channel_id] = pages
                 note_pages(db.session, channel_id, pages)
+
+
+def _listen_seconds() -> int:
+    return current_app.config["SETTINGS"].listen_seconds
+
+
+def _file_of(channel_id: str) -> Path:
+    """The pages that a call brought, as Asterisk leaves them."""
+    return current_app.config["SETTINGS"].spool / "incoming" / f"{channel_id}.tif"
 
 
 def run() -> None:

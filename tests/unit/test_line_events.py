@@ -15,13 +15,16 @@ from app.intake.line_events import (
     Answered,
     Ended,
     Incoming,
+    Received,
     Ringing,
+    StillReceiving,
     StillSending,
     answered_outcome,
     read_event,
     read_received,
     read_result,
     unanswered_outcome,
+    waiting_call,
 )
 
 
@@ -155,9 +158,10 @@ def test_events_of_a_call_are_told_in_order_of_its_life() -> None:
         {"type": "ChannelDestroyed"},
         {"type": "Dial", "dialstatus": "", "peer": {"id": "fax-A-1"}},
         {"type": "Dial", "dialstatus": "RINGING", "peer": {"id": "1700000000.1"}},
-        {"type": "StasisStart", "args": []},
+        {"type": "StasisStart", "args": [], "channel": {"id": "1700000000.1"}},
         user_event("FaxResult", Fax="raw-1", Result=answered()),
-        user_event("FaxReceived", Fax="1700000000.1", Result="receiving|1700000000|MQ==|MQ=="),
+        user_event("FaxReceived", Fax="1700000000.1", Result="receiving|1700000000"),
+        {"type": "StasisStart", "args": ["results", "MQ=="], "channel": {"id": "1700000000.1"}},
         user_event("Another"),
     ],
 )
@@ -165,17 +169,31 @@ def test_what_is_not_ours_tells_nothing(event: dict[str, Any]) -> None:
     assert read_event(event) is None
 
 
-def test_an_incoming_call_brings_its_numbers_as_they_are() -> None:
-    channel = {"id": "1700000000.1", "dialplan": {"exten": "+39050"}, "caller": {"number": "'; DROP"}}
-    event = {"type": "StasisStart", "args": ["incoming"], "channel": channel}
-    assert read_event(event) == Incoming("1700000000.1", "+39050", "'; DROP")
+@pytest.mark.parametrize(("why", "is_fax"), [("incoming", False), ("fax", True)])
+def test_an_incoming_call_brings_its_numbers_as_they_are(why: str, is_fax: bool) -> None:
+    waiting = {"exten": "s", "app_name": "Stasis", "app_data": f"faxroom,{why},{b64('+39050,x')}"}
+    channel = {"id": "1700000000.1", "dialplan": waiting, "caller": {"number": "'; DROP"}}
+    event = {"type": "StasisStart", "args": [why, b64("+39050,x")], "channel": channel}
+    assert read_event(event) == Incoming("1700000000.1", "+39050,x", "'; DROP", is_fax)
+    assert waiting_call(channel) == read_event(event)
+
+
+@pytest.mark.parametrize("app", [("Wait", "6"), ("Stasis", "faxroom"), ("Stasis", "faxroom,other,MQ=="), ("", "")])
+def test_a_call_that_does_something_else_waits_for_no_decision(app: tuple[str, str]) -> None:
+    dialplan = {"exten": "s", "app_name": app[0], "app_data": app[1]}
+    assert waiting_call({"id": "1700000000.1", "dialplan": dialplan, "caller": {"number": ""}}) is None
+
+
+def test_a_mark_of_pages_that_come_in_names_who_called_whom() -> None:
+    mark = read_received("1700000000.1", f"receiving|1700000000|{b64('+39050')}|{b64('0501|x')}")
+    assert mark == StillReceiving("1700000000.1", "+39050", "0501|x", 1700000000)
 
 
 def test_a_received_fax_names_who_called_whom() -> None:
     numbers = f"{b64('+39050')}|{b64('0501|x')}"
     line = f"ended|1700000000|{numbers}|1700000030|SUCCESS|3|9600|no|audio|{b64('')}|{b64('ACME')}"
     received = read_received("1700000000.1", line)
-    assert received is not None
+    assert isinstance(received, Received)
     assert (received.called, received.caller) == ("+39050", "0501|x")
     assert (received.facts.outcome, received.facts.pages, received.facts.rate) == ("success", 3, 9600)
     assert (received.facts.ecm, received.facts.remote_station_id) == (False, "ACME")
