@@ -240,7 +240,7 @@ def _incomplete(fax: Fax) -> str:
 
 def incomplete_note(fax: Fax) -> str:
     """What the receiver of a fax that is not whole does about it."""
-    return f"{_incomplete(fax)} {_('Ask the sender to send it again.')}"
+    return " ".join((_incomplete(fax), _("Ask the sender to send it again.")))
 
 
 def _receiving(fax: Fax) -> str:
