@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import phonenumbers
 import sqlalchemy as sa
@@ -104,27 +105,18 @@ class Meaning:
     causes: frozenset[str] = frozenset()
     number: int | None = None
 
-    @property
-    def of_status(self) -> bool:
-        return bool(self.statuses or self.causes)
-
-    @property
-    def text_holds(self) -> list[sa.ColumnElement[bool]]:
-        return [Fax.search_text.like(_pattern(part)) for part in self.parts]
-
-    @property
-    def holds(self) -> sa.ColumnElement[bool]:
-        """The condition on a row."""
-        conditions = self.text_holds
-        if self.of_status:
-            conditions.append(sa.or_(Fax.status.in_(self.statuses), caused_by(self.causes)))
+    def holds(self, fax: Any) -> sa.ColumnElement[bool]:
+        """The condition on ``fax``: the model, or the columns of a select."""
+        conditions = [fax.search_text.like(_pattern(part)) for part in self.parts]
+        if self.statuses or self.causes:
+            conditions.append(sa.or_(fax.status.in_(self.statuses), caused_by(fax, self.causes)))
         if self.number is not None:
-            conditions.append(Fax.number == self.number)
+            conditions.append(fax.number == self.number)
         return sa.and_(*conditions)
 
 
-def caused_by(causes: frozenset[str]) -> sa.ColumnElement[bool]:
-    return sa.and_(Fax.cause.in_(causes), Fax.status.in_(WITH_CAUSE))
+def caused_by(fax: Any, causes: Iterable[str]) -> sa.ColumnElement[bool]:
+    return sa.and_(fax.cause.in_(causes), fax.status.in_(WITH_CAUSE))
 
 
 def _pattern(part: str) -> str:

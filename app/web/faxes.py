@@ -14,29 +14,37 @@ from flask import (
     render_template,
     request,
     send_file,
+    stream_with_context,
     url_for,
 )
 from flask_babel import gettext as _
 from flask_login import current_user
-from sqlalchemy.orm import joinedload, selectinload
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.adapters.storage import Storage
 from app.errors import Refused
-from app.fax.access import get_visible_fax, may_send, visible_faxes
+from app.fax.access import get_visible_fax, may_send, visible_entities, visible_faxes
 from app.fax.lifecycle import is_final, request_cancel
 from app.fax.lifecycle import may_resend as is_resendable
+from app.fax.log import count_new, load_rows, read_page
 from app.fax.naming import document_name, report_name
 from app.fax.sentences import sentence
 from app.fax.submit import resend_fax
 from app.models import Direction, Document, Fax
 from app.reporting import ensure_report
-from app.web.guard import writes
-from tenants.db import db
+from app.web.bundle import MOST as MOST_IN_BUNDLE
+from app.web.bundle import stream_zip
+from app.web.finder import STATUSES, read_finder, status_name
+from app.web.guard import is_own_path, writes
+from tenants.db import db, utc_now
 
 blueprint = Blueprint("faxes", __name__)
+blueprint.add_app_template_global(status_name)
+blueprint.add_app_template_global(STATUSES.get, "statuses")
 
 PAGE = 50
+#: From so many on, the list says how many are new no more exactly.
+MOST_NEW = 100
 NO_CONTENT = ("", 204)
 
 
@@ -51,12 +59,17 @@ def home() -> AnyResponse:
 
 @blueprint.get("/faxes")
 def faxes() -> str:
-    """Newest first, ``PAGE`` at a time; ``before`` is the id of the last fax on the page before."""
+    """A page of the list; ``before`` and ``after`` are the ids of the faxes next to it. For htmx the list alone."""
     _companies_only()
     direction = Direction.RECEIVED if request.args.get("direction") == Direction.RECEIVED else Direction.SENT
-    rows = _newest(direction, before=request.args.get("before"))
-    values = {"direction": direction, "faxes": rows[:PAGE], "more": len(rows) > PAGE}
-    return render_template("faxes/list.html", **values, **_live(rows[:PAGE]))
+    finder = read_finder(request.args, visible_entities(db.session, current_user, direction))
+    turned = {name: request.args.get(name) for name in ("before", "after")}
+    page = read_page(db.session, current_user, finder.filters, size=PAGE, **turned)
+    newest = max([current_user.tenant.last_fax_number, *(fax.number for fax in page.faxes)])
+    values = {"direction": direction, "finder": finder, "page": page, "faxes": page.faxes}
+    values |= _live(page.faxes, since=None if page.newer or finder.filters.narrow else newest)
+    part_only = request.htmx and request.htmx.target == "list"
+    return render_template("partials/faxes/found.html" if part_only else "faxes/list.html", **values)
 
 
 def _companies_only() -> None:
@@ -64,30 +77,64 @@ def _companies_only() -> None:
         abort(404)
 
 
-def _newest(direction: Direction, *, before: str | None) -> list[Fax]:
-    query = visible_faxes(current_user).where(Fax.direction == direction)
-    if before:
-        query = query.where(Fax.id < before)
-    return list(db.session.scalars(query.options(*_ROW).order_by(Fax.id.desc()).limit(PAGE + 1)))
-
-
-_ROW = (joinedload(Fax.entity), joinedload(Fax.source), joinedload(Fax.user), selectinload(Fax.attempts))
-
-
 @blueprint.get("/faxes/live")
 def live() -> tuple[str, int] | str:
-    """A fragment: the statuses of the faxes ``ids`` that are under way, or 204 if none of them has changed."""
-    ids = request.args.get("ids", "").split(",")[:PAGE]
-    rows = list(db.session.scalars(visible_faxes(current_user).where(Fax.id.in_(ids)).options(*_ROW)))
-    if _seen(rows) == request.args.get("seen"):
+    """A fragment: the statuses of the faxes ``ids`` that are under way, and how many came after the one with the number
+    ``since``. 204 if the page shows all of that already."""
+    _companies_only()
+    ids = [fax_id for fax_id in request.args.get("ids", "").split(",")[:PAGE] if fax_id]
+    rows = load_rows(db.session, current_user, ids)
+    direction, since = request.args.get("direction", ""), request.args.get("since", type=_number)
+    new = _count_new(direction, since)
+    same = _seen(rows) == request.args.get("seen", _seen([]))
+    if same and new == request.args.get("new", 0, type=_number):
         return NO_CONTENT
-    return render_template("partials/faxes/live.html", faxes=rows, changed=True, **_live(rows))
+    values = {"faxes": [] if same else rows, "direction": direction, "changed": True}
+    return render_template("partials/faxes/live.html", **values, **_live(rows, since=since, new=new))
 
 
-def _live(rows: list[Fax]) -> dict[str, object]:
-    """What the list asks about again: only the faxes that can still change."""
+def _number(text: str) -> int:
+    """Of a fax, as far as a database can hold it."""
+    return min(int(text), 2**62)
+
+
+def _count_new(direction: str, since: int | None) -> int:
+    """Usually answered by the company's row, which is there with the user."""
+    if since is None or current_user.tenant.last_fax_number <= since:
+        return 0
+    return count_new(db.session, current_user, direction, since_number=since, at_most=MOST_NEW)
+
+
+@blueprint.post("/faxes/download")
+def download() -> AnyResponse:
+    """The files of the faxes ``ids`` as one ZIP."""
+    ids = list(dict.fromkeys(request.form.getlist("ids")))
+    problem = _bundle_problem(ids)
+    if problem:
+        flash(problem, "error")
+        back = request.form.get("back")
+        return redirect(back if is_own_path(back) else url_for("faxes.faxes"), 303)
+    known = db.session.scalars(visible_faxes(current_user).where(Fax.id.in_(ids)).with_only_columns(Fax.id)).all()
+    if len(known) < len(ids):
+        abort(404)
+    name = f"faxes_{utc_now().astimezone(current_user.tenant.zone):%Y-%m-%d_%H_%M_%S}.zip"
+    db.session.rollback()  # nothing is held while bytes travel
+    body = stream_with_context(stream_zip(current_user._get_current_object(), ids, current_app.extensions["storage"]))
+    return Response(body, mimetype="application/zip", headers={"Content-Disposition": f"attachment; filename={name}"})
+
+
+def _bundle_problem(ids: list[str]) -> str | None:
+    if not ids:
+        return _("Select the faxes to download first: tick the boxes in front of them.")
+    if len(ids) > MOST_IN_BUNDLE:
+        return _("%(limit)s faxes fit into one download. Select fewer.", limit=MOST_IN_BUNDLE)
+    return None
+
+
+def _live(rows: list[Fax], *, since: int | None, new: int = 0) -> dict[str, object]:
+    """What the list asks about again: the faxes that can still change, and on its first page those to come."""
     moving = [fax for fax in rows if not is_final(fax.status)]
-    return {"moving": [fax.id for fax in moving], "seen": _seen(moving)}
+    return {"moving": [fax.id for fax in moving], "seen": _seen(moving), "since": since, "new": new}
 
 
 def _seen(rows: list[Fax]) -> str:

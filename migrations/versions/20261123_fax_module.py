@@ -59,7 +59,7 @@ def upgrade():
         batch_op.create_index('ix_fax_module', ['tenant_id', 'direction', 'created_at', 'id'], unique=False)
         batch_op.create_index('ix_fax_status', ['tenant_id', 'direction', 'status', 'created_at', 'id'], unique=False)
         batch_op.create_index('ix_fax_entity', ['entity_id', 'direction', 'created_at', 'id'], unique=False)
-        batch_op.create_index('ix_fax_sender', ['user_id', 'entity_id', 'created_at', 'id'], unique=False)
+        batch_op.create_index('ix_fax_sender', ['user_id', 'entity_id', 'direction', 'created_at', 'id'], unique=False)
         batch_op.create_index('ix_fax_cause', ['tenant_id', 'direction', 'cause', 'created_at', 'id'], unique=False, sqlite_where=sa.text("cause IS NOT NULL"), postgresql_where=sa.text("cause IS NOT NULL"))
         batch_op.create_index('ix_fax_inbox', ['tenant_id', 'entity_id', 'id'], unique=False, sqlite_where=sa.text("direction = 'received' AND done_at IS NULL"), postgresql_where=sa.text("direction = 'received' AND done_at IS NULL"))
         batch_op.create_foreign_key(batch_op.f('fk_fax_done_by_id_user'), 'user', ['done_by_id'], ['id'])

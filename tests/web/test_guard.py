@@ -56,6 +56,10 @@ def test_ids_in_queries_and_forms_reach_nothing_of_another_company(app: Flask, c
         draft_id = draft.id
     pages = [
         charlie.get(f"/faxes/live?ids={theirs}"),
+        charlie.get("/faxes/live?direction=sent&since=0"),
+        charlie.get("/faxes?direction=sent&q=secret"),
+        charlie.get(f"/faxes?direction=sent&before={theirs}&entity={cast.frontdesk}"),
+        charlie.post("/faxes/download", ids=theirs),
         charlie.get(f"/faxes/send?again={theirs}"),
         charlie.post("/faxes/send/document", draft=draft_id, htmx=True),
         charlie.post("/faxes/send", entity=str(cast.frontdesk), to="0501234567", draft=draft_id),
@@ -175,7 +179,7 @@ def test_a_fault_of_ours_says_that_the_faxes_are_safe(
         raise ZeroDivisionError("secret detail")
 
     app.config["TESTING"] = False
-    monkeypatch.setattr("app.web.faxes.visible_faxes", fail)
+    monkeypatch.setattr("app.web.faxes.read_page", fail)
     answer = bob.get("/faxes")
     assert answer.status_code == 500
     assert "Your faxes are safe" in answer.text

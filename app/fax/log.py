@@ -1,0 +1,219 @@
+"""The log of faxes: one page of what a user sees, newest first, by text and filters, as fast at a million rows as at a
+thousand.
+
+A fax's place in the list is its time and, between equal times, its id. Every question is made of *parts*, disjoint sets
+of faxes that an index holds in this order (:func:`app.fax.access.visible_parts`): the newest of all are among the
+newest of each.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from datetime import time as clock_time
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, joinedload, selectinload
+from ulid import ULID
+
+from app.fax.access import Part, visible_faxes, visible_parts
+from app.fax.lifecycle import FINAL
+from app.fax.search import Meaning, caused_by, meanings
+from app.models import Direction, Fax, Status
+from tenants.models import Tenant, User
+
+#: A text that many faxes have is found by reading the newest ones, one that few have by the index of words. So many
+#: are read before and, if that was promising, so many in all. Below the second number there is no need for the index.
+FIRST_LOOK, SECOND_LOOK = 1_000, 20_000
+PROMISING = 3
+#: The filter for what is not over yet.
+OPEN = "open"
+
+#: Where a fax stands in the list.
+Place = tuple[datetime, str]
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What is asked for; the days are the company's, both included. ``status`` is a status or ``OPEN``."""
+
+    direction: Direction
+    text: str = ""
+    entity_id: int | None = None
+    status: str | None = None
+    since: date | None = None
+    until: date | None = None
+
+    @property
+    def narrow(self) -> bool:
+        return bool(self.text or self.entity_id or self.status or self.since or self.until)
+
+
+@dataclass(frozen=True)
+class Page:
+    """``newer`` and ``older``: there are more in that direction."""
+
+    faxes: list[Fax]
+    newer: bool = False
+    older: bool = False
+
+
+def read_page(
+    session: Session, user: User, filters: Filters, *, size: int, before: str | None = None, after: str | None = None
+) -> Page:
+    """The faxes next to that of an id: older ones with ``before``, newer ones with ``after``, else the newest."""
+    if after and (place := place_of(session, user, after)):
+        found = _places(session, user, filters, beyond=place, upwards=True, size=size + 1)
+        if len(found) > size:
+            return Page(_load(session, user, found[:size][::-1]), newer=True, older=True)
+        before = None  # less than a page is left: the first page
+    place = place_of(session, user, before) if before else None
+    found = _places(session, user, filters, beyond=place, upwards=False, size=size + 1)
+    return Page(_load(session, user, found[:size]), newer=place is not None, older=len(found) > size)
+
+
+def place_of(session: Session, user: User, fax_id: str) -> Place | None:
+    """Of a fax that is not there (any more) the time that its id tells; None for what is no id."""
+    row = session.execute(visible_faxes(user).with_only_columns(Fax.created_at, Fax.id).where(Fax.id == fax_id)).first()
+    if row:
+        return row.created_at, row.id
+    try:
+        return ULID.from_str(fax_id).datetime, fax_id
+    except (ValueError, OverflowError):
+        return None
+
+
+def count_new(session: Session, user: User, direction: Direction, *, since_number: int, at_most: int) -> int:
+    """How many faxes came since the one with this number; numbers are given in the order of the commits."""
+    new = visible_faxes(user).where(Fax.direction == direction, Fax.number > since_number).with_only_columns(Fax.id)
+    return len(session.execute(new.limit(at_most)).all())
+
+
+# ---- Loading
+
+
+def _load(session: Session, user: User, places: Sequence[Place]) -> list[Fax]:
+    """The faxes at these places with all that a row shows; who sees what is asked here once more."""
+    return load_rows(session, user, [fax_id for _at, fax_id in places])
+
+
+def load_rows(session: Session, user: User, ids: Iterable[str]) -> list[Fax]:
+    order = {fax_id: n for n, fax_id in enumerate(ids)}
+    if not order:
+        return []
+    query = visible_faxes(user).where(Fax.id.in_(order)).options(*ROW)
+    return sorted(session.scalars(query), key=lambda fax: order[fax.id])
+
+
+ROW = (joinedload(Fax.entity), joinedload(Fax.source), joinedload(Fax.user), selectinload(Fax.attempts))
+
+
+# ---- Finding
+
+
+def _places(
+    session: Session, user: User, filters: Filters, *, beyond: Place | None, upwards: bool, size: int
+) -> list[Place]:
+    parts = visible_parts(session, user, filters.direction, entity_id=filters.entity_id)
+    if not parts:
+        return []
+    tenant: Tenant = user.tenant  # an operator has no part
+    question = _Question(session, parts, _conditions(filters, tenant), beyond, upwards, size)
+    wanted = meanings(filters.text, tenant)
+    if not wanted:
+        return [] if filters.text.strip() else question.nearest()
+    indexed = session.get_bind().dialect.name == "postgresql" and tenant.last_fax_number > SECOND_LOOK
+    return _search(question, wanted) if indexed else question.nearest(_any(wanted, Fax))
+
+
+def _conditions(filters: Filters, tenant: Tenant) -> list[sa.ColumnElement[bool]]:
+    conditions = []
+    if filters.status == OPEN:
+        conditions.append(Fax.status.in_([status for status in Status if status not in FINAL]))
+    elif filters.status:
+        conditions.append(Fax.status == filters.status)
+    if filters.since:
+        conditions.append(Fax.created_at >= _midnight(filters.since, tenant))
+    if filters.until:
+        conditions.append(Fax.created_at < _midnight(filters.until + timedelta(days=1), tenant))
+    return conditions
+
+
+def _midnight(day: date, tenant: Tenant) -> datetime:
+    return datetime.combine(day, clock_time.min, tzinfo=tenant.zone)
+
+
+def _any(wanted: list[Meaning], fax: Any) -> sa.ColumnElement[bool]:
+    return sa.or_(*(meaning.holds(fax) for meaning in wanted))
+
+
+def _search(question: "_Question", wanted: list[Meaning]) -> list[Place]:
+    """Read the newest first; if too few of them are meant, ask the indexes, which are slow only for many."""
+    for depth in (FIRST_LOOK, SECOND_LOOK):
+        found = question.nearest_within(depth, wanted)
+        if len(found) == question.size:
+            return found
+        if len(found) < PROMISING:
+            break
+    everywhere = {place for meaning in wanted for place in _all_of(question, meaning)}
+    return sorted(everywhere, reverse=not question.upwards)[: question.size]
+
+
+def _all_of(question: "_Question", meaning: Meaning) -> list[Place]:
+    """The nearest faxes of one meaning, however far away they are."""
+    if meaning.parts or meaning.number is not None:
+        return question.picked(meaning)
+    found = [question.nearest(Fax.status == status) for status in sorted(meaning.statuses)]
+    found += [question.nearest(caused_by(Fax, [cause])) for cause in sorted(meaning.causes)]
+    return [place for places in found for place in places]
+
+
+@dataclass(frozen=True)
+class _Question:
+    """Which faxes are asked for, apart from the text: ``size`` of them beyond a place, upwards or downwards."""
+
+    session: Session
+    parts: list[Part]
+    conditions: list[sa.ColumnElement[bool]]
+    beyond: Place | None
+    upwards: bool
+    size: int
+
+    def nearest(self, *more: sa.ColumnElement[bool]) -> list[Place]:
+        """By the indexes that hold each part in order: reads until enough is found."""
+        near = self._merged((Fax.created_at, Fax.id), more)
+        return self._ask(sa.select(near.c.created_at, near.c.id), near.c)
+
+    def nearest_within(self, depth: int, wanted: list[Meaning]) -> list[Place]:
+        """Those that are meant of the next ``depth`` faxes."""
+        columns = (Fax.created_at, Fax.id, Fax.number, Fax.status, Fax.cause, Fax.search_text)
+        every = self._merged(columns, ())
+        near = sa.select(every).order_by(*self._order(every.c)).limit(depth).subquery()
+        return self._ask(sa.select(near.c.created_at, near.c.id).where(_any(wanted, near.c)), near.c)
+
+    def picked(self, meaning: Meaning) -> list[Place]:
+        """All that are meant, then sorted: by the index of words, which knows no order."""
+        anywhere = sa.or_(*(sa.and_(*part) for part in self.parts))
+        conditions = (anywhere, *self.conditions, *self._beyond(), meaning.holds(Fax))
+        few = sa.select(Fax.created_at, Fax.id).where(*conditions).cte("few")
+        few = few.prefix_with("MATERIALIZED", dialect="postgresql")  # else it would read in order until it finds them
+        return self._ask(sa.select(few.c.created_at, few.c.id), few.c)
+
+    def _merged(self, columns: Sequence[Any], more: Sequence[sa.ColumnElement[bool]]) -> sa.Subquery:
+        selects = [sa.select(*columns).where(*part, *self.conditions, *self._beyond(), *more) for part in self.parts]
+        return (selects[0] if len(selects) == 1 else sa.union_all(*selects)).subquery()
+
+    def _beyond(self) -> list[sa.ColumnElement[bool]]:
+        if self.beyond is None:
+            return []
+        at, fax_id = self.beyond
+        place, here = sa.tuple_(Fax.created_at, Fax.id), sa.tuple_(sa.literal(at, Fax.created_at.type), fax_id)
+        return [place > here if self.upwards else place < here]
+
+    def _order(self, columns: Any) -> list[sa.ColumnElement[Any]]:
+        pair = (columns.created_at, columns.id)
+        return [column.asc() if self.upwards else column.desc() for column in pair]
+
+    def _ask(self, query: sa.Select[Any], columns: Any) -> list[Place]:
+        rows = self.session.execute(query.order_by(*self._order(columns)).limit(self.size))
+        return [(row.created_at, row.id) for row in rows]

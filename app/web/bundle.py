@@ -1,0 +1,115 @@
+"""Several faxes as one ZIP, written while it travels: no file and no archive is ever whole in memory or on a disk."""
+
+import logging
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from flask_babel import gettext as _
+
+from app.adapters.storage import Storage
+from app.errors import PermanentFailure, TemporaryFailure
+from app.fax.access import get_visible_fax
+from app.fax.lifecycle import is_final
+from app.fax.naming import document_name, report_name
+from app.models import Direction
+from app.reporting import ensure_report
+from tenants.db import db
+from tenants.models import User
+
+log = logging.getLogger(__name__)
+
+MOST = 200
+FAILURES = (PermanentFailure, TemporaryFailure)
+CHUNK = 1 << 18
+#: Where the person reads what the archive does not hold.
+NOTE = "READ-ME.txt"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file of the archive: its name there and its place in the storage."""
+
+    name: str
+    storage_key: str
+
+
+class _Pipe:
+    """What zipfile writes to and a response reads from. It has no position to go back to."""
+
+    def __init__(self) -> None:
+        self.waiting: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self.waiting.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is held back here."""
+
+    def drain(self) -> bytes:
+        data, self.waiting = b"".join(self.waiting), []
+        return data
+
+
+def stream_zip(user: User, fax_ids: Iterable[str], storage: Storage) -> Iterator[bytes]:
+    """The documents of the faxes and, of sent ones that are over, the reports, which are drawn where they are missing.
+
+    A fax is looked up again when its turn has come, and no transaction is open while bytes travel.
+    """
+    pipe, names, missing = _Pipe(), set(), []
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:  # type: ignore[arg-type]
+        for fax_id in fax_ids:
+            members, notes = _members(user, fax_id)
+            missing += notes
+            for member in members:
+                try:
+                    source = storage.open(member.storage_key)
+                except FAILURES:
+                    log.exception("%s is not in a download", member.name)
+                    missing.append(_("%(name)s: it could not be read. Try again later.", name=member.name))
+                    continue
+                yield from _copy(source, archive, _unique(member.name, names), pipe)
+        if missing:
+            archive.writestr(NOTE, "\r\n".join([_("Not in this archive:"), *missing, ""]))
+    yield pipe.drain()
+
+
+def _copy(source: BinaryIO, archive: zipfile.ZipFile, name: str, pipe: _Pipe) -> Iterator[bytes]:
+    with source, archive.open(name, "w") as target:
+        while chunk := source.read(CHUNK):
+            target.write(chunk)
+            yield pipe.drain()
+
+
+def _members(user: User, fax_id: str) -> tuple[list[Member], list[str]]:
+    """What there is of a fax, and what is missing in words. Ends its transaction."""
+    fax = get_visible_fax(db.session, user, fax_id)
+    if fax is None:
+        return [], []  # it was there when the download began
+    name, members, notes = document_name(fax), [], []
+    if fax.pdf:
+        members.append(Member(name, fax.pdf.storage_key))
+    else:
+        notes.append(_("%(name)s: this fax has no pages.", name=name))
+    if fax.direction == Direction.SENT and is_final(fax.status):
+        title = report_name(fax)
+        try:
+            members.append(Member(title, ensure_report(db.session, fax).storage_key))
+        except FAILURES:
+            log.exception("%s is not in a download", title)
+            notes.append(_("%(name)s: it could not be drawn. Try again later.", name=title))
+    db.session.rollback()
+    return members, notes
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    """The name, or with (2), (3)… before its ending."""
+    stem, dot, ending = name.rpartition(".")
+    candidate, n = name, 1
+    while candidate.casefold() in taken:
+        n += 1
+        candidate = f"{stem} ({n}){dot}{ending}"
+    taken.add(candidate.casefold())
+    return candidate
