@@ -1,6 +1,6 @@
 """PDF → fax TIFF beside Ghostscript, in the same run: what can be read, what it costs on the line, how long it takes.
 
-    .tools/venv/bin/python bench/preparation.py [FOLDER OF OWN PHOTOGRAPHS]
+    .tools/venv/bin/python bench/preparation.py [--only TABLE] [FOLDER OF OWN PHOTOGRAPHS ...]
 
 Reading is done by tesseract on the dots that would go over the line; a photograph is judged by the ratio of signal to
 noise after a blur of the eye (sigma 4 dots, about 0.5 mm), each against what the same program draws in grey. A fax
@@ -8,6 +8,7 @@ at the office rate of 14,400 bit/s with error correction carries T.6; without it
 is printed beside it.
 """
 
+import argparse
 import io
 import os
 import statistics
@@ -29,6 +30,7 @@ from PIL import Image, ImageFilter
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from app.adapters.fax_tiff import decode, read_pages
+from app.adapters.isolation import workshop_pid
 from app.adapters.rasterizer import _Canvas, open_pdf, rasterize
 from bench.documents.pages import (
     PHOTOGRAPHS,
@@ -55,11 +57,15 @@ class Result:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photographs", nargs="*", type=Path, help="folders of own photographs")
+    parser.add_argument("--only", choices=("words", "photographs", "speed"), help="one of the three tables")
+    choice = parser.parse_args()
+    tables = {"words": words, "photographs": lambda folder: photographs(folder, choice.photographs), "speed": speed}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        words(folder)
-        photographs(folder)
-        speed(folder)
+        for table in [tables[choice.only]] if choice.only else tables.values():
+            table(folder)
 
 
 # ---- The two ways
@@ -129,10 +135,10 @@ def recall(page: Image.Image, written: list[str]) -> float:
 # ---- Photographs
 
 
-def photographs(folder: Path) -> None:
+def photographs(folder: Path, folders: list[Path]) -> None:
     print("A page of photograph     seconds of line (without ECM)      noise after the eye's blur, dB")
     print(f"  {'':22} {'Faxroom':>14} {'Ghostscript':>16} {'Faxroom':>10} {'Ghostscript':>12}")
-    for name, pdf in _photographs():
+    for name, pdf in _photographs(folders):
         path = folder / "page.pdf"
         path.write_bytes(pdf)
         mine, theirs = ours(path, folder), ghostscripts(path, folder)
@@ -142,11 +148,11 @@ def photographs(folder: Path) -> None:
     print()
 
 
-def _photographs() -> Iterator[tuple[str, bytes]]:
+def _photographs(folders: list[Path]) -> Iterator[tuple[str, bytes]]:
     for name in PHOTOGRAPHS:
         yield name, photograph_page(photograph(name))
-    for folder in sys.argv[1:]:
-        for path in sorted(Path(folder).iterdir()):
+    for folder in folders:
+        for path in sorted(folder.iterdir()):
             with Image.open(path) as picture:
                 yield path.stem, photograph_page(picture)
 
@@ -211,12 +217,17 @@ def ghostscripts_file(pdf: Path, target: Path) -> None:
 
 
 def timed(act: Callable[[Path, Path], object], pdf: Path, target: Path) -> tuple[float, float]:
-    """Milliseconds of each of ten pages: by the clock, and of the children's processor time."""
-    began, used = time.perf_counter(), os.times()
+    """Milliseconds of each of ten pages: by the clock, and of the processor time of the workshop's children."""
+    began, used = time.perf_counter(), processor_seconds_of_children(workshop_pid())
     act(pdf, target)
-    after = os.times()
-    spent = after.children_user + after.children_system - used.children_user - used.children_system
+    spent = processor_seconds_of_children(workshop_pid()) - used
     return (time.perf_counter() - began) * 100, spent * 100
+
+
+def processor_seconds_of_children(pid: int) -> float:
+    """User and system time of the children that were waited for; proc(5)."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+    return sum(map(int, fields[13:15])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

@@ -196,6 +196,11 @@ def open_workshop() -> None:
     _workshops.get()
 
 
+def workshop_pid() -> int:
+    """Of this process's workshop, for who wants to know what its children cost."""
+    return _workshops.get().process.pid
+
+
 # ---- The workshop's side
 
 
