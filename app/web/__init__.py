@@ -4,10 +4,23 @@ from flask import Flask
 from flask_wtf import CSRFProtect
 from htmx_flask import Htmx
 
-from app.web import assets, errors, faxes, guard, headers, health, language, operator, preferences, send, sign_in
+from app.web import (
+    assets,
+    errors,
+    faxes,
+    guard,
+    headers,
+    health,
+    language,
+    operator,
+    preferences,
+    send,
+    sign_in,
+    viewer,
+)
 from app.web import presentation as shown
 
-BLUEPRINTS = (sign_in, send, faxes, operator, preferences, health)
+BLUEPRINTS = (sign_in, send, faxes, viewer, operator, preferences, health)
 
 
 def init_app(app: Flask) -> None:
