@@ -154,13 +154,17 @@ def _find_reversed(blocks: Blocks, plane: Plane, rows: int, *, among: Ink) -> Bl
     if not lighter.any():
         return blocks
     level = np.where(lighter, blocks.flat_high + FAINT, (blocks.near_low + blocks.near_high) // 2)
-    return replace(blocks, reversed_out=lighter & _near(_thin_light(plane, level, rows), np.logical_or))
+    lines = _lines_of(lighter, margin=3)  # thickness is measured over two blocks and passed on over one
+    dots = slice(lines.start * rows, lines.stop * rows)
+    found = np.zeros_like(lighter)
+    found[lines] = _near(_thin_light(plane[dots], level[lines], rows), np.logical_or)
+    return replace(blocks, reversed_out=lighter & found)
 
 
 def _thin_light(plane: Plane, level: NDArray[np.int16], rows: int) -> Ink:
     """Blocks with something lighter than ``level`` that is no thicker than a letter: not the paper around an area."""
     light = plane >= _expand(np.clip(level, 0, 250).astype(np.uint8), rows)
-    whole, part = _cells(light, np.logical_and, rows), _cells(light, np.logical_or, rows)
+    whole, part = _all_in_cells(light, rows), _any_in_cells(light, rows)
     thick = _near(_near(whole, np.logical_and, 2), np.logical_or, 4)
     thin = part & ~thick
     per_block = rows // _cell_rows(rows)
@@ -172,10 +176,19 @@ def _cell_rows(rows: int) -> int:
     return rows * CELL // BLOCK
 
 
-def _cells(marks: Ink, reduce: np.ufunc, rows: int) -> Ink:
-    """One value for each 4 x 4 dots (of fine resolution)."""
-    lines = reduce.reduce(marks.reshape(-1, _cell_rows(rows), marks.shape[1]), axis=1)
-    return reduce.reduce(lines.reshape(len(lines), -1, CELL), axis=2)
+def _all_in_cells(marks: Ink, rows: int) -> Ink:
+    """One value for each 4 x 4 dots (of fine resolution): are all of them marked?"""
+    return _words_of_cells(marks, np.bitwise_and, rows) == 0x01010101
+
+
+def _any_in_cells(marks: Ink, rows: int) -> Ink:
+    return _words_of_cells(marks, np.bitwise_or, rows) != 0
+
+
+def _words_of_cells(marks: Ink, reduce: np.ufunc, rows: int) -> NDArray[np.uint32]:
+    """The lines of each cell taken together; its four columns are the bytes of one word, each 0 or 1."""
+    lines = marks.view(np.uint64).reshape(-1, _cell_rows(rows), marks.shape[1] // 8)
+    return reduce.reduce(lines, axis=1).view(np.uint32)
 
 
 def _threshold(blocks: Blocks) -> Plane:
@@ -248,7 +261,7 @@ def _grown(seed: Ink, through: Ink, steps: int) -> Ink:
 def _clear_thick_light(ink: Ink, luminance: Plane, reversed_out: Ink, rows: int) -> None:
     """Undo the borders of light filled areas that passed for ink: what was light and is thicker than any letter."""
     light = ink & (luminance > PALE)
-    cells = _cells(light, np.logical_and, rows)
+    cells = _all_in_cells(light, rows)
     spared = _near(reversed_out, np.logical_or, 3)
     cells &= ~np.repeat(np.repeat(spared, BLOCK // CELL, axis=1), rows // _cell_rows(rows), axis=0)
     core = _near(cells, np.logical_and)
@@ -280,10 +293,10 @@ def _prefer_channels(page: Plane, grey: Plane, blocks: Blocks, threshold: Plane,
     return grey
 
 
-def _lines_of(marks: Ink) -> slice:
-    """The lines of blocks with a mark, and one more on either side."""
+def _lines_of(marks: Ink, margin: int = 1) -> slice:
+    """The lines of blocks with a mark, and ``margin`` more on either side."""
     lines = np.flatnonzero(marks.any(axis=1))
-    return slice(max(int(lines[0]) - 1, 0), min(int(lines[-1]) + 2, len(marks)))
+    return slice(max(int(lines[0]) - margin, 0), min(int(lines[-1]) + margin + 1, len(marks)))
 
 
 def _vivid(page: Plane, rows: int) -> Ink:

@@ -17,6 +17,8 @@ DARKEST_PAPER, PAPER_SHARE = 100, 0.8
 TOLERANCE = 0.1
 #: What is brighter than this share of the paper beside it becomes white.
 WHITE_FROM = 0.93
+#: Rows that are brightened at a time.
+STRIP = 32
 #: Steps from pixel to pixel (median, of 255) above which the page is smoothed.
 GRAIN = 3
 
@@ -34,9 +36,26 @@ def whitened(grey: Plane, *, cell_rows: int = CELL) -> Plane | None:
     gain = (255 / (WHITE_FROM * near)).astype(np.float32)
     if np.median(np.abs(np.diff(grey[::16].astype(np.int16), axis=1))) >= GRAIN:
         grey = np.asarray(Image.fromarray(grey).filter(ImageFilter.BoxBlur(1)))
+    return _brightened(grey, gain)
+
+
+def _brightened(grey: Plane, gain: NDArray[np.float32]) -> Plane:
+    """``grey`` times ``gain`` of its patch, between patches interpolated; strip by strip, which stays in the cache."""
     height, width = grey.shape
-    wide = np.asarray(Image.fromarray(gain).resize((width, height), Image.Resampling.BILINEAR))
-    return np.minimum(grey * wide, 255).astype(np.uint8)
+    across = np.asarray(Image.fromarray(gain).resize((width, gain.shape[0]), Image.Resampling.BILINEAR))
+    place = np.clip((np.arange(height) + 0.5) * len(gain) / height - 0.5, 0, len(gain) - 1).astype(np.float32)
+    above = np.minimum(place.astype(int), len(gain) - 2)
+    share = (place - above)[:, None]
+    white = np.empty_like(grey)
+    for start in range(0, height, STRIP):
+        rows = slice(start, min(start + STRIP, height))
+        upper, lower = across[above[rows]], across[above[rows] + 1]
+        lower -= upper
+        lower *= share[rows]
+        lower += upper
+        lower *= grey[rows]
+        white[rows] = np.minimum(lower, 255, out=lower)
+    return white
 
 
 def _brightest(grey: Plane, cell_rows: int) -> NDArray[np.float64]:
