@@ -16,25 +16,18 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from pathlib import Path
 
 import docx
 import httpx
 import sqlalchemy as sa
 from reportlab.pdfgen.canvas import Canvas
+from running import database_url, settings, unix_seconds
 
 ROOT = Path(__file__).resolve().parents[1]
 HOME = Path(os.environ.get("FAXROOM_HOME", ROOT / "var")).absolute()
 TO = "+493023125000"
 LONGEST_SECONDS = 300
-
-
-def settings() -> dict[str, str]:
-    """What bin/up tells the processes of the instance."""
-    lines = (HOME / "faxroom.env").read_text().splitlines()
-    pairs = (line.removeprefix("export ").partition("=") for line in lines if "=" in line and not line.startswith("#"))
-    return {name: value.strip("'\"") for name, _, value in pairs}
 
 
 def light_pdf() -> bytes:
@@ -108,19 +101,13 @@ class Watch:
         sys.exit(f"Not all were over after {LONGEST_SECONDS} s: {[row.status for row in self.rows(fax_ids)]}")
 
 
-def seconds(moment: object) -> float:
-    """Unix time of a moment as the database gives it (SQLite: text in UTC)."""
-    read = moment if isinstance(moment, datetime) else datetime.fromisoformat(str(moment))
-    return read.timestamp() if read.tzinfo else read.replace(tzinfo=datetime.now().astimezone().tzinfo).timestamp()
-
-
 def submit_to_ringing(sender: Sender, watch: Watch, name: str, content: bytes, times: int) -> list[float]:
     """Seconds from the beginning of the form's request to the ringing at the other end, one fax after the other."""
     taken = []
     for _ in range(times):
         fax_id, began = sender.send(name, content)
         (row,) = watch.until([fax_id], "ringing_at")
-        taken.append(seconds(row.ringing_at) - began)
+        taken.append(unix_seconds(row.ringing_at) - began)
         watch.until([fax_id], "ended_at")
     return taken
 
@@ -134,7 +121,7 @@ def many_at_once(sender: Sender, watch: Watch, content: bytes, count: int) -> tu
     rows = watch.until(fax_ids, "ended_at")
     time.sleep(2)
     sent = sum(row.status == "sent" for row in watch.rows(fax_ids))
-    return accepted, max(seconds(row.ended_at) for row in rows) - began, sent
+    return accepted, max(unix_seconds(row.ended_at) for row in rows) - began, sent
 
 
 def raw(count: int, fax_page: Path) -> dict[str, object]:
@@ -155,11 +142,9 @@ def main() -> None:
     parser.add_argument("--single", type=int, default=5, help="faxes one after the other, of each kind")
     parser.add_argument("--many", type=int, default=100, help="faxes at once")
     choice = parser.parse_args()
-    told = settings()
-    os.environ["TZ"] = "UTC"
-    time.tzset()
+    told = settings(HOME)
     base_url = told.get("FAXROOM_URL") or f"http://127.0.0.1:{told.get('FAXROOM_PORT', '8000')}"
-    watch, sender = Watch(told.get("DATABASE_URL") or f"sqlite:///{HOME}/faxroom.sqlite3"), Sender(base_url)
+    watch, sender = Watch(database_url(HOME)), Sender(base_url)
     page = light_pdf()
     for name, content in (("page.pdf", page), ("page.docx", light_docx())):
         if choice.single:

@@ -40,10 +40,10 @@ def light_page(path: Path) -> Path:
     return path
 
 
-def start_asterisk(home: Path, sip_port: int, ari_port: int) -> subprocess.Popen[bytes]:
+def start_asterisk(home: Path, sip_port: int, ari_port: int, trunk: str = "loop") -> subprocess.Popen[bytes]:
     asterisk.install(ASTERISK_ROOT, print)
     account = {"ari_user": USER, "ari_password": PASSWORD}
-    asterisk.render(ASTERISK_ROOT, home, sip_port=sip_port, ari_port=ari_port, **account)
+    asterisk.render(ASTERISK_ROOT, home, sip_port=sip_port, ari_port=ari_port, trunk=trunk, **account)
     return subprocess.Popen(
         asterisk.command(ASTERISK_ROOT, home),
         stdin=subprocess.DEVNULL,
@@ -85,12 +85,12 @@ def call_body(tiff: Path) -> dict[str, Any]:
     }
 
 
-async def place(http: httpx.AsyncClient, calls: int, tiff: Path) -> None:
+async def place(http: httpx.AsyncClient, calls: int, tiff: Path, name: str = "raw") -> None:
     body, few = call_body(tiff), asyncio.Semaphore(REQUESTS_AT_ONCE)
 
     async def one(number: int) -> None:
         async with few:
-            (await http.post(f"/ari/channels/raw-{number}", json=body)).raise_for_status()
+            (await http.post(f"/ari/channels/{name}-{number}", json=body)).raise_for_status()
 
     await asyncio.gather(*(one(number) for number in range(calls)))
 
