@@ -15,6 +15,7 @@ from app.fax.results import CallFacts, close_attempt
 from app.fax.search import search_text, with_name
 from app.fax.submit import next_fax_number
 from app.models import Attempt, Direction, Document, Fax, FaxEntity, Status, Unread
+from tenants.db import utc_now
 
 #: Digits of the shortest caller that is looked upon as a public number.
 SHORTEST_PUBLIC = 6
@@ -134,6 +135,8 @@ def finish_receiving(
         session.refresh(fax)
         mark_unread(session, fax)
         write_received_notices(session, fax)
+    elif moved:  # nothing that anybody has to look at
+        session.execute(sa.update(Fax).where(Fax.id == fax.id).values(done_at=utc_now()))
     return moved
 
 

@@ -70,8 +70,9 @@ class Fax(TenantOwned, db.Model):
     :mod:`app.fax.sentences`, ``cause_values`` what its sentence needs. ``pages_done`` are pages that the far end
     confirmed over all attempts. ``due_at`` is when to dial (scheduled, retrying) and never in the past of its status.
     ``lease_until`` marks a preparation under way; past it another worker takes over. ``search_text`` is what the fax
-    module searches (:mod:`app.fax.search`). A received fax is a colleague's when ``taken_by_id`` is set, and done with
-    when ``done_at`` is (:mod:`app.fax.inbox`).
+    module searches (:mod:`app.fax.search`). Of a received fax (:mod:`app.fax.inbox`) ``seen_at`` is when the first person
+    opened it, ``taken_by_id`` the colleague who has it, ``done_at`` when it was done with; without ``done_by_id`` it
+    left the inbox by itself.
     """
 
     __tablename__ = "fax"
@@ -102,6 +103,14 @@ class Fax(TenantOwned, db.Model):
             info={"only_on": "postgresql"},
         ).ddl_if(dialect="postgresql"),
         sa.Index("ix_fax_due", "status", "due_at"),
+        # what became of a fax: sent again, forwarded
+        sa.Index(
+            "ix_fax_resend_of_id",
+            "resend_of_id",
+            sqlite_where=sa.text("resend_of_id IS NOT NULL"),
+            postgresql_where=sa.text("resend_of_id IS NOT NULL"),
+        ),
+        # the shared inbox: what is not done yet, and what was done last
         sa.Index(
             "ix_fax_inbox",
             "tenant_id",
@@ -109,6 +118,13 @@ class Fax(TenantOwned, db.Model):
             "id",
             sqlite_where=sa.text("direction = 'received' AND done_at IS NULL"),
             postgresql_where=sa.text("direction = 'received' AND done_at IS NULL"),
+        ),
+        sa.Index(
+            "ix_fax_done",
+            "tenant_id",
+            "done_at",
+            sqlite_where=sa.text("done_by_id IS NOT NULL"),
+            postgresql_where=sa.text("done_by_id IS NOT NULL"),
         ),
     )
 
@@ -140,6 +156,7 @@ class Fax(TenantOwned, db.Model):
     finished_at: Mapped[datetime | None]
     search_text: Mapped[str] = mapped_column(sa.Text, default="", server_default="")
 
+    seen_at: Mapped[datetime | None]
     taken_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"))
     taken_at: Mapped[datetime | None]
     done_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"))

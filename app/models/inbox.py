@@ -31,7 +31,8 @@ class InboxAct(StrEnum):
 
 
 class InboxEvent(TenantOwned, db.Model):
-    """What a colleague did with a received fax, and when. ``to_user_id`` is to whom it was handed or forwarded."""
+    """What a colleague did with a received fax, and when. ``to_user_id`` is to whom it was handed or forwarded, ``note``
+    what they were told with it."""
 
     __tablename__ = "inbox_event"
 
@@ -40,6 +41,7 @@ class InboxEvent(TenantOwned, db.Model):
     user_id: Mapped[int] = mapped_column(sa.ForeignKey("user.id"))
     act: Mapped[str] = mapped_column(sa.String(16))
     to_user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"))
+    note: Mapped[str | None] = mapped_column(sa.Text)
     at: Mapped[datetime] = mapped_column(default=utc_now)
 
     fax: Mapped[Fax] = relationship()

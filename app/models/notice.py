@@ -8,20 +8,35 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.models.fax import Fax
 from tenants.db import BigId, TenantOwned, db, utc_now
+from tenants.models import User
 
 
 class NoticeKind(StrEnum):
     OUTCOME = "outcome"  # sent, failed or unknown: to the sender, with the report
     RECEIVED = "received"  # to each user who may receive, with the document
+    FORWARDED = "forwarded"  # from a colleague, with the document
+    HANDED_OVER = "handed_over"  # from a colleague: it is yours now
+    REMINDER = "reminder"  # nobody has looked at this and others for days
 
 
 class Notice(TenantOwned, db.Model):
     """``message_id`` is fixed when the row is written, so that a repeated delivery is recognised as the same mail.
-    ``due_at`` without a value and unsent means given up, with the reason in ``error``."""
+    ``due_at`` without a value and unsent means given up, with the reason in ``error``. ``occasion`` tells mails of one
+    kind about one fax apart where there may be several: a key of the form that asked for it, the day of a reminder.
+    ``from_user_id`` is the colleague who had it sent, ``note`` what they wrote."""
 
     __tablename__ = "notice"
     __table_args__ = (
-        sa.UniqueConstraint("fax_id", "kind", "recipient"),
+        sa.UniqueConstraint("fax_id", "kind", "recipient", "occasion"),
+        # one reminder a day, about whichever faxes
+        sa.Index(
+            "uq_notice_reminder",
+            "recipient",
+            "occasion",
+            unique=True,
+            sqlite_where=sa.text("kind = 'reminder'"),
+            postgresql_where=sa.text("kind = 'reminder'"),
+        ),
         sa.Index(
             "ix_notice_due",
             "due_at",
@@ -34,6 +49,9 @@ class Notice(TenantOwned, db.Model):
     fax_id: Mapped[str] = mapped_column(sa.ForeignKey("fax.id"))
     kind: Mapped[str] = mapped_column(sa.String(16))
     recipient: Mapped[str] = mapped_column(sa.String(320))
+    occasion: Mapped[str] = mapped_column(sa.String(64), default="", server_default="")
+    from_user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"))
+    note: Mapped[str | None] = mapped_column(sa.Text)
     language: Mapped[str] = mapped_column(sa.String(8))
     message_id: Mapped[str] = mapped_column(sa.String(255), unique=True)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
@@ -43,3 +61,4 @@ class Notice(TenantOwned, db.Model):
     error: Mapped[str | None] = mapped_column(sa.String(255))
 
     fax: Mapped[Fax] = relationship()
+    from_user: Mapped[User | None] = relationship()

@@ -5,6 +5,8 @@ Revises: 0001
 Create Date: 2026-11-23 00:47:27.146501
 
 """
+from datetime import UTC, datetime, timedelta
+
 from alembic import op
 import sqlalchemy as sa
 
@@ -23,6 +25,7 @@ def upgrade():
     sa.Column('user_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('act', sa.String(length=16), nullable=False),
     sa.Column('to_user_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
+    sa.Column('note', sa.Text(), nullable=True),
     sa.Column('at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('tenant_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.ForeignKeyConstraint(['fax_id'], ['fax.id'], name=op.f('fk_inbox_event_fax_id_fax')),
@@ -50,6 +53,7 @@ def upgrade():
 
     with op.batch_alter_table('fax', schema=None) as batch_op:
         batch_op.add_column(sa.Column('search_text', sa.Text(), server_default='', nullable=False))
+        batch_op.add_column(sa.Column('seen_at', sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column('taken_by_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True))
         batch_op.add_column(sa.Column('taken_at', sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column('done_by_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True))
@@ -62,13 +66,42 @@ def upgrade():
         batch_op.create_index('ix_fax_sender', ['user_id', 'entity_id', 'direction', 'created_at', 'id'], unique=False)
         batch_op.create_index('ix_fax_cause', ['tenant_id', 'direction', 'cause', 'created_at', 'id'], unique=False, sqlite_where=sa.text("cause IS NOT NULL"), postgresql_where=sa.text("cause IS NOT NULL"))
         batch_op.create_index('ix_fax_inbox', ['tenant_id', 'entity_id', 'id'], unique=False, sqlite_where=sa.text("direction = 'received' AND done_at IS NULL"), postgresql_where=sa.text("direction = 'received' AND done_at IS NULL"))
+        batch_op.create_index('ix_fax_resend_of_id', ['resend_of_id'], unique=False, sqlite_where=sa.text("resend_of_id IS NOT NULL"), postgresql_where=sa.text("resend_of_id IS NOT NULL"))
+        batch_op.create_index('ix_fax_done', ['tenant_id', 'done_at'], unique=False, sqlite_where=sa.text("done_by_id IS NOT NULL"), postgresql_where=sa.text("done_by_id IS NOT NULL"))
         batch_op.create_foreign_key(batch_op.f('fk_fax_done_by_id_user'), 'user', ['done_by_id'], ['id'])
         batch_op.create_foreign_key(batch_op.f('fk_fax_taken_by_id_user'), 'user', ['taken_by_id'], ['id'])
 
+    with op.batch_alter_table('notice', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('occasion', sa.String(length=64), server_default='', nullable=False))
+        batch_op.add_column(sa.Column('from_user_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True))
+        batch_op.add_column(sa.Column('note', sa.Text(), nullable=True))
+        batch_op.drop_constraint('uq_notice_fax_id_kind_recipient', type_='unique')
+        batch_op.create_unique_constraint(batch_op.f('uq_notice_fax_id_kind_recipient_occasion'), ['fax_id', 'kind', 'recipient', 'occasion'])
+        batch_op.create_index('uq_notice_reminder', ['recipient', 'occasion'], unique=True, sqlite_where=sa.text("kind = 'reminder'"), postgresql_where=sa.text("kind = 'reminder'"))
+        batch_op.create_foreign_key(batch_op.f('fk_notice_from_user_id_user'), 'user', ['from_user_id'], ['id'])
+
     _fill_search_text(op.get_bind())
+    _begin_inbox(op.get_bind())
     if op.get_bind().dialect.name == 'postgresql':
         op.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
         op.create_index('ix_fax_search', 'fax', ['search_text'], postgresql_using='gin', postgresql_ops={'search_text': 'gin_trgm_ops'}, postgresql_with={'fastupdate': 'off'})
+
+
+def _begin_inbox(connection):
+    """Received faxes that are older than a week are done with. Of the younger ones nobody knows whether somebody has
+    looked at them, so they are in the inbox, unread for everybody who may receive them."""
+    begin = datetime.now(UTC) - timedelta(days=7)
+    begin = begin.replace(tzinfo=None) if connection.dialect.name == 'sqlite' else begin
+    received = "direction = 'received' AND status IN ('received', 'incomplete')"
+    old = sa.text(f"""UPDATE fax SET done_at = coalesce(finished_at, created_at)
+        WHERE {received} AND (created_at < :begin OR (coalesce(pages, 0) = 0 AND source_id IS NULL))""")
+    connection.execute(old.bindparams(sa.bindparam("begin", type_=sa.DateTime(timezone=True))), {"begin": begin})
+    connection.execute(sa.text(f"""
+        INSERT INTO unread (user_id, fax_id, tenant_id)
+        SELECT "grant".user_id, fax.id, fax.tenant_id
+        FROM fax JOIN "grant" ON "grant".entity_id = fax.entity_id JOIN "user" ON "user".id = "grant".user_id
+        WHERE {received} AND done_at IS NULL AND "grant".may_receive AND "user".disabled_at IS NULL
+    """))
 
 
 def _fill_search_text(connection):
@@ -95,9 +128,21 @@ def _fill_search_text(connection):
 def downgrade():
     if op.get_bind().dialect.name == 'postgresql':
         op.drop_index('ix_fax_search', table_name='fax')
+    op.execute("DELETE FROM notice WHERE kind IN ('forwarded', 'handed_over', 'reminder')")
+    with op.batch_alter_table('notice', schema=None) as batch_op:
+        batch_op.drop_constraint(batch_op.f('fk_notice_from_user_id_user'), type_='foreignkey')
+        batch_op.drop_index('uq_notice_reminder', sqlite_where=sa.text("kind = 'reminder'"), postgresql_where=sa.text("kind = 'reminder'"))
+        batch_op.drop_constraint(batch_op.f('uq_notice_fax_id_kind_recipient_occasion'), type_='unique')
+        batch_op.create_unique_constraint('uq_notice_fax_id_kind_recipient', ['fax_id', 'kind', 'recipient'])
+        batch_op.drop_column('note')
+        batch_op.drop_column('from_user_id')
+        batch_op.drop_column('occasion')
+
     with op.batch_alter_table('fax', schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f('fk_fax_taken_by_id_user'), type_='foreignkey')
         batch_op.drop_constraint(batch_op.f('fk_fax_done_by_id_user'), type_='foreignkey')
+        batch_op.drop_index('ix_fax_done', sqlite_where=sa.text("done_by_id IS NOT NULL"), postgresql_where=sa.text("done_by_id IS NOT NULL"))
+        batch_op.drop_index('ix_fax_resend_of_id', sqlite_where=sa.text("resend_of_id IS NOT NULL"), postgresql_where=sa.text("resend_of_id IS NOT NULL"))
         batch_op.drop_index('ix_fax_inbox', sqlite_where=sa.text("direction = 'received' AND done_at IS NULL"), postgresql_where=sa.text("direction = 'received' AND done_at IS NULL"))
         batch_op.drop_index('ix_fax_cause', sqlite_where=sa.text("cause IS NOT NULL"), postgresql_where=sa.text("cause IS NOT NULL"))
         batch_op.drop_index('ix_fax_sender')
@@ -110,6 +155,7 @@ def downgrade():
         batch_op.drop_column('done_by_id')
         batch_op.drop_column('taken_at')
         batch_op.drop_column('taken_by_id')
+        batch_op.drop_column('seen_at')
         batch_op.drop_column('search_text')
 
     with op.batch_alter_table('unread', schema=None) as batch_op:
