@@ -3,6 +3,7 @@
 import smtplib
 import ssl
 from email.message import EmailMessage
+from functools import cache
 from urllib.parse import unquote, urlsplit
 
 from app.errors import PermanentFailure, TemporaryFailure
@@ -11,16 +12,22 @@ SECONDS = 30
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
+@cache
+def _context() -> ssl.SSLContext:
+    """Reading the machine's certificates takes longer than a mail does."""
+    return ssl.create_default_context()
+
+
 def _connect(url: str) -> smtplib.SMTP:
     parts = urlsplit(url)
-    host, context = parts.hostname or "localhost", ssl.create_default_context()
+    host = parts.hostname or "localhost"
     if parts.scheme == "smtps":
-        server: smtplib.SMTP = smtplib.SMTP_SSL(host, parts.port or 465, timeout=SECONDS, context=context)
+        server: smtplib.SMTP = smtplib.SMTP_SSL(host, parts.port or 465, timeout=SECONDS, context=_context())
     else:
         server = smtplib.SMTP(host, parts.port or 25, timeout=SECONDS)
         server.ehlo()
         if server.has_extn("starttls"):
-            server.starttls(context=context)
+            server.starttls(context=_context())
             server.ehlo()
     if parts.username:
         if not isinstance(server.sock, ssl.SSLSocket) and host not in LOOPBACK:
