@@ -13,13 +13,14 @@ from datetime import time as clock_time
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy.orm import Session, defer, joinedload, lazyload, load_only
+from sqlalchemy.orm.attributes import set_committed_value
 from ulid import ULID
 
 from app.fax.access import Part, visible_faxes, visible_parts
 from app.fax.lifecycle import FINAL
 from app.fax.search import Meaning, caused_by, meanings
-from app.models import Direction, Fax, Status
+from app.models import Attempt, Direction, Document, Fax, FaxEntity, Status
 from tenants.models import Tenant, User
 
 #: A text that many faxes have is found by reading the newest ones, one that few have by the index of words. So many
@@ -102,10 +103,29 @@ def load_rows(session: Session, user: User, ids: Iterable[str]) -> list[Fax]:
     if not order:
         return []
     query = visible_faxes(user).where(Fax.id.in_(order)).options(*ROW)
-    return sorted(session.scalars(query), key=lambda fax: order[fax.id])
+    faxes = sorted(session.scalars(query), key=lambda fax: order[fax.id])
+    _load_attempts(session, [fax for fax in faxes if fax.status not in FINAL])
+    return faxes
 
 
-ROW = (joinedload(Fax.entity), joinedload(Fax.source), joinedload(Fax.user), selectinload(Fax.attempts))
+#: No more than a row shows: fifty users with their company and address would cost more than the fifty faxes.
+ROW = (
+    joinedload(Fax.entity).load_only(FaxEntity.name),
+    joinedload(Fax.source).load_only(Document.name),
+    joinedload(Fax.user).options(load_only(User.name), lazyload("*")),
+    defer(Fax.search_text),
+)
+
+
+def _load_attempts(session: Session, faxes: list[Fax]) -> None:
+    """Of those that are under way: where one is tells of its attempts, how it ended does not."""
+    attempts: dict[str, list[Attempt]] = {fax.id: [] for fax in faxes}
+    if attempts:
+        query = sa.select(Attempt).where(Attempt.fax_id.in_(attempts)).order_by(Attempt.fax_id, Attempt.n)
+        for attempt in session.scalars(query):
+            attempts[attempt.fax_id].append(attempt)
+    for fax in faxes:
+        set_committed_value(fax, "attempts", attempts[fax.id])
 
 
 # ---- Finding

@@ -5,6 +5,7 @@ What Asterisk is given passes a strict grammar: ``/ @ & , ;`` in a dial string w
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 import phonenumbers
 from phonenumbers import PhoneNumberFormat, shortnumberinfo
@@ -76,12 +77,19 @@ def shown_number(number: str | None, tenant: Tenant) -> str:
     """A stored number in the form in which it is read most easily; an extension or an unreadable one as it is."""
     if not number or not number.startswith("+"):
         return number or ""
+    return _shown(number, tenant.region)
+
+
+@lru_cache(maxsize=10_000)  # a list shows fifty at once, and mostly the same ones
+def _shown(number: str, region: str) -> str:
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:
         return number
-    style = PhoneNumberFormat.NATIONAL if _is_domestic(parsed, tenant) else PhoneNumberFormat.INTERNATIONAL
-    return phonenumbers.format_number(parsed, style)
+    domestic = parsed.country_code == phonenumbers.country_code_for_region(region)
+    return phonenumbers.format_number(
+        parsed, PhoneNumberFormat.NATIONAL if domestic else PhoneNumberFormat.INTERNATIONAL
+    )
 
 
 def national_form(number: str, tenant: Tenant) -> str:

@@ -52,18 +52,20 @@ def time_element(when: datetime | None, style: str = "short") -> Markup:
         return Markup("")
     local = when.astimezone(zone())
     text = moment_text(local, style)
-    full = format_datetime(local, "full", tzinfo=zone(), locale=get_locale())
+    full = format_datetime(local, "full", tzinfo=local.tzinfo, locale=get_locale())
     return Markup('<time datetime="{}" title="{}">{}</time>').format(local.isoformat(timespec="seconds"), full, text)
 
 
 def moment_text(local: datetime, style: str) -> str:
+    """``local`` is in the zone of the company."""
+    where, locale = local.tzinfo, get_locale()
     if style == "seconds":
-        return format_datetime(local, "d MMM, HH:mm:ss", tzinfo=zone(), locale=get_locale())
-    today = utc_now().astimezone(zone()).date()
+        return format_datetime(local, "d MMM, HH:mm:ss", tzinfo=where, locale=locale)
+    today = utc_now().astimezone(where).date()
     if style == "short" and local.date() == today:
-        return format_time(local, "short", tzinfo=zone(), locale=get_locale())
+        return format_time(local, "short", tzinfo=where, locale=locale)
     pattern = "d MMM, HH:mm" if style == "short" and local.year == today.year else "d MMM y, HH:mm"
-    return format_datetime(local, pattern, tzinfo=zone(), locale=get_locale())
+    return format_datetime(local, pattern, tzinfo=where, locale=locale)
 
 
 def header_time(when: datetime) -> Markup:

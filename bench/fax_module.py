@@ -1,0 +1,388 @@
+"""How long the fax module's page and its search take at a thousand rows and at a million, on PostgreSQL.
+
+    .tools/venv/bin/python bench/fax_module.py [--rows 1000000] [--rounds 40]
+
+Starts a PostgreSQL of its own and fills two databases with the same mix of faxes. The real application answers, asked by
+Flask's test client: what is timed is everything between request and answer but the network. The two databases are asked
+in turn, so that a busy machine is busy for both.
+"""
+
+import argparse
+import gc
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlencode
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "bin/lib")]
+
+import psycopg  # noqa: E402
+import sqlalchemy as sa  # noqa: E402
+from flask import Flask  # noqa: E402
+from flask.testing import FlaskClient  # noqa: E402
+from flask_migrate import upgrade  # noqa: E402
+from steps import Progress  # noqa: E402
+from testing import _postgres  # noqa: E402
+from ulid import ULID  # noqa: E402
+
+from app.config import Settings  # noqa: E402
+from app.factory import create_app  # noqa: E402
+from app.fax.search import plain_words, written_forms  # noqa: E402
+from tenants.db import db  # noqa: E402
+from tenants.models import Role, Tenant  # noqa: E402
+from tests.web.cast import Browser, make_entity, make_tenant, make_user  # noqa: E402
+
+DAYS = 1_100
+NOW = datetime.now(UTC)
+SYLLABLES = "ba be bi bo ca co da de di do fa fe fi ga go la le li lo ma me mi mo na ne ni no pa pe po ra re ri ro sa se so ta te ti to va ve vi vo za zo".split()
+STATUSES = {
+    "sent": [("sent", None, 900), ("failed", "busy", 25), ("failed", "no_answer", 20), ("failed", "far_end_no_fax", 5),
+             ("failed", "unallocated", 3), ("failed", "rejected", 1), ("cancelled", "cancelled", 15),
+             ("unknown", "unknown", 0.2), ("scheduled", None, 0.05)],
+    "received": [("received", None, 970), ("incomplete", "dropped", 25), ("incomplete", "protocol_error", 5)],
+}  # fmt: skip
+FAX_COLUMNS = (
+    "id number direction status entity_id user_id submission_key origin remote_number dial_string remote_station_id "
+    "pages pages_done cause created_at finished_at search_text source_id pdf_id tenant_id"
+).split()
+
+
+@dataclass
+class World:
+    """One database: who is in it and what may be looked for. The big company has nine in ten of all faxes."""
+
+    app: Flask
+    rows: int
+    tenants: list[Tenant]
+    entities: dict[int, list[tuple[int, str]]]
+    users: dict[int, list[tuple[int, str]]]
+    clients: dict[str, FlaskClient]
+
+
+def word(rng: random.Random) -> str:
+    return "".join(rng.choice(SYLLABLES) for _ in range(rng.randint(2, 4))).capitalize()
+
+
+def zipf(rng: random.Random, count: int) -> Callable[[], int]:
+    """An index below ``count``, the first ones by far the most often."""
+    weights = [1 / (n + 3) for n in range(count)]
+    picks = iter(rng.choices(range(count), weights, k=4_000_000 // 8))
+
+    def pick() -> int:
+        nonlocal picks
+        try:
+            return next(picks)
+        except StopIteration:
+            picks = iter(rng.choices(range(count), weights, k=500_000))
+            return next(picks)
+
+    return pick
+
+
+# ---- Filling
+
+
+def make_database(url: str, name: str) -> None:
+    server = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    for _ in range(50):
+        try:
+            with server.connect() as connection:
+                connection.execute(sa.text(f"CREATE DATABASE {name}"))
+                return
+        except sa.exc.OperationalError:  # it takes connections before it takes questions
+            time.sleep(0.1)
+
+
+def make_world(url: str, home: Path, rows: int) -> World:
+    settings = Settings.from_environment(
+        {"FAXROOM_HOME": str(home), "SECRET_KEY": "a bench", "DATABASE_URL": url, "REDIS_URL": "redis://127.0.0.1:1/0"}
+    )
+    app = create_app(settings, TESTING=True, RATELIMIT_STORAGE_URI="memory://", PROPAGATE_EXCEPTIONS=True)
+    with app.app_context():
+        upgrade(directory=str(ROOT / "migrations"))
+        world = World(app, rows, [], {}, {}, {})
+        for n in range(10):
+            make_company(world, n)
+        db.session.commit()
+        fill(world, url)
+        db.session.remove()
+    sign_in(world)
+    return world
+
+
+def sign_in(world: World) -> None:
+    for name in ("admin", "user"):
+        browser = Browser(world.app)
+        assert browser.sign_in(f"{name}@company0.test").status_code == 303
+        world.clients[name] = browser.client
+
+
+def make_company(world: World, n: int) -> None:
+    tenant = make_tenant(f"company{n}", f"Company {n}", f"SERIAL{n}")
+    admin = make_user(f"admin@company{n}.test", "Administrator", tenant, Role.ADMIN)
+    user = make_user(f"user@company{n}.test", "Anna Quaranta", tenant, Role.USER)
+    rng = random.Random(n)
+    people = [make_user(f"p{p}@company{n}.test", f"{word(rng)} {word(rng)}", tenant, Role.USER) for p in range(40)]
+    world.tenants.append(tenant)
+    world.users[tenant.id] = [(person.id, person.name) for person in [admin, user, *people]]
+    names = [f"{word(rng)} {e}" for e in range(20)]
+    lines = [
+        make_entity(tenant, name, str(500 + e), None, senders=[admin, user] if e in (4, 11, 19) else [admin])
+        for e, name in enumerate(names)
+    ]
+    for line in lines:
+        for grant in line.grants:
+            grant.may_receive = True
+    world.entities[tenant.id] = [(line.id, line.name) for line in lines]
+
+
+def fill(world: World, url: str) -> None:
+    begin = time.monotonic()
+    rng = random.Random(7)
+    with psycopg.connect(url.replace("+psycopg", "")) as connection, connection.cursor() as cursor:
+        connection.execute("DROP INDEX ix_fax_search")
+        documents, faxes = [], []
+        for document, fax in made_rows(world, rng):
+            if document:
+                documents.append(document)
+            faxes.append(fax)
+            if len(faxes) == 20_000:
+                copy_in(cursor, documents, faxes)
+                documents, faxes = [], []
+        copy_in(cursor, documents, faxes)
+        cursor.execute(
+            "INSERT INTO attempt (fax_id, entity_id, n, channel_id, node, first_page, created_at, placed_at, ringing_at, "
+            "answered_at, ended_at, outcome, pages_confirmed, mode, tenant_id) SELECT id, entity_id, 1, id, 'a', 1, "
+            "created_at, created_at, created_at, created_at, created_at, coalesce(cause, 'success'), pages_done, 'T38', "
+            "tenant_id FROM fax WHERE status <> 'scheduled'"
+        )
+        cursor.execute("CREATE INDEX ix_fax_search ON fax USING gin (search_text gin_trgm_ops) WITH (fastupdate = off)")
+        cursor.execute(
+            "UPDATE tenant SET last_fax_number = (SELECT coalesce(max(number), 0) FROM fax WHERE tenant_id = tenant.id)"
+        )
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
+        size, index = connection.execute("SELECT pg_table_size('fax'), pg_relation_size('ix_fax_search')").fetchone()
+    print(
+        f"filled {world.rows:,} rows in {time.monotonic() - begin:.0f} s; fax {size >> 20} MB, ix_fax_search {index >> 20} MB",
+        flush=True,
+    )
+
+
+def copy_in(cursor: psycopg.Cursor, documents: list[tuple], faxes: list[tuple]) -> None:
+    columns = "id, kind, name, type, storage_key, sha256, size, pages, created_at, tenant_id"
+    with cursor.copy(f"COPY document ({columns}) FROM STDIN") as copy:
+        for row in documents:
+            copy.write_row(row)
+    with cursor.copy(f"COPY fax ({', '.join(FAX_COLUMNS)}) FROM STDIN") as copy:
+        for row in faxes:
+            copy.write_row(row)
+
+
+def made_rows(world: World, rng: random.Random) -> Iterator[tuple[tuple | None, tuple]]:
+    """(document, fax) from the oldest to the newest. ``Referto`` is in many names, ``Quagliarella`` in a few."""
+    vocabulary = ["Referto", "Fattura", "Contratto", *(word(rng) for _ in range(5_000))]
+    pick_word, pick_line = zipf(rng, len(vocabulary)), zipf(rng, 20)
+    numbers = [f"+3905{rng.randint(0, 99):02}{rng.randint(100000, 999999)}" for _ in range(20_000)]
+    numbers += [f"+4930{rng.randint(10000000, 99999999)}" for _ in range(2_000)]
+    pick_number = zipf(rng, len(numbers))
+    forms = [" ".join(written_forms(number, world.tenants[0])) for number in numbers]
+    folded = {name: " ".join(plain_words(name)) for name in vocabulary}
+    counters: dict[int, int] = defaultdict(int)
+    companies = [tenant.id for tenant in world.tenants]
+    every = max(1, world.rows // 12)
+    for n in range(world.rows):
+        company = companies[0] if rng.random() < 0.9 else rng.choice(companies[1:])
+        counters[company] += 1
+        at = NOW - timedelta(days=DAYS) * (1 - (n + 1) / (world.rows + 1))
+        fax_id = str(ULID.from_datetime(at))
+        direction = "sent" if rng.random() < 0.5 else "received"
+        choices = STATUSES[direction]
+        status, cause, _weight = rng.choices(choices, [weight for *_, weight in choices])[0]
+        entity_id, entity = world.entities[company][pick_line()]
+        which = pick_number()
+        document = user_id = None
+        words = [forms[which]]
+        if direction == "sent":
+            user_id, sender = rng.choice(world.users[company])
+            stem = [vocabulary[pick_word()], vocabulary[pick_word()]] + (["Quagliarella"] if n % every == 1 else [])
+            document = (
+                *(
+                    fax_id,
+                    "source",
+                    f"{'_'.join(stem)}-{n % 9973}.pdf",
+                    "pdf",
+                    fax_id,
+                    "0" * 64,
+                    30_000,
+                    2,
+                    at,
+                    company,
+                ),
+            )
+            words += [folded.get(part, part.lower()) for part in stem] + [
+                str(n % 9973),
+                "pdf",
+                " ".join(plain_words(sender)),
+            ]
+        station = None if rng.random() < 0.3 else f"FAX {vocabulary[which % len(vocabulary)]}"
+        words += [" ".join(plain_words(entity)), *plain_words(station)]
+        pages = rng.randint(1, 6)
+        yield (
+            document,
+            (
+                *(fax_id, counters[company], direction, status, entity_id, user_id, fax_id if user_id else None, "web"),
+                *(
+                    numbers[which],
+                    numbers[which],
+                    station,
+                    pages,
+                    pages if status in ("sent", "received") else 0,
+                    cause,
+                ),
+                *(at, at + timedelta(seconds=70), f" {' '.join(words)} ", fax_id if document else None),
+                *(fax_id if document else None, company),
+            ),
+        )
+
+
+# ---- Asking
+
+
+def kinds(world: World, rng: random.Random) -> dict[str, Callable[[], dict[str, object]]]:
+    """Name → the parameters of one request of that kind."""
+    with world.app.app_context(), db.engine.connect() as connection:
+        ids = connection.scalars(
+            sa.text("SELECT id FROM fax WHERE tenant_id = :t ORDER BY id"), {"t": world.tenants[0].id}
+        ).all()
+        numbers = connection.scalars(
+            sa.text("SELECT DISTINCT remote_number FROM fax TABLESAMPLE SYSTEM (10) LIMIT 500")
+        ).all()
+        names = connection.scalars(sa.text("SELECT name FROM document TABLESAMPLE SYSTEM (10) LIMIT 500")).all()
+    company = world.tenants[0].id
+    lines = [entity_id for entity_id, _ in world.entities[company]]
+    both = ("sent", "received")
+
+    def day() -> datetime:
+        return NOW - timedelta(days=rng.randint(30, DAYS - 30))
+
+    def month() -> dict[str, object]:
+        first = day()
+        return {"direction": rng.choice(both), "since": first.date(), "until": (first + timedelta(days=25)).date()}
+
+    def since_only() -> dict[str, object]:
+        return {"direction": rng.choice(both), "until": day().date()}
+
+    return {
+        "first page": lambda: {"direction": rng.choice(both)},
+        "deep page": lambda: {"direction": rng.choice(both), "before": rng.choice(ids[: len(ids) * 3 // 4])},
+        "newer than a deep page": lambda: {"direction": rng.choice(both), "after": rng.choice(ids[: len(ids) * 3 // 4])},
+        "a line": lambda: {"direction": rng.choice(both), "entity": rng.choice((lines[4], lines[11], lines[19]))},
+        "a frequent status": lambda: {"direction": "sent", "status": rng.choice(("sent", "failed", "cancelled"))},
+        "a rare status": lambda: {"direction": "sent", "status": rng.choice(("unknown", "open"))},
+        "a line and a status": lambda: {"direction": "sent", "status": "failed", "entity": lines[rng.choice((4, 11, 19))]},
+        "a month": month,
+        "until a day": since_only,
+        "text: often": lambda: {"direction": "sent", "q": rng.choice(("referto", "fattura", "contr", "pdf", "fax"))},
+        "text: a name of a document": lambda: {"direction": "sent", "q": rng.choice(names).rsplit("-", 1)[0].replace("_", " ")},
+        "text: a word of a document": lambda: {"direction": "sent", "q": rng.choice(names).split("_")[0]},
+        "text: rarely": lambda: {"direction": "sent", "q": rng.choice(("quagliarella", "QUAGLIA", "gliarell"))},
+        "text: never": lambda: {"direction": rng.choice(both), "q": rng.choice(("xylophon", "wunderbar", "zzzz", "qqq rrr"))},
+        "text: a sender": lambda: {"direction": "sent", "q": rng.choice(world.users[company])[1]},
+        "text: a number": lambda: {"direction": rng.choice(both), "q": rng.choice(numbers)},
+        "text: a number as typed": lambda: {"direction": rng.choice(both), "q": grouped(rng.choice(numbers))},
+        "text: a part of a number": lambda: {"direction": rng.choice(both), "q": rng.choice(numbers)[rng.randint(4, 6) :][:5]},
+        "text: a number that nobody has": lambda: {"direction": rng.choice(both), "q": f"+3906{rng.randint(10**6, 10**7)}"},
+        "text: words of a status": lambda: {"direction": "sent", "q": rng.choice(("busy", "no answer", "not sent", "cancelled"))},
+        "text: words of a rare status": lambda: {"direction": "sent", "q": rng.choice(("outcome unknown", "refused", "scheduled"))},
+        "text: a name and a status": lambda: {"direction": "sent", "q": f"{rng.choice(names).split('_')[0]} busy"},
+        "text, line, status and dates": lambda: {**month(), "direction": "sent", "q": "referto", "status": "failed", "entity": lines[4]},
+    }  # fmt: skip
+
+
+def grouped(number: str) -> str:
+    return f"0{number[4:6]} {number[6:9]} {number[9:]}" if number.startswith("+39") else number
+
+
+def ask(client: FlaskClient, path: str) -> float:
+    """Milliseconds."""
+    begin = time.perf_counter()
+    answer = client.get(path)
+    taken = time.perf_counter() - begin
+    assert answer.status_code == 200, path
+    return taken * 1000
+
+
+Times = dict[tuple[str, str], list[list[float]]]
+
+
+def measure(small: World, large: World, rounds: int) -> Times:
+    """(kind, who) → times at a thousand rows and at a million."""
+    times: Times = defaultdict(lambda: [[], []])
+    asked = [kinds(world, random.Random(11)) for world in (small, large)]
+    gc.collect()
+    gc.freeze()
+    for n in range(-3, rounds):
+        for who in ("admin", "user"):
+            for kind in asked[0]:
+                for place, world in enumerate((small, large)):
+                    path = f"/faxes?{urlencode(asked[place][kind]())}"
+                    taken = ask(world.clients[who], path)
+                    if n >= 0:
+                        times[kind, who][place].append(taken)
+    return times
+
+
+def p95(values: list[float]) -> float:
+    return statistics.quantiles(values, n=100, method="inclusive")[94]
+
+
+def report(times: Times, rows: int) -> None:
+    print(f"\nserver time in ms                    1,000 rows       {rows:>9,} rows")
+    print("                                     p50     p95      p50     p95    p95 ratio")
+    for who in ("admin", "user"):
+        print(f"{who}")
+        for (kind, asker), (small, large) in times.items():
+            if asker == who:
+                show(kind, small, large)
+    small, large = ([taken for pair in times.values() for taken in pair[place]] for place in (0, 1))
+    show("ALL", small, large)
+
+
+def show(name: str, small: list[float], large: list[float]) -> None:
+    figures = [statistics.median(small), p95(small), statistics.median(large), p95(large)]
+    print(
+        f"  {name:<32} {figures[0]:6.1f}  {figures[1]:6.1f}   {figures[2]:6.1f}  {figures[3]:6.1f}   {figures[3] / figures[1]:6.2f}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=40)
+    choice = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="fx-bench-"))
+    folder.chmod(0o711)
+    with _postgres(folder, Progress()) as url:
+        worlds = []
+        for name, rows in (("small", 1_000), ("large", choice.rows)):
+            make_database(url, name)
+            worlds.append(make_world(url.rsplit("/", 1)[0] + f"/{name}", folder, rows))
+        report(measure(*worlds, choice.rounds), choice.rows)
+        for world in worlds:
+            with world.app.app_context():
+                db.engine.dispose()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
