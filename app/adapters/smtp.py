@@ -2,6 +2,7 @@
 
 import smtplib
 import ssl
+from contextlib import suppress
 from email.message import EmailMessage
 from functools import cache
 from urllib.parse import unquote, urlsplit
@@ -47,8 +48,13 @@ def send_mail(url: str | None, message: EmailMessage) -> None:
     if not url:
         raise TemporaryFailure("mail_server_down", reason="SMTP_URL is not set")
     try:
-        with _connect(url) as server:
+        server = _connect(url)
+        try:
             server.send_message(message)
+            with suppress(OSError, smtplib.SMTPException):  # it is taken, however the conversation ends
+                server.quit()
+        finally:
+            server.close()
     except smtplib.SMTPRecipientsRefused as error:
         code, text = next(iter(error.recipients.values()))
         raise _failure(code, str(text)) from error

@@ -21,6 +21,7 @@ class Postmaster:
 
     def __init__(self) -> None:
         self.taken: list[bytes] = []
+        self.goodbye = "221 Bye"
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -29,6 +30,9 @@ class Postmaster:
             return self.ANSWERS[address]
         envelope.rcpt_tos.append(address)
         return "250 OK"
+
+    async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        return self.goodbye
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         self.taken.append(envelope.content)
@@ -79,6 +83,12 @@ def test_no_server_is_a_temporary_failure(url):
         send_mail(url, message("bob@alpha.test"))
     with pytest.raises(TemporaryFailure, match="mail_server_down"):
         check_mail_server(url)
+
+
+def test_a_mail_that_is_taken_is_sent_however_the_server_says_goodbye(url, postmaster):
+    postmaster.goodbye = "421 I have had enough"
+    send_mail(url, message("alice@alpha.test"))
+    assert len(postmaster.taken) == 1
 
 
 def test_a_password_is_never_sent_in_clear_to_another_machine(url, postmaster, monkeypatch):
