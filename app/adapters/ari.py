@@ -192,12 +192,25 @@ class Ari:
         """Refuse an incoming call with a Q.850 cause (1 = unallocated number)."""
         self._ask("DELETE", f"/channels/{quote(channel_id)}", params={"reason_code": cause}, expected=(404,))
 
-    def continue_at(self, channel_id: str, context: str, **variables: str) -> None:
-        """Send a channel that waits in our application on to ``context,s,1``; one that has gone is fine."""
-        for name, value in variables.items():
-            told = {"variable": name, "value": _plain(value)}
-            self._ask("POST", f"/channels/{quote(channel_id)}/variable", json=told, expected=(404, 409))
-        where = {"context": context, "extension": "s", "priority": 1}
+    def receive(self, channel_id: str, *, station_id: str = "") -> None:
+        """Have a call that waits in our application received as a fax; one that has gone is fine."""
+        self._continue(channel_id, "faxroom-receive", f"+{_encoded(station_id)}")
+
+    def detect(self, channel_id: str, *, listen_seconds: int, voice: str, station_id: str = "") -> None:
+        """Have a call that waits in our application answered and listened to: a fax comes back to us, anything else
+        goes on to ``voice`` (with "" there is nowhere to go on to, and it is a fax in the end).
+
+        Raises:
+            PermanentFailure: ``number_refused``: the voice destination is not of the strict grammar.
+        """
+        if voice and not VOICE_DESTINATION.fullmatch(voice):
+            raise PermanentFailure("number_refused", number=voice)
+        self._continue(channel_id, "faxroom-detect", f"+{listen_seconds}*{voice}*{_encoded(station_id)}")
+
+    def _continue(self, channel_id: str, context: str, extension: str) -> None:
+        """What the dialplan has to know goes with the extension. A variable set by ARI (Asterisk 22, res/stasis/
+        control.c: app_control_set_channel_var) would forbid the call to write to AstDB from then on."""
+        where = {"context": context, "extension": extension, "priority": 1}
         self._ask("POST", f"/channels/{quote(channel_id)}/continue", json=where, expected=(404, 409, 412))
 
     def channels(self) -> list[dict[str, Any]]:
@@ -298,6 +311,10 @@ class Ari:
             max_size=None,
             proxy=None,
         )
+
+
+def _encoded(text: str) -> str:
+    return b64encode(_plain(text).encode()).decode()
 
 
 def _line_entry(digits: str, voice: str | None, listen_seconds: int) -> str:

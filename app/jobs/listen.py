@@ -168,12 +168,12 @@ class Listener:
         if entity.shared_with_voice and not call.is_fax:
             voice = entity.voice_destination or ""
             db.session.rollback()
-            variables = {"FAX_STATION": station_id, "FAX_LISTEN": str(_listen_seconds()), "FAX_VOICE": voice}
-            self.line.continue_at(call.channel_id, "faxroom-detect", **variables)
+            seconds = _listen_seconds()
+            self.line.detect(call.channel_id, listen_seconds=seconds, voice=voice, station_id=station_id)
             return
         known = {"node": self.line.node, "channel_id": call.channel_id, "caller": call.caller}
         if begin_receiving(db.session, entity, limits=Limits(line=0), **known):
-            self.line.continue_at(call.channel_id, "faxroom-receive", FAX_STATION=station_id)
+            self.line.receive(call.channel_id, station_id=station_id)
         else:
             self.line.refuse(call.channel_id, BUSY)
 

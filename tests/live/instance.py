@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -100,6 +101,12 @@ class Instance:
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
         return len(pids)
+
+    def control(self, act: str, *programs: str) -> None:
+        """Have supervisord ``stop`` or ``start`` processes, and wait until they are."""
+        supervisorctl = Path(sys.executable).with_name("supervisorctl")
+        command = [supervisorctl, "-c", self.home / "supervisord.conf", act, *programs]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
 
     def add_far_ends(self, dialplan: str) -> None:
         """Numbers of the loop at which somebody else than a fax entity answers."""

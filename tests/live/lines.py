@@ -38,9 +38,13 @@ Heard = TypeVar("Heard", bound=Answered | Ended | Ringing | StillSending)
 #: Called numbers of the loop and what the far end does. Any other number is a fax machine.
 BUSY, SILENT_BELL, UNALLOCATED, REJECTING = "+39050900001", "+39050900002", "+39050900003", "+39050900004"
 HANGS_UP, PERSON, FAX_MACHINE = "+39050900005", "+39050900006", "+390509655637"
+#: The voice destination of a shared line: somebody picks up at once and stays.
+TELEPHONE = "+39050900007"
 #: Seconds after which the machine of HANGS_UP hangs up. Page 1 of :func:`light_then_dense` is through by then, page 2
 #: takes minutes.
 HANGS_UP_AFTER = 27
+#: Seconds after which a machine of CallFrom("begins-late") sends its calling tone: later than a shared line listens.
+BEGINS_AFTER = 8
 FAR_ENDS = f"""
 [faxroom-in](+)
 exten => {BUSY},1,Hangup(17)
@@ -54,7 +58,17 @@ exten => {HANGS_UP},1,Answer()
 exten => {PERSON},1,Answer()
  same => n,Wait(6)
  same => n,Hangup()
+exten => {TELEPHONE},1,Answer()
+ same => n,Wait(90)
 exten => T,1,Hangup()
+
+[talks]
+exten => s,1,Playtones(440)
+ same => n,Wait(60)
+
+[begins-late]
+exten => s,1,Wait({BEGINS_AFTER})
+ same => n,Goto(faxroom-send,s,1)
 """
 
 
@@ -143,7 +157,7 @@ class Line:
 
 
 def let_in(ari: Ari, call: Incoming) -> None:
-    ari.continue_at(call.channel_id, "faxroom-receive")
+    ari.receive(call.channel_id)
 
 
 @dataclass
@@ -244,6 +258,20 @@ class CallElsewhere(OutgoingCall):
     @classmethod
     def of(cls, call: OutgoingCall, endpoint: str) -> "CallElsewhere":
         return cls(**vars(call), endpoint=endpoint)
+
+
+@dataclass(frozen=True)
+class CallFrom(OutgoingCall):
+    """A call whose near end is not a fax machine that begins at once: ``talks`` or ``begins-late``."""
+
+    context: str = ""
+
+    def body(self) -> dict[str, Any]:
+        return super().body() | {"context": self.context}
+
+    @classmethod
+    def of(cls, call: OutgoingCall, context: str) -> "CallFrom":
+        return cls(**vars(call), context=context)
 
 
 def light_pages(path: Path, count: int) -> Path:
