@@ -36,15 +36,13 @@ import raw_ari
 import sqlalchemy as sa
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from running import database_url, instance, settings
+from running import database_url, free_ports, instance, settings
 from websockets.asyncio.client import ClientConnection, connect
 
 RECIPIENTS = ("alice@alpha.test", "bob@alpha.test")
 LONGEST_SECONDS = 300
-PORTS = {"port": 25330, "sip_port": 25335, "ari_port": 25338}
-FAR_SIP, FAR_ARI = 25340, 25341
-RAW_SIP, RAW_ARI = 25345, 25346
-MAIL_PORT = 25347
+WEB, SIP, ARI, FAR_SIP, FAR_ARI, RAW_SIP, RAW_ARI, MAIL_PORT = free_ports(8)
+PORTS = {"port": WEB, "sip_port": SIP, "ari_port": ARI}
 
 
 @dataclass
@@ -178,11 +176,11 @@ async def measure(dial: httpx.AsyncClient, ear: Ear, box: Letterbox, tiff: Path,
 
 async def by_faxroom(home: Path, box: Letterbox, tiff: Path, single: int, many: int) -> tuple[Figures, list[sa.Row]]:
     told = settings(home)
-    trunk = f"sip:127.0.0.1:{PORTS['sip_port']}"
+    trunk = f"sip:127.0.0.1:{SIP}"
     async with (
         machine(home.parent / "far", FAR_SIP, FAR_ARI, trunk) as dial,
         hearing(
-            PORTS["ari_port"],
+            ARI,
             told.get("ARI_USER", "faxroom"),
             Path(told["ARI_PASSWORD_FILE"]).read_text().strip(),
             Ear(),

@@ -1,12 +1,14 @@
 """An instance of Faxroom for a benchmark: what it was told, and one of our own, started and stopped here."""
 
 import os
+import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,6 +31,19 @@ def unix_seconds(moment: object) -> float:
     """Unix time of a moment as the database gives it (SQLite: text in UTC)."""
     read = moment if isinstance(moment, datetime) else datetime.fromisoformat(str(moment))
     return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
+
+
+def free_ports(count: int) -> list[int]:
+    """Free for TCP and UDP at this moment. No two are the same modulo 16: ports for media follow from the SIP port."""
+    found: list[int] = []
+    while len(found) < count:
+        port = secrets.choice(range(5200, 9900))
+        with suppress(OSError), socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("0.0.0.0", port))
+            if port % 16 not in {other % 16 for other in found}:
+                found.append(port)
+    return found
 
 
 @contextmanager
