@@ -1,7 +1,7 @@
 """Where an incoming call belongs: by the called number, to one fax entity or to nobody."""
 
 import re
-from collections import defaultdict
+from collections.abc import Sequence
 from functools import lru_cache
 
 import phonenumbers
@@ -45,19 +45,25 @@ def voice_by_dialled(session: Session) -> dict[str, str | None]:
 
     The same rules as :func:`entity_for`, for an Asterisk that has to do without it.
     """
-    columns = (FaxEntity.tenant_id, FaxEntity.extension, FaxEntity.number)
-    lines = session.execute(sa.select(*columns, FaxEntity.shared_with_voice, FaxEntity.voice_destination)).all()
+    voices, extensions = {}, {}
+    for entity in session.scalars(sa.select(FaxEntity)):
+        voice = (entity.voice_destination or "") if entity.shared_with_voice else None
+        extensions[f"{entity.tenant_id}*{entity.extension}"] = voice
+        if entity.number:
+            voices[entity.number] = voice
     regions = session.scalars(sa.select(Tenant.region).distinct()).all()
-    found, national = {}, defaultdict(set)
-    for tenant_id, extension, number, shared, destination in lines:
-        voice = (destination or "") if shared else None
-        found[f"{tenant_id}*{extension}"] = voice
-        if number:
-            found[number.removeprefix("+")] = voice
-            for region in regions:
-                national[_national_digits(number, region)].add((number, voice))
-    unambiguous = {form: voice for form, ((_, voice), *others) in national.items() if form and not others}
-    return unambiguous | found
+    whole = {number.removeprefix("+"): voice for number, voice in voices.items()}
+    return _by_national_digits(voices, regions) | whole | extensions
+
+
+def _by_national_digits(voices: dict[str, str | None], regions: Sequence[str]) -> dict[str, str | None]:
+    """Those forms that lead to one number only, as in :func:`_by_national_form`."""
+    found = {}
+    for form in {form for number in voices for region in regions if (form := _national_digits(number, region))}:
+        meant = {_read(form, region) for region in regions} & voices.keys()
+        if len(meant) == 1:
+            found[form] = voices[meant.pop()]
+    return found
 
 
 @lru_cache(maxsize=100_000)
@@ -69,6 +75,7 @@ def _national_digits(number: str, region: str) -> str | None:
     return re.sub(r"\D", "", phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL))
 
 
+@lru_cache(maxsize=100_000)
 def _read(called: str, region: str) -> str | None:
     try:
         number = phonenumbers.parse(called, region)

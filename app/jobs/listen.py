@@ -95,6 +95,7 @@ class Listener:
         self.enqueued: dict[str, float] = {}
         self.sending: dict[str, int] = {}  # channel id → pages told so far
         self.marked: set[str] = set()  # channel ids of the marks that the last reconciliation found
+        self.decided: set[Incoming] = set()
         self.unclaimed: dict[str, Unclaimed] = {}
         self.lines: dict[str, str | None] = {}  # as Asterisk knows them for calls without a portal
         self.reconciling = Every(RECONCILE_SECONDS)
@@ -154,6 +155,12 @@ class Listener:
             enqueue(job, channel_id, *more)
 
     def _decide(self, call: Incoming) -> None:
+        """Once for each call: it may be heard as an event and found by a reconciliation, in any order."""
+        if call not in self.decided:
+            self._send_on(call)
+            self.decided.add(call)
+
+    def _send_on(self, call: Incoming) -> None:
         """A fax line is answered as a fax within the tenant's limits; a number that nobody has does not exist.
 
         On a line shared with voice the call comes back when a fax was heard. Only then it is one: a conversation
@@ -225,6 +232,7 @@ class Listener:
         files = {path.stem for path in _file_of("*").parent.glob("*.tif")}
         started_at, channels = self.line.ping(), self.line.channels()
         live = {channel["id"] for channel in channels}
+        self.decided = {call for call in self.decided if call.channel_id in live}
         self.telling = Telling("", attempt_ids, receiving, files, live, started_at)
         self.telling.word = self.line.ask_results()
         for channel_id in unwanted & live:  # placed while it was being cancelled

@@ -83,6 +83,7 @@ class Exchange:
     folder: Path
     company: dict[str, int] = field(default_factory=dict)
     callers: dict[str, str] = field(default_factory=dict)
+    placed: list[str] = field(default_factory=list)
 
     @property
     def ari(self) -> Ari:
@@ -100,6 +101,7 @@ class Exchange:
         self.callers[name] = f"{CALLERS}{len(self.callers):02}"
         caller = self.callers[name]
         channel_id = f"fax-{caller.removeprefix('+')}-1"
+        self.placed.append(channel_id)
         call: OutgoingCall = call_of(channel_id, pages, number, caller_number=caller, t38=t38)
         assert self.ari.originate(CallFrom.of(call, near_end) if near_end else call) == "placed"
 
@@ -168,6 +170,7 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
     exchange.provision(LINES)
     yield exchange
     instance.control("start", "line", "jobs-line", "jobs:*")
+    exchange.ari.forget(exchange.placed)  # marks of senders that the kill of Asterisk left
 
 
 @pytest.fixture(scope="module")

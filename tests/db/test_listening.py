@@ -1,0 +1,176 @@
+"""The line process between Asterisk and the jobs: decisions about calls, and what a gap left behind."""
+
+import pytest
+
+from app.fax.receiving import begin_receiving, receiving_fax
+from app.fax.results import CallFacts
+from app.intake.line_events import AllTold, Incoming, Received, StillReceiving
+from app.jobs import listen
+from app.models import Attempt, FaxEntity
+from tenants.db import utc_now
+from tenants.models import Tenant
+
+FRONTDESK, NOBODYS = "+390509655637", "+390509999999"
+
+
+class Line:
+    """An Asterisk that remembers what it was asked; ``live`` are its channels."""
+
+    node = "asterisk"
+
+    def __init__(self):
+        self.asked, self.live = [], []
+
+    def __getattr__(self, name):
+        return lambda *args, **kwargs: self.asked.append((name, *args, *kwargs.values()))
+
+    def ping(self):
+        return utc_now()
+
+    def channels(self):
+        return [{"id": channel_id} for channel_id in self.live]
+
+    def ask_results(self):
+        return "word"
+
+
+@pytest.fixture
+def jobs(monkeypatch):
+    found = []
+    monkeypatch.setattr(listen, "enqueue", lambda *job: found.append(job))
+    return found
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """What doctor would find."""
+    found = []
+    monkeypatch.setattr(listen, "note_unclaimed", lambda files: found.append(files))
+    return found
+
+
+@pytest.fixture
+def listener(session, cast, jobs, told):
+    return listen.Listener(Line())
+
+
+@pytest.fixture
+def incoming(app):
+    folder = app.config["SETTINGS"].spool / "incoming"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def reconcile(listener, *events):
+    listener._begin()
+    for event in (*events, AllTold("word")):
+        listener._take(event)
+
+
+def mark(channel_id="1.1", called=FRONTDESK):
+    return StillReceiving(channel_id, called, "0501234567", 1700000000)
+
+
+def share(session, cast):
+    entity = session.get_one(FaxEntity, cast.frontdesk)
+    entity.shared_with_voice, entity.voice_destination = True, "101"
+    session.commit()
+
+
+def test_a_call_on_a_shared_line_is_no_fax_until_one_is_heard(session, cast, listener):
+    share(session, cast)
+    session.get_one(Tenant, cast.alpha).limit_inbound = 1
+    session.commit()
+    for channel_id in ("1.1", "1.2"):
+        listener._take(Incoming(channel_id, FRONTDESK, "0501234567"))
+    assert [asked[:2] for asked in listener.line.asked] == [("detect", "1.1"), ("detect", "1.2")]
+    assert session.query(Attempt).count() == 0
+    for channel_id in ("1.1", "1.2"):
+        listener._take(Incoming(channel_id, FRONTDESK, "0501234567", is_fax=True))
+    assert [asked[:2] for asked in listener.line.asked[2:]] == [("receive", "1.1"), ("refuse", "1.2")]
+    assert listener.line.asked[-1] == ("refuse", "1.2", listen.BUSY)
+    assert receiving_fax(session, node="asterisk", channel_id="1.1")
+
+
+def test_a_call_that_is_heard_and_found_is_decided_once(session, cast, listener):
+    share(session, cast)
+    call = Incoming("1.1", FRONTDESK, "")
+    listener._take(call)
+    listener._take(Incoming("1.1", FRONTDESK, "", is_fax=True))
+    listener._take(call)  # an event that was late must not stop the reception
+    assert [asked[0] for asked in listener.line.asked] == ["detect", "receive"]
+
+
+def test_a_mark_is_of_a_dead_call_when_it_was_there_before_the_live_channels_were_listed(listener, jobs):
+    reconcile(listener, mark())
+    assert jobs == []  # it may be of a call that has just begun
+    reconcile(listener, mark())
+    name, *what, facts = jobs[0]
+    assert (name, what) == ("import_received", ["1.1", FRONTDESK, "0501234567"])
+    assert (facts["outcome"], facts["answered_at"]) == ("dropped", 1700000000)
+
+
+def test_a_mark_that_needs_a_second_look_gets_it_soon(listener):
+    reconcile(listener, mark())
+    waited = listener.reconciling.seconds - listen.AGAIN_SECONDS
+    assert listener.reconciling.last <= listen.time.monotonic() - waited
+
+
+def test_a_call_that_lives_or_has_its_result_is_not_broken_off(listener, jobs):
+    reconcile(listener, mark("1.1"), mark("1.2"))
+    listener.line.live = ["1.1"]
+    reconcile(listener, mark("1.1"), Received("1.2", FRONTDESK, "0501234567", CallFacts("success", pages=1)))
+    assert [(job[1], job[-1]["outcome"]) for job in jobs] == [("1.2", "success")]
+
+
+def test_a_fax_whose_beginning_the_portal_saw_is_imported_with_or_without_a_mark(session, cast, listener, jobs):
+    entity = session.get_one(FaxEntity, cast.frontdesk)
+    for channel_id in ("1.1", "1.2"):
+        begin_receiving(session, entity, node="asterisk", channel_id=channel_id, caller="", limits=None)
+    reconcile(listener, mark("1.2"))
+    assert sorted(job[1] for job in jobs) == ["1.1", "1.2"]
+
+
+def test_pages_for_a_number_that_nobody_has_are_told_until_somebody_has_it(
+    session, cast, listener, jobs, told, incoming
+):
+    result = Received("1.1", NOBODYS, "0501234567", CallFacts("success", pages=1))
+    file = incoming / "1.1.tif"
+    file.write_bytes(b"TIFF")
+    reconcile(listener, result)
+    assert jobs == []
+    assert [(left.file, left.called) for left in told[-1]] == [(str(file), NOBODYS)]
+    session.get_one(FaxEntity, cast.archive).number = NOBODYS
+    session.commit()
+    reconcile(listener, result)
+    assert [job[:2] for job in jobs] == [("import_received", "1.1")]
+    file.unlink()
+    reconcile(listener)
+    assert told[-1] == []
+
+
+def test_a_call_for_nobody_that_brought_no_page_is_forgotten(listener, jobs, told, incoming):
+    reconcile(listener, Received("1.1", NOBODYS, "", CallFacts("dropped")))
+    assert ("forget", ["1.1"], "faxin") in listener.line.asked
+    assert (jobs, told[-1]) == ([], [])
+
+
+def test_pages_of_which_nothing_is_known_are_told_and_stay(listener, jobs, told, incoming):
+    for channel_id in ("1.1", "1.2", "1.3", "1.4"):
+        (incoming / f"{channel_id}.tif").write_bytes(b"TIFF")
+    listener.line.live = ["1.2"]
+    reconcile(listener, mark("1.3"), Received("1.4", FRONTDESK, "", CallFacts("success", pages=1)))
+    assert [(left.file, left.called) for left in told[-1]] == [(str(incoming / "1.1.tif"), "")]
+    assert (incoming / "1.1.tif").exists()
+
+
+def test_only_what_has_changed_is_told_of_shared_lines(session, cast, listener):
+    listener._tell_lines()
+    listener.line.asked.clear()
+    share(session, cast)
+    listener._tell_lines()
+    (name, lines, _), *_ = listener.line.asked
+    assert (name, set(lines.values())) == ("tell_lines", {"101"})
+    assert f"{cast.alpha}*501" in lines
+    listener._tell_lines()
+    assert listener.line.asked[1:] == [("tell_lines", {}, 6)]
