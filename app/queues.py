@@ -27,6 +27,7 @@ JOBS: dict[str, tuple[str, str, int]] = {
     "prepare": ("documents", "app.jobs.prepare.prepare", 600),
     "picture": ("mail", "app.jobs.prepare.picture", 60),
     "deliver": ("mail", "app.jobs.notify.deliver", 120),
+    "remind": ("mail", "app.jobs.remind.remind", 120),
     "sweep": ("mail", "app.jobs.sweep.sweep", 300),
 }
 

@@ -1,6 +1,7 @@
 """Who is told what: rows of the outbox, written in the transaction of what they tell."""
 
 from collections.abc import Iterable
+from typing import Any
 from uuid import uuid4
 
 from sqlalchemy.orm import Session
@@ -26,7 +27,26 @@ def write_received_notices(session: Session, fax: Fax) -> None:
     _write(session, fax, NoticeKind.RECEIVED, receivers(session, fax))
 
 
-def _write(session: Session, fax: Fax, kind: NoticeKind, users: Iterable[User]) -> None:
+def write_colleague_notices(
+    session: Session,
+    fax: Fax,
+    kind: NoticeKind,
+    users: Iterable[User],
+    *,
+    occasion: str,
+    sender: User,
+    note: str | None,
+) -> None:
+    """What a colleague has sent, once for each ``occasion``."""
+    _write(session, fax, kind, users, occasion=occasion, from_user_id=sender.id, note=note)
+
+
+def write_reminder(session: Session, fax: Fax, user: User, *, day: str) -> None:
+    """About this fax, and about whatever else lies there when the mail goes out."""
+    _write(session, fax, NoticeKind.REMINDER, [user], occasion=day)
+
+
+def _write(session: Session, fax: Fax, kind: NoticeKind, users: Iterable[User], **more: Any) -> None:
     notices = [
         Notice(
             tenant_id=fax.tenant_id,
@@ -35,6 +55,7 @@ def _write(session: Session, fax: Fax, kind: NoticeKind, users: Iterable[User]) 
             recipient=user.email,
             language=user.preferred_language,
             message_id=f"<{uuid4()}@faxroom.{fax.tenant.slug}.invalid>",
+            **more,
         )
         for user in users
     ]

@@ -25,10 +25,12 @@ def submit_fax(
     document: Document | None,
     submission_key: str,
     origin: str = "web",
+    repeats: Fax | None = None,
 ) -> Fax:
     """Accept a fax: the document is in the storage already, the row is committed here.
 
     A ``submission_key`` that the user has sent before (a double click, a mail delivered twice) gives the first fax.
+    ``repeats`` is the fax whose document goes out once more: to another number, or forwarded.
 
     Raises:
         Refused: with the ``field`` to change; nothing was begun and nothing is lost.
@@ -42,6 +44,7 @@ def submit_fax(
     if document is None:
         raise Refused("document_missing", field="document")
     fax = Fax(send_at=send_at, source_id=document.id, pages=document.pages, origin=origin)
+    fax.resend_of_id = repeats.id if repeats else None
     return _accept(session, fax, user=user, entity=entity, addressee=addressee, submission_key=submission_key)
 
 

@@ -21,6 +21,7 @@ TICK = 1.0
 #: What is younger has just been enqueued by whoever wrote it.
 PATIENCE = timedelta(seconds=5)
 SWEEP_SECONDS = 3600
+REMIND_SECONDS = 900
 
 
 def run() -> None:
@@ -44,6 +45,8 @@ def tick() -> None:
     _enqueue_stale("mail", "deliver", _undelivered(now))
     if redis().set("faxroom:swept", "1", nx=True, ex=SWEEP_SECONDS):
         enqueue("sweep")
+    if redis().set("faxroom:reminded", "1", nx=True, ex=REMIND_SECONDS):
+        enqueue("remind")
 
 
 def _unprepared(now: datetime) -> sa.Select:

@@ -1,6 +1,7 @@
 """The outbox goes out."""
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -10,15 +11,25 @@ from flask import current_app
 
 from app.adapters.smtp import send_mail
 from app.errors import PermanentFailure, TemporaryFailure
+from app.fax.colleague_mails import (
+    forwarded_subject,
+    handed_over_subject,
+    reminder_subject,
+    remote_of,
+    sender_name,
+)
 from app.fax.naming import document_name, report_name
 from app.fax.notices import received_text, subject_of
 from app.fax.numbers import shown_number
+from app.fax.reminding import late_items_of
 from app.fax.sentences import in_language, incomplete_note, pages_text, story, timestamp
+from app.fax.waiting import since_text
 from app.intake.documents import storage
 from app.jobs.running import job
 from app.models import Document, Notice, NoticeKind, Status
 from app.rendering import render_for
 from app.reporting import ensure_report
+from tenants.addresses import user_by_address
 from tenants.db import db, utc_now
 
 log = logging.getLogger(__name__)
@@ -28,6 +39,8 @@ LEASE = timedelta(seconds=150)
 #: A mail server that is away for a weekend gets its mail on Monday.
 LONGEST_DELAY = timedelta(hours=1)
 MOST_TRIES = 120
+#: Faxes that one reminder names.
+MOST_LISTED = 20
 
 
 @job
@@ -44,7 +57,8 @@ def deliver(notice_id: int) -> None:
     try:
         message = MAILS[NoticeKind(notice.kind)](notice)
         session.rollback()  # no transaction while the mail server thinks
-        send_mail(current_app.config["SETTINGS"].smtp_url, message)
+        if message:
+            send_mail(current_app.config["SETTINGS"].smtp_url, message)
     except TemporaryFailure as failure:
         log.warning("notice %s waits: %s", notice_id, failure)
         delay = min(LONGEST_DELAY, timedelta(seconds=15 * 2 ** min(tries, 10)))
@@ -94,12 +108,54 @@ def received_mail(notice: Notice) -> EmailMessage:
     return message
 
 
-MAILS = {NoticeKind.OUTCOME: outcome_mail, NoticeKind.RECEIVED: received_mail}
+def forwarded_mail(notice: Notice) -> EmailMessage:
+    """A colleague passes a received fax on, with the document."""
+    message = _colleague_mail(notice, "email/forwarded.txt", forwarded_subject)
+    if notice.fax.pdf:
+        _attach(message, notice.fax.pdf, document_name(notice.fax))
+    return message
 
 
-def _mail(notice: Notice, text: str) -> EmailMessage:
+def handed_over_mail(notice: Notice) -> EmailMessage:
+    """A colleague has given the fax away. Its document came with the mail about its reception."""
+    return _colleague_mail(notice, "email/handed_over.txt", handed_over_subject)
+
+
+def _colleague_mail(notice: Notice, template: str, subject: Callable[[Notice], str]) -> EmailMessage:
+    fax, settings = notice.fax, current_app.config["SETTINGS"]
+    values = {"notice": notice, "fax": fax, "name": sender_name(notice), "number": remote_of(fax)}
+    values |= {"timestamp": timestamp, "pages_text": pages_text, "link": f"{settings.base_url}/faxes/{fax.id}"}
+    text = render_for(notice.language, template, **values)
+    with in_language(notice.language):
+        return _mail(notice, text, subject(notice))
+
+
+def reminder_mail(notice: Notice) -> EmailMessage | None:
+    """What nobody has looked at for days; nothing to send if somebody has meanwhile."""
+    user, now = user_by_address(db.session, notice.recipient), utc_now()
+    items = late_items_of(db.session, user, now) if user and user.is_active else []
+    if not items:
+        return None
+    base_url = current_app.config["SETTINGS"].base_url
+    values = {"notice": notice, "items": items[:MOST_LISTED], "more": len(items[MOST_LISTED:]), "count": len(items)}
+    values |= {"remote_of": remote_of, "since_text": since_text, "now": now, "zone": notice.fax.tenant.zone}
+    text = render_for(notice.language, "email/reminder.txt", base_url=base_url, **values)
+    with in_language(notice.language):
+        return _mail(notice, text, reminder_subject(notice, len(items)))
+
+
+MAILS: dict[NoticeKind, Callable[[Notice], EmailMessage | None]] = {
+    NoticeKind.OUTCOME: outcome_mail,
+    NoticeKind.RECEIVED: received_mail,
+    NoticeKind.FORWARDED: forwarded_mail,
+    NoticeKind.HANDED_OVER: handed_over_mail,
+    NoticeKind.REMINDER: reminder_mail,
+}
+
+
+def _mail(notice: Notice, text: str, subject: str | None = None) -> EmailMessage:
     message = EmailMessage()
-    message["Subject"] = subject_of(notice.fax)
+    message["Subject"] = subject or subject_of(notice.fax)
     message["From"] = current_app.config["SETTINGS"].mail_from
     message["To"] = notice.recipient
     message["Date"] = format_datetime(utc_now())

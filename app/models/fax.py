@@ -70,9 +70,10 @@ class Fax(TenantOwned, db.Model):
     :mod:`app.fax.sentences`, ``cause_values`` what its sentence needs. ``pages_done`` are pages that the far end
     confirmed over all attempts. ``due_at`` is when to dial (scheduled, retrying) and never in the past of its status.
     ``lease_until`` marks a preparation under way; past it another worker takes over. ``search_text`` is what the fax
-    module searches (:mod:`app.fax.search`). Of a received fax (:mod:`app.fax.inbox`) ``seen_at`` is when the first person
-    opened it, ``taken_by_id`` the colleague who has it, ``done_at`` when it was done with; without ``done_by_id`` it
-    left the inbox by itself.
+    module searches (:mod:`app.fax.search`). Of a received fax (:mod:`app.fax.inbox`) ``seen_at`` is when the first
+    person opened it, ``taken_by_id`` the colleague who has it, ``done_at`` when it was done with; without
+    ``done_by_id`` it left the inbox by itself. ``resend_of_id`` is the fax that this one repeats, or forwards if that
+    one was received.
     """
 
     __tablename__ = "fax"

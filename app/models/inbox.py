@@ -31,8 +31,8 @@ class InboxAct(StrEnum):
 
 
 class InboxEvent(TenantOwned, db.Model):
-    """What a colleague did with a received fax, and when. ``to_user_id`` is to whom it was handed or forwarded, ``note``
-    what they were told with it."""
+    """What a colleague did with a received fax, and when. ``to_user_id`` is to whom it was handed or forwarded,
+    ``note`` what they were told with it."""
 
     __tablename__ = "inbox_event"
 

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from pypdf import PdfWriter
 from werkzeug.test import TestResponse
 
+from app.fax.receiving import mark_unread
 from app.fax.submit import next_fax_number
 from app.models import Direction, Document, Fax, FaxEntity, FaxTemplate, Grant, Status
 from tenants.addresses import claim_address
@@ -129,3 +130,16 @@ def make_fax(
         db.session.add(fax)
         db.session.commit()
         return fax.id
+
+
+def receive_fax(app: Flask, cast: Cast, *, unread: bool = True, **more: object) -> str:
+    """The id of a fax that came in at alpha's front desk, unread for whoever may receive there."""
+    fax_id = make_fax(app, cast, **({"direction": Direction.RECEIVED, "status": Status.RECEIVED} | more))
+    with app.app_context():
+        fax = db.session.get_one(Fax, fax_id)
+        fax.user_id = fax.source_id = fax.dial_string = None
+        fax.pages_done, fax.origin, fax.finished_at = fax.pages or 0, "line", fax.created_at
+        if unread:
+            mark_unread(db.session, fax)
+        db.session.commit()
+    return fax_id
