@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 
 log = logging.getLogger(__name__)
 
-#: Queue names in the order in which a worker serves them: who waits on the line comes first.
-QUEUES = ("line", "documents", "mail")
+#: Queue names in the order in which a worker serves them: the line comes first, what nobody waits for last.
+QUEUES = ("line", "documents", "mail", "later")
 
 #: Job name → (queue, dotted path of the function, longest run in seconds).
 JOBS: dict[str, tuple[str, str, int]] = {
@@ -25,10 +25,10 @@ JOBS: dict[str, tuple[str, str, int]] = {
     "record": ("line", "app.jobs.record.record", 60),
     "import_received": ("documents", "app.jobs.receive.import_received", 300),
     "prepare": ("documents", "app.jobs.prepare.prepare", 600),
-    "picture": ("mail", "app.jobs.prepare.picture", 60),
+    "picture": ("later", "app.jobs.prepare.picture", 60),
     "deliver": ("mail", "app.jobs.notify.deliver", 120),
     "remind": ("mail", "app.jobs.remind.remind", 120),
-    "sweep": ("mail", "app.jobs.sweep.sweep", 300),
+    "sweep": ("later", "app.jobs.sweep.sweep", 300),
 }
 
 

@@ -65,7 +65,8 @@ def _ours(instance: Instance, python: str) -> list[Program]:
     table = [Program("jobs-line", (*worker, "jobs", "line"), **gentle)]
     if instance.jobs > 1:
         # The others help it out only when they have nothing else to do.
-        table.append(Program("jobs", (*worker, "jobs", "documents", "mail", "line"), count=instance.jobs - 1, **gentle))
+        others = (*worker, "jobs", "documents", "mail", "line", "later")
+        table.append(Program("jobs", others, count=instance.jobs - 1, **gentle))
     table.append(Program("line", (*worker, "line"), ours=True))
     table.append(Program("clock", (*worker, "clock"), ours=True))
     table.append(Program("web", _web(instance), ours=True))
