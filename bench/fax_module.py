@@ -52,7 +52,7 @@ STATUSES = {
 }  # fmt: skip
 FAX_COLUMNS = (
     "id number direction status entity_id user_id submission_key origin remote_number dial_string remote_station_id "
-    "pages pages_done cause created_at finished_at search_text source_id pdf_id tenant_id"
+    "pages pages_done cause created_at finished_at due_at search_text source_id pdf_id tenant_id"
 ).split()
 
 
@@ -249,7 +249,8 @@ def made_rows(world: World, rng: random.Random) -> Iterator[tuple[tuple | None, 
                     pages if status in ("sent", "received") else 0,
                     cause,
                 ),
-                *(at, at + timedelta(seconds=70), f" {' '.join(words)} ", fax_id if document else None),
+                *(at, at + timedelta(seconds=70), NOW + timedelta(days=1) if status == "scheduled" else None),
+            *(f" {' '.join(words)} ", fax_id if document else None),
                 *(fax_id if document else None, company),
             ),
         )
@@ -265,9 +266,9 @@ def kinds(world: World, rng: random.Random) -> dict[str, Callable[[], dict[str, 
             sa.text("SELECT id FROM fax WHERE tenant_id = :t ORDER BY id"), {"t": world.tenants[0].id}
         ).all()
         numbers = connection.scalars(
-            sa.text("SELECT DISTINCT remote_number FROM fax TABLESAMPLE SYSTEM (10) LIMIT 500")
+            sa.text("SELECT remote_number FROM fax ORDER BY md5(id) LIMIT 500")
         ).all()
-        names = connection.scalars(sa.text("SELECT name FROM document TABLESAMPLE SYSTEM (10) LIMIT 500")).all()
+        names = connection.scalars(sa.text("SELECT name FROM document ORDER BY md5(id) LIMIT 500")).all()
     company = world.tenants[0].id
     lines = [entity_id for entity_id, _ in world.entities[company]]
     both = ("sent", "received")

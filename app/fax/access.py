@@ -1,5 +1,7 @@
 """Who may send from an entity, and who may see a fax."""
 
+from dataclasses import dataclass
+
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -55,48 +57,46 @@ Part = tuple[sa.ColumnElement[bool], ...]
 MOST_PARTS = 60
 
 
-def visible_parts(session: Session, user: User, direction: str, *, entity_id: int | None = None) -> list[Part]:
+@dataclass(frozen=True)
+class VisibleLine:
+    """A line of which the user sees all faxes of one direction (``whole``) or only those that they sent themselves."""
+
+    entity: FaxEntity
+    whole: bool
+
+
+def visible_lines(session: Session, user: User, direction: str) -> list[VisibleLine]:
+    """The lines of which :func:`visible_faxes` has faxes of this direction, by name."""
+    if user.tenant_id is None:
+        return []
+    may = Grant.may_send if direction == Direction.SENT else Grant.may_receive
+    granted = sa.exists().where(
+        Grant.tenant_id == user.tenant_id, Grant.user_id == user.id, Grant.entity_id == FaxEntity.id, may
+    )
+    own = sa.exists().where(Fax.user_id == user.id, Fax.entity_id == FaxEntity.id, Fax.direction == direction)
+    whole = sa.true() if user.is_admin else granted
+    lines = owned_by(FaxEntity, user.tenant_id).where(sa.or_(whole, own)).add_columns(whole.label("whole"))
+    return [
+        VisibleLine(entity, bool(all_of_it)) for entity, all_of_it in session.execute(lines.order_by(FaxEntity.name))
+    ]
+
+
+def visible_parts(user: User, direction: str, lines: list[VisibleLine], *, entity_id: int | None = None) -> list[Part]:
     """The faxes of :func:`visible_faxes` in one direction, and of one entity if it is given, in disjoint parts.
 
     For whoever sees a few of a million, one condition over all of these would read the million to find the newest.
     """
-    if user.tenant_id is None:
-        return []
     tenant = (Fax.tenant_id == user.tenant_id, Fax.direction == direction)
     chosen = (Fax.entity_id == entity_id,) if entity_id else ()
     if user.is_admin:
         return [(*tenant, *chosen)]
-    granted = _granted_entities(session, user, direction)
-    if len(granted) > MOST_PARTS:
-        return [(*tenant, *chosen, sa.or_(Fax.user_id == user.id, Fax.entity_id.in_(granted)))]
-    parts = [(*tenant, Fax.entity_id == entity) for entity in granted if entity_id in (None, entity)]
-    others = _other_entities(session, user, direction, granted)
-    own = [entity for entity in others if entity_id in (None, entity)]
-    return parts + [(*tenant, Fax.user_id == user.id, Fax.entity_id == entity) for entity in own]
-
-
-def visible_entities(session: Session, user: User, direction: str) -> list[FaxEntity]:
-    """The lines whose faxes of this direction the user may find in the list, by name."""
-    if user.tenant_id is None:
-        return []
-    query = owned_by(FaxEntity, user.tenant_id).order_by(FaxEntity.name)
-    if not user.is_admin:
-        granted = _granted_entities(session, user, direction)
-        query = query.where(FaxEntity.id.in_([*granted, *_other_entities(session, user, direction, granted)]))
-    return list(session.scalars(query))
-
-
-def _granted_entities(session: Session, user: User, direction: str) -> list[int]:
-    may = Grant.may_send if direction == Direction.SENT else Grant.may_receive
-    granted = owned_by(Grant, user.tenant_id).where(Grant.user_id == user.id, may)
-    return list(session.scalars(granted.with_only_columns(Grant.entity_id)))
-
-
-def _other_entities(session: Session, user: User, direction: str, granted: list[int]) -> list[int]:
-    """Where the user has sent something and no longer may."""
-    own = sa.exists().where(Fax.user_id == user.id, Fax.entity_id == FaxEntity.id, Fax.direction == direction)
-    query = owned_by(FaxEntity, user.tenant_id).where(FaxEntity.id.not_in(granted), own)
-    return list(session.scalars(query.with_only_columns(FaxEntity.id)))
+    meant = [line for line in lines if entity_id in (None, line.entity.id)]
+    if len(meant) > MOST_PARTS:
+        whole = [line.entity.id for line in meant if line.whole]
+        return [(*tenant, *chosen, sa.or_(Fax.user_id == user.id, Fax.entity_id.in_(whole)))]
+    return [
+        (*tenant, Fax.entity_id == line.entity.id, *(() if line.whole else (Fax.user_id == user.id,))) for line in meant
+    ]
 
 
 def receivers(session: Session, fax: Fax) -> list[User]:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, defer, joinedload, lazyload, load_only
 from sqlalchemy.orm.attributes import set_committed_value
 from ulid import ULID
 
-from app.fax.access import Part, visible_faxes, visible_parts
+from app.fax.access import Part, VisibleLine, visible_faxes, visible_parts
 from app.fax.lifecycle import FINAL
 from app.fax.search import Meaning, caused_by, meanings
 from app.models import Attempt, Direction, Document, Fax, FaxEntity, Status
@@ -60,16 +60,29 @@ class Page:
 
 
 def read_page(
-    session: Session, user: User, filters: Filters, *, size: int, before: str | None = None, after: str | None = None
+    session: Session,
+    user: User,
+    filters: Filters,
+    *,
+    lines: list[VisibleLine],
+    size: int,
+    before: str | None = None,
+    after: str | None = None,
 ) -> Page:
-    """The faxes next to that of an id: older ones with ``before``, newer ones with ``after``, else the newest."""
+    """A page of what the user sees of these lines (:func:`app.fax.access.visible_lines`).
+
+    Next to the fax with an id, the older ones with ``before``, the newer ones with ``after``; else the newest of all.
+    """
+    parts = visible_parts(user, filters.direction, lines, entity_id=filters.entity_id)
+    if not parts:
+        return Page([])
     if after and (place := place_of(session, user, after)):
-        found = _places(session, user, filters, beyond=place, upwards=True, size=size + 1)
+        found = _places(session, user.tenant, filters, parts, beyond=place, upwards=True, size=size + 1)
         if len(found) > size:
             return Page(_load(session, user, found[:size][::-1]), newer=True, older=True)
         before = None  # less than a page is left: the first page
     place = place_of(session, user, before) if before else None
-    found = _places(session, user, filters, beyond=place, upwards=False, size=size + 1)
+    found = _places(session, user.tenant, filters, parts, beyond=place, upwards=False, size=size + 1)
     return Page(_load(session, user, found[:size]), newer=place is not None, older=len(found) > size)
 
 
@@ -132,12 +145,15 @@ def _load_attempts(session: Session, faxes: list[Fax]) -> None:
 
 
 def _places(
-    session: Session, user: User, filters: Filters, *, beyond: Place | None, upwards: bool, size: int
+    session: Session,
+    tenant: Tenant,
+    filters: Filters,
+    parts: list[Part],
+    *,
+    beyond: Place | None,
+    upwards: bool,
+    size: int,
 ) -> list[Place]:
-    parts = visible_parts(session, user, filters.direction, entity_id=filters.entity_id)
-    if not parts:
-        return []
-    tenant: Tenant = user.tenant  # an operator has no part
     question = _Question(session, parts, _conditions(filters, tenant), beyond, upwards, size)
     wanted = meanings(filters.text, tenant)
     if not wanted:
@@ -201,14 +217,13 @@ class _Question:
 
     def nearest(self, *more: sa.ColumnElement[bool]) -> list[Place]:
         """By the indexes that hold each part in order: reads until enough is found."""
-        near = self._merged((Fax.created_at, Fax.id), more)
+        near = self._merged((Fax.created_at, Fax.id), more, depth=self.size)
         return self._ask(sa.select(near.c.created_at, near.c.id), near.c)
 
     def nearest_within(self, depth: int, wanted: list[Meaning]) -> list[Place]:
         """Those that are meant of the next ``depth`` faxes."""
         columns = (Fax.created_at, Fax.id, Fax.number, Fax.status, Fax.cause, Fax.search_text)
-        every = self._merged(columns, ())
-        near = sa.select(every).order_by(*self._order(every.c)).limit(depth).subquery()
+        near = self._merged(columns, (), depth=depth)
         return self._ask(sa.select(near.c.created_at, near.c.id).where(_any(wanted, near.c)), near.c)
 
     def picked(self, meaning: Meaning) -> list[Place]:
@@ -219,9 +234,21 @@ class _Question:
         few = few.prefix_with("MATERIALIZED", dialect="postgresql")  # else it would read in order until it finds them
         return self._ask(sa.select(few.c.created_at, few.c.id), few.c)
 
-    def _merged(self, columns: Sequence[Any], more: Sequence[sa.ColumnElement[bool]]) -> sa.Subquery:
-        selects = [sa.select(*columns).where(*part, *self.conditions, *self._beyond(), *more) for part in self.parts]
-        return (selects[0] if len(selects) == 1 else sa.union_all(*selects)).subquery()
+    def _merged(self, columns: Sequence[Any], more: Sequence[sa.ColumnElement[bool]], *, depth: int) -> sa.Subquery:
+        """The next ``depth`` of all parts. Each part is asked in order on its own, so that the database reads them side
+        by side; over all of them at once PostgreSQL would sort all that there is."""
+        ordered = [
+            sa.select(*columns)
+            .where(*part, *self.conditions, *self._beyond(), *more)
+            .order_by(*self._order(Fax))
+            .limit(depth)
+            .subquery()
+            for part in self.parts
+        ]
+        if len(ordered) == 1:
+            return ordered[0]
+        every = sa.union_all(*(sa.select(part) for part in ordered)).subquery()
+        return sa.select(every).order_by(*self._order(every.c)).limit(depth).subquery()
 
     def _beyond(self) -> list[sa.ColumnElement[bool]]:
         if self.beyond is None:

@@ -23,7 +23,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from app.adapters.storage import Storage
 from app.errors import Refused
-from app.fax.access import get_visible_fax, may_send, visible_entities, visible_faxes
+from app.fax.access import get_visible_fax, may_send, visible_faxes, visible_lines
 from app.fax.lifecycle import is_final, request_cancel
 from app.fax.lifecycle import may_resend as is_resendable
 from app.fax.log import count_new, load_rows, read_page
@@ -62,9 +62,10 @@ def faxes() -> str:
     """A page of the list; ``before`` and ``after`` are the ids of the faxes next to it. For htmx the list alone."""
     _companies_only()
     direction = Direction.RECEIVED if request.args.get("direction") == Direction.RECEIVED else Direction.SENT
-    finder = read_finder(request.args, visible_entities(db.session, current_user, direction))
+    lines = visible_lines(db.session, current_user, direction)
+    finder = read_finder(request.args, [line.entity for line in lines])
     turned = {name: request.args.get(name) for name in ("before", "after")}
-    page = read_page(db.session, current_user, finder.filters, size=PAGE, **turned)
+    page = read_page(db.session, current_user, finder.filters, lines=lines, size=PAGE, **turned)
     newest = max([current_user.tenant.last_fax_number, *(fax.number for fax in page.faxes)])
     values = {"direction": direction, "finder": finder, "page": page, "faxes": page.faxes}
     values |= _live(page.faxes, since=None if page.newer or finder.filters.narrow else newest)
