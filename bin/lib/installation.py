@@ -14,6 +14,7 @@ from steps import Progress
 import asterisk
 
 ASTERISK = ".tools/asterisk"
+HYLAFAX = ".tools/hylafax"
 
 
 def install(root: Path, progress: Progress, *, with_asterisk: bool = True, for_tests: bool = False) -> None:
@@ -23,6 +24,8 @@ def install(root: Path, progress: Progress, *, with_asterisk: bool = True, for_t
 
     def rest_of_packages() -> None:
         progress.step("packages", lambda say: _install_packages(wanted, say, log=log, for_tests=for_tests))
+        if for_tests:
+            progress.step("hylafax", lambda say: packages.install_hylafax(root / HYLAFAX, say, log=log / "hylafax.log"))
 
     def python_and_assets() -> None:
         lock = "requirements-test.lock" if for_tests else "requirements.lock"

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,6 +31,8 @@ TEST = (
     "poppler-utils",
     "tesseract-ocr",
 )
+#: A fax machine that is not ours, for the tests. Its libraries beyond libc come with libtiff-tools.
+HYLAFAX = ("hylafax-client", "hylafax-server", "iaxmodem")
 POSTGRES_DROP_IN = Path("/etc/postgresql-common/createcluster.d/faxroom.conf")
 
 
@@ -81,6 +84,25 @@ def install_postgres(say: Say, *, log: Path) -> None:
         run(_apt("install", "--no-install-recommends", "postgresql"), log=log)
     finally:
         run([*sudo(), "rm", "-f", drop_in], log=log)
+
+
+def install_hylafax(target: Path, say: Say, *, log: Path) -> None:
+    """HylaFAX and iaxmodem, unpacked and not installed: they would bring services and a mail server."""
+    complete = target / "faxroom-complete"
+    if complete.exists():
+        return
+    say("unpacking HylaFAX and iaxmodem")
+    shutil.rmtree(target, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="faxroom-packages-") as folder:
+        download = ["apt-get", "-q", "-o", "Acquire::Retries=3", "download", *HYLAFAX]
+        try:
+            run(download, log=log, cwd=Path(folder))
+        except SetupError:  # nobody has asked for the lists yet, or they are old
+            run(_apt("update"), log=log)
+            run(download, log=log, cwd=Path(folder))
+        for package in sorted(Path(folder).glob("*.deb")):
+            run(["dpkg-deb", "-x", package, target], log=log)
+    complete.touch()
 
 
 def postgres_programs() -> Path | None:

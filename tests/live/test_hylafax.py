@@ -1,0 +1,199 @@
+"""Faxes to and from a machine that is not Asterisk: HylaFAX with iaxmodem, which speaks G.711 and refuses T.38.
+
+The faxes of this file are on the line side by side; the tests look at what became of them.
+"""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from app.fax.lifecycle import request_cancel
+from app.intake.documents import storage
+from app.models import Direction, Document, Fax, Status
+from tenants.models import User
+from tests.live.hylafax import HylaFax, Machine
+from tests.live.instance import Instance
+from tests.live.lines import wait_until
+from tests.live.test_fax import end_of, pdf, whole
+
+pytestmark = pytest.mark.live
+
+#: A machine that takes all, one that is full after a page, one that takes from nobody, and two that call us.
+DESK = Machine("desk", "+39050900011", "+39 06 9100011")
+FULL = Machine("full", "+39050900012", "+39 06 9100012", "MaxRecvPages: 1\n")
+CHOOSY = Machine("choosy", "+39050900013", "+39 06 9100013", "QualifyTSI: etc/welcome\n", (("welcome", "^Nobody$\n"),))
+CALLER = Machine("caller", "+39050900014", "+39 06 9100014")
+CALLER_OF_SHARED = Machine("caller-of-shared", "+39050900015", "+39 06 9100015")
+
+ERICA = "erica@epsilon.test"
+OWN_LINE, SHARED_LINE = "+390507770001", "+390507770002"
+#: The shared line's telephone is a number that nobody has: a fax that is not heard would fail.
+COMPANY = f"""
+tenants:
+  - slug: epsilon
+    name: Epsilon Srl
+    serial: KPBX40255555
+    region: IT
+    timezone: Europe/Rome
+    language: en
+    outside_prefix: "0"
+    fax_channels: 3
+    users:
+      - {{email: {ERICA}, name: Erica, password: "faxroom-demo", role: admin}}
+    templates:
+      - {{name: t38, header: "Epsilon Srl", station_id: "+39 050 7770001", retry_delays: {{protocol_error: 600}}}}
+      - {{name: audio, header: "Epsilon Srl", station_id: "+39 050 7770003", t38: false, retry_delays: {{dropped: 1}}}}
+    entities:
+      - {{name: office, extension: "800", number: "{OWN_LINE}", template: t38, send: [{ERICA}], receive: [{ERICA}]}}
+      - {{name: plain, extension: "801", number: "+390507770003", template: audio, send: [{ERICA}]}}
+      - {{name: shared, extension: "802", number: "{SHARED_LINE}", template: t38, receive: [{ERICA}],
+         shared_with_voice: true, voice_destination: "+390507779999"}}
+"""
+
+
+@dataclass(frozen=True)
+class Correspondence:
+    """The instance, the machines, and the faxes that were sent from here: what it is about → its id."""
+
+    instance: Instance
+    hylafax: HylaFax
+    sent: dict[str, str]
+
+    def end_of(self, name: str) -> Fax:
+        return end_of(self.instance, self.sent[name])
+
+    def read(self, fax_id: str, which: Callable[[Fax], Document]) -> bytes:
+        """One of its documents."""
+        with (
+            self.instance.session() as session,
+            storage().open(which(session.get_one(Fax, fax_id)).storage_key) as file,
+        ):
+            return file.read()
+
+    def from_machine(self, machine: Machine) -> Fax:
+        """The one fax that this machine sent us, when it has come."""
+        fax_id = wait_until(100, f"a fax of {machine.name}", lambda: self._ended_from(machine))
+        return whole(self.instance, fax_id)
+
+    def _ended_from(self, machine: Machine) -> str | None:
+        query = sa.select(Fax).where(Fax.direction == Direction.RECEIVED, Fax.remote_number == machine.number)
+        with self.instance.session() as session:
+            found = session.scalars(query.where(Fax.created_at >= self.hylafax.began)).all()
+            assert len(found) <= 1, "it came twice"
+            return next((fax.id for fax in found if fax.status != Status.RECEIVING), None)
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Instance:
+    running = Instance(Path(os.environ["FAXROOM_TEST_HOME"]))
+    company = tmp_path_factory.mktemp("company") / "epsilon.yaml"
+    company.write_text(COMPANY)
+    done = running.command("provision", str(company))
+    assert done.returncode == 0, done.stderr
+    return running
+
+
+@pytest.fixture(scope="module")
+def faxes(instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Correspondence]:
+    """All faxes of this file, under way."""
+    folder = tmp_path_factory.mktemp("documents")
+    two = pdf(folder / "two.pdf", 2)
+    with HylaFax(instance, [DESK, FULL, CHOOSY, CALLER, CALLER_OF_SHARED]) as hylafax:
+        sent = {
+            "cut short": instance.send(ERICA, "plain", FULL.number, pdf(folder / "three.pdf", 3)),
+            "whole": instance.send(ERICA, "office", DESK.number, two),
+            "unwelcome": instance.send(ERICA, "office", CHOOSY.number, two),
+        }
+        hylafax.send(CALLER, OWN_LINE, two)
+        hylafax.send(CALLER_OF_SHARED, SHARED_LINE, two)
+        yield Correspondence(instance, hylafax, sent)
+    with instance.session() as session:  # nobody will be there for another try
+        erica = session.scalar(sa.select(User).where(User.name == "Erica"))
+        request_cancel(session, session.get_one(Fax, sent["unwelcome"]), erica)
+
+
+def read_pages(path: Path) -> list[str]:
+    """What tesseract reads on each page of a TIFF."""
+    command = ["tesseract", path, "-", "--psm", "6", "-c", "page_separator=\f"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=os.environ | {"OMP_THREAD_LIMIT": "1"}
+    )
+    return done.stdout.removesuffix("\f").split("\f")
+
+
+def line_of(page: str) -> str:
+    """The document's own line, not those that either machine put above it."""
+    found = re.findall(r"^Page \d of \d", page, re.MULTILINE)
+    return found[-1] if found else page
+
+
+def test_a_fax_for_t38_falls_back_to_audio_and_arrives_whole(faxes):
+    fax = faxes.end_of("whole")
+    (attempt,) = fax.attempts
+    assert (fax.status, fax.pages_done, fax.remote_station_id) == (Status.SENT, 2, DESK.station_id)
+    assert (attempt.outcome, attempt.mode, attempt.rate, attempt.ecm) == ("success", "audio", 14400, True)
+    (session,) = faxes.hylafax.sessions(DESK, "RECV")
+    assert (session.pages, session.reason) == (2, "")
+    assert (session.station_id, session.caller) == ("+39 050 7770001", OWN_LINE)
+
+
+def test_hylafax_holds_both_pages_and_they_can_be_read(faxes):
+    faxes.end_of("whole")
+    (file,) = faxes.hylafax.received(DESK)
+    assert [line_of(page) for page in read_pages(file)] == ["Page 1 of 2", "Page 2 of 2"]
+
+
+def test_the_report_says_audio_and_whose_machine_it_was(faxes, tmp_path):
+    faxes.end_of("whole")
+    faxes.instance.until(faxes.sent["whole"], lambda fax: fax.report is not None, seconds=30)
+    report = tmp_path / "report.pdf"
+    report.write_bytes(faxes.read(faxes.sent["whole"], lambda fax: fax.report))
+    text = subprocess.run(["pdftotext", "-layout", report, "-"], capture_output=True, text=True, check=True).stdout
+    assert DESK.station_id in text
+    assert "G.711" in text
+    assert "T.38" not in text
+
+
+@pytest.mark.parametrize(("machine", "line"), [(CALLER, "office"), (CALLER_OF_SHARED, "shared")])
+def test_a_fax_of_hylafax_is_received_also_on_a_line_that_listens_for_its_tone(faxes, machine, line, tmp_path):
+    fax = faxes.from_machine(machine)
+    (attempt,) = fax.attempts
+    assert (fax.status, fax.pages, fax.remote_station_id) == (Status.RECEIVED, 2, machine.station_id)
+    assert (attempt.outcome, attempt.mode, attempt.ecm) == ("success", "audio", True)
+    assert faxes.instance.read(fax.id, lambda fax: fax.entity.name) == line
+    received = tmp_path / "received.tif"
+    received.write_bytes(faxes.read(fax.id, lambda fax: fax.tiff))
+    assert [line_of(page) for page in read_pages(received)] == ["Page 1 of 2", "Page 2 of 2"]
+
+
+def test_hylafax_counts_as_sent_what_was_received(faxes):
+    faxes.from_machine(CALLER)
+    (session,) = wait_until(10, "HylaFAX has written it down", lambda: faxes.hylafax.sessions(CALLER, "SEND"))
+    assert (session.pages, session.reason, session.station_id) == (2, "", "+39 050 7770001")
+
+
+def test_a_machine_that_hangs_up_in_the_middle_gets_the_unconfirmed_pages_in_a_second_call(faxes):
+    """It stores page 2 and hangs up without confirming it. Nobody here can know, so page 2 goes out once more."""
+    fax = faxes.end_of("cut short")
+    first, second = fax.attempts
+    assert (fax.status, fax.pages, fax.pages_done) == (Status.SENT, 3, 3)
+    assert (first.outcome, first.mode, first.first_page, first.pages_confirmed) == ("dropped", "audio", 1, 1)
+    assert (second.outcome, second.first_page, second.pages_confirmed) == ("success", 2, 2)
+    assert [call.pages for call in faxes.hylafax.sessions(FULL, "RECV")] == [2, 2]
+    _, rest = faxes.hylafax.received(FULL)
+    assert [line_of(page) for page in read_pages(rest)] == ["Page 2 of 3", "Page 3 of 3"]
+
+
+def test_a_machine_that_takes_nothing_from_us_is_tried_again_later(faxes):
+    faxes.instance.until(faxes.sent["unwelcome"], lambda fax: fax.status == Status.RETRYING)
+    fax = whole(faxes.instance, faxes.sent["unwelcome"])
+    assert (fax.cause, fax.pages_done) == ("protocol_error", 0)
+    (call,) = faxes.hylafax.sessions(CHOOSY, "RECV")
+    assert call.pages == 0
+    assert call.reason.startswith("Permission denied")
