@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 
-from app.adapters import documents, rasterizer  # noqa: F401 - loaded before the first fork
+from app.adapters import documents, page_pictures, rasterizer  # noqa: F401 - loaded before the first fork
 from app.adapters.isolation import serve
 
 

@@ -227,7 +227,7 @@ def test_a_fax_whose_pages_are_not_there_yet_says_what_to_wait_for_and_goes_on_b
     assert "HX-Refresh" not in alice.get(f"/faxes/{fax_id}/view", **asked).headers
     add_pages(app, cast, fax_id, make_tiff(tmp_path))
     assert alice.get(f"/faxes/{fax_id}/view", **asked).headers["HX-Refresh"] == "true"
-    assert "WAITING" not in alice.get(f"/faxes/{fax_id}/view").text
+    assert WAITING[status] not in alice.get(f"/faxes/{fax_id}/view").text
 
 
 @pytest.mark.parametrize("status", [Status.FAILED, Status.CANCELLED, Status.INCOMPLETE])
@@ -237,7 +237,7 @@ def test_a_fax_that_ended_without_pages_says_so_and_does_not_ask_again(
     fax_id = make_fax(app, cast, status=status, direction="received" if status == Status.INCOMPLETE else "sent")
     page = alice.get(f"/faxes/{fax_id}/view").text
     assert "This fax has no pages" in page
-    assert "hx-get" not in page
+    assert f'hx-get="/faxes/{fax_id}/view"' not in page
     assert alice.get(f"/faxes/{fax_id}/pages/1.png").status_code == 404
 
 

@@ -34,7 +34,7 @@
   const TURNS = `faxroom-turns-${viewer.dataset.fax}`;
   const LIKING = "faxroom-viewer";
   const turns = remembered(sessionStorage, TURNS, {});
-  const liking = { zoom: "width", scale: 1, inverted: false, keys: true, ...remembered(localStorage, LIKING, {}) };
+  const liking = { zoom: "read", scale: 1, inverted: false, keys: true, ...remembered(localStorage, LIKING, {}) };
   const like = (values) => {
     Object.assign(liking, values);
     remember(localStorage, LIKING, liking);
@@ -45,8 +45,10 @@
   let current = 1;
   let held = false; // a page that was asked for stays the current one until somebody scrolls
   let saying = 0;
-  const say = (text, number) => {
-    byId("page-said").textContent = text.replace("#", number);
+  const say = (text) => {
+    clearTimeout(saying);
+    byId("page-said").textContent = text.replace("#", current);
+    history.replaceState(history.state, "", `#page-${current}`);
   };
 
   const arriveAt = (number) => {
@@ -55,10 +57,7 @@
     current = number;
     showCurrent();
     clearTimeout(saying);
-    saying = setTimeout(() => {
-      say(viewer.dataset.page, current);
-      history.replaceState(history.state, "", `#page-${current}`);
-    }, MOMENT);
+    saying = setTimeout(() => say(viewer.dataset.page), MOMENT);
   };
 
   const showCurrent = () => {
@@ -113,8 +112,9 @@
   const inPlace = (change) => {
     const leaf = leaves[current - 1];
     const box = scroller();
-    const top = box === pane ? pane.getBoundingClientRect().top : byId("viewer").querySelector(".bar").offsetHeight;
-    const middle = { x: box.clientWidth / 2, y: top + (window.innerHeight - top) / 2 };
+    const edge = pane.getBoundingClientRect();
+    const top = box === pane ? edge.top : viewer.querySelector(".bar").getBoundingClientRect().bottom;
+    const middle = { x: (box === pane ? edge.left : 0) + box.clientWidth / 2, y: top + (window.innerHeight - top) / 2 };
     const before = leaf.getBoundingClientRect();
     const share = { x: (middle.x - before.left) / before.width, y: (middle.y - before.top) / before.height };
     const fromTop = before.top - top;
@@ -155,7 +155,7 @@
     });
     showZoom();
     remember(sessionStorage, TURNS, turns);
-    say(numbers.length > 1 ? viewer.dataset.allTurned : viewer.dataset.turned, current);
+    say(numbers.length > 1 ? viewer.dataset.allTurned : viewer.dataset.turned);
   };
 
   /** How large the current page is beside its paper. */
@@ -179,7 +179,7 @@
 
   /** Tell the browser how wide the picture is, so that it takes the one of the two that is sharp enough. */
   const sharpen = (picture, index) => {
-    if (liking.zoom === "width" && !isAcross(index) && !picture.dataset.sized) return;
+    if (liking.zoom === "read" && !isAcross(index) && !picture.dataset.sized) return;
     picture.dataset.sized = "yes";
     const box = leaves[index].getBoundingClientRect();
     picture.sizes = `${Math.round(isAcross(index) ? box.height : box.width)}px`;
@@ -194,6 +194,7 @@
     });
     showZoom();
   };
+  const fit = (way) => zoom({ zoom: liking.zoom === way ? "read" : way }); // once more: as it was
   const larger = () => {
     const scale = SCALES.find((one) => one > scaleNow() + 0.01);
     if (scale) zoom({ zoom: "scale", scale });
@@ -221,14 +222,14 @@
     smaller,
     larger,
     percent: () => zoom({ zoom: "scale", scale: 1 }),
-    "fit-width": () => zoom({ zoom: "width" }),
-    "fit-page": () => zoom({ zoom: "page" }),
+    "fit-width": () => fit("width"),
+    "fit-page": () => fit("page"),
     turn: () => turn([current]),
     "turn-all": () => turn(all()),
     invert,
     help: () => byId("keys").showModal(),
   };
-  for (const [id, act] of Object.entries(ACTS)) byId(id).addEventListener("click", act);
+  for (const [id, act] of Object.entries(ACTS)) byId(id)?.addEventListener("click", act);
   byId("go").addEventListener("submit", (event) => {
     event.preventDefault();
     goTo(Number(field.value));
@@ -244,6 +245,7 @@
     thumb.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
+      reachable(thumb);
       goTo(index + 1);
     });
     thumb.addEventListener("keydown", (event) => {
@@ -326,6 +328,10 @@
 
   // ---- Begin
 
+  for (const thumb of thumbs) {
+    const picture = thumb.querySelector("img");
+    picture.src = picture.dataset.src; // after the first page; a browser without scripts would load all at once
+  }
   for (const element of viewer.querySelectorAll(".scripted")) element.hidden = false;
   for (const element of viewer.querySelectorAll(".plain")) element.hidden = true;
   byId("keys-on").checked = liking.keys;
@@ -339,7 +345,12 @@
   for (const leaf of leaves) line.observe(leaf);
   document.addEventListener("scroll", atTheEnd, { capture: true, passive: true });
   window.addEventListener("hashchange", () => goTo(Number(window.location.hash.replace("#page-", ""))));
-  window.addEventListener("resize", showZoom);
+  let box = scroller();
+  window.addEventListener("resize", () => {
+    showZoom();
+    if (box !== scroller()) goTo(current); // a tablet was turned: now the other element scrolls
+    box = scroller();
+  });
   window.addEventListener("beforeprint", () => {
     for (const picture of pictures) picture.loading = "eager";
   });
