@@ -189,8 +189,11 @@ class Ari:
         self._ask("DELETE", f"/channels/{quote(channel_id)}", expected=(404,))
 
     def refuse(self, channel_id: str, cause: int) -> None:
-        """Refuse an incoming call with a Q.850 cause (1 = unallocated number)."""
-        self._ask("DELETE", f"/channels/{quote(channel_id)}", params={"reason_code": cause}, expected=(404,))
+        """Refuse an incoming call with a Q.850 cause (1 = unallocated number), unless it has gone on without us."""
+        path = f"/channels/{quote(channel_id)}"
+        channel = self._ask("GET", path, expected=(404,)).json()
+        if channel.get("dialplan", {}).get("app_name") == "Stasis":
+            self._ask("DELETE", path, params={"reason_code": cause}, expected=(404,))
 
     def receive(self, channel_id: str, *, station_id: str = "") -> None:
         """Have a call that waits in our application received as a fax; one that has gone is fine."""
