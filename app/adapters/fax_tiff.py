@@ -166,14 +166,15 @@ def coded_pages(path: Path) -> Iterator[CodedPage]:
     Raises:
         PermanentFailure: ``damaged``: it is no TIFF of this machine.
     """
-    size = path.stat().st_size
+    size = left = path.stat().st_size
     with path.open("rb") as file:
         if file.read(4) != b"II*\0":
             raise PermanentFailure("damaged")
         file.seek(0)
         for tags in _directories(file):
             page = _coded_page(file, tags, size)
-            if page is None:
+            left -= len(page.data) if page else 0
+            if page is None or left < 0:  # pages that share their data are no pages
                 return
             yield page
 

@@ -89,7 +89,17 @@ def test_a_channel_is_found_again_by_its_attempt(session, cast):
         ("", None),
         ("<script>1</script>", "1"),
         ("501", "501"),
+        ("+39 050 1234567", "+390501234567"),
+        ("00493023125000", "+493023125000"),
+        ("+99", "99"),
+        ("++1+2+3", "123"),
+        ("٠٥٠١٢٣٤٥٦٧", None),
     ],
 )
 def test_a_caller_is_read_as_a_number_or_not_at_all(caller, read):
     assert readable_caller(caller, "IT") == read
+
+
+@pytest.mark.parametrize("region", ["IT", "DE", "US"])
+def test_a_short_caller_is_an_extension_in_every_country(region):
+    assert readable_caller("60123", region) == "60123"

@@ -112,6 +112,21 @@ def test_a_file_without_a_page_is_no_pdf(tmp_path, content):
     assert not (tmp_path / "out.pdf").exists()
 
 
+def test_pages_that_claim_more_than_their_file_holds_are_not_believed(tmp_path):
+    """Fifty directories that all refer to the same data would become a file of fifty times the size."""
+    tiff = tmp_path / "in.tif"
+    write_pages(tiff, [encode(np.packbits(~dots(drawing()), axis=1).tobytes(), rows=600, dots_down=196)], total=1)
+    content = bytearray(tiff.read_bytes())
+    (at,) = struct.unpack_from("<I", content, 4)
+    length = 2 + 12 * struct.unpack_from("<H", content, at)[0]
+    directory = bytes(content[at : at + length])
+    struct.pack_into("<I", content, at + length, len(content))
+    for _ in range(50):
+        content += directory + struct.pack("<I", len(content) + length + 4)
+    tiff.write_bytes(content)
+    assert len(list(coded_pages(tiff))) == 1
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> bytes:
     path = tmp_path_factory.mktemp("whole") / "in.tif"
