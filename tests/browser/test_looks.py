@@ -30,6 +30,11 @@ def wrong_password(page: Page) -> None:
         page.press("[name=password]", "Enter")
 
 
+def turn_and_invert(page: Page) -> None:
+    page.click("#turn")
+    page.click("#invert")
+
+
 #: Name → who looks, at what, and what they do there. ``{…}`` is one of the shared faxes.
 PAGES: dict[str, tuple[str | None, str, Callable[[Page], None] | None]] = {
     "sign-in": (None, "/sign-in", None),
@@ -43,6 +48,9 @@ PAGES: dict[str, tuple[str | None, str, Callable[[Page], None] | None]] = {
     "a fax sent": (ALICE, "/faxes/{scripted}", lambda page: wait_for_status(page, "sent")),
     "a fax that failed": (ALICE, "/faxes/{failing}", lambda page: wait_for_status(page, "failed")),
     "a fax in Italian": (BOB, "/faxes/{scripted}", lambda page: wait_for_status(page, "sent")),
+    "viewer": (ALICE, "/faxes/{scripted}/view", None),
+    "viewer, a page turned, white on black": (BOB, "/faxes/{scripted}/view", turn_and_invert),
+    "keys of the viewer": (ALICE, "/faxes/{scripted}/view", lambda page: page.keyboard.press("?")),
     "operator": (OLGA, "/operator/tenants", None),
     "error": (ALICE, "/faxes/nothing", None),
 }
