@@ -100,6 +100,11 @@ def _is_held() -> sa.ColumnElement[bool]:
     )
 
 
+def is_held_now(session: Session, fax: Fax) -> bool:
+    """Whether whoever has taken the fax may still see it."""
+    return session.scalar(sa.select(Fax.id).where(Fax.id == fax.id, _is_held())) is not None
+
+
 def _is_unread(user_id: Any) -> sa.ColumnElement[bool]:
     return sa.exists().where(Unread.fax_id == Fax.id, Unread.user_id == user_id).correlate(Fax)
 

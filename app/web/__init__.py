@@ -8,10 +8,13 @@ from app.web import (
     assets,
     errors,
     faxes,
+    forward,
     guard,
     headers,
     health,
+    inbox,
     language,
+    marks,
     operator,
     preferences,
     send,
@@ -20,7 +23,7 @@ from app.web import (
 )
 from app.web import presentation as shown
 
-BLUEPRINTS = (sign_in, send, faxes, viewer, operator, preferences, health)
+BLUEPRINTS = (sign_in, send, faxes, inbox, forward, viewer, operator, preferences, health)
 
 
 def init_app(app: Flask) -> None:
@@ -36,5 +39,6 @@ def init_app(app: Flask) -> None:
     headers.init_app(app)
     errors.init_app(app)
     shown.init_app(app)
+    marks.init_app(app)
     for module in BLUEPRINTS:
         app.register_blueprint(module.blueprint)

@@ -24,6 +24,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from app.adapters.storage import Storage
 from app.errors import Refused
 from app.fax.access import get_visible_fax, may_send, visible_faxes, visible_lines
+from app.fax.forward import may_forward
+from app.fax.inbox import colleagues, read_item
 from app.fax.lifecycle import is_final, request_cancel
 from app.fax.lifecycle import may_resend as is_resendable
 from app.fax.log import count_new, load_rows, read_page
@@ -36,6 +38,7 @@ from app.web.bundle import MOST as MOST_IN_BUNDLE
 from app.web.bundle import stream_zip
 from app.web.finder import STATUSES, read_finder, status_name
 from app.web.guard import is_own_path, writes
+from app.web.inbox import note_opening, told_history
 from tenants.db import db, utc_now
 
 blueprint = Blueprint("faxes", __name__)
@@ -159,7 +162,21 @@ def _fax_or_404(fax_id: str) -> Fax:
 
 @blueprint.get("/faxes/<fax_id>")
 def fax(fax_id: str) -> str:
-    return render_template("faxes/fax.html", **_shown(_fax_or_404(fax_id)))
+    note_opening(_fax_or_404(fax_id))
+    shown = _shown(_fax_or_404(fax_id))
+    return render_template("faxes/fax.html", **shown, **_beside(shown["fax"]))
+
+
+def _beside(fax: Fax) -> dict[str, object]:
+    """What stands on the page besides the part that follows the fax: where it comes from, who deals with it."""
+    session, user = db.session, current_user._get_current_object()
+    values: dict[str, object] = {"origin": session.get(Fax, fax.resend_of_id) if fax.resend_of_id else None}
+    values["origin_seen"] = get_visible_fax(session, user, fax.resend_of_id or "") is not None
+    item = read_item(session, user, fax.id) if fax.direction == Direction.RECEIVED else None
+    if item:
+        others = [other for other in colleagues(session, fax) if other.id != user.id]
+        values |= {"item": item, "colleagues": others, "history": told_history(session, user, fax)}
+    return values
 
 
 @blueprint.get("/faxes/<fax_id>/status")
@@ -177,6 +194,7 @@ def _shown(fax: Fax) -> dict[str, object]:
         "seen": _seen([fax]),
         "final": is_final(fax.status),
         "may_send": may_send(db.session, current_user),
+        "may_forward": may_forward(fax),
     }
 
 
@@ -210,6 +228,8 @@ def document(fax_id: str) -> AnyResponse:
     fax = _fax_or_404(fax_id)
     if fax.pdf is None:
         abort(404)
+    note_opening(fax)
+    fax = _fax_or_404(fax_id)
     return _download(fax.pdf, document_name(fax))
 
 

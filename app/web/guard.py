@@ -39,7 +39,7 @@ def writes(view: View) -> View:
 
 def init_app(app: Flask) -> None:
     LoginManager(app).request_loader(load_user)
-    app.before_request(_begin_reading)
+    app.before_request(begin_reading)
     app.before_request(_demand_sign_in)
     app.teardown_request(_end)
 
@@ -60,7 +60,7 @@ def is_suspended(user: User) -> bool:
     return user.tenant is not None and user.tenant.suspended_at is not None
 
 
-def _begin_reading() -> None:
+def begin_reading() -> None:
     read_only.set(True)
 
 
@@ -88,8 +88,13 @@ def _here() -> str | None:
 
 def _begin_writing() -> None:
     if _view_writes():
-        db.session.rollback()
-        read_only.set(False)
+        begin_writing()
+
+
+def begin_writing() -> None:
+    """From here on the transaction writes. A GET that seldom does calls it when it has to."""
+    db.session.rollback()
+    read_only.set(False)
 
 
 def _view_writes() -> bool:

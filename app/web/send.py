@@ -85,14 +85,14 @@ def _submit() -> Response:
     if earlier := submitted_before(db.session, current_user, key):
         flash(_("This form was sent already: this is the fax that it made."), "info")
         return _to(earlier)
-    errors |= _judge(form)
+    errors |= judge(form)
     if document is None:
         errors.setdefault("document", sentence("document_missing"))
     if not errors:
         try:
             return _to(_accept(form, document, key))
         except Refused as refusal:
-            errors[refusal.field or "form"] = _said(refusal)
+            errors[refusal.field or "form"] = said(refusal)
     db.session.rollback()
     return _page(form, document, errors)
 
@@ -124,7 +124,7 @@ def _document(form: SendForm, errors: Errors) -> Document | None:
     try:
         taken = _take(upload)
     except Refused as refusal:
-        errors["document"] = _said(refusal)
+        errors["document"] = said(refusal)
         return draft
     errors.pop("document", None)
     return taken
@@ -138,7 +138,7 @@ def _take(upload: FileStorage) -> Document:
     return take_upload(db.session, stream=upload.stream, filename=name, tenant_id=tenant_id, user_id=user_id)
 
 
-def _judge(form: SendForm) -> Errors:
+def judge(form: SendForm) -> Errors:
     """Every field that has to change, not only the first."""
     errors: Errors = {}
     tenant = current_user.tenant
@@ -152,11 +152,11 @@ def _judge(form: SendForm) -> Errors:
         try:
             check()
         except Refused as refusal:
-            errors[field] = _said(refusal)
+            errors[field] = said(refusal)
     return errors
 
 
-def _said(refusal: Refused) -> str:
+def said(refusal: Refused) -> str:
     return sentence(refusal.code, **refusal.values)
 
 
@@ -167,7 +167,7 @@ def _page(form: SendForm, document: Document | None, errors: Errors) -> Response
     only = str(entities[0].id) if len(entities) == 1 else ""
     kept = replace(kept, entity=kept.entity or only, submission=kept.submission or secrets.token_urlsafe(18))
     values = {"form": kept, "document": document, "errors": ordered, "entities": entities}
-    values |= {"addressee": _addressee(kept.to) if kept.to and "to" not in errors else None, "limits": _limits()}
+    values |= {"addressee": addressee_of(kept.to) if kept.to and "to" not in errors else None, "limits": _limits()}
     return make_response(render_template("send/send.html", **values), 422 if errors else 200)
 
 
@@ -175,7 +175,7 @@ def _limits() -> dict[str, int]:
     return {"bytes": DOCUMENT_BYTES, "megabytes": MEGABYTES}
 
 
-def _addressee(text: str) -> Addressee | None:
+def addressee_of(text: str) -> Addressee | None:
     try:
         return read_addressee(db.session, current_user.tenant, text)
     except Refused:
@@ -191,7 +191,7 @@ def judge_number() -> str:
         try:
             addressee = read_addressee(db.session, current_user.tenant, text)
         except Refused as refusal:
-            error = _said(refusal)
+            error = said(refusal)
     return render_template("partials/send/number.html", addressee=addressee, error=error)
 
 

@@ -71,7 +71,7 @@ def test_a_page_asks_again_only_while_its_fax_can_change(
     over = {"sent", "failed", "cancelled", "unknown", "received", "incomplete"}
     direction = "received" if status in (Status.RECEIVING, Status.RECEIVED, Status.INCOMPLETE) else "sent"
     fax_id = make_fax(app, cast, status=status, direction=direction)
-    assert ("hx-trigger" in alice.get(f"/faxes/{fax_id}").text) == (status not in over)
+    assert (f"/faxes/{fax_id}/status" in alice.get(f"/faxes/{fax_id}").text) == (status not in over)
     assert (f"ids={fax_id}" in alice.get(f"/faxes?direction={direction}").text) == (status not in over)
 
 

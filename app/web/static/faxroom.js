@@ -92,6 +92,15 @@
     if (judgment) document.getElementById("to").setAttribute("aria-invalid", String(judgment.dataset.state === "bad"));
   });
 
+  // The tab's title says how many wait in the inbox, also after a part of the page has brought a title of its own.
+  on("htmx:afterSettle", () => {
+    const text = document.getElementById("inbox-count")?.dataset.text;
+    if (text === undefined) return;
+    const plain = document.title.replace(/^\(\d+\+?\) /, "");
+    const title = text ? `(${text}) ${plain}` : plain;
+    if (title !== document.title) document.title = title;
+  });
+
   // A page that follows a fax says when it cannot.
   const trouble = (there) => {
     const notice = document.getElementById("trouble");

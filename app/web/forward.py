@@ -1,0 +1,164 @@
+"""A fax goes on: a received one to colleagues or to another number, a sent one to another number."""
+
+import secrets
+from dataclasses import replace
+
+from flask import Blueprint, abort, flash, make_response, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from app.errors import Refused
+from app.fax.access import get_visible_fax, sendable_entities
+from app.fax.forward import LONGEST_NOTE, document_to_repeat, forward_by_mail, may_forward, send_on
+from app.fax.inbox import colleagues
+from app.fax.numbers import shown_number
+from app.fax.submit import submitted_before
+from app.intake.documents import expect_upload
+from app.models import Direction, Fax, FaxEntity
+from app.web.guard import SAFE_METHODS
+from app.web.inbox import note_opening
+from app.web.send import Errors, SendForm, addressee_of, judge, said
+from tenants.db import db
+
+blueprint = Blueprint("forward", __name__)
+
+
+@blueprint.get("/faxes/<fax_id>/forward")
+def forward(fax_id: str) -> Response:
+    """Both ways on one page: by mail to colleagues, by fax to a number."""
+    fax = _received_or_404(fax_id)
+    note_opening(fax)
+    return _forward_page(_received_or_404(fax_id), _empty_form(fax), {})
+
+
+@blueprint.post("/faxes/<fax_id>/forward/mail")
+def mail(fax_id: str) -> Response:
+    fax, errors = _received_or_404(fax_id), {}
+    chosen = [int(one) for one in request.form.getlist("colleagues") if one.isascii() and one.isdigit()][:200]
+    key = _form(fax).key(None)
+    try:
+        recipients = forward_by_mail(
+            db.session,
+            fax=fax,
+            user=current_user._get_current_object(),
+            to_ids=chosen,
+            note=request.form.get("note", ""),
+            submission_key=key,
+        )
+    except Refused as refusal:
+        db.session.rollback()
+        errors[refusal.field or "form"] = said(refusal)
+        return _forward_page(_received_or_404(fax_id), _empty_form(fax), errors, chosen=chosen)
+    names = ", ".join(user.name for user in recipients)
+    flash(_("The mail to %(names)s is on its way.", names=names), "info")
+    return redirect(url_for("faxes.fax", fax_id=fax_id), 303)
+
+
+@blueprint.post("/faxes/<fax_id>/forward/fax")
+def by_fax(fax_id: str) -> Response:
+    fax, errors = _received_or_404(fax_id), {}
+    form = _form(fax)
+    return _send_on(fax, form, errors) or _forward_page(fax, form, errors)
+
+
+@blueprint.route("/faxes/<fax_id>/resend-to", methods=["GET", "POST"])
+def resend_to(fax_id: str) -> Response:
+    """The document of a sent fax to another number."""
+    fax = get_visible_fax(db.session, current_user, fax_id)
+    if fax is None or fax.direction != Direction.SENT or document_to_repeat(fax) is None or not _lines():
+        abort(404)
+    if request.method in SAFE_METHODS:
+        return _resend_page(fax, _empty_form(fax), {})
+    form, errors = _form(fax), {}
+    return _send_on(fax, form, errors) or _resend_page(fax, form, errors)
+
+
+# ---- Forms
+
+
+def _received_or_404(fax_id: str) -> Fax:
+    fax = get_visible_fax(db.session, current_user, fax_id)
+    return fax if fax and may_forward(fax) else abort(404)
+
+
+def _lines() -> list[FaxEntity]:
+    return sendable_entities(db.session, current_user)
+
+
+def _empty_form(fax: Fax) -> SendForm:
+    """The line that the fax has; the number and the time that a sent one had, so that little is typed."""
+    expect_upload()
+    form = SendForm(submission=secrets.token_urlsafe(18), draft=fax.id)
+    lines = [str(line.id) for line in _lines()]
+    same = str(fax.entity_id)
+    form = replace(form, entity=same if same in lines else lines[0] if len(lines) == 1 else "")
+    if fax.direction == Direction.SENT:
+        return replace(form, to=shown_number(fax.remote_number, fax.tenant))
+    return form
+
+
+def _form(fax: Fax) -> SendForm:
+    """What was typed. Instead of a draft it names the fax, so that its key is that of this fax alone."""
+    return replace(SendForm.read(), draft=fax.id)
+
+
+def _send_on(fax: Fax, form: SendForm, errors: Errors) -> Response | None:
+    """To the fax that was made of this one; None if something in the form has to change, with ``errors``."""
+    key = form.key(None)
+    if earlier := submitted_before(db.session, current_user, key):
+        flash(_("This form was sent already: this is the fax that it made."), "info")
+        return _to(earlier)
+    errors |= judge(form)
+    if errors:
+        return None
+    try:
+        return _to(_accept(fax, form, key))
+    except Refused as refusal:
+        db.session.rollback()
+        errors[refusal.field or "form"] = said(refusal)
+        return None
+
+
+def _accept(fax: Fax, form: SendForm, key: str) -> Fax:
+    return send_on(
+        db.session,
+        fax=fax,
+        user=current_user._get_current_object(),
+        entity_id=form.entity_id,
+        addressee_text=form.to,
+        send_at_text=form.send_at,
+        submission_key=key,
+    )
+
+
+def _to(fax: Fax) -> Response:
+    return redirect(url_for("faxes.fax", fax_id=fax.id), 303)
+
+
+# ---- Pages
+
+
+def _values(fax: Fax, form: SendForm, errors: Errors) -> dict[str, object]:
+    known = form.to if form.to and "to" not in errors else ""
+    return {
+        "fax": fax,
+        "form": replace(form, submission=form.submission or secrets.token_urlsafe(18)),
+        "errors": errors,
+        "entities": _lines(),
+        "addressee": addressee_of(known) if known else None,
+        "document": document_to_repeat(fax),
+    }
+
+
+def _forward_page(fax: Fax, form: SendForm, errors: Errors, *, chosen: list[int] | None = None) -> Response:
+    others = [other for other in colleagues(db.session, fax) if other.id != current_user.id]
+    values = _values(fax, form, errors)
+    values |= {"colleagues": others, "chosen": chosen or [], "note": request.form.get("note", "")}
+    page = render_template("inbox/forward.html", longest_note=LONGEST_NOTE, **values)
+    return make_response(page, 422 if errors else 200)
+
+
+def _resend_page(fax: Fax, form: SendForm, errors: Errors) -> Response:
+    page = render_template("inbox/resend_to.html", **_values(fax, form, errors))
+    return make_response(page, 422 if errors else 200)
