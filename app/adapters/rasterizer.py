@@ -1,4 +1,4 @@
-"""PDF → fax TIFF, and the pictures and PDFs made from it.
+"""PDF → fax TIFF, and the pictures made from it.
 
 The page is drawn by pdfium at the dots of the line (204 across, 196 or 98 down), turned to dots by
 :mod:`app.adapters.halftone` and packed as G4. Whatever reads a stranger's file does so in a child with a deadline.
@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-import img2pdf
 import numpy as np
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
@@ -42,7 +41,6 @@ __all__ = [
     "page_picture",
     "rasterize",
     "take_pages",
-    "tiff_to_pdf",
 ]
 
 Resolution = Literal["fine", "standard"]
@@ -289,15 +287,6 @@ def _tiff_picture(path: Path, page: int, width: int) -> Image.Image:
     across, down = image.info.get("dpi", (DOTS_ACROSS, DOTS_DOWN["fine"]))
     height = round(image.height * width / image.width * float(across) / float(down or 1))
     return image.convert("L").resize((width, min(height, 4 * width)), Image.Resampling.BOX, reducing_gap=None)
-
-
-def tiff_to_pdf(tiff_path: Path, pdf_path: Path) -> int:
-    """The same dots in a PDF, in the size that they have on paper. Gives the number of pages."""
-    pages = count_tiff_pages(tiff_path)
-    layout = img2pdf.default_layout_fun
-    with pdf_path.open("wb") as target:
-        img2pdf.convert(str(tiff_path), outputstream=target, layout_fun=layout, rotation=img2pdf.Rotation.ifvalid)
-    return pages
 
 
 def facts_as_json(facts: TiffFacts) -> dict[str, object]:

@@ -12,6 +12,7 @@ from reportlab.lib.pagesizes import A4, A5, LETTER, landscape
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen import canvas
 
+from app.adapters.fax_pdf import tiff_to_pdf
 from app.adapters.fax_tiff import count_tiff_pages, decode, read_pages
 from app.adapters.rasterizer import (
     count_pdf_pages,
@@ -19,7 +20,6 @@ from app.adapters.rasterizer import (
     page_picture,
     rasterize,
     take_pages,
-    tiff_to_pdf,
 )
 from app.errors import PermanentFailure
 from tests.documents import pdf, written
