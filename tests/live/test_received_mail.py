@@ -54,7 +54,7 @@ def mails(instance: Instance) -> Iterator[EmailMessage]:
         yield email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
 
 
-def mails_about(instance: Instance, fax: Fax, count: int) -> list[EmailMessage]:
+def mails_about(instance: Instance, fax: Fax, count: int, *, seconds: float = 60) -> list[EmailMessage]:
     """All that there are when the outbox has nothing more about this fax."""
 
     def all_sent() -> bool:
@@ -62,7 +62,7 @@ def mails_about(instance: Instance, fax: Fax, count: int) -> list[EmailMessage]:
             notices = session.scalars(sa.select(Notice).where(Notice.fax_id == fax.id)).all()
             return len(notices) == count and all(notice.sent_at for notice in notices)
 
-    wait_until(60, f"{count} mails about {fax.id}", all_sent)
+    wait_until(seconds, f"{count} mails about {fax.id}", all_sent)
     with instance.session() as session:
         ids = set(session.scalars(sa.select(Notice.message_id).where(Notice.fax_id == fax.id)))
     return sorted((mail for mail in mails(instance) if mail["Message-ID"] in ids), key=lambda mail: mail["To"])
@@ -95,6 +95,20 @@ def test_each_who_may_receive_gets_the_references_mail_once(instance, called, nu
         name = f"F{in_subject}_T0509655637_{here:%Y-%m-%d_%H_%M_%S}_{fax.number}.pdf"
         assert attachment.get_filename() == name
         assert len(PdfReader(io.BytesIO(attachment.get_payload(decode=True))).pages) == 2
+
+
+def test_a_kill_of_all_jobs_at_the_hang_up_mails_each_once_all_the_same(instance, tmp_path):
+    caller = f"+39056{secrets.randbelow(10**7):07}"
+    line, channel_id = instance.app.extensions["line"], f"fax-{caller[1:]}-1"
+    call = call_of(channel_id, light_pages(tmp_path / "one.tif", 1), FRONTDESK, caller_number=caller)
+    assert line.originate(call) == "placed"
+    wait_until(30, "the call", lambda: fax_from(instance, caller, Status.RECEIVING))
+    wait_until(90, "the hang-up", lambda: channel_id not in line.live_channels())
+    assert instance.kill("worker.py jobs") >= 2
+    fax = wait_until(90, f"the fax of {caller}", lambda: fax_from(instance, caller, Status.RECEIVED))
+    found = mails_about(instance, fax, len(RECIPIENTS), seconds=240)
+    assert {mail["To"] for mail in found} == set(RECIPIENTS)
+    assert len({mail["Message-ID"] for mail in found}) == len(RECIPIENTS)
 
 
 def newest(instance: Instance) -> str:
