@@ -19,6 +19,7 @@ from PIL import Image
 
 from app.adapters.ari import Ari, OutgoingCall
 from app.errors import FaxroomError
+from app.fax.lifecycle import request_cancel
 from app.models import Direction, Fax, Status
 from tenants.models import Tenant
 from tests.live.instance import Instance
@@ -139,6 +140,13 @@ class Exchange:
         """Channel id → pages that came so far."""
         return {path.stem: _pages(path) for path in (self.instance.home / "asterisk/spool/faxroom/incoming").iterdir()}
 
+    def cancel_what_waits(self) -> None:
+        """What was too much for delta would come in the middle of another test."""
+        with self.instance.session() as session:
+            waiting = sa.select(Fax).where(Fax.status == Status.RETRYING, Fax.dial_string == OF_DELTA)
+            for fax in session.scalars(waiting).all():
+                request_cancel(session, fax, fax.user)
+
     def results_on_disk(self) -> int:
         """Asterisk commits AstDB once a second; what is killed sooner has a mark and no result."""
         database = sqlite3.connect(f"file:{self.instance.home}/asterisk/lib/astdb.sqlite3?mode=ro", uri=True)
@@ -170,6 +178,7 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
     exchange.provision(LINES)
     yield exchange
     instance.control("start", "line", "jobs-line", "jobs:*")
+    exchange.cancel_what_waits()
     exchange.ari.forget(exchange.placed)  # marks of senders that the kill of Asterisk left
 
 
