@@ -57,7 +57,7 @@ def person(user: User) -> str:
     return _("You") if user.id == current_user.id else user.name
 
 
-def since(when: datetime) -> Markup:
+def since_when(when: datetime) -> Markup:
     """``since Monday, 3 days`` with the exact time behind it."""
     element = time_element(when, "long")
     opening = element[: element.index(">") + 1]
@@ -65,6 +65,6 @@ def since(when: datetime) -> Markup:
 
 
 def init_app(app: Flask) -> None:
-    for function in (is_unread, holder_of, person, since, receives, count_text):
+    for function in (is_unread, holder_of, person, since_when, receives, count_text):
         app.add_template_global(function)
     app.add_template_global(count, "inbox_count")

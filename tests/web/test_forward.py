@@ -1,0 +1,190 @@
+"""A fax goes on: to colleagues by mail, to another number by fax."""
+
+import re
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from app.models import Fax, Grant, InboxEvent, Notice, NoticeKind, Status
+from tenants.db import db
+from tenants.models import Role, User
+from tests.web.cast import Browser, Cast, make_fax, make_user, receive_fax
+
+SUBMISSION = re.compile(r'name="submission" value="([^"]+)"')
+
+
+@pytest.fixture(autouse=True)
+def receives(app: Flask, cast: Cast) -> None:
+    with app.app_context():
+        grants = sa.update(Grant).where(Grant.user_id == cast.bob, Grant.entity_id == cast.frontdesk)
+        db.session.execute(grants.values(may_receive=True))
+        db.session.commit()
+
+
+def mails(app: Flask) -> list[tuple[str, str | None]]:
+    with app.app_context():
+        notices = sa.select(Notice).where(Notice.kind == NoticeKind.FORWARDED).order_by(Notice.id)
+        return [(notice.recipient, notice.note) for notice in db.session.scalars(notices)]
+
+
+def sent(app: Flask) -> list[Fax]:
+    with app.app_context():
+        faxes = list(db.session.scalars(sa.select(Fax).where(Fax.direction == "sent").order_by(Fax.number)))
+        db.session.expunge_all()
+        return faxes
+
+
+def submission(browser: Browser, path: str) -> str:
+    return SUBMISSION.search(browser.get(path).text)[1]
+
+
+# ---- By mail
+
+
+def test_a_fax_is_mailed_once_to_each_chosen_colleague_however_often_it_is_clicked(
+    app: Flask, cast: Cast, bob: Browser
+) -> None:
+    fax_id = receive_fax(app, cast)
+    key = submission(bob, f"/faxes/{fax_id}/forward")
+    for _ in range(2):
+        answer = bob.post(
+            f"/faxes/{fax_id}/forward/mail", colleagues=str(cast.alice), note="Please answer", submission=key
+        )
+        assert answer.headers["Location"] == f"/faxes/{fax_id}"
+    assert mails(app) == [("alice@alpha.test", "Please answer")]
+    page = bob.get(f"/faxes/{fax_id}").text
+    assert "The mail to Alice is on its way." in page
+    assert "Bob forwarded it by mail to Alice" in page
+    assert "Please answer" in page
+
+
+def test_a_fax_may_be_mailed_to_the_same_colleague_another_time(app: Flask, cast: Cast, bob: Browser) -> None:
+    fax_id = receive_fax(app, cast)
+    for _ in range(2):
+        key = submission(bob, f"/faxes/{fax_id}/forward")
+        bob.post(f"/faxes/{fax_id}/forward/mail", colleagues=str(cast.alice), submission=key)
+    assert len(mails(app)) == 2
+
+
+def test_nobody_is_mailed_a_fax_that_they_may_not_see(app: Flask, cast: Cast, bob: Browser) -> None:
+    fax_id = receive_fax(app, cast)
+    with app.app_context():
+        carol = make_user("carol@alpha.test", "Carol", db.session.get(User, cast.bob).tenant, Role.USER).id
+        db.session.commit()
+    assert "Carol" not in bob.get(f"/faxes/{fax_id}/forward").text
+    for stranger in (carol, cast.charlie, cast.olga, cast.bob, 4711):
+        answer = bob.client.post(
+            f"/faxes/{fax_id}/forward/mail",
+            data={"colleagues": [str(cast.alice), str(stranger)], "submission": "x", "csrf_token": bob.token("/faxes")},
+        )
+        assert answer.status_code == 422
+        assert "may not see this fax any more" in answer.text
+        assert re.search(rf'value="{cast.alice}" checked', answer.text), "what was chosen is still chosen"
+    assert mails(app) == []
+    with app.app_context():
+        assert db.session.query(InboxEvent).count() == 0
+
+
+def test_a_mail_to_nobody_or_with_a_novel_loses_nothing(app: Flask, cast: Cast, bob: Browser) -> None:
+    fax_id = receive_fax(app, cast)
+    answer = bob.post(f"/faxes/{fax_id}/forward/mail", note="My <note>")
+    assert answer.status_code == 422
+    assert "Choose at least one colleague." in answer.text
+    assert "My &lt;note&gt;</textarea>" in answer.text
+    answer = bob.post(f"/faxes/{fax_id}/forward/mail", colleagues=str(cast.alice), note="x" * 1001)
+    assert "more than 1000 characters" in answer.text
+    assert mails(app) == []
+
+
+# ---- By fax
+
+
+def test_a_received_fax_goes_on_to_a_number_once_and_says_what_it_forwards(
+    app: Flask, cast: Cast, bob: Browser, alice: Browser
+) -> None:
+    fax_id = receive_fax(app, cast)
+    form = {"to": "055 290111", "entity": str(cast.frontdesk)}
+    form["submission"] = submission(bob, f"/faxes/{fax_id}/forward")
+    places = {bob.post(f"/faxes/{fax_id}/forward/fax", **form).headers["Location"] for _ in range(2)}
+    (fax,) = sent(app)
+    assert places == {f"/faxes/{fax.id}"}
+    assert (fax.status, fax.remote_number, fax.resend_of_id) == (Status.ACCEPTED, "+39055290111", fax_id)
+    with app.app_context():
+        assert fax.source_id == db.session.get(Fax, fax_id).pdf_id
+    page = bob.get(f"/faxes/{fax.id}").text
+    assert "Forwards" in page
+    assert f'href="/faxes/{fax_id}">Fax 1<' in page
+    history = alice.get(f"/faxes/{fax_id}").text
+    assert "Bob forwarded it by fax to 055 290111" in history
+    assert f'href="/faxes/{fax.id}"' in history
+
+
+def test_what_is_wrong_with_the_number_is_said_and_nothing_is_lost(app: Flask, cast: Cast, bob: Browser) -> None:
+    fax_id = receive_fax(app, cast)
+    answer = bob.post(f"/faxes/{fax_id}/forward/fax", to="112", entity=str(cast.frontdesk), send_at="2020-01-01T10:00")
+    assert answer.status_code == 422
+    assert "emergency number" in answer.text
+    assert "This time has passed" in answer.text
+    assert 'value="112"' in answer.text
+    assert 'value="2020-01-01T10:00"' in answer.text
+    for entity in (str(cast.archive), str(cast.beta_line), "", "x"):
+        answer = bob.post(f"/faxes/{fax_id}/forward/fax", to="055 290111", entity=entity)
+        assert answer.status_code == 422
+        assert "line" in answer.text.split('role="alert"')[-1]
+    assert sent(app) == []
+
+
+def test_who_may_not_see_the_received_fax_is_not_told_its_number(
+    app: Flask, cast: Cast, bob: Browser, alice: Browser
+) -> None:
+    received = receive_fax(app, cast, entity_id=cast.archive)
+    alice.post(f"/faxes/{received}/forward/fax", to="055 290111", entity=str(cast.frontdesk), submission="k")
+    (fax,) = sent(app)
+    page = bob.get(f"/faxes/{fax.id}").text
+    assert "a received fax" in page
+    assert received not in page
+
+
+def test_what_has_no_pages_or_was_sent_cannot_be_forwarded(app: Flask, cast: Cast, bob: Browser) -> None:
+    without = receive_fax(app, cast, status=Status.INCOMPLETE, pages=0, pdf_id=None)
+    for fax_id in (without, make_fax(app, cast)):
+        assert "/forward" not in bob.get(f"/faxes/{fax_id}").text
+        assert bob.get(f"/faxes/{fax_id}/forward").status_code == 404
+        for way in ("mail", "fax"):
+            assert bob.post(f"/faxes/{fax_id}/forward/{way}", to="055 290111").status_code == 404
+
+
+# ---- Sent again to another number
+
+
+def test_a_sent_fax_goes_to_another_number_with_its_document(app: Flask, cast: Cast, bob: Browser) -> None:
+    fax_id = make_fax(app, cast, name="Referto.pdf")
+    assert f"/faxes/{fax_id}/resend-to" in bob.get(f"/faxes/{fax_id}").text
+    page = bob.get(f"/faxes/{fax_id}/resend-to").text
+    assert 'value="050 123 4567"' in page
+    assert "Referto.pdf" in page
+    form = {"to": "055 290111", "entity": str(cast.frontdesk), "submission": SUBMISSION.search(page)[1]}
+    places = {bob.post(f"/faxes/{fax_id}/resend-to", **form).headers["Location"] for _ in range(2)}
+    first, second = sent(app)
+    assert places == {f"/faxes/{second.id}"}
+    assert (second.source_id, second.resend_of_id, second.remote_number) == (first.source_id, fax_id, "+39055290111")
+    assert "Repeats" in bob.get(f"/faxes/{second.id}").text
+
+
+@pytest.mark.parametrize("status", [Status.SENDING, Status.SCHEDULED])
+def test_a_fax_under_way_goes_nowhere_else(app: Flask, cast: Cast, bob: Browser, status: Status) -> None:
+    fax_id = make_fax(app, cast, status=status)
+    assert bob.get(f"/faxes/{fax_id}/resend-to").status_code == 404
+    assert bob.post(f"/faxes/{fax_id}/resend-to", to="055 290111").status_code == 404
+
+
+def test_charlie_forwards_nothing_of_another_company(app: Flask, cast: Cast, charlie: Browser) -> None:
+    received, fax = receive_fax(app, cast), make_fax(app, cast)
+    form = {"to": "055 290111", "entity": str(cast.beta_line), "colleagues": str(cast.charlie), "submission": "k"}
+    assert charlie.get(f"/faxes/{received}/forward").status_code == 404
+    assert charlie.get(f"/faxes/{fax}/resend-to").status_code == 404
+    for path in (f"{received}/forward/mail", f"{received}/forward/fax", f"{received}/resend-to", f"{fax}/resend-to"):
+        assert charlie.post(f"/faxes/{path}", **form).status_code == 404
+    assert mails(app) == []
+    assert [one.id for one in sent(app)] == [fax]
