@@ -42,6 +42,8 @@ from tenants.models import Role, Tenant  # noqa: E402
 from tests.web.cast import Browser, make_entity, make_tenant, make_user  # noqa: E402
 
 DAYS = 1_100
+#: Lines from which the user sends; of the last one the permission was taken away.
+OWN_LINES = (4, 11, 19, 7)
 NOW = datetime.now(UTC)
 SYLLABLES = "ba be bi bo ca co da de di do fa fe fi ga go la le li lo ma me mi mo na ne ni no pa pe po ra re ri ro sa se so ta te ti to va ve vi vo za zo".split()
 STATUSES = {
@@ -136,7 +138,7 @@ def make_company(world: World, n: int) -> None:
     world.users[tenant.id] = [(person.id, person.name) for person in [admin, user, *people]]
     names = [f"{word(rng)} {e}" for e in range(20)]
     lines = [
-        make_entity(tenant, name, str(500 + e), None, senders=[admin, user] if e in (4, 11, 19) else [admin])
+        make_entity(tenant, name, str(500 + e), None, senders=[admin, user] if e in OWN_LINES[:3] else [admin])
         for e, name in enumerate(names)
     ]
     for line in lines:
@@ -208,12 +210,13 @@ def made_rows(world: World, rng: random.Random) -> Iterator[tuple[tuple | None, 
         direction = "sent" if rng.random() < 0.5 else "received"
         choices = STATUSES[direction]
         status, cause, _weight = rng.choices(choices, [weight for *_, weight in choices])[0]
-        entity_id, entity = world.entities[company][pick_line()]
+        line = pick_line()
+        entity_id, entity = world.entities[company][line]
         which = pick_number()
         document = user_id = None
         words = [forms[which]]
         if direction == "sent":
-            user_id, sender = rng.choice(world.users[company])
+            user_id, sender = rng.choice(world.users[company][0 if line in OWN_LINES else 2 :])
             stem = [vocabulary[pick_word()], vocabulary[pick_word()]] + (["Quagliarella"] if n % every == 1 else [])
             document = (
                 *(

@@ -54,7 +54,7 @@ def visible_faxes(user: User) -> sa.Select[tuple[Fax]]:
 #: Conditions that hold for a set of faxes; an index begins with their columns and goes on with time and id.
 Part = tuple[sa.ColumnElement[bool], ...]
 #: From so many lines on a user sees most of the company: one condition over all is cheaper than as many questions.
-MOST_PARTS = 60
+MOST_PARTS = 24
 
 
 @dataclass(frozen=True)

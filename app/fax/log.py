@@ -7,7 +7,7 @@ newest of each.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from datetime import time as clock_time
 from typing import Any
@@ -19,14 +19,16 @@ from ulid import ULID
 
 from app.fax.access import Part, VisibleLine, visible_faxes, visible_parts
 from app.fax.lifecycle import FINAL
-from app.fax.search import Meaning, caused_by, meanings
+from app.fax.search import Meaning, meanings
 from app.models import Attempt, Direction, Document, Fax, FaxEntity, Status
 from tenants.models import Tenant, User
 
 #: A text that many faxes have is found by reading the newest ones, one that few have by the index of words. So many
-#: are read before and, if that was promising, so many in all. Below the second number there is no need for the index.
-FIRST_LOOK, SECOND_LOOK = 1_000, 20_000
-PROMISING = 3
+#: are read first and, if so many of those were meant, so many in all.
+FIRST_LOOK, SECOND_LOOK = 1_000, 8_000
+PROMISING = 5
+#: A company with no more faxes than this is read through in any case.
+SMALL = 10_000
 #: The filter for what is not over yet.
 OPEN = "open"
 
@@ -158,8 +160,8 @@ def _places(
     wanted = meanings(filters.text, tenant)
     if not wanted:
         return [] if filters.text.strip() else question.nearest()
-    indexed = session.get_bind().dialect.name == "postgresql" and tenant.last_fax_number > SECOND_LOOK
-    return _search(question, wanted) if indexed else question.nearest(_any(wanted, Fax))
+    indexed = session.get_bind().dialect.name == "postgresql" and tenant.last_fax_number > SMALL
+    return _search(question, wanted) if indexed else question.where(_any(wanted, Fax)).nearest()
 
 
 def _conditions(filters: Filters, tenant: Tenant) -> list[sa.ColumnElement[bool]]:
@@ -184,24 +186,34 @@ def _any(wanted: list[Meaning], fax: Any) -> sa.ColumnElement[bool]:
 
 
 def _search(question: "_Question", wanted: list[Meaning]) -> list[Place]:
-    """Read the newest first; if too few of them are meant, ask the indexes, which are slow only for many."""
+    """Where many are meant the newest faxes are enough; else each meaning is asked for on its own."""
+    found = question.nearest_within(FIRST_LOOK, wanted)
+    if len(found) < question.size and question.goes_on_behind(FIRST_LOOK):
+        promising = len(found) >= PROMISING
+        everywhere = {place for meaning in wanted for place in _all_of(question, meaning, promising)}
+        found = sorted(everywhere, reverse=not question.upwards)
+    return found[: question.size]
+
+
+def _all_of(question: "_Question", meaning: Meaning, promising: bool) -> list[Place]:
+    """The nearest faxes of one meaning, however far away they are."""
+    if not meaning.statuses and not meaning.causes:
+        return _with_text(question, meaning) if promising else question.picked(meaning)
+    whole = question.as_one_part()
+    narrowed = [whole.where(Fax.status == status) for status in sorted(meaning.statuses)]
+    narrowed += [whole.where(Fax.cause == cause) for cause in sorted(meaning.causes)]
+    text = replace(meaning, statuses=frozenset(), causes=frozenset())
+    return [place for part in narrowed for place in (_with_text(part, text) if text.parts else part.nearest())]
+
+
+def _with_text(question: "_Question", meaning: Meaning) -> list[Place]:
     for depth in (FIRST_LOOK, SECOND_LOOK):
-        found = question.nearest_within(depth, wanted)
+        found = question.nearest_within(depth, [meaning])
         if len(found) == question.size:
             return found
         if len(found) < PROMISING:
             break
-    everywhere = {place for meaning in wanted for place in _all_of(question, meaning)}
-    return sorted(everywhere, reverse=not question.upwards)[: question.size]
-
-
-def _all_of(question: "_Question", meaning: Meaning) -> list[Place]:
-    """The nearest faxes of one meaning, however far away they are."""
-    if meaning.parts or meaning.number is not None:
-        return question.picked(meaning)
-    found = [question.nearest(Fax.status == status) for status in sorted(meaning.statuses)]
-    found += [question.nearest(caused_by(Fax, [cause])) for cause in sorted(meaning.causes)]
-    return [place for places in found for place in places]
+    return question.picked(meaning)
 
 
 @dataclass(frozen=True)
@@ -215,31 +227,42 @@ class _Question:
     upwards: bool
     size: int
 
-    def nearest(self, *more: sa.ColumnElement[bool]) -> list[Place]:
+    def where(self, *more: sa.ColumnElement[bool]) -> "_Question":
+        return replace(self, conditions=[*self.conditions, *more])
+
+    def as_one_part(self) -> "_Question":
+        """For a condition with an index of its own, which is better read for all parts at once."""
+        return replace(self, parts=[(sa.or_(*(sa.and_(*part) for part in self.parts)),)])
+
+    def goes_on_behind(self, depth: int) -> bool:
+        near = self._merged((Fax.created_at, Fax.id), depth=depth)
+        return self.session.scalar(sa.select(sa.func.count()).select_from(near)) == depth
+
+    def nearest(self) -> list[Place]:
         """By the indexes that hold each part in order: reads until enough is found."""
-        near = self._merged((Fax.created_at, Fax.id), more, depth=self.size)
+        near = self._merged((Fax.created_at, Fax.id), depth=self.size)
         return self._ask(sa.select(near.c.created_at, near.c.id), near.c)
 
     def nearest_within(self, depth: int, wanted: list[Meaning]) -> list[Place]:
         """Those that are meant of the next ``depth`` faxes."""
         columns = (Fax.created_at, Fax.id, Fax.number, Fax.status, Fax.cause, Fax.search_text)
-        near = self._merged(columns, (), depth=depth)
+        near = self._merged(columns, depth=depth)
         return self._ask(sa.select(near.c.created_at, near.c.id).where(_any(wanted, near.c)), near.c)
 
     def picked(self, meaning: Meaning) -> list[Place]:
-        """All that are meant, then sorted: by the index of words, which knows no order."""
-        anywhere = sa.or_(*(sa.and_(*part) for part in self.parts))
-        conditions = (anywhere, *self.conditions, *self._beyond(), meaning.holds(Fax))
-        few = sa.select(Fax.created_at, Fax.id).where(*conditions).cte("few")
+        """All that are meant, then sorted: by an index that knows no order."""
+        (part,) = self.as_one_part().parts
+        meant = meaning.holds_by_index() if meaning.parts else meaning.holds(Fax)
+        few = sa.select(Fax.created_at, Fax.id).where(*part, *self.conditions, *self._beyond(), meant).cte("few")
         few = few.prefix_with("MATERIALIZED", dialect="postgresql")  # else it would read in order until it finds them
         return self._ask(sa.select(few.c.created_at, few.c.id), few.c)
 
-    def _merged(self, columns: Sequence[Any], more: Sequence[sa.ColumnElement[bool]], *, depth: int) -> sa.Subquery:
+    def _merged(self, columns: Sequence[Any], *, depth: int) -> sa.Subquery:
         """The next ``depth`` of all parts. Each part is asked in order on its own, so that the database reads them side
         by side; over all of them at once PostgreSQL would sort all that there is."""
         ordered = [
             sa.select(*columns)
-            .where(*part, *self.conditions, *self._beyond(), *more)
+            .where(*part, *self.conditions, *self._beyond())
             .order_by(*self._order(Fax))
             .limit(depth)
             .subquery()

@@ -26,13 +26,15 @@ from tenants.models import Tenant
 LONGEST, MOST_WORDS = 100, 8
 #: A trigram index knows nothing of fewer letters within a word: those are looked for where a word begins.
 SHORTEST_PART = 3
+#: What the index is asked for at most: the other words would cost more than they tell.
+TELLING_DIGITS, MOST_INDEXED = 6, 2
 _WORD = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"\+?[0-9][0-9\s().\-\u2010-\u2015/]*")
 #: Our own file names (:mod:`app.fax.naming`), and a fax's number as its page calls it.
 _FAX_NUMBER = re.compile(r"(?:#|F\w+_T\w+_\d{4}-\d\d-\d\d_\d\d_\d\d_\d\d_)(\d{1,18})(?:_report)?(?:\.pdf)?")
 
-#: Where a row shows the sentence of its cause.
-WITH_CAUSE = (Status.FAILED, Status.UNKNOWN, Status.INCOMPLETE, Status.RETRYING)
+#: Words that are in more sentences than this tell nothing: the line, the document, PDF.
+MOST_CAUSES = 4
 #: What people call a status or a cause besides the words that we show for it, separated by commas.
 OTHER_WORDS: dict[str, object] = {
     Status.FAILED: _l("failed, error, unsuccessful"),
@@ -109,19 +111,33 @@ class Meaning:
         """The condition on ``fax``: the model, or the columns of a select."""
         conditions = [fax.search_text.like(_pattern(part)) for part in self.parts]
         if self.statuses or self.causes:
-            conditions.append(sa.or_(fax.status.in_(self.statuses), caused_by(fax, self.causes)))
+            conditions.append(sa.or_(fax.status.in_(self.statuses), fax.cause.in_(self.causes)))
         if self.number is not None:
             conditions.append(fax.number == self.number)
         return sa.and_(*conditions)
 
+    def holds_by_index(self) -> sa.ColumnElement[bool]:
+        """The same for PostgreSQL's index of trigrams, which reads through all that is often in it. It is asked for the
+        longest words and for the last digits of a number, not for the country code that every line has; the few rows
+        that it finds are looked at whole."""
+        telling = sorted({_telling(part) for part in self.parts}, key=len)[-MOST_INDEXED:]
+        asked = [Fax.search_text.like(_pattern(part)) for part in telling]
+        return sa.and_(*asked, *(sa.func.strpos(Fax.search_text, _beginning(part)) > 0 for part in self.parts))
 
-def caused_by(fax: Any, causes: Iterable[str]) -> sa.ColumnElement[bool]:
-    return sa.and_(fax.cause.in_(causes), fax.status.in_(WITH_CAUSE))
+
+def _telling(part: str) -> str:
+    longest = max(part.split(), key=len)
+    return longest[-TELLING_DIGITS:] if longest.isdigit() else longest
+
+
+def _beginning(part: str) -> str:
+    """Of few letters only the beginning of a word is meant."""
+    return part if len(part) >= SHORTEST_PART else f" {part}"
 
 
 def _pattern(part: str) -> str:
     """Plain words hold nothing that LIKE interprets."""
-    return f"%{part}%" if len(part) >= SHORTEST_PART else f"% {part}%"
+    return f"%{_beginning(part)}%"
 
 
 def meanings(text: str, tenant: Tenant) -> list[Meaning]:
@@ -137,9 +153,11 @@ def meanings(text: str, tenant: Tenant) -> list[Meaning]:
 
 def _number_parts(text: str, tenant: Tenant) -> Iterator[str]:
     """As one number, however it is grouped; as it stands (a year and a month in a file's name); as E.164."""
-    digits = "".join(character for character in text if character.isdigit())
+    groups = plain_words(text)
+    digits = "".join(groups)
     yield "00" + digits if text.startswith("+") else digits
-    yield " ".join(plain_words(text))
+    if not text.startswith("+"):
+        yield " ".join(groups)
     try:
         read = phonenumbers.parse(text, tenant.region)
     except phonenumbers.NumberParseException:
@@ -151,12 +169,15 @@ def _number_parts(text: str, tenant: Tenant) -> Iterator[str]:
 
 
 def _with_status(words: list[str]) -> Iterator[Meaning]:
-    """Words of a status, alone or beside words of the line: ``busy``, ``rossi busy``, ``no answer rossi``."""
-    cuts = range(len(words))
-    for rest, phrase in [(words[:n], words[n:]) for n in cuts] + [(words[n:], words[:n]) for n in cuts[1:]]:
+    """Words of a status: all of them (``no answer``), or those at one end (``rossi busy``, ``no answer rossi``)."""
+    cuts = range(1, len(words))
+    beside = [(words[:n], words[n:]) for n in cuts] + [(words[n:], words[:n]) for n in cuts]
+    for rest, phrase in [([], words), *beside]:
         statuses, causes = statuses_called(phrase)
         if statuses or causes:
             yield Meaning(parts=tuple(rest), statuses=statuses, causes=causes)
+            if not rest:
+                return
 
 
 def statuses_called(phrase: list[str]) -> tuple[frozenset[str], frozenset[str]]:
@@ -167,14 +188,15 @@ def statuses_called(phrase: list[str]) -> tuple[frozenset[str], frozenset[str]]:
     labels, sentences = _vocabulary(str(get_locale()))
     statuses = {code for code, label in labels if _begins(label, phrase)}
     causes = {code for code, said in sentences if any(_begins(said[start:], phrase) for start in range(len(said)))}
-    return frozenset(statuses), frozenset(causes)
+    return frozenset(statuses), frozenset(causes if len(causes) <= MOST_CAUSES else ())
 
 
 @lru_cache(maxsize=8)
 def _vocabulary(locale: str) -> tuple[list[tuple[str, list[str]]], list[tuple[str, list[str]]]]:
     """(status, words of a label) and (cause, words of a sentence) in the reader's language."""
     labels = [(str(status), plain_words(str(label))) for status, label in STATUS_LABELS.items()]
-    sentences = [(code, plain_words(str(said))) for code, said in SENTENCES.items() if code not in CANCELLATIONS]
+    shown = {code: said for code, said in SENTENCES.items() if code not in {"success", *CANCELLATIONS}}
+    sentences = [(code, plain_words(str(said))) for code, said in shown.items()]
     for code, others in OTHER_WORDS.items():
         place = labels if code in STATUS_LABELS else sentences
         place += [(str(code), plain_words(other)) for other in str(others).split(",")]
