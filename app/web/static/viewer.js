@@ -328,10 +328,6 @@
 
   // ---- Begin
 
-  for (const thumb of thumbs) {
-    const picture = thumb.querySelector("img");
-    picture.src = picture.dataset.src; // after the first page; a browser without scripts would load all at once
-  }
   for (const element of viewer.querySelectorAll(".scripted")) element.hidden = false;
   for (const element of viewer.querySelectorAll(".plain")) element.hidden = true;
   byId("keys-on").checked = liking.keys;
@@ -344,6 +340,15 @@
   if (asked > 1) goTo(asked);
   for (const leaf of leaves) line.observe(leaf);
   document.addEventListener("scroll", atTheEnd, { capture: true, passive: true });
+
+  // The small pictures come after the page that somebody waits for; a browser without scripts would load all at once.
+  const showThumbs = () => {
+    for (const picture of viewer.querySelectorAll(".rail img:not([src])")) picture.src = picture.dataset.src;
+  };
+  const awaited = pictures[current - 1];
+  if (awaited.complete && awaited.naturalWidth) showThumbs();
+  for (const outcome of ["load", "error"]) awaited.addEventListener(outcome, showThumbs, { once: true });
+
   window.addEventListener("hashchange", () => goTo(Number(window.location.hash.replace("#page-", ""))));
   let box = scroller();
   window.addEventListener("resize", () => {
