@@ -12,6 +12,7 @@ from app.fax.access import get_visible_fax
 from app.fax.lifecycle import is_final
 from app.models import Fax
 from app.pictures import FULL, SCREEN, THUMBNAIL, WIDTHS, draw_page, heights
+from app.web.inbox import note_opening
 from tenants.db import db
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,8 @@ def view(fax_id: str) -> Response:
         return Response(status=204, headers={"HX-Refresh": "true"})
     if wanted := request.args.get("page"):
         return redirect(url_for("viewer.view", fax_id=fax.id, _anchor=f"page-{_clamped(wanted, len(shown))}"), 303)
-    return make_response(render_template("viewer/view.html", fax=fax, heights=shown, most=MOST_PAGES))
+    note_opening(fax)
+    return make_response(render_template("viewer/view.html", fax=_fax_or_404(fax_id), heights=shown, most=MOST_PAGES))
 
 
 def _fax_or_404(fax_id: str) -> Fax:

@@ -11,11 +11,11 @@ from PIL import Image
 from app import pictures
 from app.adapters.fax_tiff import WIDTH
 from app.adapters.rasterizer import rasterize
-from app.models import Document, Fax, Status
+from app.models import Document, Fax, Status, Unread
 from app.pictures import FULL, SCREEN, THUMBNAIL
 from tenants.db import db
 from tests.documents import pdf, written
-from tests.web.cast import Browser, Cast, make_fax
+from tests.web.cast import Browser, Cast, make_fax, receive_fax
 
 PICTURE = re.compile(r'src="([^"]+\.png[^"]+)"')
 ALLOWED = (THUMBNAIL, SCREEN, FULL)
@@ -264,6 +264,25 @@ def test_a_fax_of_one_page_has_no_row_of_pictures(app: Flask, cast: Cast, bob: B
     fax_id = make_fax(app, cast)
     add_pages(app, cast, fax_id, make_tiff(tmp_path, pages=1), pages=1)
     assert "pages/1.png" not in bob.get(f"/faxes/{fax_id}").text
+
+
+def test_who_opens_the_viewer_has_read_the_fax(app: Flask, cast: Cast, alice: Browser, tmp_path: Path) -> None:
+    fax_id = receive_fax(app, cast)
+
+    def unread() -> bool:
+        with app.app_context():
+            return db.session.get(Unread, (cast.alice, fax_id)) is not None
+
+    assert unread()
+    alice.get(f"/faxes/{fax_id}/view")
+    assert unread(), "there was nothing to see"
+    add_pages(app, cast, fax_id, make_tiff(tmp_path))
+    for path in (f"/faxes/{fax_id}/pages/1.png", f"/faxes/{fax_id}/view?page=2"):
+        alice.get(path)
+    alice.get(f"/faxes/{fax_id}/view", headers={"HX-Request": "true"})
+    assert unread(), "nobody has looked"
+    assert 'id="page-1"' in alice.get(f"/faxes/{fax_id}/view").text
+    assert not unread()
 
 
 # ---- Who may
