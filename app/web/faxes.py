@@ -23,7 +23,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from app.adapters.storage import Storage
 from app.errors import Refused
-from app.fax.access import get_visible_fax, may_send, visible_faxes, visible_lines
+from app.fax.access import get_visible_fax, is_fax_id, may_send, visible_faxes, visible_lines
 from app.fax.forward import may_forward
 from app.fax.inbox import colleagues, read_item
 from app.fax.lifecycle import is_final, request_cancel
@@ -86,7 +86,7 @@ def live() -> tuple[str, int] | str:
     """A fragment: the statuses of the faxes ``ids`` that are under way, and how many came after the one with the number
     ``since``. 204 if the page shows all of that already."""
     _companies_only()
-    ids = [fax_id for fax_id in request.args.get("ids", "").split(",")[:PAGE] if fax_id]
+    ids = request.args.get("ids", "").split(",")[:PAGE]
     rows = load_rows(db.session, current_user, ids)
     direction, since = request.args.get("direction", ""), request.args.get("since", type=_number)
     new = _count_new(direction, since)
@@ -118,8 +118,8 @@ def download() -> AnyResponse:
         flash(problem, "error")
         back = request.form.get("back")
         return redirect(back if is_own_path(back) else url_for("faxes.faxes"), 303)
-    known = db.session.scalars(visible_faxes(current_user).where(Fax.id.in_(ids)).with_only_columns(Fax.id)).all()
-    if len(known) < len(ids):
+    known = visible_faxes(current_user).where(Fax.id.in_(filter(is_fax_id, ids))).with_only_columns(Fax.id)
+    if len(db.session.scalars(known).all()) < len(ids):
         abort(404)
     name = f"faxes_{utc_now().astimezone(current_user.tenant.zone):%Y-%m-%d_%H_%M_%S}.zip"
     db.session.rollback()  # nothing is held while bytes travel
@@ -164,19 +164,14 @@ def _fax_or_404(fax_id: str) -> Fax:
 def fax(fax_id: str) -> str:
     note_opening(_fax_or_404(fax_id))
     shown = _shown(_fax_or_404(fax_id))
-    return render_template("faxes/fax.html", **shown, **_beside(shown["fax"]))
+    return render_template("faxes/fax.html", **shown, **_origin(shown["fax"]))
 
 
-def _beside(fax: Fax) -> dict[str, object]:
-    """What stands on the page besides the part that follows the fax: where it comes from, who deals with it."""
-    session, user = db.session, current_user._get_current_object()
-    values: dict[str, object] = {"origin": session.get(Fax, fax.resend_of_id) if fax.resend_of_id else None}
-    values["origin_seen"] = get_visible_fax(session, user, fax.resend_of_id or "") is not None
-    item = read_item(session, user, fax.id) if fax.direction == Direction.RECEIVED else None
-    if item:
-        others = [other for other in colleagues(session, fax) if other.id != user.id]
-        values |= {"item": item, "colleagues": others, "history": told_history(session, user, fax)}
-    return values
+def _origin(fax: Fax) -> dict[str, object]:
+    """The fax that this one repeats or forwards, and whether this person may see it."""
+    origin = db.session.get(Fax, fax.resend_of_id) if fax.resend_of_id else None
+    seen = origin is not None and get_visible_fax(db.session, current_user, origin.id) is not None
+    return {"origin": origin, "origin_seen": seen}
 
 
 @blueprint.get("/faxes/<fax_id>/status")
@@ -195,7 +190,18 @@ def _shown(fax: Fax) -> dict[str, object]:
         "final": is_final(fax.status),
         "may_send": may_send(db.session, current_user),
         "may_forward": may_forward(fax),
+        **_dealt_with(fax),
     }
+
+
+def _dealt_with(fax: Fax) -> dict[str, object]:
+    """Of a received fax who has it, to whom it can be handed, and what happened to it."""
+    session, user = db.session, current_user._get_current_object()
+    item = read_item(session, user, fax.id) if fax.direction == Direction.RECEIVED else None
+    if item is None:
+        return {"item": None}
+    others = [other for other in colleagues(session, fax) if other.id != user.id]
+    return {"item": item, "colleagues": others, "history": told_history(session, user, fax)}
 
 
 @blueprint.post("/faxes/<fax_id>/cancel")

@@ -236,9 +236,10 @@ def test_opening_reads_and_neither_polling_nor_fetching_ahead_does(app: Flask, c
     assert row(app, fax_id).seen_at is not None
 
 
-def test_the_document_read_from_the_list_is_read(app: Flask, cast: Cast, bob: Browser) -> None:
+@pytest.mark.parametrize("page", ["document.pdf", "view", "forward"])
+def test_a_fax_of_which_the_pages_were_fetched_is_read(app: Flask, cast: Cast, bob: Browser, page: str) -> None:
     fax_id = receive_fax(app, cast)
-    assert bob.get(f"/faxes/{fax_id}/document.pdf").status_code == 200
+    assert bob.get(f"/faxes/{fax_id}/{page}").status_code == 200
     assert unread(app, cast.bob) == set()
 
 
