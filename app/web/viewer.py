@@ -13,7 +13,6 @@ from app.fax.lifecycle import is_final
 from app.models import Fax
 from app.pictures import FULL, SCREEN, THUMBNAIL, WIDTHS, draw_page, heights
 from app.web.inbox import note_opening
-from app.web.inbox import note_opening
 from tenants.db import db
 
 log = logging.getLogger(__name__)
@@ -28,7 +27,6 @@ KEEP_FOR_LONG = "private, max-age=31536000, immutable"
 @blueprint.get("/faxes/<fax_id>/view")
 def view(fax_id: str) -> Response:
     """All pages; ``page`` leads to one of them. Also what a page that waits for them asks again."""
-    note_opening(_fax_or_404(fax_id))
     fax = _fax_or_404(fax_id)
     shown = _heights(fax)
     if not shown:
