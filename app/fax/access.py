@@ -1,5 +1,6 @@
 """Who may send from an entity, and who may see a fax."""
 
+import re
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -51,6 +52,7 @@ def visible_faxes(user: User) -> sa.Select[tuple[Fax]]:
     )
 
 
+_FAX_ID = re.compile(r"[0-9A-Z]{26}")
 #: Conditions that hold for a set of faxes; an index begins with their columns and goes on with time and id.
 Part = tuple[sa.ColumnElement[bool], ...]
 #: From so many lines on a user sees most of the company: one condition over all is cheaper than as many questions.
@@ -110,6 +112,13 @@ def receivers(session: Session, fax: Fax) -> list[User]:
     return list(session.scalars(users.order_by(User.id)))
 
 
+def is_fax_id(text: str) -> bool:
+    """A database refuses some texts instead of finding nothing (NUL, on PostgreSQL)."""
+    return _FAX_ID.fullmatch(text) is not None
+
+
 def get_visible_fax(session: Session, user: User, fax_id: str) -> Fax | None:
     """The fax if the user may see it; a foreign one and a missing one are both None."""
+    if not is_fax_id(fax_id):
+        return None
     return session.scalar(visible_faxes(user).where(Fax.id == fax_id))

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, defer, joinedload, lazyload, load_only
 from sqlalchemy.orm.attributes import set_committed_value
 from ulid import ULID
 
-from app.fax.access import Part, VisibleLine, visible_faxes, visible_parts
+from app.fax.access import Part, VisibleLine, is_fax_id, visible_faxes, visible_parts
 from app.fax.lifecycle import FINAL
 from app.fax.search import Meaning, meanings
 from app.models import Attempt, Direction, Document, Fax, FaxEntity, Status
@@ -90,6 +90,8 @@ def read_page(
 
 def place_of(session: Session, user: User, fax_id: str) -> Place | None:
     """Of a fax that is not there (any more) the time that its id tells; None for what is no id."""
+    if not is_fax_id(fax_id):
+        return None
     row = session.execute(visible_faxes(user).with_only_columns(Fax.created_at, Fax.id).where(Fax.id == fax_id)).first()
     if row:
         return row.created_at, row.id
@@ -114,7 +116,7 @@ def _load(session: Session, user: User, places: Sequence[Place]) -> list[Fax]:
 
 
 def load_rows(session: Session, user: User, ids: Iterable[str]) -> list[Fax]:
-    order = {fax_id: n for n, fax_id in enumerate(ids)}
+    order = {fax_id: n for n, fax_id in enumerate(ids) if is_fax_id(fax_id)}
     if not order:
         return []
     query = visible_faxes(user).where(Fax.id.in_(order)).options(*ROW)

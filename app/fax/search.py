@@ -29,7 +29,7 @@ SHORTEST_PART = 3
 #: What the index is asked for at most: the other words would cost more than they tell.
 TELLING_DIGITS, MOST_INDEXED = 6, 2
 _WORD = re.compile(r"[^\W_]+")
-_NUMBER = re.compile(r"\+?[0-9][0-9\s().\-\u2010-\u2015/]*")
+_NUMBER = re.compile(r"[(+]*[0-9][0-9\s().\-\u2010-\u2015/]*")
 #: Our own file names (:mod:`app.fax.naming`), and a fax's number as its page calls it.
 _FAX_NUMBER = re.compile(r"(?:#|F\w+_T\w+_\d{4}-\d\d-\d\d_\d\d_\d\d_\d\d_)(\d{1,18})(?:_report)?(?:\.pdf)?")
 
@@ -155,8 +155,8 @@ def _number_parts(text: str, tenant: Tenant) -> Iterator[str]:
     """As one number, however it is grouped; as it stands (a year and a month in a file's name); as E.164."""
     groups = plain_words(text)
     digits = "".join(groups)
-    yield "00" + digits if text.startswith("+") else digits
-    if not text.startswith("+"):
+    yield "00" + digits if "+" in text else digits
+    if "+" not in text:
         yield " ".join(groups)
     try:
         read = phonenumbers.parse(text, tenant.region)
