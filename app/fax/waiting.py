@@ -57,6 +57,9 @@ def since_text(since: datetime, now: datetime, zone: ZoneInfo) -> str:
         return _("since %(when)s", when=format_time(since, "short", tzinfo=zone, locale=get_locale()))
     if days == 1:
         return _("since yesterday")
-    pattern = "EEEE" if days < 7 else "d MMM" if days < 300 else "d MMM y"
-    when = format_datetime(since, pattern, tzinfo=zone, locale=get_locale())
-    return ngettext("since %(when)s, %(num)d day", "since %(when)s, %(num)d days", days, when=when)
+    if days < 7:
+        weekday = format_datetime(since, "EEEE", tzinfo=zone, locale=get_locale())
+        return ngettext("since %(weekday)s, %(num)d day", "since %(weekday)s, %(num)d days", days, weekday=weekday)
+    pattern = "d MMM" if days < 300 else "d MMM y"
+    date = format_datetime(since, pattern, tzinfo=zone, locale=get_locale())
+    return ngettext("since %(date)s, %(num)d day", "since %(date)s, %(num)d days", days, date=date)
