@@ -353,7 +353,7 @@
   let box = scroller();
   window.addEventListener("resize", () => {
     showZoom();
-    if (box !== scroller()) goTo(current); // a tablet was turned: now the other element scrolls
+    if (box !== scroller() && current > 1) goTo(current); // a tablet was turned: now the other element scrolls
     box = scroller();
   });
   window.addEventListener("beforeprint", () => {
