@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from flask import Flask
 from flask_babel import gettext as _
 
 from app.adapters.storage import Storage
@@ -13,6 +14,7 @@ from app.errors import PermanentFailure, TemporaryFailure
 from app.fax.access import get_visible_fax
 from app.fax.lifecycle import is_final
 from app.fax.naming import document_name, report_name
+from app.fax.sentences import in_language
 from app.models import Direction
 from app.reporting import ensure_report
 from tenants.db import db
@@ -53,15 +55,21 @@ class _Pipe:
         return data
 
 
-def stream_zip(user: User, fax_ids: Iterable[str], storage: Storage) -> Iterator[bytes]:
+def stream_zip(app: Flask, *, user_id: int, language: str, fax_ids: Iterable[str]) -> Iterator[bytes]:
     """The documents of the faxes and, of sent ones that are over, the reports, which are drawn where they are missing.
 
-    A fax is looked up again when its turn has come, and no transaction is open while bytes travel.
+    The request is over when this begins: it has a context and a session of its own. User and fax are looked up again
+    when the fax's turn has come, and no transaction is open while bytes travel.
     """
+    with app.app_context(), in_language(language):
+        yield from _stream(user_id, fax_ids, app.extensions["storage"])
+
+
+def _stream(user_id: int, fax_ids: Iterable[str], storage: Storage) -> Iterator[bytes]:
     pipe, names, missing = _Pipe(), set(), []
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:  # type: ignore[arg-type]
         for fax_id in fax_ids:
-            members, notes = _members(user, fax_id)
+            members, notes = _members(user_id, fax_id)
             missing += notes
             for member in members:
                 try:
@@ -83,8 +91,9 @@ def _copy(source: BinaryIO, archive: zipfile.ZipFile, name: str, pipe: _Pipe) ->
             yield pipe.drain()
 
 
-def _members(user: User, fax_id: str) -> tuple[list[Member], list[str]]:
+def _members(user_id: int, fax_id: str) -> tuple[list[Member], list[str]]:
     """What there is of a fax, and what is missing in words. Ends its transaction."""
+    user = db.session.get_one(User, user_id)
     fax = get_visible_fax(db.session, user, fax_id)
     if fax is None:
         return [], []  # it was there when the download began

@@ -14,7 +14,6 @@ from flask import (
     render_template,
     request,
     send_file,
-    stream_with_context,
     url_for,
 )
 from flask_babel import gettext as _
@@ -122,8 +121,8 @@ def download() -> AnyResponse:
     if len(db.session.scalars(known).all()) < len(ids):
         abort(404)
     name = f"faxes_{utc_now().astimezone(current_user.tenant.zone):%Y-%m-%d_%H_%M_%S}.zip"
-    db.session.rollback()  # nothing is held while bytes travel
-    body = stream_with_context(stream_zip(current_user._get_current_object(), ids, current_app.extensions["storage"]))
+    app, language = current_app._get_current_object(), current_user.preferred_language
+    body = stream_zip(app, user_id=current_user.id, language=language, fax_ids=ids)
     return Response(body, mimetype="application/zip", headers={"Content-Disposition": f"attachment; filename={name}"})
 
 
