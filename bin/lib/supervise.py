@@ -19,8 +19,6 @@ from shell import SetupError
 
 import asterisk
 
-#: Pages are drawn in planes of megabytes, in a fresh child each time: memory comes in large pages, faulted in once.
-LARGE_PAGES = ("/usr/bin/env", "GLIBC_TUNABLES=glibc.malloc.hugetlb=1")
 #: Sound is 50 packets a second each way, and a late one spoils a fax over G.711: whoever draws pages can wait. Without
 #: the right to it nice only says so.
 AHEAD = ("/usr/bin/nice", "-n", "-15")
@@ -63,13 +61,15 @@ def programs(instance: Instance, ports: Mapping[str, int]) -> list[Program]:
 
 
 def _ours(instance: Instance, python: str) -> list[Program]:
-    worker = (*LARGE_PAGES, python, str(instance.root / "worker.py"))
+    worker = (python, str(instance.root / "worker.py"))
     gentle = {"ours": True, "stop_seconds": 8, "whole_group": False}
-    # The line's jobs are short and many: one process does nothing else.
-    table = [Program("jobs-line", (*worker, "jobs", "line"), **gentle)]
-    if instance.jobs > 1:
-        # The others help it out only when they have nothing else to do.
+    if instance.jobs == 1:
+        table = [Program("jobs", (*worker, "jobs"), **gentle)]
+    else:
+        # The line's jobs are short and many: one process does nothing else. The others help it out only when they have
+        # nothing else to do.
         others = (*worker, "jobs", "documents", "mail", "line", "later")
+        table = [Program("jobs-line", (*worker, "jobs", "line"), **gentle)]
         table.append(Program("jobs", others, count=instance.jobs - 1, **gentle))
     table.append(Program("line", (*worker, "line"), ours=True))
     table.append(Program("clock", (*worker, "clock"), ours=True))

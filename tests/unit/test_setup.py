@@ -93,7 +93,7 @@ def test_a_given_service_is_no_program_of_ours(prepared: instances.Instance) -> 
     assert names == ["redis", "mail", "asterisk", "office", "office_2", "jobs-line", "jobs", "line", "clock", "web"]
     outside = dict.fromkeys(("REDIS_URL", "UNOSERVER_URL", "ARI_URL", "SMTP_URL"), "x")
     lean = make(prepared.home, FAXROOM_JOBS="1", **outside)
-    assert [program.name for program in supervise.programs(lean, ports)] == ["jobs-line", "line", "clock", "web"]
+    assert [program.name for program in supervise.programs(lean, ports)] == ["jobs", "line", "clock", "web"]
 
 
 # ---- Ports
