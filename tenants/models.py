@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -9,12 +10,18 @@ from flask_login import UserMixin
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from tenants.db import BigId, TenantOwned, db, utc_now
+from tenants.sealed import SealedText
 
 
 class Role(StrEnum):
     USER = "user"
     ADMIN = "admin"
     OPERATOR = "operator"
+
+
+class LinkPurpose(StrEnum):
+    INVITATION = "invitation"
+    PASSWORD_RESET = "password_reset"
 
 
 class Tenant(db.Model):
@@ -35,6 +42,7 @@ class Tenant(db.Model):
     limit_outbound: Mapped[int] = mapped_column(default=0)
     limit_total: Mapped[int] = mapped_column(default=0)
     last_fax_number: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    second_factor_required: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     suspended_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
@@ -54,7 +62,11 @@ class EmailAddress(db.Model):
 
 
 class User(UserMixin, db.Model):
-    """A person who signs in. An operator belongs to no tenant, everybody else to exactly one."""
+    """A person who signs in. An operator belongs to no tenant, everybody else to exactly one.
+
+    Without ``password_hash`` nobody has accepted the invitation yet. ``second_factor_at`` is since when signing in
+    needs a code too (:mod:`tenants.second_factor`).
+    """
 
     __tablename__ = "user"
     __table_args__ = (
@@ -69,6 +81,7 @@ class User(UserMixin, db.Model):
     role: Mapped[str] = mapped_column(sa.String(16), default=Role.USER)
     password_hash: Mapped[str | None] = mapped_column(sa.String(255))
     language: Mapped[str | None] = mapped_column(sa.String(8))
+    second_factor_at: Mapped[datetime | None]
     disabled_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
@@ -93,25 +106,47 @@ class User(UserMixin, db.Model):
         return self.role == Role.OPERATOR
 
     @property
+    def is_invited(self) -> bool:
+        return self.password_hash is None
+
+    @property
+    def lacks_second_factor(self) -> bool:
+        """The company demands one and this user has none yet."""
+        return bool(self.tenant and self.tenant.second_factor_required and self.second_factor_at is None)
+
+    @property
     def preferred_language(self) -> str:
         return self.language or (self.tenant.language if self.tenant else "en")
 
 
 class PgpPublicKey(TenantOwned, db.Model):
-    """A public key that vouches for one user's mails (Mail2Fax, RFC 3156)."""
+    """A public key that vouches for one user's mails (Mail2Fax, RFC 3156). Exactly one primary key each.
+
+    What gpg says of it (:mod:`app.adapters.pgp`) is kept beside it; ``fingerprint`` is null until it was asked.
+    ``validity`` is valid, expired, revoked or unusable, as it was when gpg was asked; ``expires_at`` goes on from there.
+    """
 
     __tablename__ = "pgp_public_key"
+    __table_args__ = (sa.UniqueConstraint("user_id", "fingerprint"),)
 
     id: Mapped[BigId]
     user_id: Mapped[int] = mapped_column(sa.ForeignKey("user.id"), index=True)
     armored: Mapped[str] = mapped_column(sa.Text)
+    fingerprint: Mapped[str | None] = mapped_column(sa.String(64), index=True)
+    user_ids: Mapped[list[Any] | None] = mapped_column(sa.JSON)
+    algorithm: Mapped[str | None] = mapped_column(sa.String(32))
+    validity: Mapped[str | None] = mapped_column(sa.String(16))
+    expires_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
     user: Mapped[User] = relationship(back_populates="pgp_keys")
 
 
 class SignInSession(db.Model):
-    """One browser in which a user is signed in. The cookie holds the token, this row only its digest."""
+    """One browser in which a user is signed in. The cookie holds the token, this row only its digest.
+
+    ``last_seen_at`` is right to a few minutes (:mod:`tenants.sessions`).
+    """
 
     __tablename__ = "sign_in_session"
 
@@ -119,8 +154,58 @@ class SignInSession(db.Model):
     token_digest: Mapped[str] = mapped_column(sa.String(64), unique=True)
     user_id: Mapped[int] = mapped_column(sa.ForeignKey("user.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    last_seen_at: Mapped[datetime] = mapped_column(default=utc_now)
     ended_at: Mapped[datetime | None]
     remote_address: Mapped[str | None] = mapped_column(sa.String(64))
     user_agent: Mapped[str | None] = mapped_column(sa.String(255))
 
     user: Mapped[User] = relationship(lazy="joined")
+
+
+class OneTimeLink(db.Model):
+    """A link that lets its holder choose a user's password, once. The mail holds the token, this row only its digest.
+
+    ``submission_key`` is that of the form which asked for it: a double click makes one link.
+    """
+
+    __tablename__ = "one_time_link"
+    __table_args__ = (sa.UniqueConstraint("created_by_id", "submission_key"),)
+
+    id: Mapped[BigId]
+    token_digest: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    purpose: Mapped[str] = mapped_column(sa.String(16))
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("user.id"), index=True)
+    created_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"))
+    submission_key: Mapped[str | None] = mapped_column(sa.String(64))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    expires_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+    user: Mapped[User] = relationship(foreign_keys=user_id)
+
+
+class SecondFactor(db.Model):
+    """A user's TOTP secret (RFC 6238). ``last_counter`` is that of the last code that was taken: none counts twice.
+
+    What is pending counts for nothing until its first code was typed in.
+    """
+
+    __tablename__ = "second_factor"
+
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("user.id"), primary_key=True)
+    secret: Mapped[str | None] = mapped_column(SealedText)
+    last_counter: Mapped[int | None] = mapped_column(sa.BigInteger)
+    pending_secret: Mapped[str | None] = mapped_column(SealedText)
+    pending_codes: Mapped[str | None] = mapped_column(SealedText)
+    pending_at: Mapped[datetime | None]
+
+
+class RecoveryCode(db.Model):
+    """One use in place of a code of the second factor. The digest of 80 random bits needs no slow hash."""
+
+    __tablename__ = "recovery_code"
+
+    id: Mapped[BigId]
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("user.id"), index=True)
+    digest: Mapped[str] = mapped_column(sa.String(64))
+    used_at: Mapped[datetime | None]

@@ -7,7 +7,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.models.fax import Fax
-from tenants.db import BigId, TenantOwned, db, utc_now
+from app.models.sealed import SealedText
+from tenants.db import BigId, db, utc_now
 from tenants.models import User
 
 
@@ -17,13 +18,18 @@ class NoticeKind(StrEnum):
     FORWARDED = "forwarded"  # from a colleague, with the document
     HANDED_OVER = "handed_over"  # from a colleague: it is yours now
     REMINDER = "reminder"  # nobody has looked at this and others for days
+    INVITATION = "invitation"  # choose a password and come in
+    PASSWORD_RESET = "password_reset"  # choose a new password
+    KEY_EXPIRES = "key_expires"  # a PGP key of the user's soon counts for nothing
 
 
-class Notice(TenantOwned, db.Model):
+class Notice(db.Model):
     """``message_id`` is fixed when the row is written, so that a repeated delivery is recognised as the same mail.
     ``due_at`` without a value and unsent means given up, with the reason in ``error``. ``occasion`` tells mails of one
     kind about one fax apart where there may be several: a key of the form that asked for it, the day of a reminder.
-    ``from_user_id`` is the colleague who had it sent, ``note`` what they wrote."""
+    ``from_user_id`` is the colleague who had it sent, ``note`` what they wrote. A mail about a person's account has no
+    fax but ``user_id``, an operator's not even a tenant; ``secret`` is the token of its link, encrypted, and gone as
+    soon as the mail has left."""
 
     __tablename__ = "notice"
     __table_args__ = (
@@ -37,6 +43,15 @@ class Notice(TenantOwned, db.Model):
             sqlite_where=sa.text("kind = 'reminder'"),
             postgresql_where=sa.text("kind = 'reminder'"),
         ),
+        # one warning for each key and day of expiry
+        sa.Index(
+            "uq_notice_key_expires",
+            "recipient",
+            "occasion",
+            unique=True,
+            sqlite_where=sa.text("kind = 'key_expires'"),
+            postgresql_where=sa.text("kind = 'key_expires'"),
+        ),
         sa.Index(
             "ix_notice_due",
             "due_at",
@@ -46,12 +61,15 @@ class Notice(TenantOwned, db.Model):
     )
 
     id: Mapped[BigId]
-    fax_id: Mapped[str] = mapped_column(sa.ForeignKey("fax.id"))
+    tenant_id: Mapped[int | None] = mapped_column(sa.ForeignKey("tenant.id"), index=True)
+    fax_id: Mapped[str | None] = mapped_column(sa.ForeignKey("fax.id"))
+    user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"))
     kind: Mapped[str] = mapped_column(sa.String(16))
     recipient: Mapped[str] = mapped_column(sa.String(320))
     occasion: Mapped[str] = mapped_column(sa.String(64), default="", server_default="")
     from_user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"))
     note: Mapped[str | None] = mapped_column(sa.Text)
+    secret: Mapped[str | None] = mapped_column(SealedText)
     language: Mapped[str] = mapped_column(sa.String(8))
     message_id: Mapped[str] = mapped_column(sa.String(255), unique=True)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
@@ -60,5 +78,6 @@ class Notice(TenantOwned, db.Model):
     sent_at: Mapped[datetime | None]
     error: Mapped[str | None] = mapped_column(sa.String(255))
 
-    fax: Mapped[Fax] = relationship()
-    from_user: Mapped[User | None] = relationship()
+    fax: Mapped[Fax | None] = relationship()
+    user: Mapped[User | None] = relationship(foreign_keys=user_id)
+    from_user: Mapped[User | None] = relationship(foreign_keys=from_user_id)
