@@ -99,6 +99,12 @@ def test_a_given_service_is_no_program_of_ours(prepared: instances.Instance) -> 
 # ---- Ports
 
 
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
 def test_a_taken_port_names_the_variable_to_change(home: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -107,14 +113,14 @@ def test_a_taken_port_names_the_variable_to_change(home: Path) -> None:
         with pytest.raises(SetupError, match=f"Port {port} .*FAXROOM_PORT="):
             instances.check_ports(make(home, FAXROOM_PORT=port))
         with pytest.raises(SetupError, match=f"Port {port} .*FAXROOM_ARI_PORT="):
-            instances.check_ports(make(home, FAXROOM_PORT="24971", FAXROOM_ARI_PORT=port))
+            instances.check_ports(make(home, FAXROOM_PORT=free_port(), FAXROOM_ARI_PORT=port))
 
 
 def test_a_taken_sip_port_is_noticed_on_udp(home: Path) -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         port = str(taken.getsockname()[1])
-        free = {"FAXROOM_PORT": "24971", "FAXROOM_ARI_PORT": "24972"}
+        free = {"FAXROOM_PORT": free_port(), "FAXROOM_ARI_PORT": free_port()}
         with pytest.raises(SetupError, match="FAXROOM_SIP_PORT="):
             instances.check_ports(make(home, FAXROOM_SIP_PORT=port, **free))
 
