@@ -4,6 +4,7 @@ The unique column ``folded`` decides, not a look-up before: two tenants that rac
 """
 
 import sqlalchemy as sa
+from email_validator import EmailNotValidError, validate_email
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -16,6 +17,23 @@ class AddressTaken(Exception):
     def __init__(self, address: str) -> None:
         super().__init__(address)
         self.address = address
+
+
+class AddressInvalid(ValueError):
+    """It is no mail address."""
+
+
+def check_address(address: str) -> str:
+    """As typed: a mail's sender is compared with it exactly. Private domains such as .test are fine.
+
+    Raises:
+        AddressInvalid: it is no mail address.
+    """
+    try:
+        validate_email(address, check_deliverability=False, test_environment=True)
+    except EmailNotValidError as error:
+        raise AddressInvalid(str(error)) from error
+    return address
 
 
 def fold(address: str) -> str:
@@ -36,6 +54,20 @@ def claim_address(session: Session, address: str) -> EmailAddress:
     except IntegrityError as error:
         raise AddressTaken(address) from error
     return entry
+
+
+def change_address(session: Session, entry: EmailAddress, address: str) -> None:
+    """Its owner is reached at ``address`` from now on, and the old one is free for anybody.
+
+    Raises:
+        AddressTaken: somebody else holds it already. The surrounding transaction goes on, and nothing has changed.
+    """
+    try:
+        with session.begin_nested():
+            entry.address, entry.folded = address.strip(), fold(address)
+    except IntegrityError as error:
+        session.expire(entry)
+        raise AddressTaken(address) from error
 
 
 def user_by_address(session: Session, address: str) -> User | None:

@@ -123,7 +123,7 @@ class PgpPublicKey(TenantOwned, db.Model):
     """A public key that vouches for one user's mails (Mail2Fax, RFC 3156). Exactly one primary key each.
 
     What gpg says of it (:mod:`app.adapters.pgp`) is kept beside it; ``fingerprint`` is null until it was asked.
-    ``validity`` is valid, expired, revoked or unusable, as it was when gpg was asked; ``expires_at`` goes on from there.
+    ``validity`` is valid, expired, revoked or unusable, as it was when gpg was asked; from there ``expires_at`` counts.
     """
 
     __tablename__ = "pgp_public_key"

@@ -116,6 +116,42 @@ REFUSALS = {
     "unpacked_too_large": _l("This document unpacks to more than it should. Save it as PDF and choose that."),
     "conversion_timed_out": _l("This document took too long to convert. Save it as PDF and send that."),
     "no_pages": _l("This document has no page to send."),
+    "email_missing": _l("Enter the email address."),
+    "email_invalid": _l("This is no email address. Write it like name@example.org."),
+    "email_taken": _l("This address is taken. Each address belongs to one user or one Mail2Fax box only: use another."),
+    "email_twice": _l("This address is in line %(line)s already. Remove one of the two."),
+    "name_missing": _l("Enter the name."),
+    "name_too_long": _l("A name has %(limit)s characters at most, on one line."),
+    "role_unknown": _l("Choose one of the roles: user or admin."),
+    "language_unknown": _l("Choose one of the languages: en or it, or leave it empty for the company's."),
+    "last_administrator": _l(
+        "Nobody else could administer the company then. Make somebody else an administrator first."
+    ),
+    "csv_missing": _l("Choose the CSV file."),
+    "csv_too_large": _l("This file is larger than %(limit)s kB. Split it and import the parts."),
+    "csv_not_utf8": _l("This file is no text in UTF-8. Save it as “CSV UTF-8” and choose it again."),
+    "csv_empty": _l("There is nobody in this file."),
+    "csv_columns": _l("The first line has to name the columns, of these: %(columns)s. Address and name are needed."),
+    "csv_too_many": _l("This file has more than %(limit)s rows. Split it and import the parts."),
+    "csv_unreadable": _l("Line %(line)s cannot be read: a quotation mark is not closed, or stands where none may."),
+    "csv_cells": _l("This row has more cells than the first line has columns."),
+    "key_missing": _l("Choose the file with the public key, or paste it."),
+    "key_too_large": _l("This key is larger than %(limit)s kB. Export it without the signatures of others."),
+    "key_secret": _l(
+        "This is a secret key. It was not kept. Nobody but its owner may have it: export the public key instead."
+    ),
+    "key_none": _l("There is no PGP public key in this. Export the public key and choose or paste that."),
+    "key_several": _l("There are %(count)s keys in this. Enter one at a time."),
+    "key_other_user": _l("This key belongs to another user already. A signature must stand for one person."),
+    "key_too_many": _l("A user has %(limit)s keys at most. Remove one that is no longer used."),
+    "password_missing": _l("Enter the password."),
+    "password_wrong": _l("This is not your password."),
+    "password_short": _l("A password has at least %(limit)s characters. Three or four words are easy to keep."),
+    "password_long": _l("A password has %(limit)s characters at most."),
+    "password_name": _l("Your name or address is no password: it is what others try first."),
+    "password_differs": _l("The two do not match. Type the new password again in both fields."),
+    "code_wrong": _l("This code is wrong or was used already. Wait for the next one and enter that."),
+    "code_missing": _l("Enter the code that your telephone shows."),
 }
 
 CANCELLATIONS = {

@@ -25,6 +25,7 @@ from app.fax.reminding import late_items_of
 from app.fax.sentences import in_language, incomplete_note, pages_text, story, timestamp
 from app.fax.waiting import since_text
 from app.intake.documents import storage
+from app.jobs.account_mails import account_mail
 from app.jobs.running import job
 from app.models import Document, Notice, NoticeKind, Status
 from app.rendering import render_for
@@ -65,9 +66,9 @@ def deliver(notice_id: int) -> None:
         _note(notice_id, due_at=utc_now() + delay if tries < MOST_TRIES else None, error=str(failure)[:255])
     except PermanentFailure as failure:
         log.error("notice %s is given up: %s", notice_id, failure)
-        _note(notice_id, due_at=None, error=str(failure)[:255])
+        _note(notice_id, due_at=None, error=str(failure)[:255], secret=None)
     else:
-        _note(notice_id, sent_at=utc_now(), due_at=None, error=None)
+        _note(notice_id, sent_at=utc_now(), due_at=None, error=None, secret=None)
 
 
 def _note(notice_id: int, **values: object) -> None:
@@ -144,12 +145,21 @@ def reminder_mail(notice: Notice) -> EmailMessage | None:
         return _mail(notice, text, reminder_subject(notice, len(items)))
 
 
+def mail_about_account(notice: Notice) -> EmailMessage | None:
+    """An invitation, a new password, a key that expires."""
+    told = account_mail(notice)
+    return _mail(notice, told[1], told[0]) if told else None
+
+
 MAILS: dict[NoticeKind, Callable[[Notice], EmailMessage | None]] = {
     NoticeKind.OUTCOME: outcome_mail,
     NoticeKind.RECEIVED: received_mail,
     NoticeKind.FORWARDED: forwarded_mail,
     NoticeKind.HANDED_OVER: handed_over_mail,
     NoticeKind.REMINDER: reminder_mail,
+    NoticeKind.INVITATION: mail_about_account,
+    NoticeKind.PASSWORD_RESET: mail_about_account,
+    NoticeKind.KEY_EXPIRES: mail_about_account,
 }
 
 

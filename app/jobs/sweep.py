@@ -5,6 +5,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from app.intake.documents import storage
+from app.jobs.accounts import tidy_accounts
 from app.jobs.running import job
 from app.models import Document, DocumentKind, Fax
 from tenants.db import db, utc_now
@@ -25,3 +26,4 @@ def sweep() -> None:
     session.commit()
     for key in keys:
         storage().delete(key)
+    tidy_accounts()

@@ -1,0 +1,119 @@
+"""PGP by gpg, each check in a home of its own that is gone afterwards, with the agent that it may have started."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import gnupg
+
+from app.errors import Refused, TemporaryFailure
+
+SECONDS = 10
+#: A key with the signatures of a whole conference is smaller.
+KEY_BYTES = 200_000
+MOST_USER_IDS = 20
+#: A long path of the home breaks secret keys: the agent's socket is in it (unix(7): 108 characters).
+SHORT_FOLDER = Path("/tmp")
+OPTIONS = ["--no-options", "--batch", "--no-autostart", "--no-auto-check-trustdb", "--trust-model", "always"]
+#: RFC 4880, section 9.1, and what came after it.
+ALGORITHMS = {"1": "RSA", "16": "ElGamal", "17": "DSA", "18": "ECDH", "19": "ECDSA", "22": "EdDSA"}
+#: Validity in gpg's listing (doc/DETAILS, field 2).
+REVOKED, EXPIRED, UNUSABLE = "r", "e", ("i", "d", "n")
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    """``armored`` is gpg's own export: what stood around the key is not in it. ``validity`` is valid, expired,
+    revoked or unusable."""
+
+    armored: str
+    fingerprint: str
+    user_ids: tuple[str, ...]
+    algorithm: str
+    validity: str
+    expires_at: datetime | None
+
+
+class _Gpg(gnupg.GPG):
+    """gpg itself knows no deadline."""
+
+    def make_args(self, args: list[str], passphrase: bool) -> list[str]:
+        return ["timeout", "--kill-after=1", str(SECONDS), *super().make_args(args, passphrase)]
+
+
+@contextmanager
+def gpg_home() -> Iterator[gnupg.GPG]:
+    """gpg with an empty keyring, and nothing of our environment.
+
+    Raises:
+        TemporaryFailure: ``gpg_missing``.
+    """
+    folder = tempfile.mkdtemp(prefix="gpg-", dir=SHORT_FOLDER if SHORT_FOLDER.is_dir() else None)
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
+    try:
+        gpg = _Gpg(gnupghome=folder, options=OPTIONS, env=environment)
+        gpg.encoding, gpg.decode_errors = "utf-8", "replace"
+        yield gpg
+    except (OSError, ValueError) as error:
+        raise TemporaryFailure("gpg_missing", reason=str(error)) from error
+    finally:
+        with suppress(OSError, subprocess.SubprocessError):
+            stop = ["gpgconf", "--homedir", folder, "--kill", "all"]
+            subprocess.run(stop, env=environment, capture_output=True, timeout=SECONDS, check=False)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def read_public_key(content: bytes) -> PublicKey:
+    """The one key in a file, armored or binary, as gpg finds it after checking its own signatures.
+
+    Raises:
+        Refused: ``key_too_large``, ``key_secret``, ``key_none``, ``key_several``.
+        TemporaryFailure: ``gpg_missing``.
+    """
+    if len(content) > KEY_BYTES:
+        raise Refused("key_too_large", field="key", limit=KEY_BYTES // 1000)
+    if b"PRIVATE KEY" in content:  # before any program has read it
+        raise Refused("key_secret", field="key")
+    with gpg_home() as gpg:
+        found = gpg.scan_keys_mem(content)
+        if any(key["type"] == "sec" for key in found):
+            raise Refused("key_secret", field="key")
+        if len(found) > 1:
+            raise Refused("key_several", field="key", count=len(found))
+        gpg.import_keys(content)
+        keys = gpg.list_keys()
+        if len(keys) != 1:  # without a user id that its own signature holds, gpg takes none
+            raise Refused("key_none", field="key")
+        return _public_key(keys[0], gpg.export_keys(keys[0]["fingerprint"]))
+
+
+def _public_key(key: dict, armored: str) -> PublicKey:
+    name = ALGORITHMS.get(key["algo"], f"algorithm {key['algo']}")
+    return PublicKey(
+        armored=armored,
+        fingerprint=key["fingerprint"],
+        user_ids=tuple(_printable(text)[:200] for text in key["uids"][:MOST_USER_IDS]),
+        algorithm=f"{name} {key['length']}",
+        validity=_validity(key),
+        expires_at=datetime.fromtimestamp(int(key["expires"]), UTC) if key["expires"] else None,
+    )
+
+
+def _validity(key: dict) -> str:
+    if key["trust"] == REVOKED:
+        return "revoked"
+    if key["trust"] == EXPIRED:
+        return "expired"
+    # capital letters say what the key can do as a whole, with the subkeys that are valid
+    usable = set(key["cap"]) & {"S", "E"} and "D" not in key["cap"]
+    return "valid" if usable and key["trust"] not in UNUSABLE else "unusable"
+
+
+def _printable(text: str) -> str:
+    return "".join(sign if sign.isprintable() else "�" for sign in text)

@@ -1,0 +1,176 @@
+"""Accounts with the mails that go with them: invitations, resets of passwords, warnings about keys.
+
+What a form or a file may say of a user is judged here, for the pages, the CSV file and whoever opens a company.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.errors import Refused
+from app.models import Notice, NoticeKind
+from app.queues import enqueue_after_commit
+from tenants.addresses import AddressInvalid, AddressTaken, check_address
+from tenants.links import make_link, was_just_made
+from tenants.models import LinkPurpose, PgpPublicKey, Role, Tenant, User
+from tenants.people import LANGUAGES, ROLES, LastAdministrator, change_email, change_role, disable, enter_user
+
+MOST_NAME = 100
+MOST_ADDRESS = 254  # RFC 5321, section 4.5.3.1.3
+#: How long before a key expires its owner hears of it.
+KEY_WARNING = timedelta(days=30)
+
+KINDS = {LinkPurpose.INVITATION: NoticeKind.INVITATION, LinkPurpose.PASSWORD_RESET: NoticeKind.PASSWORD_RESET}
+
+
+@dataclass(frozen=True)
+class Details:
+    """Of a user, as typed. ``language`` empty is the company's."""
+
+    email: str = ""
+    name: str = ""
+    role: str = Role.USER
+    language: str = ""
+
+    @classmethod
+    def of(cls, user: User) -> "Details":
+        return cls(user.email, user.name, user.role, user.language or "")
+
+
+def judge_details(details: Details) -> dict[str, Refused]:
+    """What is wrong with each field, whether or not the address is taken."""
+    found = (
+        _judge_email(details.email),
+        judge_name(details.name),
+        None if details.role in ROLES else Refused("role_unknown", field="role"),
+        judge_language(details.language),
+    )
+    return {refusal.field or "form": refusal for refusal in found if refusal}
+
+
+def _judge_email(email: str) -> Refused | None:
+    if not email:
+        return Refused("email_missing", field="email")
+    try:
+        check_address(email)
+    except AddressInvalid:
+        return Refused("email_invalid", field="email")
+    return Refused("email_invalid", field="email") if len(email) > MOST_ADDRESS else None
+
+
+def judge_name(name: str) -> Refused | None:
+    if not name:
+        return Refused("name_missing", field="name")
+    if len(name) > MOST_NAME or not name.isprintable():
+        return Refused("name_too_long", field="name", limit=MOST_NAME)
+    return None
+
+
+def judge_language(language: str) -> Refused | None:
+    return None if language in ("", *LANGUAGES) else Refused("language_unknown", field="language")
+
+
+def invite(session: Session, tenant: Tenant, details: Details, *, by: User, submission_key: str | None = None) -> User:
+    """Enter somebody and mail them the link with which they choose their password. The caller commits.
+
+    Raises:
+        Refused: ``email_taken``, never whose it is. The surrounding transaction goes on.
+    """
+    try:
+        user = enter_user(
+            session,
+            tenant,
+            email=details.email,
+            name=details.name,
+            role=Role(details.role),
+            language=details.language or None,
+        )
+    except AddressTaken as error:
+        raise Refused("email_taken", field="email") from error
+    _mail_link(session, user, LinkPurpose.INVITATION, by=by, submission_key=submission_key)
+    return user
+
+
+def mail_again(session: Session, user: User, purpose: LinkPurpose, *, by: User | None) -> bool:
+    """A fresh link by mail; False if one has just gone out, as with a double click."""
+    if was_just_made(session, user, purpose):
+        return False
+    _mail_link(session, user, purpose, by=by)
+    return True
+
+
+def _mail_link(
+    session: Session, user: User, purpose: LinkPurpose, *, by: User | None, submission_key: str | None = None
+) -> None:
+    token = make_link(session, user, purpose, by=by, submission_key=submission_key)
+    _write(session, user, KINDS[purpose], secret=token, from_user_id=by.id if by else None)
+
+
+def change_user(session: Session, user: User, details: Details) -> None:
+    """Bring the user to what the form says. The caller commits, or rolls back what was changed before a refusal.
+
+    Raises:
+        Refused: ``email_taken``, ``last_administrator``.
+    """
+    try:
+        if details.email != user.email:
+            change_email(session, user, details.email)
+    except AddressTaken as error:
+        raise Refused("email_taken", field="email") from error
+    try:
+        if details.role != user.role:
+            change_role(session, user, Role(details.role))
+    except LastAdministrator as error:
+        raise Refused("last_administrator", field="role") from error
+    user.name, user.language = details.name, details.language or None
+
+
+def close_account(session: Session, user: User) -> None:
+    """Raises Refused ``last_administrator``."""
+    try:
+        disable(session, user)
+    except LastAdministrator as error:
+        raise Refused("last_administrator") from error
+
+
+def write_key_warnings(session: Session, now: datetime) -> int:
+    """One mail for each key that expires within 30 days, to its owner; gives how many. Commits."""
+    soon = (
+        sa.select(PgpPublicKey)
+        .join(User)
+        .where(PgpPublicKey.expires_at > now, PgpPublicKey.expires_at <= now + KEY_WARNING, User.disabled_at.is_(None))
+    )
+    return sum(_warn_once(session, key) for key in session.scalars(soon.order_by(PgpPublicKey.id)).all())
+
+
+def _warn_once(session: Session, key: PgpPublicKey) -> bool:
+    occasion = f"{key.fingerprint} {key.expires_at:%Y-%m-%d}"
+    told = sa.select(Notice.id).where(Notice.kind == NoticeKind.KEY_EXPIRES, Notice.occasion == occasion)
+    if session.scalar(told.where(Notice.recipient == key.user.email)) is not None:
+        return False
+    try:
+        _write(session, key.user, NoticeKind.KEY_EXPIRES, occasion=occasion)
+        session.commit()
+    except IntegrityError:  # another worker was faster
+        session.rollback()
+        return False
+    return True
+
+
+def _write(session: Session, user: User, kind: NoticeKind, **more: object) -> None:
+    notice = Notice(
+        tenant_id=user.tenant_id,
+        user_id=user.id,
+        kind=kind,
+        recipient=user.email,
+        language=user.preferred_language,
+        message_id=f"<{uuid4()}@faxroom.{user.tenant.slug if user.tenant else 'operators'}.invalid>",
+        **more,
+    )
+    session.add(notice)
+    session.flush()
+    enqueue_after_commit(session, "deliver", notice.id)

@@ -1,0 +1,118 @@
+"""What may be done to a user: enter, change, close and open the account, choose a password."""
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from tenants.addresses import change_address, check_address, claim_address, fold
+from tenants.db import utc_now
+from tenants.links import end_links
+from tenants.models import Role, Tenant, User
+from tenants.passwords import hash_password
+from tenants.scope import lock_tenant, owned_by
+from tenants.sessions import end_sessions
+
+#: Long enough that guessing is hopeless at the pace of sign-in; NIST SP 800-63B asks for no digits and no signs.
+PASSWORD_LENGTH = 10
+#: Hashing takes time by length: nobody types more.
+MOST_PASSWORD = 200
+
+LANGUAGES = ("en", "it")
+#: What a tenant's administrator may make of somebody. Operators are made by the provision file alone.
+ROLES = (Role.USER, Role.ADMIN)
+
+
+class LastAdministrator(Exception):
+    """Nobody would be left who may administer the company."""
+
+
+class WeakPassword(ValueError):
+    """``reason`` is short, long or name."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def enter_user(
+    session: Session, tenant: Tenant, *, email: str, name: str, role: Role, language: str | None = None
+) -> User:
+    """Somebody new, who has no password yet.
+
+    Raises:
+        AddressInvalid, AddressTaken: see :mod:`tenants.addresses`.
+    """
+    entry = claim_address(session, check_address(email.strip()))
+    user = User(tenant_id=tenant.id, address=entry, name=name, role=role, language=language)
+    session.add(user)
+    session.flush()
+    return user
+
+
+def change_email(session: Session, user: User, email: str) -> None:
+    """Links that were mailed to the old address end: they would let its holder in.
+
+    Raises:
+        AddressInvalid, AddressTaken: see :mod:`tenants.addresses`.
+    """
+    is_other = fold(email) != user.address.folded
+    change_address(session, user.address, check_address(email.strip()))
+    if is_other:
+        end_links(session, user)
+
+
+def change_role(session: Session, user: User, role: Role) -> None:
+    """Raises LastAdministrator."""
+    if user.is_admin and role != Role.ADMIN:
+        _keep_an_administrator(session, user)
+    user.role = role
+
+
+def disable(session: Session, user: User) -> None:
+    """Close the account: every browser is signed out with the commit, every link that was mailed is dead.
+
+    Raises:
+        LastAdministrator: nobody would be left.
+    """
+    if user.is_admin:
+        _keep_an_administrator(session, user)
+    user.disabled_at = user.disabled_at or utc_now()
+    end_sessions(session, user)
+    end_links(session, user)
+
+
+def enable(user: User) -> None:
+    user.disabled_at = None
+
+
+def _keep_an_administrator(session: Session, user: User) -> None:
+    """Under the tenant's lock, so that two who demote each other do not both succeed. One who was invited only, and
+    may never come, does not count."""
+    lock_tenant(session, user.tenant_id)
+    others = owned_by(User, user.tenant_id).where(
+        User.id != user.id, User.role == Role.ADMIN, User.disabled_at.is_(None), User.password_hash.is_not(None)
+    )
+    if session.scalar(others.with_only_columns(sa.func.count())) == 0:
+        raise LastAdministrator
+
+
+def check_password(password: str, user: User) -> None:
+    """Raises WeakPassword."""
+    if len(password) < PASSWORD_LENGTH:
+        raise WeakPassword("short")
+    if len(password) > MOST_PASSWORD:
+        raise WeakPassword("long")
+    if password.casefold() in (user.address.folded, user.name.casefold()):
+        raise WeakPassword("name")
+
+
+def set_password(session: Session, user: User, password_hash: str, *, keep_token: str = "") -> int:
+    """Every browser but that of ``keep_token`` is signed out, every link is dead; gives how many browsers that were."""
+    user.password_hash = password_hash
+    end_links(session, user)
+    return end_sessions(session, user, except_token=keep_token)
+
+
+def new_hash(password: str, user: User) -> str:
+    """Checked and hashed; a hash takes a tenth of a second, so not while a transaction writes. Raises WeakPassword."""
+    check_password(password, user)
+    return hash_password(password)
