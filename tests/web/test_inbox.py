@@ -236,7 +236,7 @@ def test_opening_reads_and_neither_polling_nor_fetching_ahead_does(app: Flask, c
     assert row(app, fax_id).seen_at is not None
 
 
-@pytest.mark.parametrize("page", ["document.pdf", "view", "forward"])
+@pytest.mark.parametrize("page", ["document.pdf", "forward"])
 def test_a_fax_of_which_the_pages_were_fetched_is_read(app: Flask, cast: Cast, bob: Browser, page: str) -> None:
     fax_id = receive_fax(app, cast)
     assert bob.get(f"/faxes/{fax_id}/{page}").status_code == 200
@@ -278,6 +278,7 @@ def test_the_page_says_who_has_it_since_when_and_what_happened(
     page = alice.get(f"/faxes/{fax_id}").text
     assert "Bob has it" in page
     assert "Take over from Bob" in page
+    assert "/hand-over" not in page, "there is nobody else"
     alice.post(f"/faxes/{fax_id}/take", holder=str(cast.bob))
     alice.post(f"/faxes/{fax_id}/hand-over", to=str(cast.bob), holder=str(cast.alice), note="<b>today</b>")
     alice.post(f"/faxes/{fax_id}/done", holder=str(cast.bob))
