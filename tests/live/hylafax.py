@@ -151,8 +151,8 @@ class HylaFax:
         self.home = Path("/tmp", f"hylafax-{secrets.token_hex(4)}")
         self.spool = self.home / "spool"
         self.programs = self.home / "programs"
-        self.port, port, *ports = _free_ports(2 + len(machines))
-        self.server_port = _iax_port(instance) or port
+        self.port, free, *ports = _free_ports(2 + len(machines))
+        self.server_port = _iax_port(instance) or free
         self.began = utc_now()
         self.secret = secrets.token_hex(8)
         for machine, port in zip(machines, ports, strict=True):
@@ -191,8 +191,10 @@ class HylaFax:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._leave()
-        self.stop()
+        try:
+            self._leave()
+        finally:
+            self.stop()
 
     def _join(self) -> None:
         """Make the machines known to the instance's Asterisk, which speaks no IAX2 otherwise."""
@@ -296,8 +298,14 @@ class HylaFax:
         """TIFFs of the calls that it took, in their order."""
         return [self.spool / line[4] for line in self._log() if (line[1], line[3]) == ("RECV", machine.modem)]
 
-    def sessions(self, machine: Machine, what: str) -> list[Call]:
-        """Its finished calls: ``what`` is RECV or SEND."""
+    def calls(self, machine: Machine, what: str, count: int = 1) -> list[Call]:
+        """Its finished calls, when there are ``count``: ``what`` is RECV or SEND. It writes them down after it has
+        hung up.
+        """
+        wait_until(20, f"{what} of {machine.name}", lambda: len(self._finished(machine, what)) >= count)
+        return self._finished(machine, what)
+
+    def _finished(self, machine: Machine, what: str) -> list[Call]:
         return [
             Call(
                 station_id=line[8].strip('"'),
@@ -327,7 +335,8 @@ def _free_ports(count: int) -> list[int]:
             udp.bind(("0.0.0.0", 0))  # iaxmodem binds to every address
             port = udp.getsockname()[1]
             tcp.bind(("127.0.0.1", port))
-            found.append(port)
+            if port not in found:
+                found.append(port)
     return found
 
 

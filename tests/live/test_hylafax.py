@@ -1,6 +1,7 @@
 """Faxes to and from a machine that is not Asterisk: HylaFAX with iaxmodem, which speaks G.711 and refuses T.38.
 
-The faxes of this file are on the line side by side; the tests look at what became of them.
+The faxes of this file are on the line side by side; the tests look at what became of them. Sound is carried in real
+time here: where the machine stands still for a fifth of a second a call is spoilt, and tried again as anywhere.
 """
 
 import os
@@ -13,14 +14,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from app.fax.lifecycle import request_cancel
+from app.fax.lifecycle import is_final, request_cancel
 from app.intake.documents import storage
 from app.models import Direction, Document, Fax, Status
 from tenants.models import User
 from tests.live.hylafax import HylaFax, Machine
 from tests.live.instance import Instance
 from tests.live.lines import wait_until
-from tests.live.test_fax import end_of, pdf, whole
+from tests.live.test_fax import pdf, whole
 
 pytestmark = pytest.mark.live
 
@@ -43,15 +44,18 @@ tenants:
     timezone: Europe/Rome
     language: en
     outside_prefix: "0"
-    fax_channels: 3
+    fax_channels: 4
     users:
       - {{email: {ERICA}, name: Erica, password: "faxroom-demo", role: admin}}
     templates:
-      - {{name: t38, header: "Epsilon Srl", station_id: "+39 050 7770001", retry_delays: {{protocol_error: 600}}}}
-      - {{name: audio, header: "Epsilon Srl", station_id: "+39 050 7770003", t38: false, retry_delays: {{dropped: 1}}}}
+      - {{name: t38, header: "Epsilon Srl", station_id: "+39 050 7770001", retry_delays: &soon
+           {{protocol_error: 1, dropped: 1, incomplete: 1, far_end_no_fax: 1, other: 1}}}}
+      - {{name: audio, header: "Epsilon Srl", station_id: "+39 050 7770003", t38: false, retry_delays: *soon}}
+      - {{name: later, header: "Epsilon Srl", station_id: "+39 050 7770004", retry_delays: {{protocol_error: 900}}}}
     entities:
       - {{name: office, extension: "800", number: "{OWN_LINE}", template: t38, send: [{ERICA}], receive: [{ERICA}]}}
       - {{name: plain, extension: "801", number: "+390507770003", template: audio, send: [{ERICA}]}}
+      - {{name: patient, extension: "803", number: "+390507770004", template: later, send: [{ERICA}]}}
       - {{name: shared, extension: "802", number: "{SHARED_LINE}", template: t38, receive: [{ERICA}],
          shared_with_voice: true, voice_destination: "+390507779999"}}
 """
@@ -59,14 +63,19 @@ tenants:
 
 @dataclass(frozen=True)
 class Correspondence:
-    """The instance, the machines, and the faxes that were sent from here: what it is about → its id."""
+    """The instance, the machines and the faxes of both: from here what it is about → its id, from there who → the
+    number that is called with ``letter``.
+    """
 
     instance: Instance
     hylafax: HylaFax
     sent: dict[str, str]
+    letter: Path
+    called: dict[str, str]
 
     def end_of(self, name: str) -> Fax:
-        return end_of(self.instance, self.sent[name])
+        self.instance.until(self.sent[name], lambda fax: is_final(fax.status), seconds=240)
+        return whole(self.instance, self.sent[name])
 
     def read(self, fax_id: str, which: Callable[[Fax], Document]) -> bytes:
         """One of its documents."""
@@ -77,16 +86,24 @@ class Correspondence:
             return file.read()
 
     def from_machine(self, machine: Machine) -> Fax:
-        """The one fax that this machine sent us, when it has come."""
-        fax_id = wait_until(100, f"a fax of {machine.name}", lambda: self._ended_from(machine))
-        return whole(self.instance, fax_id)
+        """The one whole fax that this machine sent us. What a spoilt call brought is incomplete: it calls again."""
+        for calls in range(1, 4):
+            wait_until(
+                90, f"call {calls} of {machine.name}", lambda calls=calls: len(self._ended_from(machine)) == calls
+            )
+            whole_ones = [fax for fax in self._ended_from(machine) if fax.status == Status.RECEIVED]
+            if whole_ones:
+                (fax,) = whole_ones
+                return whole(self.instance, fax.id)
+            self.hylafax.send(machine, self.called[machine.name], self.letter)
+        raise AssertionError(f"{machine.name} did not get through: {self.hylafax.calls(machine, 'SEND')}")
 
-    def _ended_from(self, machine: Machine) -> str | None:
+    def _ended_from(self, machine: Machine) -> list[Fax]:
         query = sa.select(Fax).where(Fax.direction == Direction.RECEIVED, Fax.remote_number == machine.number)
         with self.instance.session() as session:
             found = session.scalars(query.where(Fax.created_at >= self.hylafax.began)).all()
-            assert len(found) <= 1, "it came twice"
-            return next((fax.id for fax in found if fax.status != Status.RECEIVING), None)
+            session.expunge_all()
+        return [fax for fax in found if fax.status != Status.RECEIVING]
 
 
 @pytest.fixture(scope="module")
@@ -108,11 +125,12 @@ def faxes(instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> Itera
         sent = {
             "cut short": instance.send(ERICA, "plain", FULL.number, pdf(folder / "three.pdf", 3)),
             "whole": instance.send(ERICA, "office", DESK.number, two),
-            "unwelcome": instance.send(ERICA, "office", CHOOSY.number, two),
+            "unwelcome": instance.send(ERICA, "patient", CHOOSY.number, two),
         }
         hylafax.send(CALLER, OWN_LINE, two)
         hylafax.send(CALLER_OF_SHARED, SHARED_LINE, two)
-        yield Correspondence(instance, hylafax, sent)
+        called = {CALLER.name: OWN_LINE, CALLER_OF_SHARED.name: SHARED_LINE}
+        yield Correspondence(instance, hylafax, sent, letter=two, called=called)
     with instance.session() as session:  # nobody will be there for another try
         erica = session.scalar(sa.select(User).where(User.name == "Erica"))
         request_cancel(session, session.get_one(Fax, sent["unwelcome"]), erica)
@@ -135,18 +153,19 @@ def line_of(page: str) -> str:
 
 def test_a_fax_for_t38_falls_back_to_audio_and_arrives_whole(faxes):
     fax = faxes.end_of("whole")
-    (attempt,) = fax.attempts
     assert (fax.status, fax.pages_done, fax.remote_station_id) == (Status.SENT, 2, DESK.station_id)
-    assert (attempt.outcome, attempt.mode, attempt.rate, attempt.ecm) == ("success", "audio", 14400, True)
-    (session,) = faxes.hylafax.sessions(DESK, "RECV")
-    assert (session.pages, session.reason) == (2, "")
-    assert (session.station_id, session.caller) == ("+39 050 7770001", OWN_LINE)
+    assert [attempt.mode for attempt in fax.attempts] == ["audio"] * len(fax.attempts)
+    assert (fax.attempts[-1].outcome, fax.attempts[-1].ecm) == ("success", True)
+    calls = faxes.hylafax.calls(DESK, "RECV", len(fax.attempts))
+    assert calls[-1].reason == ""
+    assert {(call.station_id, call.caller) for call in calls} == {("+39 050 7770001", OWN_LINE)}
 
 
 def test_hylafax_holds_both_pages_and_they_can_be_read(faxes):
-    faxes.end_of("whole")
-    (file,) = faxes.hylafax.received(DESK)
-    assert [line_of(page) for page in read_pages(file)] == ["Page 1 of 2", "Page 2 of 2"]
+    fax = faxes.end_of("whole")
+    faxes.hylafax.calls(DESK, "RECV", len(fax.attempts))
+    pages = [line_of(page) for file in faxes.hylafax.received(DESK) for page in read_pages(file)]
+    assert set(pages) == {"Page 1 of 2", "Page 2 of 2"}
 
 
 def test_the_report_says_audio_and_whose_machine_it_was(faxes, tmp_path):
@@ -164,7 +183,7 @@ def test_the_report_says_audio_and_whose_machine_it_was(faxes, tmp_path):
 def test_a_fax_of_hylafax_is_received_also_on_a_line_that_listens_for_its_tone(faxes, machine, line, tmp_path):
     fax = faxes.from_machine(machine)
     (attempt,) = fax.attempts
-    assert (fax.status, fax.pages, fax.remote_station_id) == (Status.RECEIVED, 2, machine.station_id)
+    assert (fax.pages, fax.remote_station_id) == (2, machine.station_id)
     assert (attempt.outcome, attempt.mode, attempt.ecm) == ("success", "audio", True)
     assert faxes.instance.read(fax.id, lambda fax: fax.entity.name) == line
     received = tmp_path / "received.tif"
@@ -174,26 +193,32 @@ def test_a_fax_of_hylafax_is_received_also_on_a_line_that_listens_for_its_tone(f
 
 def test_hylafax_counts_as_sent_what_was_received(faxes):
     faxes.from_machine(CALLER)
-    (session,) = wait_until(10, "HylaFAX has written it down", lambda: faxes.hylafax.sessions(CALLER, "SEND"))
-    assert (session.pages, session.reason, session.station_id) == (2, "", "+39 050 7770001")
+    *_, call = faxes.hylafax.calls(CALLER, "SEND")
+    assert (call.pages, call.reason, call.station_id) == (2, "", "+39 050 7770001")
 
 
 def test_a_machine_that_hangs_up_in_the_middle_gets_the_unconfirmed_pages_in_a_second_call(faxes):
     """It stores page 2 and hangs up without confirming it. Nobody here can know, so page 2 goes out once more."""
     fax = faxes.end_of("cut short")
-    first, second = fax.attempts
     assert (fax.status, fax.pages, fax.pages_done) == (Status.SENT, 3, 3)
-    assert (first.outcome, first.mode, first.first_page, first.pages_confirmed) == ("dropped", "audio", 1, 1)
-    assert (second.outcome, second.first_page, second.pages_confirmed) == ("success", 2, 2)
-    assert [call.pages for call in faxes.hylafax.sessions(FULL, "RECV")] == [2, 2]
-    _, rest = faxes.hylafax.received(FULL)
-    assert [line_of(page) for page in read_pages(rest)] == ["Page 2 of 3", "Page 3 of 3"]
+    assert len(fax.attempts) >= 2
+    confirmed = 0
+    for attempt in fax.attempts:
+        assert (attempt.mode, attempt.first_page) == ("audio", confirmed + 1)
+        confirmed += attempt.pages_confirmed
+    assert confirmed == 3
+    calls = faxes.hylafax.calls(FULL, "RECV", len(fax.attempts))
+    assert "Maximum receive page count exceeded, call terminated" in [call.reason for call in calls]
+    *_, rest = faxes.hylafax.received(FULL)
+    begin = fax.attempts[-1].first_page
+    assert begin > 1
+    assert [line_of(page) for page in read_pages(rest)] == [f"Page {page} of 3" for page in range(begin, 4)]
 
 
 def test_a_machine_that_takes_nothing_from_us_is_tried_again_later(faxes):
     faxes.instance.until(faxes.sent["unwelcome"], lambda fax: fax.status == Status.RETRYING)
     fax = whole(faxes.instance, faxes.sent["unwelcome"])
     assert (fax.cause, fax.pages_done) == ("protocol_error", 0)
-    (call,) = faxes.hylafax.sessions(CHOOSY, "RECV")
+    (call,) = faxes.hylafax.calls(CHOOSY, "RECV")
     assert call.pages == 0
     assert call.reason.startswith("Permission denied")
