@@ -39,10 +39,7 @@ def _link_mail(notice: Notice, user: User) -> tuple[str, str] | None:
         "link": f"{_base_url()}/{page}/{notice.secret}",
         "days": max(1, round((link.expires_at - notice.created_at).total_seconds() / 86400)),
     }
-    subject = (
-        _invitation_subject(values) if purpose == LinkPurpose.INVITATION else _("Choose a new password for Faxroom")
-    )
-    return subject, render_for(notice.language, f"email/{notice.kind}.txt", **values)
+    return _subject(purpose, values["company"]), render_for(notice.language, f"email/{notice.kind}.txt", **values)
 
 
 def _subject(purpose: LinkPurpose, company: str | None) -> str:

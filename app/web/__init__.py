@@ -5,6 +5,7 @@ from flask_wtf import CSRFProtect
 from htmx_flask import Htmx
 
 from app.web import (
+    administration,
     assets,
     errors,
     faxes,
@@ -17,13 +18,15 @@ from app.web import (
     marks,
     operator,
     preferences,
+    profile,
     send,
     sign_in,
+    users,
     viewer,
 )
 from app.web import presentation as shown
 
-BLUEPRINTS = (sign_in, send, faxes, inbox, forward, viewer, operator, preferences, health)
+BLUEPRINTS = (sign_in, send, faxes, inbox, forward, viewer, operator, preferences, health, profile, users)
 
 
 def init_app(app: Flask) -> None:
@@ -39,6 +42,7 @@ def init_app(app: Flask) -> None:
     headers.init_app(app)
     errors.init_app(app)
     shown.init_app(app)
+    administration.init_app(app)
     marks.init_app(app)
     for module in BLUEPRINTS:
         app.register_blueprint(module.blueprint)

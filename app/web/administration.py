@@ -35,6 +35,11 @@ def sections() -> list[tuple[str, str]]:
     return [(endpoint, name) for endpoint, name in SECTIONS.items() if endpoint in current_app.view_functions]
 
 
+def is_administration() -> bool:
+    """True on one of the administration's pages."""
+    return request.blueprint in {endpoint.split(".")[0] for endpoint in SECTIONS}
+
+
 def audit_act(action: str, target: str, *, before: dict[str, Any] | None = None, after: Any = None) -> None:
     """What the person at this request does to a thing of their own tenant (see :func:`app.fax.auditing.audit`)."""
     audit(
@@ -51,3 +56,4 @@ def audit_act(action: str, target: str, *, before: dict[str, Any] | None = None,
 
 def init_app(app: Flask) -> None:
     app.add_template_global(sections)
+    app.add_template_global(is_administration)

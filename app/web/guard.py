@@ -4,23 +4,36 @@ Also decides when the database is only read. SQLite has one write lock: a reques
 view begins to write, not while a slow browser is still uploading.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from flask import Flask, Request, Response, current_app, flash, redirect, request, session, url_for
+from flask import Flask, Request, Response, current_app, flash, g, redirect, request, session, url_for
 from flask_babel import gettext as _
 from flask_login import LoginManager, current_user
+from sqlalchemy.exc import OperationalError
 from werkzeug.wrappers import Response as AnyResponse
 
 from tenants.db import db, read_only
 from tenants.models import User
-from tenants.sessions import user_of
+from tenants.sessions import is_seen_anew, note_seen, session_of
+
+log = logging.getLogger(__name__)
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 #: Everything else is guarded, a route that is added tomorrow too.
-PUBLIC = frozenset({"static", "sign_in.sign_in", "health.healthz", "preferences.theme"})
+PUBLIC = frozenset(
+    {
+        *("static", "health.healthz", "preferences.theme"),
+        *("sign_in.sign_in", "sign_in.code", "sign_in.forgotten", "sign_in.invitation", "sign_in.new_password"),
+    }
+)
+#: What somebody may do whose company demands a second factor, before they have one.
+ENROLMENT = frozenset(
+    {"profile.second_factor", "profile.begin_second_factor", "profile.confirm_second_factor", "sign_in.sign_out"}
+)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 TOKEN = "token"
 
@@ -41,6 +54,7 @@ def init_app(app: Flask) -> None:
     LoginManager(app).request_loader(load_user)
     app.before_request(begin_reading)
     app.before_request(_demand_sign_in)
+    app.before_request(_demand_second_factor)
     app.teardown_request(_end)
 
 
@@ -50,10 +64,13 @@ def begin_writing_after_csrf(app: Flask) -> None:
 
 
 def load_user(_request: Request) -> User | None:
-    """The user whose session token the cookie holds, unless account or company is closed."""
+    """The user whose session token the cookie holds, unless the account is closed. Who belongs to a suspended company
+    comes in and sees why nothing is sent."""
     token = session.get(TOKEN)
-    user = user_of(db.session, token) if token else None
-    return None if user is None or is_suspended(user) else user
+    row = session_of(db.session, token) if token else None
+    if row and is_seen_anew(row):
+        g.seen_session = row.id
+    return row.user if row else None
 
 
 def is_suspended(user: User) -> bool:
@@ -71,6 +88,15 @@ def _demand_sign_in() -> AnyResponse | None:
         session.clear()
         flash(_("You were signed out. Sign in to go on."), "info")
     target = url_for("sign_in.sign_in", next=_here())
+    if request.htmx:
+        return Response(status=204, headers={"HX-Redirect": target})
+    return redirect(target, 303)
+
+
+def _demand_second_factor() -> AnyResponse | None:
+    if request.endpoint in PUBLIC | ENROLMENT or not current_user.lacks_second_factor:
+        return None
+    target = url_for("profile.second_factor")
     if request.htmx:
         return Response(status=204, headers={"HX-Redirect": target})
     return redirect(target, 303)
@@ -104,6 +130,18 @@ def _view_writes() -> bool:
 
 def _end(_error: BaseException | None) -> None:
     read_only.set(False)
+    if session_id := g.pop("seen_session", None):
+        _note_seen(session_id)
+
+
+def _note_seen(session_id: int) -> None:
+    """After the answer, in a transaction of its own. A database that is busy hears of it at the next request."""
+    try:
+        db.session.rollback()
+        with db.engine.begin() as connection:
+            note_seen(connection, session_id)
+    except OperationalError as error:
+        log.warning("it was not noted that a session is in use: %s", error)
 
 
 def is_own_path(target: str | None) -> bool:

@@ -1,5 +1,7 @@
 """In and out. The cookie holds a random token; which browser is signed in, the database knows."""
 
+import hashlib
+import time
 from dataclasses import dataclass
 
 from flask import Blueprint, flash, make_response, redirect, render_template, request, session, url_for
@@ -8,16 +10,39 @@ from flask_babel import ngettext
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from app.web.guard import SAFE_METHODS, TOKEN, is_own_path, is_suspended
-from app.web.throttle import Throttle
+from app.fax.accounts import mail_again
+from app.fax.auditing import audit
+from app.fax.sentences import sentence
+from app.web.asking import (
+    hash_aside,
+    let_in,
+    new_password_problems,
+    reading,
+    remote_address,
+    throttle,
+    verify_aside,
+    wait_text,
+    writing,
+)
+from app.web.guard import SAFE_METHODS, TOKEN, is_own_path
 from tenants.addresses import fold, user_by_address
-from tenants.db import db, read_only
-from tenants.models import User
-from tenants.passwords import hash_password, needs_rehash, verify_password
-from tenants.sessions import end_session, open_session
+from tenants.db import db
+from tenants.links import open_link, use_link
+from tenants.models import LinkPurpose, OneTimeLink, User
+from tenants.people import set_password
+from tenants.second_factor import codes_left, take_code
+from tenants.sessions import end_session
 
 blueprint = Blueprint("sign_in", __name__)
-throttle = Throttle()
+
+#: Between password and code; both have to be typed in by then.
+HALF_SECONDS = 600
+#: In the cookie: who has given the right password and not yet the code.
+HALF = "half"
+#: The answer to "my password is lost" takes so long in any case, so that its time tells nothing either.
+RESET_SECONDS = 0.4
+#: How few recovery codes are worth a word.
+FEW_CODES = 3
 
 
 @dataclass(frozen=True)
@@ -36,22 +61,26 @@ class SignInForm:
         )
 
 
+# ---- The password
+
+
 @blueprint.route("/sign-in", methods=["GET", "POST"])
 def sign_in() -> Response:
     form = SignInForm.read()
     if request.method in SAFE_METHODS:
         return redirect(url_for("faxes.home"), 303) if current_user.is_authenticated else _page(form)
-    address = request.remote_addr or "unknown"
-    if minutes := throttle.take_try(account=fold(form.email), address=address):
-        return _ask_to_wait(form, minutes)
+    if minutes := throttle.take_try(account=fold(form.email), address=remote_address()):
+        return _later(_page(form, wait_text(minutes), status=429), minutes)
     user = _user_with_password(form)
     if user is None:
-        throttle.note_failure(address=address)
+        throttle.note_failure(address=remote_address())
         return _page(form, _("Email address or password is wrong. Check both and try again."), status=422)
     throttle.forget(account=fold(form.email))
-    if refusal := _closed(user):
-        return _page(form, refusal, status=403)
-    _open(user, form.password)
+    if not user.is_active:  # told only to who knows the password
+        return _page(form, _("This account is closed. Ask your administrator to open it again."), status=403)
+    if user.second_factor_at:
+        return _ask_for_code(user, form)
+    let_in(user, form.password)
     return redirect(form.next or url_for("faxes.home"), 303)
 
 
@@ -59,48 +88,164 @@ def _page(form: SignInForm, error: str | None = None, *, status: int = 200) -> R
     return make_response(render_template("sign_in/sign_in.html", form=form, error=error), status)
 
 
-def _ask_to_wait(form: SignInForm, minutes: int) -> Response:
-    sentence = ngettext(
-        "Too many wrong tries. Wait %(num)d minute, then try again.",
-        "Too many wrong tries. Wait %(num)d minutes, then try again.",
-        minutes,
-    )
-    response = _page(form, sentence, status=429)
+def _later(response: Response, minutes: int) -> Response:
     response.headers["Retry-After"] = str(minutes * 60)
     return response
 
 
 def _user_with_password(form: SignInForm) -> User | None:
-    """Checked while only reading: a hash takes a tenth of a second, too long to hold a database's write lock."""
-    read_only.set(True)
+    reading()
     user = user_by_address(db.session, form.email)
     user_id, password_hash = (user.id, user.password_hash) if user else (None, None)
-    db.session.rollback()
-    right = verify_password(password_hash, form.password)
-    read_only.set(False)
+    right = verify_aside(password_hash, form.password)
+    writing()
     return db.session.get(User, user_id) if right else None
 
 
-def _closed(user: User) -> str | None:
-    """Told only to who knows the password."""
-    if not user.is_active:
-        return _("This account is closed. Ask your administrator to open it again.")
-    if is_suspended(user):
-        return _("Your company's fax room is suspended. Ask whoever runs your telephone system.")
-    return None
+# ---- The code
 
 
-def _open(user: User, password: str) -> None:
-    """A fresh session in place of whatever the browser brought, and a fresh row for it."""
-    if earlier := session.get(TOKEN):
-        end_session(db.session, earlier)
-    if needs_rehash(user.password_hash or ""):
-        user.password_hash = hash_password(password)
-    agent = request.user_agent.string
-    token = open_session(db.session, user, remote_address=request.remote_addr, user_agent=agent)
-    db.session.commit()
-    session.clear()
-    session[TOKEN] = token
+def _ask_for_code(user: User, form: SignInForm) -> Response:
+    session[HALF] = [user.id, _half_mark(user), int(time.time())]
+    return redirect(url_for("sign_in.code", next=form.next), 303)
+
+
+def _half_mark(user: User) -> str:
+    """Changes with the password and with the second factor: half a sign-in does not outlive either."""
+    return hashlib.sha256(f"{user.password_hash} {user.second_factor_at}".encode()).hexdigest()[:16]
+
+
+def _half_signed_in() -> User | None:
+    user_id, mark, since = session.get(HALF) or (None, "", 0)
+    user = db.session.get(User, user_id) if user_id and time.time() - since < HALF_SECONDS else None
+    return user if user and user.is_active and user.second_factor_at and _half_mark(user) == mark else None
+
+
+@blueprint.route("/sign-in/code", methods=["GET", "POST"])
+def code() -> Response:
+    form, user = SignInForm.read(), _half_signed_in()
+    if user is None:
+        session.pop(HALF, None)
+        return redirect(url_for("sign_in.sign_in", next=form.next), 303)
+    if request.method in SAFE_METHODS:
+        return _code_page(form)
+    typed = request.form.get("code", "").strip()
+    if not typed:
+        return _code_page(form, sentence("code_missing"), status=422)
+    account = f"second factor of {user.id}"
+    if minutes := throttle.take_try(account=account, address=remote_address()):
+        return _later(_code_page(form, wait_text(minutes), status=429), minutes)
+    if not take_code(db.session, user, typed):
+        db.session.rollback()
+        throttle.note_failure(address=remote_address())
+        return _code_page(form, sentence("code_wrong"), status=422)
+    throttle.forget(account=account)
+    was_recovery, left = not typed.replace(" ", "").isdigit(), codes_left(db.session, user)
+    let_in(user)
+    if was_recovery or left < FEW_CODES:
+        flash(_codes_text(left), "info")
+    return redirect(form.next or url_for("faxes.home"), 303)
+
+
+def _codes_text(left: int) -> str:
+    return ngettext(
+        "You have %(num)d recovery code left. Make new ones in your profile before you run out.",
+        "You have %(num)d recovery codes left. Make new ones in your profile before you run out.",
+        left,
+    )
+
+
+def _code_page(form: SignInForm, error: str | None = None, *, status: int = 200) -> Response:
+    return make_response(render_template("sign_in/code.html", form=form, error=error), status)
+
+
+# ---- A lost password
+
+
+@blueprint.route("/password", methods=["GET", "POST"])
+def forgotten() -> Response:
+    """The same answer, in the same time, whether or not there is such an account."""
+    begin, email = time.monotonic(), request.form.get("email", "").strip()
+    if request.method in SAFE_METHODS:
+        return _forgotten_page(request.args.get("email", ""))
+    if not email:
+        return _forgotten_page(email, sentence("email_missing"), status=422)
+    if minutes := throttle.take_reset(address=remote_address()):
+        return _later(_forgotten_page(email, wait_text(minutes), status=429), minutes)
+    if throttle.may_reset(account=fold(email)):
+        _mail_reset(email)
+    db.session.rollback()
+    time.sleep(max(0.0, RESET_SECONDS - (time.monotonic() - begin)))
+    return make_response(render_template("sign_in/mailed.html", email=email))
+
+
+def _mail_reset(email: str) -> None:
+    user = user_by_address(db.session, email)
+    if user is None or not user.is_active:
+        return
+    if mail_again(db.session, user, LinkPurpose.PASSWORD_RESET, by=None):
+        db.session.commit()
+
+
+def _forgotten_page(email: str, error: str | None = None, *, status: int = 200) -> Response:
+    return make_response(render_template("sign_in/forgotten.html", email=email, error=error), status)
+
+
+# ---- A new password, by a link from a mail
+
+
+@blueprint.route("/password/<token>", methods=["GET", "POST"])
+def new_password(token: str) -> Response:
+    return _by_link(token, LinkPurpose.PASSWORD_RESET)
+
+
+@blueprint.route("/invitation/<token>", methods=["GET", "POST"])
+def invitation(token: str) -> Response:
+    return _by_link(token, LinkPurpose.INVITATION)
+
+
+def _by_link(token: str, purpose: LinkPurpose) -> Response:
+    """Looking changes nothing: mail servers open links too. Only the form uses it up."""
+    link = open_link(db.session, token, purpose)
+    if link is None:
+        return make_response(render_template("sign_in/dead_link.html", purpose=purpose), 404)
+    if request.method in SAFE_METHODS:
+        return _link_page(link)
+    password, repeated = request.form.get("password", ""), request.form.get("repeated", "")
+    if errors := new_password_problems(link.user, password, repeated):
+        return _link_page(link, errors)
+    password_hash = hash_aside(password)
+    link = open_link(db.session, token, purpose)
+    if link is None or not use_link(db.session, link):
+        return make_response(render_template("sign_in/dead_link.html", purpose=purpose), 404)
+    return _with_new_password(link.user, purpose, password_hash)
+
+
+def _with_new_password(user: User, purpose: LinkPurpose, password_hash: str) -> Response:
+    """Who has a second factor signs in with it: a mailbox alone is not enough."""
+    set_password(db.session, user, password_hash)
+    act = "user.accepted" if purpose == LinkPurpose.INVITATION else "user.password_reset"
+    audit(
+        db.session,
+        user=user,
+        tenant_id=user.tenant_id,
+        action=act,
+        target=user.email,
+        remote_address=request.remote_addr,
+    )
+    if user.second_factor_at:
+        db.session.commit()
+        session.clear()
+        flash(_("Your new password counts from now on. Sign in with it."), "info")
+        return redirect(url_for("sign_in.sign_in"), 303)
+    let_in(user)
+    flash(_("Your password is set, and you are signed in."), "info")
+    return redirect(url_for("faxes.home"), 303)
+
+
+def _link_page(link: OneTimeLink, errors: dict[str, str] | None = None) -> Response:
+    values = {"user": link.user, "purpose": link.purpose, "errors": errors or {}}
+    return make_response(render_template("sign_in/new_password.html", **values), 422 if errors else 200)
 
 
 @blueprint.post("/sign-out")

@@ -1,4 +1,4 @@
-"""Guessing passwords is slow: by account and by address, counted in Redis for all web processes together."""
+"""Guessing passwords and codes is slow: by account and by address, counted in Redis for all web processes together."""
 
 import logging
 import math
@@ -7,7 +7,7 @@ import time
 from flask import Flask
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
-from limits import RateLimitItem, RateLimitItemPerMinute
+from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter, RateLimiter
 from redis import RedisError
@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 #: Wrong passwords until it has to rest. An office signs in from one address, hence the larger number there.
 BY_ACCOUNT = RateLimitItemPerMinute(10, 15, namespace="sign-in-account")
 BY_ADDRESS = RateLimitItemPerMinute(50, 15, namespace="sign-in-address")
+#: Mails with which a password is reset. More for one account go nowhere, and nobody is told so.
+RESETS_BY_ACCOUNT = RateLimitItemPerHour(3, namespace="reset-account")
+RESETS_BY_ADDRESS = RateLimitItemPerMinute(20, 15, namespace="reset-address")
 
 
 class Throttle:
@@ -44,6 +47,14 @@ class Throttle:
     def forget(self, *, account: str) -> None:
         """The password was right: earlier slips no longer count."""
         self._call("clear", BY_ACCOUNT, account)
+
+    def take_reset(self, *, address: str) -> int | None:
+        """Count one request for a mail; the minutes to wait if this address has made too many."""
+        return self._wait(RESETS_BY_ADDRESS, address, count=True)
+
+    def may_reset(self, *, account: str) -> bool:
+        """Count one mail to this account, whether it exists or not; False if there have been too many."""
+        return bool(self._call("hit", RESETS_BY_ACCOUNT, account))
 
     def _wait(self, item: RateLimitItem, key: str, *, count: bool) -> int | None:
         if self._call("hit" if count else "test", item, key):

@@ -5,7 +5,7 @@ from flask import Flask
 
 from tenants.db import db, utc_now
 from tenants.models import SignInSession, Tenant, User
-from tests.web.cast import PASSWORD, Browser, Cast
+from tests.web.cast import PASSWORD, Browser, Cast, make_document
 
 
 def test_sign_in_leads_to_the_send_form(nobody: Browser) -> None:
@@ -106,13 +106,18 @@ def test_a_closed_account_is_told_only_to_who_knows_its_password(app: Flask, nob
     assert "This account is closed" in answer.text
 
 
-def test_nobody_of_a_suspended_company_gets_in(app: Flask, nobody: Browser, bob: Browser, charlie: Browser) -> None:
+def test_who_belongs_to_a_suspended_company_comes_in_and_sends_nothing(app: Flask, cast: Cast, bob: Browser) -> None:
     with app.app_context():
         db.session.query(Tenant).filter_by(slug="alpha").one().suspended_at = utc_now()
+        draft = make_document(app, cast.alpha)
+        draft.user_id = cast.bob
         db.session.commit()
-    assert bob.get("/faxes").headers["Location"].startswith("/sign-in")
-    assert "is suspended" in nobody.sign_in("bob@alpha.test").text
-    assert charlie.get("/faxes").status_code == 200
+        draft_id = draft.id
+    assert bob.get("/faxes").status_code == 200
+    assert Browser(app).sign_in("bob@alpha.test").status_code == 303
+    answer = bob.post("/faxes/send", entity=str(cast.frontdesk), to="0501234567", draft=draft_id)
+    assert answer.status_code == 422
+    assert "is suspended, so nothing can be sent" in answer.text
 
 
 def test_the_page_is_in_the_users_language(app: Flask, bob: Browser) -> None:
