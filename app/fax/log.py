@@ -32,6 +32,8 @@ SMALL = 10_000
 #: The filter for what is not over yet.
 OPEN = "open"
 
+#: What a meaning may ask of a fax, and its place.
+SEARCHED = (Fax.created_at, Fax.id, Fax.number, Fax.status, Fax.cause, Fax.search_text)
 #: Where a fax stands in the list.
 Place = tuple[datetime, str]
 
@@ -184,38 +186,40 @@ def _midnight(day: date, tenant: Tenant) -> datetime:
 
 
 def _any(wanted: list[Meaning], fax: Any) -> sa.ColumnElement[bool]:
-    return sa.or_(*(meaning.holds(fax) for meaning in wanted))
+    return sa.or_(sa.false(), *(meaning.holds(fax) for meaning in wanted))
 
 
 def _search(question: "_Question", wanted: list[Meaning]) -> list[Place]:
     """Where many are meant the newest faxes are enough; else each meaning is asked for on its own."""
-    found = question.nearest_within(FIRST_LOOK, wanted)
-    if len(found) < question.size and question.goes_on_behind(FIRST_LOOK):
-        promising = len(found) >= PROMISING
-        everywhere = {place for meaning in wanted for place in _all_of(question, meaning, promising)}
-        found = sorted(everywhere, reverse=not question.upwards)
-    return found[: question.size]
+    texts = [meaning for meaning in wanted if not meaning.of_status]
+    look = question.look_at_first(wanted, texts)
+    if len(look.found) == question.size or look.read < FIRST_LOOK:
+        return look.found
+    everywhere = {place for meaning in wanted if meaning.of_status for place in _of_status(question, meaning)}
+    everywhere.update(_by_text(question, texts, promising=look.by_text >= PROMISING))
+    return sorted(everywhere, reverse=not question.upwards)[: question.size]
 
 
-def _all_of(question: "_Question", meaning: Meaning, promising: bool) -> list[Place]:
-    """The nearest faxes of one meaning, however far away they are."""
-    if not meaning.statuses and not meaning.causes:
-        return _with_text(question, meaning) if promising else question.picked(meaning)
-    whole = question.as_one_part()
-    narrowed = [whole.where(Fax.status == status) for status in sorted(meaning.statuses)]
-    narrowed += [whole.where(Fax.cause == cause) for cause in sorted(meaning.causes)]
+def _of_status(question: "_Question", meaning: Meaning) -> list[Place]:
+    narrowed = question.narrowed_to(meaning.statuses, meaning.causes)
     text = replace(meaning, statuses=frozenset(), causes=frozenset())
-    return [place for part in narrowed for place in (_with_text(part, text) if text.parts else part.nearest())]
+    return _search(narrowed, [text]) if text.parts else narrowed.nearest()
 
 
-def _with_text(question: "_Question", meaning: Meaning) -> list[Place]:
-    for depth in (FIRST_LOOK, SECOND_LOOK):
-        found = question.nearest_within(depth, [meaning])
-        if len(found) == question.size:
-            return found
-        if len(found) < PROMISING:
-            break
-    return question.picked(meaning)
+def _by_text(question: "_Question", texts: list[Meaning], *, promising: bool) -> list[Place]:
+    found = question.nearest_within(SECOND_LOOK, texts) if promising else []
+    if len(found) == question.size:
+        return found
+    return [place for text in texts for place in question.picked(text)]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What was found, how many faxes were read for it, and how many were found by their text."""
+
+    found: list[Place]
+    read: int
+    by_text: int
 
 
 @dataclass(frozen=True)
@@ -232,30 +236,43 @@ class _Question:
     def where(self, *more: sa.ColumnElement[bool]) -> "_Question":
         return replace(self, conditions=[*self.conditions, *more])
 
-    def as_one_part(self) -> "_Question":
-        """For a condition with an index of its own, which is better read for all parts at once."""
-        return replace(self, parts=[(sa.or_(*(sa.and_(*part) for part in self.parts)),)])
+    def as_one_part(self) -> Part:
+        return (sa.or_(*(sa.and_(*part) for part in self.parts)),)
 
-    def goes_on_behind(self, depth: int) -> bool:
-        near = self._merged((Fax.created_at, Fax.id), depth=depth)
-        return self.session.scalar(sa.select(sa.func.count()).select_from(near)) == depth
+    def narrowed_to(self, statuses: Iterable[str], causes: Iterable[str]) -> "_Question":
+        """By indexes that hold each status and each cause in order. A fax may be asked for by both, so twice as many
+        are."""
+        whole = self.as_one_part()
+        parts = [(*whole, Fax.status == status) for status in sorted(statuses)]
+        parts += [(*whole, Fax.cause == cause) for cause in sorted(causes)]
+        return replace(self, parts=parts, size=2 * self.size)
 
     def nearest(self) -> list[Place]:
         """By the indexes that hold each part in order: reads until enough is found."""
         near = self._merged((Fax.created_at, Fax.id), depth=self.size)
         return self._ask(sa.select(near.c.created_at, near.c.id), near.c)
 
+    def look_at_first(self, wanted: list[Meaning], texts: list[Meaning]) -> _Look:
+        """The next faxes, all of which are read."""
+        near = sa.select(self._merged(SEARCHED, depth=FIRST_LOOK)).cte("near")
+        meant = sa.select(near.c.created_at, near.c.id, _any(texts, near.c).label("by_text"))
+        meant = meant.where(_any(wanted, near.c)).order_by(*self._order(near.c)).limit(self.size).subquery()
+        count = sa.select(sa.func.count().label("read")).select_from(near).subquery()
+        query = sa.select(count.c.read, meant).select_from(count.outerjoin(meant, sa.true()))
+        rows = self.session.execute(query.order_by(*self._order(meant.c))).all()
+        found = [(row.created_at, row.id) for row in rows if row.id]
+        return _Look(found, rows[0].read, sum(bool(row.by_text) for row in rows))
+
     def nearest_within(self, depth: int, wanted: list[Meaning]) -> list[Place]:
-        """Those that are meant of the next ``depth`` faxes."""
-        columns = (Fax.created_at, Fax.id, Fax.number, Fax.status, Fax.cause, Fax.search_text)
-        near = self._merged(columns, depth=depth)
+        """Those that are meant of the next ``depth`` faxes; reads until enough is found."""
+        near = self._merged(SEARCHED, depth=depth)
         return self._ask(sa.select(near.c.created_at, near.c.id).where(_any(wanted, near.c)), near.c)
 
     def picked(self, meaning: Meaning) -> list[Place]:
         """All that are meant, then sorted: by an index that knows no order."""
-        (part,) = self.as_one_part().parts
         meant = meaning.holds_by_index() if meaning.parts else meaning.holds(Fax)
-        few = sa.select(Fax.created_at, Fax.id).where(*part, *self.conditions, *self._beyond(), meant).cte("few")
+        whole = self.as_one_part()
+        few = sa.select(Fax.created_at, Fax.id).where(*whole, *self.conditions, *self._beyond(), meant).cte("few")
         few = few.prefix_with("MATERIALIZED", dialect="postgresql")  # else it would read in order until it finds them
         return self._ask(sa.select(few.c.created_at, few.c.id), few.c)
 

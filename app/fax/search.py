@@ -26,6 +26,8 @@ from tenants.models import Tenant
 LONGEST, MOST_WORDS = 100, 8
 #: A trigram index knows nothing of fewer letters within a word: those are looked for where a word begins.
 SHORTEST_PART = 3
+#: Digits that are no year and month, day or folder any more.
+WHOLE_NUMBER = 9
 #: What the index is asked for at most: the other words would cost more than they tell.
 TELLING_DIGITS, MOST_INDEXED = 6, 2
 _WORD = re.compile(r"[^\W_]+")
@@ -107,10 +109,14 @@ class Meaning:
     causes: frozenset[str] = frozenset()
     number: int | None = None
 
+    @property
+    def of_status(self) -> bool:
+        return bool(self.statuses or self.causes)
+
     def holds(self, fax: Any) -> sa.ColumnElement[bool]:
         """The condition on ``fax``: the model, or the columns of a select."""
         conditions = [fax.search_text.like(_pattern(part)) for part in self.parts]
-        if self.statuses or self.causes:
+        if self.of_status:
             conditions.append(sa.or_(fax.status.in_(self.statuses), fax.cause.in_(self.causes)))
         if self.number is not None:
             conditions.append(fax.number == self.number)
@@ -156,7 +162,7 @@ def _number_parts(text: str, tenant: Tenant) -> Iterator[str]:
     groups = plain_words(text)
     digits = "".join(groups)
     yield "00" + digits if "+" in text else digits
-    if "+" not in text:
+    if "+" not in text and len(digits) < WHOLE_NUMBER:
         yield " ".join(groups)
     try:
         read = phonenumbers.parse(text, tenant.region)
