@@ -59,7 +59,6 @@ class OutgoingCall:
     channel_id: str
     number: str
     file: str
-    header: str
     station_id: str
     caller_number: str
     ecm: bool
@@ -96,7 +95,6 @@ class OutgoingCall:
             "variables": {
                 "CHANNEL(hangup_handler_push)": "faxroom-sent,s,1",
                 "FAX_FILE": self.file,
-                "FAX_HEADER": _plain(self.header),
                 "FAX_STATION": _plain(self.station_id),
                 "FAX_ECM": "yes" if self.ecm else "no",
                 "FAX_RATE": str(self.max_rate),

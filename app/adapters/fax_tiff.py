@@ -28,6 +28,8 @@ GROUP3, GROUP4 = 3, 4
 _TURNED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 #: What a page may measure, in pixels: the widest is A3 at 400 dots to the inch.
 MOST_PIXELS = 65_535
+#: The two end-of-line codes that close a page, ITU-T T.6, 2.4.1.1.
+END_OF_BLOCK = 0x001001
 #: Directories that a file may have before it is taken for a loop.
 MOST_PAGES = 10_000
 
@@ -62,6 +64,23 @@ def decode(page: FaxPage) -> Image.Image:
     image = Image.open(target)
     image.load()
     return image.convert("1")
+
+
+def put_above(page: FaxPage, top: FaxPage) -> FaxPage:
+    """``top``, whose last line is white, and below it ``page``, whose bits stay as they are.
+
+    Raises:
+        PermanentFailure: ``damaged``: ``top`` does not end as T.6 wants it, with two end-of-line codes.
+    """
+    code = int.from_bytes(top.strip)
+    padding = (code & -code).bit_length() - 1
+    code >>= padding
+    if code & 0xFFFFFF != END_OF_BLOCK:
+        raise PermanentFailure("damaged")
+    length = len(top.strip) * 8 - padding - 24 + len(page.strip) * 8
+    joined = (code >> 24) << len(page.strip) * 8 | int.from_bytes(page.strip)
+    strip = (joined << -length % 8).to_bytes((length + 7) // 8)
+    return FaxPage(strip, rows=top.rows + page.rows, dots_down=page.dots_down, width=page.width)
 
 
 def write_pages(target: Path | io.BufferedIOBase, pages: Iterable[FaxPage], *, total: int) -> list[int]:

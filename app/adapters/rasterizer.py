@@ -232,15 +232,14 @@ def warm_up() -> None:
 # ---- Made from a fax
 
 
-def take_pages(tiff_path: Path, first_page: int, out_path: Path, note: str | None = None) -> int:
-    """Write the pages from ``first_page`` (from 1) on; ``note`` stands at the top of the first. Gives their number."""
+def take_pages(tiff_path: Path, first_page: int, note: str | None = None) -> list[FaxPage]:
+    """The pages of a fax of ours from ``first_page`` (from 1) on; ``note`` stands at the top of the first."""
     pages = list(read_pages(tiff_path))[first_page - 1 :]
     if first_page < 1 or not pages:
         raise ValueError(f"{tiff_path.name} has no page {first_page}")
     if note:
         pages[0] = _with_note(pages[0], note)
-    write_pages(out_path, pages, total=len(pages))
-    return len(pages)
+    return pages
 
 
 def _with_note(page: FaxPage, note: str) -> FaxPage:

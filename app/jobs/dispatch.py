@@ -11,6 +11,8 @@ from flask import current_app
 from sqlalchemy.orm import joinedload
 
 from app.adapters.ari import Ari, OutgoingCall
+from app.adapters.fax_tiff import write_pages
+from app.adapters.page_header import headed
 from app.adapters.rasterizer import take_pages
 from app.errors import FaxroomError, TemporaryFailure
 from app.fax.dispatch import Limits, claim_due, mark_placed
@@ -96,6 +98,7 @@ def _place(attempt_ids: list[int]) -> None:
 _FAX = joinedload(Attempt.fax)
 _WHOLE = (
     _FAX.joinedload(Fax.tiff),
+    _FAX.joinedload(Fax.tenant),
     _FAX.joinedload(Fax.entity).joinedload(FaxEntity.template),
 )
 
@@ -105,19 +108,12 @@ def _call_of(attempt: Attempt) -> OutgoingCall:
     fax: Fax = attempt.fax
     template, entity = fax.entity.template, fax.entity
     path = spooled_path(attempt.channel_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with storage().local_copy(fax.tiff.storage_key) as prepared:
-        if attempt.first_page == 1:
-            shutil.copyfile(prepared, path)
-        else:
-            note = f"{attempt.first_page}-{fax.pages} / {pages_text(fax.pages)}"
-            take_pages(prepared, attempt.first_page, path, note)
+    _lay_pages(attempt, path)
     latest_answer = utc_now() + REQUEST_GRACE
     return OutgoingCall(
         channel_id=attempt.channel_id,
         number=fax.dial_string,
         file=str(path),
-        header=template.header,
         station_id=template.station_id,
         caller_number=entity.number or entity.extension,
         ecm=template.ecm,
@@ -127,6 +123,27 @@ def _call_of(attempt: Attempt) -> OutgoingCall:
         max_seconds=template.max_seconds,
         not_after=int(latest_answer.timestamp()) + template.ring_seconds,
     )
+
+
+def _lay_pages(attempt: Attempt, path: Path) -> None:
+    """What is still to be sent, in the spool, with the header of the template on top of each page."""
+    fax, first = attempt.fax, attempt.first_page
+    template = fax.entity.template
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with storage().local_copy(fax.tiff.storage_key) as prepared:
+        if first == 1 and not template.header:
+            shutil.copyfile(prepared, path)
+            return
+        note = f"{first}-{fax.pages} / {pages_text(fax.pages)}" if first > 1 else None
+        pages = take_pages(prepared, first, note)
+    whole, count = fax.pages or len(pages), len(pages)
+    if template.header:
+        at = utc_now().astimezone(fax.tenant.zone)
+        pages = headed(
+            pages, at=at, name=template.header, station_id=template.station_id, first_page=first, total=whole
+        )
+    with path.open("wb") as target:  # not durable, and need not be: a call that is lost has its pages laid anew
+        write_pages(target, pages, total=count)
 
 
 def _not_placed(attempt_id: int, channel_id: str, failure: FaxroomError) -> None:

@@ -11,6 +11,7 @@ from flask_login import current_user
 
 from app.fax.access import may_send, uses_fax_module
 from app.fax.lifecycle import is_final, may_cancel, may_resend
+from app.fax.naming import document_name as download_name
 from app.fax.numbers import shown_number
 from app.fax.sentences import sentence, story
 from app.models import Attempt, Fax, Status
@@ -156,7 +157,7 @@ def _menu() -> dict[str, bool]:
 
 
 def init_app(app: Flask) -> None:
-    drawn = (stations, pages, attempt_result, attempt_pages, attempt_duration, document_name, remote, brief, tone)
+    drawn = (stations, pages, attempt_result, attempt_pages, attempt_duration, document_name, download_name, remote, brief, tone)
     for function in (*drawn, may_cancel, may_resend, shown_number, fresh_key):
         app.add_template_global(function)
     app.add_template_global(MODES, "MODES")

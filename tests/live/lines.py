@@ -233,7 +233,6 @@ def call_of(channel_id: str, file: Path, number: str = FAX_MACHINE, **other: Any
         channel_id=channel_id,
         number=number,
         file=str(file),
-        header="Alpha Srl",
         station_id="+39 050 9655637",
         caller_number="+390501234567",
         ecm=True,

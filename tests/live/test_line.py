@@ -68,7 +68,7 @@ def placed(line: Line, ear: Ear, unattended: Line, folder: Path, one_page: Path,
         call_of("fax-twopages-1", two_pages),
         call_of("fax-audio-1", one_page, t38=False),
         CallElsewhere.of(call_of("fax-fallback-1", one_page), "g711"),
-        call_of("fax-hostile-1", one_page, header=HOSTILE, station_id=HOSTILE, caller_number=HOSTILE),
+        call_of("fax-hostile-1", one_page, station_id=HOSTILE, caller_number=HOSTILE),
         call_of("fax-busy-1", one_page, BUSY),
         call_of("fax-noanswer-1", one_page, SILENT_BELL, ring_seconds=4),
         call_of("fax-unallocated-1", one_page, UNALLOCATED),
@@ -144,7 +144,7 @@ def test_a_machine_that_refuses_t38_gets_the_page_over_g711(facts: CallFacts) ->
 
 
 @the_end_of("fax-hostile-1")
-def test_separators_and_substitutions_in_header_and_station_id_do_no_harm(facts: CallFacts, line: Line) -> None:
+def test_separators_and_substitutions_in_a_station_id_do_no_harm(facts: CallFacts, line: Line) -> None:
     assert (facts.outcome, facts.pages) == ("success", 1)
     assert "uid=" not in (line.home / "log/full.log").read_text()
 

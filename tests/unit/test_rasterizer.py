@@ -1,19 +1,23 @@
 import io
 import struct
+import subprocess
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pikepdf
 import pypdfium2 as pdfium
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4, A5, LETTER, landscape
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen import canvas
 
+from app.adapters import page_header
 from app.adapters.fax_pdf import tiff_to_pdf
-from app.adapters.fax_tiff import count_tiff_pages, decode, read_pages
+from app.adapters.fax_tiff import WIDTH, count_tiff_pages, decode, read_pages, write_pages
+from app.adapters.page_header import headed
 from app.adapters.rasterizer import (
     count_pdf_pages,
     estimate_seconds,
@@ -284,17 +288,57 @@ def test_pages_are_counted_by_their_directories(tmp_path):
 
 
 def test_the_rest_of_a_fax_is_the_same_dots_with_a_note_on_the_first_page(tmp_path):
-    target, rest = tmp_path / "fax.tif", tmp_path / "rest.tif"
+    target = tmp_path / "fax.tif"
     rasterize(written(tmp_path, pdf(pages=3)), target)
-    assert take_pages(target, 2, rest, "2-3 / 3 pages") == 2
-    whole, part = list(read_pages(target)), list(read_pages(rest))
+    whole, part = list(read_pages(target)), take_pages(target, 2, "2-3 / 3 pages")
+    assert len(part) == 2
     assert part[1] == whole[2]
     before, after = np.asarray(decode(whole[1])), np.asarray(decode(part[0]))
     assert np.array_equal(before[60:], after[60:])
     assert 100 < (~after[:60]).sum() < 10_000
-    assert take_pages(target, 3, rest) == 1
+    assert take_pages(target, 3) == whole[2:]
     with pytest.raises(ValueError, match="no page 4"):
-        take_pages(target, 4, rest)
+        take_pages(target, 4)
+
+
+HEADER = {"at": datetime(2026, 3, 1, 9, 5), "name": "Società Alpha & Söhne", "station_id": "+39 050 9655637"}
+
+
+@pytest.mark.parametrize("resolution", ["fine", "standard"])
+def test_a_page_keeps_every_dot_below_the_header_that_is_put_on_top(tmp_path, resolution):
+    target, sent = tmp_path / "fax.tif", tmp_path / "sent.tif"
+    rasterize(written(tmp_path, pdf(pages=4)), target, resolution=resolution)
+    pages = list(read_pages(target))
+    write_pages(sent, headed(pages, **HEADER, first_page=1, total=4), total=4)
+    rows = page_header.ROWS * pages[0].dots_down // 196
+    for before, after in zip(pages, read_pages(sent), strict=True):
+        assert after.rows == before.rows + rows
+        dots = np.asarray(decode(after))
+        assert np.array_equal(dots[rows:], np.asarray(decode(before)))
+        assert 500 < (~dots[:rows]).sum() < 20_000
+
+
+def test_the_header_says_when_who_and_which_page_of_how_many(tmp_path):
+    target = tmp_path / "fax.tif"
+    rasterize(written(tmp_path, pdf(pages=1)), target)
+    (page,) = headed(read_pages(target), **HEADER, first_page=3, total=12)
+    line = decode(page).crop((0, 0, WIDTH, page_header.ROWS)).convert("L")
+    line = ImageOps.expand(line, 30, 255).resize((2 * (WIDTH + 60), 2 * (page_header.ROWS + 60)))
+    line.save(tmp_path / "line.png")
+    read = subprocess.run(
+        ["tesseract", tmp_path / "line.png", "-", "--psm", "7"], capture_output=True, text=True, check=True
+    ).stdout
+    for word in ("2026-03-01", "09:05", "Alpha", "9655637", "3/12"):
+        assert word in read
+
+
+def test_a_name_that_is_too_long_gives_way_to_the_number(tmp_path):
+    target = tmp_path / "fax.tif"
+    rasterize(written(tmp_path, pdf(pages=1)), target)
+    long = HEADER | {"name": "W" * 50}
+    drawn = [next(headed(read_pages(target), **header, first_page=1, total=1)) for header in (HEADER, long)]
+    right = [np.asarray(decode(page))[: page_header.ROWS, 1350:] for page in drawn]
+    assert np.array_equal(*right)
 
 
 @pytest.mark.parametrize("resolution", ["fine", "standard"])
