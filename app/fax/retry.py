@@ -59,7 +59,9 @@ def decide(
     cause = "incomplete" if outcome == "success" else outcome
     if cancel_requested:
         return Decision(Status.CANCELLED, "cancelled_on_line" if pages_done else "cancelled")
-    delay = {**DELAYS, **(delays or {})}.get(cause, DELAYS["other"])
+    told = {**DELAYS, **(delays or {})}
+    # Who took pages before and rejects a call now is a machine that is not free yet.
+    delay = told["busy" if cause == "rejected" and pages_done else cause] if cause in told else told["other"]
     if delay is NEVER or attempts >= max_attempts:
         return Decision(Status.FAILED, cause)
     return Decision(Status.RETRYING, cause, delay)

@@ -157,8 +157,9 @@ def _menu() -> dict[str, bool]:
 
 
 def init_app(app: Flask) -> None:
-    drawn = (stations, pages, attempt_result, attempt_pages, attempt_duration, document_name, download_name, remote, brief, tone)
+    drawn = (stations, pages, attempt_result, attempt_pages, attempt_duration, document_name, remote, brief, tone)
     for function in (*drawn, may_cancel, may_resend, shown_number, fresh_key):
         app.add_template_global(function)
+    app.add_template_global(download_name, "download_name")
     app.add_template_global(MODES, "MODES")
     app.add_template_global(_menu, "menu")

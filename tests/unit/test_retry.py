@@ -25,6 +25,11 @@ def test_what_would_fail_again_is_not_tried_again(outcome):
     assert after(outcome).status == Status.FAILED
 
 
+def test_a_machine_that_took_pages_and_rejects_a_call_is_only_busy():
+    decision = after("rejected", pages_done=1)
+    assert (decision.status, decision.cause, decision.delay) == (Status.RETRYING, "rejected", DELAYS["busy"])
+
+
 def test_a_success_with_all_pages_is_sent():
     assert after("success", pages_done=2).status == Status.SENT
 
