@@ -25,7 +25,13 @@ class LinkPurpose(StrEnum):
 
 
 class Tenant(db.Model):
-    """A company on the shared installation. A limit of 0 means no limit (the reference's words)."""
+    """A company on the shared installation. A limit of 0 means no limit (the reference's words).
+
+    A suspended one sends nothing and still receives; ``suspended_reason`` is shown to its people. Once
+    ``deleting_at`` is set everything that it has is removed (:mod:`app.fax.erasing`). The alert's columns say when its
+    administrators are told that faxes fail or are stuck (:mod:`app.fax.alerts`); 0 is never. ``counted_until``: all
+    faxes that were over by then are in its figures (:mod:`app.fax.figures`).
+    """
 
     __tablename__ = "tenant"
 
@@ -44,6 +50,12 @@ class Tenant(db.Model):
     last_fax_number: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     second_factor_required: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     suspended_at: Mapped[datetime | None]
+    suspended_reason: Mapped[str | None] = mapped_column(sa.String(500))
+    deleting_at: Mapped[datetime | None]
+    alert_failed_percent: Mapped[int] = mapped_column(default=80, server_default="80")
+    alert_failed_of: Mapped[int] = mapped_column(default=10, server_default="10")
+    alert_stuck_minutes: Mapped[int] = mapped_column(default=30, server_default="30")
+    counted_until: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
     @property

@@ -3,12 +3,15 @@
 from app.models.audit import AuditEvent
 from app.models.entity import Authentication, FaxEntity, Grant
 from app.models.fax import Attempt, Direction, Document, DocumentKind, Fax, Status
+from app.models.figures import AlertIncident, AlertKind, FaxDay, Scope
 from app.models.inbox import InboxAct, InboxEvent, Unread
 from app.models.mailbox import Mail2FaxBox
 from app.models.notice import Notice, NoticeKind
 from app.models.template import FaxTemplate
 
 __all__ = [
+    "AlertIncident",
+    "AlertKind",
     "Attempt",
     "AuditEvent",
     "Authentication",
@@ -16,6 +19,7 @@ __all__ = [
     "Document",
     "DocumentKind",
     "Fax",
+    "FaxDay",
     "FaxEntity",
     "FaxTemplate",
     "Grant",
@@ -24,6 +28,7 @@ __all__ = [
     "Mail2FaxBox",
     "Notice",
     "NoticeKind",
+    "Scope",
     "Status",
     "Unread",
 ]

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tenants.db import BigId, db, utc_now
@@ -13,9 +14,15 @@ class AuditEvent(db.Model):
     """``tenant_id`` is null for an act of the operator on the installation itself."""
 
     __tablename__ = "audit_event"
+    __table_args__ = (
+        # the log, newest first: whole, of one person, of one kind
+        sa.Index("ix_audit_event_at", "tenant_id", "at", "id"),
+        sa.Index("ix_audit_event_user", "tenant_id", "user_id", "at", "id"),
+        sa.Index("ix_audit_event_action", "tenant_id", "action", "at", "id"),
+    )
 
     id: Mapped[BigId]
-    tenant_id: Mapped[int | None] = mapped_column(sa.ForeignKey("tenant.id"), index=True)
+    tenant_id: Mapped[int | None] = mapped_column(sa.ForeignKey("tenant.id"))
     user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"))
     action: Mapped[str] = mapped_column(sa.String(64))
     target: Mapped[str] = mapped_column(sa.String(200))
@@ -23,3 +30,33 @@ class AuditEvent(db.Model):
     after: Mapped[dict[str, Any] | None]
     remote_address: Mapped[str | None] = mapped_column(sa.String(64))
     at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+#: The database itself refuses to change or remove a row, but for those of a company that is being deleted.
+APPEND_ONLY = {
+    "sqlite": (
+        """CREATE TRIGGER audit_event_no_update BEFORE UPDATE ON audit_event
+        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
+        """CREATE TRIGGER audit_event_no_delete BEFORE DELETE ON audit_event
+        WHEN NOT EXISTS (SELECT 1 FROM tenant WHERE id = OLD.tenant_id AND deleting_at IS NOT NULL)
+        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
+    ),
+    "postgresql": (
+        """CREATE OR REPLACE FUNCTION audit_event_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF TG_OP = 'DELETE' THEN
+                IF EXISTS (SELECT 1 FROM tenant WHERE id = OLD.tenant_id AND deleting_at IS NOT NULL) THEN
+                    RETURN OLD;
+                END IF;
+            END IF;
+            RAISE EXCEPTION 'the audit log is append-only';
+        END $$""",
+        """CREATE TRIGGER audit_event_append_only BEFORE UPDATE OR DELETE ON audit_event
+        FOR EACH ROW EXECUTE FUNCTION audit_event_append_only()""",
+        """CREATE TRIGGER audit_event_no_truncate BEFORE TRUNCATE ON audit_event
+        FOR EACH STATEMENT EXECUTE FUNCTION audit_event_append_only()""",
+    ),
+}
+for _dialect, _statements in APPEND_ONLY.items():
+    for _statement in _statements:
+        event.listen(AuditEvent.__table__, "after_create", sa.DDL(_statement).execute_if(dialect=_dialect))

@@ -83,6 +83,7 @@ class Fax(TenantOwned, db.Model):
         # the fax module's list (app.fax.log), whole and by each of its filters, newest first
         sa.Index("ix_fax_module", "tenant_id", "direction", "created_at", "id"),
         sa.Index("ix_fax_status", "tenant_id", "direction", "status", "created_at", "id"),
+        sa.Index("ix_fax_remote_number", "tenant_id", "direction", "remote_number", "created_at", "id"),
         sa.Index("ix_fax_entity", "entity_id", "direction", "created_at", "id"),
         sa.Index("ix_fax_sender", "user_id", "entity_id", "direction", "created_at", "id"),
         sa.Index(
@@ -104,6 +105,24 @@ class Fax(TenantOwned, db.Model):
             info={"only_on": "postgresql"},
         ).ddl_if(dialect="postgresql"),
         sa.Index("ix_fax_due", "status", "due_at"),
+        # what was over when: figures, alerts
+        sa.Index(
+            "ix_fax_finished",
+            "tenant_id",
+            "finished_at",
+            sqlite_where=sa.text("finished_at IS NOT NULL"),
+            postgresql_where=sa.text("finished_at IS NOT NULL"),
+        ),
+        # whose document it is: without these the database reads all faxes before it removes one document
+        *(
+            sa.Index(
+                f"ix_fax_{name}",
+                name,
+                sqlite_where=sa.text(f"{name} IS NOT NULL"),
+                postgresql_where=sa.text(f"{name} IS NOT NULL"),
+            )
+            for name in ("source_id", "pdf_id", "tiff_id", "picture_id", "report_id")
+        ),
         # what became of a fax: sent again, forwarded
         sa.Index(
             "ix_fax_resend_of_id",
@@ -139,7 +158,7 @@ class Fax(TenantOwned, db.Model):
     origin: Mapped[str] = mapped_column(sa.String(8))  # web, mail, command, line
     resend_of_id: Mapped[str | None] = mapped_column(sa.ForeignKey("fax.id"))
 
-    remote_number: Mapped[str | None] = mapped_column(sa.String(32), index=True)
+    remote_number: Mapped[str | None] = mapped_column(sa.String(32))
     dial_string: Mapped[str | None] = mapped_column(sa.String(40))
     remote_station_id: Mapped[str | None] = mapped_column(sa.String(64))
 

@@ -21,6 +21,8 @@ class NoticeKind(StrEnum):
     INVITATION = "invitation"  # choose a password and come in
     PASSWORD_RESET = "password_reset"  # choose a new password
     KEY_EXPIRES = "key_expires"  # a PGP key of the user's soon counts for nothing
+    ALERT = "alert"  # faxes fail, or are stuck
+    ALL_CLEAR = "all_clear"  # they go again
 
 
 class Notice(db.Model):

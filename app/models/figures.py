@@ -1,0 +1,70 @@
+"""What the pages with numbers are drawn from, and what the alerts remember."""
+
+from datetime import date, datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tenants.db import BigId, TenantOwned, db, utc_now
+
+
+class Scope(StrEnum):
+    """Whose faxes a row of :class:`FaxDay` counts."""
+
+    TENANT = "tenant"
+    ENTITY = "entity"
+    USER = "user"
+
+
+class FaxDay(TenantOwned, db.Model):
+    """How many faxes ended on a day (in the zone of the tenant) with one status and cause: those of the whole tenant,
+    of one entity or of one user. Each fax is counted once in each scope that it has; ``seconds`` are on the line.
+
+    Made anew from the faxes for each day that something happened on (:mod:`app.fax.figures`), never counted up.
+    """
+
+    __tablename__ = "fax_day"
+    __table_args__ = (
+        sa.Index("ix_fax_day_tenant", "tenant_id", "scope", "day"),
+        sa.Index("ix_fax_day_all", "scope", "day"),
+    )
+
+    id: Mapped[BigId]
+    day: Mapped[date]
+    scope: Mapped[str] = mapped_column(sa.String(8))
+    entity_id: Mapped[int | None] = mapped_column(sa.ForeignKey("fax_entity.id", ondelete="CASCADE"), index=True)
+    user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"), index=True)
+    direction: Mapped[str] = mapped_column(sa.String(8))
+    status: Mapped[str] = mapped_column(sa.String(12))
+    cause: Mapped[str | None] = mapped_column(sa.String(40))
+    faxes: Mapped[int]
+    pages: Mapped[int]
+    seconds: Mapped[int] = mapped_column(sa.BigInteger)
+
+
+class AlertKind(StrEnum):
+    FAILING = "failing"  # most of the last faxes failed
+    STUCK = "stuck"  # something should have gone on long ago
+
+
+class AlertIncident(TenantOwned, db.Model):
+    """From the alert to the all-clear. ``facts`` are what the mail says: as it began, and as it ended."""
+
+    __tablename__ = "alert_incident"
+    __table_args__ = (
+        sa.Index(
+            "uq_alert_incident_open",
+            "tenant_id",
+            "kind",
+            unique=True,
+            sqlite_where=sa.text("ended_at IS NULL"),
+            postgresql_where=sa.text("ended_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[BigId]
+    kind: Mapped[str] = mapped_column(sa.String(8))
+    facts: Mapped[dict | None] = mapped_column(sa.JSON)
+    began_at: Mapped[datetime] = mapped_column(default=utc_now)
+    ended_at: Mapped[datetime | None]
