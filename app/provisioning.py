@@ -13,6 +13,7 @@ from phonenumbers import shortnumberinfo
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from sqlalchemy.orm import Session
 
+from app.fax.licence import licence_of
 from app.fax.routing import entity_for
 from app.models import FaxEntity, FaxTemplate, Grant, Mail2FaxBox
 from tenants.addresses import AddressTaken, claim_address, fold
@@ -342,9 +343,9 @@ class _Application:
         self.session.flush()
 
     def _check_licence(self, tenant: Tenant) -> None:
-        used = self.session.scalar(sa.select(sa.func.count()).where(FaxEntity.tenant_id == tenant.id))
-        if used > tenant.fax_channels:
+        licence = licence_of(self.session, tenant.id)
+        if licence.is_exceeded:
             self.faults.append(
-                f"{tenant.slug} has {used} fax entities but a licence for {tenant.fax_channels} fax channels. "
+                f"{tenant.slug} has {licence.used} fax entities but a licence for {licence.channels} fax channels. "
                 "Raise fax_channels or name fewer entities."
             )

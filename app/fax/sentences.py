@@ -152,6 +152,10 @@ REFUSALS = {
     "password_differs": _l("The two do not match. Type the new password again in both fields."),
     "code_wrong": _l("This code is wrong or was used already. Wait for the next one and enter that."),
     "code_missing": _l("Enter the code that your telephone shows."),
+    "licence_used_up": _l(
+        "All licensed fax channels are in use (%(used)s of %(channels)s). Remove a fax entity, or ask the operator for "
+        "more channels."
+    ),
 }
 
 CANCELLATIONS = {
