@@ -1,5 +1,6 @@
 """Every table of ours, imported here once so that migrations and relationships see them all."""
 
+from app.models.archive import ArchiveCopy, ArchiveKind, ArchivePlace, PlaceKind, Retention
 from app.models.audit import AuditEvent
 from app.models.entity import Authentication, FaxEntity, Grant
 from app.models.fax import Attempt, Direction, Document, DocumentKind, Fax, Status
@@ -12,6 +13,9 @@ from app.models.template import FaxTemplate
 __all__ = [
     "AlertIncident",
     "AlertKind",
+    "ArchiveCopy",
+    "ArchiveKind",
+    "ArchivePlace",
     "Attempt",
     "AuditEvent",
     "Authentication",
@@ -28,6 +32,8 @@ __all__ = [
     "Mail2FaxBox",
     "Notice",
     "NoticeKind",
+    "PlaceKind",
+    "Retention",
     "Scope",
     "Status",
     "Unread",

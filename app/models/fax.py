@@ -46,9 +46,19 @@ class Document(TenantOwned, db.Model):
     """A file in the storage. ``storage_key`` is where, ``sha256`` (hex) and ``size`` (bytes) are what was written.
 
     A source document without a fax is a draft: uploaded, judged, not sent. Drafts are removed after a day.
+    ``removed_at`` is when its time was up (:mod:`app.fax.retention`), ``erased_at`` when the storage had deleted the
+    file; the row goes on telling what it was.
     """
 
     __tablename__ = "document"
+    __table_args__ = (
+        sa.Index(
+            "ix_document_to_erase",
+            "removed_at",
+            sqlite_where=sa.text("removed_at IS NOT NULL AND erased_at IS NULL"),
+            postgresql_where=sa.text("removed_at IS NOT NULL AND erased_at IS NULL"),
+        ),
+    )
 
     id: Mapped[Ulid]
     kind: Mapped[str] = mapped_column(sa.String(8))
@@ -60,6 +70,8 @@ class Document(TenantOwned, db.Model):
     pages: Mapped[int | None]
     user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    removed_at: Mapped[datetime | None]
+    erased_at: Mapped[datetime | None]
 
 
 class Fax(TenantOwned, db.Model):
@@ -73,7 +85,8 @@ class Fax(TenantOwned, db.Model):
     module searches (:mod:`app.fax.search`). Of a received fax (:mod:`app.fax.inbox`) ``seen_at`` is when the first
     person opened it, ``taken_by_id`` the colleague who has it, ``done_at`` when it was done with; without
     ``done_by_id`` it left the inbox by itself. ``resend_of_id`` is the fax that this one repeats, or forwards if that
-    one was received.
+    one was received. ``files_removed_at`` is when its files were removed because the company keeps them for
+    ``files_kept_days`` only, and so for the report.
     """
 
     __tablename__ = "fax"
@@ -122,6 +135,22 @@ class Fax(TenantOwned, db.Model):
                 postgresql_where=sa.text(f"{name} IS NOT NULL"),
             )
             for name in ("source_id", "pdf_id", "tiff_id", "picture_id", "report_id")
+        ),
+        # whose time is up (app.fax.retention)
+        sa.Index(
+            "ix_fax_files_kept",
+            "tenant_id",
+            "direction",
+            "finished_at",
+            sqlite_where=sa.text("files_removed_at IS NULL"),
+            postgresql_where=sa.text("files_removed_at IS NULL"),
+        ),
+        sa.Index(
+            "ix_fax_report_kept",
+            "tenant_id",
+            "finished_at",
+            sqlite_where=sa.text("direction = 'sent' AND report_removed_at IS NULL"),
+            postgresql_where=sa.text("direction = 'sent' AND report_removed_at IS NULL"),
         ),
         # what became of a fax: sent again, forwarded
         sa.Index(
@@ -187,6 +216,10 @@ class Fax(TenantOwned, db.Model):
     tiff_id: Mapped[str | None] = mapped_column(sa.ForeignKey("document.id"))
     picture_id: Mapped[str | None] = mapped_column(sa.ForeignKey("document.id"))
     report_id: Mapped[str | None] = mapped_column(sa.ForeignKey("document.id"))
+    files_removed_at: Mapped[datetime | None]
+    files_kept_days: Mapped[int | None]
+    report_removed_at: Mapped[datetime | None]
+    report_kept_days: Mapped[int | None]
 
     tenant: Mapped[Tenant] = relationship()
     entity: Mapped[FaxEntity] = relationship()
