@@ -35,6 +35,7 @@ def put_key(session: Session, user: User, *, fingerprint: str, **facts: Any) -> 
     if not present and len(user.pgp_keys) >= MOST_KEYS:
         raise KeyRefused("too_many")
     key = present[0] if present else PgpPublicKey(tenant_id=user.tenant_id, user=user)
+    session.add(key)
     note_key(key, fingerprint=fingerprint, **facts)
     session.flush()
     return key

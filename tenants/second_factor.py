@@ -98,7 +98,8 @@ def matching_counter(secret: str, code: str, now: datetime) -> int | None:
 def provisioning_uri(user: User, secret: str) -> str:
     """What the QR code holds (the Key URI format that authenticator applications read)."""
     issuer = f"{ISSUER} {user.tenant.name}" if user.tenant else ISSUER
-    return pyotp.TOTP(secret, interval=PERIOD).provisioning_uri(user.email, issuer_name=issuer.replace(":", " "))
+    issuer = " ".join(issuer.replace(":", " ").split())  # a colon would end it
+    return pyotp.TOTP(secret, interval=PERIOD).provisioning_uri(name=user.email, issuer_name=issuer)
 
 
 def renew_codes(session: Session, user: User) -> list[str]:

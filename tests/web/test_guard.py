@@ -25,7 +25,7 @@ def routes(app: Flask) -> Iterator[tuple[Rule, str]]:
 
 
 def path_of(rule: Rule, fax_id: str) -> str:
-    """Where a route wants a number, one that nothing has: tests of those pages prove with real ones that they are closed."""
+    """Where a route wants a number, one that nothing has: each area's own tests ask with real ones."""
     path = re.sub(r"<int:[^>]+>", str(zlib.crc32(fax_id.encode())), rule.rule)
     return re.sub(r"<(?:[^:>]+:)?([^>]+)>", fax_id, path)
 
