@@ -24,9 +24,9 @@ from app.models import Attempt, Direction, Document, Fax, FaxEntity, Status
 from tenants.models import Tenant, User
 
 #: A text that many faxes have is found by reading the newest ones, one that few have by the index of words. So many
-#: are read first and, if so many of those were meant, so many in all.
+#: are read first and, if a text was in so many of those, so many in all.
 FIRST_LOOK, SECOND_LOOK = 1_000, 8_000
-PROMISING = 5
+OFTEN = 8
 #: A company with no more faxes than this is read through in any case.
 SMALL = 10_000
 #: The filter for what is not over yet.
@@ -186,40 +186,42 @@ def _midnight(day: date, tenant: Tenant) -> datetime:
 
 
 def _any(wanted: list[Meaning], fax: Any) -> sa.ColumnElement[bool]:
-    return sa.or_(sa.false(), *(meaning.holds(fax) for meaning in wanted))
+    return sa.or_(*(meaning.holds(fax) for meaning in wanted))
 
 
 def _search(question: "_Question", wanted: list[Meaning]) -> list[Place]:
     """Where many are meant the newest faxes are enough; else each meaning is asked for on its own."""
-    texts = [meaning for meaning in wanted if not meaning.of_status]
-    look = question.look_at_first(wanted, texts)
+    look = question.look_at_first(wanted)
     if len(look.found) == question.size or look.read < FIRST_LOOK:
         return look.found
-    everywhere = {place for meaning in wanted if meaning.of_status for place in _of_status(question, meaning)}
-    everywhere.update(_by_text(question, texts, promising=look.by_text >= PROMISING))
+    asked = zip(wanted, look.with_text, strict=True)
+    everywhere = {place for meaning, count in asked for place in _all_of(question, meaning, often=count >= OFTEN)}
     return sorted(everywhere, reverse=not question.upwards)[: question.size]
 
 
-def _of_status(question: "_Question", meaning: Meaning) -> list[Place]:
-    narrowed = question.narrowed_to(meaning.statuses, meaning.causes)
+def _all_of(question: "_Question", meaning: Meaning, *, often: bool) -> list[Place]:
+    """The nearest faxes of one meaning, however far away they are."""
     text = replace(meaning, statuses=frozenset(), causes=frozenset())
-    return _search(narrowed, [text]) if text.parts else narrowed.nearest()
-
-
-def _by_text(question: "_Question", texts: list[Meaning], *, promising: bool) -> list[Place]:
-    found = question.nearest_within(SECOND_LOOK, texts) if promising else []
-    if len(found) == question.size:
-        return found
-    return [place for text in texts for place in question.picked(text)]
+    if meaning.of_status:
+        narrowed = question.narrowed(status=meaning.statuses, cause=meaning.causes)
+        if text.parts and not often:
+            return narrowed.picked(text)
+        return narrowed.where(text.holds(Fax)).nearest()
+    if meaning.whole_number:
+        found = question.narrowed(remote_number=[meaning.whole_number]).nearest()
+        if len(found) >= question.size:
+            return found
+    found = question.nearest_within(SECOND_LOOK, text) if often else []
+    return found if len(found) == question.size else question.picked(text)
 
 
 @dataclass(frozen=True)
 class _Look:
-    """What was found, how many faxes were read for it, and how many were found by their text."""
+    """What was found, how many faxes were read for it, and how many of those have each meaning's text."""
 
     found: list[Place]
     read: int
-    by_text: int
+    with_text: list[int]
 
 
 @dataclass(frozen=True)
@@ -239,12 +241,11 @@ class _Question:
     def as_one_part(self) -> Part:
         return (sa.or_(*(sa.and_(*part) for part in self.parts)),)
 
-    def narrowed_to(self, statuses: Iterable[str], causes: Iterable[str]) -> "_Question":
-        """By indexes that hold each status and each cause in order. A fax may be asked for by both, so twice as many
-        are."""
+    def narrowed(self, **columns: Iterable[str]) -> "_Question":
+        """To faxes with one of the values, by indexes that hold each value in order. A fax may have more than one of
+        them, a status and a cause, so twice as many are asked for."""
         whole = self.as_one_part()
-        parts = [(*whole, Fax.status == status) for status in sorted(statuses)]
-        parts += [(*whole, Fax.cause == cause) for cause in sorted(causes)]
+        parts = [(*whole, getattr(Fax, name) == value) for name in columns for value in sorted(columns[name])]
         return replace(self, parts=parts, size=2 * self.size)
 
     def nearest(self) -> list[Place]:
@@ -252,21 +253,23 @@ class _Question:
         near = self._merged((Fax.created_at, Fax.id), depth=self.size)
         return self._ask(sa.select(near.c.created_at, near.c.id), near.c)
 
-    def look_at_first(self, wanted: list[Meaning], texts: list[Meaning]) -> _Look:
+    def look_at_first(self, wanted: list[Meaning]) -> _Look:
         """The next faxes, all of which are read."""
         near = sa.select(self._merged(SEARCHED, depth=FIRST_LOOK)).cte("near")
-        meant = sa.select(near.c.created_at, near.c.id, _any(texts, near.c).label("by_text"))
-        meant = meant.where(_any(wanted, near.c)).order_by(*self._order(near.c)).limit(self.size).subquery()
-        count = sa.select(sa.func.count().label("read")).select_from(near).subquery()
-        query = sa.select(count.c.read, meant).select_from(count.outerjoin(meant, sa.true()))
+        meant = sa.select(near.c.created_at, near.c.id).where(_any(wanted, near.c))
+        meant = meant.order_by(*self._order(near.c)).limit(self.size).subquery()
+        texts = [replace(meaning, statuses=frozenset(), causes=frozenset()).holds(near.c) for meaning in wanted]
+        counts = [sa.func.count().filter(text) for text in texts]
+        read = sa.select(sa.func.count().label("all"), *counts).select_from(near).subquery()
+        query = sa.select(meant.c.created_at, meant.c.id, read).select_from(read.outerjoin(meant, sa.true()))
         rows = self.session.execute(query.order_by(*self._order(meant.c))).all()
-        found = [(row.created_at, row.id) for row in rows if row.id]
-        return _Look(found, rows[0].read, sum(bool(row.by_text) for row in rows))
+        found = [(at, fax_id) for at, fax_id, *_counts in rows if fax_id]
+        return _Look(found, rows[0][2], list(rows[0][3:]))
 
-    def nearest_within(self, depth: int, wanted: list[Meaning]) -> list[Place]:
+    def nearest_within(self, depth: int, meaning: Meaning) -> list[Place]:
         """Those that are meant of the next ``depth`` faxes; reads until enough is found."""
         near = self._merged(SEARCHED, depth=depth)
-        return self._ask(sa.select(near.c.created_at, near.c.id).where(_any(wanted, near.c)), near.c)
+        return self._ask(sa.select(near.c.created_at, near.c.id).where(meaning.holds(near.c)), near.c)
 
     def picked(self, meaning: Meaning) -> list[Place]:
         """All that are meant, then sorted: by an index that knows no order."""

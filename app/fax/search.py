@@ -102,12 +102,16 @@ def written_forms(number: str, tenant: Tenant) -> list[str]:
 
 @dataclass(frozen=True)
 class Meaning:
-    """One thing that a search may mean: all ``parts`` are in the line, and the status or the cause is one of these."""
+    """One thing that a search may mean: all ``parts`` are in the line, and the status or the cause is one of these.
+
+    ``whole_number`` is what the parts are as a number in E.164, if they are one; ``number`` a fax's own.
+    """
 
     parts: tuple[str, ...] = ()
     statuses: frozenset[str] = frozenset()
     causes: frozenset[str] = frozenset()
     number: int | None = None
+    whole_number: str | None = None
 
     @property
     def of_status(self) -> bool:
@@ -120,7 +124,7 @@ class Meaning:
             conditions.append(sa.or_(fax.status.in_(self.statuses), fax.cause.in_(self.causes)))
         if self.number is not None:
             conditions.append(fax.number == self.number)
-        return sa.and_(*conditions)
+        return sa.and_(sa.true(), *conditions)
 
     def holds_by_index(self) -> sa.ColumnElement[bool]:
         """The same for PostgreSQL's index of trigrams, which reads through all that is often in it. It is asked for the
@@ -152,26 +156,31 @@ def meanings(text: str, tenant: Tenant) -> list[Meaning]:
     if own := _FAX_NUMBER.fullmatch(text):
         return [Meaning(number=int(own[1]))]
     if _NUMBER.fullmatch(text):
-        return [Meaning(parts=(part,)) for part in dict.fromkeys(_number_parts(text, tenant))]
+        return _numbers(text, tenant)
     words = plain_words(text)[:MOST_WORDS]
     return [Meaning(parts=tuple(words)), *_with_status(words)] if words else []
 
 
-def _number_parts(text: str, tenant: Tenant) -> Iterator[str]:
+def _numbers(text: str, tenant: Tenant) -> list[Meaning]:
     """As one number, however it is grouped; as it stands (a year and a month in a file's name); as E.164."""
     groups = plain_words(text)
     digits = "".join(groups)
-    yield "00" + digits if "+" in text else digits
-    if "+" not in text and len(digits) < WHOLE_NUMBER:
-        yield " ".join(groups)
+    number = _e164(text, tenant.region)
+    found = [Meaning(parts=("00" + digits if "+" in text else digits,), whole_number=number)]
+    if len(groups) > 1 and "+" not in text and len(digits) < WHOLE_NUMBER:
+        found.append(Meaning(parts=(" ".join(groups),)))
+    if number and digits not in number:  # +49 (0)30
+        found.append(Meaning(parts=("00" + number[1:],)))
+    return found
+
+
+def _e164(text: str, region: str) -> str | None:
     try:
-        read = phonenumbers.parse(text, tenant.region)
+        read = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
-        return
-    if phonenumbers.is_valid_number(read):
-        number = phonenumbers.format_number(read, phonenumbers.PhoneNumberFormat.E164)
-        if digits not in number:
-            yield "00" + number[1:]
+        return None
+    valid = phonenumbers.is_valid_number(read)
+    return phonenumbers.format_number(read, phonenumbers.PhoneNumberFormat.E164) if valid else None
 
 
 def _with_status(words: list[str]) -> Iterator[Meaning]:

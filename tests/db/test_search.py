@@ -28,7 +28,7 @@ ITALY = Tenant(region="IT", outside_prefix="0", timezone="Europe/Rome")
 def looks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A large company's faxes are looked for in stages and by the indexes (on PostgreSQL)."""
     if request.param == "large company":
-        for name, value in {"SMALL": 0, "FIRST_LOOK": 3, "SECOND_LOOK": 6, "PROMISING": 1}.items():
+        for name, value in {"SMALL": 0, "FIRST_LOOK": 3, "SECOND_LOOK": 6, "OFTEN": 1}.items():
             monkeypatch.setattr(log, name, value)
 
 
