@@ -38,7 +38,7 @@ def check_address(address: str) -> str:
 
 def fold(address: str) -> str:
     """What two spellings of one address have in common: ``Bob@Alpha.test`` and ``bob@alpha.test`` are one."""
-    return address.strip().casefold()
+    return address.replace("\0", "").strip().casefold()  # PostgreSQL takes no text with a zero in it
 
 
 def claim_address(session: Session, address: str) -> EmailAddress:

@@ -89,7 +89,7 @@ class Filters:
     def read(cls) -> "Filters":
         page = request.args.get("page", "1")
         return cls(
-            q=request.args.get("q", "").strip()[:100],
+            q=request.args.get("q", "").replace("\0", "").strip()[:100],
             role=_one_of(request.args.get("role", ""), ROLES),
             status=_one_of(request.args.get("status", ""), STATES),
             page=int(page) if page.isascii() and page.isdigit() and len(page) < 6 else 1,

@@ -1,11 +1,18 @@
 """In and out."""
 
+import re
+import time
+from datetime import timedelta
+
 import pytest
 from flask import Flask
 
+from app.models import Notice
+from app.web import sign_in
 from tenants.db import db, utc_now
-from tenants.models import SignInSession, Tenant, User
+from tenants.models import OneTimeLink, SignInSession, Tenant, User
 from tests.web.cast import PASSWORD, Browser, Cast, make_document
+from tests.web.people import Post, code, set_up_second_factor, user
 
 
 def test_sign_in_leads_to_the_send_form(nobody: Browser) -> None:
@@ -136,3 +143,211 @@ def test_appearance_is_chosen_without_a_script_too(bob: Browser) -> None:
     assert bob.post("/theme", theme="dark", back="//evil.test").headers["Location"] == "/"
     bob.post("/theme", theme="<script>", back="/faxes")
     assert 'data-theme="dark"' in bob.get("/faxes").text
+
+
+# ---- The code after the password
+
+
+@pytest.fixture
+def factor(app: Flask, cast: Cast, bob: Browser) -> tuple[str, list[str]]:
+    """Bob's secret and recovery codes; the code of now is used up already."""
+    return set_up_second_factor(app, bob, cast.bob)
+
+
+def give_code(browser: Browser, text: str, **more: str):
+    return browser.post("/sign-in/code", page="/sign-in/code", code=text, **more)
+
+
+def test_the_password_alone_opens_nothing_where_a_code_is_asked_for(nobody: Browser, factor) -> None:
+    answer = nobody.sign_in("bob@alpha.test", next="/faxes?direction=sent")
+    assert answer.headers["Location"] == "/sign-in/code?next=/faxes?direction%3Dsent"
+    assert nobody.get("/faxes").headers["Location"].startswith("/sign-in")
+    secret, _codes = factor
+    answer = give_code(nobody, code(secret, later=1), next="/faxes?direction=sent")
+    assert answer.headers["Location"] == "/faxes?direction=sent"
+    assert nobody.get("/faxes").status_code == 200
+
+
+def test_a_code_counts_once(app: Flask, nobody: Browser, factor) -> None:
+    secret, _codes = factor
+    nobody.sign_in("bob@alpha.test")
+    answer = give_code(nobody, code(secret))
+    assert answer.status_code == 422, "it was used when the second factor was set up"
+    assert "was used already" in answer.text
+    assert give_code(nobody, code(secret, later=1)).status_code == 303
+    thief = Browser(app)
+    thief.sign_in("bob@alpha.test")
+    assert give_code(thief, code(secret, later=1)).status_code == 422
+    assert give_code(thief, code(secret)).status_code == 422, "nor does one from before the last"
+
+
+def test_a_recovery_code_counts_once_too_and_its_owner_hears_how_many_are_left(
+    app: Flask, nobody: Browser, factor
+) -> None:
+    _secret, codes = factor
+    nobody.sign_in("bob@alpha.test")
+    assert give_code(nobody, codes[0].upper().replace("-", " ")).status_code == 303
+    assert "You have 9 recovery codes left" in nobody.get("/profile").text
+    other = Browser(app)
+    other.sign_in("bob@alpha.test")
+    assert give_code(other, codes[0]).status_code == 422
+
+
+def test_guessing_codes_is_slowed_down_and_the_password_does_not_forgive_it(
+    app: Flask, nobody: Browser, factor
+) -> None:
+    secret, codes = factor
+    for _ in range(10):
+        nobody.sign_in("bob@alpha.test")
+        assert give_code(nobody, "000000").status_code == 422
+    nobody.sign_in("bob@alpha.test")
+    for right in (code(secret, later=1), codes[0]):
+        answer = give_code(nobody, right)
+        assert answer.status_code == 429
+        assert int(answer.headers["Retry-After"]) >= 60
+
+
+def test_half_a_sign_in_ends_after_ten_minutes_and_with_a_new_password(
+    app: Flask, cast: Cast, nobody: Browser, factor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody.sign_in("bob@alpha.test")
+    with monkeypatch.context() as patch:
+        now = time.time()
+        patch.setattr(sign_in.time, "time", lambda: now + 601)
+        assert nobody.get("/sign-in/code").headers["Location"] == "/sign-in"
+    nobody.sign_in("bob@alpha.test")
+    with app.app_context():
+        db.session.get(User, cast.bob).password_hash = "another"
+        db.session.commit()
+    assert nobody.get("/sign-in/code").headers["Location"] == "/sign-in"
+
+
+def test_without_a_password_there_is_no_page_for_codes(nobody: Browser, factor) -> None:
+    assert nobody.get("/sign-in/code").headers["Location"] == "/sign-in"
+    assert nobody.post("/sign-in/code", page="/sign-in", code="000000").headers["Location"] == "/sign-in"
+
+
+def test_a_closed_account_does_not_finish_signing_in(app: Flask, cast: Cast, nobody: Browser, factor) -> None:
+    nobody.sign_in("bob@alpha.test")
+    with app.app_context():
+        db.session.get(User, cast.bob).disabled_at = utc_now()
+        db.session.commit()
+    assert nobody.get("/sign-in/code").headers["Location"] == "/sign-in"
+
+
+# ---- A lost password
+
+
+GOOD = "a long new password"
+
+
+@pytest.fixture
+def post(app: Flask, cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Post:
+    monkeypatch.setattr(sign_in, "RESET_SECONDS", 0)
+    return Post(app, monkeypatch)
+
+
+def lose(browser: Browser, email: str):
+    return browser.post("/password", page="/password", email=email)
+
+
+def test_a_lost_password_is_replaced_by_a_mailed_link(app: Flask, post: Post, nobody: Browser, bob: Browser) -> None:
+    assert 'href="/password"' in nobody.get("/sign-in").text
+    lose(nobody, " BOB@alpha.test ")
+    link = post.link()
+    assert nobody.get(link).status_code == 200
+    assert nobody.post(link, page=link, password=GOOD, repeated=GOOD).status_code == 303
+    assert nobody.get("/faxes").status_code == 200
+    assert bob.get("/faxes").headers["Location"].startswith("/sign-in"), "every session has ended"
+    assert Browser(app).sign_in("bob@alpha.test").status_code == 422
+    assert Browser(app).sign_in("bob@alpha.test", GOOD).status_code == 303
+    assert nobody.get(link).status_code == 404
+
+
+def test_whether_an_address_exists_is_told_to_nobody(app: Flask, post: Post, nobody: Browser) -> None:
+    with app.app_context():
+        db.session.query(User).filter_by(name="Charlie").one().disabled_at = utc_now()
+        db.session.commit()
+    pages = []
+    for email in (
+        "bob@alpha.test",
+        "no.body@alpha.test",
+        "charlie@beta.test",
+        "nonsense",
+        "bob@alpha.test\nBcc: x@x.test",
+    ):
+        answer = lose(nobody, email)
+        page = re.sub(r'value="[^"]{20,}"', "", answer.text)
+        pages.append((answer.status_code, re.sub(r"account for .*?, a mail", "", page, flags=re.S)))
+    assert len(set(pages)) == 1
+    assert [mail["To"] for mail in post.collect()] == ["bob@alpha.test"]
+
+
+def test_the_answer_takes_its_time_whether_or_not_a_mail_is_written(
+    app: Flask, cast: Cast, nobody: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(sign_in.time, "sleep", waited.append)
+    for email in ("bob@alpha.test", "no.body@alpha.test"):
+        lose(nobody, email)
+    assert len(waited) == 2
+    assert all(0 < seconds <= sign_in.RESET_SECONDS for seconds in waited)
+
+
+def test_a_link_for_a_new_password_works_for_an_hour(app: Flask, post: Post, nobody: Browser) -> None:
+    lose(nobody, "bob@alpha.test")
+    link = post.link()
+    for minutes, status in ((59, 200), (61, 404)):
+        with app.app_context():
+            row = db.session.query(OneTimeLink).one()
+            row.expires_at = row.created_at + timedelta(hours=1) - timedelta(minutes=minutes)
+            db.session.commit()
+        assert nobody.get(link).status_code == status
+    assert nobody.post(link, page="/sign-in", password=GOOD, repeated=GOOD).status_code == 404
+
+
+def test_one_account_gets_three_mails_an_hour_and_nobody_is_told(
+    app: Flask, cast: Cast, post: Post, nobody: Browser
+) -> None:
+    for _ in range(6):
+        assert lose(nobody, "bob@alpha.test").status_code == 200
+        with app.app_context():
+            db.session.query(OneTimeLink).update({"created_at": utc_now() - timedelta(minutes=2)})
+            db.session.commit()
+    with app.app_context():
+        assert db.session.query(Notice).count() == 3
+
+
+def test_one_address_asks_for_twenty_mails_and_then_waits(app: Flask, post: Post, nobody: Browser) -> None:
+    answers = [lose(nobody, f"{n}@alpha.test").status_code for n in range(21)]
+    assert answers == [200] * 20 + [429]
+
+
+def test_a_mailbox_alone_does_not_get_past_a_second_factor(app: Flask, post: Post, nobody: Browser, factor) -> None:
+    lose(nobody, "bob@alpha.test")
+    link = post.link()
+    answer = nobody.post(link, page=link, password=GOOD, repeated=GOOD)
+    assert answer.headers["Location"] == "/sign-in"
+    assert nobody.get("/faxes").headers["Location"].startswith("/sign-in")
+    assert nobody.sign_in("bob@alpha.test", GOOD).headers["Location"] == "/sign-in/code"
+
+
+def test_every_link_dies_with_the_first_that_is_used(app: Flask, post: Post, nobody: Browser) -> None:
+    lose(nobody, "bob@alpha.test")
+    first = post.link()
+    with app.app_context():
+        db.session.query(OneTimeLink).update({"created_at": utc_now() - timedelta(minutes=2)})
+        db.session.commit()
+    lose(nobody, "bob@alpha.test")
+    second = post.link()
+    assert nobody.get(first).status_code == 200, "somebody else who asks does not spoil it"
+    nobody.post(second, page=second, password=GOOD, repeated=GOOD)
+    assert nobody.get(first).status_code == 404
+
+
+def test_an_operator_can_lose_a_password_too(app: Flask, cast: Cast, post: Post, nobody: Browser) -> None:
+    lose(nobody, "ops@faxroom.test")
+    link = post.link()
+    nobody.post(link, page=link, password=GOOD, repeated=GOOD)
+    assert nobody.get("/operator/tenants").status_code == 200
+    assert user(app, cast.olga).second_factor_at is None
