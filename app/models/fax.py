@@ -97,7 +97,6 @@ class Fax(TenantOwned, db.Model):
         sa.Index("ix_fax_module", "tenant_id", "direction", "created_at", "id"),
         sa.Index("ix_fax_status", "tenant_id", "direction", "status", "created_at", "id"),
         sa.Index("ix_fax_remote_number", "tenant_id", "direction", "remote_number", "created_at", "id"),
-        sa.Index("ix_fax_remote_number", "tenant_id", "direction", "remote_number", "created_at", "id"),
         sa.Index("ix_fax_entity", "entity_id", "direction", "created_at", "id"),
         sa.Index("ix_fax_sender", "user_id", "entity_id", "direction", "created_at", "id"),
         sa.Index(
