@@ -25,8 +25,8 @@ from tenants.models import Tenant, User
 
 #: A text that many faxes have is found by reading the newest ones, one that few have by the index of words. So many
 #: are read first and, if a text was in so many of those, so many in all.
-FIRST_LOOK, SECOND_LOOK = 1_000, 8_000
-OFTEN = 8
+FIRST_LOOK, SECOND_LOOK = 500, 6_000
+OFTEN = 5
 #: A company with no more faxes than this is read through in any case.
 SMALL = 10_000
 #: The filter for what is not over yet.

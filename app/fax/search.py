@@ -7,6 +7,7 @@ statuses and causes in the reader's language, so that a fax which moves is writt
 
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -201,21 +202,31 @@ def statuses_called(phrase: list[str]) -> tuple[frozenset[str], frozenset[str]]:
     if sum(map(len, phrase)) < SHORTEST_PART:
         return frozenset(), frozenset()
     labels, sentences = _vocabulary(str(get_locale()))
-    statuses = {code for code, label in labels if _begins(label, phrase)}
-    causes = {code for code, said in sentences if any(_begins(said[start:], phrase) for start in range(len(said)))}
+    statuses = {code for code, said in labels.get(phrase[0][0], ()) if _begins(said, phrase)}
+    causes = {code for code, said in sentences.get(phrase[0][0], ()) if _begins(said, phrase)}
     return frozenset(statuses), frozenset(causes if len(causes) <= MOST_CAUSES else ())
 
 
+#: First letter → (status or cause, words of what is said from a word with that letter on).
+Said = dict[str, list[tuple[str, list[str]]]]
+
+
 @lru_cache(maxsize=8)
-def _vocabulary(locale: str) -> tuple[list[tuple[str, list[str]]], list[tuple[str, list[str]]]]:
-    """(status, words of a label) and (cause, words of a sentence) in the reader's language."""
-    labels = [(str(status), plain_words(str(label))) for status, label in STATUS_LABELS.items()]
+def _vocabulary(locale: str) -> tuple[Said, Said]:
+    """Labels from their first word on, and sentences from each of their words on, in the reader's language."""
     shown = {code: said for code, said in SENTENCES.items() if code not in {"success", *CANCELLATIONS}}
-    sentences = [(code, plain_words(str(said))) for code, said in shown.items()]
-    for code, others in OTHER_WORDS.items():
-        place = labels if code in STATUS_LABELS else sentences
-        place += [(str(code), plain_words(other)) for other in str(others).split(",")]
-    return labels, sentences
+    others = [(str(code), text) for code, said in OTHER_WORDS.items() for text in str(said).split(",")]
+    labels, sentences = defaultdict(list), defaultdict(list)
+    for code, said in [*STATUS_LABELS.items(), *others]:
+        if code in STATUS_LABELS:
+            words = plain_words(str(said))
+            labels[words[0][0]].append((str(code), words))
+    for code, said in [*shown.items(), *others]:
+        if code not in STATUS_LABELS:
+            words = plain_words(str(said))
+            for start, word in enumerate(words):
+                sentences[word[0]].append((code, words[start:]))
+    return dict(labels), dict(sentences)
 
 
 def _begins(said: list[str], phrase: list[str]) -> bool:
