@@ -18,7 +18,7 @@ from app.fax.routing import entity_for
 from app.models import FaxEntity, FaxTemplate, Grant, Mail2FaxBox
 from tenants.addresses import AddressTaken, claim_address, fold
 from tenants.models import Role, Tenant, User
-from tenants.provision import ForeignAddress, put_tenant, put_user
+from tenants.provision import OUTSIDE_PREFIX, SERIAL, SLUG, ForeignAddress, is_region, put_tenant, put_user
 from tenants.scope import lock_tenant, owned_by
 
 
@@ -39,7 +39,7 @@ def _known_zone(name: str) -> str:
 
 
 def _known_region(name: str) -> str:
-    if name not in phonenumbers.SUPPORTED_REGIONS:
+    if not is_region(name):
         raise ValueError(f"{name} is no region; write two capital letters like IT")
     return name
 
@@ -138,13 +138,13 @@ class LimitsEntry(Entry):
 
 
 class TenantEntry(Entry):
-    slug: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    slug: Annotated[str, StringConstraints(pattern=rf"^{SLUG.pattern}$")]
     name: Name
-    serial: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
+    serial: Annotated[str, StringConstraints(pattern=rf"^{SERIAL.pattern}$")]
     region: Region
     timezone: Zone
     language: Language = "en"
-    outside_prefix: Annotated[str, StringConstraints(pattern=r"^[0-9]{0,4}$")] = "0"
+    outside_prefix: Annotated[str, StringConstraints(pattern=rf"^{OUTSIDE_PREFIX.pattern}$")] = "0"
     fax_channels: int = Field(0, ge=0)
     limits: LimitsEntry = LimitsEntry()
     users: list[UserEntry] = []

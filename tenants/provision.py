@@ -1,8 +1,13 @@
 """Open tenants, enter users, license fax channels."""
 
+import re
+from functools import cache
 from typing import Any
+from zoneinfo import available_timezones
 
+import phonenumbers
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tenants.addresses import claim_address, user_by_address
@@ -10,8 +15,45 @@ from tenants.models import PgpPublicKey, Role, Tenant, User
 from tenants.passwords import hash_password, verify_password
 
 
+#: It stands in the mails' ids and in the operator's commands, and never changes.
+SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+#: It stands in square brackets in the subject of each mail.
+SERIAL = re.compile(r"[A-Za-z0-9._-]{1,40}")
+OUTSIDE_PREFIX = re.compile(r"[0-9]{0,4}")
+
+
+@cache
+def zones() -> frozenset[str]:
+    """Time zones by place, such as ``Europe/Rome``."""
+    return frozenset(name for name in available_timezones() if "/" in name or name == "UTC")
+
+
+def is_region(name: str) -> bool:
+    """Two capital letters by which national numbers are read."""
+    return name in phonenumbers.SUPPORTED_REGIONS
+
+
+class SlugTaken(Exception):
+    """There is a tenant with this slug already."""
+
+
 class ForeignAddress(Exception):
     """The address belongs to a user of another tenant, or to an operator."""
+
+
+def open_tenant(session: Session, *, slug: str, **values: Any) -> Tenant:
+    """A new tenant. The caller commits.
+
+    Raises:
+        SlugTaken: of two who open it at once, one does. The surrounding transaction goes on.
+    """
+    tenant = Tenant(slug=slug, **values)
+    try:
+        with session.begin_nested():
+            session.add(tenant)
+    except IntegrityError as error:
+        raise SlugTaken(slug) from error
+    return tenant
 
 
 def put_tenant(session: Session, *, slug: str, **values: Any) -> Tenant:

@@ -50,7 +50,7 @@ class _Told:
 
 def write_reminders(session: Session, now: datetime) -> int:
     """Into the outbox, at most one mail a day for each person; gives how many. Commits."""
-    tenants = session.scalars(sa.select(Tenant.id).where(Tenant.suspended_at.is_(None)).order_by(Tenant.id)).all()
+    tenants = session.scalars(sa.select(Tenant.id).where(Tenant.deleting_at.is_(None)).order_by(Tenant.id)).all()
     written = sum(_remind(session, session.get_one(Tenant, tenant_id), now) for tenant_id in tenants)
     session.rollback()
     return written

@@ -9,6 +9,7 @@ from flask_babel import force_locale, get_locale, lazy_gettext, ngettext
 from flask_babel import gettext as _
 
 from app.fax.numbers import shown_number
+from app.fax.settings_sentences import SETTINGS_SENTENCES
 from app.models import Fax, Status
 from tenants.db import utc_now
 
@@ -152,6 +153,25 @@ REFUSALS = {
     "password_differs": _l("The two do not match. Type the new password again in both fields."),
     "code_wrong": _l("This code is wrong or was used already. Wait for the next one and enter that."),
     "code_missing": _l("Enter the code that your telephone shows."),
+    "slug_missing": _l("Enter a short name, such as alpha."),
+    "slug_unreadable": _l(
+        "A short name has small letters, digits and hyphens only, 63 at most, and begins with a letter or digit."
+    ),
+    "slug_taken": _l("There is a company with this short name already. Choose another one."),
+    "serial_missing": _l("Enter the serial number. It stands in the subject of each mail."),
+    "serial_unreadable": _l("A serial number has letters, digits, dots, hyphens and underscores only, 40 at most."),
+    "region_unknown": _l("Choose the country. National numbers are read by its rules."),
+    "zone_unknown": _l("This is no time zone. Write it like Europe/Rome."),
+    "company_language_unknown": _l("Choose one of the languages."),
+    "prefix_unreadable": _l("The outside-line prefix has up to 4 digits. Leave it empty if there is none."),
+    "count_unreadable": _l("Enter a whole number from 0 to %(limit)s."),
+    "reason_too_long": _l("This has more than %(limit)s characters. Shorten it."),
+    "slug_differs": _l("This is not the company's short name. Type %(slug)s to delete it."),
+    "tenant_not_suspended": _l("Suspend the company first: what is being sent has to come to its end."),
+    "tenant_on_the_line": _l(
+        "A fax of this company is on the line at the moment. Wait until the call is over, then delete it."
+    ),
+    "tenant_deleting": _l("This company is being deleted."),
     "licence_used_up": _l(
         "All licensed fax channels are in use (%(used)s of %(channels)s). Remove a fax entity, or ask the operator for "
         "more channels."
@@ -163,7 +183,7 @@ CANCELLATIONS = {
     "cancelled_on_line": _l("It was cancelled while it was being sent."),
 }
 
-SENTENCES = {**OUTCOMES, **REFUSALS, **CANCELLATIONS}
+SENTENCES = {**OUTCOMES, **REFUSALS, **CANCELLATIONS, **SETTINGS_SENTENCES}
 
 
 def sentence(code: str, **values: Any) -> str:

@@ -1,17 +1,64 @@
-"""What the installation holds, for those who run it."""
+"""The installation, for those who run it: companies, calls and parts. Counts and states, never what is faxed."""
 
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
+import phonenumbers
 import sqlalchemy as sa
-from flask import Blueprint, abort, render_template
+from babel import Locale
+from flask import Blueprint, abort, current_app, flash, make_response, redirect, render_template, request, url_for
+from flask_babel import get_locale, ngettext
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from flask_login import current_user
+from redis import RedisError
+from werkzeug.wrappers import Response
 
-from app.fax.lifecycle import FINAL
-from app.models import Fax, FaxEntity
-from tenants.db import db
-from tenants.models import Tenant, User
+from app.errors import Refused
+from app.fax.accounts import Details, invite, judge_details, mail_again
+from app.fax.auditing import audit
+from app.fax.companies import Company, change_company, judge_company, open_company, reopen, suspend
+from app.fax.licence import licence_of
+from app.fax.overview import tenants_now
+from app.health import check_health
+from app.queues import QUEUES, queue
+from app.web.asking import Errors, said, said_all
+from app.web.guard import SAFE_METHODS, writes
+from app.web.presentation import fresh_key
+from tenants.db import db, utc_now
+from tenants.links import invited_until, made_by_form
+from tenants.models import LinkPurpose, Role, Tenant, User
+from tenants.people import LANGUAGES
+from tenants.provision import zones
 
 blueprint = Blueprint("operator", __name__, url_prefix="/operator")
+
+LANGUAGE_NAMES = {"en": "English", "it": "Italiano"}
+PART_NAMES = {
+    "database": _l("Database"),
+    "redis": _l("Redis"),
+    "storage": _l("Storage"),
+    "asterisk": _l("Asterisk"),
+    "converter": _l("LibreOffice"),
+    "jobs": _l("Workers"),
+    "line": _l("Line process"),
+    "clock": _l("Clock"),
+}
+QUEUE_NAMES = {
+    "line": _l("Line"),
+    "documents": _l("Documents"),
+    "mail": _l("Mail"),
+    "later": _l("Later"),
+}
+STATES = {
+    "open": ("good", _l("Open")),
+    "suspended": ("bad", _l("Suspended")),
+    "deleting": ("doubt", _l("Being deleted")),
+}
 
 
 @blueprint.before_request
@@ -21,26 +68,321 @@ def _operators_only() -> None:
         abort(404)
 
 
+@blueprint.context_processor
+def _names() -> dict[str, Any]:
+    there = current_app.view_functions
+    return {"STATES": STATES, "PART_NAMES": PART_NAMES, "QUEUE_NAMES": QUEUE_NAMES, "endpoints": there}
+
+
+def _tenant(tenant_id: int) -> Tenant:
+    return db.session.get(Tenant, tenant_id) or abort(404)
+
+
+def _audit(action: str, tenant: Tenant, target: str | None = None, **values: Any) -> None:
+    """What an operator does to a company stands in the log of that company."""
+    audit(
+        db.session,
+        user=current_user,
+        tenant_id=tenant.id,
+        action=action,
+        target=target or tenant.name,
+        remote_address=request.remote_addr,
+        **values,
+    )
+
+
+def _to(tenant: Tenant, anchor: str | None = None) -> Response:
+    return redirect(url_for("operator.tenant", tenant_id=tenant.id, _anchor=anchor), 303)
+
+
+# ---- The installation at the moment
+
+
 @dataclass(frozen=True)
-class TenantUse:
-    """One company: ``entities`` of its licensed ``fax_channels`` are in use, ``under_way`` faxes are not finished."""
+class Disk:
+    """A file system, by what of ours lies on it; bytes."""
 
-    tenant: Tenant
-    entities: int
-    users: int
-    under_way: int
-    faxes: int
+    holds: str
+    total: int
+    free: int
+
+    @property
+    def used_percent(self) -> int:
+        return round(100 * (self.total - self.free) / self.total) if self.total else 0
+
+    @property
+    def is_low(self) -> bool:
+        return self.used_percent >= 90
 
 
-def tenants_in_use() -> list[TenantUse]:
-    def count(model: type, *conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
-        return sa.select(sa.func.count()).where(model.tenant_id == Tenant.id, *conditions).scalar_subquery()
+def disks() -> list[Disk]:
+    settings = current_app.config["SETTINGS"]
+    storage = urlsplit(settings.storage_url)
+    places = {_("state"): settings.home, _("line"): settings.spool}
+    if storage.scheme == "file":
+        places[_("documents")] = Path(storage.path)
+    found: dict[int, tuple[list[str], Path]] = {}
+    for name, path in places.items():
+        there = next((place for place in (path, *path.parents) if place.exists()), None)
+        if there:
+            found.setdefault(there.stat().st_dev, ([], there))[0].append(name)
+    return [Disk(", ".join(names), *_usage(path)) for names, path in found.values()]
 
-    under_way = count(Fax, Fax.status.not_in(FINAL))
-    query = sa.select(Tenant, count(FaxEntity), count(User), under_way, count(Fax)).order_by(Tenant.name)
-    return [TenantUse(*row) for row in db.session.execute(query)]
+
+def _usage(path: Path) -> tuple[int, int]:
+    usage = shutil.disk_usage(path)
+    return usage.total, usage.free
+
+
+@blueprint.get("")
+def overview() -> str:
+    """The counts; the parts are asked by a request of their own, because one that is down answers late."""
+    rows = tenants_now(db.session, utc_now())
+    values = {"rows": rows, "line_limit": current_app.config["SETTINGS"].line_limit}
+    if request.htmx and request.htmx.target == "now":
+        return render_template("operator/now.html", **values)
+    return render_template("operator/overview.html", disks=disks(), **values)
+
+
+@blueprint.get("/parts")
+def parts() -> str:
+    """Every part, asked now, and what waits in the queues."""
+    db.session.rollback()  # no transaction while the parts think
+    values = {"parts": check_health(), "queues": _queue_lengths()}
+    part_only = request.htmx and request.htmx.target == "parts"
+    return render_template("operator/parts_list.html" if part_only else "operator/parts.html", **values)
+
+
+def _queue_lengths() -> dict[str, int] | None:
+    try:
+        return {name: queue(name).count for name in QUEUES}
+    except RedisError:
+        return None
+
+
+# ---- Companies
 
 
 @blueprint.get("/tenants")
 def tenants() -> str:
-    return render_template("operator/tenants.html", uses=tenants_in_use())
+    return render_template("operator/tenants.html", rows=tenants_now(db.session, utc_now()))
+
+
+def _read_company(slug: str | None = None) -> Company:
+    values = {field.name: request.form.get(field.name, "").strip() for field in fields(Company)}
+    return Company(**(values | ({"slug": slug} if slug else {})))
+
+
+def _choices() -> dict[str, Any]:
+    territories = Locale.parse(str(get_locale())).territories
+    regions = {code: territories.get(code, code) for code in phonenumbers.SUPPORTED_REGIONS}
+    return {
+        "regions": sorted(regions.items(), key=lambda region: region[1]),
+        "zones": sorted(zones()),
+        "languages": [(language, LANGUAGE_NAMES[language]) for language in LANGUAGES],
+    }
+
+
+@dataclass(frozen=True)
+class Administrator:
+    """Who is invited to administer a company, as typed."""
+
+    email: str = ""
+    name: str = ""
+
+    @classmethod
+    def read(cls) -> "Administrator":
+        return cls(request.form.get("admin_email", "").strip(), request.form.get("admin_name", "").strip())
+
+    @property
+    def details(self) -> Details:
+        return Details(email=self.email, name=self.name, role=Role.ADMIN)
+
+    def judge(self) -> Errors:
+        return {f"admin_{field}": text for field, text in said_all(judge_details(self.details)).items()}
+
+
+@blueprint.route("/tenants/new", methods=["GET", "POST"])
+def new_tenant() -> Response:
+    """Open a company and, if they are named, invite its first administrator."""
+    if request.method in SAFE_METHODS:
+        return _new_page(Company(), Administrator(), {})
+    company, administrator = _read_company(), Administrator.read()
+    errors = said_all(judge_company(company))
+    if administrator.email or administrator.name:
+        errors |= administrator.judge()
+    if not errors:
+        try:
+            return _opened(company, administrator)
+        except Refused as refusal:
+            db.session.rollback()
+            if earlier := _opened_before(company):
+                return _to(earlier)
+            field = refusal.field or "form"
+            errors["admin_email" if field == "email" else field] = said(refusal)
+    return _new_page(company, administrator, errors)
+
+
+def _opened(company: Company, administrator: Administrator) -> Response:
+    tenant = open_company(db.session, company)
+    _audit("tenant.opened", tenant, after=company.values)
+    if administrator.email:
+        _invite(tenant, administrator)
+    db.session.commit()
+    flash(_("%(name)s is open.", name=tenant.name), "info")
+    return _to(tenant)
+
+
+def _opened_before(company: Company) -> Tenant | None:
+    """By this very form, sent twice: the same in every field, and just now."""
+    tenant = db.session.scalar(sa.select(Tenant).where(Tenant.slug == company.slug))
+    just_now = tenant and tenant.created_at > utc_now() - timedelta(minutes=10)
+    return tenant if just_now and Company.of(tenant) == company else None
+
+
+def _new_page(company: Company, administrator: Administrator, errors: Errors) -> Response:
+    values = {"form": company, "administrator": administrator, "errors": errors, "submission": fresh_key()}
+    return make_response(render_template("operator/new.html", **values, **_choices()), 422 if errors else 200)
+
+
+@blueprint.route("/tenants/<int:tenant_id>", methods=["GET", "POST"])
+@writes
+def tenant(tenant_id: int) -> Response:
+    """One company. Looking at it is written into its log."""
+    shown = _tenant(tenant_id)
+    if request.method in SAFE_METHODS:
+        _audit("tenant.viewed", shown)
+        db.session.commit()
+        return _tenant_page(shown)
+    company = _read_company(shown.slug)
+    if errors := said_all(judge_company(company)):
+        return _tenant_page(shown, form=company, errors=errors)
+    before, after = change_company(db.session, shown, company)
+    if after:
+        _audit("tenant.changed", shown, before=before, after=after)
+    db.session.commit()
+    flash(_licence_text(shown) if "fax_channels" in after else _("Saved."), "info")
+    return _to(shown)
+
+
+def _licence_text(shown: Tenant) -> str:
+    """What a smaller licence means: nothing that exists is taken away."""
+    licence = licence_of(db.session, shown.id)
+    if not licence.is_exceeded:
+        return _("Saved.")
+    return ngettext(
+        "Saved. The company has %(num)d fax entity and %(channels)s licensed channels. It keeps it, but can add none "
+        "before enough channels are licensed.",
+        "Saved. The company has %(num)d fax entities and %(channels)s licensed channels. It keeps them, but can add "
+        "none before enough channels are licensed.",
+        licence.used,
+        channels=licence.channels,
+    )
+
+
+def _administrators(shown: Tenant) -> list[tuple[User, Any]]:
+    """Each with until when their invitation may be accepted."""
+    administrators = sa.select(User).where(User.tenant_id == shown.id, User.role == Role.ADMIN)
+    users = db.session.scalars(administrators.where(User.disabled_at.is_(None)).order_by(User.name)).all()
+    return [(user, invited_until(db.session, user) if user.is_invited else None) for user in users]
+
+
+def _tenant_page(
+    shown: Tenant,
+    *,
+    form: Company | None = None,
+    administrator: Administrator | None = None,
+    reason: str = "",
+    errors: Errors | None = None,
+) -> Response:
+    (row,) = tenants_now(db.session, utc_now(), only=shown.id)
+    values = {
+        "shown": shown,
+        "row": row,
+        "form": form or Company.of(shown),
+        "administrator": administrator or Administrator(),
+        "administrators": _administrators(shown),
+        "reason": reason,
+        "errors": errors or {},
+        "submission": fresh_key(),
+    }
+    return make_response(render_template("operator/tenant.html", **values, **_choices()), 422 if errors else 200)
+
+
+# ---- Its administrators
+
+
+def _invite(tenant: Tenant, administrator: Administrator) -> User:
+    key = request.form.get("submission", "")[:64] or fresh_key()
+    user = invite(db.session, tenant, administrator.details, by=current_user, submission_key=key)
+    _audit("user.invited", tenant, user.email, after={"email": user.email, "name": user.name, "role": Role.ADMIN})
+    return user
+
+
+@blueprint.post("/tenants/<int:tenant_id>/administrators")
+def invite_administrator(tenant_id: int) -> Response:
+    shown, administrator = _tenant(tenant_id), Administrator.read()
+    errors = administrator.judge()
+    if not errors and shown.deleting_at:
+        errors["admin_email"] = said(Refused("tenant_deleting"))
+    if not errors:
+        try:
+            user = _invite(shown, administrator)
+        except Refused as refusal:
+            db.session.rollback()
+            if made_by_form(db.session, current_user, request.form.get("submission", "")[:64]):
+                return _to(_tenant(tenant_id), "administrators")
+            errors[f"admin_{refusal.field}"] = said(refusal)
+        else:
+            db.session.commit()
+            flash(
+                _("%(name)s is invited: a mail is on its way to %(email)s.", name=user.name, email=user.email), "info"
+            )
+            return _to(shown, "administrators")
+    return _tenant_page(_tenant(tenant_id), administrator=administrator, errors=errors)
+
+
+@blueprint.post("/tenants/<int:tenant_id>/administrators/<int:user_id>/invite")
+def invite_again(tenant_id: int, user_id: int) -> Response:
+    """A fresh link for an administrator who has not come yet."""
+    shown = _tenant(tenant_id)
+    mine = sa.select(User).where(User.id == user_id, User.tenant_id == tenant_id, User.role == Role.ADMIN)
+    user = db.session.scalar(mine.where(User.password_hash.is_(None), User.disabled_at.is_(None))) or abort(404)
+    if mail_again(db.session, user, LinkPurpose.INVITATION, by=current_user):
+        _audit("user.invited_again", shown, user.email)
+    db.session.commit()
+    flash(_("A fresh link is on its way to %(email)s.", email=user.email), "info")
+    return _to(shown, "administrators")
+
+
+# ---- Suspending and reopening
+
+
+@blueprint.post("/tenants/<int:tenant_id>/suspend")
+def suspend_tenant(tenant_id: int) -> Response:
+    shown, reason = _tenant(tenant_id), " ".join(request.form.get("reason", "").split())
+    try:
+        done = suspend(db.session, shown, reason)
+    except Refused as refusal:
+        return _tenant_page(shown, reason=reason, errors={"reason": said(refusal)})
+    if done:
+        _audit("tenant.suspended", shown, after={"reason": reason} if reason else None)
+    db.session.commit()
+    flash(_("%(name)s is suspended: nothing is sent, faxes still come in.", name=shown.name), "info")
+    return _to(shown)
+
+
+@blueprint.post("/tenants/<int:tenant_id>/reopen")
+def reopen_tenant(tenant_id: int) -> Response:
+    shown = _tenant(tenant_id)
+    try:
+        done = reopen(db.session, shown)
+    except Refused as refusal:
+        db.session.rollback()
+        flash(said(refusal), "error")
+        return _to(_tenant(tenant_id))
+    if done:
+        _audit("tenant.reopened", shown)
+    db.session.commit()
+    flash(_("%(name)s is open again: what waited is sent now.", name=shown.name), "info")
+    return _to(shown)

@@ -1,0 +1,230 @@
+"""When most faxes of a company fail, or something is stuck, its administrators are told: once, and once when it is over.
+
+Two clocks at once do no harm: of each kind a company has one open incident at most, and its mails are written in the
+transaction that opens or ends it.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.fax.lifecycle import WAITING
+from app.models import (
+    AlertIncident,
+    AlertKind,
+    Attempt,
+    Direction,
+    Fax,
+    FaxEntity,
+    FaxTemplate,
+    Notice,
+    NoticeKind,
+    Status,
+)
+from app.queues import enqueue_after_commit
+from tenants.models import Role, Tenant, User
+from tenants.scope import lock_tenant
+
+#: What counts as sent or not: who cancels has not failed.
+JUDGED = (Status.SENT, Status.FAILED, Status.UNKNOWN)
+#: Older ones say nothing about today.
+MEMORY = timedelta(days=7)
+MOST_CAUSES = 3
+
+
+@dataclass(frozen=True)
+class Failing:
+    """``failed`` of the last ``of`` sent faxes, and the most frequent causes."""
+
+    failed: int
+    of: int
+    causes: list[tuple[str, int]]
+
+    def is_too_much(self, percent: int) -> bool:
+        return self.failed * 100 >= percent * self.of
+
+
+@dataclass(frozen=True)
+class Stuck:
+    """``count`` faxes should have gone on long ago, the first of them since ``oldest``."""
+
+    count: int
+    oldest: datetime
+
+    def with_more(self, count: int, oldest: datetime) -> "Stuck":
+        return Stuck(self.count + count, min(self.oldest, oldest))
+
+
+# ---- What is the matter
+
+
+def last_faxes(session: Session, tenant: Tenant, now: datetime) -> Failing | None:
+    """None while there are too few to judge by."""
+    last = (
+        sa.select(Fax.status, Fax.cause)
+        .where(
+            Fax.tenant_id == tenant.id,
+            Fax.finished_at > now - MEMORY,
+            Fax.direction == Direction.SENT,
+            Fax.status.in_(JUDGED),
+        )
+        .order_by(Fax.finished_at.desc())
+        .limit(tenant.alert_failed_of)
+    )
+    rows = session.execute(last).all()
+    if len(rows) < tenant.alert_failed_of:
+        return None
+    causes = Counter(cause or "other" for status, cause in rows if status != Status.SENT)
+    return Failing(causes.total(), len(rows), causes.most_common(MOST_CAUSES))
+
+
+def stuck_faxes(session: Session, now: datetime) -> dict[int, Stuck]:
+    """Tenant → what is older than the tenant allows. What waits because the company is suspended is not stuck."""
+    found: dict[int, Stuck] = {}
+    for minutes, tenants in _by_patience(session).items():
+        before = now - timedelta(minutes=minutes)
+        going = [tenant_id for tenant_id, suspended in tenants.items() if not suspended]
+        for tenant_id, count, oldest in [
+            *session.execute(_waiting(before, going)),
+            *session.execute(_unprepared(before, list(tenants))),
+            *_calls(session, before, list(tenants)),
+        ]:
+            found[tenant_id] = found[tenant_id].with_more(count, oldest) if tenant_id in found else Stuck(count, oldest)
+    return found
+
+
+def _by_patience(session: Session) -> dict[int, dict[int, bool]]:
+    """Minutes → tenants that allow so many, each with whether it is suspended."""
+    query = sa.select(Tenant.id, Tenant.alert_stuck_minutes, Tenant.suspended_at)
+    groups: dict[int, dict[int, bool]] = defaultdict(dict)
+    for tenant_id, minutes, suspended_at in session.execute(
+        query.where(Tenant.alert_stuck_minutes > 0, Tenant.deleting_at.is_(None))
+    ):
+        groups[minutes][tenant_id] = suspended_at is not None
+    return groups
+
+
+def _waiting(before: datetime, tenants: list[int]) -> sa.Select[Any]:
+    """Due long ago, and on no line."""
+    query = sa.select(Fax.tenant_id, sa.func.count(), sa.func.min(Fax.due_at)).where(
+        Fax.status.in_(WAITING), Fax.due_at < before
+    )
+    return query.where(Fax.tenant_id.in_(tenants)).group_by(Fax.tenant_id)
+
+
+def _unprepared(before: datetime, tenants: list[int]) -> sa.Select[Any]:
+    early = Fax.status.in_((Status.ACCEPTED, Status.PREPARING))
+    query = sa.select(Fax.tenant_id, sa.func.count(), sa.func.min(Fax.created_at)).where(early, Fax.created_at < before)
+    return query.where(Fax.tenant_id.in_(tenants)).group_by(Fax.tenant_id)
+
+
+def _calls(session: Session, before: datetime, tenants: list[int]) -> Iterable[tuple[int, int, datetime]]:
+    """On the line for longer than the line's template lets a call ring and last."""
+    longest = FaxTemplate.ring_seconds + FaxTemplate.max_seconds
+    query = (
+        sa.select(Attempt.tenant_id, Attempt.created_at, longest)
+        .join(FaxEntity, FaxEntity.id == Attempt.entity_id)
+        .join(FaxTemplate, FaxTemplate.id == FaxEntity.template_id)
+        .where(Attempt.ended_at.is_(None), Attempt.created_at < before, Attempt.tenant_id.in_(tenants))
+    )
+    for tenant_id, created_at, seconds in session.execute(query):
+        if created_at + timedelta(seconds=seconds) < before:
+            yield tenant_id, 1, created_at
+
+
+# ---- Telling it once
+
+
+def watch(session: Session, now: datetime) -> int:
+    """Open and end incidents, with their mails; gives how many. Commits each."""
+    stuck, changed = stuck_faxes(session, now), 0
+    tenants = session.scalars(sa.select(Tenant).where(Tenant.deleting_at.is_(None)).order_by(Tenant.id)).all()
+    open_ones = {(i.tenant_id, i.kind) for i in session.scalars(_open())}
+    wanted = [(tenant.id, kind, facts) for tenant in tenants for kind, facts in _findings(session, tenant, stuck, now)]
+    session.rollback()
+    for tenant_id, kind, facts in wanted:
+        if bool(facts) != ((tenant_id, kind) in open_ones):
+            changed += _open_incident(session, tenant_id, kind, facts) if facts else _end(session, tenant_id, kind, now)
+    return changed
+
+
+def _findings(
+    session: Session, tenant: Tenant, stuck: dict[int, Stuck], now: datetime
+) -> Iterable[tuple[AlertKind, dict[str, Any] | None]]:
+    """Kind → what is the matter, None for nothing. Where it cannot be told nothing is said."""
+    if not tenant.alert_failed_percent or not tenant.alert_failed_of:
+        yield AlertKind.FAILING, None
+    elif last := last_faxes(session, tenant, now):
+        facts = {"failed": last.failed, "of": last.of, "causes": last.causes}
+        yield AlertKind.FAILING, facts if last.is_too_much(tenant.alert_failed_percent) else None
+    mine = stuck.get(tenant.id)
+    yield AlertKind.STUCK, {"count": mine.count, "oldest": mine.oldest.isoformat()} if mine else None
+
+
+def _open(**of: Any) -> sa.Select[tuple[AlertIncident]]:
+    return sa.select(AlertIncident).filter_by(ended_at=None, **of)
+
+
+def _open_incident(session: Session, tenant_id: int, kind: AlertKind, facts: dict[str, Any]) -> bool:
+    lock_tenant(session, tenant_id)
+    if session.scalar(_open(tenant_id=tenant_id, kind=kind)):
+        session.rollback()
+        return False
+    incident = AlertIncident(tenant_id=tenant_id, kind=kind, facts=facts)
+    session.add(incident)
+    session.flush()
+    _write(session, incident, NoticeKind.ALERT, _told(session, tenant_id, kind))
+    session.commit()
+    return True
+
+
+def _end(session: Session, tenant_id: int, kind: AlertKind, now: datetime) -> bool:
+    """The all-clear goes to those who had the alert."""
+    lock_tenant(session, tenant_id)
+    incident = session.scalar(_open(tenant_id=tenant_id, kind=kind))
+    if incident is None:
+        session.rollback()
+        return False
+    incident.ended_at = now
+    had_it = sa.select(Notice.user_id).where(
+        Notice.tenant_id == tenant_id, Notice.kind == NoticeKind.ALERT, Notice.occasion == str(incident.id)
+    )
+    users = session.scalars(sa.select(User).where(User.id.in_(had_it), User.disabled_at.is_(None)).order_by(User.id))
+    _write(session, incident, NoticeKind.ALL_CLEAR, users.all())
+    session.commit()
+    return True
+
+
+def _told(session: Session, tenant_id: int, kind: AlertKind) -> list[User]:
+    """The company's administrators; of what is stuck the operators too: it may be the installation that stands."""
+    meant = sa.and_(User.tenant_id == tenant_id, User.role == Role.ADMIN)
+    if kind == AlertKind.STUCK:
+        meant = sa.or_(meant, User.role == Role.OPERATOR)
+    users = sa.select(User).where(meant, User.disabled_at.is_(None), User.password_hash.is_not(None))
+    return list(session.scalars(users.order_by(User.id)))
+
+
+def _write(session: Session, incident: AlertIncident, kind: NoticeKind, users: Iterable[User]) -> None:
+    slug = session.get_one(Tenant, incident.tenant_id).slug
+    notices = [
+        Notice(
+            tenant_id=incident.tenant_id,
+            user_id=user.id,
+            kind=kind,
+            recipient=user.email,
+            occasion=str(incident.id),
+            language=user.preferred_language,
+            message_id=f"<{uuid4()}@faxroom.{slug}.invalid>",
+        )
+        for user in users
+    ]
+    session.add_all(notices)
+    session.flush()
+    for notice in notices:
+        enqueue_after_commit(session, "deliver", notice.id)

@@ -1,0 +1,276 @@
+"""The operator's pages: companies are opened, licensed, suspended; counts and states, never what is faxed."""
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from app.fax.licence import licence_of
+from app.models import AuditEvent, Fax, Notice, Status
+from tenants.db import db, utc_now
+from tenants.models import OneTimeLink, Role, Tenant, User
+from tests.web.cast import Browser, Cast, make_document, make_fax
+
+GAMMA = {
+    "slug": "gamma",
+    "name": "Gamma & Söhne",
+    "serial": "KPBX-3.1",
+    "region": "DE",
+    "timezone": "Europe/Berlin",
+    "language": "it",
+    "outside_prefix": "00",
+    "fax_channels": "3",
+    "limit_inbound": "1",
+    "limit_outbound": "2",
+    "limit_total": "0",
+}
+NEW = "/operator/tenants/new"
+
+
+def open_gamma(olga: Browser, **changes: str) -> object:
+    return olga.post(NEW, page=NEW, **{**GAMMA, **changes})
+
+
+def tenant(slug: str) -> Tenant | None:
+    return db.session.scalar(sa.select(Tenant).where(Tenant.slug == slug))
+
+
+def acts(tenant_id: int | None) -> list[str]:
+    events = sa.select(AuditEvent.action).where(AuditEvent.tenant_id == tenant_id).order_by(AuditEvent.id)
+    return list(db.session.scalars(events))
+
+
+@pytest.fixture
+def alpha(cast: Cast) -> str:
+    return f"/operator/tenants/{cast.alpha}"
+
+
+# ---- Who may
+
+
+def test_nobody_but_an_operator_finds_these_pages(alpha: str, alice: Browser, bob: Browser) -> None:
+    for browser in (alice, bob):
+        for path in ("/operator", "/operator/parts", "/operator/tenants", NEW, alpha, "/operator/figures"):
+            assert browser.get(path).status_code == 404, path
+        for path in (NEW, alpha, f"{alpha}/suspend", f"{alpha}/reopen", f"{alpha}/export", f"{alpha}/delete"):
+            assert browser.post(path, **GAMMA).status_code == 404, path
+
+
+def test_a_company_that_is_not_there_is_not_found(olga: Browser) -> None:
+    assert olga.get("/operator/tenants/987654").status_code == 404
+    assert olga.post("/operator/tenants/987654/suspend", page=NEW).status_code == 404
+
+
+# ---- Opening
+
+
+def test_an_operator_opens_a_company_with_all_that_belongs_to_it(app: Flask, olga: Browser) -> None:
+    answer = open_gamma(olga)
+    assert answer.status_code == 303
+    with app.app_context():
+        gamma = tenant("gamma")
+        assert answer.headers["Location"] == f"/operator/tenants/{gamma.id}"
+        assert {name: str(getattr(gamma, name)) for name in GAMMA} == GAMMA
+        assert acts(gamma.id) == ["tenant.opened"]
+    assert "Gamma &amp; Söhne is open." in olga.get(answer.headers["Location"]).text
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("slug", "", "Enter a short name"),
+        ("slug", "Gamma", "small letters, digits and hyphens only"),
+        ("slug", "-gamma", "begins with a letter or digit"),
+        ("slug", "alpha", "There is a company with this short name already"),
+        ("name", "", "Enter the name."),
+        ("name", "x" * 101, "100 characters at most"),
+        ("serial", "", "Enter the serial number"),
+        ("serial", "a]b", "letters, digits, dots, hyphens"),
+        ("region", "XX", "Choose the country"),
+        ("timezone", "Rome", "no time zone"),
+        ("timezone", "../etc/passwd", "no time zone"),
+        ("language", "de", "Choose one of the languages"),
+        ("outside_prefix", "0a", "up to 4 digits"),
+        ("fax_channels", "", "a whole number from 0 to 99999"),
+        ("fax_channels", "-1", "a whole number"),
+        ("limit_inbound", "1.5", "a whole number"),
+        ("limit_outbound", "100000", "a whole number"),
+        ("limit_total", "²", "a whole number"),
+        ("admin_email", "nobody", "This is no email address"),
+        ("admin_email", "alice@alpha.test", "This address is taken"),
+    ],
+)
+def test_each_field_is_judged_and_nothing_typed_is_lost(
+    app: Flask, olga: Browser, field: str, value: str, sentence: str
+) -> None:
+    form = {"admin_name": "Gina"} if field == "admin_email" else {}
+    answer = open_gamma(olga, **form, **{field: value})
+    assert answer.status_code == 422
+    assert sentence in answer.text
+    assert 'value="KPBX-3.1"' in answer.text or field == "serial"
+    assert 'value="Europe/Berlin"' in answer.text or field == "timezone"
+    with app.app_context():
+        assert db.session.scalar(sa.select(sa.func.count()).select_from(Tenant)) == 2
+
+
+def test_the_first_administrator_is_invited_by_mail(app: Flask, olga: Browser) -> None:
+    assert open_gamma(olga, admin_name="Gina", admin_email="gina@gamma.test").status_code == 303
+    with app.app_context():
+        gamma = tenant("gamma")
+        gina = db.session.scalar(sa.select(User).where(User.tenant_id == gamma.id))
+        assert (gina.name, gina.email, gina.role, gina.is_invited) == ("Gina", "gina@gamma.test", Role.ADMIN, True)
+        notice = db.session.scalar(sa.select(Notice))
+        assert (notice.kind, notice.recipient, notice.language) == ("invitation", "gina@gamma.test", "it")
+        assert acts(gamma.id) == ["tenant.opened", "user.invited"]
+
+
+def test_a_double_click_opens_one_company_and_invites_once(app: Flask, olga: Browser) -> None:
+    form = {**GAMMA, "submission": "twice", "admin_name": "Gina", "admin_email": "gina@gamma.test"}
+    first, second = olga.post(NEW, page=NEW, **form), olga.post(NEW, page=NEW, **form)
+    assert (first.status_code, second.status_code) == (303, 303)
+    assert first.headers["Location"] == second.headers["Location"]
+    with app.app_context():
+        assert db.session.scalar(sa.select(sa.func.count()).select_from(OneTimeLink)) == 1
+
+
+# ---- Changing
+
+
+def test_a_changed_company_is_audited_with_what_differs(app: Flask, cast: Cast, olga: Browser, alpha: str) -> None:
+    answer = olga.post(alpha, page=alpha, **{**GAMMA, "slug": "other", "region": "IT", "fax_channels": "4"})
+    assert answer.status_code == 303
+    with app.app_context():
+        changed = db.session.get(Tenant, cast.alpha)
+        assert (changed.slug, changed.name, changed.timezone) == ("alpha", "Gamma & Söhne", "Europe/Berlin")
+        event = db.session.scalar(sa.select(AuditEvent).where(AuditEvent.action == "tenant.changed"))
+        assert event.before["name"] == "Alpha Srl"
+        assert event.after["name"] == "Gamma & Söhne"
+        assert "region" not in event.before
+        assert "slug" not in event.after
+
+
+def test_a_smaller_licence_keeps_what_exists_and_says_so(app: Flask, cast: Cast, olga: Browser, alpha: str) -> None:
+    form = {**GAMMA, "fax_channels": "1"}
+    answer = olga.post(alpha, page=alpha, **form)
+    page = olga.get(answer.headers["Location"]).text
+    assert "The company has 2 fax entities and 1 licensed channels. It keeps them" in page
+    assert "What exists stays; no fax entity can be added." in page
+    with app.app_context():
+        assert licence_of(db.session, cast.alpha).used == 2
+
+
+def test_looking_into_a_company_is_written_into_its_log(
+    app: Flask, cast: Cast, olga: Browser, alpha: str, alice: Browser
+) -> None:
+    olga.get(alpha)
+    with app.app_context():
+        event = db.session.scalar(sa.select(AuditEvent).where(AuditEvent.tenant_id == cast.alpha))
+        assert (event.action, event.user_id, event.remote_address) == ("tenant.viewed", cast.olga, "127.0.0.1")
+
+
+# ---- Suspending
+
+
+def test_a_suspended_company_reads_why_and_sends_nothing_until_it_is_open_again(
+    app: Flask, cast: Cast, olga: Browser, alpha: str, bob: Browser
+) -> None:
+    waiting = make_fax(app, cast, status=Status.SCHEDULED)
+    olga.post(f"{alpha}/suspend", page=alpha, reason="The invoice of October\nis open.")
+    page = bob.get("/faxes").text
+    assert "The fax service of Alpha Srl is suspended." in page
+    assert "The invoice of October is open." in page
+    with app.app_context():
+        draft = make_document(app, cast.alpha)
+        draft.user_id = cast.bob
+        db.session.commit()
+        draft_id = draft.id
+    refused = bob.post("/faxes/send", entity=str(cast.frontdesk), to="0501234567", draft=draft_id)
+    assert refused.status_code == 422
+    assert "is suspended, so nothing can be sent" in refused.text
+    olga.post(f"{alpha}/reopen", page=alpha)
+    assert "is suspended" not in bob.get("/faxes").text
+    assert bob.post("/faxes/send", entity=str(cast.frontdesk), to="0501234567", draft=draft_id).status_code == 303
+    with app.app_context():
+        assert db.session.get(Fax, waiting).status == Status.SCHEDULED
+        done = [act for act in acts(cast.alpha) if act != "tenant.viewed"]
+        assert done == ["tenant.suspended", "tenant.reopened"]
+
+
+def test_suspending_twice_is_done_once(app: Flask, cast: Cast, olga: Browser, alpha: str) -> None:
+    for reason in ("first", "second"):
+        olga.post(f"{alpha}/suspend", page=alpha, reason=reason)
+    with app.app_context():
+        assert db.session.get(Tenant, cast.alpha).suspended_reason == "first"
+        assert acts(cast.alpha).count("tenant.suspended") == 1
+
+
+def test_a_reason_that_is_too_long_is_kept_and_judged(olga: Browser, alpha: str) -> None:
+    answer = olga.post(f"{alpha}/suspend", page=alpha, reason="long " * 101)
+    assert answer.status_code == 422
+    assert "more than 500 characters" in answer.text
+    assert "long long" in answer.text
+
+
+# ---- Administrators
+
+
+def test_an_operator_invites_an_administrator_later(app: Flask, cast: Cast, olga: Browser, alpha: str) -> None:
+    form = {"admin_name": "Ada", "admin_email": "ada@alpha.test", "submission": "key"}
+    for _ in range(2):
+        assert olga.post(f"{alpha}/administrators", page=alpha, **form).status_code == 303
+    with app.app_context():
+        ada = db.session.scalar(sa.select(User).where(User.name == "Ada"))
+        assert (ada.tenant_id, ada.role) == (cast.alpha, Role.ADMIN)
+        assert acts(cast.alpha).count("user.invited") == 1
+        db.session.execute(sa.update(OneTimeLink).values(created_at=utc_now() - timedelta(hours=1)))
+        db.session.commit()
+        ada_id = ada.id
+    assert olga.post(f"{alpha}/administrators/{ada_id}/invite", page=alpha).status_code == 303
+    with app.app_context():
+        assert db.session.scalar(sa.select(sa.func.count()).select_from(OneTimeLink)) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "email", "sentence"),
+    [
+        ("", "ada@alpha.test", "Enter the name."),
+        ("Ada", "", "Enter the email address."),
+        ("Ada", "charlie@beta.test", "This address is taken"),
+    ],
+)
+def test_an_invitation_is_judged(olga: Browser, alpha: str, name: str, email: str, sentence: str) -> None:
+    answer = olga.post(f"{alpha}/administrators", page=alpha, admin_name=name, admin_email=email)
+    assert answer.status_code == 422
+    assert sentence in answer.text
+    assert "beta" not in answer.text.replace("charlie@beta.test", "")
+
+
+def test_only_an_administrator_who_never_came_is_invited_again(cast: Cast, olga: Browser, alpha: str) -> None:
+    for user_id in (cast.alice, cast.bob, cast.charlie):
+        assert olga.post(f"{alpha}/administrators/{user_id}/invite", page=alpha).status_code == 404
+
+
+# ---- The installation at a glance
+
+
+def test_the_overview_counts_and_shows_nothing_of_a_fax(app: Flask, cast: Cast, olga: Browser) -> None:
+    make_fax(app, cast, status=Status.SCHEDULED, name="secret.pdf")
+    make_fax(app, cast, status=Status.READY, due_at=utc_now() - timedelta(hours=3), name="secret.pdf")
+    page = olga.get("/operator").text
+    assert "Alpha Srl" in page
+    assert 'data-label="Stuck"><span class="badge tone-bad">' in page
+    assert 'data-label="Scheduled">1</td>' in page
+    assert "secret.pdf" not in page
+    assert "+390501234567" not in page
+
+
+def test_the_overview_refreshes_its_counts_alone(olga: Browser) -> None:
+    part = olga.get("/operator", headers={"HX-Request": "true", "HX-Target": "now"}).text
+    assert part.lstrip().startswith('<div id="now"')
+
+
+def test_a_part_that_does_not_answer_is_named_with_what_to_do(olga: Browser) -> None:
+    page = olga.get("/operator/parts").text
+    assert "Check REDIS_URL" in page
+    assert "Database" in page
