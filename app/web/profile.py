@@ -209,7 +209,7 @@ def _factor_page(errors: Errors | None = None) -> Response:
 def _picture(user: User, secret: str) -> Markup:
     """The QR code as SVG in the page itself, without a style: nobody else hears of the secret."""
     code = segno.make(factors.provisioning_uri(user, secret), error="m", micro=False)
-    return Markup(code.svg_inline(scale=5, border=4, dark="#000", light="#fff", svgclass="qr", lineclass=None))
+    return Markup(code.svg_inline(omitsize=True, border=4, dark="#000", light="#fff", svgclass="qr", lineclass=None))
 
 
 def _in_groups(secret: str) -> str:

@@ -212,3 +212,11 @@ def test_that_a_browser_is_in_use_is_noted_every_few_minutes_only(app: Flask, bo
     assert second > first
     bob.post("/theme", theme="dark")
     assert seen_at() == second
+
+
+def test_the_picture_is_drawn_whole_in_whatever_size(bob: Browser) -> None:
+    """A picture without a view box is cut where the style sheet makes it smaller."""
+    post(bob, "/second-factor/begin", current=PASSWORD)
+    picture = re.search(r"<svg[^>]*class=\"qr\"[^>]*>", bob.get("/profile/second-factor").text)[0]
+    assert "viewBox" in picture
+    assert "width=" not in picture
