@@ -2,22 +2,26 @@
 
 import contextlib
 import zoneinfo
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import phonenumbers
 import sqlalchemy as sa
 import yaml
-from email_validator import EmailNotValidError, validate_email
 from phonenumbers import shortnumberinfo
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from sqlalchemy.orm import Session
 
+from app.adapters.pgp import read_public_key
+from app.errors import FaxroomError
 from app.fax.licence import licence_of
 from app.fax.routing import entity_for
+from app.fax.sentences import in_language, sentence
 from app.models import FaxEntity, FaxTemplate, Grant, Mail2FaxBox
-from tenants.addresses import AddressTaken, claim_address, fold
+from tenants.addresses import AddressInvalid, AddressTaken, check_address, claim_address, fold
 from tenants.models import Role, Tenant, User
+from tenants.pgp_keys import MOST_KEYS, KeyRefused
 from tenants.provision import OUTSIDE_PREFIX, SERIAL, SLUG, ForeignAddress, is_region, put_tenant, put_user
 from tenants.scope import lock_tenant, owned_by
 
@@ -55,8 +59,8 @@ def _valid_number(text: str) -> str:
 def _mail_address(text: str) -> str:
     """As typed: a mail's sender is compared with it exactly. Private domains such as .test are fine."""
     try:
-        validate_email(text, check_deliverability=False, test_environment=True)
-    except EmailNotValidError as error:
+        check_address(text)
+    except AddressInvalid as error:
         raise ValueError(f"{text} is no mail address: {error}") from error
     return text
 
@@ -84,7 +88,7 @@ class OperatorEntry(Entry):
 
 class UserEntry(OperatorEntry):
     role: Literal["user", "admin"] = "user"
-    pgp_public_keys: list[str] = []
+    pgp_public_keys: list[str] | None = None
 
 
 class TemplateEntry(Entry):
@@ -147,6 +151,7 @@ class TenantEntry(Entry):
     outside_prefix: Annotated[str, StringConstraints(pattern=rf"^{OUTSIDE_PREFIX.pattern}$")] = "0"
     fax_channels: int = Field(0, ge=0)
     limits: LimitsEntry = LimitsEntry()
+    second_factor_required: bool | None = None
     users: list[UserEntry] = []
     templates: list[TemplateEntry] = []
     mail2fax_boxes: list[BoxEntry] = []
@@ -156,6 +161,11 @@ class TenantEntry(Entry):
 class ProvisionFile(Entry):
     operators: list[OperatorEntry] = []
     tenants: list[TenantEntry] = []
+
+
+def _english(code: str, **values: Any) -> str:
+    with in_language("en"):
+        return sentence(code, **values)
 
 
 def read_provision_file(path: Path) -> ProvisionFile:
@@ -214,6 +224,8 @@ class _Application:
             limit_outbound=entry.limits.outbound,
             limit_total=entry.limits.total,
         )
+        if entry.second_factor_required is not None:
+            tenant.second_factor_required = entry.second_factor_required
         lock_tenant(self.session, tenant.id)
         users = {fold(user.email): self.put_user(tenant, user, Role(user.role)) for user in entry.users}
         for template in entry.templates:
@@ -225,13 +237,26 @@ class _Application:
         self._check_licence(tenant)
 
     def put_user(self, tenant: Tenant | None, entry: OperatorEntry, role: Role) -> User | None:
-        keys = tuple(filter(None, (self._read(name) for name in getattr(entry, "pgp_public_keys", []))))
+        names = getattr(entry, "pgp_public_keys", None)
+        keys = None if names is None else tuple(filter(None, (self._read_key(name) for name in names)))
         values = entry.model_dump(include={"email", "name", "password", "language"})
         try:
             return put_user(self.session, tenant=tenant, role=role, pgp_public_keys=keys, **values)
         except (AddressTaken, ForeignAddress):
             self._taken(entry.email)
-            return None
+        except KeyRefused as refusal:
+            self.faults.append(f"{entry.email}: {_english(f'key_{refusal.reason}', limit=MOST_KEYS)}")
+        return None
+
+    def _read_key(self, name: str) -> dict[str, Any] | None:
+        """What gpg finds in the file, as the page of a user would take it."""
+        try:
+            return asdict(read_public_key((self.folder / name).read_bytes()))
+        except OSError as error:
+            self.faults.append(f"{name} cannot be read: {error.strerror}.")
+        except FaxroomError as error:
+            self.faults.append(f"{name}: {_english(error.code, **error.values)}")
+        return None
 
     def _taken(self, email: str) -> None:
         self.faults.append(f"{email} has another owner already. One address belongs to one user or box only.")

@@ -11,9 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tenants.addresses import claim_address, user_by_address
-from tenants.models import PgpPublicKey, Role, Tenant, User
+from tenants.models import Role, Tenant, User
 from tenants.passwords import hash_password, verify_password
-
+from tenants.pgp_keys import put_key
 
 #: It stands in the mails' ids and in the operator's commands, and never changes.
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -77,7 +77,7 @@ def put_user(
     role: Role,
     password: str | None,
     language: str | None = None,
-    pgp_public_keys: tuple[str, ...] = (),
+    pgp_public_keys: tuple[dict[str, Any], ...] | None = None,
 ) -> User:
     """Enter the user, or bring the one with this address to these values. ``tenant`` is None for an operator.
 
@@ -95,11 +95,16 @@ def put_user(
     user.name, user.role, user.language = name, role, language
     if password and not verify_password(user.password_hash, password):
         user.password_hash = hash_password(password)
-    _put_keys(user, pgp_public_keys)
     session.flush()
+    if pgp_public_keys is not None:
+        _put_keys(session, user, pgp_public_keys)
     return user
 
 
-def _put_keys(user: User, armored_keys: tuple[str, ...]) -> None:
-    if {key.armored for key in user.pgp_keys} != set(armored_keys):
-        user.pgp_keys = [PgpPublicKey(tenant_id=user.tenant_id, armored=armored) for armored in armored_keys]
+def _put_keys(session: Session, user: User, keys: tuple[dict[str, Any], ...]) -> None:
+    """These are all of the user's keys."""
+    wanted = {key["fingerprint"] for key in keys}
+    user.pgp_keys = [key for key in user.pgp_keys if key.fingerprint in wanted]
+    session.flush()
+    for key in keys:
+        put_key(session, user, **key)
