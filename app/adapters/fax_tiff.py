@@ -67,20 +67,43 @@ def decode(page: FaxPage) -> Image.Image:
 
 
 def put_above(page: FaxPage, top: FaxPage) -> FaxPage:
-    """``top``, whose last line is white, and below it ``page``, whose bits stay as they are.
+    """``top``, whose last line is white, and below it ``page``, whose bits stay as they are."""
+    code, length = _code_of(top)
+    size = len(page.strip) * 8
+    strip = _packed(code << size | int.from_bytes(page.strip), length + size)
+    return FaxPage(strip, rows=top.rows + page.rows, dots_down=page.dots_down, width=page.width)
+
+
+def stacked(parts: Iterable[FaxPage | int], *, dots_down: int) -> FaxPage:
+    """One page of parts, one below the other; a number is that many white lines. All but the last part end in one.
+
+    In T.6 a line is told by how it differs from the one above, and the first by how it differs from a white one: a
+    white line below a white line is a single bit.
+    """
+    code, length, rows = 0, 0, 0
+    for part in parts:
+        part_code, part_length = ((1 << part) - 1, part) if isinstance(part, int) else _code_of(part)
+        code, length = code << part_length | part_code, length + part_length
+        rows += part if isinstance(part, int) else part.rows
+    return FaxPage(_packed(code << 24 | END_OF_BLOCK, length + 24), rows=rows, dots_down=dots_down)
+
+
+def _code_of(page: FaxPage) -> tuple[int, int]:
+    """The bits of the lines, and how many they are; without the end of the block.
 
     Raises:
-        PermanentFailure: ``damaged``: ``top`` does not end as T.6 wants it, with two end-of-line codes.
+        PermanentFailure: ``damaged``: there is no such end.
     """
-    code = int.from_bytes(top.strip)
+    code = int.from_bytes(page.strip)
     padding = (code & -code).bit_length() - 1
-    code >>= padding
+    code >>= max(padding, 0)
     if code & 0xFFFFFF != END_OF_BLOCK:
         raise PermanentFailure("damaged")
-    length = len(top.strip) * 8 - padding - 24 + len(page.strip) * 8
-    joined = (code >> 24) << len(page.strip) * 8 | int.from_bytes(page.strip)
-    strip = (joined << -length % 8).to_bytes((length + 7) // 8)
-    return FaxPage(strip, rows=top.rows + page.rows, dots_down=page.dots_down, width=page.width)
+    return code >> 24, len(page.strip) * 8 - padding - 24
+
+
+def _packed(code: int, length: int) -> bytes:
+    return (code << -length % 8).to_bytes((length + 7) // 8)
 
 
 def write_pages(target: Path | io.BufferedIOBase, pages: Iterable[FaxPage], *, total: int) -> list[int]:

@@ -41,6 +41,8 @@ VIVID = 30
 PALE = 110
 #: Share of gently changing pixels above which a neighbourhood is a picture.
 GENTLE_SHARE = 0.25
+#: Lines of blocks around what is not white: more than any judgement of a block reaches.
+MARGIN = 8
 #: How far a picture holds together, in blocks: a block with enough of a picture around it belongs to it.
 HOLD = 5
 #: Cells of the screen in pixels at 204 x 196 per inch: the usual one, one for pages that would cost too much, and one
@@ -82,15 +84,31 @@ class Blocks:
         return (self.flat_high >= 0) & ~self.one_ground
 
 
-def to_ink(page: Plane, *, block_rows: int = BLOCK, cell: str = "usual") -> Ink:
-    """The dots of one page.
+def inked_bands(page: Plane, block_rows: int) -> list[slice]:
+    """The rows of a page that are not white, with a margin within which everything that is judged together lies.
+
+    Whole lines of blocks, from top to bottom; none for an empty page. The whole page if little of it is white: only
+    then it may be scanned paper.
+    """
+    words = page.reshape(len(page), -1).view(np.uint64)
+    white = np.bitwise_and.reduce(words, axis=1) == np.uint64(0xFFFFFFFFFFFFFFFF)
+    inked = ~white.reshape(-1, block_rows).all(axis=1)
+    near = _near(inked[:, None], np.logical_or, MARGIN)[:, 0]
+    if near.mean() > 1 - DRAWN_SHARE:
+        return [slice(0, len(page))]
+    edges = np.flatnonzero(np.diff(near, prepend=False, append=False)) * block_rows
+    return [slice(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
+
+
+def to_ink(page: Plane, *, block_rows: int = BLOCK, cell: str = "usual", share: float = 1.0) -> Ink:
+    """The dots of one page, or of a band of it that is ``share`` of the page.
 
     ``page`` is ``(rows, columns, 4)``, blue first as pdfium renders it; rows are a multiple of ``block_rows`` and
     columns of ``BLOCK``. ``block_rows`` is 16 at fine and 8 at standard resolution.
     """
     grey, coloured = _grey(page)
     blocks = _measure(grey, block_rows)
-    if (blocks.high == blocks.low).mean() < DRAWN_SHARE:
+    if share == 1 and (blocks.high == blocks.low).mean() < DRAWN_SHARE:
         paper = whitened(grey, cell_rows=_cell_rows(block_rows))
         if paper is not None:
             grey, coloured, blocks = paper, False, _measure(paper, block_rows)
@@ -107,7 +125,7 @@ def to_ink(page: Plane, *, block_rows: int = BLOCK, cell: str = "usual") -> Ink:
         dots = slice(lines.start * block_rows, lines.stop * block_rows)
         _clear_thick_light(ink[dots], grey[dots], blocks.reversed_out[lines], block_rows)
     if tone.any():
-        cell = "small" if cell == "usual" and tone.mean() < LITTLE_TONE else cell
+        cell = "small" if cell == "usual" and tone.mean() * share < LITTLE_TONE else cell
         np.copyto(ink, _screened(grey, block_rows, cell), where=_expand(tone, block_rows))
     return ink
 

@@ -28,6 +28,7 @@ from app.adapters.fax_tiff import (
     decode,
     encode,
     read_pages,
+    stacked,
     write_pages,
 )
 from app.adapters.isolation import Report, run_isolated
@@ -204,8 +205,19 @@ class _Canvas:
             raw.FPDF_FFLDraw(page.formenv, self.bitmap, page, *place, flags)
 
     def _encoded(self, cell: str) -> FaxPage:
-        ink = halftone.to_ink(self.pixels, block_rows=self.block_rows, cell=cell)[: self.rows]
-        return encode(np.packbits(ink, axis=1).tobytes(), rows=self.rows, dots_down=self.dots_down)
+        """Of a page with much white only what lies between is looked at and coded."""
+        bands, parts, row = halftone.inked_bands(self.pixels, self.block_rows), [], 0
+        for band in bands:
+            if band.start >= self.rows:
+                break
+            parts += [band.start - row] if band.start > row else []
+            share = (band.stop - band.start) / len(self.pixels)
+            ink = halftone.to_ink(self.pixels[band], block_rows=self.block_rows, cell=cell, share=share)
+            row = min(band.stop, self.rows)
+            ink = ink[: row - band.start]
+            parts.append(encode(np.packbits(ink, axis=1).tobytes(), rows=len(ink), dots_down=self.dots_down))
+        parts += [self.rows - row] if row < self.rows else []
+        return stacked(parts, dots_down=self.dots_down)
 
 
 def estimate_seconds(tiff_path: Path, rate: int = USUAL_RATE, *, ecm: bool = True) -> float:

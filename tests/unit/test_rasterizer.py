@@ -14,12 +14,13 @@ from reportlab.lib.pagesizes import A4, A5, LETTER, landscape
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen import canvas
 
-from app.adapters import page_header
+from app.adapters import halftone, page_header
 from app.adapters.fax_pdf import tiff_to_pdf
-from app.adapters.fax_tiff import WIDTH, count_tiff_pages, decode, read_pages, write_pages
+from app.adapters.fax_tiff import LENGTHS, WIDTH, count_tiff_pages, decode, read_pages, write_pages
 from app.adapters.page_header import headed
 from app.adapters.rasterizer import (
     count_pdf_pages,
+    draw_all,
     estimate_seconds,
     page_picture,
     rasterize,
@@ -299,6 +300,35 @@ def test_the_rest_of_a_fax_is_the_same_dots_with_a_note_on_the_first_page(tmp_pa
     assert take_pages(target, 3) == whole[2:]
     with pytest.raises(ValueError, match="no page 4"):
         take_pages(target, 4)
+
+
+@pytest.mark.parametrize("resolution", ["fine", "standard"])
+def test_the_white_of_a_page_is_left_out_and_no_dot_changes(tmp_path, monkeypatch, resolution):
+    def draw(page):
+        page.drawString(72, 800, "A line at the top")
+        page.setFillGray(0.6)
+        page.rect(72, 400, 200, 60, fill=1)
+        page.setFillColor(HexColor("#e0c000"))
+        page.drawString(300, 420, "yellow beside a grey area")
+        page.setFillGray(0)
+        page.drawString(72, 3, "and one at the very bottom")
+
+    source, bands = drawn(tmp_path, draw), halftone.inked_bands
+    parts = []
+    monkeypatch.setattr(halftone, "inked_bands", lambda *page: parts.append(bands(*page)) or parts[-1])
+    target = str(tmp_path / "fax.tif")
+    draw_all(lambda _: None, str(source), target, resolution, "A4", 9)
+    (page,) = read_pages(Path(target))
+    monkeypatch.setattr(halftone, "inked_bands", lambda page, _: [slice(0, len(page))])
+    draw_all(lambda _: None, str(source), target, resolution, "A4", 9)
+    assert len(parts[0]) == 3
+    assert list(read_pages(Path(target))) == [page]
+
+
+def test_an_empty_page_is_white_lines(tmp_path):
+    (page,) = faxed(tmp_path, drawn(tmp_path, lambda page: page.showPage()))
+    assert page.shape == (LENGTHS["A4"], WIDTH)
+    assert not page.any()
 
 
 HEADER = {"at": datetime(2026, 3, 1, 9, 5), "name": "Società Alpha & Söhne", "station_id": "+39 050 9655637"}
