@@ -11,6 +11,7 @@ import argparse
 import gc
 import os
 import random
+import shutil
 import statistics
 import sys
 import tempfile
@@ -395,6 +396,7 @@ def main() -> None:
         for world in worlds:
             with world.app.app_context():
                 db.engine.dispose()
+    shutil.rmtree(folder, ignore_errors=True)
     os._exit(0)
 
 
