@@ -14,7 +14,9 @@ import sqlalchemy as sa
 from flask import Flask, current_app
 from redis import RedisError
 
+from app.adapters.sealed_files import ENDING
 from app.adapters.smtp import check_mail_server
+from app.archiving import unsealed
 from app.errors import FaxroomError, Refused, TemporaryFailure
 from app.fax.access import sendable_entities
 from app.fax.lifecycle import is_final
@@ -27,10 +29,11 @@ from app.provisioning import ProvisionError, apply_provision_file
 from tenants.addresses import user_by_address
 from tenants.db import db
 from tenants.models import Tenant
+from tenants.sealed import reseal_all
 
 
 def init_app(app: Flask) -> None:
-    for command in (provision, send, faxes, doctor):
+    for command in (provision, send, faxes, doctor, unseal, reseal):
         app.cli.add_command(command)
 
 
@@ -139,6 +142,41 @@ def _line(fax: Fax) -> str:
     return (
         f"{fax.id}  {at}  {fax.tenant.slug:12} {fax.direction:8} {fax.status:10} {pages:>7}  {fax.remote_number or ''}"
     )
+
+
+@click.command()
+@click.option("--to", "target", type=click.Path(dir_okay=False, path_type=Path), help="Beside FILE by default.")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def unseal(file: Path, target: Path | None) -> None:
+    """Open FILE, which lay encrypted in an archive."""
+    plain = file.name.removesuffix(ENDING)
+    target = target or file.with_name(plain if plain != file.name else f"{plain}.opened")
+    if target.exists():
+        raise click.ClickException(f"{target} is there already. Name another one: --to FILE")
+    unfinished = target.with_name(f".{target.name}.unfinished")
+    try:
+        with file.open("rb") as source, unfinished.open("wb") as copy:
+            for piece in unsealed(source):
+                copy.write(piece)
+        unfinished.rename(target)
+    except FaxroomError as error:
+        with in_language("en"):
+            raise click.ClickException(sentence(error.code, **error.values)) from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+    click.echo(target)
+
+
+@click.command()
+def reseal() -> None:
+    """Encrypt all secrets of the database anew with the first of FAXROOM_SEALING_KEYS."""
+    counted = reseal_all(db.session, db.metadata)
+    for column, count in counted.anew.items():
+        click.echo(f"{count:6} {column}")
+    if counted.unreadable:
+        lost = "\n".join(f"- {column}: {count}" for column, count in counted.unreadable.items())
+        raise click.ClickException(f"Some were encrypted with a key that is not in FAXROOM_SEALING_KEYS:\n{lost}")
+    click.echo("All secrets have the first key now. Keep the others as long as an archive has files sealed with them.")
 
 
 @click.command()

@@ -37,6 +37,8 @@ class Settings:
     trusted_proxies: int
     secure_cookies: bool
     sealing_secrets: tuple[str, ...] = field(repr=False)
+    archives: Path  # below it each tenant has a folder for local archives
+    private_hosts: tuple[str, ...]  # hosts and networks inside that tenants may name; "yes": all
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -73,6 +75,8 @@ class Settings:
             trusted_proxies=int(read("FAXROOM_PROXIES", "0")),
             secure_cookies=base_url.startswith("https://"),
             sealing_secrets=tuple((read("FAXROOM_SEALING_KEYS") or secret_key).split(",")),
+            archives=Path(read("FAXROOM_ARCHIVES", f"{home}/archives")).absolute(),
+            private_hosts=tuple(name.strip() for name in read("FAXROOM_ALLOW_PRIVATE_HOSTS", "").split(",")),
         )
 
 

@@ -28,6 +28,8 @@ JOBS: dict[str, tuple[str, str, int]] = {
     "picture": ("later", "app.jobs.prepare.picture", 60),
     "deliver": ("mail", "app.jobs.notify.deliver", 120),
     "remind": ("mail", "app.jobs.remind.remind", 120),
+    "archive_fax": ("later", "app.jobs.archive.archive_fax", 600),
+    "archive": ("later", "app.jobs.archive.archive", 600),
     "sweep": ("later", "app.jobs.sweep.sweep", 300),
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.fax.archive import owe_copies
 from app.models import Fax, Status
 from app.queues import enqueue_after_commit
 from tenants.db import utc_now
@@ -48,14 +49,18 @@ def sources_of(target: Status) -> list[Status]:
 def move(session: Session, fax_id: str, to: Status, *, only_from: tuple[Status, ...] = (), **values: Any) -> bool:
     """Move the fax if its present status allows it; False if it has moved on meanwhile.
 
-    ``values`` are columns set in the same statement; ``only_from`` narrows the statuses of the table further.
+    ``values`` are columns set in the same statement; ``only_from`` narrows the statuses of the table further. What ends
+    here is owed to the archives from now on.
     """
     sources = [source for source in sources_of(to) if not only_from or source in only_from]
     if to in FINAL:
         values.setdefault("finished_at", utc_now())
         values.update(due_at=None, lease_until=None)
     statement = sa.update(Fax).where(Fax.id == fax_id, Fax.status.in_(sources)).values(status=to, **values)
-    return session.execute(statement).rowcount == 1
+    moved = session.execute(statement).rowcount == 1
+    if moved and to in FINAL:
+        owe_copies(session, fax_id, to)
+    return moved
 
 
 def move_all(session: Session, fax_ids: list[str], to: Status, **values: Any) -> set[str]:

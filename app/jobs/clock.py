@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from redis import RedisError
 from sqlalchemy.exc import OperationalError
 
+from app.fax.archive import stale_copies
 from app.fax.lifecycle import WAITING
 from app.health import beat
 from app.jobs.running import application
@@ -43,6 +44,7 @@ def tick() -> None:
         enqueue_once("dispatch")
     _enqueue_stale("documents", "prepare", _unprepared(now))
     _enqueue_stale("mail", "deliver", _undelivered(now))
+    _enqueue_stale("later", "archive", stale_copies(now - PATIENCE))
     if redis().set("faxroom:swept", "1", nx=True, ex=SWEEP_SECONDS):
         enqueue("sweep")
     if redis().set("faxroom:reminded", "1", nx=True, ex=REMIND_SECONDS):

@@ -20,13 +20,14 @@ from app.web import (
     preferences,
     profile,
     send,
+    settings,
     sign_in,
     users,
     viewer,
 )
 from app.web import presentation as shown
 
-BLUEPRINTS = (sign_in, send, faxes, inbox, forward, viewer, operator, preferences, health, profile, users)
+BLUEPRINTS = (sign_in, send, faxes, inbox, forward, viewer, operator, preferences, health, profile, users, settings)
 
 
 def init_app(app: Flask) -> None:

@@ -1,0 +1,110 @@
+"""Files sealed for an archive: AES-256-GCM in pieces, so that a file of any size takes the memory of one piece.
+
+The form, after STREAM (Hoang, Reyhanitabar, Rogaway, Vizár, 2015): ``MAGIC``, 8 bytes that tell which key it was, 16
+bytes of salt, then pieces of 64 KiB, each with its tag of 16 bytes. The key of a file is HKDF-SHA256 of the sealing key
+with the salt, so no key seals two files. The nonce counts the pieces and marks the last one: nothing can be cut off,
+moved or put in unseen. The head is authenticated with each piece.
+"""
+
+import hashlib
+import io
+import os
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from app.errors import PermanentFailure
+
+MAGIC = b"faxroom-sealed-1\n"
+PIECE, TAG, SALT, NAME = 64 * 1024, 16, 16, 8
+HEAD = len(MAGIC) + NAME + SALT
+ENDING = ".sealed"
+
+
+def _name_of(key: bytes) -> bytes:
+    """Tells keys apart and nothing about them."""
+    return hashlib.sha256(b"faxroom sealed file key " + key).digest()[:NAME]
+
+
+def _cipher(key: bytes, salt: bytes) -> AESGCM:
+    return AESGCM(HKDF(algorithm=SHA256(), length=32, salt=salt, info=b"faxroom sealed file").derive(key))
+
+
+def _nonce(number: int, last: bool) -> bytes:
+    return number.to_bytes(11, "big") + bytes([last])
+
+
+def sealed_size(size: int) -> int:
+    """Of a file with so many bytes when it is sealed."""
+    return HEAD + size + TAG * max(1, -(-size // PIECE))
+
+
+def _pieces(source: BinaryIO, size: int) -> Iterator[tuple[int, bool, bytes]]:
+    """Number, whether it is the last one, bytes. An empty file has one empty piece."""
+    number, piece = 0, _read(source, size)
+    while True:
+        following = _read(source, size) if len(piece) == size else b""
+        yield number, not following, piece
+        if not following:
+            return
+        number, piece = number + 1, following
+
+
+def _read(source: BinaryIO, size: int) -> bytes:
+    """So many bytes unless the file ends; a raw stream may give fewer at a time."""
+    parts, left = [], size
+    while left and (part := source.read(left)):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
+
+
+def seal(source: BinaryIO, key: bytes) -> Iterator[bytes]:
+    """The sealed form of the rest of ``source``, piece by piece."""
+    salt = os.urandom(SALT)
+    head, cipher = MAGIC + _name_of(key) + salt, _cipher(key, salt)
+    yield head
+    for number, last, piece in _pieces(source, PIECE):
+        yield cipher.encrypt(_nonce(number, last), piece, head)
+
+
+def unseal(source: BinaryIO, keys: Sequence[bytes]) -> Iterator[bytes]:
+    """What was sealed. Each piece is given out only when it proved whole; the file is whole when the end is reached.
+
+    Raises:
+        PermanentFailure: ``not_sealed``, ``sealing_key_unknown``, ``sealed_file_damaged``.
+    """
+    head = _read(source, HEAD)
+    if len(head) < HEAD or not head.startswith(MAGIC):
+        raise PermanentFailure("not_sealed")
+    name, salt = head[len(MAGIC) : len(MAGIC) + NAME], head[-SALT:]
+    key = next((key for key in keys if _name_of(key) == name), None)
+    if key is None:
+        raise PermanentFailure("sealing_key_unknown")
+    cipher = _cipher(key, salt)
+    for number, last, piece in _pieces(source, PIECE + TAG):
+        try:
+            yield cipher.decrypt(_nonce(number, last), piece, head)
+        except InvalidTag as error:
+            raise PermanentFailure("sealed_file_damaged") from error
+
+
+class SealedReader(io.RawIOBase):
+    """The sealed form of a file as something to read from, never whole in memory."""
+
+    def __init__(self, source: BinaryIO, key: bytes) -> None:
+        self._pieces, self._rest = seal(source, key), b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: memoryview) -> int:  # type: ignore[override]
+        if not self._rest:
+            self._rest = next(self._pieces, b"")
+        count = min(len(target), len(self._rest))
+        target[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count
