@@ -1,4 +1,4 @@
-"""When most faxes of a company fail, or something is stuck, its administrators are told: once, and once when it is over.
+"""When most faxes of a company fail, or something is stuck, its administrators are told: once, and when it is over.
 
 Two clocks at once do no harm: of each kind a company has one open incident at most, and its mails are written in the
 transaction that opens or ends it.

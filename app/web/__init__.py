@@ -7,6 +7,7 @@ from htmx_flask import Htmx
 from app.web import (
     administration,
     assets,
+    audit,
     errors,
     faxes,
     forward,
@@ -27,7 +28,21 @@ from app.web import (
 )
 from app.web import presentation as shown
 
-BLUEPRINTS = (sign_in, send, faxes, inbox, forward, viewer, operator, preferences, health, profile, users, settings)
+BLUEPRINTS = (
+    sign_in,
+    send,
+    faxes,
+    inbox,
+    forward,
+    viewer,
+    operator,
+    preferences,
+    health,
+    profile,
+    users,
+    audit,
+    settings,
+)
 
 
 def init_app(app: Flask) -> None:

@@ -1,0 +1,281 @@
+"""The audit log for a tenant's administrators: who did what to which thing, from where, before and after."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, Flask, current_app, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from app.fax.audit_log import (
+    AuditEntry,
+    AuditFilters,
+    Place,
+    all_events,
+    differences,
+    people_of_log,
+    read_events,
+    with_people,
+)
+from app.fax.sentences import in_language
+from app.models import AuditEvent
+from app.web.administration import administrators_only
+from app.web.csv_export import Cell, csv_response
+from app.web.finder import read_day
+from app.web.language import language
+from tenants.db import db, utc_now
+from tenants.models import User
+
+blueprint = Blueprint("audit", __name__, url_prefix="/audit")
+blueprint.before_request(administrators_only)
+
+PAGE = 50
+LONGEST = 100
+
+#: The first word of an action: what it was done to.
+THINGS = {
+    "archive_place": _l("Archive place"),
+    "box": _l("Mail2Fax box"),
+    "entity": _l("Fax entity"),
+    "numbering": _l("Numbering plan"),
+    "profile": _l("Profile"),
+    "retention": _l("Retention"),
+    "rules": _l("Dialing rules"),
+    "settings": _l("Fax settings"),
+    "template": _l("Template"),
+    "tenant": _l("Company"),
+    "user": _l("User"),
+    "users": _l("Users"),
+}
+#: The rest of it: what was done.
+ACTS = {
+    "accepted": _l("invitation accepted"),
+    "added": _l("added"),
+    "applied": _l("applied"),
+    "changed": _l("changed"),
+    "closed": _l("closed"),
+    "deleted": _l("deleted"),
+    "disabled": _l("account closed"),
+    "discarded": _l("discarded"),
+    "enabled": _l("account opened again"),
+    "exported": _l("everything exported"),
+    "invited": _l("invited"),
+    "invited_again": _l("invited again"),
+    "key_added": _l("PGP key entered"),
+    "key_removed": _l("PGP key removed"),
+    "limits_changed": _l("calls at once changed"),
+    "moved": _l("moved"),
+    "opened": _l("opened"),
+    "password_changed": _l("password changed"),
+    "password_reset": _l("new password by mail"),
+    "password_reset_sent": _l("link for a new password mailed"),
+    "recovery_codes_renewed": _l("new recovery codes"),
+    "removed": _l("removed"),
+    "reopened": _l("opened again"),
+    "second_factor_removed": _l("second factor removed"),
+    "second_factor_required": _l("second factor for everybody"),
+    "second_factor_reset": _l("second factor removed by an administrator"),
+    "second_factor_set_up": _l("second factor set up"),
+    "signed_out": _l("signed out everywhere"),
+    "suspended": _l("suspended"),
+    "tested": _l("tested"),
+    "viewed": _l("looked at by the operator"),
+}
+FIELDS = {
+    "channels": _l("channels"),
+    "email": _l("email address"),
+    "extension": _l("extension"),
+    "fax_channels": _l("fax channels"),
+    "language": _l("language"),
+    "limit_inbound": _l("calls in at once"),
+    "limit_outbound": _l("calls out at once"),
+    "limit_total": _l("calls in all at once"),
+    "name": _l("name"),
+    "number": _l("number"),
+    "outside_prefix": _l("outside-line prefix"),
+    "reason": _l("reason"),
+    "region": _l("country"),
+    "role": _l("role"),
+    "serial": _l("serial number"),
+    "slug": _l("short name"),
+    "template": _l("template"),
+    "timezone": _l("time zone"),
+}
+
+
+def action_text(action: str) -> str:
+    """As people read it; a word that is not known here stays as it is."""
+    thing, _dot, act = action.partition(".")
+    return f"{THINGS.get(thing, thing)}: {ACTS.get(act, act.replace('_', ' '))}"
+
+
+def field_text(name: str) -> str:
+    return str(FIELDS.get(name, name.replace("_", " ")))
+
+
+def value_text(value: Any) -> str:
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+@blueprint.app_context_processor
+def _texts() -> dict[str, Any]:
+    return {"action_text": action_text, "field_text": field_text, "value_text": value_text, "differences": differences}
+
+
+# ---- What is asked for
+
+
+@dataclass
+class Asked:
+    """``typed`` is what stands in the fields, ``problems`` what is wrong with it, by field."""
+
+    people: list[User]
+    typed: dict[str, str]
+    problems: dict[str, str] = field(default_factory=dict)
+    person: User | None = None
+    action: str = ""
+    since: date | None = None
+    until: date | None = None
+
+    @property
+    def filters(self) -> AuditFilters:
+        return AuditFilters(self.person.id if self.person else None, self.action, self.since, self.until)
+
+    @property
+    def held(self) -> dict[str, str]:
+        return {name: text for name, text in self.typed.items() if text and name not in self.problems}
+
+    def url(self, endpoint: str = "audit.log", **more: str) -> str:
+        return url_for(endpoint, **self.held, **more)
+
+
+def read_asked(people: list[User]) -> Asked:
+    names = ("person", "action", "since", "until")
+    asked = Asked(people, {name: request.args.get(name, "").strip()[:LONGEST] for name in names})
+    if wanted := asked.typed["person"]:
+        asked.person = next((person for person in people if str(person.id) == wanted), None)
+        if asked.person is None:
+            asked.problems["person"] = _("Nobody like that stands in the log, so everybody is shown.")
+    if wanted := asked.typed["action"]:
+        asked.action = wanted if wanted.partition(".")[0] in THINGS and wanted.isprintable() else ""
+        if not asked.action:
+            asked.problems["action"] = _("There is no such thing, so all are shown. Choose one of the list.")
+    _read_days(asked)
+    return asked
+
+
+def _read_days(asked: Asked) -> None:
+    for name in ("since", "until"):
+        text = asked.typed[name]
+        day = read_day(text)
+        if text and day is None:
+            asked.problems[name] = _("“%(typed)s” is no date, so it is left out. Write it as 2026-11-30.", typed=text)
+        setattr(asked, name, day)
+    if asked.since and asked.until and asked.since > asked.until:
+        asked.until = None
+        asked.problems["until"] = _("The last day is before the first one, so it is left out. Choose a later one.")
+
+
+def _place(text: str) -> Place | None:
+    """Of an event, as it stands in an address; None for what is none."""
+    at, _sign, event_id = text.rpartition("_")
+    if not (event_id.isascii() and event_id.isdigit() and len(event_id) < 19):
+        return None
+    try:
+        when = datetime.fromisoformat(at)
+    except ValueError:
+        return None
+    return (when, int(event_id)) if when.tzinfo else None
+
+
+def place_text(event: AuditEvent) -> str:
+    return f"{event.at.isoformat()}_{event.id}"
+
+
+# ---- The page
+
+
+@dataclass(frozen=True)
+class LogPage:
+    entries: list[AuditEntry]
+    newer: str | None
+    older: str | None
+
+
+def _read_page(asked: Asked) -> LogPage:
+    tenant, before, after = current_user.tenant, request.args.get("before", ""), request.args.get("after", "")
+    zone, session = tenant.zone, db.session
+    if after and (place := _place(after)):
+        found = read_events(session, tenant.id, zone, asked.filters, size=PAGE + 1, after=place)
+        if len(found) > PAGE:
+            return _page(found[1:], newer=True, older=True)
+    place = _place(before) if before and not after else None
+    found = read_events(session, tenant.id, zone, asked.filters, size=PAGE + 1, before=place)
+    return _page(found[:PAGE], newer=place is not None, older=len(found) > PAGE)
+
+
+def _page(events: list[AuditEvent], *, newer: bool, older: bool) -> LogPage:
+    first = place_text(events[0]) if newer and events else None
+    last = place_text(events[-1]) if older and events else None
+    return LogPage(with_people(db.session, events), first, last)
+
+
+@blueprint.get("")
+def log() -> str:
+    """A page of the log, for htmx the list alone."""
+    asked = read_asked(people_of_log(db.session, current_user.tenant_id))
+    values = {
+        "asked": asked,
+        "page": _read_page(asked),
+        "things": sorted(THINGS.items(), key=lambda thing: str(thing[1])),
+    }
+    part_only = request.htmx and request.htmx.target == "audit-list"
+    return render_template("audit/list.html" if part_only else "audit/log.html", **values)
+
+
+# ---- As a file
+
+
+@blueprint.get("/log.csv")
+def csv_file() -> Response:
+    asked = read_asked(people_of_log(db.session, current_user.tenant_id))
+    tenant = current_user.tenant
+    header = [_("Time"), _("Name"), _("Email address"), _("Action"), _("What"), _("Thing"), _("Before"), _("After")]
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    rows = _rows(app, tenant.id, tenant.zone, asked.filters, language())
+    day = utc_now().astimezone(tenant.zone).date()
+    return csv_response(f"audit-{tenant.slug}-{day}.csv", [*header, _("From address")], rows)
+
+
+def _rows(app: Flask, tenant_id: int, zone: ZoneInfo, filters: AuditFilters, language: str) -> Iterator[Iterable[Cell]]:
+    """The request is over when this begins: it has a context and a session of its own."""
+    with app.app_context(), in_language(language):
+        for entry in all_events(db.session, tenant_id, zone, filters):
+            event = entry.event
+            yield (
+                event.at.astimezone(zone),
+                entry.person,
+                entry.email,
+                event.action,
+                action_text(event.action),
+                event.target,
+                _json(event.before),
+                _json(event.after),
+                event.remote_address,
+            )
+
+
+def _json(values: dict[str, Any] | None) -> str:
+    return json.dumps(values, ensure_ascii=False) if values else ""
