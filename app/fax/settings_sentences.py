@@ -66,6 +66,9 @@ SETTINGS_SENTENCES = {
     "imap_no_starttls": _l(
         "The mail server offers no STARTTLS, so the password was not sent. Choose TLS or another port."
     ),
+    "imap_plain": _l(
+        "Without security the password would travel readable through the Internet, so it was not sent. Choose TLS."
+    ),
     "imap_refused": _l("The mail server does not accept this user name and password."),
     "imap_no_folder": _l("There is no folder %(folder)s in this mailbox. There are: %(folders)s."),
 }

@@ -16,6 +16,7 @@ from app.web import (
     health,
     inbox,
     language,
+    mail2fax,
     marks,
     operator,
     preferences,
@@ -42,6 +43,7 @@ BLUEPRINTS = (
     users,
     audit,
     settings,
+    mail2fax,
 )
 
 

@@ -1,0 +1,225 @@
+"""Mail2Fax boxes: what may be entered for one, and the one text in which its server is kept."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, joinedload
+
+from app.errors import Refused
+from app.models import FaxEntity, Mail2FaxBox
+from tenants.addresses import AddressInvalid, AddressTaken, change_address, check_address, claim_address
+from tenants.models import Tenant
+from tenants.scope import lock_tenant, owned_by
+
+#: Security → scheme of the kept URL and usual port.
+SCHEMES = {"tls": ("imaps", 993), "starttls": ("imap+starttls", 143), "none": ("imap", 143)}
+INBOX = "INBOX"
+NAME_LENGTH = 100
+MOST_KEY = 200_000
+_HOST = re.compile(
+    r"(?=.{1,253}$)[0-9A-Za-z](?:[0-9A-Za-z-]*[0-9A-Za-z])?(?:\.[0-9A-Za-z](?:[0-9A-Za-z-]*[0-9A-Za-z])?)*"
+)
+_IPV6 = re.compile(r"[0-9A-Fa-f:.]{2,45}")
+BEGIN = "-----BEGIN PGP PRIVATE KEY BLOCK-----"
+END = "-----END PGP PRIVATE KEY BLOCK-----"
+_PUBLIC = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
+
+
+@dataclass(frozen=True)
+class MailServer:
+    """Where a box lies; ``security`` is one of SCHEMES."""
+
+    host: str
+    port: int
+    security: str
+    folder: str = INBOX
+
+
+def server_url(server: MailServer) -> str:
+    """``imaps://host:993/INBOX``, as the column ``imap`` has it and a provision file may."""
+    host = f"[{server.host}]" if ":" in server.host else server.host
+    return f"{SCHEMES[server.security][0]}://{host}:{server.port}/{quote(server.folder, safe='')}"
+
+
+def read_server(url: str) -> MailServer:
+    """What the column says. A URL without a folder means the inbox; ValueError if it is no such URL."""
+    parts = urlsplit(url)
+    security = next((name for name, (scheme, _port) in SCHEMES.items() if scheme == parts.scheme), None)
+    if security is None or not parts.hostname:
+        raise ValueError(f"{url} is no mail server; write it like imaps://imap.example.org")
+    port = parts.port or SCHEMES[security][1]
+    return MailServer(parts.hostname, port, security, unquote(parts.path.removeprefix("/")) or INBOX)
+
+
+@dataclass(frozen=True)
+class BoxDetails:
+    """As typed. Empty secrets leave those that are kept."""
+
+    name: str = ""
+    email: str = ""
+    host: str = ""
+    port: str = ""
+    security: str = "tls"
+    folder: str = INBOX
+    username: str = ""
+    password: str = ""
+    private_key: str = ""
+
+    def server(self) -> MailServer:
+        port = int(self.port) if self.port else SCHEMES[self.security][1]
+        return MailServer(self.host, port, self.security, self.folder or INBOX)
+
+
+def details_of(box: Mail2FaxBox) -> BoxDetails:
+    try:
+        server = read_server(box.imap)
+    except ValueError:  # entered before anybody looked at it
+        server = MailServer("", SCHEMES["tls"][1], "tls")
+    return BoxDetails(
+        box.name, box.address.address, server.host, str(server.port), server.security, server.folder, box.username
+    )
+
+
+def shown(box: Mail2FaxBox) -> dict[str, Any]:
+    """What the audit log keeps: never a secret."""
+    return {"name": box.name, "email": box.address.address, "imap": box.imap, "username": box.username}
+
+
+def judge_box(details: BoxDetails, *, has_password: bool) -> dict[str, Refused]:
+    """What is wrong with it, by field."""
+    faults = [
+        _judge_name(details.name),
+        _judge_email(details.email),
+        _judge_host(details.host),
+        _judge_port(details.port),
+        None if details.security in SCHEMES else Refused("box_security", field="security"),
+        None if _is_line(details.folder, 200, empty=True) else Refused("box_folder", field="folder"),
+        None if _is_line(details.username, 320) else Refused("box_username", field="username"),
+        None if details.password or has_password else Refused("box_password", field="password"),
+        _judge_key(details.private_key),
+    ]
+    return {fault.field or "form": fault for fault in faults if fault}
+
+
+def _is_line(text: str, most: int, *, empty: bool = False) -> bool:
+    return len(text) <= most and text.isprintable() and (empty or bool(text))
+
+
+def _judge_name(name: str) -> Refused | None:
+    if not name:
+        return Refused("name_missing", field="name")
+    return None if _is_line(name, NAME_LENGTH) else Refused("name_too_long", field="name", limit=NAME_LENGTH)
+
+
+def _judge_email(email: str) -> Refused | None:
+    if not email:
+        return Refused("email_missing", field="email")
+    try:
+        check_address(email)
+    except AddressInvalid:
+        return Refused("email_invalid", field="email")
+    return None
+
+
+def _judge_host(host: str) -> Refused | None:
+    return (
+        None if _HOST.fullmatch(host) or (":" in host and _IPV6.fullmatch(host)) else Refused("box_host", field="host")
+    )
+
+
+def _judge_port(port: str) -> Refused | None:
+    fine = not port or (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536)
+    return None if fine else Refused("box_port", field="port")
+
+
+def _judge_key(text: str) -> Refused | None:
+    if not text:
+        return None
+    if _PUBLIC in text and BEGIN not in text:
+        return Refused("box_key_public", field="private_key")
+    whole = text.count(BEGIN) == 1 and text.rstrip().endswith(END) and len(text) <= MOST_KEY
+    return None if whole and text.isascii() else Refused("box_key_unreadable", field="private_key")
+
+
+def put_box(session: Session, tenant: Tenant, box: Mail2FaxBox | None, details: BoxDetails) -> Mail2FaxBox:
+    """Enter a box or change one. The caller commits.
+
+    Another server or user name needs the password again: else whoever may come here could have the one that is kept
+    sent to a server of theirs.
+
+    Raises:
+        Refused: ``box_name_taken``, ``email_taken``, ``box_password_again``.
+    """
+    lock_tenant(session, tenant.id)
+    url = server_url(details.server())
+    if _name_is_taken(session, tenant, box, details.name):
+        raise Refused("box_name_taken", field="name")
+    if box and not details.password and _leads_elsewhere(box, details):
+        raise Refused("box_password_again", field="password")
+    try:
+        if box is None:
+            box = Mail2FaxBox(tenant_id=tenant.id, address=claim_address(session, details.email))
+        elif box.address.address != details.email:
+            change_address(session, box.address, details.email)
+    except AddressTaken as error:
+        raise Refused("email_taken", field="email") from error
+    box.name, box.imap, box.username = details.name, url, details.username
+    if details.password:
+        box.password = details.password
+    if details.private_key:
+        box.private_key = details.private_key
+    session.add(box)
+    session.flush()
+    return box
+
+
+def _name_is_taken(session: Session, tenant: Tenant, box: Mail2FaxBox | None, name: str) -> bool:
+    others = owned_by(Mail2FaxBox, tenant.id).where(Mail2FaxBox.id != (box.id if box else 0))
+    return any(other.name.casefold() == name.casefold() for other in session.scalars(others))
+
+
+def _leads_elsewhere(box: Mail2FaxBox, details: BoxDetails) -> bool:
+    try:
+        before = read_server(box.imap)
+    except ValueError:
+        return True
+    after = details.server()
+    kept = (before.host.lower(), before.port, before.security, box.username)
+    return kept != (after.host.lower(), after.port, after.security, details.username)
+
+
+def remove_box(session: Session, box: Mail2FaxBox) -> None:
+    """Its address is free for anybody afterwards.
+
+    Raises:
+        Refused: ``box_in_use``, with the names of the fax entities.
+    """
+    names = entities_of(session, box)
+    if names:
+        raise Refused("box_in_use", names=", ".join(names))
+    address = box.address
+    session.delete(box)
+    try:
+        session.flush()
+    except IntegrityError as error:  # given to an entity at this very moment
+        session.rollback()
+        raise Refused("box_in_use", names="…") from error
+    session.delete(address)
+
+
+def entities_of(session: Session, box: Mail2FaxBox) -> list[str]:
+    query = owned_by(FaxEntity, box.tenant_id).where(FaxEntity.box_id == box.id).order_by(FaxEntity.name)
+    return list(session.scalars(query.with_only_columns(FaxEntity.name)))
+
+
+def boxes_of(session: Session, tenant_id: int) -> list[tuple[Mail2FaxBox, list[str]]]:
+    """By name, each with the fax entities that it belongs to."""
+    boxes = owned_by(Mail2FaxBox, tenant_id).options(joinedload(Mail2FaxBox.address)).order_by(Mail2FaxBox.name)
+    used = owned_by(FaxEntity, tenant_id).where(FaxEntity.box_id.is_not(None)).order_by(FaxEntity.name)
+    names: dict[int, list[str]] = {}
+    for box_id, name in session.execute(used.with_only_columns(FaxEntity.box_id, FaxEntity.name)):
+        names.setdefault(box_id, []).append(name)
+    return [(box, names.get(box.id, [])) for box in session.scalars(boxes)]

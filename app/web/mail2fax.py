@@ -1,0 +1,203 @@
+"""Mail2Fax boxes: the mailboxes whose mails become faxes."""
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from cryptography.fernet import InvalidToken
+from flask import Blueprint, abort, current_app, flash, make_response, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_babel import ngettext
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from app.adapters.imap import Server, look_into
+from app.config import Settings
+from app.errors import FaxroomError, PermanentFailure, Refused
+from app.fax.mailboxes import (
+    MOST_KEY,
+    BoxDetails,
+    boxes_of,
+    details_of,
+    entities_of,
+    judge_box,
+    put_box,
+    read_server,
+    remove_box,
+    shown,
+)
+from app.fax.sentences import sentence
+from app.models import Mail2FaxBox
+from app.web.administration import administrators_only, audit_act
+from app.web.asking import Errors, said, said_all
+from app.web.guard import SAFE_METHODS, reads
+from tenants.db import db
+from tenants.models import Tenant
+from tenants.scope import get_owned
+
+log = logging.getLogger(__name__)
+
+blueprint = Blueprint("mail2fax", __name__, url_prefix="/mail2fax")
+blueprint.before_request(administrators_only)
+
+SECURITIES = {
+    "tls": _l("TLS (usually port 993)"),
+    "starttls": _l("STARTTLS (usually port 143)"),
+    "none": _l("None (only inside the own network)"),
+}
+
+
+def _tenant() -> Tenant:
+    return db.session.get_one(Tenant, current_user.tenant_id)
+
+
+def _box(box_id: int) -> Mail2FaxBox:
+    """Of the administrator's own company, or there is none."""
+    return get_owned(db.session, Mail2FaxBox, box_id, current_user.tenant_id) or abort(404)
+
+
+@blueprint.get("")
+def boxes() -> str:
+    rows = [(box, details_of(box), names) for box, names in boxes_of(db.session, current_user.tenant_id)]
+    return render_template("mail2fax/boxes.html", rows=rows)
+
+
+def _read() -> BoxDetails:
+    names = ("name", "email", "host", "port", "security", "folder", "username")
+    typed = {name: request.form.get(name, "").strip()[:400] for name in names}
+    upload = request.files.get("private_key_file")
+    key = upload.stream.read(MOST_KEY + 1).decode("ascii", "replace") if upload and upload.filename else ""
+    key = key.strip() or request.form.get("private_key", "").strip()[: MOST_KEY + 1]
+    return BoxDetails(password=request.form.get("password", "")[:1000], private_key=key, **typed)
+
+
+@blueprint.route("/new", methods=["GET", "POST"])
+def new_box() -> Response:
+    if request.method in SAFE_METHODS:
+        return _box_page(BoxDetails(), None, {})
+    return _save(None, _read())
+
+
+@blueprint.route("/<int:box_id>", methods=["GET", "POST"])
+def box(box_id: int) -> Response:
+    known = _box(box_id)
+    if request.method in SAFE_METHODS:
+        return _box_page(details_of(known), known, {})
+    return _save(known, _read())
+
+
+def _save(known: Mail2FaxBox | None, details: BoxDetails) -> Response:
+    box_id, before = (known.id, shown(known)) if known else (None, None)
+    errors = said_all(judge_box(details, has_password=known is not None))
+    if not errors:
+        try:
+            saved = put_box(db.session, _tenant(), known, details)
+        except Refused as refusal:
+            errors[refusal.field or "form"] = said(refusal)
+    if errors:
+        db.session.rollback()
+        return _box_page(details, _box(box_id) if box_id else None, errors)
+    _audit(saved, before, details)
+    db.session.commit()
+    flash(_("Saved. Now test the mailbox."), "info")
+    return redirect(url_for("mail2fax.box", box_id=saved.id), 303)
+
+
+def _audit(saved: Mail2FaxBox, before: dict[str, Any] | None, details: BoxDetails) -> None:
+    after = shown(saved)
+    secrets = {name: "changed" for name in ("password", "private_key") if getattr(details, name)}
+    if before is None:
+        audit_act("box.added", saved.name, after=after)
+        return
+    changed = {name: value for name, value in after.items() if before[name] != value}
+    if changed or secrets:
+        audit_act(
+            "box.changed", before["name"], before={name: before[name] for name in changed}, after=changed | secrets
+        )
+
+
+def _box_page(details: BoxDetails, known: Mail2FaxBox | None, errors: Errors, **more: Any) -> Response:
+    """Secrets that were typed do not come back: they would stand in the page."""
+    details = replace(details, password="", private_key="")
+    used_by = entities_of(db.session, known) if known else []
+    has_key = bool(known and _has_key(known))
+    values = {"form": details, "box": known, "errors": errors, "securities": SECURITIES, "used_by": used_by}
+    return make_response(
+        render_template("mail2fax/box.html", **values, has_key=has_key, **more), 422 if errors else 200
+    )
+
+
+def _has_key(known: Mail2FaxBox) -> bool:
+    try:
+        return known.private_key is not None
+    except InvalidToken:  # sealed with a key that is gone
+        return True
+
+
+@blueprint.post("/<int:box_id>/test")
+@reads
+def test_box(box_id: int) -> Response:
+    """Sign in and look; no transaction is open while the mail server thinks."""
+    settings: Settings = current_app.config["SETTINGS"]
+    try:
+        found = _look(_box(box_id), settings)
+    except FaxroomError as failure:
+        log.warning("mailbox %s: %s", box_id, failure)
+        tried = {"works": False, "told": sentence(failure.code, **{"reason": "–", **failure.values})}
+    else:
+        idle = _("The server tells of new mails at once (IDLE).") if found.idle else _("New mails are asked for.")
+        told = ngettext(
+            "Signed in. The folder %(folder)s holds %(num)d message.",
+            "Signed in. The folder %(folder)s holds %(num)d messages.",
+            found.messages,
+            folder=found.folder,
+        )
+        tried = {"works": True, "told": f"{told} {idle}"}
+    db.session.rollback()
+    if request.htmx:
+        return make_response(render_template("settings/tried.html", tried=tried))
+    known = _box(box_id)
+    return _box_page(details_of(known), known, {}, tried=tried)
+
+
+def _look(known: Mail2FaxBox, settings: Settings) -> Any:
+    try:
+        server, username, password = read_server(known.imap), known.username, known.password
+    except InvalidToken as error:
+        raise PermanentFailure("sealing_key_unknown") from error
+    except ValueError as error:
+        raise PermanentFailure("box_host") from error
+    db.session.rollback()
+    place = Server(server.host, server.port, server.security)
+    return look_into(place, username, password, server.folder, allowed=settings.private_hosts)
+
+
+@blueprint.post("/<int:box_id>/forget-key")
+def forget_key(box_id: int) -> Response:
+    known = _box(box_id)
+    if _has_key(known):
+        known.private_key = None
+        audit_act("box.changed", known.name, after={"private_key": "removed"})
+        db.session.commit()
+        flash(_("The private key was removed. Encrypted mails to this box cannot be opened any more."), "info")
+    return redirect(url_for("mail2fax.box", box_id=box_id), 303)
+
+
+@blueprint.post("/<int:box_id>/remove")
+def remove(box_id: int) -> Response:
+    """Asked once more."""
+    known = _box(box_id)
+    if request.form.get("really") != "yes" and not entities_of(db.session, known):
+        return make_response(render_template("mail2fax/remove.html", box=known))
+    name, before = known.name, shown(known)
+    try:
+        remove_box(db.session, known)
+    except Refused as refusal:
+        db.session.rollback()
+        known = _box(box_id)
+        return _box_page(details_of(known), known, {"form": said(refusal)})
+    audit_act("box.removed", name, before=before)
+    db.session.commit()
+    flash(_("%(name)s was removed.", name=name), "info")
+    return redirect(url_for("mail2fax.boxes"), 303)
