@@ -30,6 +30,9 @@ JOBS: dict[str, tuple[str, str, int]] = {
     "remind": ("mail", "app.jobs.remind.remind", 120),
     "archive_fax": ("later", "app.jobs.archive.archive_fax", 600),
     "archive": ("later", "app.jobs.archive.archive", 600),
+    "watch": ("mail", "app.jobs.watch.watch", 120),
+    "count": ("later", "app.jobs.watch.count", 600),
+    "erase": ("later", "app.jobs.erase.erase", 600),
     "sweep": ("later", "app.jobs.sweep.sweep", 300),
 }
 

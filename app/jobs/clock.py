@@ -15,6 +15,7 @@ from app.jobs.running import application
 from app.models import Fax, Notice, Status
 from app.queues import enqueue, enqueue_once, queue, redis
 from tenants.db import db, read_only, utc_now
+from tenants.models import Tenant
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ TICK = 1.0
 PATIENCE = timedelta(seconds=5)
 SWEEP_SECONDS = 3600
 REMIND_SECONDS = 900
+WATCH_SECONDS = 60
 
 
 def run() -> None:
@@ -40,7 +42,7 @@ def run() -> None:
 def tick() -> None:
     read_only.set(True)
     now = utc_now()
-    if db.session.scalar(sa.select(Fax.id).where(Fax.status.in_(WAITING), Fax.due_at <= now).limit(1)):
+    if db.session.scalar(_due(now)):
         enqueue_once("dispatch")
     _enqueue_stale("documents", "prepare", _unprepared(now))
     _enqueue_stale("mail", "deliver", _undelivered(now))
@@ -49,6 +51,16 @@ def tick() -> None:
         enqueue("sweep")
     if redis().set("faxroom:reminded", "1", nx=True, ex=REMIND_SECONDS):
         enqueue("remind")
+    if redis().set("faxroom:watched", "1", nx=True, ex=WATCH_SECONDS):
+        enqueue("watch")
+        enqueue("count")
+
+
+def _due(now: datetime) -> sa.Select:
+    """One that may go to the line; what a suspended company has waits until it is open again."""
+    suspended = sa.select(Tenant.id).where(Tenant.suspended_at.is_not(None))
+    due = sa.select(Fax.id).where(Fax.status.in_(WAITING), Fax.due_at <= now)
+    return due.where(Fax.tenant_id.not_in(suspended)).limit(1)
 
 
 def _unprepared(now: datetime) -> sa.Select:

@@ -26,6 +26,7 @@ from app.fax.sentences import in_language, incomplete_note, pages_text, story, t
 from app.fax.waiting import since_text
 from app.intake.documents import storage
 from app.jobs.account_mails import account_mail
+from app.jobs.alert_mails import alert_mail
 from app.jobs.running import job
 from app.models import Document, Notice, NoticeKind, Status
 from app.rendering import render_for
@@ -151,6 +152,12 @@ def mail_about_account(notice: Notice) -> EmailMessage | None:
     return _mail(notice, told[1], told[0]) if told else None
 
 
+def mail_of_alert(notice: Notice) -> EmailMessage | None:
+    """Faxes fail or are stuck; or they go again."""
+    told = alert_mail(notice)
+    return _mail(notice, told[1], told[0]) if told else None
+
+
 MAILS: dict[NoticeKind, Callable[[Notice], EmailMessage | None]] = {
     NoticeKind.OUTCOME: outcome_mail,
     NoticeKind.RECEIVED: received_mail,
@@ -160,6 +167,8 @@ MAILS: dict[NoticeKind, Callable[[Notice], EmailMessage | None]] = {
     NoticeKind.INVITATION: mail_about_account,
     NoticeKind.PASSWORD_RESET: mail_about_account,
     NoticeKind.KEY_EXPIRES: mail_about_account,
+    NoticeKind.ALERT: mail_of_alert,
+    NoticeKind.ALL_CLEAR: mail_of_alert,
 }
 
 

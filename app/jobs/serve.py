@@ -8,7 +8,17 @@ from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 
 from app.adapters.isolation import open_workshop
-from app.jobs import dispatch, notify, prepare, receive, record, remind, sweep  # noqa: F401 - loaded before the first job
+from app.jobs import (  # noqa: F401 - loaded before the first job
+    dispatch,
+    erase,
+    notify,
+    prepare,
+    receive,
+    record,
+    remind,
+    sweep,
+    watch,
+)
 from app.jobs.running import application
 from app.queues import queue, redis
 

@@ -1,0 +1,155 @@
+"""A company goes: what may be removed when, in which order, a little at a time, so that a kill costs nothing.
+
+``deleting_at`` is set in one transaction with all that closes the company; from then on each step finds what is left
+and removes it. The tables are those that the models know: one that is added tomorrow is emptied as well.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.errors import Refused
+from app.fax.auditing import audit
+from app.fax.dispatch import lock_limits
+from app.models import Attempt, Document, FaxEntity
+from app.queues import enqueue_after_commit
+from tenants.db import db, utc_now
+from tenants.models import EmailAddress, SignInSession, Tenant, User
+from tenants.scope import lock_tenant
+
+BATCH = 500
+
+
+def begin_erasing(session: Session, tenant: Tenant, typed_slug: str, *, by: User, remote_address: str | None) -> None:
+    """Close the company for good. Its numbers lead nowhere and nobody of it signs in any more; the rest is removed by
+    jobs. Done before, it wakes them once more. The caller commits.
+
+    Raises:
+        Refused: ``slug_differs``, ``tenant_not_suspended``, ``tenant_on_the_line``.
+    """
+    if typed_slug != tenant.slug:
+        raise Refused("slug_differs", field="slug", slug=tenant.slug)
+    lock_limits(session)  # no call is entered or claimed meanwhile
+    lock_tenant(session, tenant.id)
+    session.refresh(tenant)
+    if tenant.suspended_at is None:
+        raise Refused("tenant_not_suspended", field="slug")
+    if is_on_the_line(session, tenant.id):
+        raise Refused("tenant_on_the_line", field="slug")
+    if tenant.deleting_at is None:
+        _close(session, tenant)
+        values = {"name": tenant.name, "serial": tenant.serial, "faxes": tenant.last_fax_number}
+        act = {"action": "tenant.deletion_begun", "target": tenant.slug, "before": values}
+        audit(session, user=by, tenant_id=None, remote_address=remote_address, **act)
+    enqueue_after_commit(session, "erase", tenant.id)
+
+
+def is_on_the_line(session: Session, tenant_id: int) -> bool:
+    calls = sa.select(Attempt.id).where(Attempt.tenant_id == tenant_id, Attempt.ended_at.is_(None))
+    return session.scalar(calls.limit(1)) is not None
+
+
+def _close(session: Session, tenant: Tenant) -> None:
+    now = utc_now()
+    tenant.deleting_at = now
+    people = sa.select(User.id).where(User.tenant_id == tenant.id)
+    for statement in (
+        sa.update(User).where(User.tenant_id == tenant.id, User.disabled_at.is_(None)).values(disabled_at=now),
+        sa.update(SignInSession)
+        .where(SignInSession.user_id.in_(people), SignInSession.ended_at.is_(None))
+        .values(ended_at=now),
+        sa.update(FaxEntity).where(FaxEntity.tenant_id == tenant.id).values(number=None),
+    ):
+        session.execute(statement, execution_options={"synchronize_session": False})
+
+
+def tenants_to_erase(session: Session) -> list[int]:
+    return list(session.scalars(sa.select(Tenant.id).where(Tenant.deleting_at.is_not(None)).order_by(Tenant.id)))
+
+
+# ---- Removing
+
+
+def remove_rows(session: Session, tenant_id: int, *, remove_file: Callable[[str], None]) -> Iterator[int]:
+    """Remove what the tenant has but people, boxes and addresses, a batch for each step. Commits each batch.
+
+    ``remove_file`` takes a document's key in the storage: the file goes before the row that knows of it.
+    """
+    for table in reversed(db.metadata.sorted_tables):  # what refers to others comes first
+        mine = None if _stays_to_the_end(table) else _belongs(table, tenant_id)
+        while mine is not None and (removed := _remove_batch(session, table, mine, remove_file)):
+            yield removed
+
+
+def _stays_to_the_end(table: sa.Table) -> bool:
+    """The tenant, and who has an address: whose it was must be known until the address goes too."""
+    return table.name in ("tenant", "email_address") or bool(_address_columns(table))
+
+
+def _address_columns(table: sa.Table) -> list[sa.Column[Any]]:
+    return [key.parent for key in table.foreign_keys if key.column.table is EmailAddress.__table__]
+
+
+def _belongs(table: sa.Table, tenant_id: int) -> sa.ColumnElement[bool] | None:
+    """The condition for the tenant's rows, by their own column or by those that they refer to; None for a table of
+    which a tenant has nothing."""
+    if "tenant_id" in table.c:
+        return table.c.tenant_id == tenant_id
+    conditions = []
+    for key in table.foreign_keys:
+        parent = key.column.table
+        of_parent = _belongs(parent, tenant_id) if parent is not table else None
+        if of_parent is not None:
+            conditions.append(key.parent.in_(sa.select(key.column).where(of_parent)))
+    return sa.or_(*conditions) if conditions else None
+
+
+def _remove_batch(
+    session: Session, table: sa.Table, mine: sa.ColumnElement[bool], remove_file: Callable[[str], None]
+) -> int:
+    keys = list(table.primary_key.columns)
+    rows = [tuple(row) for row in session.execute(sa.select(*keys).where(mine).limit(BATCH))]
+    if not rows:
+        session.rollback()
+        return 0
+    chosen = sa.tuple_(*keys).in_(rows)
+    if table is Document.__table__:
+        stored = session.scalars(sa.select(Document.storage_key).where(chosen)).all()
+        session.rollback()  # no transaction while the storage works
+        for key in stored:
+            remove_file(key)
+    for key in table.foreign_keys:
+        if key.column.table is table:  # what is repeated may go before what repeats it
+            session.execute(sa.update(table).where(key.parent.in_([row[0] for row in rows])).values({key.parent: None}))
+    session.execute(sa.delete(table).where(chosen))
+    session.commit()
+    return len(rows)
+
+
+def finish_erasing(session: Session, tenant_id: int) -> bool:
+    """The people, boxes and addresses, and the tenant itself, in one transaction; False if it was gone already.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: something came in between; remove the rows once more.
+    """
+    slug = session.scalar(sa.select(Tenant.slug).where(Tenant.id == tenant_id, Tenant.deleting_at.is_not(None)))
+    if slug is None:
+        session.rollback()
+        return False
+    owners = [table for table in reversed(db.metadata.sorted_tables) if _address_columns(table)]
+    addresses = {
+        address_id
+        for table in owners
+        for column in _address_columns(table)
+        for address_id in session.scalars(sa.select(column).where(_belongs(table, tenant_id)))
+    }
+    for table in owners:
+        session.execute(sa.delete(table).where(_belongs(table, tenant_id)))
+    session.execute(sa.delete(EmailAddress.__table__).where(EmailAddress.id.in_(addresses)))
+    gone = session.execute(sa.delete(Tenant.__table__).where(Tenant.id == tenant_id)).rowcount == 1
+    if gone:
+        audit(session, user=None, tenant_id=None, action="tenant.deleted", target=slug)
+    session.commit()
+    return gone

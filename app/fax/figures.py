@@ -1,0 +1,177 @@
+"""How many faxes ended on which day, how, and through whom: counted once into :class:`app.models.FaxDay`.
+
+A fax that is over does not change any more, so it belongs to the day on which it ended, in the zone of its tenant. A
+day on which something ended since the last run is counted anew from its faxes, never counted up: however often it is
+done, and whoever does it at once, the figures are those of the faxes. Days of which the faxes are gone stay.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from datetime import time as clock_time
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.fax.lifecycle import FINAL
+from app.models import Attempt, Direction, Fax, FaxDay, Scope
+from tenants.models import Tenant
+from tenants.scope import lock_tenant
+
+#: The end of a fax is a time within its transaction. So long after it the commit is there at the latest.
+OVERLAP = timedelta(hours=1)
+
+COUNTED = ("tenant_id", "day", "scope", "entity_id", "user_id", "direction", "status", "cause")
+SUMS = ("faxes", "pages", "seconds")
+
+
+# ---- Counting
+
+
+def count_days(session: Session, now: datetime) -> int:
+    """Count every day on which something has ended since it was last counted; gives how many. Commits each."""
+    tenants = session.scalars(sa.select(Tenant.id).where(Tenant.deleting_at.is_(None)).order_by(Tenant.id)).all()
+    return sum(_count_tenant(session, tenant_id, now) for tenant_id in tenants)
+
+
+def _count_tenant(session: Session, tenant_id: int, now: datetime) -> int:
+    tenant, days = session.get_one(Tenant, tenant_id), 0
+    begin = tenant.counted_until - OVERLAP if tenant.counted_until else None
+    if begin is None:
+        _forget_days(session, tenant)
+    while ended_at := _next_end(session, tenant_id, begin):
+        zone = tenant.zone
+        day = ended_at.astimezone(zone).date()
+        begin = _midnight(day + timedelta(days=1), zone)
+        session.rollback()
+        lock_tenant(session, tenant_id)
+        session.refresh(tenant)
+        if tenant.zone != zone:  # changed meanwhile: the next run begins anew
+            break
+        _count_day(session, tenant_id, day, zone)
+        tenant.counted_until = min(begin, now)
+        session.commit()
+        days += 1
+    session.rollback()
+    return days
+
+
+def _forget_days(session: Session, tenant: Tenant) -> None:
+    """Before all is counted anew: days of which there are faxes. In another zone they were one earlier or later."""
+    session.rollback()
+    lock_tenant(session, tenant.id)
+    session.refresh(tenant)
+    if tenant.counted_until is None and (ended_at := _next_end(session, tenant.id, None)):
+        first = ended_at.astimezone(tenant.zone).date() - timedelta(days=1)
+        session.execute(sa.delete(FaxDay).where(FaxDay.tenant_id == tenant.id, FaxDay.day >= first))
+        session.commit()
+
+
+def _next_end(session: Session, tenant_id: int, since: datetime | None) -> datetime | None:
+    """When the first fax ended that ended then or later."""
+    first = sa.select(sa.func.min(Fax.finished_at)).where(Fax.tenant_id == tenant_id, Fax.finished_at.is_not(None))
+    return session.scalar(first.where(Fax.finished_at >= since) if since else first)
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day, clock_time.min, tzinfo=zone)
+
+
+def _count_day(session: Session, tenant_id: int, day: date, zone: ZoneInfo) -> None:
+    session.execute(sa.delete(FaxDay).where(FaxDay.tenant_id == tenant_id, FaxDay.day == day))
+    of_day = (
+        Fax.tenant_id == tenant_id,
+        Fax.finished_at >= _midnight(day, zone),
+        Fax.finished_at < _midnight(day + timedelta(days=1), zone),
+        Fax.status.in_(FINAL),
+    )
+    faxes = _faxes(of_day)
+    scopes = [
+        _grouped(faxes, tenant_id, day, Scope.TENANT),
+        _grouped(faxes, tenant_id, day, Scope.ENTITY),
+        _grouped(faxes, tenant_id, day, Scope.USER).where(faxes.c.user_id.is_not(None)),
+    ]
+    session.execute(sa.insert(FaxDay).from_select([*COUNTED, *SUMS], sa.union_all(*scopes)))
+
+
+def _faxes(of_day: Iterable[sa.ColumnElement[bool]]) -> sa.CTE:
+    """The faxes of the day, each with its pages and its seconds on the line."""
+    lasted = sa.extract("epoch", Attempt.ended_at) - sa.extract("epoch", Attempt.answered_at)
+    calls = sa.select(Attempt.fax_id, sa.func.sum(lasted).label("seconds")).join(Fax, Fax.id == Attempt.fax_id)
+    calls = calls.where(*of_day, Attempt.answered_at.is_not(None), Attempt.ended_at.is_not(None))
+    on_line = calls.group_by(Attempt.fax_id).subquery()
+    pages = sa.case((Fax.direction == Direction.SENT, Fax.pages_done), else_=sa.func.coalesce(Fax.pages, 0))
+    columns = (Fax.entity_id, Fax.user_id, Fax.direction, Fax.status, Fax.cause)
+    seconds = sa.func.coalesce(on_line.c.seconds, 0).label("seconds")
+    query = sa.select(*columns, pages.label("pages"), seconds).outerjoin(on_line, on_line.c.fax_id == Fax.id)
+    return query.where(*of_day).cte("faxes")
+
+
+def _grouped(faxes: sa.CTE, tenant_id: int, day: date, scope: Scope) -> sa.Select[Any]:
+    """In the order of COUNTED and SUMS. A user's rows tell no causes: there are enough of them."""
+    nothing = sa.cast(sa.null(), sa.BigInteger)
+    entity = faxes.c.entity_id if scope == Scope.ENTITY else nothing
+    user = faxes.c.user_id if scope == Scope.USER else nothing
+    cause = sa.cast(sa.null(), sa.String) if scope == Scope.USER else faxes.c.cause
+    keys = [key for key in (entity, user, faxes.c.direction, faxes.c.status, cause) if isinstance(key, sa.Column)]
+    fixed = (sa.cast(tenant_id, sa.BigInteger), sa.literal(day, sa.Date), sa.literal(str(scope), sa.String))
+    sums = (
+        sa.func.count(),
+        sa.cast(sa.func.sum(faxes.c.pages), sa.Integer),
+        sa.cast(sa.func.round(sa.func.sum(faxes.c.seconds)), sa.BigInteger),
+    )
+    return sa.select(*fixed, entity, user, faxes.c.direction, faxes.c.status, cause, *sums).group_by(*keys)
+
+
+# ---- Reading
+
+
+@dataclass(frozen=True)
+class Counted:
+    """One row of an answer: ``key`` is a day, the id of an entity, of a user or of a tenant."""
+
+    key: Any
+    direction: str
+    status: str
+    cause: str | None
+    faxes: int
+    pages: int
+    seconds: int
+
+
+def by_day(
+    session: Session, *, tenant_id: int | None, since: date, until: date, entity_id: int | None = None
+) -> list[Counted]:
+    """Of one tenant or of all, of all entities or of one."""
+    scope = Scope.ENTITY if entity_id else Scope.TENANT
+    of = [FaxDay.entity_id == entity_id] if entity_id else []
+    return _read(session, FaxDay.day, _within(scope, tenant_id, since, until, *of), causes=True)
+
+
+def by_entity(session: Session, *, tenant_id: int, since: date, until: date) -> list[Counted]:
+    return _read(session, FaxDay.entity_id, _within(Scope.ENTITY, tenant_id, since, until))
+
+
+def by_user(session: Session, *, tenant_id: int, since: date, until: date) -> list[Counted]:
+    return _read(session, FaxDay.user_id, _within(Scope.USER, tenant_id, since, until))
+
+
+def by_tenant(session: Session, *, since: date, until: date) -> list[Counted]:
+    return _read(session, FaxDay.tenant_id, _within(Scope.TENANT, None, since, until))
+
+
+def _within(
+    scope: Scope, tenant_id: int | None, since: date, until: date, *more: sa.ColumnElement[bool]
+) -> list[sa.ColumnElement[bool]]:
+    of_tenant = [FaxDay.tenant_id == tenant_id] if tenant_id is not None else []
+    return [FaxDay.scope == scope, FaxDay.day >= since, FaxDay.day <= until, *of_tenant, *more]
+
+
+def _read(session: Session, key: Any, where: list[sa.ColumnElement[bool]], *, causes: bool = False) -> list[Counted]:
+    keys = [key, FaxDay.direction, FaxDay.status, *([FaxDay.cause] if causes else [])]
+    cause = FaxDay.cause if causes else sa.null()
+    sums = [sa.func.sum(getattr(FaxDay, name)) for name in SUMS]
+    query = sa.select(key, FaxDay.direction, FaxDay.status, cause, *sums).where(*where).group_by(*keys).order_by(key)
+    return [Counted(*row[:4], *(int(number) for number in row[4:])) for row in session.execute(query)]

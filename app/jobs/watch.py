@@ -1,0 +1,24 @@
+"""Looks after the installation: figures are counted, alerts given, deletions that broke off go on."""
+
+from app.fax.alerts import watch as watch_faxes
+from app.fax.erasing import tenants_to_erase
+from app.fax.figures import count_days
+from app.jobs.running import job
+from app.queues import enqueue, queue
+from tenants.db import db, utc_now
+
+
+@job
+def watch() -> None:
+    """Short, and in the queue of the mails: what is stuck may be the others."""
+    watch_faxes(db.session, utc_now())
+
+
+@job
+def count() -> None:
+    count_days(db.session, utc_now())
+    erased = tenants_to_erase(db.session)
+    db.session.rollback()
+    if queue("later").count == 0:
+        for tenant_id in erased:
+            enqueue("erase", tenant_id)
