@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from app.adapters.printer import print_pdf
+from app.errors import PermanentFailure
 from app.fax.naming import report_name
 from app.fax.numbers import shown_number
 from app.fax.sentences import sentence, status_label, story, timestamp
@@ -17,7 +18,13 @@ from app.rendering import render_for
 
 
 def ensure_report(session: Session, fax: Fax) -> Document:
-    """The report of a fax that has ended; drawn when it is first asked for, then kept. Commits."""
+    """The report of a fax that has ended; drawn when it is first asked for, then kept. Commits.
+
+    Raises:
+        PermanentFailure: ``report_removed``: its time was up, and it is not drawn anew.
+    """
+    if fax.report_removed_at:
+        raise PermanentFailure("report_removed")
     if fax.report is None:
         ensure_picture(session, fax)
         fax_id, name, tenant_id, html = fax.id, report_name(fax), fax.tenant_id, report_html(fax)

@@ -301,6 +301,30 @@ def _incomplete(fax: Fax) -> str:
     return _("A call came in, but no page arrived.")
 
 
+def removed_texts(fax: Fax) -> list[str]:
+    """What of the fax its company keeps no longer."""
+    texts = []
+    if fax.files_removed_at:
+        days = fax.files_kept_days or 0
+        texts.append(
+            ngettext(
+                "The document was removed after %(num)d day, as your company has set it.",
+                "The document was removed after %(num)d days, as your company has set it.",
+                days,
+            )
+        )
+    if fax.report_removed_at:
+        days = fax.report_kept_days or 0
+        texts.append(
+            ngettext(
+                "The report was removed after %(num)d day, as your company has set it.",
+                "The report was removed after %(num)d days, as your company has set it.",
+                days,
+            )
+        )
+    return texts
+
+
 def incomplete_note(fax: Fax) -> str:
     """What the receiver of a fax that is not whole does about it."""
     return " ".join((_incomplete(fax), _("Ask the sender to send it again.")))

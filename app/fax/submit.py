@@ -56,6 +56,8 @@ def resend_fax(session: Session, *, user: User, fax: Fax, submission_key: str) -
     """
     if fax.tenant.suspended_at:
         raise Refused("tenant_suspended")
+    if fax.source_id is None:
+        raise Refused("document_removed", field="document")
     entity = _origin_line(session, user, fax.entity_id)
     addressee = read_addressee(session, fax.tenant, fax.remote_number or "")
     again = Fax(source_id=fax.source_id, pages=fax.pages, origin="web", resend_of_id=fax.id)
@@ -93,6 +95,11 @@ def _accept(
         if earlier is None:
             raise
         return earlier
+    if document:  # its time may just have been up: who locks its row first decides (app.fax.retention)
+        session.refresh(document, ["removed_at"])
+        if document.removed_at:
+            session.rollback()
+            raise Refused("document_removed", field="document")
     enqueue_after_commit(session, "prepare", fax.id)
     session.commit()
     return fax

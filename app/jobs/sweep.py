@@ -1,4 +1,5 @@
-"""Removes what nobody needs any more: drafts that were never sent, sessions that ended long ago."""
+"""Removes what nobody needs any more: drafts that were never sent, sessions that ended long ago, files whose time is
+up."""
 
 from datetime import timedelta
 
@@ -6,6 +7,7 @@ import sqlalchemy as sa
 
 from app.intake.documents import storage
 from app.jobs.accounts import tidy_accounts
+from app.jobs.retention import remove_expired
 from app.jobs.running import job
 from app.models import Document, DocumentKind, Fax
 from tenants.db import db, utc_now
@@ -19,7 +21,7 @@ def sweep() -> None:
     session = db.session
     used = sa.exists().where(Fax.source_id == Document.id)
     old = sa.select(Document).where(Document.kind == DocumentKind.SOURCE, Document.created_at < utc_now() - DRAFT_AGE)
-    drafts = session.scalars(old.where(~used).limit(500)).all()
+    drafts = session.scalars(old.where(~used, Document.removed_at.is_(None)).limit(500)).all()
     keys = [draft.storage_key for draft in drafts]
     for draft in drafts:
         session.delete(draft)
@@ -27,3 +29,4 @@ def sweep() -> None:
     for key in keys:
         storage().delete(key)
     tidy_accounts()
+    remove_expired()

@@ -14,7 +14,7 @@ from app.errors import PermanentFailure, TemporaryFailure
 from app.fax.access import get_visible_fax
 from app.fax.lifecycle import is_final
 from app.fax.naming import document_name, report_name
-from app.fax.sentences import in_language
+from app.fax.sentences import in_language, removed_texts
 from app.models import Direction
 from app.reporting import ensure_report
 from tenants.db import db
@@ -98,11 +98,13 @@ def _members(user_id: int, fax_id: str) -> tuple[list[Member], list[str]]:
     if fax is None:
         return [], []  # it was there when the download began
     name, members, notes = document_name(fax), [], []
-    if fax.pdf:
+    if fax.pdf is None and fax.files_removed_at:
+        notes += [f"{name}: {text}" for text in removed_texts(fax)[:1]]
+    elif fax.pdf:
         members.append(Member(name, fax.pdf.storage_key))
     else:
         notes.append(_("%(name)s: this fax has no pages.", name=name))
-    if fax.direction == Direction.SENT and is_final(fax.status):
+    if fax.direction == Direction.SENT and is_final(fax.status) and fax.report_removed_at is None:
         title = report_name(fax)
         try:
             members.append(Member(title, ensure_report(db.session, fax).storage_key))

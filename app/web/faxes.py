@@ -243,7 +243,7 @@ def document(fax_id: str) -> AnyResponse:
 def report(fax_id: str) -> AnyResponse:
     """Drawn when it is first asked for; there is none before the fax is finished."""
     fax = _fax_or_404(fax_id)
-    if fax.direction != Direction.SENT or not is_final(fax.status):
+    if fax.direction != Direction.SENT or not is_final(fax.status) or fax.report_removed_at:
         abort(404)
     return _download(ensure_report(db.session, fax), report_name(fax))
 

@@ -4,16 +4,17 @@ import logging
 from typing import Any
 
 from flask import Blueprint, abort, flash, make_response, redirect, render_template, request, url_for
+from flask_babel import format_decimal, ngettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_babel import ngettext
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from app.archiving import open_place, try_place
 from app.errors import FaxroomError, Refused
 from app.fax.archive import late_places, move_place, owed_by_place, places_of
-from app.fax.sentences import sentence
+from app.fax.retention import Days, judge_days, preview, retentions_of, set_retentions
+from app.fax.sentences import removed_texts, sentence
 from app.fax.settings import (
     LIMITS,
     MOST_CALLS,
@@ -65,6 +66,9 @@ def late_archives() -> list[ArchivePlace]:
     return late_places(db.session, current_user.tenant_id)
 
 
+blueprint.add_app_template_global(removed_texts)
+
+
 @blueprint.get("")
 def settings() -> Response:
     return _page()
@@ -78,6 +82,7 @@ def _page(*, limits: dict[str, Any] | None = None, errors: Errors | None = None,
         "most_calls": MOST_CALLS,
         "places": places_of(db.session, tenant.id),
         "owed": owed_by_place(db.session, tenant.id),
+        "days": {kind: "" if days is None else days for kind, days in retentions_of(db.session, tenant.id).items()},
         "errors": errors or {},
         **_names(),
         **more,
@@ -236,3 +241,53 @@ def remove(place_id: int) -> Response:
         "info",
     )
     return _back("places")
+
+
+# ---- Retention
+
+
+@blueprint.post("/retention")
+def retention() -> Response:
+    """First what it would remove, then, asked once more, it holds. What removes nothing holds at once."""
+    typed = {kind: request.form.get(f"days_{kind}", "")[:20] for kind in ArchiveKind}
+    wanted, faults = judge_days(typed)
+    if faults:
+        return _page(days=typed, errors=said_all(faults))
+    before = retentions_of(db.session, current_user.tenant_id)
+    if wanted != before and request.form.get("really") != "yes":
+        previews = [preview(db.session, current_user.tenant_id, kind, days) for kind, days in wanted.items() if days]
+        if any(found.faxes for found in previews):
+            values = {"previews": previews, "wanted": wanted, **_names()}
+            return make_response(render_template("settings/preview.html", **values))
+    return _retain(before, wanted)
+
+
+def _retain(before: Days, wanted: Days) -> Response:
+    lock_tenant(db.session, current_user.tenant_id)
+    if wanted != before:
+        set_retentions(db.session, _tenant(), wanted)
+        audit_act("settings.retention_changed", _tenant().name, before=_told(before), after=_told(wanted))
+        db.session.commit()
+    flash(_("Saved. What is to go is removed within the next hours."), "info")
+    return _back("retention")
+
+
+def _told(days: Days) -> dict[str, Any]:
+    return {str(kind): count or "for ever" for kind, count in days.items()}
+
+
+@blueprint.app_template_filter()
+def file_size(count: int) -> str:
+    """As people say it: 2.1 GB."""
+    units = ("B", "kB", "MB", "GB", "TB")
+    power = 0
+    size = float(count)
+    while size >= 1000 and power < len(units) - 1:
+        size, power = size / 1000, power + 1
+    return f"{format_decimal(round(size, 1 if size < 100 and power else 0))} {units[power]}"
+
+
+@blueprint.app_template_filter()
+def shown_count(count: int) -> str:
+    """1,234, or 1.234 in Italian."""
+    return format_decimal(count)

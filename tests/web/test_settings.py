@@ -1,0 +1,245 @@
+"""Fax settings: simultaneity, archives, retention, as an administrator sets them."""
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from app.models import ArchiveCopy, ArchivePlace, AuditEvent, Fax, Retention
+from tenants.db import db, utc_now
+from tenants.models import Tenant
+from tests.web.cast import Browser, Cast, make_fax
+
+FOLDER = {"kind": "folder", "name": "shelf", "folder": "faxes/all", "enabled": "yes", "keeps_sent": "yes"}
+BUCKET = FOLDER | {
+    "kind": "s3",
+    "name": "cloud",
+    "folder": "",
+    "endpoint": "https://s3.example.com",
+    "bucket": "faxes",
+    "access_key": "AKFAXROOM",
+    "secret_key": "hunter2-secret",
+}
+
+
+def places(app: Flask) -> list[ArchivePlace]:
+    with app.app_context():
+        rows = list(db.session.scalars(sa.select(ArchivePlace).order_by(ArchivePlace.position, ArchivePlace.id)))
+        db.session.expunge_all()
+        return rows
+
+
+def add(alice: Browser, **values: str) -> str:
+    answer = alice.post("/settings/places/new", **(FOLDER | values))
+    assert answer.status_code == 303
+    return answer.headers["Location"]
+
+
+def audited(app: Flask) -> list[tuple[str, object, object]]:
+    with app.app_context():
+        rows = db.session.scalars(sa.select(AuditEvent).order_by(AuditEvent.id))
+        return [(row.action, row.before, row.after) for row in rows]
+
+
+def old_fax(app: Flask, cast: Cast) -> str:
+    fax_id = make_fax(app, cast)
+    with app.app_context():
+        at = utc_now() - timedelta(days=100)
+        db.session.execute(sa.update(Fax).where(Fax.id == fax_id).values(finished_at=at))
+        db.session.commit()
+    return fax_id
+
+
+# ---- Simultaneity
+
+
+def test_limits_are_saved_and_audited(app: Flask, cast: Cast, alice: Browser):
+    assert alice.post("/settings/limits", inbound="2", outbound="", total="4").status_code == 303
+    with app.app_context():
+        tenant = db.session.get_one(Tenant, cast.alpha)
+        assert (tenant.limit_inbound, tenant.limit_outbound, tenant.limit_total) == (2, 0, 4)
+        assert db.session.get_one(Tenant, cast.beta).limit_inbound == 0
+    nothing = {"inbound": 0, "outbound": 0, "total": 0}
+    after = {"inbound": 2, "outbound": 0, "total": 4}
+    assert audited(app) == [("settings.limits_changed", nothing, after)]
+    alice.post("/settings/limits", inbound="2", outbound="0", total="4")
+    assert len(audited(app)) == 1, "what changes nothing is no act"
+
+
+@pytest.mark.parametrize("text", ["-1", "two", "1.5", "1001", "٣", "9" * 30])
+def test_what_is_no_number_of_calls_is_refused_and_stays_in_the_field(app: Flask, alice: Browser, text: str):
+    answer = alice.post("/settings/limits", inbound=text, outbound="3", total="0")
+    assert answer.status_code == 422
+    assert f'value="{text[:20]}"' in answer.text
+    assert "Enter a number of calls" in answer.text
+    assert audited(app) == []
+
+
+# ---- Places
+
+
+def test_a_folder_is_added_tested_and_changed(app: Flask, cast: Cast, alice: Browser):
+    where = add(alice, encrypted="yes")
+    assert "works" in alice.post(f"{where}/test", htmx=True).text
+    root = app.config["SETTINGS"].archives / "alpha/faxes/all"
+    assert root.is_dir() and not list(root.iterdir())
+    assert alice.post(where, **(FOLDER | {"name": "cellar"})).status_code == 303
+    (place,) = places(app)
+    assert (place.name, place.encrypted, place.keeps_reports, place.tenant_id) == ("cellar", False, False, cast.alpha)
+    assert [action for action, *_ in audited(app)] == ["archive_place.added", "archive_place.changed"]
+
+
+@pytest.mark.parametrize("folder", ["../beta", "a/../../beta", "a//b", ".hidden", "a\\b", "~root", "x" * 300, "a/\0b"])
+def test_no_folder_leads_out(app: Flask, alice: Browser, folder: str):
+    answer = alice.post("/settings/places/new", **(FOLDER | {"folder": folder}))
+    assert answer.status_code == 422
+    assert places(app) == []
+
+
+def test_a_place_that_keeps_nothing_or_has_a_taken_name_is_refused(app: Flask, alice: Browser):
+    add(alice)
+    assert "Choose at least one kind" in alice.post("/settings/places/new", **(FOLDER | {"keeps_sent": ""})).text
+    assert "of this name already" in alice.post("/settings/places/new", **(FOLDER | {"name": "Shelf"})).text
+    assert len(places(app)) == 1
+
+
+def test_a_secret_key_is_sealed_and_never_shown(app: Flask, alice: Browser):
+    answer = alice.post("/settings/places/new", **BUCKET)
+    pages = [alice.get(answer.headers["Location"]), alice.get("/settings")]
+    pages.append(alice.post(answer.headers["Location"], **(BUCKET | {"bucket": "NOT"})))
+    assert pages[-1].status_code == 422
+    assert not any("hunter2" in page.text for page in pages)
+    assert "hunter2" not in str(audited(app))
+    with app.app_context():
+        assert "hunter2" not in db.session.execute(sa.text("SELECT secret_key FROM archive_place")).scalar_one()
+    assert places(app)[0].secret_key == "hunter2-secret"
+
+
+def test_an_empty_secret_key_keeps_the_one_that_is_there_but_not_for_another_server(app: Flask, alice: Browser):
+    where = alice.post("/settings/places/new", **BUCKET).headers["Location"]
+    quiet = BUCKET | {"secret_key": ""}
+    assert alice.post(where, **(quiet | {"folder": "new"})).status_code == 303
+    assert "enter the secret key again" in alice.post(where, **(quiet | {"endpoint": "https://evil.test"})).text
+    assert places(app)[0].endpoint == "https://s3.example.com"
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        *("ftp://s3.test", "https://", "https://s3.test/path", "https://u:p@s3.test", "https://s3.test?x", "s3.test"),
+        *("https://s3.test:99999", "https://s3.test:0", "https://[::1"),
+    ],
+)
+def test_a_server_is_an_address_and_nothing_more(app: Flask, alice: Browser, endpoint: str):
+    answer = alice.post("/settings/places/new", **(BUCKET | {"endpoint": endpoint}))
+    assert answer.status_code == 422
+    assert "https://s3.example.com" in answer.text
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "[::1]", "169.254.169.254", "10.1.2.3", "[::ffff:127.0.0.1]", "localhost"]
+)
+def test_a_server_inside_the_installation_is_refused(app: Flask, alice: Browser, host: str):
+    where = alice.post("/settings/places/new", **(BUCKET | {"endpoint": f"http://{host}:9"})).headers["Location"]
+    assert "inside the installation" in alice.post(f"{where}/test").text
+
+
+def test_places_change_their_order(app: Flask, alice: Browser):
+    add(alice, name="a")
+    where = add(alice, name="b")
+    alice.post(f"{where}/move", to="up")
+    assert [place.name for place in places(app)] == ["b", "a"]
+    alice.post(f"{where}/move", to="up")
+    assert [place.name for place in places(app)] == ["b", "a"]
+
+
+def test_removing_a_place_is_asked_once_more_and_says_what_is_lost(app: Flask, cast: Cast, alice: Browser):
+    where = add(alice)
+    with app.app_context():
+        fax_id = make_fax(app, cast)
+        copy = ArchiveCopy(tenant_id=cast.alpha, fax_id=fax_id, place_id=places(app)[0].id, kind="sent")
+        db.session.add(copy)
+        db.session.commit()
+    assert "1 copy that is due is not made any more" in alice.post(f"{where}/remove").text
+    assert len(places(app)) == 1
+    assert alice.post(f"{where}/remove", really="yes").status_code == 303
+    assert places(app) == []
+
+
+def test_copies_that_fail_for_long_are_told_on_every_page_of_the_administration(app: Flask, cast: Cast, alice: Browser):
+    add(alice)
+    with app.app_context():
+        copy = ArchiveCopy(tenant_id=cast.alpha, fax_id=make_fax(app, cast), place_id=places(app)[0].id, kind="sent")
+        copy.error, copy.created_at = "archive_down", utc_now() - timedelta(hours=2)
+        db.session.add(copy)
+        db.session.commit()
+    for path in ("/settings", "/users", "/mail2fax"):
+        assert "have not reached the archive shelf" in alice.get(path).text
+    assert "The place does not answer" in alice.get("/settings").text
+
+
+def test_another_companys_place_is_a_missing_one(app: Flask, cast: Cast, alice: Browser, bob: Browser):
+    mine = add(alice)
+    with app.app_context():
+        place = ArchivePlace(tenant_id=cast.beta, name="beta's", kind="folder")
+        db.session.add(place)
+        db.session.commit()
+        theirs = f"/settings/places/{place.id}"
+    for path in ("", "/test", "/move", "/remove"):
+        assert alice.post(theirs + path, really="yes", **FOLDER).status_code == 404
+        assert bob.post(mine + path, really="yes", **FOLDER).status_code == 404
+    assert alice.get(theirs).status_code == bob.get(mine).status_code == bob.get("/settings").status_code == 404
+    assert "beta's" not in alice.get("/settings").text
+
+
+# ---- Retention
+
+
+def test_a_retention_that_removes_something_is_shown_first(app: Flask, cast: Cast, alice: Browser):
+    old_fax(app, cast)
+    answer = alice.post("/settings/retention", days_sent="90")
+    assert "files of 1 fax older than 90 days" in " ".join(answer.text.split())
+    with app.app_context():
+        assert db.session.scalars(sa.select(Retention)).all() == []
+    assert alice.post("/settings/retention", days_sent="90", really="yes").status_code == 303
+    with app.app_context():
+        (rule,) = db.session.scalars(sa.select(Retention))
+        assert (rule.tenant_id, rule.kind, rule.days) == (cast.alpha, "sent", 90)
+    before = {"sent": "for ever", "received": "for ever", "reports": "for ever"}
+    assert audited(app) == [("settings.retention_changed", before, before | {"sent": 90})]
+
+
+def test_a_retention_that_removes_nothing_holds_at_once(app: Flask, cast: Cast, alice: Browser):
+    old_fax(app, cast)
+    assert alice.post("/settings/retention", days_sent="365", days_received="30").status_code == 303
+    page = alice.get("/settings").text
+    assert 'value="365"' in page and 'value="30"' in page
+    alice.post("/settings/retention")
+    with app.app_context():
+        assert db.session.scalars(sa.select(Retention)).all() == [], "empty is for ever"
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "ten", "36501", "1.5"])
+def test_what_is_no_number_of_days_is_refused(app: Flask, alice: Browser, text: str):
+    answer = alice.post("/settings/retention", days_sent=text, days_reports="5")
+    assert answer.status_code == 422
+    assert f'value="{text}"' in answer.text and 'value="5"' in answer.text
+    assert audited(app) == []
+
+
+def test_a_fax_whose_files_were_removed_says_so_instead_of_leading_nowhere(app: Flask, cast: Cast, alice: Browser):
+    fax_id = make_fax(app, cast)
+    with app.app_context():
+        gone = {"source_id": None, "pdf_id": None, "files_removed_at": utc_now(), "files_kept_days": 90}
+        gone |= {"report_removed_at": utc_now(), "report_kept_days": 1}
+        db.session.execute(sa.update(Fax).where(Fax.id == fax_id).values(**gone))
+        db.session.commit()
+    page = alice.get(f"/faxes/{fax_id}").text
+    assert "The document was removed after 90 days" in page
+    assert "The report was removed after 1 day," in page
+    assert "document.pdf" not in page and "report.pdf" not in page and "Send again" not in page
+    assert "report.pdf" not in alice.get("/faxes?direction=sent").text
+    for path in ("document.pdf", "report.pdf"):
+        assert alice.get(f"/faxes/{fax_id}/{path}").status_code == 404
+    assert "The pages of this fax were removed" in alice.get(f"/faxes/{fax_id}/view").text
