@@ -42,7 +42,7 @@ class AuditEntry:
 
 def read_events(
     session: Session,
-    tenant_id: int,
+    tenant_id: int | None,
     zone: ZoneInfo,
     filters: AuditFilters,
     *,
@@ -51,7 +51,7 @@ def read_events(
     after: Place | None = None,
 ) -> list[AuditEvent]:
     """The newest of the tenant's, or those next to a place: the older ones ``before`` it, the newer ones ``after`` it.
-    Newest first in any case."""
+    Newest first in any case. Without a tenant: the acts on the installation itself."""
     query = sa.select(AuditEvent).where(AuditEvent.tenant_id == tenant_id, *_conditions(filters, zone))
     place = sa.tuple_(AuditEvent.at, AuditEvent.id)
     if after:

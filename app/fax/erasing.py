@@ -5,17 +5,17 @@ and removes it. The tables are those that the models know: one that is added tom
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.errors import Refused
 from app.fax.auditing import audit
+from app.fax.belongings import address_columns, belongs, tables
 from app.fax.dispatch import lock_limits
 from app.models import Attempt, Document, FaxEntity
 from app.queues import enqueue_after_commit
-from tenants.db import db, utc_now
+from tenants.db import utc_now
 from tenants.models import EmailAddress, SignInSession, Tenant, User
 from tenants.scope import lock_tenant
 
@@ -77,33 +77,15 @@ def remove_rows(session: Session, tenant_id: int, *, remove_file: Callable[[str]
 
     ``remove_file`` takes a document's key in the storage: the file goes before the row that knows of it.
     """
-    for table in reversed(db.metadata.sorted_tables):  # what refers to others comes first
-        mine = None if _stays_to_the_end(table) else _belongs(table, tenant_id)
+    for table in reversed(tables()):  # what refers to others comes first
+        mine = None if _stays_to_the_end(table) else belongs(table, tenant_id)
         while mine is not None and (removed := _remove_batch(session, table, mine, remove_file)):
             yield removed
 
 
 def _stays_to_the_end(table: sa.Table) -> bool:
     """The tenant, and who has an address: whose it was must be known until the address goes too."""
-    return table.name in ("tenant", "email_address") or bool(_address_columns(table))
-
-
-def _address_columns(table: sa.Table) -> list[sa.Column[Any]]:
-    return [key.parent for key in table.foreign_keys if key.column.table is EmailAddress.__table__]
-
-
-def _belongs(table: sa.Table, tenant_id: int) -> sa.ColumnElement[bool] | None:
-    """The condition for the tenant's rows, by their own column or by those that they refer to; None for a table of
-    which a tenant has nothing."""
-    if "tenant_id" in table.c:
-        return table.c.tenant_id == tenant_id
-    conditions = []
-    for key in table.foreign_keys:
-        parent = key.column.table
-        of_parent = _belongs(parent, tenant_id) if parent is not table else None
-        if of_parent is not None:
-            conditions.append(key.parent.in_(sa.select(key.column).where(of_parent)))
-    return sa.or_(*conditions) if conditions else None
+    return table.name in ("tenant", "email_address") or bool(address_columns(table))
 
 
 def _remove_batch(
@@ -138,15 +120,15 @@ def finish_erasing(session: Session, tenant_id: int) -> bool:
     if slug is None:
         session.rollback()
         return False
-    owners = [table for table in reversed(db.metadata.sorted_tables) if _address_columns(table)]
+    owners = [table for table in reversed(tables()) if address_columns(table)]
     addresses = {
         address_id
         for table in owners
-        for column in _address_columns(table)
-        for address_id in session.scalars(sa.select(column).where(_belongs(table, tenant_id)))
+        for column in address_columns(table)
+        for address_id in session.scalars(sa.select(column).where(belongs(table, tenant_id)))
     }
     for table in owners:
-        session.execute(sa.delete(table).where(_belongs(table, tenant_id)))
+        session.execute(sa.delete(table).where(belongs(table, tenant_id)))
     session.execute(sa.delete(EmailAddress.__table__).where(EmailAddress.id.in_(addresses)))
     gone = session.execute(sa.delete(Tenant.__table__).where(Tenant.id == tenant_id)).rowcount == 1
     if gone:

@@ -61,6 +61,7 @@ ACTS = {
     "changed": _l("changed"),
     "closed": _l("closed"),
     "deleted": _l("deleted"),
+    "deletion_begun": _l("deletion begun"),
     "disabled": _l("account closed"),
     "discarded": _l("discarded"),
     "enabled": _l("account opened again"),

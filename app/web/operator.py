@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import phonenumbers
 import sqlalchemy as sa
@@ -20,20 +21,27 @@ from werkzeug.wrappers import Response
 
 from app.errors import Refused
 from app.fax.accounts import Details, invite, judge_details, mail_again
+from app.fax.audit_log import AuditFilters, read_events, with_people
 from app.fax.auditing import audit
 from app.fax.companies import Company, change_company, judge_company, open_company, reopen, suspend
+from app.fax.erasing import begin_erasing
 from app.fax.licence import licence_of
 from app.fax.overview import tenants_now
 from app.health import check_health
 from app.queues import QUEUES, queue
 from app.web.asking import Errors, said, said_all
 from app.web.guard import SAFE_METHODS, writes
+from app.web.language import language
 from app.web.presentation import fresh_key
+from app.web.tenant_export import stream_tenant
 from tenants.db import db, utc_now
 from tenants.links import invited_until, made_by_form
 from tenants.models import LinkPurpose, Role, Tenant, User
 from tenants.people import LANGUAGES
 from tenants.provision import zones
+
+#: Of the installation's own log.
+MOST_EVENTS = 200
 
 blueprint = Blueprint("operator", __name__, url_prefix="/operator")
 
@@ -386,3 +394,56 @@ def reopen_tenant(tenant_id: int) -> Response:
     db.session.commit()
     flash(_("%(name)s is open again: what waited is sent now.", name=shown.name), "info")
     return _to(shown)
+
+
+# ---- Taking away and deleting
+
+
+@blueprint.post("/tenants/<int:tenant_id>/export")
+def export_tenant(tenant_id: int) -> Response:
+    """Everything that the company has, contents too: its own log says who took it."""
+    shown = _tenant(tenant_id)
+    _audit("tenant.exported", shown)
+    name, values = f"{shown.slug}-{utc_now():%Y-%m-%d}.zip", {"tenant_id": shown.id, "language": language()}
+    db.session.commit()
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    response = Response(stream_tenant(app, **values), mimetype="application/zip")
+    response.headers.set("Content-Disposition", "attachment", filename=name)
+    return response
+
+
+@blueprint.route("/tenants/<int:tenant_id>/delete", methods=["GET", "POST"])
+def delete_tenant(tenant_id: int) -> Response:
+    """Only of a suspended company, and only for who types its short name."""
+    shown = _tenant(tenant_id)
+    if request.method in SAFE_METHODS:
+        return _delete_page(shown, "", {})
+    typed, address = request.form.get("slug", "").strip(), request.remote_addr
+    try:
+        begin_erasing(db.session, shown, typed, by=current_user, remote_address=address)
+    except Refused as refusal:
+        db.session.rollback()
+        return _delete_page(_tenant(tenant_id), typed, {"slug": said(refusal)})
+    name = shown.name
+    db.session.commit()
+    flash(_("%(name)s is being deleted. That may take a while; it goes on by itself.", name=name), "info")
+    return redirect(url_for("operator.tenants"), 303)
+
+
+def _delete_page(shown: Tenant, typed: str, errors: Errors) -> Response:
+    values = {"shown": shown, "typed": typed, "errors": errors, "users": _count_users(shown)}
+    return make_response(render_template("operator/delete.html", **values), 422 if errors else 200)
+
+
+def _count_users(shown: Tenant) -> int:
+    return db.session.scalar(sa.select(sa.func.count()).select_from(User).where(User.tenant_id == shown.id)) or 0
+
+
+# ---- What was done to the installation itself
+
+
+@blueprint.get("/log")
+def log() -> str:
+    """The acts that belong to no company, the deletion of companies above all."""
+    events = read_events(db.session, None, ZoneInfo("UTC"), AuditFilters(), size=MOST_EVENTS)
+    return render_template("operator/log.html", entries=with_people(db.session, events))

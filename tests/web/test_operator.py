@@ -1,16 +1,27 @@
 """The operator's pages: companies are opened, licensed, suspended; counts and states, never what is faxed."""
 
+import io
+import json
+import zipfile
 from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+import app.jobs.running as running
+from app.errors import PermanentFailure
+from app.fax import erasing
+from app.fax.belongings import belongs
+from app.fax.exporting import LEFT_OUT_TABLES, exported_tables
+from app.fax.figures import count_days
 from app.fax.licence import licence_of
-from app.models import AuditEvent, Fax, Notice, Status
+from app.fax.routing import entity_for
+from app.jobs.erase import erase
+from app.models import Attempt, AuditEvent, Document, Fax, FaxEntity, Notice, Status
 from tenants.db import db, utc_now
-from tenants.models import OneTimeLink, Role, Tenant, User
-from tests.web.cast import Browser, Cast, make_document, make_fax
+from tenants.models import EmailAddress, OneTimeLink, Role, Tenant, User
+from tests.web.cast import Browser, Cast, make_document, make_fax, receive_fax
 
 GAMMA = {
     "slug": "gamma",
@@ -274,3 +285,181 @@ def test_a_part_that_does_not_answer_is_named_with_what_to_do(olga: Browser) -> 
     page = olga.get("/operator/parts").text
     assert "Check REDIS_URL" in page
     assert "Database" in page
+
+
+# ---- Taking away and deleting
+
+
+def export(olga: Browser, path: str) -> zipfile.ZipFile:
+    answer = olga.post(f"{path}/export", page=path)
+    assert answer.mimetype == "application/zip"
+    return zipfile.ZipFile(io.BytesIO(answer.data))
+
+
+def test_an_export_holds_every_row_and_document_and_nothing_that_lets_anybody_in(
+    app: Flask, cast: Cast, olga: Browser, alpha: str
+) -> None:
+    make_fax(app, cast, name="contract.pdf")
+    with app.app_context():
+        db.session.execute(sa.update(FaxEntity).where(FaxEntity.id == cast.frontdesk).values(pin="471147"))
+        db.session.commit()
+        secrets = [*db.session.scalars(sa.select(User.password_hash)), "471147"]
+        document = db.session.scalar(sa.select(Document))
+        expected, content = f"documents/{document.id}.pdf", app.extensions["storage"].open(document.storage_key).read()
+    archive = export(olga, alpha)
+    assert archive.testzip() is None
+    assert archive.read(expected) == content
+    faxes = [json.loads(line) for line in archive.read("rows/fax.jsonl").splitlines()]
+    assert [fax["remote_number"] for fax in faxes] == ["+390501234567"]
+    assert "'+390501234567" in archive.read("rows/fax.csv").decode()
+    people = archive.read("rows/user.csv").decode()
+    assert "alice@alpha.test" in people
+    assert "charlie@beta.test" not in people
+    whole = b"".join(archive.read(name) for name in archive.namelist())
+    assert not [secret for secret in secrets if secret.encode() in whole]
+    assert b"Beta SpA" not in whole
+    with app.app_context():
+        assert "tenant.exported" in acts(cast.alpha)
+
+
+def test_every_table_with_rows_of_a_company_is_exported_or_left_out_on_purpose(app: Flask, cast: Cast) -> None:
+    with app.app_context():
+        exported = {table.name for table in exported_tables(cast.alpha)}
+    known = set(db.metadata.tables) - LEFT_OUT_TABLES - {"email_address"}
+    assert exported == known
+
+
+def test_a_file_that_is_gone_is_named_in_the_export(app: Flask, cast: Cast, olga: Browser, alpha: str) -> None:
+    make_fax(app, cast)
+    with app.app_context():
+        document = db.session.scalar(sa.select(Document))
+        app.extensions["storage"].delete(document.storage_key)
+        name = f"documents/{document.id}.pdf"
+    archive = export(olga, alpha)
+    assert name not in archive.namelist()
+    assert name in archive.read("READ-ME.txt").decode()
+
+
+def on_the_line(app: Flask, cast: Cast) -> str:
+    fax_id = make_fax(app, cast, status=Status.SENDING)
+    with app.app_context():
+        call = {"n": 1, "channel_id": "a", "node": "a", "tenant_id": cast.alpha, "entity_id": cast.frontdesk}
+        db.session.add(Attempt(fax_id=fax_id, **call))
+        db.session.commit()
+    return fax_id
+
+
+def test_only_a_suspended_company_with_no_call_is_deleted_by_who_types_its_name(
+    app: Flask, cast: Cast, olga: Browser, alpha: str
+) -> None:
+    def ask(slug: str) -> str:
+        answer = olga.post(f"{alpha}/delete", page=alpha, slug=slug)
+        return answer.text if answer.status_code == 422 else answer.headers["Location"]
+
+    assert "Suspend the company first" in ask("alpha")
+    fax_id = on_the_line(app, cast)
+    olga.post(f"{alpha}/suspend", page=alpha)
+    assert "Type alpha to delete it" in ask("Alpha")
+    assert "is on the line at the moment" in ask("alpha")
+    with app.app_context():
+        assert db.session.get(Tenant, cast.alpha).deleting_at is None
+        db.session.execute(sa.update(Attempt).where(Attempt.fax_id == fax_id).values(ended_at=utc_now()))
+        db.session.commit()
+    assert ask("alpha") == "/operator/tenants"
+
+
+@pytest.fixture
+def doomed(app: Flask, cast: Cast, olga: Browser, alpha: str, monkeypatch: pytest.MonkeyPatch) -> Cast:
+    """Alpha with something in many tables, its deletion begun."""
+    monkeypatch.setattr(running, "application", lambda: app)
+    first = make_fax(app, cast)
+    make_fax(app, cast, resend_of_id=first)
+    for _ in range(3):
+        receive_fax(app, cast)
+    olga.get(alpha)
+    form = {"admin_name": "Ada", "admin_email": "ada@alpha.test"}
+    olga.post(f"{alpha}/administrators", page=alpha, **form)
+    with app.app_context():
+        count_days(db.session, utc_now())
+        db.session.execute(sa.update(Tenant).where(Tenant.id == cast.alpha).values(suspended_at=utc_now()))
+        db.session.commit()
+    assert olga.post(f"{alpha}/delete", page=alpha, slug="alpha").status_code == 303
+    return cast
+
+
+def what_is_left(tenant_id: int) -> dict[str, int]:
+    left = {}
+    for table in db.metadata.sorted_tables:
+        mine = belongs(table, tenant_id)
+        count = db.session.scalar(sa.select(sa.func.count()).select_from(table).where(mine)) if mine is not None else 0
+        if count:
+            left[table.name] = count
+    return left
+
+
+def test_a_company_whose_deletion_was_begun_is_closed_at_once(app: Flask, doomed: Cast, olga: Browser) -> None:
+    nobody = Browser(app)
+    assert "This account is closed" in nobody.sign_in("alice@alpha.test").text
+    with app.app_context():
+        assert entity_for(db.session, "+390509655637") is None
+        assert entity_for(db.session, "+390509655638").id == doomed.beta_line
+    answer = olga.post(f"/operator/tenants/{doomed.alpha}/reopen", page="/operator/tenants/new")
+    assert "This company is being deleted." in olga.get(answer.headers["Location"]).text
+
+
+def test_nothing_is_left_of_a_deleted_company_and_nothing_of_another_is_missing(app: Flask, doomed: Cast) -> None:
+    with app.app_context():
+        beta, keys = what_is_left(doomed.beta), list(db.session.scalars(sa.select(Document.storage_key)))
+        db.session.rollback()
+    erase(doomed.alpha)
+    with app.app_context():
+        assert db.session.get(Tenant, doomed.alpha) is None
+        assert what_is_left(doomed.alpha) == {}
+        assert what_is_left(doomed.beta) == beta
+        for key in keys:
+            with pytest.raises(PermanentFailure):
+                app.extensions["storage"].open(key)
+        addresses = set(db.session.scalars(sa.select(EmailAddress.folded)))
+        assert addresses == {"charlie@beta.test", "ops@faxroom.test"}
+        assert acts(None) == ["tenant.deletion_begun", "tenant.deleted"]
+
+
+def test_a_deletion_that_is_killed_anywhere_goes_on_to_the_end(
+    app: Flask, doomed: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasing, "BATCH", 1)
+    steps = 0
+
+    def killed() -> bool:
+        """One step, then a kill: before the commit of the next one."""
+        with app.app_context():
+            step = next(erasing.remove_rows(db.session, doomed.alpha, remove_file=app.extensions["storage"].delete), 0)
+            db.session.rollback()
+        return bool(step)
+
+    while killed():
+        steps += 1
+        with app.app_context():
+            assert db.session.get(Tenant, doomed.alpha).deleting_at
+    assert steps > 20
+    erase(doomed.alpha)
+    with app.app_context():
+        assert what_is_left(doomed.alpha) == {}
+        assert db.session.get(Tenant, doomed.alpha) is None
+
+
+def test_the_installations_log_says_who_deleted_a_company(app: Flask, doomed: Cast, olga: Browser) -> None:
+    erase(doomed.alpha)
+    page = olga.get("/operator/log").text
+    assert "Company: deletion begun" in page
+    assert "Olga" in page
+    assert "Alpha Srl" in page
+
+
+def test_deleting_twice_is_done_once(app: Flask, doomed: Cast, olga: Browser) -> None:
+    answer = olga.post(f"/operator/tenants/{doomed.alpha}/delete", page="/operator/tenants/new", slug="alpha")
+    assert answer.status_code == 303
+    erase(doomed.alpha)
+    erase(doomed.alpha)
+    with app.app_context():
+        assert acts(None) == ["tenant.deletion_begun", "tenant.deleted"]

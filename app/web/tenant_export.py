@@ -1,0 +1,98 @@
+"""Everything that a company has as one ZIP, written while it travels: rows as CSV and JSON lines, and the documents."""
+
+import json
+import logging
+import zipfile
+from collections.abc import Iterable, Iterator
+
+from flask import Flask
+from flask_babel import gettext as _
+
+from app.adapters.storage import Storage
+from app.errors import PermanentFailure, TemporaryFailure
+from app.fax.exporting import columns_of, documents_of, exported_tables, rows_of
+from app.fax.sentences import in_language
+from app.web.csv_export import csv_chunks
+from tenants.db import db
+
+log = logging.getLogger(__name__)
+
+FAILURES = (PermanentFailure, TemporaryFailure)
+CHUNK = 1 << 18
+NOTE = "READ-ME.txt"
+
+
+class _Pipe:
+    """What zipfile writes to and a response reads from. It has no position to go back to."""
+
+    def __init__(self) -> None:
+        self.waiting: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self.waiting.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is held back here."""
+
+    def drain(self) -> bytes:
+        data, self.waiting = b"".join(self.waiting), []
+        return data
+
+
+def stream_tenant(app: Flask, *, tenant_id: int, language: str) -> Iterator[bytes]:
+    """The request is over when this begins: it has a context and a session of its own, and no transaction is open
+    while bytes travel."""
+    with app.app_context(), in_language(language):
+        yield from _stream(tenant_id, app.extensions["storage"])
+
+
+def _stream(tenant_id: int, storage: Storage) -> Iterator[bytes]:
+    pipe, missing = _Pipe(), []
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[arg-type]
+        for table in exported_tables(tenant_id):
+            names = columns_of(table)
+            cells = ([_cell(row[name]) for name in names] for row in rows_of(db.session, table, tenant_id))
+            yield from _write(archive, f"rows/{table.name}.csv", csv_chunks(names, cells), pipe)
+            yield from _write(archive, f"rows/{table.name}.jsonl", _lines(rows_of(db.session, table, tenant_id)), pipe)
+        for document_id, kind, key in documents_of(db.session, tenant_id):
+            name = f"documents/{document_id}.{kind}"
+            try:
+                source = storage.open(key)
+            except FAILURES:
+                log.exception("%s is not in an export", name)
+                missing.append(name)
+                continue
+            with source:
+                yield from _write(archive, name, iter(lambda: source.read(CHUNK), b""), pipe)  # noqa: B023
+        archive.writestr(NOTE, _note(missing))
+    yield pipe.drain()
+
+
+def _write(archive: zipfile.ZipFile, name: str, chunks: Iterable[bytes], pipe: _Pipe) -> Iterator[bytes]:
+    with archive.open(name, "w", force_zip64=True) as target:
+        for chunk in chunks:
+            target.write(chunk)
+            yield pipe.drain()
+
+
+def _cell(value: object) -> str | int | float | None:
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _lines(rows: Iterable[dict[str, object]]) -> Iterator[bytes]:
+    for row in rows:
+        yield json.dumps(row, ensure_ascii=False).encode() + b"\n"
+
+
+def _note(missing: list[str]) -> str:
+    lines = [
+        _("rows: each table as CSV and as JSON, one line a row."),
+        _("documents: each file under its id; rows/document.csv has its name, rows/fax.csv says whose it is."),
+        _("Passwords, keys and PINs are not in here."),
+    ]
+    if missing:
+        lines += ["", _("These files could not be read:"), *missing]
+    return "\r\n".join([*lines, ""])
