@@ -29,7 +29,8 @@ class Licence:
 
 def licence_of(session: Session, tenant_id: int) -> Licence:
     """As the database has it now, whatever the session remembers of the tenant."""
-    used = sa.select(sa.func.count()).select_from(FaxEntity).where(FaxEntity.tenant_id == tenant_id).scalar_subquery()
+    open_ones = (FaxEntity.tenant_id == tenant_id, FaxEntity.closed_at.is_(None))
+    used = sa.select(sa.func.count()).select_from(FaxEntity).where(*open_ones).scalar_subquery()
     return Licence(*session.execute(sa.select(used, Tenant.fax_channels).where(Tenant.id == tenant_id)).one())
 
 

@@ -181,6 +181,14 @@ def _conditions(filters: Filters, tenant: Tenant) -> list[sa.ColumnElement[bool]
     return conditions
 
 
+def conditions_of(filters: Filters, tenant: Tenant) -> list[sa.ColumnElement[bool]]:
+    """All that is asked for, the text too, as conditions on the faxes of one direction: for whoever reads them all."""
+    conditions = _conditions(filters, tenant)
+    if filters.entity_id:
+        conditions.append(Fax.entity_id == filters.entity_id)
+    return [*conditions, _any(meanings(filters.text, tenant), Fax)] if filters.text.strip() else conditions
+
+
 def _midnight(day: date, tenant: Tenant) -> datetime:
     return datetime.combine(day, clock_time.min, tzinfo=tenant.zone)
 

@@ -46,7 +46,8 @@ def read_addressee(session: Session, tenant: Tenant, text: str) -> Addressee:
         raise Refused("number_unreadable", field="to")
     if shortnumberinfo.is_emergency_number(digits, tenant.region):
         raise Refused("number_emergency", field="to")
-    entity = session.scalar(owned_by(FaxEntity, tenant.id).where(FaxEntity.extension == digits))
+    lines = owned_by(FaxEntity, tenant.id).where(FaxEntity.closed_at.is_(None))
+    entity = session.scalar(lines.where(FaxEntity.extension == digits))
     return _extension(entity) if entity else _public(digits, tenant)
 
 

@@ -49,7 +49,7 @@ class TenantNow:
 def tenants_now(session: Session, now: datetime, *, only: int | None = None) -> list[TenantNow]:
     """All companies, or one, by name. Each number is one question over all of them."""
     tenants = sa.select(Tenant).order_by(Tenant.name, Tenant.id)
-    entities, users = _count(session, FaxEntity), _count(session, User)
+    entities, users = _count(session, FaxEntity, FaxEntity.closed_at.is_(None)), _count(session, User)
     calls, waiting, ended = _calls(session), _waiting(session), _ended(session, now)
     stuck = stuck_faxes(session, now)
     return [
@@ -69,9 +69,9 @@ def tenants_now(session: Session, now: datetime, *, only: int | None = None) -> 
     ]
 
 
-def _count(session: Session, model: Any) -> Counter[int]:
-    grouped = sa.select(model.tenant_id, sa.func.count()).where(model.tenant_id.is_not(None)).group_by(model.tenant_id)
-    return Counter(dict(session.execute(grouped).all()))
+def _count(session: Session, model: Any, *conditions: sa.ColumnElement[bool]) -> Counter[int]:
+    grouped = sa.select(model.tenant_id, sa.func.count()).where(model.tenant_id.is_not(None), *conditions)
+    return Counter(dict(session.execute(grouped.group_by(model.tenant_id)).all()))
 
 
 def _calls(session: Session) -> Counter[tuple[int, str]]:

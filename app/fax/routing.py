@@ -18,11 +18,9 @@ def entity_for(session: Session, called: str) -> FaxEntity | None:
     """The entity with this public number, however the network writes it, or the one of ``<tenant>*<extension>``."""
     if internal := _INTERNAL.fullmatch(called):
         tenant_id, extension = int(internal[1]), internal[2]
-        return session.scalar(
-            sa.select(FaxEntity).where(FaxEntity.tenant_id == tenant_id, FaxEntity.extension == extension)
-        )
+        return session.scalar(_open().where(FaxEntity.tenant_id == tenant_id, FaxEntity.extension == extension))
     digits = _without_prefix(called)
-    whole = session.scalar(sa.select(FaxEntity).where(FaxEntity.number == f"+{digits}"))
+    whole = session.scalar(_open().where(FaxEntity.number == f"+{digits}"))
     return whole or (None if called.startswith("+") else _by_national_form(session, called))
 
 
@@ -31,8 +29,12 @@ def _by_national_form(session: Session, called: str) -> FaxEntity | None:
     a fax that could be of two companies is of none."""
     regions = session.scalars(sa.select(Tenant.region).distinct()).all()
     numbers = {number for region in regions if (number := _read(called, region))}
-    found = session.scalars(sa.select(FaxEntity).where(FaxEntity.number.in_(numbers))).all()
+    found = session.scalars(_open().where(FaxEntity.number.in_(numbers))).all()
     return found[0] if len(found) == 1 else None
+
+
+def _open() -> sa.Select[tuple[FaxEntity]]:
+    return sa.select(FaxEntity).where(FaxEntity.closed_at.is_(None))
 
 
 def _without_prefix(called: str) -> str:
@@ -46,7 +48,7 @@ def voice_by_dialled(session: Session) -> dict[str, str | None]:
     The same rules as :func:`entity_for`, for an Asterisk that has to do without it.
     """
     voices, extensions = {}, {}
-    for entity in session.scalars(sa.select(FaxEntity)):
+    for entity in session.scalars(_open()):
         voice = (entity.voice_destination or "") if entity.shared_with_voice else None
         extensions[f"{entity.tenant_id}*{entity.extension}"] = voice
         if entity.number:

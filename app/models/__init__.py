@@ -2,6 +2,7 @@
 
 from app.models.archive import ArchiveCopy, ArchiveKind, ArchivePlace, PlaceKind, Retention
 from app.models.audit import AuditEvent
+from app.models.change import PendingChange
 from app.models.entity import Authentication, FaxEntity, Grant
 from app.models.fax import Attempt, Direction, Document, DocumentKind, Fax, Status
 from app.models.figures import AlertIncident, AlertKind, FaxDay, Scope
@@ -32,6 +33,7 @@ __all__ = [
     "Mail2FaxBox",
     "Notice",
     "NoticeKind",
+    "PendingChange",
     "PlaceKind",
     "Retention",
     "Scope",

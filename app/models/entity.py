@@ -1,5 +1,6 @@
 """The fax entity: what a fax machine is, with the users who may send from it and receive at it."""
 
+from datetime import datetime
 from enum import StrEnum
 
 import sqlalchemy as sa
@@ -20,21 +21,31 @@ class Authentication(StrEnum):
     PGP = "pgp"
 
 
+def _unique_while_open(name: str, *columns: str) -> sa.Index:
+    is_open = sa.text("closed_at IS NULL")
+    return sa.Index(name, *columns, unique=True, sqlite_where=is_open, postgresql_where=is_open)
+
+
 class FaxEntity(TenantOwned, db.Model):
-    """``extension`` is unique in the tenant, ``number`` (E.164 with +) on the whole installation."""
+    """``extension`` is unique in the tenant, ``number`` (E.164 with +) on the whole installation.
+
+    One that was removed stays as the line of its faxes, with ``closed_at``: it needs no licence, nobody may use it, and
+    its name, extension and number are free for others.
+    """
 
     __tablename__ = "fax_entity"
     __table_args__ = (
-        sa.UniqueConstraint("tenant_id", "name"),
-        sa.UniqueConstraint("tenant_id", "extension"),
+        _unique_while_open("uq_fax_entity_name", "tenant_id", "name"),
+        _unique_while_open("uq_fax_entity_extension", "tenant_id", "extension"),
+        _unique_while_open("uq_fax_entity_number", "number"),
         sa.CheckConstraint("authentication IN ('none', 'pin', 'pgp')", name="authentication"),
     )
 
     id: Mapped[BigId]
     name: Mapped[str] = mapped_column(sa.String(100))
     extension: Mapped[str] = mapped_column(sa.String(16))
-    number: Mapped[str | None] = mapped_column(sa.String(20), unique=True)
-    template_id: Mapped[int] = mapped_column(sa.ForeignKey("fax_template.id"))
+    number: Mapped[str | None] = mapped_column(sa.String(20))
+    template_id: Mapped[int | None] = mapped_column(sa.ForeignKey("fax_template.id"))  # null only once it is closed
     limit_outbound: Mapped[int] = mapped_column(default=0)
     shared_with_voice: Mapped[bool] = mapped_column(default=False)
     voice_destination: Mapped[str | None] = mapped_column(sa.String(32))
@@ -42,6 +53,7 @@ class FaxEntity(TenantOwned, db.Model):
     authentication: Mapped[str] = mapped_column(sa.String(8), default=Authentication.NONE)
     pin: Mapped[str | None] = mapped_column(SealedText)
     encryption_required: Mapped[bool] = mapped_column(default=False)
+    closed_at: Mapped[datetime | None]
 
     tenant: Mapped[Tenant] = relationship()
     template: Mapped[FaxTemplate] = relationship()

@@ -85,7 +85,8 @@ class Fax(TenantOwned, db.Model):
     module searches (:mod:`app.fax.search`). Of a received fax (:mod:`app.fax.inbox`) ``seen_at`` is when the first
     person opened it, ``taken_by_id`` the colleague who has it, ``done_at`` when it was done with; without
     ``done_by_id`` it left the inbox by itself. ``resend_of_id`` is the fax that this one repeats, or forwards if that
-    one was received. ``files_removed_at`` is when its files were removed because the company keeps them for
+    one was received. ``test_of_id`` is the self-test (origin ``test``) that this received fax is the other end of
+    (:mod:`app.fax.self_test`). ``files_removed_at`` is when its files were removed because the company keeps them for
     ``files_kept_days`` only, and so for the report.
     """
 
@@ -159,6 +160,21 @@ class Fax(TenantOwned, db.Model):
             sqlite_where=sa.text("resend_of_id IS NOT NULL"),
             postgresql_where=sa.text("resend_of_id IS NOT NULL"),
         ),
+        # how many of an entity go out on a day for which they were ordered before (app.fax.dialing)
+        sa.Index(
+            "ix_fax_send_at",
+            "entity_id",
+            "send_at",
+            sqlite_where=sa.text("send_at IS NOT NULL"),
+            postgresql_where=sa.text("send_at IS NOT NULL"),
+        ),
+        sa.Index(
+            "uq_fax_test_of_id",
+            "test_of_id",
+            unique=True,
+            sqlite_where=sa.text("test_of_id IS NOT NULL"),
+            postgresql_where=sa.text("test_of_id IS NOT NULL"),
+        ),
         # the shared inbox: what is not done yet, and what was done last
         sa.Index(
             "ix_fax_inbox",
@@ -184,8 +200,9 @@ class Fax(TenantOwned, db.Model):
     entity_id: Mapped[int] = mapped_column(sa.ForeignKey("fax_entity.id"))
     user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"))
     submission_key: Mapped[str | None] = mapped_column(sa.String(64))
-    origin: Mapped[str] = mapped_column(sa.String(8))  # web, mail, command, line
+    origin: Mapped[str] = mapped_column(sa.String(8))  # web, mail, command, line, test
     resend_of_id: Mapped[str | None] = mapped_column(sa.ForeignKey("fax.id"))
+    test_of_id: Mapped[str | None] = mapped_column(sa.String(26))
 
     remote_number: Mapped[str | None] = mapped_column(sa.String(32))
     dial_string: Mapped[str | None] = mapped_column(sa.String(40))

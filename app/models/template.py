@@ -13,7 +13,8 @@ class FaxTemplate(TenantOwned, db.Model):
 
     ``station_id`` is the TSI/CSI of ITU-T T.30 (20 characters of digits, plus and space), ``header`` the text on top
     of each page, ``max_rate`` in bit/s, ``max_seconds`` the longest call. ``retry_delays`` overrides the delay in
-    seconds by cause (see :mod:`app.fax.retry`).
+    seconds by cause (see :mod:`app.fax.retry`). The rest are the dialing rules (:mod:`app.fax.dialing`): prefixes
+    are E.164 with +, ``daily_cap`` counts faxes of one entity in a day, 0 for no limit.
     """
 
     __tablename__ = "fax_template"
@@ -37,3 +38,7 @@ class FaxTemplate(TenantOwned, db.Model):
     ring_seconds: Mapped[int] = mapped_column(default=60)
     max_seconds: Mapped[int] = mapped_column(default=3600)
     retry_delays: Mapped[dict[str, Any] | None]
+    allowed_prefixes: Mapped[list[Any]] = mapped_column(sa.JSON, default=list, server_default="[]")
+    forbidden_prefixes: Mapped[list[Any]] = mapped_column(sa.JSON, default=list, server_default="[]")
+    premium_allowed: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    daily_cap: Mapped[int] = mapped_column(default=0, server_default="0")

@@ -8,8 +8,10 @@ from app.web import (
     administration,
     assets,
     audit,
+    downloads,
     errors,
     faxes,
+    figures,
     forward,
     guard,
     headers,
@@ -42,8 +44,10 @@ BLUEPRINTS = (
     profile,
     users,
     audit,
+    figures,
     settings,
     mail2fax,
+    downloads,
 )
 
 

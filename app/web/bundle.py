@@ -69,7 +69,7 @@ def _stream(user_id: int, fax_ids: Iterable[str], storage: Storage) -> Iterator[
     pipe, names, missing = _Pipe(), set(), []
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:  # type: ignore[arg-type]
         for fax_id in fax_ids:
-            members, notes = _members(user_id, fax_id)
+            members, notes = members_of(user_id, fax_id)
             missing += notes
             for member in members:
                 try:
@@ -91,7 +91,7 @@ def _copy(source: BinaryIO, archive: zipfile.ZipFile, name: str, pipe: _Pipe) ->
             yield pipe.drain()
 
 
-def _members(user_id: int, fax_id: str) -> tuple[list[Member], list[str]]:
+def members_of(user_id: int, fax_id: str) -> tuple[list[Member], list[str]]:
     """What there is of a fax, and what is missing in words. Ends its transaction."""
     user = db.session.get_one(User, user_id)
     fax = get_visible_fax(db.session, user, fax_id)

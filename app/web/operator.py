@@ -30,6 +30,7 @@ from app.fax.overview import tenants_now
 from app.health import check_health
 from app.queues import QUEUES, queue
 from app.web.asking import Errors, said, said_all
+from app.web.figures import installation_figures
 from app.web.guard import SAFE_METHODS, writes
 from app.web.language import language
 from app.web.presentation import fresh_key
@@ -437,6 +438,14 @@ def _delete_page(shown: Tenant, typed: str, errors: Errors) -> Response:
 
 def _count_users(shown: Tenant) -> int:
     return db.session.scalar(sa.select(sa.func.count()).select_from(User).where(User.tenant_id == shown.id)) or 0
+
+
+# ---- Numbers
+
+
+@blueprint.get("/figures")
+def figures() -> str:
+    return installation_figures()
 
 
 # ---- What was done to the installation itself

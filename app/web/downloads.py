@@ -1,0 +1,250 @@
+"""The fax log as files, for administrators: what the fax module's filters find, as CSV or with all documents as ZIP.
+
+Both are made while they travel. Where one breaks off, the next begins with a fax's number.
+"""
+
+import io
+import logging
+import tempfile
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, BinaryIO
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, Flask, abort, current_app, make_response, render_template, request
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from app.fax.access import visible_lines
+from app.fax.log import Filters, Place
+from app.fax.log_rows import place_of_number, read_ids, read_rows
+from app.fax.sentences import in_language, sentence, status_label
+from app.models import Direction
+from app.web.administration import administrators_only, audit_act
+from app.web.bundle import FAILURES, NOTE, members_of
+from app.web.csv_export import Cell, csv_response
+from app.web.finder import Finder, read_finder
+from app.web.guard import writes
+from app.web.language import language
+from app.web.zip_stream import ZipStream
+from tenants.db import db, utc_now
+from tenants.models import Tenant, User
+
+log = logging.getLogger(__name__)
+
+blueprint = Blueprint("downloads", __name__)
+blueprint.before_request(administrators_only)
+
+HEADER = (
+    _l("No."),
+    _l("Direction"),
+    _l("Status"),
+    _l("Handed over or received"),
+    _l("Over"),
+    _l("Line"),
+    _l("Extension"),
+    _l("Own number"),
+    _l("Other number"),
+    _l("Calls itself"),
+    _l("Sent by"),
+    _l("Address of the sender"),
+    _l("Document"),
+    _l("Pages"),
+    _l("Pages confirmed"),
+    _l("Attempts"),
+    _l("Cause"),
+    "ID",
+)
+DIRECTIONS = {Direction.SENT: _l("Sent"), Direction.RECEIVED: _l("Received")}
+
+
+def _asked() -> tuple[Finder, Place | None, str | None]:
+    """The filters, the fax to begin with, and what is wrong with its number."""
+    direction = Direction.RECEIVED if request.args.get("direction") == Direction.RECEIVED else Direction.SENT
+    lines = visible_lines(db.session, current_user, direction)
+    finder = read_finder(request.args, [line.entity for line in lines])
+    text = request.args.get("from", "").strip().lstrip("#")[:30]
+    if not text:
+        return finder, None, None
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+    place = place_of_number(db.session, current_user.tenant_id, direction, number)
+    if place is None:
+        return finder, None, _("There is no fax with the number %(typed)s in this list. Check it.", typed=text)
+    return finder, place, None
+
+
+@blueprint.get("/faxes/download")
+def downloads() -> Response:
+    """What can be downloaded with these filters, and from which fax on."""
+    finder, _place, problem = _asked()
+    values = {"finder": finder, "problem": problem, "begin": request.args.get("from", "")[:30]}
+    return make_response(render_template("settings/downloads.html", **values), 422 if problem else 200)
+
+
+def _ready(kind: str) -> tuple[Finder, Place | None]:
+    """A download with a filter that cannot be read would hold something else than was meant: it is not begun."""
+    finder, place, problem = _asked()
+    if problem or finder.problems:
+        abort(400)
+    asked = finder.held | {"direction": str(finder.direction)}
+    audit_act("log.downloaded", kind, after=asked | {"from": request.args.get("from", "")})
+    db.session.commit()
+    return finder, place
+
+
+def _name(direction: str, ending: str) -> str:
+    zone = current_user.tenant.zone
+    return f"faxes_{direction}_{utc_now().astimezone(zone):%Y-%m-%d_%H_%M_%S}.{ending}"
+
+
+# ---- CSV
+
+
+@blueprint.get("/faxes/log.csv")
+@writes
+def log_csv() -> Response:
+    finder, place = _ready("CSV")
+    header = [str(title) for title in HEADER]
+    rows = csv_rows(current_app._get_current_object(), current_user.id, language(), finder.filters, place)
+    return csv_response(_name(finder.direction, "csv"), header, rows)
+
+
+def csv_rows(app: Flask, user_id: int, reader: str, filters: Filters, place: Place | None) -> Iterator[Iterable[Cell]]:
+    """The request is over when this begins: it has a context and a session of its own."""
+    with app.app_context(), in_language(reader):
+        tenant = _administered(user_id)
+        if tenant is None:
+            return
+        told = _Told(tenant.zone, str(DIRECTIONS[filters.direction]))
+        for batch in read_rows(db.session, tenant, filters, begin_with=place):
+            yield from map(told.row, batch)
+            if _administered(user_id) is None:
+                return
+
+
+def _administered(user_id: int) -> Tenant | None:
+    """The company of somebody who still administers it. Ends the transaction."""
+    user = db.session.get(User, user_id, populate_existing=True)
+    tenant = user.tenant if user and user.is_active and user.is_admin else None
+    db.session.expunge_all()
+    db.session.rollback()
+    return tenant
+
+
+class _Told:
+    """Rows in words. What many rows share is worked out once."""
+
+    def __init__(self, zone: ZoneInfo, direction: str) -> None:
+        self.zone, self.direction = zone, direction
+        self.status = lru_cache(maxsize=None)(status_label)
+        self.plain_cause = lru_cache(maxsize=None)(sentence)
+
+    def row(self, fax: Any) -> tuple[Cell, ...]:
+        return (
+            fax[0],
+            self.direction,
+            self.status(fax[1]),
+            self._at(fax[2]),
+            self._at(fax[3]),
+            fax[4],
+            _as_text(fax[5]),
+            _as_text(fax[6]),
+            _as_text(fax[7]),
+            fax[8],
+            fax[9],
+            fax[10],
+            fax[11],
+            fax[12],
+            fax[13],
+            fax[14],
+            self._cause(fax[15], fax[16]),
+            fax[17],
+        )
+
+    def _at(self, when: datetime | None) -> datetime | None:
+        return when.astimezone(self.zone) if when else None
+
+    def _cause(self, cause: str | None, values: dict[str, Any] | None) -> str:
+        if not cause:
+            return ""
+        return sentence(cause, **values) if values else self.plain_cause(cause)
+
+
+def _as_text(number: str | None) -> str | None:
+    """A number that is no quantity: a spreadsheet would take its leading 0 away, or write a long one as 3,9E+11. One
+    with a + is marked by the writer itself."""
+    if number and number.isdigit() and (number[0] == "0" or len(number) > 10):
+        return f"'{number}"
+    return number
+
+
+# ---- ZIP
+
+
+@blueprint.get("/faxes/log.zip")
+@writes
+def log_zip() -> Response:
+    finder, place = _ready("ZIP")
+    body = zip_chunks(current_app._get_current_object(), current_user.id, language(), finder.filters, place)
+    response = Response(body, mimetype="application/zip")
+    response.headers.set("Content-Disposition", "attachment", filename=_name(finder.direction, "zip"))
+    return response
+
+
+def zip_chunks(app: Flask, user_id: int, reader: str, filters: Filters, place: Place | None) -> Iterator[bytes]:
+    """Documents and reports in folders by month. What is missing stands in the note at the end."""
+    with app.app_context(), in_language(reader), tempfile.TemporaryFile() as notes:
+        tenant = _administered(user_id)
+        if tenant is None:
+            return
+        archive = ZipStream()
+        for fax_id in read_ids(db.session, tenant, filters, begin_with=place):
+            if _administered(user_id) is None:
+                return  # cut off: without its directory it is no archive
+            yield from _add(archive, user_id, fax_id, app.extensions["storage"], notes, tenant.zone)
+        if notes.tell():
+            notes.seek(0)
+            head = f"{_('Not in this archive:')}\r\n".encode()
+            yield from archive.add(NOTE, io.BufferedReader(_Chain(head, notes)), utc_now().astimezone(tenant.zone))
+        yield from archive.close()
+
+
+def _add(
+    archive: ZipStream, user_id: int, fax_id: str, storage: Any, notes: BinaryIO, zone: ZoneInfo
+) -> Iterator[bytes]:
+    members, missing = members_of(user_id, fax_id)
+    for member in members:
+        try:
+            source = storage.open(member.storage_key)
+        except FAILURES:
+            log.exception("%s is not in a download", member.name)
+            missing.append(_("%(name)s: it could not be read. Try again later.", name=member.name))
+            continue
+        with source:
+            yield from archive.add(f"{_month(member.name)}/{member.name}", source, utc_now().astimezone(zone))
+    for text in missing:
+        notes.write(f"{text}\r\n".encode())
+
+
+def _month(name: str) -> str:
+    """2026-11 of ``F…_T…_2026-11-23_…``: no folder with a million files."""
+    return name.split("_")[2][:7]
+
+
+class _Chain(io.RawIOBase):
+    """A few bytes, then a file."""
+
+    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+        self.head, self.rest = head, rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:
+        data = self.head[: len(target)] if self.head else self.rest.read(len(target))
+        self.head = self.head[len(data) :] if self.head else b""
+        target[: len(data)] = data
+        return len(data)

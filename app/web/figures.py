@@ -1,0 +1,253 @@
+"""The pages with numbers: of one company for its administrators, of all of them for the operator."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from babel.dates import format_date
+from flask import Blueprint, render_template, request, url_for
+from flask_babel import get_locale
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_login import current_user
+
+from app.fax.figures import Counted, by_day, by_entity, by_tenant, by_user
+from app.fax.sentences import OUTCOMES, sentence
+from app.models import Direction, FaxEntity, Status
+from app.web.administration import administrators_only
+from app.web.plots import Plot, Series, line, stacked
+from tenants.db import db, utc_now
+from tenants.models import Tenant, User
+from tenants.scope import owned_by
+
+blueprint = Blueprint("figures", __name__, url_prefix="/figures")
+blueprint.before_request(administrators_only)
+
+PERIODS = {"7": _l("7 days"), "30": _l("30 days"), "90": _l("90 days"), "12m": _l("12 months")}
+STANDARD = "30"
+#: Causes that have a colour of their own, the most frequent first; all others share one.
+MOST_CAUSES = 4
+#: Rows of a table before somebody asks for all.
+MOST_ROWS = 20
+FAILED = (Status.FAILED, Status.UNKNOWN)
+CAME = (Status.RECEIVED, Status.INCOMPLETE)
+
+
+# ---- The period
+
+
+@dataclass(frozen=True)
+class Period:
+    """``starts`` are the first days of its parts: days, or months."""
+
+    name: str
+    starts: list[date]
+    until: date
+
+    @property
+    def since(self) -> date:
+        return self.starts[0]
+
+    @property
+    def by_month(self) -> bool:
+        return self.name == "12m"
+
+    def part_of(self, day: date) -> date:
+        return day.replace(day=1) if self.by_month else day
+
+    @property
+    def labels(self) -> list[str]:
+        pattern = "MMM y" if self.by_month else "d MMM"
+        return [format_date(start, pattern, locale=get_locale()) for start in self.starts]
+
+
+def read_period(name: str | None, today: date) -> Period:
+    if name == "12m":
+        months = [today.year * 12 + today.month - 1 - back for back in range(11, -1, -1)]
+        return Period(name, [date(month // 12, month % 12 + 1, 1) for month in months], today)
+    name = name if name in PERIODS else STANDARD
+    return Period(name, [today - timedelta(days=back) for back in range(int(name) - 1, -1, -1)], today)
+
+
+# ---- The numbers
+
+
+@dataclass
+class Sums:
+    """Of a company, an entity, a user, or of a part of the period."""
+
+    sent: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    received: int = 0
+    pages_sent: int = 0
+    pages_received: int = 0
+    seconds: int = 0
+
+    def add(self, row: Counted) -> None:
+        self.seconds += row.seconds
+        if row.direction == Direction.RECEIVED:
+            self.received += row.faxes if row.status in CAME else 0
+            self.pages_received += row.pages
+            return
+        self.pages_sent += row.pages
+        if row.status == Status.SENT:
+            self.sent += row.faxes
+        elif row.status in FAILED:
+            self.failed += row.faxes
+        else:
+            self.cancelled += row.faxes
+
+    @property
+    def faxes(self) -> int:
+        return self.sent + self.failed + self.received
+
+    @property
+    def pages(self) -> int:
+        return self.pages_sent + self.pages_received
+
+    @property
+    def minutes(self) -> int:
+        return round(self.seconds / 60)
+
+    @property
+    def success(self) -> float | None:
+        """Percent of what was sent or should have been; None if there was nothing."""
+        tried = self.sent + self.failed
+        return round(100 * self.sent / tried, 1) if tried else None
+
+
+def summed(rows: Iterable[Counted]) -> dict[Any, Sums]:
+    sums: dict[Any, Sums] = {}
+    for row in rows:
+        sums.setdefault(row.key, Sums()).add(row)
+    return sums
+
+
+def in_parts(rows: Iterable[Counted], period: Period) -> list[Sums]:
+    sums = {start: Sums() for start in period.starts}
+    for row in rows:
+        sums[period.part_of(row.key)].add(row)
+    return list(sums.values())
+
+
+def total(rows: Iterable[Counted]) -> Sums:
+    sums = Sums()
+    for row in rows:
+        sums.add(row)
+    return sums
+
+
+# ---- The plots
+
+
+def plots(rows: Sequence[Counted], period: Period) -> list[Plot]:
+    parts, labels = in_parts(rows, period), period.labels
+
+    def of(name: str, tone: str, attribute: str) -> Series:
+        return Series(name, tone, [getattr(part, attribute) for part in parts])
+
+    faxes = [of(_("Sent"), "good", "sent"), of(_("Received"), "calm", "received"), of(_("Not sent"), "bad", "failed")]
+    pages = [of(_("Sent"), "good", "pages_sent"), of(_("Received"), "calm", "pages_received")]
+    share = of(_("Sent of all that should have been"), "good", "success")
+    return [
+        stacked(_("Faxes"), labels, faxes),
+        line(_("Success"), labels, share),
+        stacked(_("Causes of failure"), labels, _causes(rows, period)),
+        stacked(_("Pages"), labels, pages),
+        stacked(_("Minutes on the line"), labels, [of(_("Minutes"), "calm", "minutes")]),
+    ]
+
+
+def _causes(rows: Iterable[Counted], period: Period) -> list[Series]:
+    failed = [row for row in rows if row.direction == Direction.SENT and row.status in FAILED]
+    counts = Counter[str]()
+    for row in failed:
+        counts[row.cause or "other"] += row.faxes
+    shown = [cause for cause, _count in counts.most_common(MOST_CAUSES)]
+    by_part: Counter[tuple[str | None, date]] = Counter()
+    for row in failed:
+        cause = row.cause or "other"
+        by_part[cause if cause in shown else None, period.part_of(row.key)] += row.faxes
+    tones = ("bad", "doubt", "calm", "ink")
+    series = [
+        Series(_cause_name(cause), tone, [by_part[cause, start] for start in period.starts])
+        for cause, tone in zip(shown, tones, strict=False)
+    ]
+    rest = [by_part[None, start] for start in period.starts]
+    return [*series, Series(_("Others"), "faint", rest)] if any(rest) else series
+
+
+def _cause_name(cause: str) -> str:
+    return sentence(cause).rstrip(".") if cause in OUTCOMES else _("Another cause")
+
+
+# ---- The pages
+
+
+@blueprint.get("")
+def figures() -> str:
+    tenant = current_user.tenant
+    period = read_period(request.args.get("period"), utc_now().astimezone(tenant.zone).date())
+    entities = db.session.execute(
+        owned_by(FaxEntity, tenant.id).with_only_columns(FaxEntity.id, FaxEntity.name).order_by(FaxEntity.name)
+    ).all()
+    chosen = next((row for row in entities if str(row.id) == request.args.get("entity")), None)
+    within = {"tenant_id": tenant.id, "since": period.since, "until": period.until}
+    rows = by_day(db.session, entity_id=chosen.id if chosen else None, **within)
+    lines = summed(by_entity(db.session, **within))
+    values = {
+        "period": period,
+        "periods": PERIODS,
+        "entities": entities,
+        "entity": chosen,
+        "total": total(rows),
+        "plots": plots(rows, period),
+        "by_entity": [(row.name, lines[row.id]) for row in entities if row.id in lines],
+        "url": _url("figures.figures", period, entity=chosen.id if chosen else None),
+    }
+    return render_template("figures/figures.html", **values, **_people(within))
+
+
+def _people(within: dict[str, Any]) -> dict[str, Any]:
+    """Who sent most, and whether there are more."""
+    sums = summed(by_user(db.session, **within))
+    order = sorted(sums, key=lambda user_id: (-sums[user_id].faxes, user_id))
+    shown = order if request.args.get("all") else order[:MOST_ROWS]
+    names = dict(db.session.execute(sa.select(User.id, User.name).where(User.id.in_(shown))).all())
+    people = [(names.get(user_id, "–"), sums[user_id]) for user_id in shown]
+    return {"by_user": people, "more_users": len(order) - len(shown)}
+
+
+def _url(endpoint: str, period: Period, **held: Any) -> Any:
+    held = {name: value for name, value in held.items() if value}
+    return lambda **changed: url_for(endpoint, **({"period": period.name} | held | changed))
+
+
+def installation_figures() -> str:
+    """Of all companies together and of each: the operator's page."""
+    period = read_period(request.args.get("period"), utc_now().date())
+    within = {"since": period.since, "until": period.until}
+    chosen = db.session.get(Tenant, _number(request.args.get("tenant", "")))
+    rows = by_day(db.session, tenant_id=chosen.id if chosen else None, **within)
+    sums = summed(by_tenant(db.session, **within))
+    tenants = db.session.execute(sa.select(Tenant.id, Tenant.name).order_by(Tenant.name)).all()
+    values = {
+        "period": period,
+        "periods": PERIODS,
+        "tenants": tenants,
+        "chosen": chosen,
+        "total": total(rows),
+        "plots": plots(rows, period),
+        "by_tenant": [(row.name, sums[row.id]) for row in tenants if row.id in sums],
+        "url": _url("operator.figures", period, tenant=chosen.id if chosen else None),
+    }
+    return render_template("operator/figures.html", **values)
+
+
+def _number(text: str) -> int:
+    """Of a tenant, as far as a database can hold it; 0 is nobody's."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else 0
