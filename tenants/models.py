@@ -30,7 +30,8 @@ class Tenant(db.Model):
     A suspended one sends nothing and still receives; ``suspended_reason`` is shown to its people. Once
     ``deleting_at`` is set everything that it has is removed (:mod:`app.fax.erasing`). The alert's columns say when its
     administrators are told that faxes fail or are stuck (:mod:`app.fax.alerts`); 0 is never. ``counted_until``: all
-    faxes that were over by then are in its figures (:mod:`app.fax.figures`).
+    faxes that were over by then are in its figures (:mod:`app.fax.figures`). ``mail_proof_required``: a mail becomes a
+    fax only if the mailbox's server vouches for its sender (SPF, DKIM, DMARC).
     """
 
     __tablename__ = "tenant"
@@ -56,6 +57,7 @@ class Tenant(db.Model):
     alert_failed_of: Mapped[int] = mapped_column(default=10, server_default="10")
     alert_stuck_minutes: Mapped[int] = mapped_column(default=30, server_default="30")
     counted_until: Mapped[datetime | None]
+    mail_proof_required: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
     @property

@@ -7,6 +7,7 @@ from app.models.entity import Authentication, FaxEntity, Grant
 from app.models.fax import Attempt, Direction, Document, DocumentKind, Fax, Status
 from app.models.figures import AlertIncident, AlertKind, FaxDay, Scope
 from app.models.inbox import InboxAct, InboxEvent, Unread
+from app.models.mail_message import BoxState, MailFate, MailMessage
 from app.models.mailbox import Mail2FaxBox
 from app.models.notice import Notice, NoticeKind
 from app.models.template import FaxTemplate
@@ -20,6 +21,7 @@ __all__ = [
     "Attempt",
     "AuditEvent",
     "Authentication",
+    "BoxState",
     "Direction",
     "Document",
     "DocumentKind",
@@ -31,6 +33,8 @@ __all__ = [
     "InboxAct",
     "InboxEvent",
     "Mail2FaxBox",
+    "MailFate",
+    "MailMessage",
     "Notice",
     "NoticeKind",
     "PendingChange",

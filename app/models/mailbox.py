@@ -9,7 +9,11 @@ from tenants.models import EmailAddress
 
 
 class Mail2FaxBox(TenantOwned, db.Model):
-    """``imap`` is a URL such as ``imaps://host:993``; password and private PGP key are encrypted at rest."""
+    """``imap`` is a URL such as ``imaps://host:993``; password and private PGP key are encrypted at rest.
+
+    ``poll_seconds``: how often a server without IDLE is asked. ``authserv_id`` is the name under which the mailbox's
+    own server writes Authentication-Results (RFC 8601); only those are believed.
+    """
 
     __tablename__ = "mail2fax_box"
     __table_args__ = (sa.UniqueConstraint("tenant_id", "name"),)
@@ -21,5 +25,7 @@ class Mail2FaxBox(TenantOwned, db.Model):
     username: Mapped[str] = mapped_column(sa.String(320))
     password: Mapped[str] = mapped_column(SealedText)
     private_key: Mapped[str | None] = mapped_column(SealedText)
+    poll_seconds: Mapped[int] = mapped_column(default=60, server_default="60")
+    authserv_id: Mapped[str | None] = mapped_column(sa.String(255))
 
     address: Mapped[EmailAddress] = relationship(lazy="joined")

@@ -23,6 +23,9 @@ class NoticeKind(StrEnum):
     KEY_EXPIRES = "key_expires"  # a PGP key of the user's soon counts for nothing
     ALERT = "alert"  # faxes fail, or are stuck
     ALL_CLEAR = "all_clear"  # they go again
+    MAIL_ACCEPTED = "mail_accepted"  # the mail became this fax
+    MAIL_REFUSED = "mail_refused"  # why the mail became none; ``occasion`` is its row
+    BOX_FAULT = "box_fault"  # nothing is collected from a Mail2Fax box; ``occasion`` is the box and since when
 
 
 class Notice(db.Model):
