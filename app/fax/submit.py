@@ -1,5 +1,7 @@
 """The one door through which every outgoing fax comes: form, mail, command line, resend."""
 
+from collections.abc import Callable
+
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -26,11 +28,13 @@ def submit_fax(
     submission_key: str,
     origin: str = "web",
     repeats: Fax | None = None,
+    beside: Callable[[Fax], None] | None = None,
 ) -> Fax:
     """Accept a fax: the document is in the storage already, the row is committed here.
 
     A ``submission_key`` that the user has sent before (a double click, a mail delivered twice) gives the first fax.
-    ``repeats`` is the fax whose document goes out once more: to another number, or forwarded.
+    ``repeats`` is the fax whose document goes out once more: to another number, or forwarded. ``beside`` writes what is
+    committed together with a new fax; what it raises comes through, and the caller rolls back.
 
     Raises:
         Refused: with the ``field`` to change; nothing was begun and nothing is lost.
@@ -45,7 +49,8 @@ def submit_fax(
         raise Refused("document_missing", field="document")
     fax = Fax(send_at=send_at, source_id=document.id, pages=document.pages, origin=origin)
     fax.resend_of_id = repeats.id if repeats else None
-    return _accept(session, fax, user=user, entity=entity, addressee=addressee, submission_key=submission_key)
+    values = {"user": user, "entity": entity, "addressee": addressee, "submission_key": submission_key}
+    return _accept(session, fax, **values, beside=beside)
 
 
 def resend_fax(session: Session, *, user: User, fax: Fax, submission_key: str) -> Fax:
@@ -74,7 +79,14 @@ def _origin_line(session: Session, user: User, entity_id: int | None) -> FaxEnti
 
 
 def _accept(
-    session: Session, fax: Fax, *, user: User, entity: FaxEntity, addressee: Addressee, submission_key: str
+    session: Session,
+    fax: Fax,
+    *,
+    user: User,
+    entity: FaxEntity,
+    addressee: Addressee,
+    submission_key: str,
+    beside: Callable[[Fax], None] | None = None,
 ) -> Fax:
     if earlier := submitted_before(session, user, submission_key):
         return earlier
@@ -100,6 +112,8 @@ def _accept(
         if document.removed_at:
             session.rollback()
             raise Refused("document_removed", field="document")
+    if beside:
+        beside(fax)
     enqueue_after_commit(session, "prepare", fax.id)
     session.commit()
     return fax
