@@ -17,8 +17,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def addresses_of(host: str, port: int, *, allowed: Iterable[str] = ()) -> list[str]:
-    """Where ``host`` is. ``allowed`` are hosts, addresses and networks inside that may be reached all the same, or
-    ``yes`` for any.
+    """Where ``host`` is. ``allowed`` are hosts, addresses and networks inside that may be reached all the same, each
+    at any port or at the one behind a colon (``127.0.0.1:1143``), or ``yes`` for any.
 
     Raises:
         PermanentFailure: ``host_inside``: an address of it is this machine's or its network's.
@@ -29,7 +29,7 @@ def addresses_of(host: str, port: int, *, allowed: Iterable[str] = ()) -> list[s
     except (OSError, UnicodeError) as error:
         raise TemporaryFailure("host_unknown", host=host) from error
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    permitted = [name for name in allowed if name]
+    permitted = [name for entry in allowed if (name := _at_port(entry, port))]
     if not any(name in ("yes", host) for name in permitted):
         for text in addresses:
             if is_inside(text) and not _is_permitted(text, permitted):
@@ -54,6 +54,14 @@ def _unwrapped(address: Address) -> Address:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         return inner or address
     return address
+
+
+def _at_port(entry: str, port: int) -> str:
+    """Without its port; empty if it is about another one."""
+    name, colon, only = entry.rpartition(":")
+    if not colon or ":" in name or not only.isdigit():  # an IPv6 address has more colons than one
+        return entry
+    return name if int(only) == port else ""
 
 
 def _is_permitted(text: str, permitted: list[str]) -> bool:

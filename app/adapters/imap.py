@@ -3,6 +3,7 @@
 import imaplib
 import socket
 import ssl
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,10 @@ from app.adapters.hosts import addresses_of, is_inside
 from app.errors import PermanentFailure, TemporaryFailure
 
 SECONDS = 20
+#: More than any answer that we ask for: a server must not fill our memory.
+MOST_BYTES = 64 * 1024 * 1024
+#: On a message that was dealt with, where the server lets nothing be moved.
+DONE = "$FaxroomDone"
 #: Folders that are named when the one that was asked for is not there.
 MOST_NAMED = 12
 TLS, STARTTLS, PLAIN = "tls", "starttls", "none"
@@ -56,6 +61,11 @@ class _Connection(imaplib.IMAP4):
         if self.server.security != TLS:
             return plain
         return _context().wrap_socket(plain, server_hostname=self.host)
+
+    def read(self, size: int) -> bytes:
+        if size > MOST_BYTES:
+            raise self.abort("the answer is too large")
+        return super().read(size)
 
 
 class _Client(IMAPClient):
@@ -123,9 +133,121 @@ def look_into(server: Server, username: str, password: str, folder: str, *, allo
     """
     with signed_in(server, username, password, allowed=allowed) as client:
         idle = client.has_capability("IDLE")
-        names = [str(name) for _flags, _delimiter, name in client.list_folders()]
-        known = next((name for name in names if name == folder or name.upper() == folder.upper() == "INBOX"), None)
-        if known is None:
-            raise TemporaryFailure("imap_no_folder", folder=folder, folders=", ".join(names[:MOST_NAMED]))
+        known = _known_folder(client, folder)
         opened = client.select_folder(known, readonly=True)
         return Found(known, int(opened[b"EXISTS"]), idle)
+
+
+def _known_folder(client: IMAPClient, folder: str) -> str:
+    """As the server writes it."""
+    names = [str(name) for _flags, _delimiter, name in client.list_folders()]
+    known = next((name for name in names if name == folder or name.upper() == folder.upper() == "INBOX"), None)
+    if known is None:
+        raise TemporaryFailure("imap_no_folder", folder=folder, folders=", ".join(names[:MOST_NAMED]))
+    return known
+
+
+# ---- Collecting
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A message of the folder that nobody has marked as done with."""
+
+    uid: int
+    size: int
+
+
+class Mailbox:
+    """An open folder. ``uid_validity`` and a uid together name a message of it for good (RFC 9051, 2.3.1.1).
+
+    Every method may raise what :func:`signed_in` makes ``imap_down`` of: the connection is of no use then.
+    """
+
+    def __init__(self, client: IMAPClient, folder: str) -> None:
+        """Raises:
+        TemporaryFailure: ``imap_no_folder``.
+        """
+        self.client = client
+        opened = client.select_folder(_known_folder(client, folder))
+        self.uid_validity = int(opened[b"UIDVALIDITY"])
+        self.can_idle = bool(client.has_capability("IDLE"))
+        self._made: dict[str, str] = {}
+
+    def waiting(self) -> list[Waiting]:
+        """In the order in which they came."""
+        uids = self.client.search(["UNDELETED", "UNKEYWORD", DONE])
+        sizes = self.client.fetch(uids, ["RFC822.SIZE"]) if uids else {}
+        found = [Waiting(uid, int(sizes[uid][b"RFC822.SIZE"])) for uid in uids if b"RFC822.SIZE" in sizes.get(uid, {})]
+        return sorted(found, key=lambda message: message.uid)
+
+    def fetch(self, uid: int, *, head_only: bool = False) -> bytes | None:
+        """The message as it lies there, left unread; None if it is gone."""
+        part = "HEADER" if head_only else ""
+        answer = self.client.fetch([uid], [f"BODY.PEEK[{part}]"]).get(uid, {})
+        return answer.get(f"BODY[{part}]".encode())
+
+    def file(self, uid: int, folder: str) -> str | None:
+        """Move a message to ``folder``, which is made if it is not there; gives its full name. Where that is not
+        allowed the message is marked as done with, and None is given. One that is gone already is no fault."""
+        try:
+            target = self._folder(folder)
+            self._move(uid, target)
+            return target
+        except imaplib.IMAP4.abort:
+            raise
+        except imaplib.IMAP4.error:
+            self._mark(uid)
+            return None
+
+    def _folder(self, name: str) -> str:
+        if name not in self._made:
+            full = self._prefix() + name
+            if not self.client.folder_exists(full):
+                self.client.create_folder(full)
+                self.client.subscribe_folder(full)
+            self._made[name] = full
+        return self._made[name]
+
+    def _prefix(self) -> str:
+        """What a folder of one's own begins with, such as ``INBOX.`` (RFC 2342)."""
+        if not self.client.has_capability("NAMESPACE"):
+            return ""
+        personal = self.client.namespace().personal
+        return str(personal[0][0]) if personal else ""
+
+    def _move(self, uid: int, target: str) -> None:
+        if self.client.has_capability("MOVE"):
+            self.client.move([uid], target)
+            return
+        self.client.copy([uid], target)
+        self.client.add_flags([uid], ["\\Deleted"], silent=True)
+        if self.client.has_capability("UIDPLUS"):
+            self.client.uid_expunge([uid])
+
+    def _mark(self, uid: int) -> None:
+        """A folder that even this cannot be written to is kept apart by our own rows."""
+        try:
+            self.client.add_flags([uid], ["\\Seen", DONE], silent=True)
+        except imaplib.IMAP4.abort:
+            raise
+        except imaplib.IMAP4.error:
+            return
+
+    def idle(self, seconds: float) -> bool:
+        """Wait until the server tells of something new, at most so long; True if it did."""
+        self.client.idle()
+        try:
+            return self._hear(seconds)
+        finally:
+            self.client.idle_done()
+
+    def _hear(self, seconds: float) -> bool:
+        began = time.monotonic()
+        while (left := seconds - (time.monotonic() - began)) > 0:
+            said = self.client.idle_check(timeout=left)
+            if any(len(line) > 1 and line[1] in (b"EXISTS", b"RECENT") for line in said):
+                return True
+            if not said and time.monotonic() - began < seconds * 0.9:
+                raise imaplib.IMAP4.abort("the server has closed the connection")
+        return False
