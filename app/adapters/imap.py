@@ -4,7 +4,7 @@ import imaplib
 import socket
 import ssl
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +16,8 @@ from app.adapters.hosts import addresses_of, is_inside
 from app.errors import PermanentFailure, TemporaryFailure
 
 SECONDS = 20
+#: How long to listen before looking whether somebody wants us to stop.
+LISTEN_SECONDS = 2.0
 #: More than any answer that we ask for: a server must not fill our memory.
 MOST_BYTES = 64 * 1024 * 1024
 #: On a message that was dealt with, where the server lets nothing be moved.
@@ -234,20 +236,20 @@ class Mailbox:
         except imaplib.IMAP4.error:
             return
 
-    def idle(self, seconds: float) -> bool:
-        """Wait until the server tells of something new, at most so long; True if it did."""
+    def idle(self, seconds: float, *, until: Callable[[], bool] = lambda: False) -> bool:
+        """Wait until the server tells of something new, at most so long, or until ``until`` says so; True if it did."""
         self.client.idle()
-        try:
-            return self._hear(seconds)
-        finally:
-            self.client.idle_done()
+        heard = self._hear(seconds, until)
+        self.client.idle_done()
+        return heard
 
-    def _hear(self, seconds: float) -> bool:
-        began = time.monotonic()
-        while (left := seconds - (time.monotonic() - began)) > 0:
-            said = self.client.idle_check(timeout=left)
+    def _hear(self, seconds: float, until: Callable[[], bool]) -> bool:
+        end = time.monotonic() + seconds
+        while not until() and (left := end - time.monotonic()) > 0:
+            slice_seconds, began = min(left, LISTEN_SECONDS), time.monotonic()
+            said = self.client.idle_check(timeout=slice_seconds)
             if any(len(line) > 1 and line[1] in (b"EXISTS", b"RECENT") for line in said):
                 return True
-            if not said and time.monotonic() - began < seconds * 0.9:
+            if not said and time.monotonic() - began < slice_seconds / 2:
                 raise imaplib.IMAP4.abort("the server has closed the connection")
         return False

@@ -37,22 +37,32 @@ def take_upload(session: Session, *, stream: BinaryIO, filename: str, tenant_id:
     Raises:
         Refused: with the reason, ``field="document"``; nothing is kept.
     """
-    with _spooled(stream) as path:
-        try:
-            facts = inspect(path)
-        except Refused as refusal:
-            raise Refused(refusal.code, field="document", **refusal.values) from refusal
-        name = clean_name(filename) or f"document.{facts.kind}"
-        document = store_document(
-            session, path, tenant_id=tenant_id, kind=DocumentKind.SOURCE, file_type=facts.kind, name=name
-        )
-    document.pages, document.user_id = facts.pages, user_id
+    with spooled(stream) as path:
+        document = take_source(session, path, filename=filename, tenant_id=tenant_id, user_id=user_id)
     session.commit()
     return document
 
 
+def take_source(session: Session, path: Path, *, filename: str, tenant_id: int, user_id: int | None) -> Document:
+    """Judge a person's file and store it; the caller commits.
+
+    Raises:
+        Refused: as :func:`take_upload`.
+    """
+    try:
+        facts = inspect(path)
+    except Refused as refusal:
+        raise Refused(refusal.code, field="document", **refusal.values) from refusal
+    name = clean_name(filename) or f"document.{facts.kind}"
+    document = store_document(
+        session, path, tenant_id=tenant_id, kind=DocumentKind.SOURCE, file_type=facts.kind, name=name
+    )
+    document.pages, document.user_id = facts.pages, user_id
+    return document
+
+
 @contextmanager
-def _spooled(stream: BinaryIO) -> Iterator[Path]:
+def spooled(stream: BinaryIO) -> Iterator[Path]:
     with tempfile.NamedTemporaryFile(prefix="faxroom-upload-") as target:
         shutil.copyfileobj(stream, target)
         target.flush()

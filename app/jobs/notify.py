@@ -27,6 +27,7 @@ from app.fax.waiting import since_text
 from app.intake.documents import storage
 from app.jobs.account_mails import account_mail
 from app.jobs.alert_mails import alert_mail
+from app.jobs.mail_answers import answer_mail, answered_message_id
 from app.jobs.running import job
 from app.models import Document, Notice, NoticeKind, Status
 from app.rendering import render_for
@@ -158,6 +159,18 @@ def mail_of_alert(notice: Notice) -> EmailMessage | None:
     return _mail(notice, told[1], told[0]) if told else None
 
 
+def mail_about_mail2fax(notice: Notice) -> EmailMessage | None:
+    """The answer to a mail (RFC 3834), or what is wrong with a box."""
+    told = answer_mail(notice)
+    if told is None:
+        return None
+    message, answered = _mail(notice, told[1], told[0]), answered_message_id(notice)
+    if answered:
+        message.replace_header("Auto-Submitted", "auto-replied")
+        message["In-Reply-To"] = message["References"] = answered
+    return message
+
+
 MAILS: dict[NoticeKind, Callable[[Notice], EmailMessage | None]] = {
     NoticeKind.OUTCOME: outcome_mail,
     NoticeKind.RECEIVED: received_mail,
@@ -169,6 +182,9 @@ MAILS: dict[NoticeKind, Callable[[Notice], EmailMessage | None]] = {
     NoticeKind.KEY_EXPIRES: mail_about_account,
     NoticeKind.ALERT: mail_of_alert,
     NoticeKind.ALL_CLEAR: mail_of_alert,
+    NoticeKind.MAIL_ACCEPTED: mail_about_mail2fax,
+    NoticeKind.MAIL_REFUSED: mail_about_mail2fax,
+    NoticeKind.BOX_FAULT: mail_about_mail2fax,
 }
 
 
