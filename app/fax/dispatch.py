@@ -7,8 +7,11 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.fax.lifecycle import WAITING, move_all
-from app.models import Attempt, Direction, Fax, FaxEntity, Status
+from app.errors import Refused
+from app.fax.dialing import TEST, DayCaps, DialingRules, judge_number
+from app.fax.lifecycle import WAITING, move, move_all
+from app.fax.notices import write_outcome_notice
+from app.models import Attempt, Direction, Fax, FaxEntity, FaxTemplate, Status
 from tenants.models import Tenant
 
 #: Any constant will do: it names the one lock under which limits are counted and claims are made.
@@ -73,20 +76,44 @@ def claim_due(session: Session, *, now: datetime, limits: Limits, node: str) -> 
     """
     lock_limits(session)
     room = Room(session, limits)
-    due = session.execute(_due(now)).all()
-    claimed = _claim(session, [fax for fax, tenant, entity in due if room.take(tenant, entity)], node)
+    caps, may_go = DayCaps(session, now), []
+    for fax, tenant, entity, template in session.execute(_due(now)).all():
+        rules = DialingRules() if fax.origin == TEST else DialingRules.of(template)
+        if fault := judge_number(rules, fax.remote_number or ""):
+            _refuse(session, fax, fault)
+        elif fax.status == Status.RETRYING or caps.may_take(tenant, entity, rules):
+            if room.take(tenant, entity):
+                may_go.append(fax)
+                caps.take(fax, entity)
+        else:
+            _put_off(session, fax, caps.next_day(tenant), rules.daily_cap)
+    claimed = _claim(session, may_go, node)
     session.commit()
     return claimed
+
+
+def _refuse(session: Session, fax: Fax, fault: Refused) -> None:
+    """The rules have changed since it was accepted."""
+    told = {"cause": fault.code, "cause_values": fault.values or None}
+    if move(session, fax.id, Status.FAILED, only_from=WAITING, **told):
+        write_outcome_notice(session, fax)
+
+
+def _put_off(session: Session, fax: Fax, until: datetime, cap: int) -> None:
+    """It was taken in time and is not given up: its line goes on with it when the next day begins."""
+    waiting = sa.update(Fax).where(Fax.id == fax.id, Fax.status.in_((Status.READY, Status.SCHEDULED)))
+    session.execute(waiting.values(due_at=until, cause="daily_cap", cause_values={"limit": cap}))
 
 
 def _due(now: datetime) -> sa.Select:
     turn = sa.func.row_number().over(partition_by=Fax.entity_id, order_by=(Fax.due_at, Fax.id)).label("turn")
     due = sa.select(Fax.id, turn).where(Fax.status.in_(WAITING), Fax.due_at <= now).subquery()
     return (
-        sa.select(Fax, Tenant, FaxEntity)
+        sa.select(Fax, Tenant, FaxEntity, FaxTemplate)
         .join(due, due.c.id == Fax.id)
         .join(Tenant, Tenant.id == Fax.tenant_id)
         .join(FaxEntity, FaxEntity.id == Fax.entity_id)
+        .join(FaxTemplate, FaxTemplate.id == FaxEntity.template_id)
         .where(Tenant.suspended_at.is_(None), due.c.turn <= BATCH)
         .order_by(due.c.turn, Fax.due_at, Fax.id)
     )

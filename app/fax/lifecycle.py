@@ -19,11 +19,11 @@ S = Status
 MOVES: dict[Status, frozenset[Status]] = {
     S.ACCEPTED: frozenset({S.PREPARING, S.CANCELLED}),
     S.PREPARING: frozenset({S.READY, S.SCHEDULED, S.FAILED, S.CANCELLED}),
-    S.READY: frozenset({S.DIALING, S.CANCELLED}),
-    S.SCHEDULED: frozenset({S.DIALING, S.CANCELLED}),
+    S.READY: frozenset({S.DIALING, S.FAILED, S.CANCELLED}),  # failed: a dialing rule
+    S.SCHEDULED: frozenset({S.DIALING, S.FAILED, S.CANCELLED}),  # failed: a dialing rule
     S.DIALING: frozenset({S.SENDING, S.SENT, S.RETRYING, S.FAILED, S.CANCELLED, S.UNKNOWN}),
     S.SENDING: frozenset({S.SENT, S.RETRYING, S.FAILED, S.CANCELLED, S.UNKNOWN}),
-    S.RETRYING: frozenset({S.DIALING, S.CANCELLED}),
+    S.RETRYING: frozenset({S.DIALING, S.FAILED, S.CANCELLED}),  # failed: a dialing rule
     S.SENT: frozenset(),
     S.FAILED: frozenset(),
     S.CANCELLED: frozenset(),

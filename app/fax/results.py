@@ -8,7 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.fax.lifecycle import move
+from app.fax.dialing import TEST
+from app.fax.lifecycle import ON_THE_LINE, move
 from app.fax.notices import write_outcome_notice
 from app.fax.retry import LINE_DOWN_DELAY, decide
 from app.fax.search import with_name
@@ -66,7 +67,7 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
         pages_total=pages_total,
         pages_done=pages_done,
         attempts=attempt.n,
-        max_attempts=template.max_attempts,
+        max_attempts=1 if fax.origin == TEST else template.max_attempts,
         cancel_requested=fax.cancel_requested_at is not None,
         delays=template.retry_delays,
     )
@@ -76,11 +77,8 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
     if facts.remote_station_id:
         values["remote_station_id"] = facts.remote_station_id[:64]
         values["search_text"] = with_name(fax.search_text, facts.remote_station_id[:64])
-    if move(session, fax.id, decision.status, **values) and decision.status in (
-        Status.SENT,
-        Status.FAILED,
-        Status.UNKNOWN,
-    ):
+    told = (Status.SENT, Status.FAILED, Status.UNKNOWN)
+    if move(session, fax.id, decision.status, only_from=ON_THE_LINE, **values) and decision.status in told:
         write_outcome_notice(session, fax)
     enqueue_after_commit(session, "dispatch")  # a line is free
     session.commit()

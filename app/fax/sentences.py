@@ -10,6 +10,7 @@ from flask_babel import gettext as _
 
 from app.fax.numbers import shown_number
 from app.fax.settings_sentences import SETTINGS_SENTENCES
+from app.fax.template_sentences import TEMPLATE_SENTENCES
 from app.models import Fax, Status
 from tenants.db import utc_now
 
@@ -183,7 +184,7 @@ CANCELLATIONS = {
     "cancelled_on_line": _l("It was cancelled while it was being sent."),
 }
 
-SENTENCES = {**OUTCOMES, **REFUSALS, **CANCELLATIONS, **SETTINGS_SENTENCES}
+SENTENCES = {**OUTCOMES, **REFUSALS, **CANCELLATIONS, **SETTINGS_SENTENCES, **TEMPLATE_SENTENCES}
 
 
 def sentence(code: str, **values: Any) -> str:
@@ -245,6 +246,8 @@ def _preparing(fax: Fax) -> str:
 
 
 def _ready(fax: Fax) -> str:
+    if fax.cause == "daily_cap":  # it was there in time; what the line may send in that day was used up
+        return _("The line has sent its faxes of the day. Dialing at %(at)s.", at=moment(fax, fax.due_at))
     return _("%(pages)s, %(time)s on the line. Dialing as soon as a line is free.", **_size(fax))
 
 

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import Refused
 from app.fax.access import sendable_entities
+from app.fax.dialing import TEST, hold_rules
 from app.fax.numbers import Addressee, read_addressee
 from app.fax.schedule import read_send_time
 from app.fax.search import search_text
@@ -50,7 +51,7 @@ def submit_fax(
     fax = Fax(send_at=send_at, source_id=document.id, pages=document.pages, origin=origin)
     fax.resend_of_id = repeats.id if repeats else None
     values = {"user": user, "entity": entity, "addressee": addressee, "submission_key": submission_key}
-    return _accept(session, fax, **values, beside=beside)
+    return accept_fax(session, fax, **values, beside=beside)
 
 
 def resend_fax(session: Session, *, user: User, fax: Fax, submission_key: str) -> Fax:
@@ -66,7 +67,7 @@ def resend_fax(session: Session, *, user: User, fax: Fax, submission_key: str) -
     entity = _origin_line(session, user, fax.entity_id)
     addressee = read_addressee(session, fax.tenant, fax.remote_number or "")
     again = Fax(source_id=fax.source_id, pages=fax.pages, origin="web", resend_of_id=fax.id)
-    return _accept(session, again, user=user, entity=entity, addressee=addressee, submission_key=submission_key)
+    return accept_fax(session, again, user=user, entity=entity, addressee=addressee, submission_key=submission_key)
 
 
 def _origin_line(session: Session, user: User, entity_id: int | None) -> FaxEntity:
@@ -78,7 +79,7 @@ def _origin_line(session: Session, user: User, entity_id: int | None) -> FaxEnti
     raise Refused("entity_not_allowed", field="entity")
 
 
-def _accept(
+def accept_fax(
     session: Session,
     fax: Fax,
     *,
@@ -88,9 +89,18 @@ def _accept(
     submission_key: str,
     beside: Callable[[Fax], None] | None = None,
 ) -> Fax:
+    """What every outgoing fax goes through once its sender, line and addressee are known. Commits.
+
+    Raises:
+        Refused: by the dialing rules of the line (:mod:`app.fax.dialing`), or ``document_removed``.
+    """
+    _queue_up(session, entity.tenant_id)
     if earlier := submitted_before(session, user, submission_key):
         return earlier
     user_id = user.id
+    if fax.origin != TEST:
+        where = {"tenant": entity.tenant, "entity": entity, "number": addressee.remote_number}
+        hold_rules(session, **where, send_at=fax.send_at, now=utc_now())
     fax.tenant_id, fax.entity_id, fax.user_id = entity.tenant_id, entity.id, user_id
     fax.direction, fax.status, fax.submission_key = Direction.SENT, Status.ACCEPTED, submission_key
     fax.remote_number, fax.dial_string = addressee.remote_number, addressee.dial_string
@@ -117,6 +127,12 @@ def _accept(
     enqueue_after_commit(session, "prepare", fax.id)
     session.commit()
     return fax
+
+
+def _queue_up(session: Session, tenant_id: int) -> None:
+    """Until the commit nobody else takes a number of the company, or a place in a line's day. Unlike
+    :func:`tenants.scope.lock_tenant` it waits for nobody who only adds rows."""
+    session.execute(sa.select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
 
 
 def submitted_before(session: Session, user: User, submission_key: str) -> Fax | None:

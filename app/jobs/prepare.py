@@ -168,6 +168,7 @@ def _note_waiting(fax_id: str, failure: TemporaryFailure) -> None:
 def _fail(fax_id: str, failure: FaxroomError) -> None:
     session = db.session
     session.rollback()
-    if move(session, fax_id, Status.FAILED, cause=failure.code, cause_values=failure.values or None):
+    told = {"cause": failure.code, "cause_values": failure.values or None}
+    if move(session, fax_id, Status.FAILED, only_from=(Status.PREPARING,), **told):
         write_outcome_notice(session, session.get_one(Fax, fax_id, populate_existing=True))
     session.commit()

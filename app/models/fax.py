@@ -276,6 +276,14 @@ class Attempt(TenantOwned, db.Model):
             sqlite_where=sa.text("ended_at IS NULL"),
             postgresql_where=sa.text("ended_at IS NULL"),
         ),
+        # how many faxes a line has begun to dial in a day (app.fax.dialing)
+        sa.Index(
+            "ix_attempt_first",
+            "entity_id",
+            "created_at",
+            sqlite_where=sa.text("n = 1"),
+            postgresql_where=sa.text("n = 1"),
+        ),
     )
 
     id: Mapped[BigId]

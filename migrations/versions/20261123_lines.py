@@ -18,6 +18,7 @@ depends_on = None
 OPEN = sa.text("closed_at IS NULL")
 ORDERED = sa.text("send_at IS NOT NULL")
 TEST = sa.text("test_of_id IS NOT NULL")
+FIRST = sa.text("n = 1")
 #: Index → columns that belong to one entity only as long as it is open.
 UNIQUE = {
     'uq_fax_entity_name': ['tenant_id', 'name'],
@@ -49,6 +50,8 @@ def upgrade():
     op.create_index('uq_fax_test_of_id', 'fax', ['test_of_id'], unique=True, sqlite_where=TEST, postgresql_where=TEST)
     op.create_index('ix_fax_send_at', 'fax', ['entity_id', 'send_at'], sqlite_where=ORDERED, postgresql_where=ORDERED)
 
+    op.create_index('ix_attempt_first', 'attempt', ['entity_id', 'created_at'], sqlite_where=FIRST, postgresql_where=FIRST)
+
     op.create_table('pending_change',
     sa.Column('id', big(), autoincrement=True, nullable=False),
     sa.Column('user_id', big(), nullable=False),
@@ -72,6 +75,7 @@ def upgrade():
 
 def downgrade():
     op.drop_table('pending_change')
+    op.drop_index('ix_attempt_first', 'attempt', sqlite_where=FIRST, postgresql_where=FIRST)
     op.drop_index('ix_fax_send_at', 'fax', sqlite_where=ORDERED, postgresql_where=ORDERED)
     op.drop_index('uq_fax_test_of_id', 'fax', sqlite_where=TEST, postgresql_where=TEST)
     op.drop_column('fax', 'test_of_id')
