@@ -17,13 +17,22 @@ ASTERISK = ".tools/asterisk"
 HYLAFAX = ".tools/hylafax"
 
 
-def install(root: Path, progress: Progress, *, with_asterisk: bool = True, for_tests: bool = False) -> None:
+def install(
+    root: Path,
+    progress: Progress,
+    *,
+    with_asterisk: bool = True,
+    with_mailboxes: bool = False,
+    for_tests: bool = False,
+) -> None:
     """Install what is missing. The slow ones go side by side: Asterisk, LibreOffice, the Python packages."""
     log = root / ".tools/log"
     wanted = (*packages.RUNTIME, *(packages.TEST if for_tests else ()))
 
     def rest_of_packages() -> None:
         progress.step("packages", lambda say: _install_packages(wanted, say, log=log, for_tests=for_tests))
+        if for_tests or with_mailboxes:
+            progress.step("dovecot", lambda say: packages.install_dovecot(say, log=log / "packages.log"))
         if for_tests:
             progress.step("hylafax", lambda say: packages.install_hylafax(root / HYLAFAX, say, log=log / "hylafax.log"))
 

@@ -61,6 +61,8 @@ class Instance:
     own_office: bool
     own_asterisk: bool
     own_mail: bool
+    imap_port: int | None  # mailboxes for trying out, with the SMTP server at smtp_port
+    smtp_port: int | None
 
     @property
     def log(self) -> Path:
@@ -73,6 +75,11 @@ class Instance:
     @property
     def asterisk(self) -> Path:
         return self.home / "asterisk"
+
+    @property
+    def own_mailboxes(self) -> bool:
+        """Mails that are handed in are there to be collected; for that both servers must be ours."""
+        return self.own_mail and self.imap_port is not None
 
     @property
     def address(self) -> str:
@@ -105,7 +112,13 @@ def read_instance(root: Path, environment: Mapping[str, str]) -> Instance:
         own_office=not given(environment, "UNOSERVER_URL"),
         own_asterisk=not given(environment, "ARI_URL"),
         own_mail=not given(environment, "SMTP_URL"),
+        imap_port=_optional_number(environment, "FAXROOM_IMAP_PORT"),
+        smtp_port=_optional_number(environment, "FAXROOM_SMTP_PORT"),
     )
+
+
+def _optional_number(environment: Mapping[str, str], name: str) -> int | None:
+    return _number(environment, name, 0) if environment.get(name) else None
 
 
 def _number(environment: Mapping[str, str], name: str, default: int, *, highest: int = 65535) -> int:
@@ -125,6 +138,9 @@ def check_ports(instance: Instance) -> None:
         sip_host = "127.0.0.1" if instance.trunk == "loop" else "0.0.0.0"
         wanted.append(("FAXROOM_ARI_PORT", "127.0.0.1", instance.ari_port, socket.SOCK_STREAM))
         wanted.append(("FAXROOM_SIP_PORT", sip_host, instance.sip_port, socket.SOCK_DGRAM))
+    for name, port in (("FAXROOM_IMAP_PORT", instance.imap_port), ("FAXROOM_SMTP_PORT", instance.smtp_port)):
+        if port and instance.own_mail:
+            wanted.append((name, "127.0.0.1", port, socket.SOCK_STREAM))
     for name, host, port, kind in wanted:
         try:
             _bind(host, port, kind)
@@ -149,13 +165,17 @@ def _is_free(port: int) -> bool:
     return True
 
 
+def private_ports_kept(home: Path) -> dict[str, int]:
+    """As of the last start."""
+    try:
+        return json.loads((home / "ports.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
 def private_ports(home: Path) -> dict[str, int]:
     """Name → port; the same at each start as long as nobody else took one."""
-    file = home / "ports.json"
-    try:
-        kept = json.loads(file.read_text())
-    except (FileNotFoundError, ValueError):
-        kept = {}
+    file, kept = home / "ports.json", private_ports_kept(home)
     ports: dict[str, int] = {}
     for name in PRIVATE_PORTS:
         port = kept.get(name, 0)
@@ -218,7 +238,9 @@ def settings(instance: Instance, ports: Mapping[str, int], environment: Mapping[
         own["ARI_URL"] = f"http://127.0.0.1:{instance.ari_port}"
         own["ARI_PASSWORD_FILE"] = str(instance.home / "secrets/ARI_PASSWORD")
     if instance.own_mail:
-        own["SMTP_URL"] = f"smtp://127.0.0.1:{ports['mail']}"
+        own["SMTP_URL"] = f"smtp://127.0.0.1:{instance.smtp_port or ports['mail']}"
+    if instance.own_mailboxes and not given(environment, "FAXROOM_ALLOW_PRIVATE_HOSTS"):
+        own["FAXROOM_ALLOW_PRIVATE_HOSTS"] = f"127.0.0.1:{instance.imap_port}"
     names = (variant for name in HANDED_ON for variant in (name, f"{name}_FILE"))
     told = {name: environment[name] for name in names if environment.get(name)}
     return {**{name: value for name, value in own.items() if not given(told, name.removesuffix("_FILE"))}, **told}

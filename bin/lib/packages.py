@@ -31,6 +31,9 @@ TEST = (
     "poppler-utils",
     "tesseract-ocr",
 )
+#: Where Debian's package would begin to serve: a link to nowhere keeps systemd from it (systemd.unit(5), masked).
+DOVECOT_UNITS = (Path("/etc/systemd/system/dovecot.service"), Path("/etc/systemd/system/dovecot.socket"))
+POLICY = Path("/usr/sbin/policy-rc.d")
 #: A fax machine that is not ours, for the tests. Its libraries beyond libc come with libtiff-tools.
 HYLAFAX = ("hylafax-client", "hylafax-server", "iaxmodem")
 POSTGRES_DROP_IN = Path("/etc/postgresql-common/createcluster.d/faxroom.conf")
@@ -84,6 +87,25 @@ def install_postgres(say: Say, *, log: Path) -> None:
         run(_apt("install", "--no-install-recommends", "postgresql"), log=log)
     finally:
         run([*sudo(), "rm", "-f", drop_in], log=log)
+
+
+def install_dovecot(say: Say, *, log: Path) -> None:
+    """Dovecot's programs, without the service that the package would start and enable."""
+    if not missing(["dovecot-imapd"]):
+        return
+    say("installing Dovecot's programs")
+    run([*sudo(), "mkdir", "-p", DOVECOT_UNITS[0].parent], log=log)
+    for unit in DOVECOT_UNITS:
+        if not unit.exists() and not unit.is_symlink():
+            run([*sudo(), "ln", "-s", "/dev/null", unit], log=log)
+    ours = not POLICY.exists()
+    if ours:
+        run([*sudo(), "sh", "-c", f"printf '#!/bin/sh\\nexit 101\\n' > {POLICY} && chmod 755 {POLICY}"], log=log)
+    try:
+        install(["dovecot-imapd"], say, log=log)
+    finally:
+        if ours:
+            run([*sudo(), "rm", "-f", POLICY], log=log)
 
 
 def install_hylafax(target: Path, say: Say, *, log: Path) -> None:

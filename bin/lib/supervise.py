@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import mailboxes
 import packages
 from instance import Instance, secret
 from shell import SetupError
@@ -49,9 +50,7 @@ def programs(instance: Instance, ports: Mapping[str, int]) -> list[Program]:
         server = packages.redis_server(instance.root / ".tools")
         table.append(Program("redis", (str(server), str(instance.home / "redis.conf"))))
     if instance.own_mail:
-        listen, catcher = f"127.0.0.1:{ports['mail']}", "aiosmtpd.handlers.Mailbox"
-        command = (python, "-m", "aiosmtpd", "-n", "-l", listen, "-c", catcher, str(instance.home / "mail"))
-        table.append(Program("mail", command))
+        table += _mail(instance, ports, python)
     if instance.own_asterisk:
         command = (*AHEAD, *asterisk.command(_asterisk_root(instance), instance.asterisk))
         table.append(Program("asterisk", command))
@@ -75,6 +74,19 @@ def _ours(instance: Instance, python: str) -> list[Program]:
     table.append(Program("clock", (*worker, "clock"), ours=True))
     table.append(Program("web", _web(instance), ours=True))
     return table
+
+
+def _mail(instance: Instance, ports: Mapping[str, int], python: str) -> list[Program]:
+    """What is handed in is kept; with mailboxes it lies in those of its recipients too."""
+    listen = f"127.0.0.1:{instance.smtp_port or ports['mail']}"
+    receive, kept = (python, "-m", "aiosmtpd", "-n", "-l", listen, "-c"), str(instance.home / "mail")
+    if not instance.own_mailboxes:
+        return [Program("mail", (*receive, "aiosmtpd.handlers.Mailbox", kept))]
+    home = instance.home / "mailboxes"
+    return [
+        Program("mail", (*receive, "bin.lib.mail_catcher.Mailboxes", kept, str(home / "boxes"))),
+        Program("mailboxes", mailboxes.command(home / "dovecot.conf")),
+    ]
 
 
 def _asterisk_root(instance: Instance) -> Path:

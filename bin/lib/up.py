@@ -16,6 +16,7 @@ from typing import Any
 
 import installation
 import instance as instances
+import mailboxes
 import processes
 import supervise
 from instance import Instance
@@ -54,7 +55,7 @@ def _run() -> int:
     progress.step("home", lambda say: instances.prepare_home(instance))
     with _only_one(instance):
         progress.step("ports", lambda say: instances.check_ports(instance))
-        installation.install(ROOT, progress, with_asterisk=instance.own_asterisk)
+        installation.install(ROOT, progress, with_asterisk=instance.own_asterisk, with_mailboxes=instance.own_mailboxes)
         values, table = _configure(instance, progress)
         supervisord = _start(instance, values)  # what needs no database starts beside it
         progress.step("database", lambda say: _prepare_database(instance, values, say))
@@ -96,6 +97,8 @@ def _configure(instance: Instance, progress: Progress) -> tuple[dict[str, str], 
         instances.write_environment(instance, values)
         if instance.own_redis:
             supervise.write_redis_configuration(instance, ports)
+        if instance.own_mailboxes:
+            mailboxes.write_configuration(instance.home / "mailboxes", port=instance.imap_port or 0)
         if instance.own_asterisk:
             asterisk.render(
                 ROOT / installation.ASTERISK,
@@ -120,6 +123,8 @@ def _environment(values: dict[str, str]) -> dict[str, str]:
 def _prepare_database(instance: Instance, values: dict[str, str], say: Any) -> None:
     file = instance.provision or DEMO
     command = [str(ROOT / ".tools/venv/bin/python"), str(ROOT / "bin/lib/database.py"), str(file)]
+    if file == DEMO and instance.own_mailboxes:
+        command.append(str(instance.imap_port))
     log = instance.log / "database.log"
     with log.open("a") as errors:
         done = subprocess.run(
@@ -208,6 +213,15 @@ def _tell(instance: Instance, progress: Progress) -> None:
         lines += ["", "Demo sign-ins:", *(f"  {email:24} {password:12} {what}" for email, password, what in people)]
         if instance.bind not in ("127.0.0.1", "::1", "localhost"):
             lines += ["  WARNING: these passwords are known to everybody, and other machines reach this address."]
+    if instance.own_mailboxes:
+        smtp_port = instance.smtp_port or instances.private_ports_kept(instance.home)["mail"]
+        lines += [
+            "",
+            f"Mailboxes: any address, password {mailboxes.PASSWORD}, without encryption; "
+            f"IMAP 127.0.0.1:{instance.imap_port}, SMTP 127.0.0.1:{smtp_port}.",
+            "  A mail from alice@alpha.test to fax@alpha.test with a number as its subject, a PDF and the PIN 4711 "
+            "in its text becomes a fax.",
+        ]
     if instance.own_mail:
         lines += ["", f"Mails are kept in {instance.home / 'mail'}/new (give SMTP_URL to have them sent)."]
     lines += [f"Logs are in {instance.log}. Ctrl-C stops everything.", ""]

@@ -1,0 +1,42 @@
+"""The SMTP side of :mod:`mailboxes`: a mail is kept as before, and lands in the mailbox of each recipient.
+
+    python -m aiosmtpd -n -l HOST:PORT -c bin.lib.mail_catcher.Mailboxes MAILDIR BOXES
+
+Byte for byte as it came: a signature covers every blank of it.
+"""
+
+import mailbox
+from argparse import ArgumentParser
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+from aiosmtpd.handlers import Mailbox
+
+from bin.lib.mailboxes import mailbox_of
+
+
+class Mailboxes(Mailbox):
+    def __init__(self, kept: str, boxes: str) -> None:
+        super().__init__(kept)
+        self.boxes = Path(boxes)
+
+    @classmethod
+    def from_cli(cls, parser: ArgumentParser, *arguments: str) -> "Mailboxes":
+        if len(arguments) != 2:
+            parser.error("give the maildir of all mails and the folder of the mailboxes")
+        return cls(*arguments)
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        content = envelope.original_content or envelope.content
+        for address in envelope.rcpt_tos:
+            if path := mailbox_of(self.boxes, address):
+                mailbox.Maildir(path, create=True).add(_traced(content, envelope.mail_from, address))
+        return await super().handle_DATA(server, session, envelope)
+
+
+def _traced(content: bytes, sender: str | None, recipient: str) -> bytes:
+    """With the lines that a server adds (RFC 5321, 4.4)."""
+    trace = f"Return-Path: <{sender or ''}>\r\nDelivered-To: {recipient}\r\n"
+    trace += f"Received: by faxroom.invalid with SMTP; {formatdate()}\r\n"
+    return trace.encode("utf-8", "replace") + content
