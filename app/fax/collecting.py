@@ -273,3 +273,8 @@ def log_of(session: Session, box: Mail2FaxBox, *, before: int | None, most: int)
 def state_of(session: Session, box: Mail2FaxBox) -> BoxState | None:
     mine = sa.select(BoxState).where(BoxState.tenant_id == box.tenant_id, BoxState.box_id == box.id)
     return session.scalar(mine)
+
+
+def message_of(session: Session, box: Mail2FaxBox, row_id: int) -> MailMessage | None:
+    mine = sa.select(MailMessage).where(MailMessage.tenant_id == box.tenant_id, MailMessage.box_id == box.id)
+    return session.scalar(mine.where(MailMessage.id == row_id))

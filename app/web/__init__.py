@@ -18,7 +18,7 @@ from app.web import (
     health,
     inbox,
     language,
-    mail2fax,
+    mail_log,
     marks,
     operator,
     preferences,
@@ -46,7 +46,7 @@ BLUEPRINTS = (
     audit,
     figures,
     settings,
-    mail2fax,
+    mail_log,  # its routes are of the blueprint of mail2fax
     downloads,
 )
 
