@@ -1,14 +1,15 @@
 """Save and apply: edits are collected, shown as a difference and applied together, all or none of them.
 
-What an administrator saves is a row of theirs (:class:`PendingChange`) and holds nowhere yet. A kind of thing takes part
-by a :class:`ChangeHandler` that is registered once, when its module is imported. Fields and values are plain JSON, as
-the form has them; a field that is a list of many (the permissions of a line) is one field for each entry, such as
+What an administrator saves is a row of theirs (:class:`PendingChange`) and holds nowhere yet. A kind of thing takes
+part by a :class:`ChangeHandler` that is registered once, when its module is imported. Fields and values are plain JSON,
+as the form has them; a field that is a list of many (the permissions of a line) is one field for each entry, such as
 ``grant:17``, so that two edits of different entries do not overwrite each other.
 """
 
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -240,31 +241,31 @@ def apply_all(session: Session, user: User, *, remote_address: str | None, ids: 
     rows = sorted(pending(session, user), key=lambda row: (handler_of(row.kind).order(row.act), row.id))
     if ids is not None and {row.id for row in rows} != set(ids):
         raise Refused("changes_differ")
-    titles = {row.id: handler_of(row.kind).title(session, tenant, row) for row in rows}
-    at = 0
-    try:
-        with session.no_autoflush:
-            for at, row in enumerate(rows):
-                _demand_as_it_was(session, tenant, row)
-        for at, row in enumerate(rows):
-            handler_of(row.kind).release(session, tenant, row)
-        for at, row in enumerate(rows):
-            _apply(session, tenant, row, user, remote_address)
-        for at, row in enumerate(rows):
-            handler_of(row.kind).judge(session, tenant, row)
-        count = len(rows)
-        for row in rows:
-            session.delete(row)
-        session.commit()
-        return count
-    except Refused as refusal:
-        row_id = rows[at].id
-        session.rollback()
-        raise ChangeRefused(row_id, titles[row_id], refusal) from refusal
-    except IntegrityError as error:  # another company was faster with what there is only one of
-        row_id = sa.inspect(rows[at]).identity[0]
-        session.rollback()
-        raise ChangeRefused(row_id, titles[row_id], Refused("change_clashes")) from error
+    named = [(row, row.id, handler_of(row.kind).title(session, tenant, row)) for row in rows]
+    act = partial(_apply, by=user, remote_address=remote_address)
+    for step in (_demand_as_it_was, _release, act, _judge):
+        for row, row_id, title in named:
+            try:
+                step(session, tenant, row)
+                session.flush()
+            except Refused as refusal:
+                session.rollback()
+                raise ChangeRefused(row_id, title, refusal) from refusal
+            except IntegrityError as error:  # somebody was faster with what there is only one of
+                session.rollback()
+                raise ChangeRefused(row_id, title, Refused("change_clashes")) from error
+    for row in rows:
+        session.delete(row)
+    session.commit()
+    return len(rows)
+
+
+def _release(session: Session, tenant: Tenant, row: PendingChange) -> None:
+    handler_of(row.kind).release(session, tenant, row)
+
+
+def _judge(session: Session, tenant: Tenant, row: PendingChange) -> None:
+    handler_of(row.kind).judge(session, tenant, row)
 
 
 def _demand_as_it_was(session: Session, tenant: Tenant, row: PendingChange) -> None:
@@ -279,14 +280,13 @@ def _demand_as_it_was(session: Session, tenant: Tenant, row: PendingChange) -> N
         raise Refused("change_overtaken")
 
 
-def _apply(session: Session, tenant: Tenant, row: PendingChange, user: User, remote_address: str | None) -> None:
+def _apply(session: Session, tenant: Tenant, row: PendingChange, *, by: User, remote_address: str | None) -> None:
     handler = handler_of(row.kind)
-    done = handler.apply(session, tenant, row, by=user)
-    session.flush()
+    done = handler.apply(session, tenant, row, by=by)
     verb = {ADD: "added", CHANGE: "changed", REMOVE: handler.removed}[row.act]
     audit(
         session,
-        user=user,
+        user=by,
         tenant_id=tenant.id,
         action=f"{row.kind}.{verb}",
         target=done.target,
