@@ -35,8 +35,8 @@ AT_ONCE = 10
 LONGEST_PAUSE = 5.0
 MOST_FOLLOWED = 40
 
-#: E.164 or ``<tenant>*<extension>``; the same grammar as app.fax.numbers, held again at the last door.
-DIAL_STRING = re.compile(r"\+?[0-9]{1,20}|[0-9]{1,10}\*[0-9]{1,16}")
+#: E.164 or ``<tenant>*<extension>[*<code>]``; the same grammar as app.fax.numbers, held again at the last door.
+DIAL_STRING = re.compile(r"\+?[0-9]{1,20}|[0-9]{1,10}\*[0-9]{1,16}(\*[0-9]{9})?")
 CHANNEL_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 #: Where a call on a shared line goes on to, if it is no fax: an extension of the telephone system, or a number.
 VOICE_DESTINATION = re.compile(r"\+?[0-9]{1,20}")

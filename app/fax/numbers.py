@@ -16,8 +16,9 @@ from app.models import FaxEntity
 from tenants.models import Tenant
 from tenants.scope import owned_by
 
-#: A public number (E.164), or ``<tenant>*<extension>`` for an entity without one, which only the own loop carries.
-DIAL_STRING = re.compile(r"\+[1-9][0-9]{3,14}|[0-9]{1,10}\*[0-9]{1,16}")
+#: A public number (E.164), or ``<tenant>*<extension>`` for an entity without one, which only the own loop carries;
+#: with a code behind it for a self-test.
+DIAL_STRING = re.compile(r"\+[1-9][0-9]{3,14}|[0-9]{1,10}\*[0-9]{1,16}(\*[0-9]{9})?")
 #: What people put between the digits of a number.
 _PUNCTUATION = re.compile(r"[\s().\-\u2010-\u2015/]+")
 _TYPED = re.compile(r"\+?[0-9]{1,20}")

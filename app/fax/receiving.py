@@ -13,6 +13,7 @@ from app.fax.lifecycle import move
 from app.fax.notices import write_received_notices
 from app.fax.results import CallFacts, close_attempt
 from app.fax.search import search_text, with_name
+from app.fax.self_test import test_called
 from app.fax.submit import next_fax_number
 from app.models import Attempt, Direction, Document, Fax, FaxEntity, Status, Unread
 from tenants.db import utc_now
@@ -31,13 +32,21 @@ def channel_of(attempt: Attempt, node: str) -> str:
 
 
 def begin_receiving(
-    session: Session, entity: FaxEntity, *, node: str, channel_id: str, caller: str, limits: Limits | None
+    session: Session,
+    entity: FaxEntity,
+    *,
+    node: str,
+    channel_id: str,
+    caller: str,
+    limits: Limits | None,
+    called: str = "",
 ) -> Fax | None:
     """Enter a call that comes in for ``entity``; None if the tenant may take no more calls at once. Commits.
 
     A call that was entered before gives the same fax.
 
-    ``limits`` None: the call has been taken already, while the portal was down.
+    ``limits`` None: the call has been taken already, while the portal was down. ``called`` tells a self-test from
+    what strangers send.
     """
     lock_limits(session)
     if known := receiving_fax(session, node=node, channel_id=channel_id):
@@ -45,13 +54,15 @@ def begin_receiving(
     if limits and not Room(session, limits).has_for_incoming(entity.tenant):
         session.rollback()
         return None
-    number = readable_caller(caller, entity.tenant.region)
+    number, test_id = readable_caller(caller, entity.tenant.region), test_called(session, entity, called)
     fax = Fax(
         tenant_id=entity.tenant_id,
         entity_id=entity.id,
         direction=Direction.RECEIVED,
         status=Status.RECEIVING,
         origin="line",
+        test_of_id=test_id,
+        done_at=utc_now() if test_id else None,  # nothing that anybody has to look at
         number=next_fax_number(session, entity.tenant_id),
         remote_number=number,
         search_text=search_text(tenant=entity.tenant, number=number, names=[entity.name]),
@@ -131,7 +142,8 @@ def finish_receiving(
         source_id=unreadable.id if unreadable else None,
         created_at=began_at(fax, facts),
     )
-    if moved and (pages or unreadable or facts.pages > 0):  # a sender who believes in pages that are not there, too
+    believed = pages or unreadable or facts.pages > 0  # the sender believes in pages that are not there, too
+    if moved and believed and not fax.test_of_id:
         session.refresh(fax)
         mark_unread(session, fax)
         write_received_notices(session, fax)

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from app.models import FaxEntity
 from tenants.models import Tenant
 
-_INTERNAL = re.compile(r"([0-9]{1,10})\*([0-9]{1,16})")
+#: The last part is of a self-test (app.fax.self_test).
+_INTERNAL = re.compile(r"([0-9]{1,10})\*([0-9]{1,16})(?:\*[0-9]{9})?")
 
 
 def entity_for(session: Session, called: str) -> FaxEntity | None:

@@ -178,7 +178,7 @@ class Listener:
             seconds = _listen_seconds()
             self.line.detect(call.channel_id, listen_seconds=seconds, voice=voice, station_id=station_id)
             return
-        known = {"node": self.line.node, "channel_id": call.channel_id, "caller": call.caller}
+        known = {"node": self.line.node, "channel_id": call.channel_id, "caller": call.caller, "called": call.called}
         if begin_receiving(db.session, entity, limits=Limits(line=0), **known):
             self.line.receive(call.channel_id, station_id=station_id)
         else:

@@ -39,7 +39,8 @@ def import_received(channel_id: str, called: str, caller: str, facts: dict[str, 
         if entity is None:
             log.error("%s came for %s, which no fax entity has; it stays in the spool", channel_id, called)
             return
-        fax = begin_receiving(session, entity, node=node, channel_id=channel_id, caller=caller, limits=None)
+        told = {"node": node, "channel_id": channel_id, "caller": caller, "called": called}
+        fax = begin_receiving(session, entity, **told, limits=None)
     path = current_app.config["SETTINGS"].spool / "incoming" / f"{channel_id}.tif"
     if is_coming_in(session, fax):
         _import(fax, path, CallFacts.from_json(facts))

@@ -23,6 +23,7 @@ from app.web import (
     operator,
     preferences,
     profile,
+    self_test,
     send,
     settings,
     sign_in,
@@ -48,6 +49,7 @@ BLUEPRINTS = (
     settings,
     mail_log,  # its routes are of the blueprint of mail2fax
     downloads,
+    self_test,
 )
 
 

@@ -20,6 +20,8 @@ SECTIONS = {
     "audit.log": _l("Audit log"),
     "figures.figures": _l("Numbers"),
 }
+#: Blueprints whose pages belong to a section of another one.
+WITHIN = {"self_test": "entities"}
 
 
 def administrators_only() -> None:
@@ -35,9 +37,14 @@ def sections() -> list[tuple[str, str]]:
     return [(endpoint, name) for endpoint, name in SECTIONS.items() if endpoint in current_app.view_functions]
 
 
+def section() -> str:
+    """The blueprint whose section of the menu this page belongs to."""
+    return WITHIN.get(request.blueprint or "", request.blueprint or "")
+
+
 def is_administration() -> bool:
     """True on one of the administration's pages."""
-    return request.blueprint in {endpoint.split(".")[0] for endpoint in SECTIONS}
+    return section() in {endpoint.split(".")[0] for endpoint in SECTIONS}
 
 
 def audit_act(action: str, target: str, *, before: dict[str, Any] | None = None, after: Any = None) -> None:
@@ -56,4 +63,5 @@ def audit_act(action: str, target: str, *, before: dict[str, Any] | None = None,
 
 def init_app(app: Flask) -> None:
     app.add_template_global(sections)
+    app.add_template_global(section)
     app.add_template_global(is_administration)
