@@ -110,19 +110,19 @@ def _faxes(of_day: Iterable[sa.ColumnElement[bool]]) -> sa.CTE:
 
 
 def _grouped(faxes: sa.CTE, tenant_id: int, day: date, scope: Scope) -> sa.Select[Any]:
-    """In the order of COUNTED and SUMS. A user's rows tell no causes: there are enough of them."""
+    """In the order of COUNTED and SUMS."""
     nothing = sa.cast(sa.null(), sa.BigInteger)
     entity = faxes.c.entity_id if scope == Scope.ENTITY else nothing
     user = faxes.c.user_id if scope == Scope.USER else nothing
-    cause = sa.cast(sa.null(), sa.String) if scope == Scope.USER else faxes.c.cause
-    keys = [key for key in (entity, user, faxes.c.direction, faxes.c.status, cause) if isinstance(key, sa.Column)]
+    outcome = (faxes.c.direction, faxes.c.status, faxes.c.cause)
+    keys = [*(key for key in (entity, user) if isinstance(key, sa.Column)), *outcome]
     fixed = (sa.cast(tenant_id, sa.BigInteger), sa.literal(day, sa.Date), sa.literal(str(scope), sa.String))
     sums = (
         sa.func.count(),
         sa.cast(sa.func.sum(faxes.c.pages), sa.Integer),
         sa.cast(sa.func.round(sa.func.sum(faxes.c.seconds)), sa.BigInteger),
     )
-    return sa.select(*fixed, entity, user, faxes.c.direction, faxes.c.status, cause, *sums).group_by(*keys)
+    return sa.select(*fixed, entity, user, *outcome, *sums).group_by(*keys)
 
 
 # ---- Reading
@@ -142,11 +142,17 @@ class Counted:
 
 
 def by_day(
-    session: Session, *, tenant_id: int | None, since: date, until: date, entity_id: int | None = None
+    session: Session,
+    *,
+    tenant_id: int | None,
+    since: date,
+    until: date,
+    entity_id: int | None = None,
+    user_id: int | None = None,
 ) -> list[Counted]:
-    """Of one tenant or of all, of all entities or of one."""
-    scope = Scope.ENTITY if entity_id else Scope.TENANT
-    of = [FaxDay.entity_id == entity_id] if entity_id else []
+    """Of one tenant or of all; of all its faxes, of those of one entity, or of what one user sent."""
+    scope = Scope.ENTITY if entity_id else Scope.USER if user_id else Scope.TENANT
+    of = [FaxDay.entity_id == entity_id] if entity_id else [FaxDay.user_id == user_id] if user_id else []
     return _read(session, FaxDay.day, _within(scope, tenant_id, since, until, *of), causes=True)
 
 

@@ -18,10 +18,10 @@ from app.fax.figures import Counted, by_day, by_entity, by_tenant, by_user
 from app.fax.sentences import OUTCOMES, sentence
 from app.models import Direction, FaxEntity, Status
 from app.web.administration import administrators_only
-from app.web.plots import Plot, Series, line, stacked
+from app.web.plots import Mark, Plot, Series, line, lying, stacked
 from tenants.db import db, utc_now
 from tenants.models import Tenant, User
-from tenants.scope import owned_by
+from tenants.scope import get_owned, owned_by
 
 blueprint = Blueprint("figures", __name__, url_prefix="/figures")
 blueprint.before_request(administrators_only)
@@ -185,7 +185,49 @@ def _cause_name(cause: str) -> str:
     return sentence(cause).rstrip(".") if cause in OUTCOMES else _("Another cause")
 
 
+# ---- The tables
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of a table, with a bar that is as long as the row has faxes beside the one with the most."""
+
+    name: str
+    url: str
+    sums: Sums
+    bar: list[Mark]
+
+
+def lines(rows: Sequence[tuple[str, str, Sums]]) -> list[Line]:
+    most = max((sums.faxes for _name, _url, sums in rows), default=0)
+    return [Line(name, url, sums, lying(_parts_of(sums), most)) for name, url, sums in rows]
+
+
+def _parts_of(sums: Sums) -> list[tuple[str, str, int]]:
+    return [
+        (_("Sent"), "good", sums.sent),
+        (_("Received"), "calm", sums.received),
+        (_("Not sent"), "bad", sums.failed),
+    ]
+
+
 # ---- The pages
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Of whom the plots are: a line, a person, or everybody."""
+
+    name: str = ""
+    entity_id: int | None = None
+    user_id: int | None = None
+
+
+def _chosen(tenant_id: int, entities: Sequence[Any]) -> Chosen:
+    if entity := next((row for row in entities if str(row.id) == request.args.get("entity")), None):
+        return Chosen(entity.name, entity_id=entity.id)
+    person = get_owned(db.session, User, _number(request.args.get("user", "")), tenant_id)
+    return Chosen(person.name, user_id=person.id) if person else Chosen()
 
 
 @blueprint.get("")
@@ -195,31 +237,33 @@ def figures() -> str:
     entities = db.session.execute(
         owned_by(FaxEntity, tenant.id).with_only_columns(FaxEntity.id, FaxEntity.name).order_by(FaxEntity.name)
     ).all()
-    chosen = next((row for row in entities if str(row.id) == request.args.get("entity")), None)
+    chosen = _chosen(tenant.id, entities)
     within = {"tenant_id": tenant.id, "since": period.since, "until": period.until}
-    rows = by_day(db.session, entity_id=chosen.id if chosen else None, **within)
-    lines = summed(by_entity(db.session, **within))
+    rows = by_day(db.session, entity_id=chosen.entity_id, user_id=chosen.user_id, **within)
+    sums = summed(by_entity(db.session, **within))
+    url = _url("figures.figures", period)
     values = {
         "period": period,
         "periods": PERIODS,
         "entities": entities,
-        "entity": chosen,
+        "chosen": chosen,
         "total": total(rows),
         "plots": plots(rows, period),
-        "by_entity": [(row.name, lines[row.id]) for row in entities if row.id in lines],
-        "url": _url("figures.figures", period, entity=chosen.id if chosen else None),
+        "by_entity": lines([(row.name, url(entity=row.id), sums[row.id]) for row in entities if row.id in sums]),
+        "url": _url("figures.figures", period, entity=chosen.entity_id, user=chosen.user_id),
+        "all_url": url(),
     }
-    return render_template("figures/figures.html", **values, **_people(within))
+    return render_template("figures/figures.html", **values, **_people(within, url))
 
 
-def _people(within: dict[str, Any]) -> dict[str, Any]:
+def _people(within: dict[str, Any], url: Any) -> dict[str, Any]:
     """Who sent most, and whether there are more."""
     sums = summed(by_user(db.session, **within))
     order = sorted(sums, key=lambda user_id: (-sums[user_id].faxes, user_id))
     shown = order if request.args.get("all") else order[:MOST_ROWS]
     names = dict(db.session.execute(sa.select(User.id, User.name).where(User.id.in_(shown))).all())
-    people = [(names.get(user_id, "–"), sums[user_id]) for user_id in shown]
-    return {"by_user": people, "more_users": len(order) - len(shown)}
+    people = [(names.get(user_id, "–"), url(user=user_id), sums[user_id]) for user_id in shown]
+    return {"by_user": lines(people), "more_users": len(order) - len(shown)}
 
 
 def _url(endpoint: str, period: Period, **held: Any) -> Any:
@@ -235,6 +279,7 @@ def installation_figures() -> str:
     rows = by_day(db.session, tenant_id=chosen.id if chosen else None, **within)
     sums = summed(by_tenant(db.session, **within))
     tenants = db.session.execute(sa.select(Tenant.id, Tenant.name).order_by(Tenant.name)).all()
+    url = _url("operator.figures", period)
     values = {
         "period": period,
         "periods": PERIODS,
@@ -242,8 +287,9 @@ def installation_figures() -> str:
         "chosen": chosen,
         "total": total(rows),
         "plots": plots(rows, period),
-        "by_tenant": [(row.name, sums[row.id]) for row in tenants if row.id in sums],
+        "by_tenant": lines([(row.name, url(tenant=row.id), sums[row.id]) for row in tenants if row.id in sums]),
         "url": _url("operator.figures", period, tenant=chosen.id if chosen else None),
+        "all_url": url(),
     }
     return render_template("operator/figures.html", **values)
 

@@ -90,6 +90,17 @@ def _bars(labels: Sequence[str], series: Sequence[Series], top: float) -> list[M
     return marks
 
 
+def lying(parts: Sequence[tuple[str, str, float]], longest: float) -> list[Mark]:
+    """One bar from left to right of (name, tone, value); ``longest`` takes the whole width."""
+    marks, x = [], 0.0
+    for name, tone, value in parts:
+        if value:
+            width = SIZE * value / longest
+            marks.append(Mark(x, 0, width, SIZE, tone, f"{name}: {value:g}"))
+            x += width
+    return marks
+
+
 def line(name: str, labels: Sequence[str], series: Series, *, top: float = 100, unit: str = "%") -> Plot:
     """A gap where there is no value; a point that stands alone is a dot all the same."""
     place, lines, run, dots = SIZE / max(1, len(labels)), [], [], []

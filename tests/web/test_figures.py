@@ -47,14 +47,17 @@ def test_the_page_counts_what_was_sent_received_and_failed(app: Flask, cast: Cas
     assert "The line was busy" in page
 
 
+def row(table: str, name: str) -> str:
+    return re.search(rf'<th scope="row"><a [^>]*>{name}</a></th>(.*?)</tr>', table, re.DOTALL)[1]
+
+
 def test_lines_and_people_have_rows_of_their_own(app: Flask, cast: Cast, alice: Browser) -> None:
     counted(app, cast)
     page = alice.get("/figures").text
     entities, users = (page.split(f'id="{name}"')[1] for name in ("by-entity", "by-user"))
-    archive = entities.split('<th scope="row">archive</th>')[1].split("</tr>")[0]
+    archive = row(entities, "archive")
     assert re.findall(r">([\d–.% ]+)</td>", archive) == ["1", "0", "100 %", "0", "2", "0"]
-    bob = users.split('<th scope="row">Bob</th>')[1].split("</tr>")[0]
-    assert re.findall(r">([\d–.% ]+)</td>", bob) == ["2", "1", "66.7 %", "4", "0"]
+    assert re.findall(r">([\d–.% ]+)</td>", row(users, "Bob")) == ["2", "1", "66.7 %", "4", "0"]
 
 
 def test_the_numbers_of_one_line_are_chosen(app: Flask, cast: Cast, alice: Browser) -> None:
@@ -62,6 +65,35 @@ def test_the_numbers_of_one_line_are_chosen(app: Flask, cast: Cast, alice: Brows
     assert tile(alice.get(f"/figures?entity={cast.archive}").text, "Sent") == "1"
     for foreign in (cast.beta_line, 987654, "x"):
         assert tile(alice.get(f"/figures?entity={foreign}").text, "Sent") == "3"
+
+
+def test_the_numbers_of_one_person_are_chosen_with_what_failed_and_why(app: Flask, cast: Cast, alice: Browser) -> None:
+    counted(app, cast)
+    page = alice.get("/figures").text
+    link = re.search(r'href="([^"]*)">Bob</a>', page)[1].replace("&amp;", "&")
+    page = alice.get(link).text
+    assert [tile(page, name) for name in ("Sent", "Received", "Not sent", "Pages")] == ["2", "0", "1", "4"]
+    assert "The line was busy" in page
+    assert '<span class="kicker">Bob</span>' in page
+    assert f"user={cast.bob}" in re.search(r'href="([^"]*)"[^>]*>90 days', page)[1], (
+        "another period is of the same person"
+    )
+    assert "The line was busy" not in alice.get(f"/figures?user={cast.alice}").text
+    for foreign in (cast.charlie, cast.olga, 987654, "x", "9" * 40):
+        assert tile(alice.get(f"/figures?user={foreign}").text, "Sent") == "3"
+
+
+def test_a_row_has_a_bar_as_long_as_its_part_of_the_longest(app: Flask, cast: Cast, alice: Browser) -> None:
+    counted(app, cast)
+    entities = alice.get("/figures").text.split('id="by-entity"')[1]
+    widths = {
+        name: re.findall(r'class="plot-(\w+)"[^>]* width="([\d.]+)"', row(entities, name))
+        for name in ("archive", "frontdesk")
+    }
+    assert widths == {
+        "archive": [("good", "200.0")],
+        "frontdesk": [("good", "400.0"), ("calm", "400.0"), ("bad", "200.0")],
+    }
 
 
 def test_every_plot_has_its_table_with_the_same_numbers(app: Flask, cast: Cast, alice: Browser) -> None:
@@ -114,7 +146,7 @@ def test_the_operator_sees_all_companies_together_and_each(app: Flask, cast: Cas
     counted(app, cast)
     page = olga.get("/operator/figures").text
     assert tile(page, "Sent") == "3"
-    assert '<th scope="row">Alpha Srl</th>' in page
+    assert row(page, "Alpha Srl")
     assert tile(olga.get(f"/operator/figures?tenant={cast.beta}").text, "Sent") == "0"
     assert olga.get("/operator/figures?tenant=" + "9" * 40).status_code == 200
     assert "Bob" not in page
