@@ -84,7 +84,7 @@ JUDGES: dict[str, Callable[[str, str], Refused | None]] = {
     "region": _known(is_region, "region_unknown"),
     "timezone": _known(lambda text: text in zones(), "zone_unknown"),
     "language": _known(lambda text: text in LANGUAGES, "company_language_unknown"),
-    "outside_prefix": _word(OUTSIDE_PREFIX, "prefix_unreadable"),
+    "outside_prefix": _word(OUTSIDE_PREFIX, "outside_prefix_unreadable"),
     **dict.fromkeys(COUNTS, _count),
 }
 

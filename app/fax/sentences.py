@@ -165,7 +165,7 @@ REFUSALS = {
     "region_unknown": _l("Choose the country. National numbers are read by its rules."),
     "zone_unknown": _l("This is no time zone. Write it like Europe/Rome."),
     "company_language_unknown": _l("Choose one of the languages."),
-    "prefix_unreadable": _l("The outside-line prefix has up to 4 digits. Leave it empty if there is none."),
+    "outside_prefix_unreadable": _l("The outside-line prefix has up to 4 digits. Leave it empty if there is none."),
     "count_unreadable": _l("Enter a whole number from 0 to %(limit)s."),
     "reason_too_long": _l("This has more than %(limit)s characters. Shorten it."),
     "slug_differs": _l("This is not the company's short name. Type %(slug)s to delete it."),
