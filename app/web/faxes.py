@@ -111,6 +111,7 @@ def _count_new(direction: str, since: int | None) -> int:
 @blueprint.post("/faxes/download")
 def download() -> AnyResponse:
     """The files of the faxes ``ids`` as one ZIP."""
+    _companies_only()
     ids = list(dict.fromkeys(request.form.getlist("ids")))
     problem = _bundle_problem(ids)
     if problem:
