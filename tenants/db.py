@@ -1,7 +1,13 @@
 """The SQLAlchemy handle, the base class, the column types that every table shares."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+import fcntl
+import os
+import sqlite3
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -21,6 +27,16 @@ NAMES = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+
+@contextmanager
+def only_reading() -> Iterator[None]:
+    """What begins in here only reads, after a request and in a job too."""
+    token = read_only.set(True)
+    try:
+        yield
+    finally:
+        read_only.reset(token)
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):
@@ -77,6 +93,51 @@ class TenantOwned:
 db = SQLAlchemy(model_class=Base)
 
 
+class _Queued(sqlite3.Connection):
+    """Writers queue up for SQLite's one write lock by a lock of the kernel, which wakes the next at once.
+
+    SQLite itself has who waits sleep for ever longer, up to 100 ms, though the lock is free again after one or two.
+    """
+
+    def __init__(self, database: str, *arguments: Any, **options: Any) -> None:
+        super().__init__(database, *arguments, **options)
+        in_file = Path(database).is_file()
+        self._queue = os.open(f"{database}-queue", os.O_RDWR | os.O_CREAT, 0o600) if in_file else None
+
+    def begin_writing(self) -> None:
+        if self._queue is not None:
+            fcntl.flock(self._queue, fcntl.LOCK_EX)
+        try:
+            self.execute("BEGIN IMMEDIATE")
+        except BaseException:
+            self._let_next()
+            raise
+
+    def commit(self) -> None:
+        super().commit()
+        self._let_next()
+
+    def rollback(self) -> None:
+        super().rollback()
+        self._let_next()
+
+    def close(self) -> None:
+        super().close()
+        if self._queue is not None:
+            os.close(self._queue)
+            self._queue = None
+
+    def _let_next(self) -> None:
+        if self._queue is not None:
+            fcntl.flock(self._queue, fcntl.LOCK_UN)
+
+
+@event.listens_for(Engine, "do_connect")
+def _queue_up(dialect: sa.Dialect, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
+    if dialect.name == "sqlite":
+        options.setdefault("factory", _Queued)
+
+
 @event.listens_for(Engine, "connect")
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     if type(connection).__module__.startswith("sqlite3"):
@@ -90,4 +151,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 def _begin_sqlite(connection: sa.Connection) -> None:
     """Writers take SQLite's one write lock at BEGIN: a later upgrade would fail at once instead of waiting."""
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("BEGIN" if read_only.get() else "BEGIN IMMEDIATE")
+        if read_only.get():
+            connection.exec_driver_sql("BEGIN")
+        else:
+            connection.connection.dbapi_connection.begin_writing()

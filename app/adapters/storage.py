@@ -6,9 +6,11 @@ What :meth:`Storage.write` has returned from survives a power cut: temporary fil
 import os
 import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import urlsplit
@@ -20,6 +22,8 @@ from obstore.store import from_url
 from app.errors import PermanentFailure, TemporaryFailure
 
 CHUNK = 1024 * 1024
+#: Objects that a server names at a time.
+LISTED = 1000
 
 
 class Storage(Protocol):
@@ -39,6 +43,10 @@ class Storage(Protocol):
 
     def check(self) -> None:
         """TemporaryFailure("storage_down") if nothing can be written."""
+
+    def keys(self, *, before: datetime, after: str = "") -> Iterator[str]:
+        """Everything that was written before that time, also what a kill left half written, in the storage's own order;
+        of that only what comes behind a key."""
 
 
 def storage_from_url(url: str) -> Storage:
@@ -90,6 +98,9 @@ class FolderStorage:
     def delete(self, key: str) -> None:
         self._path(key).unlink(missing_ok=True)
 
+    def keys(self, *, before: datetime, after: str = "") -> Iterator[str]:
+        return _files(self.root, after.split("/") if after else [], before.timestamp())
+
     def check(self) -> None:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -97,6 +108,26 @@ class FolderStorage:
                 probe.write(b"faxroom")
         except OSError as error:
             raise TemporaryFailure("storage_down", reason=str(error)) from error
+
+
+def _files(folder: Path, after: list[str], before: float) -> Iterator[str]:
+    """Paths below the folder, by name. Links are not followed: what they lead to is not ours."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder))
+    except FileNotFoundError:
+        return
+    for name in names:
+        if after and name < after[0]:
+            continue
+        begun = bool(after) and name == after[0]
+        try:
+            facts = (folder / name).lstat()
+        except FileNotFoundError:
+            continue
+        if stat.S_ISDIR(facts.st_mode):
+            yield from (f"{name}/{rest}" for rest in _files(folder / name, after[1:] if begun else [], before))
+        elif stat.S_ISREG(facts.st_mode) and facts.st_mtime < before and not begun:
+            yield name
 
 
 def _fsync_folder(path: Path) -> None:
@@ -143,6 +174,14 @@ class ObjectStorage:
             obstore.delete(self.store, key)
         except (NotFoundError, FileNotFoundError):
             return
+        except BaseError as error:
+            raise TemporaryFailure("storage_down", reason=str(error)) from error
+
+    def keys(self, *, before: datetime, after: str = "") -> Iterator[str]:
+        """What a kill left half written is not among them: the server has it as an upload that never ended."""
+        try:
+            for some in obstore.list(self.store, offset=after or None, chunk_size=LISTED):
+                yield from (facts["path"] for facts in some if facts["last_modified"] < before)
         except BaseError as error:
             raise TemporaryFailure("storage_down", reason=str(error)) from error
 

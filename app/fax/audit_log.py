@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, joinedload, load_only
 
 from app.models import AuditEvent
+from tenants.db import only_reading
 from tenants.models import EmailAddress, Tenant, User
 
 #: Rows that the export reads at a time.
@@ -108,12 +109,16 @@ def _entry(event: AuditEvent, people: Mapping[int, Any]) -> AuditEntry:
 def all_events(session: Session, tenant_id: int, zone: ZoneInfo, filters: AuditFilters) -> Iterator[AuditEntry]:
     """All of them, newest first, a batch at a time; no transaction is open while the reader works."""
     place: Place | None = None
-    while events := read_events(session, tenant_id, zone, filters, size=BATCH, before=place):
-        entries = with_people(session, events)
-        place = (events[-1].at, events[-1].id)
-        session.expunge_all()
-        session.rollback()
+    while True:
+        with only_reading():
+            events = read_events(session, tenant_id, zone, filters, size=BATCH, before=place)
+            entries = with_people(session, events)
+            session.expunge_all()
+            session.rollback()
         yield from entries
+        if len(events) < BATCH:
+            return
+        place = (events[-1].at, events[-1].id)
 
 
 def people_of_log(session: Session, tenant_id: int) -> list[User]:

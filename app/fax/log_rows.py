@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.fax.log import Filters, Place, conditions_of
 from app.models import Attempt, Document, Fax, FaxEntity
+from tenants.db import only_reading
 from tenants.models import EmailAddress, Tenant, User
 
 BATCH = 2_000
@@ -89,8 +90,9 @@ def _batches(
             there = sa.tuple_(sa.literal(place[0], Fax.created_at.type), place[1])
             own = sa.tuple_(Fax.created_at, Fax.id)
             where.append(own <= there if here else own < there)
-        rows = session.execute(query.where(*where)).all()
-        session.rollback()
+        with only_reading():
+            rows = session.execute(query.where(*where)).all()
+            session.rollback()
         if rows:
             yield list(rows)
         if len(rows) < size:

@@ -1,5 +1,5 @@
 """Removes what nobody needs any more: drafts that were never sent, sessions that ended long ago, files whose time is
-up."""
+up, files that no row names."""
 
 from datetime import timedelta
 
@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from app.intake.documents import storage
 from app.jobs.accounts import tidy_accounts
+from app.jobs.orphans import remove_orphans
 from app.jobs.retention import remove_expired
 from app.jobs.running import job
 from app.models import Document, DocumentKind, Fax
@@ -30,3 +31,4 @@ def sweep() -> None:
         storage().delete(key)
     tidy_accounts()
     remove_expired()
+    remove_orphans()

@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Flask, current_app, render_template, request, url_for
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
@@ -26,6 +25,7 @@ from app.fax.audit_log import (
 from app.fax.sentences import in_language
 from app.models import AuditEvent
 from app.web.administration import administrators_only
+from app.web.audit_words import THINGS, action_text, field_text, value_text
 from app.web.csv_export import Cell, csv_response
 from app.web.finder import read_day
 from app.web.language import language
@@ -37,99 +37,6 @@ blueprint.before_request(administrators_only)
 
 PAGE = 50
 LONGEST = 100
-
-#: The first word of an action: what it was done to.
-THINGS = {
-    "archive_place": _l("Archive place"),
-    "box": _l("Mail2Fax box"),
-    "entity": _l("Fax entity"),
-    "log": _l("Fax log"),
-    "numbering": _l("Numbering plan"),
-    "profile": _l("Profile"),
-    "retention": _l("Retention"),
-    "rules": _l("Dialing rules"),
-    "settings": _l("Fax settings"),
-    "template": _l("Template"),
-    "tenant": _l("Company"),
-    "user": _l("User"),
-    "users": _l("Users"),
-}
-#: The rest of it: what was done.
-ACTS = {
-    "accepted": _l("invitation accepted"),
-    "added": _l("added"),
-    "applied": _l("applied"),
-    "changed": _l("changed"),
-    "closed": _l("closed"),
-    "deleted": _l("deleted"),
-    "deletion_begun": _l("deletion begun"),
-    "disabled": _l("account closed"),
-    "discarded": _l("discarded"),
-    "downloaded": _l("downloaded"),
-    "enabled": _l("account opened again"),
-    "exported": _l("everything exported"),
-    "invited": _l("invited"),
-    "invited_again": _l("invited again"),
-    "key_added": _l("PGP key entered"),
-    "key_removed": _l("PGP key removed"),
-    "limits_changed": _l("calls at once changed"),
-    "moved": _l("moved"),
-    "opened": _l("opened"),
-    "password_changed": _l("password changed"),
-    "password_reset": _l("new password by mail"),
-    "password_reset_sent": _l("link for a new password mailed"),
-    "recovery_codes_renewed": _l("new recovery codes"),
-    "removed": _l("removed"),
-    "reopened": _l("opened again"),
-    "second_factor_removed": _l("second factor removed"),
-    "second_factor_required": _l("second factor for everybody"),
-    "second_factor_reset": _l("second factor removed by an administrator"),
-    "second_factor_set_up": _l("second factor set up"),
-    "signed_out": _l("signed out everywhere"),
-    "suspended": _l("suspended"),
-    "tested": _l("tested"),
-    "viewed": _l("looked at by the operator"),
-}
-FIELDS = {
-    "channels": _l("channels"),
-    "email": _l("email address"),
-    "extension": _l("extension"),
-    "fax_channels": _l("fax channels"),
-    "language": _l("language"),
-    "limit_inbound": _l("calls in at once"),
-    "limit_outbound": _l("calls out at once"),
-    "limit_total": _l("calls in all at once"),
-    "name": _l("name"),
-    "number": _l("number"),
-    "outside_prefix": _l("outside-line prefix"),
-    "reason": _l("reason"),
-    "region": _l("country"),
-    "role": _l("role"),
-    "serial": _l("serial number"),
-    "slug": _l("short name"),
-    "template": _l("template"),
-    "timezone": _l("time zone"),
-}
-
-
-def action_text(action: str) -> str:
-    """As people read it; a word that is not known here stays as it is."""
-    thing, _dot, act = action.partition(".")
-    return f"{THINGS.get(thing, thing)}: {ACTS.get(act, act.replace('_', ' '))}"
-
-
-def field_text(name: str) -> str:
-    return str(FIELDS.get(name, name.replace("_", " ")))
-
-
-def value_text(value: Any) -> str:
-    if value is None or value == "":
-        return "–"
-    if isinstance(value, bool):
-        return _("yes") if value else _("no")
-    if isinstance(value, (dict, list)):
-        return json.dumps(value, ensure_ascii=False)
-    return str(value)
 
 
 @blueprint.app_context_processor

@@ -26,17 +26,22 @@ from app.models import Direction
 from app.web.administration import administrators_only, audit_act
 from app.web.bundle import FAILURES, NOTE, members_of
 from app.web.csv_export import Cell, csv_response
+from app.web.errors import page
 from app.web.finder import Finder, read_finder
 from app.web.guard import writes
 from app.web.language import language
+from app.web.turns import Turn, Turns
 from app.web.zip_stream import ZipStream
-from tenants.db import db, utc_now
+from tenants.db import db, only_reading, utc_now
 from tenants.models import Tenant, User
 
 log = logging.getLogger(__name__)
 
 blueprint = Blueprint("downloads", __name__)
 blueprint.before_request(administrators_only)
+
+#: A process has eight threads (bin/lib); a slow line at the other end holds one for hours.
+turns = Turns(most=4, most_of_one=2)
 
 HEADER = (
     _l("No."),
@@ -84,15 +89,51 @@ def downloads() -> Response:
     return make_response(render_template("settings/downloads.html", **values), 422 if problem else 200)
 
 
-def _ready(kind: str) -> tuple[Finder, Place | None]:
+def _busy() -> Response:
+    text = _("Wait until a download has ended, then begin this one again.")
+    answer = page(503, title=_("Too many downloads at the moment"), text=text)
+    answer.headers["Retry-After"] = "30"
+    return answer
+
+
+def _streamed(response: Response, turn: Turn) -> Response:
+    """Whoever waits for a turn gets it when this has gone out, broke off, or was never begun."""
+    response.response = _ending(response.iter_encoded(), turn)
+    response.call_on_close(turn.end)
+    return response
+
+
+def _ending(body: Iterable[bytes], turn: Turn) -> Iterator[bytes]:
+    try:
+        yield from body
+    finally:
+        turn.end()
+
+
+def _ready(kind: str) -> tuple[Finder, Place | None, Turn]:
     """A download with a filter that cannot be read would hold something else than was meant: it is not begun."""
     finder, place, problem = _asked()
     if problem or finder.problems:
         abort(400)
-    asked = finder.held | {"direction": str(finder.direction)}
-    audit_act("log.downloaded", kind, after=asked | {"from": request.args.get("from", "")})
-    db.session.commit()
-    return finder, place
+    turn = turns.take(current_user.tenant_id)
+    if turn is None:
+        abort(_busy())
+    try:
+        audit_act("log.downloaded", kind, after=_noted(finder))
+        db.session.commit()
+    except Exception:
+        turn.end()
+        raise
+    return finder, place, turn
+
+
+def _noted(finder: Finder) -> dict[str, str]:
+    """What the audit log says of a download: the filters that hold."""
+    noted = {"direction": str(finder.direction)} | finder.held
+    if finder.entity:
+        noted["entity"] = finder.entity.name
+    begun = request.args.get("from", "").strip()
+    return noted | ({"from": begun} if begun else {})
 
 
 def _name(direction: str, ending: str) -> str:
@@ -106,10 +147,10 @@ def _name(direction: str, ending: str) -> str:
 @blueprint.get("/faxes/log.csv")
 @writes
 def log_csv() -> Response:
-    finder, place = _ready("CSV")
+    finder, place, turn = _ready("CSV")
     header = [str(title) for title in HEADER]
     rows = csv_rows(current_app._get_current_object(), current_user.id, language(), finder.filters, place)
-    return csv_response(_name(finder.direction, "csv"), header, rows)
+    return _streamed(csv_response(_name(finder.direction, "csv"), header, rows), turn)
 
 
 def csv_rows(app: Flask, user_id: int, reader: str, filters: Filters, place: Place | None) -> Iterator[Iterable[Cell]]:
@@ -127,10 +168,11 @@ def csv_rows(app: Flask, user_id: int, reader: str, filters: Filters, place: Pla
 
 def _administered(user_id: int) -> Tenant | None:
     """The company of somebody who still administers it. Ends the transaction."""
-    user = db.session.get(User, user_id, populate_existing=True)
-    tenant = user.tenant if user and user.is_active and user.is_admin else None
-    db.session.expunge_all()
-    db.session.rollback()
+    with only_reading():
+        user = db.session.get(User, user_id, populate_existing=True)
+        tenant = user.tenant if user and user.is_active and user.is_admin else None
+        db.session.expunge_all()
+        db.session.rollback()
     return tenant
 
 
@@ -187,9 +229,9 @@ def _as_text(number: str | None) -> str | None:
 @blueprint.get("/faxes/log.zip")
 @writes
 def log_zip() -> Response:
-    finder, place = _ready("ZIP")
+    finder, place, turn = _ready("ZIP")
     body = zip_chunks(current_app._get_current_object(), current_user.id, language(), finder.filters, place)
-    response = Response(body, mimetype="application/zip")
+    response = _streamed(Response(body, mimetype="application/zip"), turn)
     response.headers.set("Content-Disposition", "attachment", filename=_name(finder.direction, "zip"))
     return response
 

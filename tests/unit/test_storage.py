@@ -1,6 +1,7 @@
 """Both kinds of storage behave alike: a folder, and objects (here obstore's store in memory)."""
 
 import io
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,16 @@ def test_a_folder_that_cannot_be_written_is_a_temporary_failure(tmp_path):
 def test_the_url_says_which_kind(tmp_path):
     assert isinstance(storage_from_url(f"file://{tmp_path}"), FolderStorage)
     assert isinstance(storage_from_url("memory:///"), ObjectStorage)
+
+
+def test_it_names_what_it_holds_from_a_key_on(storage):
+    names = [f"{tenant}/2026/{month}/{name}" for tenant in (3, 4) for month in (10, 11) for name in ("a.pdf", "b.tiff")]
+    assert list(storage.keys(before=datetime.now(UTC))) == []
+    for name in names:
+        storage.write(name, io.BytesIO(b"content"))
+    soon = datetime.now(UTC) + timedelta(minutes=1)
+    assert sorted(storage.keys(before=soon)) == names
+    everything = list(storage.keys(before=soon))
+    for n, name in enumerate(everything):
+        assert list(storage.keys(before=soon, after=name)) == everything[n + 1 :]
+    assert list(storage.keys(before=datetime.now(UTC) - timedelta(hours=1))) == []

@@ -4,6 +4,7 @@ import csv
 import io
 import shutil
 import subprocess
+import threading
 import zipfile
 from datetime import UTC, datetime, timedelta
 
@@ -141,10 +142,11 @@ def test_only_administrators_of_the_company_download_and_it_is_audited(app, cast
         db.session.get_one(User, cast.charlie).role = Role.ADMIN
         db.session.commit()
     assert rows_of(charlie) == []
-    assert numbers(rows_of(alice, "direction=sent&status=sent")) == [1]
+    assert numbers(rows_of(alice, f"direction=sent&status=sent&entity={cast.frontdesk}&from=1")) == [1]
     with app.app_context():
         told = [(event.user_id, event.action, event.after) for event in db.session.scalars(sa.select(AuditEvent))]
-    assert (cast.alice, "log.downloaded", {"direction": "sent", "status": "sent", "from": ""}) in told
+    asked = {"direction": "sent", "status": "sent", "entity": "frontdesk", "from": "1"}
+    assert (cast.alice, "log.downloaded", asked) in told
 
 
 def test_who_is_no_administrator_any_more_gets_no_more_of_a_download(app, cast, monkeypatch):
@@ -219,3 +221,59 @@ def test_more_files_and_bytes_than_the_old_form_holds(tmp_path):
         assert read.getinfo("7.txt").date_time == (2026, 11, 23, 9, 30, 0)
     if unzip := shutil.which("unzip"):
         subprocess.run([unzip, "-tqq", path, "65999.txt", "0.txt"], check=True, capture_output=True)
+
+
+# ---- Many at a time
+
+
+class Slow:
+    """A download that has begun, in a thread of the server as each has one, and goes on when it is told to end."""
+
+    def __init__(self, browser: Browser, path: str, *, to_the_end: bool = True) -> None:
+        self.browser, self.path, self.to_the_end = browser, path, to_the_end
+        self.begun, self.goes_on, self.status = threading.Event(), threading.Event(), 0
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+        assert self.begun.wait(30)
+
+    def _run(self) -> None:
+        answer = self.browser.client.get(self.path, buffered=False)
+        self.status = answer.status_code
+        self.begun.set()
+        self.goes_on.wait(60)
+        if self.to_the_end:
+            list(answer.response)
+        else:
+            answer.close()
+
+    def end(self) -> None:
+        self.goes_on.set()
+        self.thread.join(30)
+
+
+@pytest.mark.parametrize("ending", ["csv", "zip"])
+def test_downloads_leave_the_web_to_the_pages_and_one_company_leaves_them_to_another(app, cast, alice, charlie, ending):
+    with app.app_context():
+        db.session.get_one(User, cast.charlie).role = Role.ADMIN
+        db.session.commit()
+    path = f"/faxes/log.{ending}?direction=sent"
+    slow = [Slow(alice, path, to_the_end=False), Slow(alice, path)]
+    assert [download.status for download in slow] == [200, 200]
+    refused = alice.get(path)
+    assert refused.status_code == 503 and refused.headers["Retry-After"]
+    assert "Too many downloads at the moment" in refused.text
+    assert alice.get("/faxes/download").status_code == 200
+    assert charlie.get(path).status_code == 200
+    for download in slow:  # the first one breaks off, the second one comes to its end
+        download.end()
+        assert alice.get(path).status_code == 200
+        assert alice.get(path).status_code == 200, "one that is over has given its turn back"
+
+
+def test_a_download_waits_for_nobody_who_writes(app: Flask, cast: Cast):
+    fill(app, cast, 3)
+    rows = csv_rows(app, cast.alice, "en", Filters(Direction.SENT), None)
+    with app.app_context():
+        db.session.execute(sa.update(Fax).values(pages=9))  # takes SQLite's one write lock
+        assert [row[0] for row in rows] == [3, 2, 1]
+        db.session.rollback()

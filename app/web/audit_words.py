@@ -1,0 +1,173 @@
+"""The audit log in words: rows keep codes, so that each reader has them in their own language."""
+
+import json
+from typing import Any
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+
+#: The first word of an action: what it was done to.
+THINGS = {
+    "archive_place": _l("Archive place"),
+    "box": _l("Mail2Fax box"),
+    "entity": _l("Fax entity"),
+    "log": _l("Fax log"),
+    "numbering": _l("Numbering plan"),
+    "profile": _l("Profile"),
+    "retention": _l("Retention"),
+    "rules": _l("Dialing rules"),
+    "settings": _l("Fax settings"),
+    "template": _l("Template"),
+    "tenant": _l("Company"),
+    "user": _l("User"),
+    "users": _l("Users"),
+}
+#: The rest of it: what was done.
+ACTS = {
+    "accepted": _l("invitation accepted"),
+    "added": _l("added"),
+    "applied": _l("applied"),
+    "changed": _l("changed"),
+    "closed": _l("closed"),
+    "deleted": _l("deleted"),
+    "deletion_begun": _l("deletion begun"),
+    "disabled": _l("account closed"),
+    "discarded": _l("discarded"),
+    "downloaded": _l("downloaded"),
+    "enabled": _l("account opened again"),
+    "exported": _l("everything exported"),
+    "invited": _l("invited"),
+    "invited_again": _l("invited again"),
+    "key_added": _l("PGP key entered"),
+    "key_removed": _l("PGP key removed"),
+    "limits_changed": _l("calls at once changed"),
+    "moved": _l("moved"),
+    "opened": _l("opened"),
+    "password_changed": _l("password changed"),
+    "password_reset": _l("new password by mail"),
+    "password_reset_sent": _l("link for a new password mailed"),
+    "recovery_codes_renewed": _l("new recovery codes"),
+    "removed": _l("removed"),
+    "reopened": _l("opened again"),
+    "retention_changed": _l("days of keeping changed"),
+    "second_factor_removed": _l("second factor removed"),
+    "second_factor_required": _l("second factor for everybody"),
+    "second_factor_reset": _l("second factor removed by an administrator"),
+    "second_factor_set_up": _l("second factor set up"),
+    "signed_out": _l("signed out everywhere"),
+    "suspended": _l("suspended"),
+    "tested": _l("tested"),
+    "viewed": _l("looked at by the operator"),
+}
+#: What an act has before and after.
+FIELDS = {
+    "access_key": _l("access key"),
+    "alert_failed_of": _l("alert: of the last faxes"),
+    "alert_failed_percent": _l("alert: percent failed"),
+    "alert_stuck_minutes": _l("alert: minutes of waiting"),
+    "allowed_prefixes": _l("allowed beginnings of numbers"),
+    "authentication": _l("proof of the sender"),
+    "box": _l("Mail2Fax box"),
+    "bucket": _l("bucket"),
+    "channels": _l("channels"),
+    "copies_not_made": _l("copies not made"),
+    "daily_cap": _l("faxes a day"),
+    "direction": _l("direction"),
+    "ecm": _l("error correction (ECM)"),
+    "email": _l("email address"),
+    "enabled": _l("switched on"),
+    "encrypted": _l("encrypted"),
+    "encryption_required": _l("encryption required"),
+    "endpoint": _l("server"),
+    "entity": _l("fax entity"),
+    "extension": _l("extension"),
+    "fax_channels": _l("fax channels"),
+    "fingerprint": _l("fingerprint"),
+    "folder": _l("folder"),
+    "forbidden_prefixes": _l("forbidden beginnings of numbers"),
+    "from": _l("begun with fax no."),
+    "header": _l("header"),
+    "imap": _l("mail server"),
+    "inbound": _l("calls in at once"),
+    "keeps_received": _l("copies of received files"),
+    "keeps_reports": _l("copies of reports"),
+    "keeps_sent": _l("copies of sent files"),
+    "kind": _l("kind"),
+    "language": _l("language"),
+    "limit_inbound": _l("calls in at once"),
+    "limit_outbound": _l("calls out at once"),
+    "limit_total": _l("calls in all at once"),
+    "mail_proof_required": _l("proof of the mail server required"),
+    "max_attempts": _l("attempts"),
+    "max_rate": _l("highest rate"),
+    "max_seconds": _l("longest call in seconds"),
+    "name": _l("name"),
+    "number": _l("number"),
+    "order": _l("order"),
+    "outbound": _l("calls out at once"),
+    "outside_prefix": _l("outside-line prefix"),
+    "page_size": _l("page size"),
+    "password": _l("password"),
+    "pin": _l("PIN"),
+    "premium_allowed": _l("premium numbers allowed"),
+    "private_key": _l("private PGP key"),
+    "q": _l("text"),
+    "reason": _l("reason"),
+    "receive": _l("may receive"),
+    "received": _l("days of received files"),
+    "region": _l("country"),
+    "reports": _l("days of reports"),
+    "resolution": _l("resolution"),
+    "retry_delays": _l("delays before the next attempt"),
+    "ring_seconds": _l("seconds of ringing"),
+    "role": _l("role"),
+    "second_factor_required": _l("second factor for everybody"),
+    "secret_key": _l("secret key"),
+    "send": _l("may send"),
+    "sent": _l("days of sent files"),
+    "serial": _l("serial number"),
+    "shared_with_voice": _l("shared with voice"),
+    "since": _l("from day"),
+    "slug": _l("short name"),
+    "station_id": _l("station id"),
+    "status": _l("status"),
+    "template": _l("template"),
+    "timezone": _l("time zone"),
+    "total": _l("calls in all at once"),
+    "until": _l("to day"),
+    "username": _l("user name"),
+    "voice_destination": _l("voice destination"),
+}
+#: Values that are words of ours, by field. A secret is never kept: only that it was changed.
+CHANGED = {"changed": _l("a new one"), "removed": _l("removed")}
+DAYS = {"for ever": _l("for ever")}
+VALUES = {
+    **dict.fromkeys(("password", "pin", "private_key", "secret_key"), CHANGED),
+    **dict.fromkeys(("received", "reports", "sent"), DAYS),
+    "authentication": {"none": _l("sender's address"), "pin": _l("PIN"), "pgp": _l("PGP signature")},
+    "direction": {"received": _l("received"), "sent": _l("sent")},
+    "kind": {"folder": _l("folder")},
+    "role": {"admin": _l("administrator"), "user": _l("user")},
+}
+
+
+def action_text(action: str) -> str:
+    """As people read it; a word that is not known here stays as it is."""
+    thing, _dot, act = action.partition(".")
+    return f"{THINGS.get(thing, thing)}: {ACTS.get(act, act.replace('_', ' '))}"
+
+
+def field_text(name: str) -> str:
+    return str(FIELDS.get(name, name.replace("_", " ")))
+
+
+def value_text(value: Any, field: str = "") -> str:
+    if value is None or value in ("", [], {}):
+        return "–"
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if isinstance(value, list) and not any(isinstance(part, (dict, list)) for part in value):
+        return ", ".join(str(part) for part in value)
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, ensure_ascii=False)
+    return str(VALUES.get(field, {}).get(value, value))
