@@ -1,10 +1,10 @@
 """The SQLAlchemy handle, the base class, the column types that every table shares."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 import fcntl
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path

@@ -45,6 +45,8 @@ _LINE_DIGITS = re.compile(r"[0-9*]{1,28}")
 LINES_AT_ONCE = 60  # a variable of the dialplan holds 4,095 characters
 #: What a text may not hold that goes through Set() and SendFAX(): separators, substitutions, line breaks.
 _UNSAFE = re.compile(r"[^\w .+\-:/()&@#*'!?]|[\r\n]", re.ASCII)
+#: So many events are handed on together, if they are there.
+MOST_EVENTS = 100
 #: In the answer to FAXSession: the file in the spool is named after the channel.
 _OUR_SESSION = re.compile(r"FileName: \S*/(?P<channel>fax-[A-Za-z0-9-]+)\.tif\r?\nPagesTransmitted: (?P<pages>[0-9]+)")
 
@@ -281,10 +283,10 @@ class Ari:
 
     # ---- Events
 
-    def events(self) -> Iterator[Connected | dict[str, Any] | None]:
-        """Asterisk's events as JSON, for ever; :class:`Connected` at the start and after every gap.
+    def events(self) -> Iterator[Connected | list[dict[str, Any]]]:
+        """Asterisk's events as JSON, as many at once as there are; :class:`Connected` at the start and after every gap.
 
-        None comes once a second when nothing else does, so that the caller can do what is due.
+        An empty list comes once a second when nothing else does, so that the caller can do what is due.
         """
         pause = 0.5
         while True:
@@ -297,7 +299,7 @@ class Ari:
                     yield from _read(stream)
             except (OSError, InvalidHandshake, InvalidURI, ConnectionClosed, FaxroomError) as error:
                 log.warning("no connection to %s: %s", self.node, error)
-            yield None
+            yield []
             time.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -336,9 +338,11 @@ def _only(names: tuple[str, ...]) -> dict[str, Any]:
     return {"allowed": [{"type": name} for name in names]}
 
 
-def _read(stream: ClientConnection) -> Iterator[dict[str, Any] | None]:
+def _read(stream: ClientConnection) -> Iterator[list[dict[str, Any]]]:
     while True:
-        event = None
+        events: list[dict[str, Any]] = []
         with contextlib.suppress(TimeoutError):
-            event = json.loads(stream.recv(timeout=1.0))
-        yield event
+            events.append(json.loads(stream.recv(timeout=1.0)))
+            while len(events) < MOST_EVENTS:
+                events.append(json.loads(stream.recv(timeout=0)))
+        yield events

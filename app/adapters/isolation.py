@@ -47,6 +47,7 @@ PR_SET_PDEATHSIG = 1
 #: mallopt(3): keep freed memory, grow by so much at once. Planes of megabytes come and go; to have the kernel hand out
 #: their memory in pages of 4 kB costs more than the work in them, so the heap is laid out in huge ones.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, KEEP, HEAP = -1, -2, -3, 1 << 30, 48 * 1024**2
+LARGE = 64 * 1024
 HUGE_PAGE = 2 * 1024**2
 
 Report = Callable[[Any], None]
@@ -209,6 +210,7 @@ def serve(line: socket.socket) -> None:
     gc.collect()
     gc.freeze()
     _libc.malloc_trim(0)
+    mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     while True:
         said, pipes, _flags, _from = socket.recv_fds(line, REQUEST_BYTES, 1)
         if not said:
@@ -221,9 +223,14 @@ def serve(line: socket.socket) -> None:
         child = os.fork()
         if child == 0:
             line.close()
-            _be_the_child(request, pipes[0], parent=workshop_pid)
+            _be_the_child(request, pipes[0], parent=workshop_pid, mapped=mapped)
         os.close(pipes[0])
         line.send(str(child).encode())
+
+
+def lay_out_workshop() -> None:
+    """What is large gives its memory back when it goes, so that no child fills the gaps page by page."""
+    _libc.mallopt(M_MMAP_THRESHOLD, LARGE)
 
 
 def _end(child: int) -> None:
@@ -232,10 +239,10 @@ def _end(child: int) -> None:
     os.waitpid(child, 0)
 
 
-def _be_the_child(request: dict[str, Any], pipe: int, *, parent: int) -> None:
+def _be_the_child(request: dict[str, Any], pipe: int, *, parent: int, mapped: int) -> None:
     """Never returns."""
     try:
-        _confine(parent, seconds=request["seconds"], memory_bytes=request["memory"])
+        _confine(parent, seconds=request["seconds"], memory_bytes=mapped + request["memory"])
         message = _outcome(request, pipe)
         _say(pipe, message)
     finally:
@@ -249,10 +256,8 @@ def _confine(parent: int, *, seconds: float, memory_bytes: int) -> None:
     _lay_out_heap()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
-    with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123 - nothing needless after a fork
-        mapped = int(statm.read().split()[0]) * resource.getpagesize()
     for limit, value in (
-        (resource.RLIMIT_AS, mapped + memory_bytes),
+        (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_CPU, int(seconds) + 2),
         (resource.RLIMIT_FSIZE, FILE_BYTES),
         (resource.RLIMIT_CORE, 0),
@@ -265,9 +270,10 @@ def _confine(parent: int, *, seconds: float, memory_bytes: int) -> None:
 def _lay_out_heap() -> None:
     for parameter, value in ((M_MMAP_THRESHOLD, KEEP), (M_TRIM_THRESHOLD, KEEP), (M_TOP_PAD, HEAP)):
         _libc.mallopt(parameter, value)
-    start = _libc.sbrk(0)
+    end = _libc.sbrk(0)
+    start = -(-end // HUGE_PAGE) * HUGE_PAGE
+    _libc.sbrk(start - end)  # never touched: what follows begins with a huge page
     _libc.free(_libc.malloc(HEAP))
-    start = -(-start // HUGE_PAGE) * HUGE_PAGE
     if (length := _libc.sbrk(0) - start) > 0:
         _libc.madvise(start, length, mmap.MADV_HUGEPAGE)  # advice: where the kernel has none, pages are small
 

@@ -10,16 +10,16 @@ import signal
 import socket
 import sys
 
-from app.adapters import documents, page_pictures, rasterizer  # noqa: F401 - loaded before the first fork
-from app.adapters.isolation import serve
+from app.adapters import documents, isolation, page_pictures, rasterizer  # noqa: F401 - loaded before the first fork
 
 
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # the owner says when: by closing its end
         signal.signal(number, signal.SIG_IGN)
+    isolation.lay_out_workshop()
     rasterizer.warm_up()
     with socket.socket(fileno=int(sys.argv[1])) as line:
-        serve(line)
+        isolation.serve(line)
 
 
 if __name__ == "__main__":

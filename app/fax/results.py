@@ -108,17 +108,17 @@ def _time(seconds: float | None) -> datetime | None:
     return datetime.fromtimestamp(seconds, tz=UTC) if seconds else None
 
 
-def note_ringing(session: Session, channel_id: str) -> None:
-    """It rings at the far end. Commits."""
-    rings = sa.update(Attempt).where(Attempt.channel_id == channel_id, Attempt.ringing_at.is_(None))
+def note_ringing(session: Session, channel_ids: Iterable[str]) -> None:
+    """It rings at the far ends. Commits."""
+    rings = sa.update(Attempt).where(Attempt.channel_id.in_(channel_ids), Attempt.ringing_at.is_(None))
     session.execute(rings.values(ringing_at=utc_now()))
     session.commit()
 
 
-def note_answered(session: Session, channel_id: str) -> None:
-    """The far end picked up: dialing → sending. Commits."""
-    attempt = session.scalar(sa.select(Attempt).where(Attempt.channel_id == channel_id, Attempt.ended_at.is_(None)))
-    if attempt:
+def note_answered(session: Session, channel_ids: Iterable[str]) -> None:
+    """The far ends picked up: dialing → sending. Commits."""
+    picked_up = sa.select(Attempt).where(Attempt.channel_id.in_(channel_ids), Attempt.ended_at.is_(None))
+    for attempt in session.scalars(picked_up).all():
         attempt.answered_at = attempt.answered_at or utc_now()
         move(session, attempt.fax_id, Status.SENDING)
     session.commit()

@@ -2,9 +2,12 @@
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from flask import current_app
@@ -103,21 +106,30 @@ class Listener:
         self.progress = Every(PROGRESS_SECONDS)
         self.beating = Every(BEAT_SECONDS)
 
-    def hear(self, event: object) -> None:
-        if isinstance(event, Connected):
-            self.telling = None
-            self.lines = {}
-            self.reconciling.last = self.telling_lines.last = float("-inf")
-        elif isinstance(event, dict) and (said := read_event(event)):
-            self._take(said)
+    def connected(self) -> None:
+        """Anew: whatever happened meanwhile was not heard."""
+        self.telling = None
+        self.lines = {}
+        self.reconciling.last = self.telling_lines.last = float("-inf")
+
+    def hear(self, events: list[dict[str, Any]]) -> None:
+        """Somebody waits for the calls that come in; what else is told can be written down together."""
+        said = [word for event in events if (word := read_event(event))]
+        for call in said:
+            if isinstance(call, Incoming):
+                with _forgiven():
+                    self._decide(call)
+        with _forgiven():
+            if rings := [word.channel_id for word in said if isinstance(word, Ringing)]:
+                note_ringing(db.session, rings)
+        with _forgiven():
+            self._answered([word.channel_id for word in said if isinstance(word, Answered)])
+        for word in said:
+            with _forgiven():
+                self._take(word)
 
     def _take(self, event: LineEvent) -> None:
         match event:
-            case Ringing(channel_id):
-                note_ringing(db.session, channel_id)
-            case Answered(channel_id):
-                self.sending[channel_id] = 0
-                note_answered(db.session, channel_id)
             case Ended(channel_id, facts):
                 self._ended(channel_id, facts)
             case StillSending(channel_id):
@@ -125,8 +137,6 @@ class Listener:
             case AllTold(word):
                 if self.telling and self.telling.word == word:
                     self._finish(self.telling)
-            case Incoming():
-                self._decide(event)
             case Received(channel_id, called, caller, facts):
                 if self.telling:
                     self.telling.received.add(channel_id)
@@ -135,12 +145,16 @@ class Listener:
                 if self.telling:
                     self.telling.marks[channel_id] = event
 
+    def _answered(self, channel_ids: list[str]) -> None:
+        if channel_ids:
+            self.sending |= dict.fromkeys(channel_ids, 0)
+            note_answered(db.session, channel_ids)
+
     def _still_sending(self, channel_id: str) -> None:
         if self.telling:
             self.telling.answered.add(channel_id)
         if channel_id not in self.sending:  # answered while nobody listened
-            self.sending[channel_id] = 0
-            note_answered(db.session, channel_id)
+            self._answered([channel_id])
 
     def _ended(self, channel_id: str, facts: CallFacts) -> None:
         self.sending.pop(channel_id, None)
@@ -317,17 +331,28 @@ def _file_of(channel_id: str) -> Path:
     return current_app.config["SETTINGS"].spool / "incoming" / f"{channel_id}.tif"
 
 
+@contextmanager
+def _forgiven() -> Iterator[None]:
+    """A fault in one event costs that event: the next reconciliation finds what it meant."""
+    try:
+        yield
+    except (FaxroomError, OperationalError, RedisError) as error:
+        db.session.rollback()
+        log.warning("left to the next reconciliation: %s", error)
+
+
 def run() -> None:
-    """Listen for ever. A fault in one event costs that event: the next reconciliation finds what it meant."""
+    """Listen for ever."""
     app = application()
     listener = Listener(app.extensions["line"])
     connected = False
-    for event in listener.line.events():
-        connected = connected or isinstance(event, Connected)
+    for heard in listener.line.events():
         with app.app_context():
-            try:
-                listener.hear(event)
-                if connected:
+            if isinstance(heard, Connected):
+                connected = True
+                listener.connected()
+            else:
+                listener.hear(heard)
+            if connected:
+                with _forgiven():
                     listener.do_what_is_due()
-            except (FaxroomError, OperationalError, RedisError) as error:
-                log.warning("left to the next reconciliation: %s", error)

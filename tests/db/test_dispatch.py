@@ -109,7 +109,7 @@ def test_the_page_count_never_runs_over_the_document(session, cast):
 
 def test_progress_is_written_while_it_is_sent_and_ignored_afterwards(session, cast):
     attempt = dial(session, cast, pages=3)
-    note_answered(session, attempt.channel_id)
+    note_answered(session, [attempt.channel_id])
     note_pages(session, attempt.channel_id, 1)
     fax = reread(session, attempt.fax_id)
     assert (fax.status, fax.pages_done) == (Status.SENDING, 1)

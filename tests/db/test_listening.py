@@ -1,7 +1,10 @@
 """The line process between Asterisk and the jobs: decisions about calls, and what a gap left behind."""
 
+from base64 import b64encode
+
 import pytest
 
+from app.errors import TemporaryFailure
 from app.fax.receiving import begin_receiving, receiving_fax
 from app.fax.results import CallFacts
 from app.intake.line_events import AllTold, Incoming, Received, StillReceiving
@@ -82,11 +85,11 @@ def test_a_call_on_a_shared_line_is_no_fax_until_one_is_heard(session, cast, lis
     session.get_one(Tenant, cast.alpha).limit_inbound = 1
     session.commit()
     for channel_id in ("1.1", "1.2"):
-        listener._take(Incoming(channel_id, FRONTDESK, "0501234567"))
+        listener._decide(Incoming(channel_id, FRONTDESK, "0501234567"))
     assert [asked[:2] for asked in listener.line.asked] == [("detect", "1.1"), ("detect", "1.2")]
     assert session.query(Attempt).count() == 0
     for channel_id in ("1.1", "1.2"):
-        listener._take(Incoming(channel_id, FRONTDESK, "0501234567", is_fax=True))
+        listener._decide(Incoming(channel_id, FRONTDESK, "0501234567", is_fax=True))
     assert [asked[:2] for asked in listener.line.asked[2:]] == [("receive", "1.1"), ("refuse", "1.2")]
     assert listener.line.asked[-1] == ("refuse", "1.2", listen.BUSY)
     assert receiving_fax(session, node="asterisk", channel_id="1.1")
@@ -95,9 +98,9 @@ def test_a_call_on_a_shared_line_is_no_fax_until_one_is_heard(session, cast, lis
 def test_a_call_that_is_heard_and_found_is_decided_once(session, cast, listener):
     share(session, cast)
     call = Incoming("1.1", FRONTDESK, "")
-    listener._take(call)
-    listener._take(Incoming("1.1", FRONTDESK, "", is_fax=True))
-    listener._take(call)  # an event that was late must not stop the reception
+    listener._decide(call)
+    listener._decide(Incoming("1.1", FRONTDESK, "", is_fax=True))
+    listener._decide(call)  # an event that was late must not stop the reception
     assert [asked[0] for asked in listener.line.asked] == ["detect", "receive"]
 
 
@@ -174,3 +177,29 @@ def test_only_what_has_changed_is_told_of_shared_lines(session, cast, listener):
     assert f"{cast.alpha}*501" in lines
     listener._tell_lines()
     assert listener.line.asked[1:] == [("tell_lines", {}, 6)]
+
+
+def stasis(channel_id, called):
+    arguments = ["incoming", b64encode(called.encode()).decode()]
+    return {"type": "StasisStart", "args": arguments, "channel": {"id": channel_id, "caller": {"number": ""}}}
+
+
+def rings(channel_id):
+    return {"type": "Dial", "dialstatus": "RINGING", "peer": {"id": channel_id}}
+
+
+def test_who_calls_is_answered_before_anything_is_written_down(listener, monkeypatch):
+    monkeypatch.setattr(listen, "note_ringing", lambda _session, ids: listener.line.asked.append(("noted", *ids)))
+    listener.hear([rings("fax-A-1"), stasis("1.1", NOBODYS), rings("fax-B-1")])
+    assert listener.line.asked == [("refuse", "1.1", listen.UNALLOCATED), ("noted", "fax-A-1", "fax-B-1")]
+
+
+def test_a_fault_in_one_event_costs_that_event(listener, monkeypatch):
+    def refuse(channel_id, cause):
+        if channel_id == "1.1":
+            raise TemporaryFailure("line_down")
+        listener.line.asked.append(channel_id)
+
+    monkeypatch.setattr(listener.line, "refuse", refuse, raising=False)
+    listener.hear([stasis("1.1", NOBODYS), stasis("1.2", NOBODYS)])
+    assert listener.line.asked == ["1.2"]
