@@ -2,22 +2,23 @@
 
 import logging
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from flask import Flask
 from flask_babel import gettext as _
+from sqlalchemy.orm import defer, joinedload
 
 from app.adapters.storage import Storage
 from app.errors import PermanentFailure, TemporaryFailure
-from app.fax.access import get_visible_fax
+from app.fax.access import get_visible_fax, visible_faxes
 from app.fax.lifecycle import is_final
 from app.fax.naming import document_name, report_name
 from app.fax.sentences import in_language, removed_texts
-from app.models import Direction
+from app.models import Direction, Document, Fax
 from app.reporting import ensure_report
-from tenants.db import db
+from tenants.db import db, only_reading
 from tenants.models import User
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,13 @@ log = logging.getLogger(__name__)
 MOST = 200
 FAILURES = (PermanentFailure, TemporaryFailure)
 CHUNK = 1 << 18
+#: What a file's name and place are made of.
+WITH_FILES = (
+    joinedload(Fax.entity),
+    joinedload(Fax.pdf).load_only(Document.storage_key),
+    joinedload(Fax.report).load_only(Document.storage_key),
+    defer(Fax.search_text),
+)
 #: Where the person reads what the archive does not hold.
 NOTE = "READ-ME.txt"
 
@@ -97,14 +105,8 @@ def members_of(user_id: int, fax_id: str) -> tuple[list[Member], list[str]]:
     fax = get_visible_fax(db.session, user, fax_id)
     if fax is None:
         return [], []  # it was there when the download began
-    name, members, notes = document_name(fax), [], []
-    if fax.pdf is None and fax.files_removed_at:
-        notes += [f"{name}: {text}" for text in removed_texts(fax)[:1]]
-    elif fax.pdf:
-        members.append(Member(name, fax.pdf.storage_key))
-    else:
-        notes.append(_("%(name)s: this fax has no pages.", name=name))
-    if fax.direction == Direction.SENT and is_final(fax.status) and fax.report_removed_at is None:
+    members, notes = _pages_of(fax)
+    if _is_reported(fax):
         title = report_name(fax)
         try:
             members.append(Member(title, ensure_report(db.session, fax).storage_key))
@@ -113,6 +115,38 @@ def members_of(user_id: int, fax_id: str) -> tuple[list[Member], list[str]]:
             notes.append(_("%(name)s: it could not be drawn. Try again later.", name=title))
     db.session.rollback()
     return members, notes
+
+
+def members_at_hand(user_id: int, fax_ids: Collection[str]) -> dict[str, tuple[list[Member], list[str]]]:
+    """The same of many faxes in one question, but of those only for which nothing has to be drawn."""
+    with only_reading():
+        user = db.session.get_one(User, user_id)
+        query = visible_faxes(user).where(Fax.id.in_(fax_ids)).options(*WITH_FILES)
+        faxes = db.session.scalars(query).all()
+        found = {fax.id: _whole(fax) for fax in faxes if fax.report or not _is_reported(fax)}
+        db.session.expunge_all()
+        db.session.rollback()
+    return found
+
+
+def _whole(fax: Fax) -> tuple[list[Member], list[str]]:
+    members, notes = _pages_of(fax)
+    if _is_reported(fax):
+        members.append(Member(report_name(fax), fax.report.storage_key))
+    return members, notes
+
+
+def _pages_of(fax: Fax) -> tuple[list[Member], list[str]]:
+    name = document_name(fax)
+    if fax.pdf:
+        return [Member(name, fax.pdf.storage_key)], []
+    if fax.files_removed_at:
+        return [], [f"{name}: {text}" for text in removed_texts(fax)[:1]]
+    return [], [_("%(name)s: this fax has no pages.", name=name)]
+
+
+def _is_reported(fax: Fax) -> bool:
+    return fax.direction == Direction.SENT and is_final(fax.status) and fax.report_removed_at is None
 
 
 def _unique(name: str, taken: set[str]) -> str:

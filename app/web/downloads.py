@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import lru_cache
+from itertools import islice
 from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo
 
@@ -18,13 +19,14 @@ from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
+from app.adapters.storage import Storage
 from app.fax.access import visible_lines
 from app.fax.log import Filters, Place
 from app.fax.log_rows import place_of_number, read_ids, read_rows
 from app.fax.sentences import in_language, sentence, status_label
 from app.models import Direction
 from app.web.administration import administrators_only, audit_act
-from app.web.bundle import FAILURES, NOTE, members_of
+from app.web.bundle import FAILURES, NOTE, Member, members_at_hand, members_of
 from app.web.csv_export import Cell, csv_response
 from app.web.errors import page
 from app.web.finder import Finder, read_finder
@@ -42,6 +44,8 @@ blueprint.before_request(administrators_only)
 
 #: A process has eight threads (bin/lib); a slow line at the other end holds one for hours.
 turns = Turns(most=4, most_of_one=2)
+#: Faxes of a ZIP whose files are looked up in one question.
+AT_A_TIME = 50
 
 HEADER = (
     _l("No."),
@@ -243,10 +247,14 @@ def zip_chunks(app: Flask, user_id: int, reader: str, filters: Filters, place: P
         if tenant is None:
             return
         archive = ZipStream()
-        for fax_id in read_ids(db.session, tenant, filters, begin_with=place):
+        ids = read_ids(db.session, tenant, filters, begin_with=place)
+        while some := list(islice(ids, AT_A_TIME)):
             if _administered(user_id) is None:
                 return  # cut off: without its directory it is no archive
-            yield from _add(archive, user_id, fax_id, app.extensions["storage"], notes, tenant.zone)
+            at_hand = members_at_hand(user_id, some)
+            for fax_id in some:
+                members, missing = at_hand.get(fax_id) or members_of(user_id, fax_id)
+                yield from _add(archive, members, missing, app.extensions["storage"], notes, tenant.zone)
         if notes.tell():
             notes.seek(0)
             head = f"{_('Not in this archive:')}\r\n".encode()
@@ -255,9 +263,8 @@ def zip_chunks(app: Flask, user_id: int, reader: str, filters: Filters, place: P
 
 
 def _add(
-    archive: ZipStream, user_id: int, fax_id: str, storage: Any, notes: BinaryIO, zone: ZoneInfo
+    archive: ZipStream, members: list[Member], missing: list[str], storage: Storage, notes: BinaryIO, zone: ZoneInfo
 ) -> Iterator[bytes]:
-    members, missing = members_of(user_id, fax_id)
     for member in members:
         try:
             source = storage.open(member.storage_key)

@@ -173,6 +173,8 @@ def test_the_archive_has_each_document_and_report_by_month(app: Flask, cast: Cas
     assert archive.namelist() == [documents[0], reports[0], documents[1], reports[1]]
     assert archive.read(documents[0]) == pdf_bytes(2)
     assert archive.read(reports[1]) == b"%PDF a report"
+    again = archive_of(alice)
+    assert [again.read(name) for name in again.namelist()] == [archive.read(name) for name in archive.namelist()]
 
 
 def test_an_archive_goes_on_with_the_fax_where_it_broke_off(app, cast, alice):
