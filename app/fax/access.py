@@ -16,6 +16,7 @@ def sendable_entities(session: Session, user: User) -> list[FaxEntity]:
     if user.tenant_id is None:
         return []
     query = owned_by(FaxEntity, user.tenant_id).join(Grant).where(Grant.user_id == user.id, Grant.may_send)
+    query = query.where(FaxEntity.closed_at.is_(None))
     return list(session.scalars(query.order_by(FaxEntity.name)))
 
 

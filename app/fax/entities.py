@@ -163,7 +163,7 @@ def _judge_parts(session: Session, tenant: Tenant, values: Values, *, has_pin: b
     """Template and box are the company's own, and what a mail has to prove can be proved."""
     faults: dict[str, Refused] = {}
     if not values["template"] or get_owned(session, FaxTemplate, values["template"], tenant.id) is None:
-        faults["template"] = Refused("template_missing", field="template")
+        faults["template"] = Refused("entity_template_missing", field="template")
     box = get_owned(session, Mail2FaxBox, values["box"], tenant.id) if values["box"] else None
     if values["box"] and box is None:
         faults["box"] = Refused("box_missing", field="box")
@@ -190,11 +190,8 @@ class Member:
 
 def members_of(session: Session, tenant_id: int) -> list[Member]:
     """All of the company's users by name, those whose account is closed too."""
-    state = sa.case(
-        (User.disabled_at.is_not(None), "closed"), (User.password_hash.is_(None), "invited"), else_="active"
-    )
     query = (
-        sa.select(User.id, User.name, EmailAddress.address, User.role, state)
+        sa.select(User.id, User.name, EmailAddress.address, User.role, state_of)
         .join(EmailAddress, User.address_id == EmailAddress.id)
         .where(User.tenant_id == tenant_id)
         .order_by(sa.func.lower(User.name), User.id)
@@ -266,7 +263,7 @@ def list_entities(session: Session, tenant: Tenant, changes: list[PendingChange]
 def names_of(session: Session, model: type, tenant_id: int) -> dict[int, str]:
     """By name."""
     query = owned_by(model, tenant_id).with_only_columns(model.id, model.name).order_by(model.name)
-    return dict(session.execute(query).tuples().all())
+    return {row.id: row.name for row in session.execute(query)}
 
 
 def _grant_counts(session: Session, tenant_id: int) -> dict[int | None, tuple[int, int]]:

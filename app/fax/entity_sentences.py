@@ -27,7 +27,7 @@ ENTITY_SENTENCES = {
         "%(number)s is a fax line itself: a call that is no fax would come back for ever. Enter a telephone."
     ),
     "voice_emergency": _l("%(number)s is an emergency number. Enter a telephone of your own."),
-    "template_missing": _l("Choose the template."),
+    "entity_template_missing": _l("Choose the template."),
     "box_missing": _l("Choose a Mail2Fax box of the list, or none."),
     "box_without_key": _l(
         "%(name)s has no private PGP key, so it could open no encrypted mail. Enter the key at the box first."

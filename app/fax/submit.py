@@ -95,6 +95,9 @@ def accept_fax(
         Refused: by the dialing rules of the line (:mod:`app.fax.dialing`), or ``document_removed``.
     """
     _queue_up(session, entity.tenant_id)
+    session.refresh(entity, ["closed_at"])
+    if entity.closed_at:  # while this one waited for its turn
+        raise Refused("entity_not_allowed", field="entity")
     if earlier := submitted_before(session, user, submission_key):
         return earlier
     user_id = user.id

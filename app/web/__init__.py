@@ -8,7 +8,9 @@ from app.web import (
     administration,
     assets,
     audit,
+    changes,
     downloads,
+    entities,
     errors,
     faxes,
     figures,
@@ -20,6 +22,7 @@ from app.web import (
     language,
     mail_log,
     marks,
+    numbering,
     operator,
     preferences,
     profile,
@@ -27,6 +30,7 @@ from app.web import (
     send,
     settings,
     sign_in,
+    templates,
     users,
     viewer,
 )
@@ -49,7 +53,11 @@ BLUEPRINTS = (
     settings,
     mail_log,  # its routes are of the blueprint of mail2fax
     downloads,
+    entities,
+    numbering,
+    changes,
     self_test,
+    templates,
 )
 
 

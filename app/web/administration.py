@@ -19,6 +19,7 @@ SECTIONS = {
     "users.users": _l("Users and roles"),
     "audit.log": _l("Audit log"),
     "figures.figures": _l("Numbers"),
+    "changes.changes": _l("Saved changes"),
 }
 #: Blueprints whose pages belong to a section of another one.
 WITHIN = {"self_test": "entities"}

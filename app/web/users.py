@@ -302,6 +302,7 @@ def _grants(person: User) -> list[tuple[str, bool, bool]]:
     """Entity, may send, may receive."""
     granted = owned_by(Grant, current_user.tenant_id).join(FaxEntity, Grant.entity_id == FaxEntity.id)
     granted = granted.where(Grant.user_id == person.id, Grant.may_send | Grant.may_receive)
+    granted = granted.where(FaxEntity.closed_at.is_(None))
     columns = (FaxEntity.name, Grant.may_send, Grant.may_receive)
     return [tuple(row) for row in db.session.execute(granted.with_only_columns(*columns).order_by(FaxEntity.name))]
 
