@@ -13,6 +13,8 @@ from werkzeug.wrappers import Response
 from app.archiving import open_place, try_place
 from app.errors import FaxroomError, Refused
 from app.fax.archive import late_places, move_place, owed_by_place, places_of
+from app.fax.changes import CHANGE, overlay, save, saved_for
+from app.fax.limit_changes import KIND as LIMITS_KIND
 from app.fax.retention import Days, judge_days, preview, retentions_of, set_retentions
 from app.fax.sentences import removed_texts, sentence
 from app.fax.settings import (
@@ -25,12 +27,12 @@ from app.fax.settings import (
     limits_of,
     put_place,
     remove_place,
-    set_limits,
     shown,
 )
-from app.models import ArchiveKind, ArchivePlace, PlaceKind
+from app.models import ArchiveKind, ArchivePlace, PendingChange, PlaceKind
 from app.web.administration import administrators_only, audit_act
 from app.web.asking import Errors, said, said_all
+from app.web.changes import KINDS, Kind
 from app.web.guard import SAFE_METHODS, reads
 from tenants.db import db
 from tenants.models import Tenant
@@ -76,8 +78,10 @@ def settings() -> Response:
 
 def _page(*, limits: dict[str, Any] | None = None, errors: Errors | None = None, **more: Any) -> Response:
     tenant = _tenant()
+    saved = saved_for(db.session, current_user, LIMITS_KIND, tenant.id)
     values = {
-        "limits": limits or limits_of(tenant),
+        "limits": limits or overlay(limits_of(tenant), saved),
+        "limits_saved": saved is not None,
         "limit_names": LIMIT_NAMES,
         "most_calls": MOST_CALLS,
         "places": places_of(db.session, tenant.id),
@@ -103,19 +107,26 @@ def _back(anchor: str) -> Response:
 
 @blueprint.post("/limits")
 def limits() -> Response:
+    """Saved only: it holds once it is applied together with the rest."""
     typed = {name: request.form.get(name, "")[:20] for name in LIMITS}
     wanted, faults = judge_limits(typed)
     if faults:
         return _page(limits=typed, errors=said_all(faults))
-    lock_tenant(db.session, current_user.tenant_id)
     tenant = _tenant()
-    before = limits_of(tenant)
-    if before != wanted:
-        set_limits(tenant, wanted)
-        audit_act("settings.limits_changed", tenant.name, before=before, after=wanted)
-        db.session.commit()
-    flash(_("Saved. It holds from the next call on."), "info")
+    row = save(db.session, current_user, LIMITS_KIND, tenant.id, CHANGE, before=limits_of(tenant), after=wanted)
+    db.session.commit()
+    told = (
+        _("Saved. It holds once you apply the changes.") if row else _("This is as it was: there is nothing to apply.")
+    )
+    flash(told, "info")
     return _back("limits")
+
+
+def _limits_address(_change: PendingChange) -> str:
+    return url_for("settings.settings", _anchor="limits")
+
+
+KINDS[LIMITS_KIND] = Kind(_l("Fax settings"), _limits_address)
 
 
 # ---- Places

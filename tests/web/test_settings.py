@@ -1,5 +1,6 @@
 """Fax settings: simultaneity, archives, retention, as an administrator sets them."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -54,17 +55,23 @@ def old_fax(app: Flask, cast: Cast) -> str:
 # ---- Simultaneity
 
 
-def test_limits_are_saved_and_audited(app: Flask, cast: Cast, alice: Browser):
+def test_limits_hold_and_are_audited_once_they_are_applied(app: Flask, cast: Cast, alice: Browser):
     assert alice.post("/settings/limits", inbound="2", outbound="", total="4").status_code == 303
-    with app.app_context():
-        tenant = db.session.get_one(Tenant, cast.alpha)
-        assert (tenant.limit_inbound, tenant.limit_outbound, tenant.limit_total) == (2, 0, 4)
-        assert db.session.get_one(Tenant, cast.beta).limit_inbound == 0
-    nothing = {"inbound": 0, "outbound": 0, "total": 0}
-    after = {"inbound": 2, "outbound": 0, "total": 4}
-    assert audited(app) == [("settings.limits_changed", nothing, after)]
+    assert limits_now(app, cast.alpha) == (0, 0, 0)
+    assert 'value="4"' in alice.get("/settings").text, "the form shows what was saved"
+    ids = re.findall(r'name="ids" value="(\d+)"', alice.get("/changes").text)
+    assert alice.post("/changes/apply", ids=ids).status_code == 303
+    assert limits_now(app, cast.alpha) == (2, 0, 4)
+    assert limits_now(app, cast.beta) == (0, 0, 0)
+    assert audited(app) == [("settings.changed", {"inbound": 0, "total": 0}, {"inbound": 2, "total": 4})]
     alice.post("/settings/limits", inbound="2", outbound="0", total="4")
-    assert len(audited(app)) == 1, "what changes nothing is no act"
+    assert "ids" not in alice.get("/changes").text, "what changes nothing is no change"
+
+
+def limits_now(app: Flask, tenant_id: int) -> tuple[int, int, int]:
+    with app.app_context():
+        tenant = db.session.get_one(Tenant, tenant_id)
+        return tenant.limit_inbound, tenant.limit_outbound, tenant.limit_total
 
 
 @pytest.mark.parametrize("text", ["-1", "two", "1.5", "1001", "٣", "9" * 30])
