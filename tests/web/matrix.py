@@ -15,7 +15,8 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from app.adapters.rasterizer import rasterize
-from app.models import ArchivePlace, Fax, Grant, Mail2FaxBox, MailMessage, Status
+from app.fax.templates import TemplateDetails, judge_template
+from app.models import ArchivePlace, Fax, FaxTemplate, Grant, Mail2FaxBox, MailMessage, PendingChange, Status
 from tenants.addresses import claim_address
 from tenants.db import db, new_ulid
 from tenants.links import make_link
@@ -128,6 +129,13 @@ admins    GET       mail2fax.messages               box
 admins    GET       mail2fax.message                message
 admins    GET,POST  self_test.test                  entity
 admins    GET       self_test.result                entity
+admins    GET       templates.templates
+admins    GET,POST  templates.new_template
+admins    GET,POST  templates.template              template
+admins    POST      templates.remove                template
+admins    POST      templates.forget                template
+herself   GET,POST  templates.added                 added_template
+herself   POST      templates.forget_added          added_template
 admins    GET       downloads.downloads
 admins    GET       downloads.log_csv
 admins    GET       downloads.log_zip
@@ -346,6 +354,19 @@ def _added(world: World, row: Any) -> int:
         return row.id
 
 
+def _template(world: World) -> Thing:
+    template = FaxTemplate(tenant_id=world.cast.alpha, name=f"Template {world.next()}")
+    return {"template_id": _added(world, template)}
+
+
+def _added_template(world: World) -> Thing:
+    """What Alice has saved and not applied."""
+    after, _faults = judge_template(TemplateDetails(name=f"New {world.next()}"), "IT")
+    row = PendingChange(tenant_id=world.cast.alpha, user_id=world.cast.alice, kind="template", act="add")
+    row.before, row.after = {}, after
+    return {"change_id": _added(world, row)}
+
+
 THINGS: dict[str, Callable[[World], Thing]] = {
     "style": lambda _world: {"filename": "faxroom.css"},
     "reset": _link(LinkPurpose.PASSWORD_RESET),
@@ -363,6 +384,8 @@ THINGS: dict[str, Callable[[World], Thing]] = {
     "box": _box,
     "message": _message,
     "entity": _entity,
+    "template": _template,
+    "added_template": _added_template,
     "tenant": _tenant,
 }
 
