@@ -178,10 +178,20 @@ class Mailbox:
 
     def waiting(self) -> list[Waiting]:
         """In the order in which they came."""
+        self._untagged().pop("EXISTS", None)
         uids = self.client.search(["UNDELETED", "UNKEYWORD", DONE])
         sizes = self.client.fetch(uids, ["RFC822.SIZE"]) if uids else {}
         found = [Waiting(uid, int(sizes[uid][b"RFC822.SIZE"])) for uid in uids if b"RFC822.SIZE" in sizes.get(uid, {})]
         return sorted(found, key=lambda message: message.uid)
+
+    def has_news(self) -> bool:
+        """Whether something new has come since the last :meth:`waiting`. A server may tell of it beside any answer and
+        then not again (RFC 2177); Dovecot, while idle, is silent about what came just before."""
+        self.client.noop()
+        return "EXISTS" in self._untagged()
+
+    def _untagged(self) -> dict[str, list[bytes]]:
+        return self.client._imap.untagged_responses
 
     def fetch(self, uid: int, *, head_only: bool = False) -> bytes | None:
         """The message as it lies there, left unread; None if it is gone."""

@@ -34,6 +34,9 @@ GUESS_WINDOW = timedelta(hours=1)
 SENDER_GUESSES, BOX_GUESSES = 5, 20
 PIN_WRONG = "pin_wrong"
 
+#: Where a message goes, below the mailbox's own folders.
+FOLDERS = {MailFate.ACCEPTED: "Fax done", MailFate.REPEATED: "Fax done", MailFate.REFUSED: "Fax refused"}
+
 #: What the sender wrote. The rest was added on the way, and differs when a server delivers one mail twice.
 WRITTEN = frozenset(
     b"message-id date from sender reply-to to cc subject mime-version content-type content-transfer-encoding "
@@ -257,6 +260,24 @@ def pin_is_locked(session: Session, box_id: int, sender: str | None, now: dateti
     if session.scalar(wrong) >= BOX_GUESSES:
         return True
     return bool(sender) and session.scalar(wrong.where(MailMessage.sender == sender)) >= SENDER_GUESSES
+
+
+def note_gone(session: Session, box_id: int, uid_validity: int, present: set[int], now: datetime) -> None:
+    """What is dealt with and no longer in the folder was filed by somebody who did not live to write it down. Commits
+    if there is any."""
+    unfiled = sa.select(MailMessage).where(
+        MailMessage.box_id == box_id,
+        MailMessage.uid_validity == uid_validity,
+        MailMessage.filed_in.is_(None),
+        MailMessage.filed_at.is_(None),
+    )
+    gone = [message for message in session.scalars(unfiled) if message.uid not in present]
+    for message in gone:
+        message.filed_at, message.filed_in = now, FOLDERS[MailFate(message.fate)]
+    if gone:
+        session.commit()
+    else:
+        session.rollback()
 
 
 # ---- The log

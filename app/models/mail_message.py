@@ -53,6 +53,14 @@ class MailMessage(TenantOwned, db.Model):
         sa.Index("ix_mail_message_box", "box_id", "id"),
         sa.Index("ix_mail_message_reason", "box_id", "reason", "created_at"),
         sa.Index("ix_mail_message_fax", "fax_id"),
+        # what is still in the folder
+        sa.Index(
+            "ix_mail_message_left",
+            "box_id",
+            "uid_validity",
+            sqlite_where=sa.text("filed_in IS NULL"),
+            postgresql_where=sa.text("filed_in IS NULL"),
+        ),
         sa.CheckConstraint("fate IN ('accepted', 'refused', 'repeated')", name="fate"),
     )
 

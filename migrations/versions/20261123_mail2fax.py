@@ -16,6 +16,7 @@ branch_labels = None
 depends_on = None
 
 ACCEPTED = sa.text("fate = 'accepted'")
+LEFT = sa.text("filed_in IS NULL")
 
 
 def big():
@@ -62,6 +63,7 @@ def upgrade():
     op.create_index('ix_mail_message_box', 'mail_message', ['box_id', 'id'])
     op.create_index('ix_mail_message_reason', 'mail_message', ['box_id', 'reason', 'created_at'])
     op.create_index('ix_mail_message_fax', 'mail_message', ['fax_id'])
+    op.create_index('ix_mail_message_left', 'mail_message', ['box_id', 'uid_validity'], sqlite_where=LEFT, postgresql_where=LEFT)
     op.create_index('uq_mail_message_fax', 'mail_message', ['box_id', 'digest'], unique=True, sqlite_where=ACCEPTED, postgresql_where=ACCEPTED)
     op.create_index('uq_mail_message_signature', 'mail_message', ['tenant_id', 'signature_digest'], unique=True, sqlite_where=ACCEPTED, postgresql_where=ACCEPTED)
     op.create_table('box_state',

@@ -1,0 +1,265 @@
+"""One collected message: judged, entered with all that belongs to it in one commit, answered through the outbox."""
+
+import json
+import logging
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from flask import current_app
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from app.adapters.converter import convert_to_pdf
+from app.adapters.documents import inspect
+from app.adapters.pdf_join import join_pdfs
+from app.config import DOCUMENT_BYTES
+from app.errors import FaxroomError, PermanentFailure, Refused, TemporaryFailure
+from app.fax.answers import answer_accepted, answer_refused
+from app.fax.collecting import (
+    PIN_WRONG,
+    Delivery,
+    find_accepted,
+    find_delivery,
+    new_message,
+    pin_is_locked,
+    submission_key,
+)
+from app.fax.submit import submit_fax
+from app.intake.documents import storage, take_source
+from app.intake.mail2fax import Check, MailDocument, Verdict, judge
+from app.models import Authentication, Document, Fax, FaxEntity, Mail2FaxBox, MailFate, MailMessage
+from tenants.db import db, only_reading, utc_now
+from tenants.models import User
+
+log = logging.getLogger(__name__)
+
+#: A document of the largest size in base64, with room for the text around it.
+MOST_MAIL = DOCUMENT_BYTES * 3 // 2
+CONVERSION_SECONDS = 60
+#: Others may enter the same content, or the same signature, at the same moment; not again and again.
+MOST_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """The row of a message that is done with."""
+
+    row_id: int
+    fate: str
+
+
+def deal_with(delivery: Delivery, raw: bytes) -> Dealt:
+    """Make a fax of a message, or refuse it; one that is done with already is not touched again. Commits.
+
+    ``raw`` is the head alone where the message is larger than ``MOST_MAIL``.
+
+    Raises:
+        TemporaryFailure: something that is needed does not answer. Nothing was entered; the message stays where it is.
+    """
+    for _try in range(MOST_TRIES):
+        try:
+            return _known(delivery) or _enter(delivery, _judged(delivery, raw))
+        except IntegrityError as error:
+            log.warning("message %s of box %s is entered elsewhere: %s", delivery.uid, delivery.box_id, error.orig)
+            db.session.rollback()
+    raise TemporaryFailure("mail_contended")
+
+
+def _known(delivery: Delivery) -> Dealt | None:
+    session = db.session
+    with only_reading():
+        known = find_delivery(session, delivery)
+        dealt = Dealt(known.id, known.fate) if known else None
+        earlier = None if known else find_accepted(session, delivery)
+        names = ("fax_id", "sender", "subject", "user_id", "entity_id")
+        values = {name: getattr(earlier, name) for name in names} if earlier else None
+        session.rollback()
+    if dealt or values is None:
+        return dealt
+    return _commit(new_message(delivery, MailFate.REPEATED, **values))
+
+
+def _commit(message: MailMessage) -> Dealt:
+    db.session.add(message)
+    db.session.flush()
+    dealt = Dealt(message.id, message.fate)
+    db.session.commit()
+    return dealt
+
+
+# ---- Judging
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """The verdict, and what is made of it: accepted without a ``reason``. Without a verdict it could not be read."""
+
+    verdict: Verdict | None
+    reason: str | None
+    values: dict[str, Any] = field(default_factory=dict)
+    answerable: bool = False
+
+
+def _judged(delivery: Delivery, raw: bytes) -> Ruling:
+    """What the rules say. Nothing is written, and no lock is held: gpg takes its time."""
+    session = db.session
+    with only_reading():
+        try:
+            box = session.get_one(Mail2FaxBox, delivery.box_id)
+            verdict = judge(session, box, raw, now=utc_now(), settings=current_app.config["SETTINGS"])
+            if delivery.size > MOST_MAIL:
+                limit = DOCUMENT_BYTES // (1024 * 1024)
+                return Ruling(verdict, "too_large", {"limit": limit}, verdict.answerable)
+            return _without_guessing(delivery, verdict)
+        except (FaxroomError, SQLAlchemyError):
+            raise
+        except Exception:  # whatever a hostile mail makes of the libraries that read it
+            log.exception("message %s of box %s cannot be judged", delivery.uid, delivery.box_id)
+            return Ruling(None, "mail_unreadable")
+        finally:
+            session.rollback()
+
+
+def _without_guessing(delivery: Delivery, verdict: Verdict) -> Ruling:
+    """After too many wrong PINs the right one is refused like them, so that guessing finds nothing out."""
+    entity = db.session.get(FaxEntity, verdict.entity_id) if verdict.entity_id else None
+    asked = entity is not None and entity.authentication == Authentication.PIN
+    guessed = asked and (verdict.accepted or verdict.reason == PIN_WRONG)
+    if guessed and pin_is_locked(db.session, delivery.box_id, verdict.sender, utc_now()):
+        hidden = replace(verdict, checks=_hidden(verdict.checks))
+        return Ruling(hidden, "pin_locked", {}, verdict.answerable)
+    if verdict.accepted:
+        return Ruling(verdict, None)
+    failed = next((check.values for check in verdict.checks if check.passed is False), {})
+    return Ruling(verdict, verdict.reason or "mail_unreadable", dict(failed), verdict.answerable)
+
+
+def _hidden(checks: Sequence[Check]) -> tuple[Check, ...]:
+    """Without saying whether the PIN was right."""
+    return tuple(replace(check, passed=None) if check.code.startswith("pin") else check for check in checks)
+
+
+# ---- Entering
+
+
+def _enter(delivery: Delivery, ruling: Ruling) -> Dealt:
+    if ruling.verdict and ruling.reason is None:
+        try:
+            return _accept(delivery, ruling.verdict)
+        except (Refused, PermanentFailure) as failure:  # the sender of an accepted mail is who they say
+            db.session.rollback()
+            ruling = Ruling(ruling.verdict, failure.code, failure.values, answerable=True)
+    return _refuse(delivery, ruling)
+
+
+def _refuse(delivery: Delivery, ruling: Ruling) -> Dealt:
+    session = db.session
+    values = {"reason": (ruling.reason or "")[:40], "reason_values": _plain(ruling.values)}
+    facts = _facts(ruling.verdict) if ruling.verdict else {}
+    message = new_message(delivery, MailFate.REFUSED, **values, **facts)
+    session.add(message)
+    session.flush()
+    user = session.get(User, message.user_id) if message.user_id else None
+    if user and ruling.answerable and user.is_active:
+        answer_refused(session, message, user)
+    return _commit(message)
+
+
+def _accept(delivery: Delivery, verdict: Verdict) -> Dealt:
+    """Documents first, which is what takes long; then fax, message and answer in one commit."""
+    session, entered = db.session, []
+    with tempfile.TemporaryDirectory(prefix="faxroom-mail-") as folder:
+        path, name = _one_document(verdict.documents, Path(folder))
+        source = take_source(session, path, filename=name, tenant_id=delivery.tenant_id, user_id=verdict.user_id)
+    key = source.storage_key
+
+    def beside(fax: Fax) -> None:
+        message = new_message(delivery, MailFate.ACCEPTED, fax_id=fax.id, **_facts(verdict))
+        session.add(message)
+        session.flush()
+        answer_accepted(session, fax, message, fax.user)
+        entered.append(Dealt(message.id, message.fate))
+
+    try:
+        fax = _submit(delivery, verdict, source, beside)
+    except (Refused, IntegrityError):  # it is certain that nothing was committed
+        session.rollback()
+        storage().delete(key)
+        raise
+    if entered:
+        return entered[0]
+    fax_id = fax.id  # a fax of this very content was there, without a message: its box was entered anew
+    session.rollback()
+    storage().delete(key)
+    return _commit(new_message(delivery, MailFate.REPEATED, fax_id=fax_id, **_facts(verdict)))
+
+
+def _submit(delivery: Delivery, verdict: Verdict, source: Document, beside: Any) -> Fax:
+    user = db.session.get(User, verdict.user_id)
+    if user is None or not user.is_active:
+        raise Refused("sender_unknown")
+    return submit_fax(
+        db.session,
+        user=user,
+        entity_id=verdict.entity_id,
+        addressee_text=verdict.to or "",
+        send_at_text=None,
+        document=source,
+        submission_key=submission_key(delivery),
+        origin="mail",
+        beside=beside,
+    )
+
+
+def _facts(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "sender": _text(verdict.sender, 320),
+        "subject": _text(verdict.subject_shown, 255),
+        "checks": _plain([asdict(check) for check in verdict.checks]),
+        "signature_digest": verdict.signature_digest,
+        "user_id": verdict.user_id,
+        "entity_id": verdict.entity_id,
+    }
+
+
+def _text(text: str | None, most: int) -> str | None:
+    """A stranger's words, as a database and a page take them."""
+    return "".join(c if c.isprintable() else " " for c in text)[:most] if text else None
+
+
+def _plain(values: Any) -> Any:
+    return json.loads(json.dumps(values, default=str).replace("\\u0000", " ")) if values else None
+
+
+# ---- Several documents are one fax
+
+
+def _one_document(documents: Sequence[MailDocument], folder: Path) -> tuple[Path, str]:
+    """Where it lies, and its name.
+
+    Raises:
+        Refused, PermanentFailure: one of them cannot be sent.
+        TemporaryFailure: the converter does not answer.
+    """
+    if not documents:
+        raise Refused("document_missing")
+    paths = [folder / f"{n}" for n in range(len(documents))]
+    for path, document in zip(paths, documents, strict=True):
+        path.write_bytes(document.content)
+    if len(documents) == 1:
+        return paths[0], documents[0].name
+    joined = folder / "joined.pdf"
+    join_pdfs([_as_pdf(path) for path in paths], joined)
+    return joined, f"{Path(documents[0].name).stem or 'document'} + {len(documents) - 1}.pdf"
+
+
+def _as_pdf(path: Path) -> Path:
+    kind = inspect(path).kind
+    if kind == "pdf":
+        return path
+    servers = list(current_app.config["SETTINGS"].unoserver_urls)
+    target = path.with_suffix(".pdf")
+    target.write_bytes(convert_to_pdf(path, kind=kind, servers=servers, deadline_seconds=CONVERSION_SECONDS))
+    return target
