@@ -18,6 +18,8 @@ from app.errors import FaxroomError
 from app.fax.licence import licence_of
 from app.fax.routing import entity_for
 from app.fax.sentences import in_language, sentence
+from app.fax.templates import CAUSES, judge_template, put_template, values_of
+from app.fax.templates import details_of as template_details
 from app.models import FaxEntity, FaxTemplate, Grant, Mail2FaxBox
 from tenants.addresses import AddressInvalid, AddressTaken, check_address, claim_address, fold
 from tenants.models import Role, Tenant, User
@@ -100,10 +102,14 @@ class TemplateEntry(Entry):
     ecm: bool = True
     t38: bool = True
     max_rate: Literal[2400, 4800, 7200, 9600, 12000, 14400] = 14400
-    max_attempts: int = Field(5, ge=1, le=50)
-    ring_seconds: int = Field(60, ge=5, le=180)
-    max_seconds: int = Field(3600, ge=60, le=14400)
-    retry_delays: dict[str, Annotated[int, Field(ge=0, le=86400)]] | None = None
+    max_attempts: int = 5
+    ring_seconds: int = 60
+    max_seconds: int = 3600
+    retry_delays: dict[Literal[CAUSES], int | None] | None = None  # null: no other attempt
+    allowed_prefixes: list[str] = []
+    forbidden_prefixes: list[str] = []
+    premium_allowed: bool = False
+    daily_cap: int = 0
 
 
 class BoxEntry(Entry):
@@ -272,11 +278,16 @@ class _Application:
         return self.session.scalar(owned_by(model, tenant.id).where(model.name == name))
 
     def _put_template(self, tenant: Tenant, entry: TemplateEntry) -> None:
-        template = self._named(FaxTemplate, tenant, entry.name) or FaxTemplate(tenant_id=tenant.id)
-        for name, value in entry.model_dump().items():
-            setattr(template, name, value)
-        self.session.add(template)
-        self.session.flush()
+        """As the page of templates would take it; what the file does not name stays as it is."""
+        template = self._named(FaxTemplate, tenant, entry.name)
+        named = entry.model_dump(exclude_unset=template is not None)
+        values = (values_of(template) if template else {}) | named
+        values, faults = judge_template(template_details(values), tenant.region)
+        for fault in faults.values():
+            told = _english(fault.code, **fault.values)
+            self.faults.append(f"Template {entry.name} of {tenant.slug}, {fault.field}: {told}")
+        if not faults:
+            put_template(self.session, tenant, template, values)
 
     def _put_box(self, tenant: Tenant, entry: BoxEntry) -> None:
         box = self._named(Mail2FaxBox, tenant, entry.name)
