@@ -303,10 +303,12 @@ class EntityChanges(ChangeHandler):
         return values_of(entity) | grant_fields(grants_of(session, tenant.id, entity.id)) if entity else None
 
     def release(self, session: Session, tenant: Tenant, change: PendingChange) -> None:
-        """Two lines may exchange their extensions."""
-        if change.act == CHANGE and {"name", "extension", "number"} & change.after.keys():
+        """Two lines may exchange their extensions. What does not change stays where it is."""
+        if change.act == CHANGE:
             entity = _demanded(session, tenant, change)
-            entity.name, entity.extension, entity.number = f"~{entity.id}", f"~{entity.id}", None
+            for name, nobodys in (("name", f"~{entity.id}"), ("extension", f"~{entity.id}"), ("number", None)):
+                if name in change.after:
+                    setattr(entity, name, nobodys)
 
     def apply(self, session: Session, tenant: Tenant, change: PendingChange, *, by: User) -> Applied:
         if change.act == REMOVE:

@@ -54,11 +54,13 @@ class Grid:
         return replace(self, wanted_page=int(page) if page.isascii() and page.isdigit() and len(page) < 6 else 1)
 
     def ticked(self, form: "MultiDict[str, str]") -> "Grid":
-        """With the ticks of a form; ids that are nobody's here count for nothing."""
+        """With the ticks of a form; ids that are nobody's here count for nothing, and a form that says nothing of the
+        other pages changes nothing there."""
         known, shown = {member.id for member in self.members}, _ids(form.get("shown", ""))
 
         def chosen(name: str) -> frozenset[int]:
-            elsewhere = _ids(form.get(f"{name}_elsewhere", "")) - shown
+            carried = form.get(f"{name}_elsewhere")
+            elsewhere = (getattr(self, name) if carried is None else _ids(carried)) - shown
             return frozenset((elsewhere | _ids(",".join(form.getlist(name)))) & known)
 
         return replace(self, sends=chosen("sends"), receives=chosen("receives"))
