@@ -258,9 +258,7 @@ def _counts(subject: Subject | None) -> tuple[int, int]:
 def judge() -> str:
     """A fragment: whether the extension or the number that is being typed is free, or who has it."""
     tenant, details = _tenant(), _read()
-    field = request.form.get("field", "")
-    if field not in ("extension", "number"):
-        abort(404)
+    field = "number" if request.form.get("field") == "number" else "extension"
     typed = getattr(details, field)
     if not typed:
         return render_template("entities/judgment.html", field=field, fault=None, free=None)

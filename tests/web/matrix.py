@@ -136,6 +136,22 @@ admins    POST      templates.remove                template
 admins    POST      templates.forget                template
 herself   GET,POST  templates.added                 added_template
 herself   POST      templates.forget_added          added_template
+admins    GET       entities.entities
+admins    GET,POST  entities.new_entity
+admins    GET,POST  entities.entity                 entity
+admins    GET,POST  entities.users                  entity
+admins    POST      entities.close                  entity
+admins    POST      entities.forget                 entity
+admins    POST      entities.judge
+admins    GET,POST  entities.added                  saved
+admins    GET,POST  entities.added_users            saved
+admins    POST      entities.forget_added           saved
+admins    GET       numbering.numbering
+admins    GET       numbering.csv_file
+admins    GET       changes.changes
+admins    POST      changes.apply
+admins    POST      changes.discard_all
+admins    POST      changes.discard_one             saved
 admins    GET       downloads.downloads
 admins    GET       downloads.log_csv
 admins    GET       downloads.log_zip
@@ -332,6 +348,15 @@ def _entity(world: World) -> Thing:
         return {"entity_id": entity.id}
 
 
+def _saved(world: World) -> Thing:
+    """A fax entity that Alice has saved and not applied."""
+    n = world.next()
+    values = {"name": f"Saved {n}", "extension": str(7000 + n), "number": None}
+    change = PendingChange(tenant_id=world.cast.alpha, user_id=world.cast.alice, kind="entity", act="add")
+    change.before, change.after = {}, values
+    return {"change_id": _added(world, change)}
+
+
 def _session(world: World) -> Thing:
     """Another browser of Alice."""
     return {"session_id": _added(world, SignInSession(token_digest=f"{world.next():064}", user_id=world.cast.alice))}
@@ -384,6 +409,7 @@ THINGS: dict[str, Callable[[World], Thing]] = {
     "box": _box,
     "message": _message,
     "entity": _entity,
+    "saved": _saved,
     "template": _template,
     "added_template": _added_template,
     "tenant": _tenant,
