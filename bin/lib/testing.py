@@ -73,11 +73,19 @@ def _run(arguments: Sequence[str], folder: Path) -> int:
         if instance:
             progress.step("instance", lambda say: instance.wait())
             environment |= instance.told()
-        _pytest("tests", arguments or ["tests"], environment, count, progress, folder)
-        places = [place for place in NEEDS_DATABASE if (ROOT / place).is_dir()]
-        if not arguments and places:
+        if arguments:
+            _Pytest("tests", arguments, environment, progress, folder).conclude(count)
+        else:
+            elsewhere = [f"--ignore={place}" for place in NEEDS_DATABASE]
+            _Pytest("the real thing", ["tests", *elsewhere], environment, progress, folder).conclude(count)
             url = stack.enter_context(_postgres(folder, progress))
-            _pytest("postgresql", places, {**_environment(), "TEST_DATABASE_URL": url}, count, progress, folder)
+            postgresql = {**_environment(), "TEST_DATABASE_URL": url}
+            both = [  # each has a processor
+                _Pytest("sqlite", NEEDS_DATABASE, _environment(), progress, folder, quietly=True),
+                _Pytest("postgresql", NEEDS_DATABASE, postgresql, progress, folder, quietly=True),
+            ]
+            for running in both:
+                running.conclude(count)
     return _conclude(count, progress)
 
 
@@ -103,24 +111,36 @@ def _check(name: str, command: Sequence[str], count: Counter[str], progress: Pro
     count["passed" if done.returncode == 0 else "failed"] += 1
 
 
-def _pytest(
-    name: str,
-    arguments: Sequence[str],
-    environment: Mapping[str, str],
-    count: Counter[str],
-    progress: Progress,
-    folder: Path,
-) -> None:
-    progress.say("pytest", f"{name}: {' '.join(arguments)}")
-    report = folder / f"{name}.xml"
-    command = [BIN / "python", "-m", "pytest", f"--junitxml={report}", *arguments]
-    begin = time.monotonic()
-    done = subprocess.run(command, cwd=ROOT, env=dict(environment), stdin=subprocess.DEVNULL, check=False)
-    result = read_report(report)
-    if done.returncode and not result["failed"]:
-        result["failed"] = 1  # nothing collected, or it did not come to the end
-    count.update(result)
-    progress.say("pytest", f"{name}: {time.monotonic() - begin:.1f} s")
+class _Pytest:
+    """A run of pytest. What one says that runs ``quietly`` is shown when it is over."""
+
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        progress: Progress,
+        folder: Path,
+        *,
+        quietly: bool = False,
+    ) -> None:
+        progress.say("pytest", f"{name}: {' '.join(arguments)}")
+        self.name, self.progress, self.begin = name, progress, time.monotonic()
+        self.report, self.log = folder / f"{name}.xml", folder / f"{name}.log"
+        command = [BIN / "python", "-m", "pytest", f"--junitxml={self.report}", *arguments]
+        with self.log.open("wb") as log:
+            said = {"stdout": log, "stderr": log} if quietly else {}
+            self.process = subprocess.Popen(command, cwd=ROOT, env=dict(environment), stdin=subprocess.DEVNULL, **said)
+
+    def conclude(self, count: Counter[str]) -> None:
+        """Wait for its end and add what it counted."""
+        code = self.process.wait()
+        sys.stdout.write(self.log.read_text(encoding="utf-8", errors="replace"))
+        result = read_report(self.report)
+        if code and not result["failed"]:
+            result["failed"] = 1  # nothing collected, or it did not come to the end
+        count.update(result)
+        self.progress.say("pytest", f"{self.name}: {time.monotonic() - self.begin:.1f} s")
 
 
 def read_report(report: Path) -> Counter[str]:
