@@ -1,22 +1,19 @@
 """The provision file: a whole installation in YAML, applied in one transaction, again without harm."""
 
-import contextlib
 import zoneinfo
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import phonenumbers
 import sqlalchemy as sa
 import yaml
-from phonenumbers import shortnumberinfo
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from sqlalchemy.orm import Session
 
 from app.adapters.pgp import read_public_key
 from app.errors import FaxroomError
 from app.fax.licence import licence_of
-from app.fax.routing import entity_for
+from app.fax.numbering import Line, bad_voice, clashes, lines_of, public_form
 from app.fax.sentences import in_language, sentence
 from app.fax.templates import CAUSES, judge_template, put_template, values_of
 from app.fax.templates import details_of as template_details
@@ -51,10 +48,8 @@ def _known_region(name: str) -> str:
 
 
 def _valid_number(text: str) -> str:
-    with contextlib.suppress(phonenumbers.NumberParseException):
-        number = phonenumbers.parse(text)
-        if phonenumbers.is_valid_number(number):
-            return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    if number := public_form(text, "ZZ"):  # without a region only a + makes a whole number
+        return number
     raise ValueError(f"{text} is no public number; write it like +390509655637")
 
 
@@ -314,7 +309,8 @@ class _Application:
         template = self._named(FaxTemplate, tenant, entry.template)
         if template is None:
             self.faults.append(f"{where}: there is no template {entry.template}.")
-        entity = self._named(FaxEntity, tenant, entry.name)
+        named = owned_by(FaxEntity, tenant.id).where(FaxEntity.name == entry.name, FaxEntity.closed_at.is_(None))
+        entity = self.session.scalar(named)
         if self._is_in_use(tenant, entry, entity, where) or template is None:
             return
         entity = entity or FaxEntity(tenant_id=tenant.id)
@@ -327,27 +323,20 @@ class _Application:
         self._put_grants(tenant, entity, entry, users, where)
 
     def _is_in_use(self, tenant: Tenant, entry: EntityEntry, entity: FaxEntity | None, where: str) -> bool:
-        others = FaxEntity.id != (entity.id if entity else 0)
-        extension = owned_by(FaxEntity, tenant.id).where(FaxEntity.extension == entry.extension, others)
-        number = sa.select(FaxEntity).where(FaxEntity.number == entry.number, others)
-        faults = []
-        if holder := self.session.scalar(extension):
-            faults.append(f"{where}: the extension {entry.extension} is in use by {holder.name}.")
-        if entry.number and self.session.scalar(number):
-            faults.append(f"{where}: the number {entry.number} is in use by another fax entity.")
-        self.faults += faults
-        return bool(faults)
+        line = Line(entry.name, entry.extension, entry.number, entity_id=entity.id if entity else None)
+        clashing = clashes(self.session, tenant, line, lines_of(self.session, tenant.id)).values()
+        self.faults += [f"{where}: {_english(fault.code, **fault.values)}" for fault in clashing]
+        return bool(clashing)
 
     def check_voice_destinations(self) -> None:
-        """A call that is no fax must not come back to a fax line: it would be dialled again for ever."""
-        for entity in self.session.scalars(sa.select(FaxEntity).where(FaxEntity.voice_destination.is_not(None))):
-            voice, tenant = entity.voice_destination, entity.tenant
-            where = f"Fax entity {entity.name} of {tenant.slug}"
-            is_extension = owned_by(FaxEntity, tenant.id).where(FaxEntity.extension == voice)
-            if entity_for(self.session, voice) or self.session.scalar(is_extension):
-                self.faults.append(f"{where}: the voice destination {voice} is a fax line itself.")
-            if shortnumberinfo.is_emergency_number(voice, tenant.region):
-                self.faults.append(f"{where}: the voice destination {voice} is an emergency number.")
+        """Once all lines are there: a call that is no fax must not come back to one of them."""
+        shared = sa.select(FaxEntity.tenant_id).where(FaxEntity.voice_destination.is_not(None))
+        for tenant in self.session.scalars(sa.select(Tenant).where(Tenant.id.in_(shared)).order_by(Tenant.id)):
+            lines = lines_of(self.session, tenant.id)
+            for line in lines:
+                if fault := bad_voice(self.session, tenant, line, lines):
+                    where = f"Fax entity {line.name} of {tenant.slug}"
+                    self.faults.append(f"{where}: {_english(fault.code, **fault.values)}")
 
     def _put_mail2fax(self, tenant: Tenant, entity: FaxEntity, entry: Mail2FaxEntry | None, where: str) -> None:
         if entry is None:

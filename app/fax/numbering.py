@@ -28,8 +28,8 @@ SHORTEST_PUBLIC = 6
 
 @dataclass(frozen=True)
 class Line:
-    """What a fax entity has of the plan. ``voice`` is where its calls go that are no fax; None on a dedicated line.
-    ``saved`` tells what an administrator has saved and not applied: added or changed."""
+    """What a fax entity has of the plan. ``voice`` is where calls of a shared line go that are no fax.
+    ``saved`` tells what an administrator has saved and not applied: add or change."""
 
     name: str
     extension: str
@@ -38,6 +38,7 @@ class Line:
     entity_id: int | None = None
     change_id: int | None = None
     saved: str = ""
+    is_shared: bool = False
 
     def is_same_as(self, other: "Line") -> bool:
         same_row = self.entity_id is not None and self.entity_id == other.entity_id
@@ -61,15 +62,16 @@ def lines_of(session: Session, tenant_id: int, *, saved_by: User | None = None) 
 
 
 def line_of(values: dict, *, entity_id: int | None = None, change: PendingChange | None = None) -> Line:
-    voice = values.get("voice_destination") or None
+    is_shared = bool(values.get("shared_with_voice"))
     return Line(
         values["name"],
         values["extension"],
         values.get("number"),
-        voice if values.get("shared_with_voice") else None,
+        (values.get("voice_destination") or None) if is_shared else None,
         entity_id,
         change.id if change else None,
         change.act if change else "",
+        is_shared,
     )
 
 
@@ -101,7 +103,7 @@ def _is_foreign(session: Session, tenant: Tenant, number: str) -> bool:
 def misleading(session: Session, tenant: Tenant, line: Line, others: Sequence[Line]) -> dict[str, Refused]:
     """What of the line would lead calls astray, by field: emergency numbers, circles between fax lines."""
     everyone = [other for other in others if not other.is_same_as(line)] + [line]
-    faults = [_bad_extension(tenant, line), _bad_voice(session, tenant, line, everyone)]
+    faults = [_bad_extension(tenant, line), bad_voice(session, tenant, line, everyone)]
     return {fault.field: fault for fault in faults if fault} | _led_here(session, tenant, line, everyone)
 
 
@@ -113,7 +115,7 @@ def _bad_extension(tenant: Tenant, line: Line) -> Refused | None:
     return None
 
 
-def _bad_voice(session: Session, tenant: Tenant, line: Line, everyone: Sequence[Line]) -> Refused | None:
+def bad_voice(session: Session, tenant: Tenant, line: Line, everyone: Sequence[Line]) -> Refused | None:
     """A call that is no fax must not come back to a fax line: it would be dialled again for ever."""
     if not line.voice:
         return None
