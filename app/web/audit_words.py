@@ -163,7 +163,7 @@ def field_text(name: str) -> str:
 
 def value_text(value: Any, field: str = "") -> str:
     if value is None or value in ("", [], {}):
-        return "–"
+        return _("empty")
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     if isinstance(value, list) and not any(isinstance(part, (dict, list)) for part in value):

@@ -41,7 +41,7 @@ def test_an_administrator_reads_who_did_what_from_where_and_what_changed(
     change = {"before": {"role": "user"}, "after": {"role": "admin"}, "remote_address": "192.0.2.7"}
     note(app, cast.alpha, cast.alice, "bob@alpha.test", **change)
     page = alice.get("/audit").text
-    for text in ("Alice", "User: changed", "bob@alpha.test", "<del>user</del> → <ins>administrator</ins>", "192.0.2.7"):
+    for text in ("Alice", "User: changed", "bob@alpha.test", "<del>user</del> <ins>administrator</ins>", "192.0.2.7"):
         assert text in page
 
 
@@ -238,6 +238,6 @@ def test_values_are_told_as_people_say_them(app: Flask, cast: Cast, alice: Brows
     after = {"enabled": True, "order": ["shelf", "cloud"], "secret_key": "changed", "sent": "for ever", "folder": ""}
     note(app, cast.alpha, cast.alice, "shelf", action="archive_place.changed", before={"enabled": False}, after=after)
     text = " ".join(re.sub(r"<[^>]+>", " ", alice.get("/audit").text).split())
-    assert "switched on: no → yes" in text
-    for told in ("order: shelf, cloud", "secret key: a new one", "days of sent files: for ever", "folder: –"):
+    assert "switched on: no yes" in text
+    for told in ("order: shelf, cloud", "secret key: a new one", "days of sent files: for ever", "folder: empty"):
         assert told in text
