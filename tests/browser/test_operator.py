@@ -173,6 +173,11 @@ def test_every_page_of_the_operator_is_open_to_everybody(visit, sent, path: str)
 def test_the_numbers_are_open_to_everybody(visit, sent, path: str):
     page = visit(path, who=ALICE, bypass_csp=True)
     check_looks(page)
+
+
+def test_the_tables_beside_the_plots_are_open_to_everybody(visit, sent):
+    """Short enough not to scroll: what lies below an edge cannot be measured."""
+    page = visit("/figures?period=7", who=ALICE, bypass_csp=True)
     for details in page.locator(".plot-table summary").all():
         details.click()
     check_looks(page)

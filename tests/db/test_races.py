@@ -6,6 +6,7 @@ On PostgreSQL the moment is exact: the first has written and not committed, the 
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from threading import Barrier, Event
 from typing import Any
 
@@ -22,6 +23,7 @@ from app.models import FaxEntity, FaxTemplate
 from tenants.db import db
 from tenants.models import EmailAddress, Role, Tenant, User
 from tests.web.cast import Browser, Cast, make_user
+from tests.web.saving import IDS, add
 
 ADDRESS = "wanted@shared.test"
 BOX = BoxDetails(name="Box", email=ADDRESS, host="imap.shared.test", username="fax", password="secret")
@@ -191,10 +193,10 @@ def test_two_administrators_who_invite_one_person_at_once_learn_nothing_of_each_
     for n in range(6):
         form = {"name": "Wanted", "email": f"w{n}@shared.test", "role": "user"}
 
-        def send(browser: Browser, form: dict[str, str] = form) -> Any:
+        def send(browser: Browser, form: dict[str, str]) -> Any:
             return browser.client.post("/users/invite", data=form | {"csrf_token": tokens[browser]})
 
-        answers = at_once(pool, lambda: send(alice), lambda: send(carla))
+        answers = at_once(pool, partial(send, alice, form), partial(send, carla, form))
         assert sorted(answer.status_code for answer in answers) == [303, 422]
         refused = next(answer.text for answer in answers if answer.status_code == 422)
         assert TAKEN in refused
@@ -232,6 +234,35 @@ def test_a_licence_that_is_lowered_at_the_moment_is_the_one_that_counts(app: Fla
 
     assert one_behind_the_other(app, lowers, adds_entity(cast.alpha, "901")) == "licence_used_up"
     assert used(app, cast) == 2
+
+
+def test_two_administrators_who_apply_a_new_line_each_end_at_exactly_the_licence(
+    app: Flask, cast: Cast, pool: ThreadPoolExecutor
+) -> None:
+    with app.app_context():
+        make_user("ada@alpha.test", "Ada", db.session.get_one(Tenant, cast.alpha), Role.ADMIN)
+        db.session.commit()
+    browsers = [signed_in(app, email) for email in ("alice@alpha.test", "ada@alpha.test")]
+    for n in range(4):
+        limit(app, cast, 3 + n)
+        for place, browser in enumerate(browsers):
+            name, extension = f"line {n} {place}", str(7000 + 10 * n + place)
+            assert add(app, browser, cast.alpha, name=name, extension=extension).status_code == 303
+        forms = [(browser, what_waits(browser)) for browser in browsers]
+
+        def send(browser: Browser, form: dict[str, Any]) -> Any:
+            return browser.client.post("/changes/apply", data=form)
+
+        answers = at_once(pool, *(partial(send, *form) for form in forms))
+        assert sorted(answer.status_code for answer in answers) == [303, 422]
+        assert used(app, cast) == 3 + n
+        for browser in browsers:
+            browser.post("/changes/discard", page="/changes")
+
+
+def what_waits(browser: Browser) -> dict[str, Any]:
+    """The form that applies it, as the page has it."""
+    return {"ids": IDS.findall(browser.get("/changes").text), "csrf_token": browser.token("/changes")}
 
 
 def limit(app: Flask, cast: Cast, channels: int) -> None:
