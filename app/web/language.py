@@ -52,7 +52,7 @@ def time_element(when: datetime | None, style: str = "short") -> Markup:
         return Markup("")
     local = when.astimezone(zone())
     text = moment_text(local, style)
-    full = format_datetime(local, "full", tzinfo=local.tzinfo, locale=get_locale())
+    full = format_datetime(local, "EEEE d MMMM y, HH:mm:ss", tzinfo=local.tzinfo, locale=get_locale())
     return Markup('<time datetime="{}" title="{}">{}</time>').format(local.isoformat(timespec="seconds"), full, text)
 
 

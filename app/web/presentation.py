@@ -4,7 +4,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 
-from flask import Flask
+from flask import Flask, g, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
@@ -156,9 +156,16 @@ def _menu() -> dict[str, bool]:
     return {"sends": may_send(session, current_user), "sees_faxes": uses_fax_module(session, current_user)}
 
 
+def fax_path(fax: Fax) -> str:
+    """Of the fax's page. A list has hundreds of links: the address of the list is worked out once for all of them."""
+    if "faxes_path" not in g:
+        g.faxes_path = url_for("faxes.faxes")
+    return f"{g.faxes_path}/{fax.id}"
+
+
 def init_app(app: Flask) -> None:
     drawn = (stations, pages, attempt_result, attempt_pages, attempt_duration, document_name, remote, brief, tone)
-    for function in (*drawn, may_cancel, may_resend, shown_number, fresh_key):
+    for function in (*drawn, fax_path, may_cancel, may_resend, shown_number, fresh_key):
         app.add_template_global(function)
     app.add_template_global(download_name, "download_name")
     app.add_template_global(MODES, "MODES")
