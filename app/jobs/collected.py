@@ -104,20 +104,20 @@ class Ruling:
 
 def _judged(delivery: Delivery, raw: bytes) -> Ruling:
     """What the rules say. Nothing is written, and no lock is held: gpg takes its time."""
-    session = db.session
+    session, is_whole = db.session, delivery.size <= MOST_MAIL
+    too_large = ("too_large", {"limit": DOCUMENT_BYTES // (1024 * 1024)})
     with only_reading():
         try:
             box = session.get_one(Mail2FaxBox, delivery.box_id)
             verdict = judge(session, box, raw, now=utc_now(), settings=current_app.config["SETTINGS"])
-            if delivery.size > MOST_MAIL:
-                limit = DOCUMENT_BYTES // (1024 * 1024)
-                return Ruling(verdict, "too_large", {"limit": limit}, verdict.answerable)
-            return _without_guessing(delivery, verdict)
+            if is_whole:
+                return _without_guessing(delivery, verdict)
+            return Ruling(verdict, *too_large, answerable=verdict.answerable)
         except (FaxroomError, SQLAlchemyError):
             raise
         except Exception:  # whatever a hostile mail makes of the libraries that read it
             log.exception("message %s of box %s cannot be judged", delivery.uid, delivery.box_id)
-            return Ruling(None, "mail_unreadable")
+            return Ruling(None, "mail_unreadable") if is_whole else Ruling(None, *too_large)
         finally:
             session.rollback()
 
