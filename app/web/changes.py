@@ -35,7 +35,7 @@ from tenants.models import Tenant
 blueprint = Blueprint("changes", __name__, url_prefix="/changes")
 blueprint.before_request(administrators_only)
 
-ACTS = {ADD: _l("added"), CHANGE: _l("changed"), REMOVE: _l("closed")}
+ACTS = {ADD: _l("is added"), CHANGE: _l("is changed"), REMOVE: _l("is removed"), "closed": _l("is closed")}
 #: Words for values that are ours, where the audit log has none.
 PERMISSIONS = {"": _l("nothing"), "send": _l("send"), "receive": _l("receive"), "both": _l("send and receive")}
 
@@ -65,6 +65,7 @@ class Shown:
     change: PendingChange
     kind: Any
     title: str
+    act: Any
     address: str
     differences: list[Difference]
 
@@ -97,7 +98,6 @@ def _page(refused: ChangeRefused | None = None) -> Response:
     values = {
         "rows": [_shown(tenant, row) for row in pending(db.session, current_user)],
         "others": others_pending(db.session, current_user),
-        "acts": ACTS,
         "refused": refused,
         "reason": said(refused) if refused else None,
     }
@@ -107,7 +107,8 @@ def _page(refused: ChangeRefused | None = None) -> Response:
 def _shown(tenant: Tenant, row: PendingChange) -> Shown:
     handler, kind = handler_of(row.kind), KINDS[row.kind]
     title, differences = handler.title(db.session, tenant, row), handler.differences(db.session, tenant, row)
-    return Shown(row, kind.name, title, kind.address(row), differences)
+    act = ACTS["closed" if row.act == REMOVE and handler.removed == "closed" else row.act]
+    return Shown(row, kind.name, title, act, kind.address(row), differences)
 
 
 @blueprint.post("/apply")
