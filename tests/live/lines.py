@@ -12,9 +12,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from PIL import Image, ImageDraw
 
 from app.adapters.ari import Ari, Connected, OutgoingCall
+from app.adapters.fax_tiff import encode, write_pages
 from app.errors import FaxroomError
 from app.intake.line_events import (
     AllTold,
@@ -187,20 +189,24 @@ class Ear:
         self.close()
 
     def _run(self) -> None:
-        for event in self.ari.events():
+        for heard in self.ari.events():
             if self._deaf.is_set():
                 return
-            said = read_event(event) if isinstance(event, dict) else None
-            if isinstance(said, Incoming):
-                with suppress(FaxroomError):  # a caller that has gone
-                    self.deciding(self.ari, said)
-            with self._changed:
-                self.connections += isinstance(event, Connected)
-                if isinstance(said, Incoming):
-                    self.incoming.append(said)
-                elif said:
-                    self.heard.append(said)
-                self._changed.notify_all()
+            if isinstance(heard, Connected):
+                with self._changed:
+                    self.connections += 1
+                    self._changed.notify_all()
+            else:
+                for said in filter(None, map(read_event, heard)):
+                    self._note(said)
+
+    def _note(self, said: LineEvent) -> None:
+        if isinstance(said, Incoming):
+            with suppress(FaxroomError):  # a caller that has gone
+                self.deciding(self.ari, said)
+        with self._changed:
+            (self.incoming if isinstance(said, Incoming) else self.heard).append(said)
+            self._changed.notify_all()
 
     def wait(self, what: str, seconds: float, true: Callable[[], Any]) -> Any:
         with self._changed:
@@ -291,7 +297,6 @@ def _page() -> Image.Image:
 
 
 def _write(path: Path, pages: list[Image.Image]) -> Path:
-    # Pillow writes min-is-black unless told otherwise (262 = PhotometricInterpretation); faxes are min-is-white.
-    options: dict[str, Any] = {"compression": "group4", "dpi": (204, 196), "tiffinfo": {262: 0}}
-    pages[0].save(path, save_all=True, append_images=pages[1:], **options)
+    encoded = [encode((~np.packbits(np.asarray(page), axis=1)).tobytes(), rows=2292, dots_down=196) for page in pages]
+    write_pages(path, encoded, total=len(encoded))
     return path
