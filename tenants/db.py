@@ -140,7 +140,7 @@ def _queue_up(dialect: sa.Dialect, _record: Any, _arguments: Any, options: dict[
 
 @event.listens_for(Engine, "connect")
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    if type(connection).__module__.startswith("sqlite3"):
+    if isinstance(connection, sqlite3.Connection):
         # The driver's own transaction handling is switched off: _begin_sqlite says BEGIN itself.
         connection.isolation_level = None
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=20000"):
