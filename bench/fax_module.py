@@ -199,7 +199,8 @@ def copy_in(cursor: psycopg.Cursor, documents: list[tuple], faxes: list[tuple]) 
 def made_rows(world: World, rng: random.Random) -> Iterator[tuple[tuple | None, tuple]]:
     """(document, fax) from the oldest to the newest. ``Referto`` is in many names, ``Quagliarella`` in a few."""
     vocabulary = ["Referto", "Fattura", "Contratto", *(word(rng) for _ in range(5_000))]
-    pick_word, pick_line = zipf(rng, len(vocabulary)), zipf(rng, 20)
+    pick_word = zipf(rng, len(vocabulary))
+    pick_line = zipf(rng, min(map(len, world.entities.values())))
     numbers = [f"+3905{rng.randint(0, 99):02}{rng.randint(100000, 999999)}" for _ in range(20_000)]
     numbers += [f"+4930{rng.randint(10000000, 99999999)}" for _ in range(2_000)]
     pick_number = zipf(rng, len(numbers))
