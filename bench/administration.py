@@ -94,7 +94,7 @@ QUERIES: dict[str, list[str]] = {
     "audit.log": ["person={user_id}", "action=user.", f"since={DAY['since']}&until={DAY['until']}", "action=fax."],
     "figures.figures": ["period=7", "period=90", "period=12m", "period=12m&entity={entity_id}", "period=12m&all=1"],
     "operator.figures": ["period=7", "period=12m", "period=12m&tenant={tenant_id}"],
-    "entities.users": ["q=an", "page=9", "only=yes"],
+    "entities.users": ["q=an", "page=9", "show=some"],
 }
 
 
