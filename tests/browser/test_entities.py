@@ -25,6 +25,7 @@ NAME = "line of a test"
 def tidy(instance: Instance) -> Iterator[None]:
     """Room for one more line; what a test saved or added is not there for the next one."""
     with instance.session() as session:
+        session.execute(sa.delete(PendingChange))
         session.execute(sa.update(Tenant).where(Tenant.slug == "alpha").values(fax_channels=20))
         session.commit()
     yield
@@ -188,7 +189,7 @@ def test_one_that_cannot_be_applied_is_named_and_nothing_is(visit, instance: Ins
         session.commit()
     page.get_by_role("link", name="Look and apply").click()
     page.get_by_role("button", name="Apply changes").click()
-    refused = page.locator(".notice.bad")
+    refused = page.locator("[role=alert][autofocus]")
     expect(refused).to_contain_text(f"Nothing was applied, because of {name}")
     expect(refused).to_contain_text(f"{extension} is in use by {NAME}, faster")
     expect(page.locator(".lines-refused h2")).to_contain_text(name)
