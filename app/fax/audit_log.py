@@ -134,7 +134,9 @@ def people_of_log(session: Session, tenant_id: int) -> list[User]:
 
 
 def differences(event: AuditEvent) -> list[tuple[str, Any, Any]]:
-    """(field, before, after) of what the event says to have changed; None where there was or is nothing."""
+    """(field, before, after) of what the event says to have changed; None where there was or is nothing. What was left
+    empty in something new is no change."""
     before, after = event.before or {}, event.after or {}
     names = [*before, *(name for name in after if name not in before)]
-    return [(name, before.get(name), after.get(name)) for name in names]
+    found = [(name, before.get(name), after.get(name)) for name in names]
+    return [change for change in found if not all(value in (None, "", [], {}) for value in change[1:])]

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
-from app.models import ArchivePlace, Fax, Mail2FaxBox, Retention
+from app.models import ArchiveCopy, ArchivePlace, Fax, Mail2FaxBox, Retention
 from tenants.db import utc_now
 from tests.browser.desk import ALICE, BETA, BOB
 from tests.browser.test_users import check_looks
@@ -34,7 +34,7 @@ def tidy(instance: Instance) -> Iterator[None]:
     """Places, boxes and rules of a test are not there for the next one."""
     yield
     with instance.session() as session:
-        for table in (ArchivePlace, Retention):
+        for table in (ArchiveCopy, ArchivePlace, Retention):
             session.execute(sa.delete(table))
         for box in session.scalars(sa.select(Mail2FaxBox).where(Mail2FaxBox.name.like("post %"))):
             session.delete(box)

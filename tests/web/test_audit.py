@@ -235,9 +235,18 @@ def test_every_act_that_is_entered_has_words() -> None:
 
 
 def test_values_are_told_as_people_say_them(app: Flask, cast: Cast, alice: Browser) -> None:
-    after = {"enabled": True, "order": ["shelf", "cloud"], "secret_key": "changed", "sent": "for ever", "folder": ""}
-    note(app, cast.alpha, cast.alice, "shelf", action="archive_place.changed", before={"enabled": False}, after=after)
+    after = {
+        "enabled": True,
+        "order": ["shelf", "cloud"],
+        "secret_key": "changed",
+        "sent": "for ever",
+        "folder": "all",
+        "bucket": "",
+    }
+    before = {"enabled": False, "folder": ""}
+    note(app, cast.alpha, cast.alice, "shelf", action="archive_place.changed", before=before, after=after)
     text = " ".join(re.sub(r"<[^>]+>", " ", alice.get("/audit").text).split())
     assert "switched on: no yes" in text
-    for told in ("order: shelf, cloud", "secret key: a new one", "days of sent files: for ever", "folder: empty"):
+    for told in ("order: shelf, cloud", "secret key: a new one", "days of sent files: for ever", "folder: empty all"):
         assert told in text
+    assert "bucket" not in text, "what was empty and is empty is no change"
