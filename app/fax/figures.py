@@ -25,6 +25,8 @@ OVERLAP = timedelta(hours=1)
 
 COUNTED = ("tenant_id", "day", "scope", "entity_id", "user_id", "direction", "status", "cause")
 SUMS = ("faxes", "pages", "seconds")
+#: What a month's rows sum up.
+MONTHS = {Scope.ENTITY: Scope.ENTITY_MONTH, Scope.USER: Scope.USER_MONTH}
 
 
 # ---- Counting
@@ -51,10 +53,13 @@ def _count_tenant(session: Session, tenant_id: int, now: datetime) -> int:
         if tenant.zone != zone:  # changed meanwhile: the next run begins anew
             break
         _count_day(session, tenant_id, day, zone)
+        if _month(day) < _month(now.astimezone(zone).date()):
+            _sum_month(session, tenant_id, _month(day))
         tenant.counted_until = min(begin, now)
         session.commit()
         days += 1
     session.rollback()
+    _sum_last_month(session, tenant_id, now.astimezone(tenant.zone).date())
     return days
 
 
@@ -94,6 +99,47 @@ def _count_day(session: Session, tenant_id: int, day: date, zone: ZoneInfo) -> N
         _grouped(faxes, tenant_id, day, Scope.USER).where(faxes.c.user_id.is_not(None)),
     ]
     session.execute(sa.insert(FaxDay).from_select([*COUNTED, *SUMS], sa.union_all(*scopes)))
+
+
+# ---- Months
+
+
+def _month(day: date) -> date:
+    return day.replace(day=1)
+
+
+def _month_before(day: date) -> date:
+    return _month(_month(day) - timedelta(days=1))
+
+
+def _sum_last_month(session: Session, tenant_id: int, today: date) -> None:
+    """Of a month on whose last days nothing was counted after it was over."""
+    last = _month_before(today)
+    mine = sa.select(FaxDay.id).where(FaxDay.tenant_id == tenant_id).limit(1)
+    summed = mine.where(FaxDay.scope.in_(MONTHS.values()), FaxDay.day == last)
+    counted = mine.where(FaxDay.scope.in_(MONTHS), FaxDay.day >= last, FaxDay.day < _month(today))
+    if session.scalar(summed) is None and session.scalar(counted) is not None:
+        session.rollback()
+        lock_tenant(session, tenant_id)
+        _sum_month(session, tenant_id, last)
+        session.commit()
+    session.rollback()
+
+
+def _sum_month(session: Session, tenant_id: int, first: date) -> None:
+    following = _month(first + timedelta(days=31))
+    mine = FaxDay.tenant_id == tenant_id
+    session.execute(sa.delete(FaxDay).where(mine, FaxDay.scope.in_(MONTHS.values()), FaxDay.day == first))
+    for scope, month in MONTHS.items():
+        keys = [FaxDay.entity_id, FaxDay.user_id, FaxDay.direction, FaxDay.status, FaxDay.cause]
+        sums = [sa.cast(sa.func.sum(getattr(FaxDay, name)), FaxDay.__table__.c[name].type) for name in SUMS]
+        fixed = (sa.cast(tenant_id, sa.BigInteger), sa.literal(first, sa.Date), sa.literal(str(month), sa.String))
+        of_month = (mine, FaxDay.scope == scope, FaxDay.day >= first, FaxDay.day < following)
+        query = sa.select(*fixed, *keys, *sums).where(*of_month).group_by(*keys)
+        session.execute(sa.insert(FaxDay).from_select([*COUNTED, *SUMS], query))
+
+
+# ---- Days
 
 
 def _faxes(of_day: Iterable[sa.ColumnElement[bool]]) -> sa.CTE:
@@ -157,11 +203,11 @@ def by_day(
 
 
 def by_entity(session: Session, *, tenant_id: int, since: date, until: date) -> list[Counted]:
-    return _read(session, FaxDay.entity_id, _within(Scope.ENTITY, tenant_id, since, until))
+    return _read(session, FaxDay.entity_id, _in_sum(Scope.ENTITY, tenant_id, since, until))
 
 
 def by_user(session: Session, *, tenant_id: int, since: date, until: date) -> list[Counted]:
-    return _read(session, FaxDay.user_id, _within(Scope.USER, tenant_id, since, until))
+    return _read(session, FaxDay.user_id, _in_sum(Scope.USER, tenant_id, since, until))
 
 
 def by_tenant(session: Session, *, since: date, until: date) -> list[Counted]:
@@ -173,6 +219,16 @@ def _within(
 ) -> list[sa.ColumnElement[bool]]:
     of_tenant = [FaxDay.tenant_id == tenant_id] if tenant_id is not None else []
     return [FaxDay.scope == scope, FaxDay.day >= since, FaxDay.day <= until, *of_tenant, *more]
+
+
+def _in_sum(scope: Scope, tenant_id: int, since: date, until: date) -> list[sa.ColumnElement[bool]]:
+    """As ``_within``, for who does not ask for single days: whole months, and the days of the last two."""
+    days_from = _month_before(until)
+    if since.day != 1 or since >= days_from:
+        return _within(scope, tenant_id, since, until)
+    months = sa.and_(FaxDay.scope == MONTHS[scope], FaxDay.day >= since, FaxDay.day < days_from)
+    days = sa.and_(FaxDay.scope == scope, FaxDay.day >= days_from, FaxDay.day <= until)
+    return [FaxDay.tenant_id == tenant_id, sa.or_(months, days)]
 
 
 def _read(session: Session, key: Any, where: list[sa.ColumnElement[bool]], *, causes: bool = False) -> list[Counted]:

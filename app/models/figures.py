@@ -15,13 +15,16 @@ class Scope(StrEnum):
     TENANT = "tenant"
     ENTITY = "entity"
     USER = "user"
+    ENTITY_MONTH = "entity_m"  # all days of a month that is over, under its first
+    USER_MONTH = "user_m"
 
 
 class FaxDay(TenantOwned, db.Model):
     """How many faxes ended on a day (in the zone of the tenant) with one status and cause: those of the whole tenant,
     of one entity or of one user. Each fax is counted once in each scope that it has; ``seconds`` are on the line.
 
-    Made anew from the faxes for each day that something happened on (:mod:`app.fax.figures`), never counted up.
+    Made anew from the faxes for each day that something happened on (:mod:`app.fax.figures`), never counted up. Months
+    are the sums of their days: a year of many users is read quickly.
     """
 
     __tablename__ = "fax_day"

@@ -180,3 +180,49 @@ def test_what_broke_off_goes_on_where_it_was(
     monkeypatch.setattr(figures, "_count_day", real)
     assert count_days(session, NOON + timedelta(days=4)) == 2
     assert [row[4] for row in rows(session)] == [1, 1, 1, 1]
+
+
+def test_a_year_is_read_by_months_and_is_the_sum_of_its_days(app: Flask, cast: Cast, session: Session) -> None:
+    for month in range(1, 11):
+        ended(app, cast, datetime(2026, month, 3, 12, tzinfo=UTC), seconds=60)
+        ended(app, cast, datetime(2026, month, 27, 12, tzinfo=UTC), user_id=cast.alice, entity_id=cast.archive)
+        ended(app, cast, datetime(2026, month, 27, 13, tzinfo=UTC), status=Status.FAILED, cause="busy")
+    count_days(session, datetime(2026, 10, 30, tzinfo=UTC))
+    year = {"tenant_id": cast.alpha, "since": date(2026, 1, 1), "until": date(2026, 10, 30)}
+    assert months(session) == [date(2026, month, 1) for month in range(1, 10)]
+    users = {(row.key, row.status): (row.faxes, row.pages, row.seconds) for row in by_user(session, **year)}
+    assert users == {
+        (cast.alice, "sent"): (10, 20, 0),
+        (cast.bob, "sent"): (10, 20, 600),
+        (cast.bob, "failed"): (10, 0, 0),
+    }
+    entities = {(row.key, row.status): row.faxes for row in by_entity(session, **year)}
+    assert entities == {(cast.archive, "sent"): 10, (cast.frontdesk, "sent"): 10, (cast.frontdesk, "failed"): 10}
+
+
+def months(session: Session) -> list[date]:
+    found = session.scalars(sa.select(FaxDay.day).where(FaxDay.scope == Scope.USER_MONTH).distinct())
+    return sorted(found)
+
+
+def test_a_month_is_summed_when_it_is_over_though_nothing_ends_any_more(
+    app: Flask, cast: Cast, session: Session
+) -> None:
+    ended(app, cast)
+    count_days(session, NOON + timedelta(hours=1))
+    assert months(session) == []
+    count_days(session, NOON + timedelta(days=30))
+    assert months(session) == [date(2026, 3, 1)]
+    faxes = sa.select(sa.func.sum(FaxDay.faxes)).where(FaxDay.scope == Scope.ENTITY_MONTH)
+    assert session.scalar(faxes) == 1
+
+
+def test_what_is_counted_late_changes_its_month(app: Flask, cast: Cast, session: Session) -> None:
+    ended(app, cast)
+    count_days(session, NOON + timedelta(days=90))
+    change = {"tenant_id": cast.alpha, "since": date(2026, 1, 1), "until": date(2026, 6, 30)}
+    session.execute(sa.update(Tenant).where(Tenant.id == cast.alpha).values(counted_until=NOON))
+    session.commit()
+    ended(app, cast, NOON + timedelta(minutes=5))
+    count_days(session, NOON + timedelta(days=90))
+    assert [(row.key, row.faxes) for row in by_user(session, **change)] == [(cast.bob, 2)]
