@@ -21,7 +21,7 @@ from app.models import BoxState, FaxEntity, Mail2FaxBox, MailFate, MailMessage
 from tenants.models import Tenant
 
 #: A process that says nothing for so long has lost its boxes.
-LEASE = timedelta(seconds=45)
+LEASE = timedelta(seconds=30)
 FIRST_DELAY, LONGEST_DELAY = timedelta(seconds=15), timedelta(minutes=15)
 #: What another try will not mend: told after the second one. Anything else may be a server that is started again.
 CERTAIN = frozenset(

@@ -9,6 +9,7 @@ from flask_babel import force_locale, get_locale, lazy_gettext, ngettext
 from flask_babel import gettext as _
 
 from app.fax.entity_sentences import ENTITY_SENTENCES
+from app.fax.mail_sentences import MAIL_SENTENCES
 from app.fax.numbers import shown_number
 from app.fax.settings_sentences import SETTINGS_SENTENCES
 from app.fax.template_sentences import TEMPLATE_SENTENCES
@@ -185,7 +186,15 @@ CANCELLATIONS = {
     "cancelled_on_line": _l("It was cancelled while it was being sent."),
 }
 
-SENTENCES = {**OUTCOMES, **REFUSALS, **CANCELLATIONS, **SETTINGS_SENTENCES, **TEMPLATE_SENTENCES, **ENTITY_SENTENCES}
+SENTENCES = {
+    **MAIL_SENTENCES,
+    **OUTCOMES,
+    **REFUSALS,
+    **CANCELLATIONS,
+    **SETTINGS_SENTENCES,
+    **TEMPLATE_SENTENCES,
+    **ENTITY_SENTENCES,
+}
 
 
 def sentence(code: str, **values: Any) -> str:

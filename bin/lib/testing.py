@@ -171,14 +171,14 @@ class _Instance:
         self.home = home
         self.log = home.with_name("up.log")
         self.progress = progress
-        ports = _free_ports(3)
-        self.port, self.sip_port, self.ari_port = ports
+        self.port, self.sip_port, self.ari_port, self.imap_port = _free_ports(4)
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         self.progress.say("instance", f"starting one in {self.home}, port {self.port}")
         own = {"FAXROOM_HOME": self.home, "FAXROOM_PORT": self.port}
         own |= {"FAXROOM_SIP_PORT": self.sip_port, "FAXROOM_ARI_PORT": self.ari_port}
+        own |= {"FAXROOM_IMAP_PORT": self.imap_port}
         environment = _environment() | {name: str(value) for name, value in own.items()}
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(

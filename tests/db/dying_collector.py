@@ -1,0 +1,63 @@
+"""A collector that is killed at one step of its second message: ``python -m tests.db.dying_collector STEP``.
+
+Without a step it lives until somebody ends it.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from app.factory import create_app
+from app.intake import documents
+from app.jobs import collect, collected
+from app.jobs.collect import Collectors
+
+#: Step → where it dies: the object and the name of what is called there, and whether before or after it.
+STEPS: dict[str, tuple[Any, str, str]] = {
+    "fetched": (collect, "deal_with", "before"),
+    "judged": (collected, "_accept", "before"),
+    "stored": (collected, "take_source", "after"),
+    "written, not committed": (collected, "answer_accepted", "after"),
+    "committed": (collect, "deal_with", "after"),
+    "filed": (collect, "note_filed", "before"),
+    "all noted": (collect, "note_filed", "after"),
+    "refused, not committed": (collected, "answer_refused", "after"),
+    "storing": (documents, "storage", "before"),
+}
+
+
+def die_at(step: str) -> None:
+    """At the second time that the step is reached: one message is through by then."""
+    place, name, when = STEPS[step]
+    original, calls = getattr(place, name), []
+
+    def dying(*arguments: object, **more: object) -> object:
+        calls.append(1)
+        if len(calls) == 2 and when == "before":
+            _die()
+        result = original(*arguments, **more)
+        if len(calls) == 2:
+            _die()
+        return result
+
+    setattr(place, name, dying)
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main(prepare: Callable[[], None]) -> None:
+    prepare()
+    collectors = Collectors(create_app())
+    signal.signal(signal.SIGTERM, lambda *_: collectors.stopping.set())
+    while not collectors.stopping.is_set():
+        collectors.tick()
+        time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    main(lambda: die_at(sys.argv[1]) if len(sys.argv) > 1 else None)

@@ -1,0 +1,123 @@
+"""A mail from any mail program becomes a fax: real SMTP, real Dovecot, the real line, and answers in the mailbox."""
+
+import email
+import email.policy
+import os
+import smtplib
+import time
+from collections.abc import Callable
+from email.message import EmailMessage
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import sqlalchemy as sa
+
+from app.models import Fax, MailFate, MailMessage, Status
+from tenants.db import new_ulid
+from tests.live.instance import Instance
+from tests.web.cast import pdf_bytes
+
+pytestmark = pytest.mark.live
+pytest.importorskip("app.intake.mail2fax")
+
+ALICE, BOX, FAR = "alice@alpha.test", "fax@alpha.test", "+49 30 23125000"
+
+
+@pytest.fixture(scope="module")
+def instance() -> Instance:
+    return Instance(Path(os.environ["FAXROOM_TEST_HOME"]))
+
+
+def hand_in(instance: Instance, *, text: str, sender: str = ALICE, subject: str = FAR) -> str:
+    """As a mail program does; its Message-ID."""
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = sender, BOX, subject
+    message["Message-ID"] = f"<{new_ulid()}@alpha.test>"
+    message.set_content(text)
+    message.add_attachment(pdf_bytes(2), maintype="application", subtype="pdf", filename="contract.pdf")
+    server = urlsplit(instance.environment["SMTP_URL"])
+    with smtplib.SMTP(server.hostname, server.port) as smtp:
+        smtp.send_message(message)
+    return message["Message-ID"]
+
+
+def row_of(instance: Instance, message_id: str, *, seconds: float = 30) -> MailMessage:
+    """When the message is wholly through."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with instance.session() as session:
+            mine = sa.select(MailMessage).where(MailMessage.message_id == message_id)
+            if row := session.scalar(mine.where(MailMessage.filed_at.is_not(None))):
+                session.expunge_all()
+                return row
+        time.sleep(0.1)
+    raise AssertionError("the mail was not collected")
+
+
+def in_mailbox(instance: Instance, wanted: Callable[[EmailMessage], bool], *, seconds: float = 60) -> EmailMessage:
+    """A mail to the sender, when it is there."""
+    folder, end = instance.home / "mailboxes/boxes" / ALICE, time.monotonic() + seconds
+    while time.monotonic() < end:
+        for file in [file for part in ("new", "cur") for file in (folder / part).glob("*")]:
+            mail = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+            if wanted(mail):
+                return mail
+        time.sleep(0.2)
+    raise AssertionError("no such mail came")
+
+
+def answer_to(instance: Instance, message_id: str) -> EmailMessage:
+    return in_mailbox(instance, lambda mail: mail["In-Reply-To"] == message_id)
+
+
+def report_of(instance: Instance, fax_id: str) -> EmailMessage:
+    def is_report(mail: EmailMessage) -> bool:
+        body = mail.get_body()
+        sent = str(mail["Subject"]).startswith("[KPBX40299999] FAX successfully sent")
+        return sent and body is not None and fax_id in body.get_content()
+
+    return in_mailbox(instance, is_report)
+
+
+def test_a_mail_becomes_a_fax_and_its_sender_is_told_twice(instance: Instance) -> None:
+    message_id = hand_in(instance, text="PIN 4711")
+    row = row_of(instance, message_id)
+    assert row.fate == MailFate.ACCEPTED, (row.reason, row.checks)
+    answer = answer_to(instance, message_id)
+    assert f"/faxes/{row.fax_id}" in answer.get_content()
+    assert "Pages: 2" in answer.get_content()
+    instance.until(row.fax_id, lambda fax: fax.status == Status.SENT)
+    assert report_of(instance, row.fax_id)["To"] == ALICE
+
+
+def test_a_wrong_pin_sends_nothing_and_is_told_to_the_user_only(instance: Instance) -> None:
+    message_id = hand_in(instance, text="PIN 1234")
+    row = row_of(instance, message_id)
+    assert (row.fate, row.fax_id) == (MailFate.REFUSED, None)
+    assert "did not become a fax" in str(answer_to(instance, message_id)["Subject"])
+    stranger = "mallory@evil.test"
+    theirs = row_of(instance, hand_in(instance, text="PIN 4711", sender=stranger))
+    assert (theirs.fate, theirs.answered) == (MailFate.REFUSED, False)
+
+
+def test_the_message_lies_in_the_folder_of_what_became_of_it(instance: Instance) -> None:
+    box = instance.home / "mailboxes/boxes" / BOX
+    for text, folder in (("PIN 4711", ".Fax done"), ("PIN 9999", ".Fax refused")):
+        message_id = hand_in(instance, text=text, subject="12" if text != "PIN 4711" else FAR)
+        row_of(instance, message_id)
+        assert any(message_id.encode() in file.read_bytes() for file in (box / folder).glob("[nc]*/*"))
+
+
+def test_a_collector_that_is_killed_is_back_and_makes_no_second_fax(instance: Instance) -> None:
+    ids = [hand_in(instance, text="PIN 4711") for _ in range(3)]
+    assert instance.kill("worker.py collect")
+    ids += [hand_in(instance, text="PIN 4711") for _ in range(2)]
+    rows = [row_of(instance, message_id, seconds=90) for message_id in ids]
+    assert {row.fate for row in rows} == {MailFate.ACCEPTED}
+    with instance.session() as session:
+        for row in rows:
+            same = sa.select(sa.func.count()).select_from(MailMessage).where(MailMessage.message_id == row.message_id)
+            assert session.scalar(same.where(MailMessage.fax_id.is_not(None))) == 1
+        faxes = session.scalars(sa.select(Fax.id).where(Fax.id.in_([row.fax_id for row in rows]))).all()
+        assert len(faxes) == len(ids)
