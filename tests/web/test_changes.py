@@ -1,12 +1,21 @@
 """Save and apply: edits are collected, shown as a difference, applied all together or not at all, or discarded."""
 
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
 import sqlalchemy as sa
 from flask import Flask
+from sqlalchemy.orm import Session
 
-from app.models import AuditEvent, FaxEntity, FaxTemplate, Grant, PendingChange
-from tenants.db import db
+from app.fax.submit import next_fax_number
+from app.models import AuditEvent, Fax, FaxEntity, FaxTemplate, Grant, PendingChange
+from tenants.db import db, utc_now
 from tenants.models import Role, Tenant, User
-from tests.web.cast import Browser, Cast, make_user
+from tenants.scope import lock_tenant
+from tests.web.cast import Browser, Cast, make_document, make_user
 from tests.web.saving import add, apply, post, save, save_users, whole
 
 
@@ -179,3 +188,102 @@ def test_who_is_no_administrator_any_more_applies_nothing(app: Flask, cast: Cast
         db.session.commit()
     assert alice.post("/changes/apply", ids="1").status_code == 404
     assert whole(app, cast.frontdesk).name == "frontdesk"
+
+
+# ---- At the same moment
+
+
+@pytest.fixture
+def on_postgres(app: Flask) -> None:
+    with app.app_context():
+        if db.engine.dialect.name != "postgresql":
+            pytest.skip("SQLite lets the second one begin only after the first has ended")
+
+
+def while_uncommitted(app: Flask, write: Callable[[Session], None], act: Callable[[], Any]) -> Any:
+    """``act`` at a moment when somebody else has written and not committed; they commit once it waits for them."""
+    with app.app_context(), Session(db.engine) as other, ThreadPoolExecutor(1) as pool:
+        write(other)
+        other.flush()
+        acting = pool.submit(act)
+        end = time.monotonic() + 20
+        waiting = sa.text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as watcher:
+            while not watcher.scalar(waiting) and not acting.done():
+                assert time.monotonic() < end, "it waited for nobody"
+                time.sleep(0.02)
+        other.commit()
+        return acting.result()
+
+
+def test_two_companies_that_race_for_one_number_cannot_both_have_it(
+    app: Flask, cast: Cast, alice: Browser, on_postgres: None
+):
+    save(app, alice, cast.frontdesk, number="+39 050 9655699")
+    ids = [("ids", row.id) for row in saved(app)]
+    alice.token("/changes")
+
+    def theirs(session: Session) -> None:
+        session.get_one(FaxEntity, cast.beta_line).number = "+390509655699"
+
+    answer = while_uncommitted(app, theirs, lambda: post(alice, "/changes/apply", ids))
+    assert answer.status_code == 422
+    assert "Somebody else was faster" in answer.text
+    assert whole(app, cast.frontdesk).number == "+390509655637"
+    assert len(saved(app)) == 1
+
+
+def test_two_administrators_who_apply_at_once_do_it_one_after_the_other(
+    app: Flask, cast: Cast, alice: Browser, on_postgres: None
+):
+    save(app, alice, cast.frontdesk, name="reception")
+    ids = [("ids", row.id) for row in saved(app)]
+
+    def colleague(session: Session) -> None:
+        lock_tenant(session, cast.alpha)
+        session.get_one(FaxEntity, cast.frontdesk).name = "hall"
+
+    answer = while_uncommitted(app, colleague, lambda: post(alice, "/changes/apply", ids))
+    assert answer.status_code == 422
+    assert "Somebody has changed the same thing meanwhile" in answer.text
+    assert whole(app, cast.frontdesk).name == "hall"
+
+
+def test_a_fax_that_is_being_sent_keeps_its_line_from_closing(
+    app: Flask, cast: Cast, alice: Browser, on_postgres: None
+):
+    post(alice, f"/entities/{cast.frontdesk}/close", {"really": "yes"})
+    ids = [("ids", row.id) for row in saved(app)]
+
+    def sends(session: Session) -> None:
+        number = next_fax_number(session, cast.alpha)
+        fax = Fax(tenant_id=cast.alpha, number=number, status="accepted", direction="sent", origin="web")
+        fax.entity_id, fax.user_id = cast.frontdesk, cast.bob
+        session.add(fax)
+
+    answer = while_uncommitted(app, sends, lambda: post(alice, "/changes/apply", ids))
+    assert answer.status_code == 422
+    assert "on their way (1)" in answer.text
+    assert whole(app, cast.frontdesk).closed_at is None
+
+
+def test_a_line_that_is_being_closed_takes_no_more_faxes(app: Flask, cast: Cast, bob: Browser, on_postgres: None):
+    with app.app_context():
+        document = make_document(app, cast.alpha)
+        document.user_id = cast.bob
+        db.session.commit()
+        draft = document.id
+    fields = {"entity": str(cast.frontdesk), "to": "0501234567", "draft": draft}
+
+    def closes(session: Session) -> None:
+        lock_tenant(session, cast.alpha)
+        session.get_one(FaxEntity, cast.frontdesk).closed_at = utc_now()
+
+    answer = while_uncommitted(app, closes, lambda: post_to(bob, "/faxes/send", fields))
+    assert answer.status_code == 422
+    with app.app_context():
+        assert db.session.query(Fax).count() == 0
+
+
+def post_to(browser: Browser, path: str, fields: dict[str, str]) -> Any:
+    return browser.post(path, page="/faxes", **fields)
