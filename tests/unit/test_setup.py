@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "bin/lib"))
 import environment  # noqa: E402 - the set-up's own modules
 import instance as instances  # noqa: E402
+import mailboxes  # noqa: E402
 import packages  # noqa: E402
 import processes  # noqa: E402
 import shell  # noqa: E402
@@ -395,3 +396,32 @@ def test_processes_below_processes_are_found() -> None:
         for pid in [*processes.descendants(outer.pid), outer.pid]:
             os.kill(pid, 9)
         outer.wait()
+
+
+# ---- Mailboxes for trying out
+
+
+def test_mailboxes_run_where_their_port_is_given_and_mails_are_ours(prepared: instances.Instance) -> None:
+    ports = instances.private_ports(prepared.home)
+
+    def names(**told: str) -> list[str]:
+        return [program.name for program in supervise.programs(make(prepared.home, **told), ports)]
+
+    assert "mailboxes" not in names()
+    assert "mailboxes" in names(FAXROOM_IMAP_PORT="1143")
+    assert "mailboxes" not in names(FAXROOM_IMAP_PORT="1143", SMTP_URL="smtp://mail.example.org")
+
+
+def test_only_the_port_of_the_mailboxes_may_be_named_inside(prepared: instances.Instance) -> None:
+    instance, ports = make(prepared.home, FAXROOM_IMAP_PORT="1143"), instances.private_ports(prepared.home)
+    name = "FAXROOM_ALLOW_PRIVATE_HOSTS"
+    assert instances.settings(instance, ports, {})[name] == "127.0.0.1:1143"
+    assert instances.settings(instance, ports, {name: "10.0.0.1"})[name] == "10.0.0.1"
+    assert name not in instances.settings(prepared, ports, {})
+
+
+def test_the_address_of_a_mailbox_leads_nowhere_else() -> None:
+    boxes = Path("/boxes")
+    assert mailboxes.mailbox_of(boxes, "Fax@alpha.test") == boxes / "fax@alpha.test"
+    for address in ("../fax@alpha.test", ".hidden@alpha.test", "a/b@alpha.test", "", "a\0@alpha.test"):
+        assert mailboxes.mailbox_of(boxes, address) is None
