@@ -200,14 +200,10 @@ class Line:
 
 def lines(rows: Sequence[tuple[str, str, Sums]]) -> list[Line]:
     most = max((sums.faxes for _name, _url, sums in rows), default=0)
-    return [Line(name, url, sums, lying(_parts_of(sums), most)) for name, url, sums in rows]
-
-
-def _parts_of(sums: Sums) -> list[tuple[str, str, int]]:
+    parts = ((_("Sent"), "good", "sent"), (_("Received"), "calm", "received"), (_("Not sent"), "bad", "failed"))
     return [
-        (_("Sent"), "good", sums.sent),
-        (_("Received"), "calm", sums.received),
-        (_("Not sent"), "bad", sums.failed),
+        Line(name, url, sums, lying([(part, tone, getattr(sums, of)) for part, tone, of in parts], most))
+        for name, url, sums in rows
     ]
 
 

@@ -88,4 +88,6 @@ def size_text(count: int) -> str:
 
 
 def number_text(number: float) -> str:
+    if isinstance(number, int) and 0 <= number < 1000:
+        return str(number)  # as in all our languages; pages have thousands of them
     return format_decimal(number, locale=get_locale())
