@@ -37,7 +37,6 @@ service stats {{
 }}
 service imap-login {{
   chroot =
-  service_count = 0
   process_min_avail = 1
   inet_listener imap {{
     port = {port}
@@ -48,6 +47,9 @@ service imap-login {{
 }}
 """
 OLD = """\
+service imap-login {{
+  service_count = 0
+}}
 disable_plaintext_auth = no
 mail_location = maildir:{boxes}/%u
 passdb {{
@@ -60,6 +62,9 @@ userdb {{
 }}
 """
 NEW = """\
+service imap-login {{
+  restart_request_count = unlimited
+}}
 auth_allow_cleartext = yes
 mail_driver = maildir
 mail_path = {boxes}/%{{user}}
