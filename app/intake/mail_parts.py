@@ -1,0 +1,238 @@
+"""A mail taken apart: its one sender, its text, its documents, and what travels beside them. Strangers' bytes."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email import message_from_bytes, policy
+from email.header import decode_header, make_header
+from email.headerregistry import HeaderRegistry
+from email.message import Message
+
+from app.fax.mail2fax import own_text, text_of_html
+from app.intake.documents import clean_name
+
+MOST_PARTS = 200
+#: More than one of these and nobody can say which one counts.
+ONCE = ("From", "Subject", "Date", "Message-ID", "Content-Type", "Content-Transfer-Encoding", "MIME-Version")
+_MADE_BY_MACHINES = re.compile(r"^\s*(bulk|list|junk|auto_reply)\s*$", re.IGNORECASE)
+_OUR_OWN = re.compile(r"@faxroom\.[a-z0-9-]+\.invalid>?\s*$", re.IGNORECASE)
+_addresses = HeaderRegistry()
+DOCUMENT, COMPANION, UNKNOWN = "document", "companion", "unknown"
+COMPANIONS = {
+    "application/pgp-signature": "signature",
+    "application/pgp-keys": "key",
+    "application/pkcs7-signature": "signature",
+    "application/x-pkcs7-signature": "signature",
+    "text/vcard": "vcard",
+    "text/x-vcard": "vcard",
+    "text/directory": "vcard",
+    "text/calendar": "calendar",
+    "application/ms-tnef": "winmail",
+    "application/vnd.ms-tnef": "winmail",
+}
+_ODT = b"mimetypeapplication/vnd.oasis.opendocument.text"
+
+
+def parse(raw: bytes) -> Message:
+    """With the older policy: its headers stay as they came, and no hostile one makes it raise."""
+    return message_from_bytes(raw, policy=policy.compat32)
+
+
+def twice(mail: Message) -> str | None:
+    """The first header that is there more than once and must not be."""
+    return next((name for name in ONCE if len(mail.get_all(name, [])) > 1), None)
+
+
+def decoded(value: object) -> str:
+    """A header's text (RFC 2047), in one line."""
+    text = str(value or "")
+    with contextlib.suppress(LookupError, ValueError, UnicodeError):
+        text = str(make_header(decode_header(text)))
+    text = text.encode("utf-8", "replace").decode()
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+
+
+def sender_of(mail: Message) -> str | None:
+    """The address in the one From, exactly as written: no group, no second one, nothing that has to be guessed."""
+    fields = mail.get_all("From", [])
+    if len(fields) != 1:
+        return None
+    text = str(fields[0])
+    if not text.isascii() and not text.isprintable():
+        return None
+    try:
+        header = _addresses("From", " ".join(text.split()))
+        groups = header.groups
+        addresses = header.addresses
+    except Exception:  # the library's parser knows many ways to fail on a stranger's header
+        return None
+    if header.defects or len(addresses) != 1 or len(groups) != 1 or groups[0].display_name is not None:
+        return None
+    address = addresses[0].addr_spec
+    # what was read has to stand there as it is: neither quoted nor encoded
+    plain = re.fullmatch(r"[^\s\"<>(),;:\\\[\]]+@[^\s\"<>(),;:\\\[\]]+", address)
+    return address if plain and address in text and "\0" not in address and len(address) <= 320 else None
+
+
+def why_automatic(mail: Message) -> str | None:
+    """What says that no person wrote it (RFC 3834, RFC 2919, RFC 3464); None if nothing does."""
+    if str(mail.get("Auto-Submitted", "no")).split(";")[0].strip().lower() not in ("no", ""):
+        return "automatic"
+    if any(name in mail for name in ("List-Id", "List-Post", "List-Unsubscribe", "X-Autoreply", "X-Autorespond")):
+        return "list"
+    if _MADE_BY_MACHINES.match(str(mail.get("Precedence", ""))):
+        return "list"
+    if str(mail.get("Return-Path", "x")).strip() == "<>" or mail.get_content_type() == "multipart/report":
+        return "bounce"
+    if _OUR_OWN.search(str(mail.get("Message-ID", ""))):
+        return "own"
+    return None
+
+
+# ---- Text and attachments
+
+
+@dataclass(frozen=True)
+class Part:
+    """``kind`` is document, companion (named in ``what``) or unknown."""
+
+    name: str
+    kind: str
+    what: str
+    content: bytes = b""
+
+
+@dataclass(frozen=True)
+class Contents:
+    text: str
+    parts: tuple[Part, ...]
+
+    def of(self, kind: str) -> list[Part]:
+        return [part for part in self.parts if part.kind == kind]
+
+
+def contents(entity: Message) -> Contents:
+    """The person's own words, and what is attached, in order. Nothing inside of an attached mail is looked at."""
+    plain: list[str] = []
+    html: list[str] = []
+    parts: list[Part] = []
+    for leaf in _leaves(entity):
+        kind, named = leaf.get_content_type(), leaf.get_filename()
+        attached = (leaf.get_content_disposition() or "") == "attachment" or named is not None
+        if kind == "text/plain" and not attached:
+            plain.append(_text(leaf))
+        elif kind == "text/html" and not attached:
+            html.append(_text(leaf))
+        else:
+            parts.append(_part(leaf, kind))
+    own = own_text("\n".join(plain))
+    if not own.strip():  # in HTML only, or with an empty text beside it
+        own = own_text(text_of_html("\n".join(html)))
+    return Contents(own, tuple(parts))
+
+
+def _leaves(entity: Message) -> Iterator[Message]:
+    waiting, seen = [entity], 0
+    while waiting and seen < MOST_PARTS:
+        part, seen = waiting.pop(0), seen + 1
+        if part.get_content_maintype() == "multipart" and part.is_multipart():
+            waiting[:0] = part.get_payload()
+        else:
+            yield part
+
+
+def is_crowded(entity: Message) -> bool:
+    return sum(1 for _leaf in _leaves(entity)) >= MOST_PARTS // 2
+
+
+def _bytes(leaf: Message) -> bytes:
+    if leaf.get_content_maintype() == "message":
+        return b""
+    payload = leaf.get_payload(decode=True)
+    return payload if isinstance(payload, bytes) else b""
+
+
+def _text(leaf: Message) -> str:
+    content = _bytes(leaf)
+    try:
+        return content.decode(str(leaf.get_content_charset() or "utf-8"), "replace")
+    except (LookupError, ValueError):
+        return content.decode("utf-8", "replace")
+
+
+def _part(leaf: Message, kind: str) -> Part:
+    name = clean_name(decoded(leaf.get_filename() or ""))[:120]
+    content = _bytes(leaf)
+    if what := document_kind(content):
+        return Part(name or f"document.{what}", DOCUMENT, what, content)
+    companion = COMPANIONS.get(kind) or ("winmail" if name.lower() == "winmail.dat" else None)
+    if companion is None and leaf.get_content_maintype() == "image":
+        inline = leaf.get_content_disposition() == "inline" or "Content-ID" in leaf
+        companion = "picture" if inline else None
+    if companion is None and name.lower().endswith((".vcf", ".p7s", ".ics")):
+        companion = {"vcf": "vcard", "p7s": "signature", "ics": "calendar"}[name[-3:].lower()]
+    if companion is None and not content.strip() and leaf.get_content_maintype() == "text":
+        companion = "nothing"
+    return Part(name or kind, COMPANION if companion else UNKNOWN, companion or kind, content if not companion else b"")
+
+
+def document_kind(content: bytes) -> str | None:
+    """By its first bytes; whether it is sound is judged in a child when it is taken (app.adapters.documents)."""
+    if b"%PDF-" in content[:1024]:
+        return "pdf"
+    if content.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
+        return "doc"
+    if content.startswith(b"PK\x03\x04"):
+        if _ODT in content[:200]:
+            return "odt"
+        if b"word/document" in content or b"word/" in content[-65_536:]:
+            return "docx"
+    return None
+
+
+# ---- What the mailbox's own server found out
+
+
+def proof_of(mail: Message, sender: str, authserv_id: str | None) -> bool | None:
+    """Authentication-Results (RFC 8601) of the mailbox's own server: True if it vouches for the domain of ``sender``,
+    False if it says that the mail is forged, None if it says neither. Another server's are not looked at."""
+    if not authserv_id:
+        return None
+    results = [_results(str(value)) for value in mail.get_all("Authentication-Results", [])]
+    ours = [found for name, found in results if name == authserv_id.lower()]
+    methods = [item for found in ours for item in found]
+    domain = sender.rpartition("@")[2].lower()
+    dmarc = {result for method, result, _about in methods if method == "dmarc"}
+    if "fail" in dmarc:
+        return False
+    if "pass" in dmarc and any(m == "dmarc" and r == "pass" and about in ("", domain) for m, r, about in methods):
+        return True
+    if any(m in ("spf", "dkim") and r == "pass" and about and _aligned(about, domain) for m, r, about in methods):
+        return True
+    failed = {m for m, r, _about in methods if m in ("spf", "dkim") and r in ("fail", "permerror")}
+    return False if "spf" in failed or "dkim" in failed else None
+
+
+def _aligned(about: str, domain: str) -> bool:
+    return about == domain or (domain.endswith("." + about) and "." in about)
+
+
+def _results(value: str) -> tuple[str, list[tuple[str, str, str]]]:
+    """(server, [(method, result, domain that it is about)])."""
+    plain = re.sub(r"\"[^\"]*\"", "", re.sub(r"\([^()]*\)", " ", " ".join(value.split())))
+    head, *found = plain.split(";")
+    name = head.split()[0].lower() if head.split() else ""
+    items = []
+    for text in found:
+        match = re.match(r"\s*([a-z0-9-]+)(?:/\d+)?\s*=\s*([a-z]+)(.*)", text, re.IGNORECASE)
+        if match:
+            about = re.search(r"(?:header\.from|header\.d|header\.i|smtp\.mailfrom)\s*=\s*(\S+)", match[3], re.I)
+            domain = about[1].rpartition("@")[2].lower() if about else ""
+            items.append((match[1].lower(), match[2].lower(), domain))
+    return name, items
+
+
+def as_utc(timestamp: int) -> datetime:
+    return datetime.fromtimestamp(timestamp, UTC)
