@@ -19,7 +19,7 @@ from flask_babel import get_locale
 from flask_babel import lazy_gettext as _l
 
 from app.fax.numbers import outside_form
-from app.fax.sentences import CANCELLATIONS, SENTENCES, STATUS_LABELS
+from app.fax.sentences import DOCUMENT_REFUSALS, OUTCOMES, STATUS_LABELS
 from app.models import Fax, Status
 from tenants.models import Tenant
 
@@ -37,7 +37,7 @@ _NUMBER = re.compile(r"[(+]*[0-9][0-9\s().\-\u2010-\u2015/]*")
 _FAX_NUMBER = re.compile(r"(?:#|F\w+_T\w+_\d{4}-\d\d-\d\d_\d\d_\d\d_\d\d_)(\d{1,18})(?:_report)?(?:\.pdf)?")
 
 #: Words that are in more sentences than this tell nothing: the line, the document, PDF.
-MOST_CAUSES = 4
+MOST_CAUSES = 2
 #: What people call a status or a cause besides the words that we show for it, separated by commas.
 OTHER_WORDS: dict[str, object] = {
     Status.FAILED: _l("failed, error, unsuccessful"),
@@ -214,7 +214,7 @@ Said = dict[str, list[tuple[str, list[str]]]]
 @lru_cache(maxsize=8)
 def _vocabulary(locale: str) -> tuple[Said, Said]:
     """Labels from their first word on, and sentences from each of their words on, in the reader's language."""
-    shown = {code: said for code, said in SENTENCES.items() if code not in {"success", *CANCELLATIONS}}
+    shown = {code: said for code, said in {**OUTCOMES, **DOCUMENT_REFUSALS}.items() if code != "success"}
     others = [(str(code), text) for code, said in OTHER_WORDS.items() for text in str(said).split(",")]
     labels, sentences = defaultdict(list), defaultdict(list)
     for code, said in [*STATUS_LABELS.items(), *others]:

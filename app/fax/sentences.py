@@ -87,7 +87,24 @@ NEXT_STEPS = {
     "unknown": _l("Ask the addressee whether it arrived before you send it again: it may have gone out."),
 }
 
-#: Why a request or a document is not accepted, each with what to do about it.
+#: Why a document cannot be faxed, at the form or when it is prepared, each with what to do about it.
+DOCUMENT_REFUSALS = {
+    "document_missing": _l("Choose the document: a PDF, DOC, DOCX or ODT file."),
+    "wrong_type": _l("This file is not a PDF, DOC, DOCX or ODT document. Save it as PDF and choose it again."),
+    "html_as_document": _l("This file is a web page under another name. Print it to PDF and choose that."),
+    "flat_xml_as_document": _l("This file is plain XML under another name. Save it as ODT or PDF and choose that."),
+    "encrypted": _l("This document is protected with a password. Save it without one and choose it again."),
+    "empty": _l("This file is empty. Choose another one."),
+    "damaged": _l("This document is damaged and cannot be read. Open it, save it as PDF and choose that."),
+    "too_many_pages": _l("This document has more than %(limit)s pages. Split it and send the parts."),
+    "too_large": _l("This file is larger than %(limit)s MB. Save it with smaller pictures, or split it."),
+    "too_many_pixels": _l("A page of this document is too large to be drawn. Save it as PDF in A4 and choose that."),
+    "unpacked_too_large": _l("This document unpacks to more than it should. Save it as PDF and choose that."),
+    "conversion_timed_out": _l("This document took too long to convert. Save it as PDF and send that."),
+    "no_pages": _l("This document has no page to send."),
+}
+
+#: Why a request is not accepted, each with what to do about it.
 REFUSALS = {
     "number_missing": _l("Enter the number that the fax goes to."),
     "number_unreadable": _l(
@@ -107,19 +124,6 @@ REFUSALS = {
     "colleague_missing": _l("Choose at least one colleague."),
     "colleague_not_allowed": _l("This colleague may not see this fax any more. Choose another one."),
     "note_too_long": _l("This note has more than %(limit)s characters. Shorten it."),
-    "document_missing": _l("Choose the document: a PDF, DOC, DOCX or ODT file."),
-    "wrong_type": _l("This file is not a PDF, DOC, DOCX or ODT document. Save it as PDF and choose it again."),
-    "html_as_document": _l("This file is a web page under another name. Print it to PDF and choose that."),
-    "flat_xml_as_document": _l("This file is plain XML under another name. Save it as ODT or PDF and choose that."),
-    "encrypted": _l("This document is protected with a password. Save it without one and choose it again."),
-    "empty": _l("This file is empty. Choose another one."),
-    "damaged": _l("This document is damaged and cannot be read. Open it, save it as PDF and choose that."),
-    "too_many_pages": _l("This document has more than %(limit)s pages. Split it and send the parts."),
-    "too_large": _l("This file is larger than %(limit)s MB. Save it with smaller pictures, or split it."),
-    "too_many_pixels": _l("A page of this document is too large to be drawn. Save it as PDF in A4 and choose that."),
-    "unpacked_too_large": _l("This document unpacks to more than it should. Save it as PDF and choose that."),
-    "conversion_timed_out": _l("This document took too long to convert. Save it as PDF and send that."),
-    "no_pages": _l("This document has no page to send."),
     "email_missing": _l("Enter the email address."),
     "email_invalid": _l("This is no email address. Write it like name@example.org."),
     "email_taken": _l("This address is taken. Each address belongs to one user or one Mail2Fax box only: use another."),
@@ -189,6 +193,7 @@ CANCELLATIONS = {
 SENTENCES = {
     **MAIL_SENTENCES,
     **OUTCOMES,
+    **DOCUMENT_REFUSALS,
     **REFUSALS,
     **CANCELLATIONS,
     **SETTINGS_SENTENCES,
