@@ -1,4 +1,5 @@
-"""The processes beside the web: ``worker.py jobs [QUEUE...]``, ``worker.py line``, ``worker.py clock``.
+"""The processes beside the web: ``worker.py jobs [QUEUE...]``, ``worker.py line``, ``worker.py clock``,
+``worker.py collect``.
 
 Each may run as often as wanted and be killed at any moment: what they do is in the database.
 """
@@ -6,7 +7,7 @@ Each may run as often as wanted and be killed at any moment: what they do is in 
 import argparse
 import logging
 
-from app.jobs import clock, listen, serve
+from app.jobs import clock, collect, listen, serve
 from app.queues import QUEUES
 
 
@@ -17,6 +18,7 @@ def main() -> None:
     jobs.add_argument("queues", nargs="*", metavar="QUEUE", help=f"of: {', '.join(QUEUES)}")
     commands.add_parser("line", help="listen to the Asterisk beside this process")
     commands.add_parser("clock", help="find what is due and enqueue it")
+    commands.add_parser("collect", help="collect the mails of the Mail2Fax boxes")
     choice = parser.parse_args()
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -26,6 +28,8 @@ def main() -> None:
         serve.run(choice.queues or list(QUEUES))
     elif choice.command == "line":
         listen.run()
+    elif choice.command == "collect":
+        collect.run()
     else:
         clock.run()
 

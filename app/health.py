@@ -34,6 +34,7 @@ ADVICE = {
     "jobs": "Start it: worker.py jobs",
     "line": "Start it beside Asterisk: worker.py line",
     "clock": "Start it: worker.py clock",
+    "collect": "Start it: worker.py collect",
 }
 
 
@@ -106,6 +107,7 @@ CHECKS: dict[str, Callable[[], None]] = {
     "jobs": _jobs,
     "line": _beats("line"),
     "clock": _beats("clock"),
+    "collect": _beats("collect"),
 }
 
 

@@ -72,7 +72,6 @@ STOP_SECONDS = 5.0
 
 def run() -> None:
     """Collect until SIGTERM."""
-    open_workshop()
     collectors = Collectors(application())
     signal.signal(signal.SIGTERM, lambda *_: collectors.stopping.set())
     while not collectors.stopping.is_set():
@@ -144,6 +143,7 @@ class Collectors:
             db.session.rollback()
         if box_id is None or not claim_box(db.session, box_id, self.holder, utc_now()):
             return box_id is not None
+        open_workshop()
         self.running[box_id] = Collector(self, free[box_id])
         self.running[box_id].start()
         return True

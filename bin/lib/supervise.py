@@ -72,6 +72,7 @@ def _ours(instance: Instance, python: str) -> list[Program]:
         table.append(Program("jobs", others, count=instance.jobs - 1, **gentle))
     table.append(Program("line", (*worker, "line"), ours=True))
     table.append(Program("clock", (*worker, "clock"), ours=True))
+    table.append(Program("collect", (*worker, "collect"), **gentle))
     table.append(Program("web", _web(instance), ours=True))
     return table
 

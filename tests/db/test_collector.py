@@ -21,7 +21,7 @@ from app.adapters.imap import Mailbox, Server, signed_in
 from app.fax.collecting import LEASE
 from app.models import BoxState, Document, Fax, Mail2FaxBox, MailFate, MailMessage, Notice
 from tenants.db import db, utc_now
-from tests.db.mails import make_box, write_mail
+from tests.db.mails import NUMBER, make_box, write_mail
 from tests.dovecot import PASSWORD, Dovecot, free_port, running_dovecot
 from tests.web.cast import Cast
 
@@ -134,7 +134,7 @@ def test_a_kill_at_any_step_makes_no_second_fax_and_loses_none(
 ) -> None:
     make_box(app, cast, imap=dovecot.url)
     for n in range(GOOD + BAD):
-        dovecot.deliver(BOX, write_mail(text="PIN 4711" if n % 3 else "PIN 1234"))
+        dovecot.deliver(BOX, write_mail(subject=NUMBER if n % 3 else "no number"))
     with process(app, step) as child:
         assert child.wait(timeout=60) == -9
     assert sum(filed(app).values()) < GOOD + BAD

@@ -91,10 +91,11 @@ def test_what_is_given_is_not_started(home: Path, name: str, own: str) -> None:
 def test_a_given_service_is_no_program_of_ours(prepared: instances.Instance) -> None:
     ports = instances.private_ports(prepared.home)
     names = [program.name for program in supervise.programs(prepared, ports)]
-    assert names == ["redis", "mail", "asterisk", "office", "office_2", "jobs-line", "jobs", "line", "clock", "web"]
+    ours = ["jobs-line", "jobs", "line", "clock", "collect", "web"]
+    assert names == ["redis", "mail", "asterisk", "office", "office_2", *ours]
     outside = dict.fromkeys(("REDIS_URL", "UNOSERVER_URL", "ARI_URL", "SMTP_URL"), "x")
     lean = make(prepared.home, FAXROOM_JOBS="1", **outside)
-    assert [program.name for program in supervise.programs(lean, ports)] == ["jobs", "line", "clock", "web"]
+    assert [program.name for program in supervise.programs(lean, ports)] == ["jobs", "line", "clock", "collect", "web"]
 
 
 # ---- Ports
