@@ -120,4 +120,4 @@ def command(file: Path) -> tuple[str, ...]:
     user = _user()
     renamed = ("unshare", "--user", f"--map-user={user.pw_uid}", f"--map-group={user.pw_gid}", "--")
     words = (*(() if os.geteuid() else renamed), str(DOVECOT), "-F", "-c", str(file))
-    return ("sh", "-c", f"rm -rf {shlex.quote(str(file.parent / 'run'))} && exec {shlex.join(words)}")
+    return ("/bin/sh", "-c", f"rm -rf {shlex.quote(str(file.parent / 'run'))} && exec {shlex.join(words)}")

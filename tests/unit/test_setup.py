@@ -237,7 +237,7 @@ def configuration(instance: instances.Instance) -> configparser.RawConfigParser:
 def test_every_process_ends_with_its_parent_and_is_started_again(prepared: instances.Instance) -> None:
     parser = configuration(prepared)
     programs = [parser[name] for name in parser.sections() if name.startswith("program:")]
-    assert len(programs) == 10
+    assert len(programs) == 11
     for program in programs:
         assert program["command"].startswith("setpriv --pdeathsig TERM -- /")
         assert program["autorestart"] == "true"
@@ -247,7 +247,14 @@ def test_every_process_ends_with_its_parent_and_is_started_again(prepared: insta
 def test_our_own_processes_wait_for_the_database_and_others_do_not(prepared: instances.Instance) -> None:
     parser = configuration(prepared)
     waiting = {name for name in parser.sections() if parser.get(name, "autostart", fallback="") == "false"}
-    assert waiting == {"program:jobs-line", "program:jobs", "program:line", "program:clock", "program:web"}
+    assert waiting == {
+        "program:jobs-line",
+        "program:jobs",
+        "program:line",
+        "program:clock",
+        "program:collect",
+        "program:web",
+    }
 
 
 def test_no_secret_is_in_the_supervisors_configuration(prepared: instances.Instance) -> None:
