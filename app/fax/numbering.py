@@ -4,7 +4,7 @@ The same rules are asked before an edit is saved, when it is applied, and by the
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -78,8 +78,35 @@ def line_of(values: dict, *, entity_id: int | None = None, change: PendingChange
 # ---- What clashes
 
 
-def clashes(session: Session, tenant: Tenant, line: Line, others: Sequence[Line]) -> dict[str, Refused]:
+@dataclass(frozen=True)
+class Elsewhere:
+    """What other companies have to do with our numbers: those that they hold, and those that they lead calls to."""
+
+    held: frozenset[str]
+    led_to: frozenset[str]
+
+
+def elsewhere_of(session: Session, tenant: Tenant, lines: Iterable[Line]) -> Elsewhere:
+    numbers = {line.number for line in lines if line.number}
+    forms = {form: number for number in numbers for form in _forms(number, tenant)}
+    if not numbers:
+        return Elsewhere(frozenset(), frozenset())
+    theirs = sa.select(FaxEntity.number).where(FaxEntity.tenant_id != tenant.id, FaxEntity.closed_at.is_(None))
+    held = session.scalars(theirs.where(FaxEntity.number.in_(numbers)))
+    voices = theirs.with_only_columns(FaxEntity.voice_destination)
+    led = session.scalars(voices.where(FaxEntity.voice_destination.in_(forms), FaxEntity.shared_with_voice))
+    return Elsewhere(frozenset(held), frozenset(forms[voice] for voice in led))
+
+
+def _forms(number: str, tenant: Tenant) -> set[str]:
+    return {number, number[1:], f"00{number[1:]}", national_form(number, tenant)}
+
+
+def clashes(
+    session: Session, tenant: Tenant, line: Line, others: Sequence[Line], elsewhere: Elsewhere | None = None
+) -> dict[str, Refused]:
     """What of the line somebody else has already, by field; ``others`` may hold the line itself."""
+    elsewhere = elsewhere or elsewhere_of(session, tenant, [line])
     faults: dict[str, Refused] = {}
     for other in others:
         if other.is_same_as(line):
@@ -90,21 +117,19 @@ def clashes(session: Session, tenant: Tenant, line: Line, others: Sequence[Line]
             faults["extension"] = Refused("extension_taken", field="extension", number=line.extension, name=other.name)
         if line.number and other.number == line.number:
             faults["number"] = Refused("number_taken", field="number", number=line.number, name=other.name)
-    if line.number and "number" not in faults and _is_foreign(session, tenant, line.number):
-        faults["number"] = Refused("number_taken_elsewhere", field="number", number=line.number)
+    if line.number in elsewhere.held:
+        faults.setdefault("number", Refused("number_taken_elsewhere", field="number", number=line.number))
     return faults
 
 
-def _is_foreign(session: Session, tenant: Tenant, number: str) -> bool:
-    taken = sa.select(FaxEntity.id).where(FaxEntity.number == number, FaxEntity.closed_at.is_(None))
-    return session.scalar(taken.where(FaxEntity.tenant_id != tenant.id)) is not None
-
-
-def misleading(session: Session, tenant: Tenant, line: Line, others: Sequence[Line]) -> dict[str, Refused]:
+def misleading(
+    session: Session, tenant: Tenant, line: Line, others: Sequence[Line], elsewhere: Elsewhere | None = None
+) -> dict[str, Refused]:
     """What of the line would lead calls astray, by field: emergency numbers, circles between fax lines."""
     everyone = [other for other in others if not other.is_same_as(line)] + [line]
     faults = [_bad_extension(tenant, line), bad_voice(session, tenant, line, everyone)]
-    return {fault.field: fault for fault in faults if fault} | _led_here(session, tenant, line, everyone)
+    elsewhere = elsewhere or elsewhere_of(session, tenant, [line])
+    return {fault.field: fault for fault in faults if fault} | _led_here(tenant, line, everyone, elsewhere)
 
 
 def _bad_extension(tenant: Tenant, line: Line) -> Refused | None:
@@ -137,23 +162,15 @@ def _read_as(dialled: str, region: str) -> set[str]:
     return {dialled, whole, public_form(dialled, region) or whole}
 
 
-def _led_here(session: Session, tenant: Tenant, line: Line, everyone: Sequence[Line]) -> dict[str, Refused]:
+def _led_here(tenant: Tenant, line: Line, everyone: Sequence[Line], elsewhere: Elsewhere) -> dict[str, Refused]:
     """The other side of the same rule: a shared line's calls that are no fax go to what would be a fax line now."""
     for other in everyone:
         if other.voice and other is not line and _leads_to(other.voice, line, tenant):
             field = "extension" if other.voice == line.extension else "number"
             return {field: Refused("number_is_voice", field=field, number=getattr(line, field), name=other.name)}
-    if line.number and _is_foreign_voice(session, tenant, line.number):
+    if line.number in elsewhere.led_to:
         return {"number": Refused("number_is_voice_elsewhere", field="number", number=line.number)}
     return {}
-
-
-def _is_foreign_voice(session: Session, tenant: Tenant, number: str) -> bool:
-    forms = {number, number[1:], f"00{number[1:]}", national_form(number, tenant)}
-    led = sa.select(FaxEntity.id).where(FaxEntity.voice_destination.in_(forms), FaxEntity.shared_with_voice)
-    return (
-        session.scalar(led.where(FaxEntity.closed_at.is_(None), FaxEntity.tenant_id != tenant.id).limit(1)) is not None
-    )
 
 
 def public_form(text: str, region: str) -> str | None:
@@ -197,18 +214,16 @@ class Plan:
 def plan_of(session: Session, tenant: Tenant, user: User) -> Plan:
     """With what this administrator has saved as if it were applied."""
     lines = lines_of(session, tenant.id, saved_by=user)
-    return Plan(
-        lines,
-        gaps(line.extension for line in lines),
-        gaps(line.number for line in lines if line.number),
-        [
-            Conflict(line, field, fault)
-            for line in lines
-            for field, fault in (
-                misleading(session, tenant, line, lines) | clashes(session, tenant, line, lines)
-            ).items()
-        ],
-    )
+    conflicts = list(_conflicts(session, tenant, lines))
+    extensions, numbers = (line.extension for line in lines), (line.number for line in lines if line.number)
+    return Plan(lines, gaps(extensions), gaps(numbers), conflicts)
+
+
+def _conflicts(session: Session, tenant: Tenant, lines: Sequence[Line]) -> Iterator[Conflict]:
+    elsewhere = elsewhere_of(session, tenant, lines)
+    for line in lines:
+        faults = misleading(session, tenant, line, lines, elsewhere) | clashes(session, tenant, line, lines, elsewhere)
+        yield from (Conflict(line, field, fault) for field, fault in faults.items())
 
 
 def gaps(held: Iterable[str]) -> list[Gap]:
