@@ -129,7 +129,7 @@ def _signature(status: list[list[str]], *, fine: bool) -> Signature:
     for word, fault in (("EXPKEYSIG", "expired"), ("EXPSIG", "expired"), ("REVKEYSIG", "revoked")):
         if word in words:
             return Signature(fault)
-    if "ERRSIG" in words or "NO_PUBKEY" in words:
+    if "NO_PUBKEY" in words:
         return Signature("unknown_key")
     if "BADSIG" in words:
         return Signature("bad")

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.adapters.documents import inspect
-from app.adapters.pgp_mail import Signature, open_message, verify
+from app.adapters.pgp_mail import Signature, open_message, public_key_of, verify
 from app.errors import FaxroomError, PermanentFailure, Refused
 from app.fax.access import sendable_entities
 from app.fax.collecting import message_id
@@ -465,3 +465,8 @@ def _signature_digest(signature: Signature, signed: bytes) -> str:
     lines = b"\n".join(line.rstrip() for line in signed.replace(b"\r\n", b"\n").split(b"\n")).rstrip()
     said = f"{signature.key} {signature.made_at} {hashlib.sha256(lines).hexdigest()}"
     return hashlib.sha256(said.encode()).hexdigest()
+
+
+def box_public_key(private_key: str) -> str | None:
+    """What users encrypt their mails to, armored."""
+    return public_key_of(private_key)

@@ -20,7 +20,7 @@ from app.web import (
     health,
     inbox,
     language,
-    mail_log,
+    mail_tester,
     marks,
     numbering,
     operator,
@@ -51,7 +51,7 @@ BLUEPRINTS = (
     audit,
     figures,
     settings,
-    mail_log,  # its routes are of the blueprint of mail2fax
+    mail_tester,  # its routes and those of mail_log are of the blueprint of mail2fax
     downloads,
     entities,
     numbering,

@@ -5,6 +5,8 @@ A new route gets a line here. ``who`` is one of AUDIENCES; ``thing`` is what the
 """
 
 import re
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +18,13 @@ from werkzeug.routing import Rule
 
 from app.adapters.rasterizer import rasterize
 from app.fax.templates import TemplateDetails, judge_template
-from app.models import ArchivePlace, Fax, FaxTemplate, Grant, Mail2FaxBox, MailMessage, PendingChange, Status
+from app.models import ArchivePlace, Fax, FaxEntity, FaxTemplate, Grant, Mail2FaxBox, MailMessage, PendingChange, Status
 from tenants.addresses import claim_address
 from tenants.db import db, new_ulid
 from tenants.links import make_link
 from tenants.models import LinkPurpose, PgpPublicKey, Role, SignInSession, Tenant, User
 from tests.documents import pdf, written
+from tests.unit.test_pgp import Ring
 from tests.web.cast import Browser, Cast, make_document, make_entity, make_fax, make_tenant, make_user, receive_fax
 
 METHODS = ("GET", "POST")
@@ -65,6 +68,7 @@ people    POST      profile.give_up_second_factor
 people    POST      profile.remove_second_factor
 people    POST      profile.end_other_sessions
 herself   POST      profile.end_one_session         session
+herself   GET       profile.mail_key                keyed
 
 company   GET,POST  send.send
 company   POST      send.judge_number
@@ -127,6 +131,7 @@ admins    POST      mail2fax.forget_key             box
 admins    POST      mail2fax.remove                 box
 admins    GET       mail2fax.messages               box
 admins    GET       mail2fax.message                message
+admins    GET,POST  mail2fax.tester                 box
 admins    GET,POST  self_test.test                  entity
 admins    GET       self_test.result                entity
 admins    GET       templates.templates
@@ -340,6 +345,19 @@ def _message(world: World) -> Thing:
     return named | {"message_id": _added(world, message)}
 
 
+def _keyed(world: World) -> Thing:
+    """A line whose box has a key."""
+    line, named = _entity(world), _box(world)
+    with tempfile.TemporaryDirectory(prefix="ring-", dir="/tmp") as folder, world.app.app_context():
+        ring = Ring(folder)
+        box = db.session.get_one(Mail2FaxBox, named["box_id"])
+        box.private_key = ring.secret(ring.make("Box <box@alpha.test>")).decode()
+        db.session.get_one(FaxEntity, line["entity_id"]).box_id = box.id
+        db.session.commit()
+        subprocess.run(["gpgconf", "--homedir", folder, "--kill", "all"], check=True)
+    return line
+
+
 def _entity(world: World) -> Thing:
     with world.app.app_context():
         n, alice = world.next(), db.session.get_one(User, world.cast.alice)
@@ -409,6 +427,7 @@ THINGS: dict[str, Callable[[World], Thing]] = {
     "box": _box,
     "message": _message,
     "entity": _entity,
+    "keyed": _keyed,
     "saved": _saved,
     "template": _template,
     "added_template": _added_template,

@@ -1,0 +1,174 @@
+"""The Mail2Fax tester: why a mail would become a fax or not, rule by rule; and how a user's mails have to be."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from cryptography.fernet import InvalidToken
+from flask import abort, current_app, make_response, render_template, request
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from app.errors import FaxroomError
+from app.fax.access import sendable_entities
+from app.fax.collecting import message_of
+from app.fax.sentences import sentence
+from app.intake.mail2fax import TEST_PASSED, box_public_key, judge
+from app.models import Authentication, FaxEntity, Mail2FaxBox, MailFate
+from app.web import profile
+from app.web.guard import SAFE_METHODS, reads
+from app.web.mail_log import blueprint
+from tenants.db import db, utc_now
+from tenants.models import User
+from tenants.scope import get_owned
+
+#: What each rule asks, in the order in which they are looked at.
+RULES = {
+    "headers": _l("Each header is there once"),
+    "sender": _l("Exactly one sender"),
+    "person": _l("Written by a person, not by a machine or a list"),
+    "user": _l("The sender is a user of the company, written exactly so"),
+    "company": _l("The company may send"),
+    "proof": _l("The mail server vouches for the sender (SPF, DKIM, DMARC)"),
+    "subject": _l("The subject is a number"),
+    "entity": _l("The line is one of this box"),
+    "permission": _l("The sender may send from the line"),
+    "number": _l("The number exists"),
+    "dialing": _l("The line may dial the number"),
+    "encryption": _l("Encrypted to the key of the box"),
+    "pin": _l("The PIN stands in the text"),
+    "signature": _l("Signed as a whole, with a key of the sender"),
+    "signed_number": _l("The number is inside of what is signed"),
+    "signature_age": _l("The signature is fresh"),
+    "signature_used": _l("The signature was not used before"),
+    "documents": _l("A document is attached"),
+    "beside": _l("Attached and not faxed"),
+    "document": _l("The document can be read"),
+    "test": _l("A test: nothing is dialled"),
+}
+_DETAILS = ("sender", "name", "entity", "number", "names")
+
+
+@dataclass(frozen=True)
+class Line:
+    rule: str
+    tone: str
+    outcome: str
+    told: str
+
+
+def lines_of(checks: list[dict[str, Any]]) -> list[Line]:
+    return [_line(check["code"], check.get("passed"), check.get("values") or {}) for check in checks]
+
+
+def _line(code: str, passed: bool | None, values: dict[str, Any]) -> Line:
+    rule = str(RULES.get(code, code))
+    if values.get("reason") == TEST_PASSED:
+        return Line(rule, "good", _("Passed"), sentence(TEST_PASSED, **values))
+    if passed is False:
+        return Line(rule, "bad", _("Failed"), sentence(values.get("reason", ""), **values))
+    told = next((str(values[name]) for name in _DETAILS if values.get(name)), "")
+    return Line(rule, "good" if passed else "doubt", _("Passed") if passed else _("Not asked for"), told)
+
+
+@blueprint.route("/<int:box_id>/tester", methods=["GET", "POST"])
+@reads
+def tester(box_id: int) -> Response:
+    """Drop in a mail, or see what was looked at when one of the log came (``message``)."""
+    box = get_owned(db.session, Mail2FaxBox, box_id, current_user.tenant_id) or abort(404)
+    if request.method not in SAFE_METHODS:
+        return _judged(box)
+    chosen = request.args.get("message", type=int)
+    if chosen is None:
+        return _page(box)
+    message = message_of(db.session, box, chosen) or abort(404)
+    good = message.fate != MailFate.REFUSED
+    result = {"accepted": good, "lines": lines_of(message.checks or []), "subject": message.subject}
+    result["told"] = "" if good or not message.reason else sentence(message.reason, **(message.reason_values or {}))
+    return _page(box, message=message, result=result | {"sender": message.sender})
+
+
+def _judged(box: Mail2FaxBox) -> Response:
+    upload = request.files.get("mail")
+    raw = upload.stream.read() if upload and upload.filename else b""
+    if not raw.strip():
+        return _page(box, error=_("Choose the mail: save it in your mail program as a file (.eml)."))
+    try:
+        verdict = judge(db.session, box, raw, now=utc_now(), settings=current_app.config["SETTINGS"], dry=True)
+    except InvalidToken:
+        return _page(box, error=sentence("sealing_key_unknown"))
+    except FaxroomError as failure:
+        return _page(box, error=sentence(failure.code, **failure.values))
+    except Exception:  # whatever a hostile mail makes of the libraries that read it
+        current_app.logger.exception("a mail for the tester cannot be judged")
+        return _page(box, error=sentence("mail_unreadable"))
+    lines = lines_of([asdict(check) for check in verdict.checks])
+    good = verdict.accepted or verdict.reason == TEST_PASSED
+    failed = next((line.told for line in lines if line.tone == "bad"), "")
+    result = {"accepted": good, "told": failed, "lines": lines, "sender": verdict.sender}
+    return _page(box, result=result | {"subject": verdict.subject_shown, "answerable": verdict.answerable})
+
+
+def _page(box: Mail2FaxBox, *, error: str = "", **values: Any) -> Response:
+    page = {"box": box, "error": error, "result": None, "message": None} | values
+    return make_response(render_template("mail_tester/tester.html", **page), 422 if error else 200)
+
+
+# ---- What users read on their profile
+
+
+@dataclass(frozen=True)
+class Instructions:
+    entity_id: int
+    line: str
+    address: str
+    named: bool
+    pin: bool
+    signed: bool
+    encrypted: bool
+    has_key: bool
+
+
+def instructions_for(user: User) -> list[Instructions]:
+    """How to send by mail from each line that the user may send from and that has a box."""
+    lines = [line for line in sendable_entities(db.session, user) if line.box]
+    return [
+        Instructions(
+            entity_id=line.id,
+            line=line.name,
+            address=line.box.address.address,
+            named=sum(other.box_id == line.box_id for other in lines) > 1,
+            pin=line.authentication == Authentication.PIN,
+            signed=line.authentication == Authentication.PGP,
+            encrypted=line.encryption_required,
+            has_key=_private_key(line) is not None,
+        )
+        for line in lines
+    ]
+
+
+def _private_key(line: FaxEntity) -> str | None:
+    try:
+        return line.box.private_key if line.box else None
+    except InvalidToken:  # sealed with a key that is gone
+        return None
+
+
+@profile.blueprint.app_context_processor
+def _texts() -> dict[str, Any]:
+    return {"mail_instructions": instructions_for}
+
+
+@profile.blueprint.get("/mail/<int:entity_id>/public-key.asc")
+def mail_key(entity_id: int) -> Response:
+    """The public half of the box's key, for those who may send from the line."""
+    mine = [line for line in sendable_entities(db.session, current_user) if line.id == entity_id]
+    private = _private_key(mine[0]) if mine else None
+    public = box_public_key(private) if private else None
+    if public is None:
+        abort(404)
+    response = make_response(public)
+    response.headers["Content-Type"] = "application/pgp-keys"
+    response.headers["Content-Disposition"] = 'attachment; filename="fax-box.asc"'
+    return response
