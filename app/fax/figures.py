@@ -53,13 +53,15 @@ def _count_tenant(session: Session, tenant_id: int, now: datetime) -> int:
         if tenant.zone != zone:  # changed meanwhile: the next run begins anew
             break
         _count_day(session, tenant_id, day, zone)
-        if _month(day) < _month(now.astimezone(zone).date()):
-            _sum_month(session, tenant_id, _month(day))
+        _forget_month(session, tenant_id, _month(day))
+        _sum_month_before(session, tenant_id, _month(day))
         tenant.counted_until = min(begin, now)
         session.commit()
         days += 1
     session.rollback()
-    _sum_last_month(session, tenant_id, now.astimezone(tenant.zone).date())
+    lock_tenant(session, tenant_id)
+    _sum_month_before(session, tenant_id, _month(now.astimezone(tenant.zone).date()))
+    session.commit()
     return days
 
 
@@ -112,24 +114,28 @@ def _month_before(day: date) -> date:
     return _month(_month(day) - timedelta(days=1))
 
 
-def _sum_last_month(session: Session, tenant_id: int, today: date) -> None:
-    """Of a month on whose last days nothing was counted after it was over."""
-    last = _month_before(today)
-    mine = sa.select(FaxDay.id).where(FaxDay.tenant_id == tenant_id).limit(1)
-    summed = mine.where(FaxDay.scope.in_(MONTHS.values()), FaxDay.day == last)
-    counted = mine.where(FaxDay.scope.in_(MONTHS), FaxDay.day >= last, FaxDay.day < _month(today))
-    if session.scalar(summed) is None and session.scalar(counted) is not None:
-        session.rollback()
-        lock_tenant(session, tenant_id)
-        _sum_month(session, tenant_id, last)
-        session.commit()
-    session.rollback()
+def _forget_month(session: Session, tenant_id: int, first: date) -> None:
+    """Before a day of it is counted: it is summed when a later month begins."""
+    mine = FaxDay.tenant_id == tenant_id
+    session.execute(sa.delete(FaxDay).where(mine, FaxDay.scope.in_(MONTHS.values()), FaxDay.day == first))
+
+
+def _sum_month_before(session: Session, tenant_id: int, first: date) -> None:
+    """The last month before this one that has days, unless that is done: whoever was killed leaves it to the next."""
+    mine = FaxDay.tenant_id == tenant_id
+    last = session.scalar(
+        sa.select(sa.func.max(FaxDay.day)).where(mine, FaxDay.scope == Scope.TENANT, FaxDay.day < first)
+    )
+    if last is None:
+        return
+    is_summed = sa.select(FaxDay.id).where(mine, FaxDay.scope == Scope.ENTITY_MONTH, FaxDay.day == _month(last))
+    if session.scalar(is_summed.limit(1)) is None:
+        _sum_month(session, tenant_id, _month(last))
 
 
 def _sum_month(session: Session, tenant_id: int, first: date) -> None:
     following = _month(first + timedelta(days=31))
     mine = FaxDay.tenant_id == tenant_id
-    session.execute(sa.delete(FaxDay).where(mine, FaxDay.scope.in_(MONTHS.values()), FaxDay.day == first))
     for scope, month in MONTHS.items():
         keys = [FaxDay.entity_id, FaxDay.user_id, FaxDay.direction, FaxDay.status, FaxDay.cause]
         sums = [sa.cast(sa.func.sum(getattr(FaxDay, name)), FaxDay.__table__.c[name].type) for name in SUMS]
