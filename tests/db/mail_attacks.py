@@ -1,0 +1,90 @@
+"""Signed and encrypted mails, whole and tampered with, by the real gpg."""
+
+import subprocess
+from email import policy
+from email.message import EmailMessage, MIMEPart
+from pathlib import Path
+
+from tests.db.mails import NUMBER, write_mail
+from tests.unit.test_pgp import Ring
+from tests.web.cast import pdf_bytes
+
+
+def inner(*, number: str | None = NUMBER, protected: bool = True, text: str = "Hello", documents: int = 1) -> bytes:
+    """What is signed: text and document, and the subject as a protected header."""
+    part = MIMEPart(policy.SMTP)
+    part.set_content(text)
+    for n in range(documents):
+        part.add_attachment(pdf_bytes(), maintype="application", subtype="pdf", filename=f"letter-{n}.pdf")
+    if not documents:
+        part.make_mixed()
+    if protected:
+        part.set_param("protected-headers", "v1")
+        if number:
+            part["Subject"] = number
+    return part.as_bytes(policy=policy.SMTP)
+
+
+def sign(ring: Ring, who: str, content: bytes, *more: str) -> bytes:
+    return ring.run("--armor", "--digest-algo", "SHA256", *more, "--local-user", who, "--detach-sign", given=content)
+
+
+def signed_part(content: bytes, signature: bytes, boundary: str = "signed-boundary") -> bytes:
+    edge = boundary.encode()
+    return (
+        b'Content-Type: multipart/signed; micalg="pgp-sha256"; protocol="application/pgp-signature"; boundary="'
+        + edge
+        + b'"\r\n\r\n--'
+        + edge
+        + b"\r\n"
+        + content
+        + b"\r\n--"
+        + edge
+        + b'\r\nContent-Type: application/pgp-signature; name="signature.asc"\r\n\r\n'
+        + signature.replace(b"\n", b"\r\n")
+        + b"\r\n--"
+        + edge
+        + b"--\r\n"
+    )
+
+
+def heads(subject: str = NUMBER, sender: str = "bob@alpha.test") -> bytes:
+    mail = write_mail(subject=subject, sender=sender)
+    kept = [f"{name}: {mail[name]}" for name in ("From", "To", "Subject", "Date", "Message-ID")]
+    return "\r\n".join([*kept, "MIME-Version: 1.0", ""]).encode()
+
+
+def signed_mail(ring: Ring, who: str, *, subject: str = NUMBER, more: tuple[str, ...] = (), **values: object) -> bytes:
+    content = inner(**values)
+    return heads(subject) + signed_part(content, sign(ring, who, content, *more))
+
+
+def sealed_part(sealed: bytes) -> bytes:
+    return (
+        b'Content-Type: multipart/encrypted; protocol="application/pgp-encrypted"; boundary="sealed"\r\n\r\n'
+        b"--sealed\r\nContent-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n\r\n"
+        b"--sealed\r\nContent-Type: application/octet-stream\r\n\r\n" + sealed + b"\r\n--sealed--\r\n"
+    )
+
+
+def wrapped(raw: bytes) -> bytes:
+    """The whole signed mail as one part of another one, with an unsigned document beside it."""
+    head, _empty, body = raw.partition(b"Content-Type: multipart/signed")
+    mail = EmailMessage()
+    mail.set_content("see below")
+    mail.add_attachment(pdf_bytes(3), maintype="application", subtype="pdf", filename="other.pdf")
+    edge = mail.get_boundary() or "outer"
+    mail.set_boundary(edge)
+    outer = mail.as_bytes(policy=policy.SMTP).replace(b"MIME-Version: 1.0\r\n", b"")
+    marker = b"--" + edge.encode() + b"--"
+    inside = b"--" + edge.encode() + b"\r\nContent-Type: multipart/signed" + body + b"\r\n" + marker
+    return head + outer.replace(marker, inside)
+
+
+def revoke(ring: Ring, fingerprint: str) -> None:
+    text = Path(ring.folder, "openpgp-revocs.d", f"{fingerprint}.rev").read_text()
+    ring.run("--import", given=text.replace(":-----BEGIN", "-----BEGIN").encode())
+
+
+def kill_agent(folder: str) -> None:
+    subprocess.run(["gpgconf", "--homedir", folder, "--kill", "all"], check=True)
