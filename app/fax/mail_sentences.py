@@ -56,7 +56,7 @@ MAIL_SENTENCES = {
     "mail_signature_several": _l("This mail has more than one signature. Sign it once, with your own key."),
     "mail_signature_bad": _l("The signature does not fit the mail: it was altered on its way. Send it again."),
     "mail_signature_expired": _l(
-        "The key of the signature has expired. Prolong it and enter it in your profile again."
+        "The key of the signature has expired. Prolong it and ask your administrator to enter it again."
     ),
     "mail_signature_revoked": _l("The key of the signature was revoked. Sign with another one of your keys."),
     "mail_signature_unknown_key": _l(

@@ -18,7 +18,7 @@ SECTIONS = {
     "settings.settings": _l("Fax settings"),
     "users.users": _l("Users and roles"),
     "audit.log": _l("Audit log"),
-    "figures.figures": _l("Numbers"),
+    "figures.figures": _l("Figures"),
     "changes.changes": _l("Saved changes"),
 }
 #: Blueprints whose pages belong to a section of another one.
