@@ -69,7 +69,7 @@ def _line(code: str, passed: bool | None, values: dict[str, Any]) -> Line:
     if passed is False:
         return Line(rule, "bad", _("Failed"), sentence(values.get("reason", ""), **values))
     told = next((str(values[name]) for name in _DETAILS if values.get(name)), "")
-    return Line(rule, "good" if passed else "doubt", _("Passed") if passed else _("Not asked for"), told)
+    return Line(rule, "good" if passed else "skipped", _("Passed") if passed else _("Not asked for"), told)
 
 
 @blueprint.route("/<int:box_id>/tester", methods=["GET", "POST"])
