@@ -20,7 +20,7 @@ from tenants.models import Tenant
 
 MOST_DAYS = 36500
 #: A preview counts so many faxes and says "more than" beyond them.
-MOST_COUNTED = 20_000
+MOST_COUNTED = 2_000
 BATCH = 100
 Days = dict[ArchiveKind, int | None]
 
