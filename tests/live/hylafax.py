@@ -248,6 +248,9 @@ class HylaFax:
         for name, text in etc.items():
             (self.spool / "etc" / name).write_text(text)
         (self.spool / "etc/hosts.hfaxd").chmod(0o600)
+        log = self.spool / "log/xferfaxlog"  # who sends and who receives write to it under different names
+        log.touch()
+        log.chmod(0o666)
         shutil.copy2(INSTALLED / "etc/hylafax/typerules", self.home / "typerules")
         (self.home / ".hylarc").write_text(f"TypeRules: {self.home}/typerules\n")
 
@@ -298,11 +301,11 @@ class HylaFax:
         """TIFFs of the calls that it took, in their order."""
         return [self.spool / line[4] for line in self._log() if (line[1], line[3]) == ("RECV", machine.modem)]
 
-    def calls(self, machine: Machine, what: str, count: int = 1) -> list[Call]:
+    def calls(self, machine: Machine, what: str, count: int = 1, *, seconds: float = 20) -> list[Call]:
         """Its finished calls, when there are ``count``: ``what`` is RECV or SEND. It writes them down after it has
         hung up.
         """
-        wait_until(20, f"{what} of {machine.name}", lambda: len(self._finished(machine, what)) >= count)
+        wait_until(seconds, f"{what} of {machine.name}", lambda: len(self._finished(machine, what)) >= count)
         return self._finished(machine, what)
 
     def _finished(self, machine: Machine, what: str) -> list[Call]:

@@ -87,16 +87,16 @@ class Correspondence:
 
     def from_machine(self, machine: Machine) -> Fax:
         """The one whole fax that this machine sent us. What a spoilt call brought is incomplete: it calls again."""
-        for calls in range(1, 4):
-            wait_until(
-                90, f"call {calls} of {machine.name}", lambda calls=calls: len(self._ended_from(machine)) == calls
-            )
-            whole_ones = [fax for fax in self._ended_from(machine) if fax.status == Status.RECEIVED]
-            if whole_ones:
-                (fax,) = whole_ones
-                return whole(self.instance, fax.id)
+        for calls in range(1, 5):
+            last = self.hylafax.calls(machine, "SEND", calls, seconds=120)[-1]
+            if not last.reason:
+                wait_until(30, f"the fax of {machine.name}", lambda: self._whole_from(machine))
+                return whole(self.instance, self._whole_from(machine)[-1].id)
             self.hylafax.send(machine, self.called[machine.name], self.letter)
         raise AssertionError(f"{machine.name} did not get through: {self.hylafax.calls(machine, 'SEND')}")
+
+    def _whole_from(self, machine: Machine) -> list[Fax]:
+        return [fax for fax in self._ended_from(machine) if fax.status == Status.RECEIVED]
 
     def _ended_from(self, machine: Machine) -> list[Fax]:
         query = sa.select(Fax).where(Fax.direction == Direction.RECEIVED, Fax.remote_number == machine.number)
