@@ -171,7 +171,7 @@ def test_what_a_retention_removes_is_shown_before_it_holds(visit, old, script):
     page.fill("#days_sent", "365")
     page.locator("#retention button").click()
     preview = page.locator(".settings-preview")
-    expect(preview).to_contain_text(re.compile(r"files of \d+ fax(es)? older than 365 days"))
+    expect(preview).to_contain_text(re.compile(r"files of \d+ fax(es)? older than 365 days"), timeout=20_000)
     page.get_by_role("link", name="Change nothing").first.click()
     expect(page.locator("#days_sent")).to_have_value("")
     page.fill("#days_sent", "365")
