@@ -46,7 +46,8 @@ ANSWER_SECONDS = 60
 PR_SET_PDEATHSIG = 1
 #: mallopt(3): keep freed memory, grow by so much at once. Planes of megabytes come and go; to have the kernel hand out
 #: their memory in pages of 4 kB costs more than the work in them, so the heap is laid out in huge ones.
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, KEEP, HEAP = -1, -2, -3, 1 << 30, 48 * 1024**2
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -2, -3, -8
+KEEP, HEAP = 1 << 30, 64 * 1024**2
 LARGE = 64 * 1024
 HUGE_PAGE = 2 * 1024**2
 
@@ -268,7 +269,8 @@ def _confine(parent: int, *, seconds: float, memory_bytes: int) -> None:
 
 
 def _lay_out_heap() -> None:
-    for parameter, value in ((M_MMAP_THRESHOLD, KEEP), (M_TRIM_THRESHOLD, KEEP), (M_TOP_PAD, HEAP)):
+    one_heap = ((M_ARENA_MAX, 1), (M_MMAP_THRESHOLD, KEEP), (M_TRIM_THRESHOLD, KEEP), (M_TOP_PAD, HEAP))
+    for parameter, value in one_heap:
         _libc.mallopt(parameter, value)
     end = _libc.sbrk(0)
     start = -(-end // HUGE_PAGE) * HUGE_PAGE

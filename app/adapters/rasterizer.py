@@ -8,6 +8,7 @@ import io
 import math
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -155,16 +156,34 @@ def draw_all(
             raise PermanentFailure("too_many_pages", limit=page_limit)
         if document.get_formtype():
             document.init_forms()
-        canvas = _Canvas(resolution, page_size)
+        canvases = [_Canvas(resolution, page_size) for _ in range(min(2, len(document)))]
+
+        def drawn(index: int) -> _Canvas:
+            page, canvas = document[index], canvases[index % 2]
+            canvas.draw(page)
+            page.close()
+            return canvas
 
         def pages() -> Iterator[FaxPage]:
-            for index in range(len(document)):
-                page = document[index]
-                yield canvas.fax_page(page)
-                page.close()
-                report(index + 1)
+            for number, canvas in enumerate(_one_ahead(drawn, len(document)), 1):
+                yield canvas.fax_page()
+                report(number)
 
         return write_pages(Path(tiff_path), pages(), total=len(document))
+
+
+def _one_ahead(drawn: Callable[[int], "_Canvas"], count: int) -> Iterator["_Canvas"]:
+    """While one page is turned to dots, the next is drawn beside it. pdfium is used by one thread at a time."""
+    if count == 1:
+        yield drawn(0)
+        return
+    with ThreadPoolExecutor(1) as hand:
+        drawing = hand.submit(drawn, 0)
+        for following in range(1, count + 1):
+            canvas = drawing.result()
+            if following < count:
+                drawing = hand.submit(drawn, following)
+            yield canvas
 
 
 class _Canvas:
@@ -178,8 +197,8 @@ class _Canvas:
         self.bitmap = pdfium.PdfBitmap.new_native(WIDTH, padded, raw.FPDFBitmap_BGRx)
         self.pixels = self.bitmap.to_numpy()
 
-    def fax_page(self, page: pdfium.PdfPage) -> FaxPage:
-        self.draw(page)
+    def fax_page(self) -> FaxPage:
+        """What was drawn last, in dots."""
         fax_page = self._encoded("usual")
         if len(fax_page.strip) * 8 * ECM_OVERHEAD / USUAL_RATE > PAGE_SECONDS:
             coarser = self._encoded("coarse")
