@@ -25,8 +25,11 @@ from tenants.models import Tenant, User
 
 #: A text that many faxes have is found by reading the newest ones, one that few have by the index of words. So many
 #: are read first and, if a text was in so many of those, so many in all.
-FIRST_LOOK, SECOND_LOOK = 500, 6_000
+FIRST_LOOK, SECOND_LOOK = 500, 12_000
 OFTEN = 5
+#: A text that was in fewer of the first ones, but in some, is looked for by the index of words as far back as a page of
+#: it should reach, and so many times as far.
+FAR_ENOUGH = 2
 #: A company with no more faxes than this is read through in any case.
 SMALL = 10_000
 #: The filter for what is not over yet.
@@ -203,33 +206,43 @@ def _search(question: "_Question", wanted: list[Meaning]) -> list[Place]:
     if len(look.found) == question.size or look.read < FIRST_LOOK:
         return look.found
     asked = zip(wanted, look.with_text, strict=True)
-    everywhere = {place for meaning, count in asked for place in _all_of(question, meaning, often=count >= OFTEN)}
+    everywhere = {place for meaning, count in asked for place in _all_of(question, look, meaning, count)}
     return sorted(everywhere, reverse=not question.upwards)[: question.size]
 
 
-def _all_of(question: "_Question", meaning: Meaning, *, often: bool) -> list[Place]:
-    """The nearest faxes of one meaning, however far away they are."""
+def _all_of(question: "_Question", look: "_Look", meaning: Meaning, count: int) -> list[Place]:
+    """The nearest faxes of one meaning, however far away they are; ``count`` of the first ones have its text."""
     text = replace(meaning, statuses=frozenset(), causes=frozenset())
     if meaning.of_status:
-        narrowed = question.narrowed(status=meaning.statuses, cause=meaning.causes)
-        if text.parts and not often:
-            return narrowed.picked(text)
-        return narrowed.where(text.holds(Fax)).nearest()
-    if meaning.whole_number:
+        question = question.narrowed(status=meaning.statuses, cause=meaning.causes)
+        if not text.parts:
+            return question.nearest()
+    elif meaning.whole_number:
         found = question.narrowed(remote_number=[meaning.whole_number]).nearest()
         if len(found) >= question.size:
             return found
-    found = question.nearest_within(SECOND_LOOK, text) if often else []
+    found = []
+    if count >= OFTEN:
+        found = question.nearest_within(SECOND_LOOK, text)
+    elif count and not meaning.of_status:
+        found = question.up_to(look.beyond(FAR_ENOUGH * question.size / count)).picked(text)
     return found if len(found) == question.size else question.picked(text)
 
 
 @dataclass(frozen=True)
 class _Look:
-    """What was found, how many faxes were read for it, and how many of those have each meaning's text."""
+    """What was found, how many faxes were read for it, from when to when, and how many of those have each meaning's
+    text."""
 
     found: list[Place]
     read: int
+    nearest: datetime
+    farthest: datetime
     with_text: list[int]
+
+    def beyond(self, times: float) -> datetime:
+        """So many times as far away as the farthest."""
+        return self.nearest + times * (self.farthest - self.nearest)
 
 
 @dataclass(frozen=True)
@@ -246,15 +259,18 @@ class _Question:
     def where(self, *more: sa.ColumnElement[bool]) -> "_Question":
         return replace(self, conditions=[*self.conditions, *more])
 
+    def up_to(self, at: datetime) -> "_Question":
+        return self.where(Fax.created_at <= at if self.upwards else Fax.created_at >= at)
+
     def as_one_part(self) -> Part:
         return (sa.or_(*(sa.and_(*part) for part in self.parts)),)
 
     def narrowed(self, **columns: Iterable[str]) -> "_Question":
-        """To faxes with one of the values, by indexes that hold each value in order. A fax may have more than one of
-        them, a status and a cause, so twice as many are asked for."""
+        """To faxes with one of the values, by indexes that hold each value in order. A fax may be found once by each
+        column, by its status and by its cause: as many more are asked for."""
         whole = self.as_one_part()
         parts = [(*whole, getattr(Fax, name) == value) for name in columns for value in sorted(columns[name])]
-        return replace(self, parts=parts, size=2 * self.size)
+        return replace(self, parts=parts, size=self.size * sum(map(bool, columns.values())))
 
     def nearest(self) -> list[Place]:
         """By the indexes that hold each part in order: reads until enough is found."""
@@ -267,12 +283,15 @@ class _Question:
         meant = sa.select(near.c.created_at, near.c.id).where(_any(wanted, near.c))
         meant = meant.order_by(*self._order(near.c)).limit(self.size).subquery()
         texts = [replace(meaning, statuses=frozenset(), causes=frozenset()).holds(near.c) for meaning in wanted]
+        times = (sa.func.max(near.c.created_at), sa.func.min(near.c.created_at))
         counts = [sa.func.count().filter(text) for text in texts]
-        read = sa.select(sa.func.count().label("all"), *counts).select_from(near).subquery()
+        read = sa.select(sa.func.count(), *(reversed(times) if self.upwards else times), *counts).select_from(near)
+        read = read.subquery()
         query = sa.select(meant.c.created_at, meant.c.id, read).select_from(read.outerjoin(meant, sa.true()))
         rows = self.session.execute(query.order_by(*self._order(meant.c))).all()
-        found = [(at, fax_id) for at, fax_id, *_counts in rows if fax_id]
-        return _Look(found, rows[0][2], list(rows[0][3:]))
+        found = [(at, fax_id) for at, fax_id, *_rest in rows if fax_id]
+        _at, _fax_id, count, nearest, farthest, *with_text = rows[0]
+        return _Look(found, count, nearest, farthest, with_text)
 
     def nearest_within(self, depth: int, meaning: Meaning) -> list[Place]:
         """Those that are meant of the next ``depth`` faxes; reads until enough is found."""

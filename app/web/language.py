@@ -1,14 +1,16 @@
 """The reader's language, and times in the zone of the reader's company."""
 
-from datetime import datetime, tzinfo
+from datetime import date, datetime, tzinfo
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_datetime, format_time, get_timezone_location
+from babel import Locale
+from babel.dates import format_date, format_datetime, format_time, get_timezone_location
 from babel.numbers import format_decimal
 from flask import Flask, has_request_context, request
 from flask_babel import Babel, get_locale
 from flask_login import current_user
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from app.fax import sentences
 from app.fax.sentences import LOCALES
@@ -41,8 +43,8 @@ def choose_locale() -> str:
 
 
 def zone() -> tzinfo:
-    signed_in = has_request_context() and current_user.is_authenticated
-    tenant = current_user.tenant if signed_in else None
+    user = current_user._get_current_object() if has_request_context() else None
+    tenant = user.tenant if user and user.is_authenticated else None
     return tenant.zone if tenant else ZoneInfo("UTC")
 
 
@@ -51,21 +53,27 @@ def time_element(when: datetime | None, style: str = "short") -> Markup:
     if when is None:
         return Markup("")
     local = when.astimezone(zone())
+    full = f"{_day(local.date(), 'EEEE d MMMM y', get_locale())}, {local:%H:%M:%S}"
     text = moment_text(local, style)
-    full = format_datetime(local, "EEEE d MMMM y, HH:mm:ss", tzinfo=local.tzinfo, locale=get_locale())
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(local.isoformat(timespec="seconds"), full, text)
+    at = local.isoformat(timespec="seconds")
+    return Markup(f'<time datetime="{at}" title="{escape(full)}">{escape(text)}</time>')
 
 
 def moment_text(local: datetime, style: str) -> str:
     """``local`` is in the zone of the company."""
-    where, locale = local.tzinfo, get_locale()
+    day, locale = local.date(), get_locale()
     if style == "seconds":
-        return format_datetime(local, "d MMM, HH:mm:ss", tzinfo=where, locale=locale)
-    today = utc_now().astimezone(where).date()
-    if style == "short" and local.date() == today:
-        return format_time(local, "short", tzinfo=where, locale=locale)
-    pattern = "d MMM, HH:mm" if style == "short" and local.year == today.year else "d MMM y, HH:mm"
-    return format_datetime(local, pattern, tzinfo=where, locale=locale)
+        return f"{_day(day, 'd MMM', locale)}, {local:%H:%M:%S}"
+    today = utc_now().astimezone(local.tzinfo).date()
+    if style == "short" and day == today:
+        return format_time(local, "short", tzinfo=local.tzinfo, locale=locale)
+    pattern = "d MMM" if style == "short" and day.year == today.year else "d MMM y"
+    return f"{_day(day, pattern, locale)}, {local:%H:%M}"
+
+
+@lru_cache(maxsize=10_000)  # a list says it a hundred times, of the same days
+def _day(day: date, pattern: str, locale: Locale) -> str:
+    return format_date(day, pattern, locale=locale)
 
 
 def header_time(when: datetime) -> Markup:

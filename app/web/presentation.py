@@ -3,11 +3,14 @@
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 
-from flask import Flask, g, url_for
+from flask import Flask, current_app, g, url_for
+from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
+from markupsafe import Markup
 
 from app.fax.access import may_send, uses_fax_module
 from app.fax.lifecycle import is_final, may_cancel, may_resend
@@ -143,6 +146,16 @@ def tone(status: str) -> str:
     return TONES[Status(status)]
 
 
+def status_badge(status: str) -> Markup:
+    return _badge(Status(status), str(get_locale()))
+
+
+@lru_cache(maxsize=100)  # a list shows fifty at once
+def _badge(status: Status, locale: str) -> Markup:
+    """As the reader of this locale, who is the one that asks, sees it."""
+    return current_app.jinja_env.get_template("partials/icons.html").module.badge(status)
+
+
 def fresh_key() -> str:
     """For a form that must act once however often it is sent."""
     return secrets.token_urlsafe(18)
@@ -165,7 +178,7 @@ def fax_path(fax: Fax) -> str:
 
 def init_app(app: Flask) -> None:
     drawn = (stations, pages, attempt_result, attempt_pages, attempt_duration, document_name, remote, brief, tone)
-    for function in (*drawn, fax_path, may_cancel, may_resend, shown_number, fresh_key):
+    for function in (*drawn, status_badge, fax_path, may_cancel, may_resend, shown_number, fresh_key):
         app.add_template_global(function)
     app.add_template_global(download_name, "download_name")
     app.add_template_global(MODES, "MODES")

@@ -1,5 +1,6 @@
 """What a search means, and which faxes it finds, page by page."""
 
+import random
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -24,11 +25,15 @@ NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 ITALY = Tenant(region="IT", outside_prefix="0", timezone="Europe/Rome")
 
 
+#: As if of a large company's faxes only the next few could be read through, for a text that is often in these.
+LARGE = {"SMALL": 0, "FIRST_LOOK": 3, "SECOND_LOOK": 6, "OFTEN": 1}
+
+
 @pytest.fixture(params=["small company", "large company"])
 def looks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A large company's faxes are looked for in stages and by the indexes (on PostgreSQL)."""
     if request.param == "large company":
-        for name, value in {"SMALL": 0, "FIRST_LOOK": 3, "SECOND_LOOK": 6, "OFTEN": 1}.items():
+        for name, value in LARGE.items():
             monkeypatch.setattr(log, name, value)
 
 
@@ -106,6 +111,39 @@ def test_a_fax_is_found_by_its_names(session: Session, cast: Cast, typed: str) -
     for minutes in range(8):
         enter(session, cast, minutes=minutes, names=["letter.pdf", "Bob", "archive"])
     assert found(session, cast.alice, typed) == [wanted]
+
+
+@pytest.mark.parametrize("often", [1, 3, 9], ids=["reads far", "guesses how far", "asks the index of all"])
+def test_a_large_company_finds_page_by_page_what_a_small_one_finds(
+    session: Session, cast: Cast, monkeypatch: pytest.MonkeyPatch, often: int
+) -> None:
+    rng = random.Random(often)
+    for n in range(120):  # many at the same minute, and words that come and go with time
+        words = [rng.choice(["letter", "offer", "rossi" if n < 20 or n > 100 else "verdi"]), str(rng.randint(10, 40))]
+        status, cause = rng.choice([("sent", None), ("failed", "busy"), ("failed", "no_answer")])
+        number = rng.choice(["+390501234567", "+390501234999", "+493023125000"])
+        values = {"status": status, "cause": cause, "remote_number": number, "names": [*words, "frontdesk"]}
+        enter(session, cast, minutes=n // 3 * rng.choice([1, 1, 50]), **values)
+
+    def pages(text: str, direction: str) -> list[list[str]]:
+        turned, all_pages = {}, []
+        if direction == "newer":
+            turned = {"after": oldest}
+        while (faxes := page(session, cast.alice, text=text, size=7, **turned).faxes) and len(all_pages) < 30:
+            all_pages.append([fax.id for fax in faxes])
+            turned = {"after": faxes[0].id} if direction == "newer" else {"before": faxes[-1].id}
+            if direction == "newer" and all_pages[-2:-1] == all_pages[-1:]:
+                break
+        return all_pages
+
+    oldest = enter(session, cast, minutes=-5, names=["nobody"])
+    texts = ["rossi", "offer 12", "offer", "busy", "rossi busy", "0501234", "+39 050 1234567", "12 no answer", "never"]
+    asked = [(text, direction) for text in texts for direction in ("older", "newer")]
+    small = {one: pages(*one) for one in asked}
+    assert len(small["rossi", "older"]) > 1
+    for name, value in (LARGE | {"OFTEN": often}).items():
+        monkeypatch.setattr(log, name, value)
+    assert {one: pages(*one) for one in asked} == small
 
 
 def test_what_a_pattern_would_interpret_is_text(session: Session, cast: Cast) -> None:
