@@ -20,6 +20,7 @@ from app.archiving import unsealed
 from app.errors import FaxroomError, Refused, TemporaryFailure
 from app.fax.access import sendable_entities
 from app.fax.lifecycle import is_final
+from app.fax.restored import give_up, in_doubt
 from app.fax.sentences import in_language, sentence, story
 from app.fax.submit import submit_fax
 from app.health import check_health, unclaimed_files
@@ -27,13 +28,13 @@ from app.intake.documents import take_upload
 from app.models import Fax
 from app.provisioning import ProvisionError, apply_provision_file
 from tenants.addresses import user_by_address
-from tenants.db import db
+from tenants.db import db, utc_now
 from tenants.models import Tenant
 from tenants.sealed import reseal_all
 
 
 def init_app(app: Flask) -> None:
-    for command in (provision, send, faxes, doctor, unseal, reseal):
+    for command in (provision, send, faxes, doctor, restored, unseal, reseal):
         app.cli.add_command(command)
 
 
@@ -165,6 +166,26 @@ def unseal(file: Path, target: Path | None) -> None:
     finally:
         unfinished.unlink(missing_ok=True)
     click.echo(target)
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def restored(yes: bool) -> None:
+    """After a database was restored, before the start: end what may have gone out since the backup.
+
+    Such a fax would be sent again. It ends as outcome unknown, and its sender is told by mail to ask the addressee.
+    What is ordered for a time to come stays.
+    """
+    doubtful = in_doubt(db.session, now=utc_now())
+    for fax in doubtful:
+        click.echo(_line(fax))
+    if not doubtful:
+        click.echo("Nothing was under way: start Faxroom.")
+    elif yes or click.confirm(f"Is everything stopped, and shall these {len(doubtful)} end as outcome unknown?"):
+        give_up(db.session, doubtful)
+        click.echo("Done. The mails go out once Faxroom runs.")
+    else:
+        raise click.Abort
 
 
 @click.command()

@@ -16,14 +16,15 @@ from tenants.models import User
 
 S = Status
 
+#: Off the line a fax fails by a dialing rule, and is unknown in a database restored from a backup.
 MOVES: dict[Status, frozenset[Status]] = {
-    S.ACCEPTED: frozenset({S.PREPARING, S.CANCELLED}),
-    S.PREPARING: frozenset({S.READY, S.SCHEDULED, S.FAILED, S.CANCELLED}),
-    S.READY: frozenset({S.DIALING, S.FAILED, S.CANCELLED}),  # failed: a dialing rule
-    S.SCHEDULED: frozenset({S.DIALING, S.FAILED, S.CANCELLED}),  # failed: a dialing rule
+    S.ACCEPTED: frozenset({S.PREPARING, S.CANCELLED, S.UNKNOWN}),
+    S.PREPARING: frozenset({S.READY, S.SCHEDULED, S.FAILED, S.CANCELLED, S.UNKNOWN}),
+    S.READY: frozenset({S.DIALING, S.FAILED, S.CANCELLED, S.UNKNOWN}),
+    S.SCHEDULED: frozenset({S.DIALING, S.FAILED, S.CANCELLED, S.UNKNOWN}),
     S.DIALING: frozenset({S.SENDING, S.SENT, S.RETRYING, S.FAILED, S.CANCELLED, S.UNKNOWN}),
     S.SENDING: frozenset({S.SENT, S.RETRYING, S.FAILED, S.CANCELLED, S.UNKNOWN}),
-    S.RETRYING: frozenset({S.DIALING, S.FAILED, S.CANCELLED}),  # failed: a dialing rule
+    S.RETRYING: frozenset({S.DIALING, S.FAILED, S.CANCELLED, S.UNKNOWN}),
     S.SENT: frozenset(),
     S.FAILED: frozenset(),
     S.CANCELLED: frozenset(),

@@ -61,6 +61,7 @@ OUTCOMES = {
     "file_refused": _l("The line could not read the prepared pages."),
     "line_down": _l("The telephone system does not answer."),
     "unknown": _l("The telephone system stopped in the middle of the call."),
+    "restored": _l("Faxroom was restored from a backup that was made before this fax was over."),
     "all_confirmed": _l("Every page was confirmed, but the call broke off before it was closed."),
     "caller_no_fax": _l("Somebody called, but no fax machine."),
     "not_written": _l("The telephone system could not write the pages down."),
@@ -85,6 +86,7 @@ NEXT_STEPS = {
     "file_refused": _l("Send it again; if it fails once more, tell your administrator."),
     "all_confirmed": _l("It has most likely arrived whole: ask the addressee before you send it again."),
     "unknown": _l("Ask the addressee whether it arrived before you send it again: it may have gone out."),
+    "restored": _l("Ask the addressee whether it arrived before you send it again: it may have gone out."),
 }
 
 #: Why a document cannot be faxed, at the form or when it is prepared, each with what to do about it.
@@ -135,6 +137,8 @@ REFUSALS = {
     "last_administrator": _l(
         "Nobody else could administer the company then. Make somebody else an administrator first."
     ),
+    "invitation_accepted": _l("The invitation has just been accepted. If nobody should sign in, close the account."),
+    "invitation_in_use": _l("Faxes or mails are of this account already, so it stays. Close the account instead."),
     "csv_missing": _l("Choose the CSV file."),
     "csv_too_large": _l("This file is larger than %(limit)s kB. Split it and import the parts."),
     "csv_not_utf8": _l("This file is no text in UTF-8. Save it as “CSV UTF-8” and choose it again."),
