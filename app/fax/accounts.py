@@ -12,11 +12,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.errors import Refused
-from app.models import Notice, NoticeKind
+from app.fax.entities import forget_saved_grants
+from app.models import Grant, Notice, NoticeKind, Unread
 from app.queues import enqueue_after_commit
 from tenants.addresses import AddressInvalid, AddressTaken, check_address
-from tenants.links import make_link, was_just_made
-from tenants.models import LinkPurpose, PgpPublicKey, Role, Tenant, User
+from tenants.links import end_links, make_link, was_just_made
+from tenants.models import EmailAddress, LinkPurpose, OneTimeLink, PgpPublicKey, Role, Tenant, User
 from tenants.people import LANGUAGES, ROLES, LastAdministrator, change_email, change_role, disable, enter_user
 
 MOST_NAME = 100
@@ -135,6 +136,39 @@ def close_account(session: Session, user: User) -> None:
         disable(session, user)
     except LastAdministrator as error:
         raise Refused("last_administrator") from error
+
+
+def withdraw_invitation(session: Session, user: User) -> None:
+    """Take back what nobody has accepted: the link, the account with its permissions and keys, and the mails that wait
+    for it. The address is free again. Under the tenant's lock; the caller commits.
+
+    Raises:
+        Refused: ``invitation_accepted``, ``invitation_in_use``: a fax or a mail is of this account. The surrounding
+            transaction goes on.
+    """
+    user_id, address_id, tenant_id, email = user.id, user.address_id, user.tenant_id, user.email
+    end_links(session, user)  # who accepts at this very moment has its row locked: the answer is known afterwards
+    session.refresh(user)
+    if not user.is_invited:
+        raise Refused("invitation_accepted")
+    forget_saved_grants(session, tenant_id, user_id)
+    of_user = [sa.delete(model).where(model.user_id == user_id) for model in (Grant, Unread, PgpPublicKey, OneTimeLink)]
+    mails = sa.or_(Notice.user_id == user_id, sa.and_(Notice.tenant_id == tenant_id, Notice.recipient == email))
+    told = {"due_at": None, "secret": None, "error": "invitation withdrawn"}
+    statements = [
+        *of_user,
+        sa.update(Notice).where(mails, Notice.sent_at.is_(None)).values(told),
+        sa.update(Notice).where(Notice.user_id == user_id).values(user_id=None),
+        sa.delete(User).where(User.id == user_id),
+        sa.delete(EmailAddress).where(EmailAddress.id == address_id),
+    ]
+    try:
+        with session.begin_nested():
+            for statement in statements:
+                session.execute(statement, execution_options={"synchronize_session": False})
+    except IntegrityError as error:  # the database knows best who refers to an account
+        raise Refused("invitation_in_use") from error
+    session.expire_all()
 
 
 def write_key_warnings(session: Session, now: datetime) -> int:

@@ -437,6 +437,21 @@ def put_grants(session: Session, tenant: Tenant, entity: FaxEntity, wanted: dict
     session.flush()
 
 
+def forget_saved_grants(session: Session, tenant_id: int, user_id: int) -> None:
+    """Of somebody who is about to be removed: nobody's saved changes shall stumble over them."""
+    name = f"{GRANT}{user_id}"
+    query = owned_by(PendingChange, tenant_id).where(PendingChange.kind == KIND)
+    for change in session.scalars(query.order_by(PendingChange.id)):
+        if name not in change.before | change.after:
+            continue
+        change.before, change.after = (
+            {field: value for field, value in values.items() if field != name}
+            for values in (change.before, change.after)
+        )
+        if change.act == CHANGE and not change.after and not change.secrets:
+            session.delete(change)
+
+
 def _close(session: Session, tenant: Tenant, change: PendingChange) -> Applied:
     """Nobody sends from it or is called there any more; its faxes stay, and with them who may see them."""
     entity = _demanded(session, tenant, change)

@@ -37,6 +37,7 @@ ACTS = {
     "enabled": _l("account opened again"),
     "exported": _l("everything exported"),
     "invited": _l("invited"),
+    "invitation_withdrawn": _l("invitation withdrawn"),
     "invited_again": _l("invited again"),
     "key_added": _l("PGP key entered"),
     "key_removed": _l("PGP key removed"),

@@ -13,7 +13,15 @@ from werkzeug.wrappers import Response
 
 from app.adapters.pgp import KEY_BYTES, read_public_key
 from app.errors import Refused
-from app.fax.accounts import Details, change_user, close_account, invite, judge_details, mail_again
+from app.fax.accounts import (
+    Details,
+    change_user,
+    close_account,
+    invite,
+    judge_details,
+    mail_again,
+    withdraw_invitation,
+)
 from app.fax.people_csv import COLUMNS, MOST_BYTES, MOST_ROWS, Row, read_rows, read_text
 from app.fax.people_list import STATES, list_people
 from app.fax.user_keys import enter_key
@@ -353,6 +361,25 @@ def enable_user(user_id: int) -> Response:
 @blueprint.post("/<int:user_id>/invitation")
 def invite_again(user_id: int) -> Response:
     return _act(user_id, "user.invited_again", lambda person: _mail(person, LinkPurpose.INVITATION))
+
+
+@blueprint.post("/<int:user_id>/withdrawal")
+def withdraw(user_id: int) -> Response:
+    lock_tenant(db.session, current_user.tenant_id)
+    person = _user(user_id)
+    name, email, before = person.name, person.email, _shown(person)
+    if not person.is_invited:
+        abort(404)
+    try:
+        withdraw_invitation(db.session, person)
+    except Refused as refusal:
+        db.session.rollback()
+        flash(said(refusal), "error")
+        return _to(_user(user_id))
+    audit_act("user.invitation_withdrawn", email, before=before)
+    db.session.commit()
+    flash(_("The invitation of %(name)s is withdrawn, and the address is free again.", name=name), "info")
+    return redirect(url_for("users.users"), 303)
 
 
 @blueprint.post("/<int:user_id>/password")

@@ -107,6 +107,7 @@ admins    GET,POST  users.user                      colleague
 admins    POST      users.disable_user              colleague
 admins    POST      users.enable_user               colleague
 admins    POST      users.invite_again              invited
+admins    POST      users.withdraw                  invited
 admins    POST      users.reset_password            colleague
 admins    POST      users.reset_second_factor       colleague
 admins    POST      users.sign_out_everywhere       colleague

@@ -12,13 +12,13 @@ from flask import Flask
 from app.errors import Refused
 from app.fax import accounts
 from app.jobs.accounts import tidy_accounts
-from app.models import Notice
+from app.models import Grant, Notice, PendingChange
 from tenants.addresses import AddressTaken, change_address, claim_address, fold
 from tenants.db import db, utc_now
 from tenants.models import EmailAddress, OneTimeLink, PgpPublicKey, Role, SignInSession, Tenant, User
 from tenants.people import LastAdministrator, change_role, disable
 from tests.unit.test_pgp import Ring, ring  # noqa: F401 - the same keys
-from tests.web.cast import PASSWORD, Browser, Cast, make_user
+from tests.web.cast import PASSWORD, Browser, Cast, make_fax, make_user
 from tests.web.people import Post, acts, set_up_second_factor, user
 
 NEW = {"email": "dora@alpha.test", "name": "Dora", "role": "user", "language": "it"}
@@ -249,6 +249,91 @@ def test_a_weak_password_is_refused_and_the_link_stays(
 def test_a_link_for_one_purpose_is_none_for_another(post: Post, alice: Browser, nobody: Browser) -> None:
     invite(alice)
     assert nobody.get(post.link().replace("invitation", "password")).status_code == 404
+
+
+# ---- Withdrawing
+
+
+def withdraw(browser: Browser, user_id: int):
+    return browser.post(f"/users/{user_id}/withdrawal", page=f"/users/{user_id}")
+
+
+def test_a_withdrawn_invitation_leaves_no_link_no_account_and_a_free_address(
+    app: Flask, post: Post, alice: Browser, nobody: Browser
+) -> None:
+    invite(alice)
+    link, dora = post.link(), id_of(app, "dora@alpha.test")
+    assert "Withdraw the invitation" in alice.get(f"/users/{dora}").text
+    answer = withdraw(alice, dora)
+    assert answer.headers["Location"] == "/users"
+    assert "The invitation of Dora is withdrawn" in alice.get("/users").text
+    assert nobody.get(link).status_code == 404
+    assert alice.get(f"/users/{dora}").status_code == 404
+    assert alice.post(f"/users/{dora}/withdrawal", page="/users").status_code == 404, "a double click"
+    assert acts(app)[-1] == ("user.invitation_withdrawn", "dora@alpha.test")
+    assert invite(alice, submission="another form").status_code == 303, "the address is free"
+    assert "invitation withdrawn" in alice.get("/audit").text
+
+
+def test_what_an_invited_user_was_given_goes_with_the_invitation(app: Flask, cast: Cast, alice: Browser) -> None:
+    invite(alice)
+    dora = id_of(app, "dora@alpha.test")
+    with app.app_context():
+        key = PgpPublicKey(tenant_id=cast.alpha, user_id=dora, armored="…", fingerprint="A" * 40)
+        grant = Grant(tenant_id=cast.alpha, entity_id=cast.frontdesk, user_id=dora, may_receive=True)
+        values = {"before": {}, "after": {f"grant:{dora}": "both", "name": "Renamed"}, "act": "change"}
+        saved = PendingChange(tenant_id=cast.alpha, user_id=cast.alice, kind="entity", target_id=1, **values)
+        db.session.add_all([key, grant, saved])
+        db.session.commit()
+    assert withdraw(alice, dora).headers["Location"] == "/users"
+    with app.app_context():
+        assert db.session.query(PgpPublicKey).count() == 0
+        assert db.session.query(Grant).filter_by(user_id=dora).count() == 0
+        assert db.session.query(PendingChange).one().after == {"name": "Renamed"}
+
+
+def test_no_mail_follows_a_withdrawn_invitation(app: Flask, cast: Cast, post: Post, alice: Browser) -> None:
+    invite(alice)
+    with app.app_context():
+        about_a_fax = Notice(tenant_id=cast.alpha, kind="received", recipient="dora@alpha.test", language="en")
+        about_a_fax.message_id = "<1@alpha.test>"
+        db.session.add(about_a_fax)
+        db.session.commit()
+    withdraw(alice, id_of(app, "dora@alpha.test"))
+    assert post.collect() == []
+    with app.app_context():
+        assert [(notice.secret, notice.due_at) for notice in db.session.query(Notice)] == [(None, None)] * 2
+
+
+def test_who_has_come_in_or_has_faxes_is_not_withdrawn(app: Flask, cast: Cast, alice: Browser) -> None:
+    assert alice.post(f"/users/{cast.bob}/withdrawal", page="/users").status_code == 404
+    invite(alice)
+    dora = id_of(app, "dora@alpha.test")
+    make_fax(app, cast, user_id=dora)
+    assert withdraw(alice, dora).headers["Location"] == f"/users/{dora}"
+    assert "Close the account instead" in alice.get(f"/users/{dora}").text
+    assert user(app, dora).is_active
+
+
+def test_of_an_acceptance_and_a_withdrawal_at_once_one_counts(
+    app: Flask, post: Post, alice: Browser, nobody: Browser
+) -> None:
+    invite(alice)
+    link, dora = post.link(), id_of(app, "dora@alpha.test")
+    start = threading.Barrier(2)
+
+    def accept() -> None:
+        start.wait()
+        nobody.post(link, page=link, password=GOOD, repeated=GOOD)
+
+    def take_back() -> None:
+        start.wait()
+        withdraw(alice, dora)
+
+    _together(lambda act: act(), [(accept,), (take_back,)])
+    came_in = Browser(app).sign_in("dora@alpha.test", GOOD).status_code == 303
+    assert came_in == (id_of(app, "dora@alpha.test") is not None)
+    assert came_in != (("user.invitation_withdrawn", "dora@alpha.test") in acts(app))
 
 
 # ---- Changing
