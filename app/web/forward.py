@@ -18,7 +18,7 @@ from app.intake.documents import expect_upload
 from app.models import Direction, Fax, FaxEntity
 from app.web.guard import SAFE_METHODS
 from app.web.inbox import note_opening
-from app.web.send import Errors, SendForm, addressee_of, judge, said
+from app.web.send import Errors, SendForm, judge, number_values, said
 from tenants.db import db
 
 blueprint = Blueprint("forward", __name__)
@@ -140,14 +140,13 @@ def _to(fax: Fax) -> Response:
 
 
 def _values(fax: Fax, form: SendForm, errors: Errors) -> dict[str, object]:
-    known = form.to if form.to and "to" not in errors else ""
     return {
         "fax": fax,
         "form": replace(form, submission=form.submission or secrets.token_urlsafe(18)),
         "errors": errors,
         "entities": _lines(),
-        "addressee": addressee_of(known) if known else None,
         "document": document_to_repeat(fax),
+        **number_values(form, errors),
     }
 
 

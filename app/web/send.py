@@ -2,7 +2,9 @@
 
 import hashlib
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from flask import Blueprint, abort, flash, make_response, redirect, render_template, request, url_for
 from flask_babel import gettext as _
@@ -13,12 +15,14 @@ from werkzeug.wrappers import Response
 from app.config import DOCUMENT_BYTES
 from app.errors import Refused
 from app.fax.access import get_visible_fax, sendable_entities
+from app.fax.dialing import DialingRules, hold_rules
+from app.fax.dialing import judge_number as fault_of_number
 from app.fax.numbers import Addressee, read_addressee, shown_number
 from app.fax.schedule import read_send_time
 from app.fax.sentences import sentence
 from app.fax.submit import submit_fax, submitted_before
 from app.intake.documents import expect_upload, get_draft, take_upload
-from app.models import Document, Fax
+from app.models import Document, Fax, FaxEntity
 from app.web.guard import SAFE_METHODS, reads
 from tenants.db import db, utc_now
 
@@ -143,7 +147,7 @@ def judge(form: SendForm) -> Errors:
     errors: Errors = {}
     tenant = current_user.tenant
     checks = {
-        "to": lambda: read_addressee(db.session, tenant, form.to),
+        "to": lambda: _dialable(form),
         "send_at": lambda: read_send_time(form.send_at, tenant.zone, utc_now()),
     }
     if form.entity_id is None:
@@ -154,6 +158,38 @@ def judge(form: SendForm) -> Errors:
         except Refused as refusal:
             errors[field] = said(refusal)
     return errors
+
+
+def _dialable(form: SendForm) -> Addressee:
+    """The addressee, if the chosen line may dial it. What a line has left of its day is not asked here but at the door,
+    where one who clicked twice is known: the first click may have used up the day. Raises Refused."""
+    addressee, line = read_addressee(db.session, current_user.tenant, form.to), _line(form)
+    if line and (fault := fault_of_number(DialingRules.of(line.template), addressee.remote_number)):
+        raise fault
+    return addressee
+
+
+def _sendable(form: SendForm) -> Addressee:
+    """The addressee, if the chosen line may send to it at that time: what the door would say now. Raises Refused."""
+    tenant, line = current_user.tenant, _line(form)
+    addressee = read_addressee(db.session, tenant, form.to)
+    if line:
+        when = {"send_at": _send_at(form), "now": utc_now()}
+        hold_rules(db.session, tenant=tenant, entity=line, number=addressee.remote_number, **when)
+    return addressee
+
+
+def _line(form: SendForm) -> FaxEntity | None:
+    lines = sendable_entities(db.session, current_user)
+    return next((line for line in lines if line.id == form.entity_id), None)
+
+
+def _send_at(form: SendForm) -> datetime | None:
+    """What is wrong with the time is said beside it."""
+    try:
+        return read_send_time(form.send_at, current_user.tenant.zone, utc_now())
+    except Refused:
+        return None
 
 
 def said(refusal: Refused) -> str:
@@ -167,7 +203,7 @@ def _page(form: SendForm, document: Document | None, errors: Errors) -> Response
     only = str(entities[0].id) if len(entities) == 1 else ""
     kept = replace(kept, entity=kept.entity or only, submission=kept.submission or secrets.token_urlsafe(18))
     values = {"form": kept, "document": document, "errors": ordered, "entities": entities}
-    values |= {"addressee": addressee_of(kept.to) if kept.to and "to" not in errors else None, "limits": _limits()}
+    values |= number_values(kept, errors) | {"limits": _limits()}
     return make_response(render_template("send/send.html", **values), 422 if errors else 200)
 
 
@@ -175,24 +211,30 @@ def _limits() -> dict[str, int]:
     return {"bytes": DOCUMENT_BYTES, "megabytes": MEGABYTES}
 
 
-def addressee_of(text: str) -> Addressee | None:
-    try:
-        return read_addressee(db.session, current_user.tenant, text)
-    except Refused:
-        return None
+def number_values(form: SendForm, errors: Errors) -> dict[str, object]:
+    """What stands below the number when the page is opened; an error of the whole form is said on top."""
+    if not form.to or "to" in errors:
+        return {}
+    addressee, error = _judged(form, _dialable if errors else _sendable)
+    return {"addressee": addressee, "number_error": error}
 
 
 @blueprint.post("/number")
 @reads
 def judge_number() -> str:
-    """A fragment: what the number means, or what is wrong with it. Nothing yet for an empty field."""
-    text, error, addressee = request.form.get("to", ""), None, None
-    if text.strip():
-        try:
-            addressee = read_addressee(db.session, current_user.tenant, text)
-        except Refused as refusal:
-            error = said(refusal)
+    """A fragment: what the number means, or why it cannot be sent to: no such number, or a rule of the chosen line.
+    Nothing yet for an empty field."""
+    form = SendForm.read()
+    addressee, error = _judged(form, _sendable) if form.to else (None, None)
     return render_template("partials/send/number.html", addressee=addressee, error=error)
+
+
+def _judged(form: SendForm, judge: Callable[[SendForm], Addressee]) -> tuple[Addressee | None, str | None]:
+    """What the number means, or what is wrong with it."""
+    try:
+        return judge(form), None
+    except Refused as refusal:
+        return None, said(refusal)
 
 
 @blueprint.post("/document")

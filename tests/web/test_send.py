@@ -3,13 +3,15 @@
 import io
 import re
 import threading
+from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from flask import Flask
 
-from app.models import Document, Fax, Grant
-from tenants.db import db, read_only
-from tests.web.cast import Browser, Cast, pdf_bytes
+from app.models import Document, Fax, FaxEntity, Grant
+from tenants.db import db, read_only, utc_now
+from tests.web.cast import Browser, Cast, make_fax, pdf_bytes
 
 DRAFT = re.compile(r'name="draft" value="([^"]*)"')
 SUBMISSION = re.compile(r'name="submission" value="([^"]+)"')
@@ -144,6 +146,70 @@ def test_two_clicks_at_the_very_same_time_send_one_fax(app: Flask, cast: Cast, b
         thread.join()
     assert len(faxes(app)) == 1
     assert set(places) == {f"/faxes/{faxes(app)[0].id}"}
+
+
+@pytest.fixture
+def rules(app: Flask, cast: Cast) -> Callable[..., None]:
+    """Sets the dialing rules of the line that Bob sends from."""
+
+    def put(**values: object) -> None:
+        with app.app_context():
+            template = db.session.get_one(FaxEntity, cast.frontdesk).template
+            for name, value in values.items():
+                setattr(template, name, value)
+            db.session.commit()
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("values", "typed", "said"),
+    [
+        ({"forbidden_prefixes": ["+39050"]}, "050 1234567", "Numbers that begin with +39050 may not be dialled"),
+        ({"forbidden_prefixes": ["+39050"]}, "+49 30 901820", "International number:"),
+        ({"allowed_prefixes": ["+39"]}, "+49 30 901820", "only numbers that begin with +39 may be dialled"),
+        ({}, "899 123456", "This is a premium number"),
+        ({"premium_allowed": True}, "899 123456", "National number:"),
+        ({"allowed_prefixes": ["+44"]}, "501", "Extension of your own numbering plan:"),
+    ],
+)
+def test_the_rules_of_the_chosen_line_are_told_while_the_number_is_typed(
+    cast: Cast, bob: Browser, rules: Callable[..., None], values: dict, typed: str, said: str
+) -> None:
+    rules(**values)
+    fragment = bob.post("/faxes/send/number", to=typed, entity=str(cast.frontdesk), htmx=True).text
+    assert said in fragment
+    assert said in bob.post("/faxes/send", to=typed, entity=str(cast.frontdesk)).text, "and with the form, as a page"
+
+
+def test_that_the_line_has_sent_its_faxes_of_the_day_is_told_while_the_number_is_typed(
+    app: Flask, cast: Cast, bob: Browser, rules: Callable[..., None]
+) -> None:
+    rules(daily_cap=1)
+    asked = {"to": "050 1234567", "entity": str(cast.frontdesk)}
+    assert "National number:" in bob.post("/faxes/send/number", **asked, htmx=True).text
+    make_fax(app, cast)
+    assert "This line sends 1 faxes a day" in bob.post("/faxes/send/number", **asked, htmx=True).text
+    in_two_days = (utc_now() + timedelta(days=2)).strftime("%Y-%m-%dT%H:%M")
+    later = bob.post("/faxes/send/number", **asked, send_at=in_two_days, htmx=True).text
+    assert "National number:" in later, "the day on which it goes out counts"
+
+
+def test_who_clicked_twice_at_the_last_fax_of_the_day_is_led_to_the_fax(
+    cast: Cast, bob: Browser, rules: Callable[..., None]
+) -> None:
+    rules(daily_cap=1)
+    form = {"entity": str(cast.frontdesk), "to": "050 1234567", "submission": "one form"}
+    first, second = (bob.post("/faxes/send", **form, document=upload()) for _click in range(2))
+    assert first.headers["Location"] == second.headers["Location"]
+
+
+def test_the_rules_of_a_line_that_somebody_may_not_use_are_told_to_nobody(
+    app: Flask, cast: Cast, charlie: Browser, rules: Callable[..., None]
+) -> None:
+    rules(forbidden_prefixes=["+39050"])
+    fragment = charlie.post("/faxes/send/number", to="050 1234567", entity=str(cast.frontdesk), htmx=True).text
+    assert "National number:" in fragment
 
 
 def test_the_same_form_with_another_number_is_another_fax(app: Flask, cast: Cast, bob: Browser) -> None:
