@@ -30,6 +30,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from email.utils import formatdate
 from multiprocessing import Process
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -56,7 +57,7 @@ def letter(name: str) -> bytes:
 def mail(box: str, n: int) -> EmailMessage:
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = "bob@alpha.test", box, FAR_NUMBER
-    message["Message-ID"], message["Date"] = f"<bench-{n}@alpha.test>", "Mon, 23 Nov 2026 10:00:00 +0100"
+    message["Message-ID"], message["Date"] = f"<bench-{n}@alpha.test>", formatdate()
     message.set_content(f"PIN: {PIN}\n\nPlease send this.\n")
     message.add_attachment(letter(f"{box} {n}"), maintype="application", subtype="pdf", filename=f"letter-{n}.pdf")
     return message

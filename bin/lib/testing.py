@@ -225,8 +225,8 @@ def _free_ports(count: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def _postgres(folder: Path, progress: Progress) -> Iterator[str]:
-    """A cluster of its own, gone with the tests. Yields the URL of an empty database."""
+def _postgres(folder: Path, progress: Progress, **more: str) -> Iterator[str]:
+    """A cluster of its own with these settings besides, gone with the tests. Yields the URL of an empty database."""
     programs = packages.postgres_programs()
     if programs is None:
         raise StepFailed("postgresql", "Its programs were not found. Install them: apt-get install postgresql")
@@ -238,7 +238,7 @@ def _postgres(folder: Path, progress: Progress) -> Iterator[str]:
     key.chmod(0o644)  # in a folder that only we can list
     initdb = [programs / "initdb", "-D", data, "-U", "faxroom", f"--pwfile={key}", "-A", "scram-sha-256", "-N"]
     settings = {"port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
-    server = [programs / "postgres", "-D", data, *(f"--{name}={value}" for name, value in settings.items())]
+    server = [programs / "postgres", "-D", data, *(f"--{name}={value}" for name, value in (settings | more).items())]
     begin = time.monotonic()
     with log.open("wb") as output:
         made = subprocess.run([*who, *initdb, "-E", "UTF8", "--locale=C"], stdout=output, stderr=output, check=False)
