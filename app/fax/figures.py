@@ -6,7 +6,7 @@ done, and whoever does it at once, the figures are those of the faxes. Days of w
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from datetime import time as clock_time
 from typing import Any
@@ -201,11 +201,18 @@ def by_day(
     until: date,
     entity_id: int | None = None,
     user_id: int | None = None,
+    by_month: bool = False,
 ) -> list[Counted]:
-    """Of one tenant or of all; of all its faxes, of those of one entity, or of what one user sent."""
+    """Of one tenant or of all; of all its faxes, of those of one entity, or of what one user sent. ``by_month`` sums
+    whole months, each under its first day."""
     scope = Scope.ENTITY if entity_id else Scope.USER if user_id else Scope.TENANT
     of = [FaxDay.entity_id == entity_id] if entity_id else [FaxDay.user_id == user_id] if user_id else []
-    return _read(session, FaxDay.day, _within(scope, tenant_id, since, until, *of), causes=True)
+    where = _within(scope, tenant_id, since, until, *of)
+    if not by_month:
+        return _read(session, FaxDay.day, where, causes=True)
+    number = sa.extract("year", FaxDay.day) * 12 + sa.extract("month", FaxDay.day) - 1
+    rows = _read(session, number, where, causes=True)
+    return [replace(row, key=date(int(row.key) // 12, int(row.key) % 12 + 1, 1)) for row in rows]
 
 
 def by_entity(session: Session, *, tenant_id: int, since: date, until: date) -> list[Counted]:
@@ -240,6 +247,6 @@ def _in_sum(scope: Scope, tenant_id: int, since: date, until: date) -> list[sa.C
 def _read(session: Session, key: Any, where: list[sa.ColumnElement[bool]], *, causes: bool = False) -> list[Counted]:
     keys = [key, FaxDay.direction, FaxDay.status, *([FaxDay.cause] if causes else [])]
     cause = FaxDay.cause if causes else sa.null()
-    sums = [sa.func.sum(getattr(FaxDay, name)) for name in SUMS]
+    sums = [sa.cast(sa.func.sum(getattr(FaxDay, name)), sa.BigInteger) for name in SUMS]
     query = sa.select(key, FaxDay.direction, FaxDay.status, cause, *sums).where(*where).group_by(*keys).order_by(key)
-    return [Counted(*row[:4], *(int(number) for number in row[4:])) for row in session.execute(query)]
+    return [Counted(*row) for row in session.execute(query)]

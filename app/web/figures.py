@@ -9,16 +9,17 @@ from typing import Any
 import sqlalchemy as sa
 from babel.dates import format_date
 from flask import Blueprint, render_template, request, url_for
-from flask_babel import get_locale
+from flask_babel import get_locale, lazy_pgettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
+from markupsafe import Markup
 
 from app.fax.figures import Counted, by_day, by_entity, by_tenant, by_user
 from app.fax.sentences import OUTCOMES, sentence
 from app.models import Direction, FaxEntity, Status
 from app.web.administration import administrators_only
-from app.web.plots import Mark, Plot, Series, line, lying, stacked
+from app.web.plots import Plot, Series, line, lying, stacked
 from tenants.db import db, utc_now
 from tenants.models import Tenant, User
 from tenants.scope import get_owned, owned_by
@@ -32,6 +33,13 @@ STANDARD = "30"
 MOST_CAUSES = 4
 #: Rows of a table before somebody asks for all.
 MOST_ROWS = 20
+#: Of several faxes, and of pages: languages other than English tell these from the status of one fax.
+SENT, RECEIVED, NOT_SENT = (
+    lazy_pgettext("faxes", "Sent"),
+    lazy_pgettext("faxes", "Received"),
+    lazy_pgettext("faxes", "Not sent"),
+)
+PAGES_SENT, PAGES_RECEIVED = lazy_pgettext("pages", "Sent"), lazy_pgettext("pages", "Received")
 FAILED = (Status.FAILED, Status.UNKNOWN)
 CAME = (Status.RECEIVED, Status.INCOMPLETE)
 
@@ -150,8 +158,9 @@ def plots(rows: Sequence[Counted], period: Period) -> list[Plot]:
     def of(name: str, tone: str, attribute: str) -> Series:
         return Series(name, tone, [getattr(part, attribute) for part in parts])
 
-    faxes = [of(_("Sent"), "good", "sent"), of(_("Received"), "calm", "received"), of(_("Not sent"), "bad", "failed")]
-    pages = [of(_("Sent"), "good", "pages_sent"), of(_("Received"), "calm", "pages_received")]
+    sent, received = of(str(SENT), "good", "sent"), of(str(RECEIVED), "calm", "received")
+    faxes = [sent, received, of(str(NOT_SENT), "bad", "failed")]
+    pages = [of(str(PAGES_SENT), "good", "pages_sent"), of(str(PAGES_RECEIVED), "calm", "pages_received")]
     share = of(_("Sent of all that should have been"), "good", "success")
     return [
         stacked(_("Faxes"), labels, faxes),
@@ -195,12 +204,13 @@ class Line:
     name: str
     url: str
     sums: Sums
-    bar: list[Mark]
+    bar: Markup
 
 
 def lines(rows: Sequence[tuple[str, str, Sums]]) -> list[Line]:
     most = max((sums.faxes for _name, _url, sums in rows), default=0)
-    parts = ((_("Sent"), "good", "sent"), (_("Received"), "calm", "received"), (_("Not sent"), "bad", "failed"))
+    words = ((SENT, "good", "sent"), (RECEIVED, "calm", "received"), (NOT_SENT, "bad", "failed"))
+    parts = [(str(word), tone, of) for word, tone, of in words]
     return [
         Line(name, url, sums, lying([(part, tone, getattr(sums, of)) for part, tone, of in parts], most))
         for name, url, sums in rows
@@ -235,7 +245,8 @@ def figures() -> str:
     ).all()
     chosen = _chosen(tenant.id, entities)
     within = {"tenant_id": tenant.id, "since": period.since, "until": period.until}
-    rows = by_day(db.session, entity_id=chosen.entity_id, user_id=chosen.user_id, **within)
+    of = {"entity_id": chosen.entity_id, "user_id": chosen.user_id, "by_month": period.by_month}
+    rows = by_day(db.session, **of, **within)
     sums = summed(by_entity(db.session, **within))
     url = _url("figures.figures", period)
     values = {
@@ -245,7 +256,9 @@ def figures() -> str:
         "chosen": chosen,
         "total": total(rows),
         "plots": plots(rows, period),
-        "by_entity": lines([(row.name, url(entity=row.id), sums[row.id]) for row in entities if row.id in sums]),
+        "by_entity": lines(
+            [(row.name, f"{url()}&entity={row.id}", sums[row.id]) for row in entities if row.id in sums]
+        ),
         "url": _url("figures.figures", period, entity=chosen.entity_id, user=chosen.user_id),
         "all_url": url(),
     }
@@ -258,7 +271,8 @@ def _people(within: dict[str, Any], url: Any) -> dict[str, Any]:
     order = sorted(sums, key=lambda user_id: (-sums[user_id].faxes, user_id))
     shown = order if request.args.get("all") else order[:MOST_ROWS]
     names = dict(db.session.execute(sa.select(User.id, User.name).where(User.id.in_(shown))).all())
-    people = [(names.get(user_id, "–"), url(user=user_id), sums[user_id]) for user_id in shown]
+    address = url()  # worked out once: there may be hundreds
+    people = [(names.get(user_id, "–"), f"{address}&user={user_id}", sums[user_id]) for user_id in shown]
     return {"by_user": lines(people), "more_users": len(order) - len(shown)}
 
 
@@ -272,7 +286,7 @@ def installation_figures() -> str:
     period = read_period(request.args.get("period"), utc_now().date())
     within = {"since": period.since, "until": period.until}
     chosen = db.session.get(Tenant, _number(request.args.get("tenant", "")))
-    rows = by_day(db.session, tenant_id=chosen.id if chosen else None, **within)
+    rows = by_day(db.session, tenant_id=chosen.id if chosen else None, by_month=period.by_month, **within)
     sums = summed(by_tenant(db.session, **within))
     tenants = db.session.execute(sa.select(Tenant.id, Tenant.name).order_by(Tenant.name)).all()
     url = _url("operator.figures", period)
@@ -283,7 +297,7 @@ def installation_figures() -> str:
         "chosen": chosen,
         "total": total(rows),
         "plots": plots(rows, period),
-        "by_tenant": lines([(row.name, url(tenant=row.id), sums[row.id]) for row in tenants if row.id in sums]),
+        "by_tenant": lines([(row.name, f"{url()}&tenant={row.id}", sums[row.id]) for row in tenants if row.id in sums]),
         "url": _url("operator.figures", period, tenant=chosen.id if chosen else None),
         "all_url": url(),
     }

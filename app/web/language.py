@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import format_date, format_datetime, format_time, get_timezone_location
-from babel.numbers import format_decimal
+from babel.numbers import format_decimal, get_decimal_symbol, get_group_symbol
 from flask import Flask, has_request_context, request
 from flask_babel import Babel, get_locale
 from flask_login import current_user
@@ -96,6 +96,13 @@ def size_text(count: int) -> str:
 
 
 def number_text(number: float) -> str:
+    """As ``format_decimal`` writes it, with three places at most: pages have thousands of them."""
     if isinstance(number, int) and 0 <= number < 1000:
-        return str(number)  # as in all our languages; pages have thousands of them
-    return format_decimal(number, locale=get_locale())
+        return str(number)
+    text = f"{number:,}" if isinstance(number, int) else f"{number:,.3f}".rstrip("0").rstrip(".")
+    return text.translate(_number_signs(get_locale()))
+
+
+@lru_cache
+def _number_signs(locale: Locale) -> dict[int, str]:
+    return {ord(","): get_group_symbol(locale), ord("."): get_decimal_symbol(locale)}

@@ -94,6 +94,19 @@ def test_each_scope_counts_each_fax_once(app: Flask, cast: Cast, session: Sessio
     assert [(row.key, row.faxes) for row in of_line] == [(date(2026, 3, 10), 1)]
 
 
+def test_months_are_the_sums_of_their_days(app: Flask, cast: Cast, session: Session) -> None:
+    for month, day in ((1, 1), (1, 31), (2, 1), (12, 31)):
+        ended(app, cast, datetime(2026, month, day, 12, tzinfo=UTC), status=Status.FAILED, cause="busy")
+    count_days(session, datetime(2027, 1, 2, tzinfo=UTC))
+    year = {"since": date(2026, 1, 1), "until": date(2026, 12, 31)}
+    months = by_day(session, tenant_id=cast.alpha, by_month=True, **year)
+    assert [(row.key, row.cause, row.faxes) for row in months] == [
+        (date(2026, 1, 1), "busy", 2),
+        (date(2026, 2, 1), "busy", 1),
+        (date(2026, 12, 1), "busy", 1),
+    ]
+
+
 def test_a_day_is_that_of_the_company(app: Flask, cast: Cast, session: Session) -> None:
     ended(app, cast, datetime(2026, 3, 10, 22, 59, tzinfo=UTC))
     ended(app, cast, datetime(2026, 3, 10, 23, 0, tzinfo=UTC))  # midnight in Rome

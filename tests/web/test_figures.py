@@ -5,11 +5,14 @@ from datetime import date, timedelta
 
 import pytest
 import sqlalchemy as sa
+from babel import Locale
+from babel.numbers import format_decimal
 from flask import Flask
 
 from app.fax.figures import count_days
 from app.models import Status
 from app.web.figures import read_period
+from app.web.language import number_text
 from app.web.plots import Series, line, nice_top, stacked
 from tenants.db import db, utc_now
 from tenants.models import Tenant
@@ -176,3 +179,10 @@ def test_a_line_has_a_gap_where_there_is_no_value() -> None:
     plot = line("n", list("abcde"), Series("x", "good", [100, 50, None, 0, None]))
     assert plot.lines == ["100.0,0.0 300.0,500.0"]
     assert [(dot.x, dot.y) for dot in plot.dots] == [(100, 0), (300, 500), (700, 1000)]
+
+
+@pytest.mark.parametrize("locale", ["en_GB", "it"])
+def test_a_number_is_written_as_babel_writes_it(monkeypatch: pytest.MonkeyPatch, locale: str) -> None:
+    monkeypatch.setattr("app.web.language.get_locale", lambda: Locale.parse(locale))
+    for number in (0, 7, 999, 1000, 12_345, 1_234_567, -1, -1500, 0.5, 12.0, 99.9, 1234.5, 1e6, 33.333, 100.0):
+        assert number_text(number) == format_decimal(number, locale=locale)
