@@ -3,10 +3,15 @@
 import http.client
 import json
 import logging
+import socket
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from flask import Flask, current_app
@@ -23,6 +28,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds after which a process that does not beat is taken for dead.
 ALIVE_SECONDS = 20
+
+_LOCAL = socket.gethostname()
 
 #: What to do about each part, in the administrator's words.
 ADVICE = {
@@ -109,6 +116,31 @@ CHECKS: dict[str, Callable[[], None]] = {
     "clock": _beats("clock"),
     "collect": _beats("collect"),
 }
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine that does our work: since when its Asterisk runs, how many workers it has."""
+
+    name: str
+    workers: int
+    asterisk_since: datetime | None = None
+
+
+def nodes() -> list[Node]:
+    """As far as Asterisk and Redis tell; who does not answer stands among the parts."""
+    workers: Counter[str] = Counter()
+    with suppress(RedisError):
+        workers.update(worker.hostname or _LOCAL for worker in Worker.all(connection=redis()))
+    since: dict[str, datetime] = {}
+    with suppress(FaxroomError):
+        host = urlsplit(current_app.config["SETTINGS"].ari_url).hostname or ""
+        since[_LOCAL if _is_loopback(host) else host] = current_app.extensions["line"].ping()
+    return [Node(name, workers[name], since.get(name)) for name in sorted({*workers, *since})]
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def check_health() -> dict[str, dict[str, Any]]:

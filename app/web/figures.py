@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -161,13 +161,14 @@ def plots(rows: Sequence[Counted], period: Period) -> list[Plot]:
     sent, received = of(str(SENT), "good", "sent"), of(str(RECEIVED), "calm", "received")
     faxes = [sent, received, of(str(NOT_SENT), "bad", "failed")]
     pages = [of(str(PAGES_SENT), "good", "pages_sent"), of(str(PAGES_RECEIVED), "calm", "pages_received")]
+    minutes = of(_("Minutes"), "calm", "minutes")
     share = of(_("Sent of all that should have been"), "good", "success")
     return [
         stacked(_("Faxes"), labels, faxes),
         line(_("Success"), labels, share),
         stacked(_("Causes of failure"), labels, _causes(rows, period)),
         stacked(_("Pages"), labels, pages),
-        stacked(_("Minutes on the line"), labels, [of(_("Minutes"), "calm", "minutes")]),
+        stacked(_("Minutes on the line"), labels, [replace(minutes, exact_total=total(rows).minutes)]),
     ]
 
 

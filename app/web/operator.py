@@ -27,7 +27,7 @@ from app.fax.companies import Company, change_company, judge_company, open_compa
 from app.fax.erasing import begin_erasing
 from app.fax.licence import licence_of
 from app.fax.overview import tenants_now
-from app.health import check_health
+from app.health import check_health, nodes
 from app.queues import QUEUES, queue
 from app.web.asking import Errors, said, said_all
 from app.web.figures import installation_figures
@@ -56,12 +56,25 @@ PART_NAMES = {
     "jobs": _l("Workers"),
     "line": _l("Line process"),
     "clock": _l("Clock"),
+    "collect": _l("Mail collector"),
+}
+#: What stands still without it.
+PART_TASKS = {
+    "database": _l("keeps everything but the documents"),
+    "redis": _l("hands jobs to the workers"),
+    "storage": _l("keeps documents and reports"),
+    "asterisk": _l("dials and answers the calls"),
+    "converter": _l("turns Word and OpenDocument files into PDF"),
+    "jobs": _l("draw pages, make reports, send mails"),
+    "line": _l("tells Asterisk whom to dial and hears how calls end"),
+    "clock": _l("wakes what is due: schedules, retries, retention"),
+    "collect": _l("fetches mails from the Mail2Fax boxes"),
 }
 QUEUE_NAMES = {
-    "line": _l("Line"),
-    "documents": _l("Documents"),
-    "mail": _l("Mail"),
-    "later": _l("Later"),
+    "line": _l("Dialing"),
+    "documents": _l("Drawing pages"),
+    "mail": _l("Sending mails"),
+    "later": _l("Archiving and tidying up"),
 }
 STATES = {
     "open": ("good", _l("Open")),
@@ -80,7 +93,13 @@ def _operators_only() -> None:
 @blueprint.context_processor
 def _names() -> dict[str, Any]:
     there = current_app.view_functions
-    return {"STATES": STATES, "PART_NAMES": PART_NAMES, "QUEUE_NAMES": QUEUE_NAMES, "endpoints": there}
+    return {
+        "STATES": STATES,
+        "PART_NAMES": PART_NAMES,
+        "PART_TASKS": PART_TASKS,
+        "QUEUE_NAMES": QUEUE_NAMES,
+        "endpoints": there,
+    }
 
 
 def _tenant(tenant_id: int) -> Tenant:
@@ -157,7 +176,7 @@ def overview() -> str:
 def parts() -> str:
     """Every part, asked now, and what waits in the queues."""
     db.session.rollback()  # no transaction while the parts think
-    values = {"parts": check_health(), "queues": _queue_lengths()}
+    values = {"parts": check_health(), "queues": _queue_lengths(), "nodes": nodes()}
     part_only = request.htmx and request.htmx.target == "parts"
     return render_template("operator/parts_list.html" if part_only else "operator/parts.html", **values)
 

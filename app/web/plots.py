@@ -22,10 +22,12 @@ class Series:
     name: str
     tone: str
     values: Sequence[float | None]
+    #: Where the values are rounded each.
+    exact_total: float | None = None
 
     @property
     def total(self) -> float:
-        return sum(value or 0 for value in self.values)
+        return sum(value or 0 for value in self.values) if self.exact_total is None else self.exact_total
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 import io
 import json
+import re
 import zipfile
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -17,8 +18,11 @@ from app.fax.exporting import LEFT_OUT_TABLES, exported_tables
 from app.fax.figures import count_days
 from app.fax.licence import licence_of
 from app.fax.routing import entity_for
+from app.health import CHECKS
 from app.jobs.erase import erase
 from app.models import Attempt, AuditEvent, Document, Fax, FaxEntity, Notice, Status
+from app.queues import QUEUES
+from app.web.operator import PART_NAMES, PART_TASKS, QUEUE_NAMES
 from tenants.db import db, utc_now
 from tenants.models import EmailAddress, OneTimeLink, Role, Tenant, User
 from tests.web.cast import Browser, Cast, make_document, make_fax, receive_fax
@@ -285,6 +289,27 @@ def test_a_part_that_does_not_answer_is_named_with_what_to_do(olga: Browser) -> 
     page = olga.get("/operator/parts").text
     assert "Check REDIS_URL" in page
     assert "Database" in page
+
+
+def test_every_part_and_every_queue_has_a_name_and_a_task() -> None:
+    assert PART_NAMES.keys() == PART_TASKS.keys() == CHECKS.keys()
+    assert QUEUE_NAMES.keys() == set(QUEUES)
+
+
+def test_the_machines_are_told_with_what_runs_there(app: Flask, olga: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Worker:
+        def __init__(self, hostname: str) -> None:
+            self.hostname = hostname
+
+        def queue_names(self) -> list[str]:
+            return list(QUEUES)
+
+    monkeypatch.setattr("app.health.Worker.all", lambda connection: [Worker("fax1"), Worker("fax1"), Worker("<fax2>")])
+    monkeypatch.setattr(app.extensions["line"], "ping", lambda: datetime(2026, 3, 1, 12, tzinfo=UTC))
+    page = olga.get("/operator/parts").text
+    assert re.findall(r'<dt class="mono break">([^<]*)</dt>', page)[0:2] == ["&lt;fax2&gt;", "fax1"]
+    assert "2 workers" in page
+    assert "Asterisk runs since" in page
 
 
 # ---- Taking away and deleting
