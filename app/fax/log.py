@@ -24,12 +24,10 @@ from app.models import Attempt, Direction, Document, Fax, FaxEntity, Status
 from tenants.models import Tenant, User
 
 #: A text that many faxes have is found by reading the newest ones, one that few have by the index of words. So many
-#: are read first and, if a text was in so many of those, so many in all.
-FIRST_LOOK, SECOND_LOOK = 500, 12_000
-OFTEN = 5
-#: A text that was in fewer of the first ones, but in some, is looked for by the index of words as far back as a page of
-#: it should reach, and so many times as far.
-FAR_ENOUGH = 2
+#: are read first; how often the text is in those tells how far a page of it reaches. So many times as far is looked:
+#: by reading on, up to so many faxes, else by the index of words, and only then everywhere. Faxes of a status lie far
+#: apart: fewer of those are read.
+FIRST_LOOK, FAR_ENOUGH, SECOND_LOOK, SECOND_LOOK_APART = 300, 2, 16_000, 2_000
 #: A company with no more faxes than this is read through in any case.
 SMALL = 10_000
 #: The filter for what is not over yet.
@@ -222,10 +220,11 @@ def _all_of(question: "_Question", look: "_Look", meaning: Meaning, count: int) 
         if len(found) >= question.size:
             return found
     found = []
-    if count >= OFTEN:
-        found = question.nearest_within(SECOND_LOOK, text)
+    times = FAR_ENOUGH * question.size / count if count else 0
+    if 0 < times * look.read <= (SECOND_LOOK_APART if meaning.of_status else SECOND_LOOK):
+        found = question.nearest_within(round(times * look.read), text)
     elif count and not meaning.of_status:
-        found = question.up_to(look.beyond(FAR_ENOUGH * question.size / count)).picked(text)
+        found = question.up_to(look.beyond(times)).picked(text)
     return found if len(found) == question.size else question.picked(text)
 
 

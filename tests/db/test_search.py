@@ -26,7 +26,7 @@ ITALY = Tenant(region="IT", outside_prefix="0", timezone="Europe/Rome")
 
 
 #: As if of a large company's faxes only the next few could be read through, for a text that is often in these.
-LARGE = {"SMALL": 0, "FIRST_LOOK": 3, "SECOND_LOOK": 6, "OFTEN": 1}
+LARGE = {"SMALL": 0, "FIRST_LOOK": 3, "FAR_ENOUGH": 0.05, "SECOND_LOOK": 6, "SECOND_LOOK_APART": 6}
 
 
 @pytest.fixture(params=["small company", "large company"])
@@ -113,11 +113,16 @@ def test_a_fax_is_found_by_its_names(session: Session, cast: Cast, typed: str) -
     assert found(session, cast.alice, typed) == [wanted]
 
 
-@pytest.mark.parametrize("often", [1, 3, 9], ids=["reads far", "guesses how far", "asks the index of all"])
+@pytest.mark.parametrize(
+    "how",
+    [dict.fromkeys(["SECOND_LOOK", "SECOND_LOOK_APART"], most) for most in (10**6, 0)],
+    ids=["reads on", "by index"],
+)
+@pytest.mark.parametrize("times", [0.05, 2])
 def test_a_large_company_finds_page_by_page_what_a_small_one_finds(
-    session: Session, cast: Cast, monkeypatch: pytest.MonkeyPatch, often: int
+    session: Session, cast: Cast, monkeypatch: pytest.MonkeyPatch, how: dict[str, int], times: float
 ) -> None:
-    rng = random.Random(often)
+    rng = random.Random(7)
     for n in range(120):  # many at the same minute, and words that come and go with time
         words = [rng.choice(["letter", "offer", "rossi" if n < 20 or n > 100 else "verdi"]), str(rng.randint(10, 40))]
         status, cause = rng.choice([("sent", None), ("failed", "busy"), ("failed", "no_answer")])
@@ -141,7 +146,7 @@ def test_a_large_company_finds_page_by_page_what_a_small_one_finds(
     asked = [(text, direction) for text in texts for direction in ("older", "newer")]
     small = {one: pages(*one) for one in asked}
     assert len(small["rossi", "older"]) > 1
-    for name, value in (LARGE | {"OFTEN": often}).items():
+    for name, value in (LARGE | how | {"FAR_ENOUGH": times}).items():
         monkeypatch.setattr(log, name, value)
     assert {one: pages(*one) for one in asked} == small
 
