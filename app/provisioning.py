@@ -11,8 +11,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from sqlalchemy.orm import Session
 
 from app.adapters.pgp import read_public_key
-from app.errors import FaxroomError
+from app.errors import FaxroomError, Refused
 from app.fax.licence import licence_of
+from app.fax.mailboxes import LONGEST_POLL, SHORTEST_POLL, USUAL_POLL, is_server_name, require_proof
 from app.fax.numbering import Line, bad_voice, clashes, lines_of, public_form
 from app.fax.sentences import in_language, sentence
 from app.fax.templates import CAUSES, judge_template, put_template, values_of
@@ -51,6 +52,12 @@ def _valid_number(text: str) -> str:
     if number := public_form(text, "ZZ"):  # without a region only a + makes a whole number
         return number
     raise ValueError(f"{text} is no public number; write it like +390509655637")
+
+
+def _server_name(name: str) -> str:
+    if not is_server_name(name):
+        raise ValueError(f"{name} is no server's name; write it like mx.example.org")
+    return name
 
 
 def _mail_address(text: str) -> str:
@@ -114,6 +121,8 @@ class BoxEntry(Entry):
     username: str
     password: str
     private_key: str | None = None
+    poll_seconds: int = Field(USUAL_POLL, ge=SHORTEST_POLL, le=LONGEST_POLL)
+    authserv_id: Annotated[str, AfterValidator(_server_name)] | None = None
 
 
 class Mail2FaxEntry(Entry):
@@ -153,6 +162,7 @@ class TenantEntry(Entry):
     fax_channels: int = Field(0, ge=0)
     limits: LimitsEntry = LimitsEntry()
     second_factor_required: bool | None = None
+    mail_proof_required: bool | None = None
     users: list[UserEntry] = []
     templates: list[TemplateEntry] = []
     mail2fax_boxes: list[BoxEntry] = []
@@ -233,6 +243,7 @@ class _Application:
             self._put_template(tenant, template)
         for box in entry.mail2fax_boxes:
             self._put_box(tenant, box)
+        self._put_proof(tenant, entry.mail_proof_required)
         for entity in entry.entities:
             self._put_entity(tenant, entity, users)
         self._check_licence(tenant)
@@ -300,9 +311,18 @@ class _Application:
                 return
         for name in ("name", "imap", "username", "password"):
             setattr(box, name, getattr(entry, name))
+        for name in ("poll_seconds", "authserv_id"):
+            if name in entry.model_fields_set:
+                setattr(box, name, getattr(entry, name) or None)
         box.private_key = self._read(entry.private_key) if entry.private_key else None
         self.session.add(box)
         self.session.flush()
+
+    def _put_proof(self, tenant: Tenant, required: bool | None) -> None:
+        try:
+            require_proof(self.session, tenant, tenant.mail_proof_required if required is None else required)
+        except Refused as refusal:
+            self.faults.append(f"{tenant.slug}: {_english(refusal.code, **refusal.values)}")
 
     def _put_entity(self, tenant: Tenant, entry: EntityEntry, users: dict[str, User | None]) -> None:
         where = f"Fax entity {entry.name} of {tenant.slug}"

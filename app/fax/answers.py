@@ -17,9 +17,9 @@ from app.queues import enqueue_after_commit
 from tenants.db import utc_now
 from tenants.models import Role, Tenant, User
 
-#: Refusals that one person gets within an hour; further ones are in the log only.
+#: Refusals and passed tests that one person is told of within an hour; further ones are in the log only.
 WINDOW = timedelta(hours=1)
-MOST_REFUSALS = 10
+MOST_TOLD = 10
 #: By then a letter is drawn, so that the answer can say how long it takes.
 DRAWING = timedelta(seconds=4)
 
@@ -33,12 +33,22 @@ def answer_accepted(session: Session, fax: Fax, message: MailMessage, user: User
 
 def answer_refused(session: Session, message: MailMessage, user: User) -> None:
     """Why there is no fax, unless the user had many such mails within the hour."""
+    _tell_without_fax(session, NoticeKind.MAIL_REFUSED, message, user)
+
+
+def answer_tested(session: Session, message: MailMessage, user: User) -> None:
+    """That all is right, unless the user had many such mails within the hour."""
+    _tell_without_fax(session, NoticeKind.MAIL_TESTED, message, user)
+
+
+def _tell_without_fax(session: Session, kind: NoticeKind, message: MailMessage, user: User) -> None:
+    kinds = (NoticeKind.MAIL_REFUSED, NoticeKind.MAIL_TESTED)
     lately = sa.select(sa.func.count()).where(
-        Notice.user_id == user.id, Notice.kind == NoticeKind.MAIL_REFUSED, Notice.created_at > utc_now() - WINDOW
+        Notice.user_id == user.id, Notice.kind.in_(kinds), Notice.created_at > utc_now() - WINDOW
     )
-    if session.scalar(lately) >= MOST_REFUSALS:
+    if session.scalar(lately) >= MOST_TOLD:
         return
-    _write(session, NoticeKind.MAIL_REFUSED, [user], occasion=str(message.id))
+    _write(session, kind, [user], occasion=str(message.id))
     message.answered = True
 
 

@@ -35,7 +35,8 @@ SENDER_GUESSES, BOX_GUESSES = 5, 20
 PIN_WRONG = "pin_wrong"
 
 #: Where a message goes, below the mailbox's own folders.
-FOLDERS = {MailFate.ACCEPTED: "Fax done", MailFate.REPEATED: "Fax done", MailFate.REFUSED: "Fax refused"}
+DONE, REFUSED = "Fax done", "Fax refused"
+FOLDERS = {MailFate.ACCEPTED: DONE, MailFate.REPEATED: DONE, MailFate.TESTED: DONE, MailFate.REFUSED: REFUSED}
 
 #: What the sender wrote. The rest was added on the way, and differs when a server delivers one mail twice.
 WRITTEN = frozenset(

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
 from app.errors import Refused
-from app.models import FaxEntity, Mail2FaxBox
+from app.models import Authentication, FaxEntity, Mail2FaxBox
 from tenants.addresses import AddressInvalid, AddressTaken, change_address, check_address, claim_address
 from tenants.models import Tenant
 from tenants.scope import lock_tenant, owned_by
@@ -18,10 +18,13 @@ from tenants.scope import lock_tenant, owned_by
 SCHEMES = {"tls": ("imaps", 993), "starttls": ("imap+starttls", 143), "none": ("imap", 143)}
 INBOX = "INBOX"
 NAME_LENGTH = 100
+#: Seconds between two looks into a mailbox.
+USUAL_POLL, SHORTEST_POLL, LONGEST_POLL = 60, 10, 3600
 MOST_KEY = 200_000
 _HOST = re.compile(
     r"(?=.{1,253}$)[0-9A-Za-z](?:[0-9A-Za-z-]*[0-9A-Za-z])?(?:\.[0-9A-Za-z](?:[0-9A-Za-z-]*[0-9A-Za-z])?)*"
 )
+_SERVER_NAME = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z._-]{0,253}[0-9A-Za-z])?")
 _IPV6 = re.compile(r"[0-9A-Fa-f:.]{2,45}")
 BEGIN = "-----BEGIN PGP PRIVATE KEY BLOCK-----"
 END = "-----END PGP PRIVATE KEY BLOCK-----"
@@ -67,6 +70,8 @@ class BoxDetails:
     username: str = ""
     password: str = ""
     private_key: str = ""
+    poll_seconds: str = ""
+    authserv_id: str = ""
 
     def server(self) -> MailServer:
         port = int(self.port) if self.port else SCHEMES[self.security][1]
@@ -79,13 +84,22 @@ def details_of(box: Mail2FaxBox) -> BoxDetails:
     except ValueError:  # entered before anybody looked at it
         server = MailServer("", SCHEMES["tls"][1], "tls")
     return BoxDetails(
-        box.name, box.address.address, server.host, str(server.port), server.security, server.folder, box.username
+        name=box.name,
+        email=box.address.address,
+        host=server.host,
+        port=str(server.port),
+        security=server.security,
+        folder=server.folder,
+        username=box.username,
+        poll_seconds=str(box.poll_seconds),
+        authserv_id=box.authserv_id or "",
     )
 
 
 def shown(box: Mail2FaxBox) -> dict[str, Any]:
     """What the audit log keeps: never a secret."""
-    return {"name": box.name, "email": box.address.address, "imap": box.imap, "username": box.username}
+    values = {"name": box.name, "email": box.address.address, "imap": box.imap, "username": box.username}
+    return values | {"poll_seconds": box.poll_seconds, "authserv_id": box.authserv_id}
 
 
 def judge_box(details: BoxDetails, *, has_password: bool) -> dict[str, Refused]:
@@ -100,6 +114,8 @@ def judge_box(details: BoxDetails, *, has_password: bool) -> dict[str, Refused]:
         None if _is_line(details.username, 320) else Refused("box_username", field="username"),
         None if details.password or has_password else Refused("box_password", field="password"),
         _judge_key(details.private_key),
+        _judge_poll(details.poll_seconds),
+        None if is_server_name(details.authserv_id) else Refused("box_authserv", field="authserv_id"),
     ]
     return {fault.field or "form": fault for fault in faults if fault}
 
@@ -135,6 +151,25 @@ def _judge_port(port: str) -> Refused | None:
     return None if fine else Refused("box_port", field="port")
 
 
+def _judge_poll(text: str) -> Refused | None:
+    fine = not text or (text.isascii() and text.isdigit() and len(text) <= 4)
+    if fine and SHORTEST_POLL <= int(text or USUAL_POLL) <= LONGEST_POLL:
+        return None
+    return Refused("box_poll", field="poll_seconds", least=SHORTEST_POLL, most=LONGEST_POLL)
+
+
+def is_server_name(text: str) -> bool:
+    """What a server may call itself in Authentication-Results (RFC 8601), or nothing."""
+    return not text or bool(_SERVER_NAME.fullmatch(text))
+
+
+def read_server_name(text: str) -> str:
+    """The name alone, also where the whole line of a mail was copied."""
+    rest = re.sub(r"^\s*authentication-results\s*:", "", text, flags=re.IGNORECASE)
+    words = rest.partition(";")[0].split()
+    return words[0] if words else ""
+
+
 def _judge_key(text: str) -> Refused | None:
     if not text:
         return None
@@ -151,7 +186,7 @@ def put_box(session: Session, tenant: Tenant, box: Mail2FaxBox | None, details: 
     sent to a server of theirs.
 
     Raises:
-        Refused: ``box_name_taken``, ``email_taken``, ``box_password_again``.
+        Refused: ``box_name_taken``, ``email_taken``, ``box_password_again``, ``box_authserv_needed``.
     """
     lock_tenant(session, tenant.id)
     url = server_url(details.server())
@@ -159,6 +194,8 @@ def put_box(session: Session, tenant: Tenant, box: Mail2FaxBox | None, details: 
         raise Refused("box_name_taken", field="name")
     if box and not details.password and _leads_elsewhere(box, details):
         raise Refused("box_password_again", field="password")
+    if tenant.mail_proof_required and not details.authserv_id:
+        raise Refused("box_authserv_needed", field="authserv_id")
     try:
         if box is None:
             box = Mail2FaxBox(tenant_id=tenant.id, address=claim_address(session, details.email))
@@ -167,6 +204,7 @@ def put_box(session: Session, tenant: Tenant, box: Mail2FaxBox | None, details: 
     except AddressTaken as error:
         raise Refused("email_taken", field="email") from error
     box.name, box.imap, box.username = details.name, url, details.username
+    box.poll_seconds, box.authserv_id = int(details.poll_seconds or USUAL_POLL), details.authserv_id or None
     if details.password:
         box.password = details.password
     if details.private_key:
@@ -189,6 +227,32 @@ def _leads_elsewhere(box: Mail2FaxBox, details: BoxDetails) -> bool:
     after = details.server()
     kept = (before.host.lower(), before.port, before.security, box.username)
     return kept != (after.host.lower(), after.port, after.security, details.username)
+
+
+def require_proof(session: Session, tenant: Tenant, required: bool) -> None:
+    """Whether a mail becomes a fax only if the mailbox's own server vouches for its sender. The caller commits.
+
+    Raises:
+        Refused: ``mail_proof_boxes``, with the names of the boxes whose server is not known by name: no mail to them
+            would be good enough.
+    """
+    lock_tenant(session, tenant.id)
+    nameless = names_without_server(session, tenant.id) if required else []
+    if nameless:
+        raise Refused("mail_proof_boxes", field="required", names=", ".join(nameless))
+    tenant.mail_proof_required = required
+
+
+def names_without_server(session: Session, tenant_id: int) -> list[str]:
+    """Boxes that believe nobody's Authentication-Results."""
+    query = owned_by(Mail2FaxBox, tenant_id).where(Mail2FaxBox.authserv_id.is_(None)).order_by(Mail2FaxBox.name)
+    return list(session.scalars(query.with_only_columns(Mail2FaxBox.name)))
+
+
+def asks_for_pin(session: Session, box: Mail2FaxBox) -> bool:
+    """Whether one of its fax entities does."""
+    query = owned_by(FaxEntity, box.tenant_id).where(FaxEntity.box_id == box.id, FaxEntity.closed_at.is_(None))
+    return session.scalar(query.where(FaxEntity.authentication == Authentication.PIN).limit(1)) is not None
 
 
 def remove_box(session: Session, box: Mail2FaxBox) -> None:

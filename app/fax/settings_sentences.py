@@ -58,6 +58,16 @@ SETTINGS_SENTENCES = {
     "box_key_unreadable": _l(
         "There is no PGP private key in this. Export it as text: it begins with “BEGIN PGP PRIVATE KEY BLOCK”."
     ),
+    "box_poll": _l("Enter a number of seconds from %(least)s to %(most)s."),
+    "box_authserv": _l("A server's name has letters, digits, dots and dashes, such as mx.example.org."),
+    "box_authserv_needed": _l(
+        "Your company demands proof of the sender's address, and this box would never have it. Enter the name under "
+        "which the mail server notes it."
+    ),
+    "mail_proof_boxes": _l(
+        "These boxes do not know their mail server's name, so every mail to them would be refused: %(names)s. Open "
+        "each and enter the name in Authentication-Results first."
+    ),
     "box_in_use": _l("Fax entities use this box: %(names)s. Give them another one first."),
     "imap_down": _l("The mail server does not answer there. Check name, port and security. (%(reason)s)"),
     "imap_certificate": _l(

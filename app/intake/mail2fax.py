@@ -273,6 +273,8 @@ class _Judgement:
                 elif len(written) == 1:
                     within = written[0]
         wanted = within or outer
+        if wanted and outer and outer.test:  # whoever wrote it: to send nothing harms nobody
+            wanted = replace(wanted, test=True)
         shown = {"number": wanted.number} if wanted else {}
         self.check("subject", None if wanted else "mail_subject", **shown)
         return wanted, within is not None

@@ -16,7 +16,7 @@ from app.adapters.documents import inspect
 from app.adapters.pdf_join import join_pdfs
 from app.config import DOCUMENT_BYTES
 from app.errors import FaxroomError, PermanentFailure, Refused, TemporaryFailure
-from app.fax.answers import answer_accepted, answer_refused
+from app.fax.answers import answer_accepted, answer_refused, answer_tested
 from app.fax.collecting import (
     PIN_WRONG,
     Delivery,
@@ -28,7 +28,7 @@ from app.fax.collecting import (
 )
 from app.fax.submit import submit_fax
 from app.intake.documents import storage, take_source
-from app.intake.mail2fax import Check, MailDocument, Verdict, judge
+from app.intake.mail2fax import TEST_PASSED, Check, MailDocument, Verdict, judge
 from app.models import Authentication, Document, Fax, FaxEntity, Mail2FaxBox, MailFate, MailMessage
 from tenants.db import db, only_reading, utc_now
 from tenants.models import User
@@ -94,7 +94,8 @@ def _commit(message: MailMessage) -> Dealt:
 
 @dataclass(frozen=True)
 class Ruling:
-    """The verdict, and what is made of it: accepted without a ``reason``. Without a verdict it could not be read."""
+    """The verdict, and what is made of it: accepted without a ``reason``. Without a verdict it could not be read. A
+    test has a reason even if it passed."""
 
     verdict: Verdict | None
     reason: str | None
@@ -126,7 +127,7 @@ def _without_guessing(delivery: Delivery, verdict: Verdict) -> Ruling:
     """After too many wrong PINs the right one is refused like them, so that guessing finds nothing out."""
     entity = db.session.get(FaxEntity, verdict.entity_id) if verdict.entity_id else None
     asked = entity is not None and entity.authentication == Authentication.PIN
-    guessed = asked and (verdict.accepted or verdict.reason == PIN_WRONG)
+    guessed = asked and (verdict.accepted or verdict.reason in (PIN_WRONG, TEST_PASSED))
     if guessed and pin_is_locked(db.session, delivery.box_id, verdict.sender, utc_now()):
         hidden = replace(verdict, checks=_hidden(verdict.checks))
         return Ruling(hidden, "pin_locked", {}, verdict.answerable)
@@ -137,8 +138,9 @@ def _without_guessing(delivery: Delivery, verdict: Verdict) -> Ruling:
 
 
 def _hidden(checks: Sequence[Check]) -> tuple[Check, ...]:
-    """Without saying whether the PIN was right."""
-    return tuple(replace(check, passed=None) if check.code.startswith("pin") else check for check in checks)
+    """Without saying whether the PIN was right, as a test that passed would."""
+    rest = [check for check in checks if check.values.get("reason") != TEST_PASSED]
+    return tuple(replace(check, passed=None) if check.code.startswith("pin") else check for check in rest)
 
 
 # ---- Entering
@@ -158,12 +160,13 @@ def _refuse(delivery: Delivery, ruling: Ruling) -> Dealt:
     session = db.session
     values = {"reason": (ruling.reason or "")[:40], "reason_values": _plain(ruling.values)}
     facts = _facts(ruling.verdict) if ruling.verdict else {}
-    message = new_message(delivery, MailFate.REFUSED, **values, **facts)
+    passed = ruling.reason == TEST_PASSED
+    message = new_message(delivery, MailFate.TESTED if passed else MailFate.REFUSED, **values, **facts)
     session.add(message)
     session.flush()
     user = session.get(User, message.user_id) if message.user_id else None
     if user and ruling.answerable and user.is_active:
-        answer_refused(session, message, user)
+        (answer_tested if passed else answer_refused)(session, message, user)
     return _commit(message)
 
 

@@ -1,6 +1,7 @@
 """What the mails about Mail2Fax say: a mail became a fax, or it did not and why, or a box does not work."""
 
 from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from flask import current_app
@@ -27,14 +28,19 @@ def answer_mail(notice: Notice) -> tuple[str, str] | None:
     """Subject and text; None if it would say something that is no longer so."""
     if notice.user is None or not notice.user.is_active:
         return None
-    texts = {NoticeKind.MAIL_ACCEPTED: _accepted, NoticeKind.MAIL_REFUSED: _refused, NoticeKind.BOX_FAULT: _box_fault}
+    texts = {
+        NoticeKind.MAIL_ACCEPTED: _accepted,
+        NoticeKind.MAIL_REFUSED: _refused,
+        NoticeKind.MAIL_TESTED: _tested,
+        NoticeKind.BOX_FAULT: _box_fault,
+    }
     with in_language(notice.language):
         return texts[NoticeKind(notice.kind)](notice)
 
 
 def answered_message_id(notice: Notice) -> str | None:
     """Of the mail that this one answers."""
-    message = _message(notice) if notice.kind in (NoticeKind.MAIL_ACCEPTED, NoticeKind.MAIL_REFUSED) else None
+    message = _message(notice) if notice.kind != NoticeKind.BOX_FAULT else None
     return message.message_id or None if message else None
 
 
@@ -59,19 +65,30 @@ def _accepted(notice: Notice) -> tuple[str, str] | None:
 
 
 def _refused(notice: Notice) -> tuple[str, str] | None:
+    tenant, values = db.session.get_one(Tenant, notice.tenant_id), _without_fax(notice)
+    subject = _("[%(serial)s] Your mail did not become a fax", serial=tenant.serial)
+    return (subject, render_for(notice.language, "email/mail_refused.txt", **values)) if values else None
+
+
+def _tested(notice: Notice) -> tuple[str, str] | None:
+    tenant, values = db.session.get_one(Tenant, notice.tenant_id), _without_fax(notice)
+    subject = _("[%(serial)s] Your test mail is right", serial=tenant.serial)
+    return (subject, render_for(notice.language, "email/mail_tested.txt", **values)) if values else None
+
+
+def _without_fax(notice: Notice) -> dict[str, Any] | None:
+    """What is said of a mail that became no fax."""
     message = _message(notice)
     if message is None:
         return None
-    tenant = db.session.get_one(Tenant, notice.tenant_id)
-    values = {
+    zone = db.session.get_one(Tenant, notice.tenant_id).zone
+    return {
         "notice": notice,
         "message": message,
-        "at": format_datetime(message.created_at.astimezone(tenant.zone), "medium", rebase=False),
+        "at": format_datetime(message.created_at.astimezone(zone), "medium", rebase=False),
         "why": sentence(message.reason or "", **(message.reason_values or {})),
         "link": f"{_base_url()}/profile",
     }
-    subject = _("[%(serial)s] Your mail did not become a fax", serial=tenant.serial)
-    return subject, render_for(notice.language, "email/mail_refused.txt", **values)
 
 
 def _box_fault(notice: Notice) -> tuple[str, str] | None:

@@ -184,6 +184,7 @@ MAILS: dict[NoticeKind, Callable[[Notice], EmailMessage | None]] = {
     NoticeKind.ALL_CLEAR: mail_of_alert,
     NoticeKind.MAIL_ACCEPTED: mail_about_mail2fax,
     NoticeKind.MAIL_REFUSED: mail_about_mail2fax,
+    NoticeKind.MAIL_TESTED: mail_about_mail2fax,
     NoticeKind.BOX_FAULT: mail_about_mail2fax,
 }
 

@@ -18,6 +18,7 @@ class MailFate(StrEnum):
     ACCEPTED = "accepted"  # a fax was made of it
     REFUSED = "refused"  # with the reason
     REPEATED = "repeated"  # its fax was made of an earlier copy
+    TESTED = "tested"  # a user's test: it would have become a fax
 
 
 class MailMessage(TenantOwned, db.Model):
@@ -61,7 +62,7 @@ class MailMessage(TenantOwned, db.Model):
             sqlite_where=sa.text("filed_in IS NULL"),
             postgresql_where=sa.text("filed_in IS NULL"),
         ),
-        sa.CheckConstraint("fate IN ('accepted', 'refused', 'repeated')", name="fate"),
+        sa.CheckConstraint("fate IN ('accepted', 'refused', 'repeated', 'tested')", name="fate"),
     )
 
     id: Mapped[BigId]

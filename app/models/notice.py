@@ -25,6 +25,7 @@ class NoticeKind(StrEnum):
     ALL_CLEAR = "all_clear"  # they go again
     MAIL_ACCEPTED = "mail_accepted"  # the mail became this fax
     MAIL_REFUSED = "mail_refused"  # why the mail became none; ``occasion`` is its row
+    MAIL_TESTED = "mail_tested"  # the mail was a test and would have become a fax; ``occasion`` is its row
     BOX_FAULT = "box_fault"  # nothing is collected from a Mail2Fax box; ``occasion`` is the box and since when
 
 

@@ -17,14 +17,19 @@ from app.config import Settings
 from app.errors import FaxroomError, PermanentFailure, Refused
 from app.fax.mailboxes import (
     MOST_KEY,
+    USUAL_POLL,
     BoxDetails,
+    asks_for_pin,
     boxes_of,
     details_of,
     entities_of,
     judge_box,
+    names_without_server,
     put_box,
     read_server,
+    read_server_name,
     remove_box,
+    require_proof,
     shown,
 )
 from app.fax.sentences import sentence
@@ -58,18 +63,46 @@ def _box(box_id: int) -> Mail2FaxBox:
 
 
 @blueprint.get("")
-def boxes() -> str:
-    rows = [(box, details_of(box), names) for box, names in boxes_of(db.session, current_user.tenant_id)]
-    return render_template("mail2fax/boxes.html", rows=rows)
+def boxes() -> Response:
+    return _boxes_page(_tenant().mail_proof_required, {})
+
+
+def _boxes_page(required: bool, errors: Errors) -> Response:
+    tenant_id = current_user.tenant_id
+    rows = [(box, details_of(box), names) for box, names in boxes_of(db.session, tenant_id)]
+    values = {"rows": rows, "required": required, "errors": errors}
+    nameless = names_without_server(db.session, tenant_id)
+    return make_response(render_template("mail2fax/boxes.html", **values, nameless=nameless), 422 if errors else 200)
+
+
+@blueprint.post("/proof")
+def proof() -> Response:
+    """Whether the mail server has to vouch for every sender; it holds at once."""
+    tenant, required = _tenant(), request.form.get("required") == "yes"
+    before = tenant.mail_proof_required
+    try:
+        require_proof(db.session, tenant, required)
+    except Refused as refusal:
+        db.session.rollback()
+        return _boxes_page(required, {"required": said(refusal)})
+    if required != before:
+        values = {"before": {"mail_proof_required": before}, "after": {"mail_proof_required": required}}
+        audit_act("mail2fax.changed", tenant.name, **values)
+    db.session.commit()
+    told = _("From now on a mail becomes a fax only if the mail server vouches for its sender.")
+    flash(told if required else _("From now on no proof by the mail server is needed."), "info")
+    return redirect(url_for("mail2fax.boxes"), 303)
 
 
 def _read() -> BoxDetails:
-    names = ("name", "email", "host", "port", "security", "folder", "username")
+    names = ("name", "email", "host", "port", "security", "folder", "username", "poll_seconds")
     typed = {name: request.form.get(name, "").strip()[:400] for name in names}
     upload = request.files.get("private_key_file")
     key = upload.stream.read(MOST_KEY + 1).decode("ascii", "replace") if upload and upload.filename else ""
     key = key.strip() or request.form.get("private_key", "").strip()[: MOST_KEY + 1]
-    return BoxDetails(password=request.form.get("password", "")[:1000], private_key=key, **typed)
+    server_name = read_server_name(request.form.get("authserv_id", "")[:2000])[:400]
+    password = request.form.get("password", "")[:1000]
+    return BoxDetails(password=password, private_key=key, authserv_id=server_name, **typed)
 
 
 @blueprint.route("/new", methods=["GET", "POST"])
@@ -123,6 +156,8 @@ def _box_page(details: BoxDetails, known: Mail2FaxBox | None, errors: Errors, **
     used_by = entities_of(db.session, known) if known else []
     has_key = bool(known and _has_key(known))
     values = {"form": details, "box": known, "errors": errors, "securities": SECURITIES, "used_by": used_by}
+    values |= {"asks_for_pin": known is not None and asks_for_pin(db.session, known)}
+    values |= {"proof_required": _tenant().mail_proof_required, "usual_poll": USUAL_POLL}
     return make_response(
         render_template("mail2fax/box.html", **values, has_key=has_key, **more), 422 if errors else 200
     )

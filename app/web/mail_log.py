@@ -22,6 +22,7 @@ FATES = {
     MailFate.ACCEPTED: (_l("Became a fax"), "good"),
     MailFate.REPEATED: (_l("Came once more; nothing was sent"), "doubt"),
     MailFate.REFUSED: (_l("Refused"), "bad"),
+    MailFate.TESTED: (_l("A test: nothing was dialled"), "good"),
 }
 
 
@@ -35,7 +36,7 @@ def _texts() -> dict[str, Any]:
 
 
 def mail_reason(message: MailMessage) -> str:
-    """Why it was refused, as its sender reads it."""
+    """Why no fax was made of it, as its sender reads it."""
     return sentence(message.reason, **(message.reason_values or {})) if message.reason else ""
 
 
@@ -57,7 +58,13 @@ def messages(box_id: int) -> str:
 def message(box_id: int, message_id: int) -> str:
     known = _box(box_id)
     found = message_of(db.session, known, message_id) or abort(404)
-    return render_template("mail2fax/log_message.html", box=known, message=found)
+    return render_template("mail2fax/log_message.html", box=known, message=found, unproven=_is_unproven(known, found))
+
+
+def _is_unproven(box: Mail2FaxBox, message: MailMessage) -> bool:
+    """Refused in the name of a user, who was not told because it might be anybody."""
+    refused = message.fate == MailFate.REFUSED and not message.answered
+    return refused and message.user_id is not None and not box.authserv_id
 
 
 def _fault(state: BoxState | None) -> str | None:

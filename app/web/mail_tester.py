@@ -12,10 +12,9 @@ from werkzeug.wrappers import Response
 
 from app.errors import FaxroomError
 from app.fax.access import sendable_entities
-from app.fax.collecting import message_of
 from app.fax.sentences import sentence
 from app.intake.mail2fax import TEST_PASSED, box_public_key, judge
-from app.models import Authentication, FaxEntity, Mail2FaxBox, MailFate
+from app.models import Authentication, FaxEntity, Mail2FaxBox
 from app.web import profile
 from app.web.guard import SAFE_METHODS, reads
 from app.web.mail_log import blueprint
@@ -75,18 +74,11 @@ def _line(code: str, passed: bool | None, values: dict[str, Any]) -> Line:
 @blueprint.route("/<int:box_id>/tester", methods=["GET", "POST"])
 @reads
 def tester(box_id: int) -> Response:
-    """Drop in a mail, or see what was looked at when one of the log came (``message``)."""
+    """Drop in a mail; what was looked at when one of the log came stands on its own page."""
     box = get_owned(db.session, Mail2FaxBox, box_id, current_user.tenant_id) or abort(404)
     if request.method not in SAFE_METHODS:
         return _judged(box)
-    chosen = request.args.get("message", type=int)
-    if chosen is None:
-        return _page(box)
-    message = message_of(db.session, box, chosen) or abort(404)
-    good = message.fate != MailFate.REFUSED
-    result = {"accepted": good, "lines": lines_of(message.checks or []), "subject": message.subject}
-    result["told"] = "" if good or not message.reason else sentence(message.reason, **(message.reason_values or {}))
-    return _page(box, message=message, result=result | {"sender": message.sender})
+    return _page(box)
 
 
 def _judged(box: Mail2FaxBox) -> Response:
@@ -111,7 +103,7 @@ def _judged(box: Mail2FaxBox) -> Response:
 
 
 def _page(box: Mail2FaxBox, *, error: str = "", **values: Any) -> Response:
-    page = {"box": box, "error": error, "result": None, "message": None} | values
+    page = {"box": box, "error": error, "result": None} | values
     return make_response(render_template("mail_tester/tester.html", **page), 422 if error else 200)
 
 
@@ -157,7 +149,7 @@ def _private_key(line: FaxEntity) -> str | None:
 
 @profile.blueprint.app_context_processor
 def _texts() -> dict[str, Any]:
-    return {"mail_instructions": instructions_for}
+    return {"mail_instructions": instructions_for, "mail_checks": lines_of}
 
 
 @profile.blueprint.get("/mail/<int:entity_id>/public-key.asc")

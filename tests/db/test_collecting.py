@@ -8,8 +8,9 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from app.errors import TemporaryFailure
-from app.fax.answers import MOST_REFUSALS, tell_of_fault
+from app.fax.answers import MOST_TOLD, tell_of_fault
 from app.fax.collecting import (
+    FOLDERS,
     LEASE,
     PATIENCE,
     SENDER_GUESSES,
@@ -32,7 +33,7 @@ from app.fax.collecting import (
 from app.models import BoxState, Document, Fax, FaxEntity, MailFate, MailMessage, Notice, NoticeKind
 from tenants.db import utc_now
 from tenants.models import Tenant, User
-from tests.db.mails import make_box, write_mail
+from tests.db.mails import NUMBER, make_box, write_mail
 from tests.web.cast import Cast, pdf_bytes
 
 Verdict = pytest.importorskip("app.intake.mail2fax").Verdict
@@ -285,10 +286,10 @@ def test_a_stranger_gets_no_answer(session: Session, cast: Cast, box_id: int):
 def test_refusals_are_rate_limited(session: Session, cast: Cast, box_id: int):
     session.get_one(FaxEntity, cast.frontdesk).authentication = "none"
     session.commit()
-    for uid in range(MOST_REFUSALS + 3):
+    for uid in range(MOST_TOLD + 3):
         take(session, cast, box_id, write_mail(subject="no number").as_bytes(), uid=uid)
-    assert count(session, MailMessage) == MOST_REFUSALS + 3
-    assert count(session, Notice) == MOST_REFUSALS
+    assert count(session, MailMessage) == MOST_TOLD + 3
+    assert count(session, Notice) == MOST_TOLD
 
 
 def test_after_too_many_wrong_pins_the_right_one_is_refused_as_well(session: Session, cast: Cast, box_id: int):
@@ -304,6 +305,38 @@ def test_after_too_many_wrong_pins_the_right_one_is_refused_as_well(session: Ses
     session.execute(sa.update(MailMessage).values(created_at=utc_now() - timedelta(hours=2)))
     session.commit()
     assert take(session, cast, box_id, write_mail().as_bytes(), uid=102).fate == MailFate.ACCEPTED
+
+
+def test_a_test_is_filed_with_what_is_done_and_answered_as_what_it_is(session: Session, cast: Cast, box_id: int):
+    message = take(session, cast, box_id, write_mail(subject=f"test {NUMBER}").as_bytes())
+    assert (message.fate, message.fax_id, message.answered) == (MailFate.TESTED, None, True)
+    assert FOLDERS[message.fate] == FOLDERS[MailFate.ACCEPTED]
+    assert [notice.kind for notice in session.scalars(sa.select(Notice))] == [NoticeKind.MAIL_TESTED]
+    assert count(session, Fax) == count(session, Document) == 0
+    assert take(session, cast, box_id, write_mail().as_bytes(), uid=2).fate == MailFate.ACCEPTED
+
+
+def test_a_test_that_fails_is_refused_like_any_mail(session: Session, cast: Cast, box_id: int):
+    message = take(session, cast, box_id, write_mail(subject=f"test {NUMBER}", documents=()).as_bytes())
+    assert (message.fate, message.reason) == (MailFate.REFUSED, "mail_no_document")
+
+
+def test_tests_fill_nobodys_mailbox(session: Session, cast: Cast, box_id: int):
+    for uid in range(MOST_TOLD + 2):
+        take(session, cast, box_id, write_mail(subject=f"test {NUMBER}").as_bytes(), uid=uid)
+    assert count(session, MailMessage) == MOST_TOLD + 2
+    assert count(session, Notice) == MOST_TOLD
+
+
+def test_a_test_does_not_tell_the_right_pin_after_too_many_wrong_ones(session: Session, cast: Cast, box_id: int):
+    for uid in range(SENDER_GUESSES):
+        take(session, cast, box_id, write_mail(text=f"PIN 100{uid}").as_bytes(), uid=uid)
+    subject = f"test {NUMBER}"
+    right = take(session, cast, box_id, write_mail(subject=subject).as_bytes(), uid=100)
+    wrong = take(session, cast, box_id, write_mail(subject=subject, text="PIN 1111").as_bytes(), uid=101)
+    assert (right.fate, right.reason) == (wrong.fate, wrong.reason) == (MailFate.REFUSED, "pin_locked")
+    assert [check["code"] for check in right.checks] == [check["code"] for check in wrong.checks]
+    assert not any(check["values"].get("reason") == "mail_test_passed" for check in right.checks)
 
 
 def test_no_pin_stands_in_any_row(session: Session, cast: Cast, box_id: int):

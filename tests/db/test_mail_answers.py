@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 import app.jobs.running as running
-from app.fax.answers import answer_accepted, answer_refused, tell_of_fault
+from app.fax.answers import answer_accepted, answer_refused, answer_tested, tell_of_fault
 from app.jobs import notify
 from app.models import BoxState, Fax, MailFate, MailMessage, Notice, Status
 from tenants.db import db, utc_now
@@ -111,6 +111,22 @@ def test_a_refusal_says_which_rule_failed_and_where_to_read_how_it_goes(
     for told in ("Nothing was sent", "more than 200 pages", "0501234567", "/profile"):
         assert told in text, told
     assert mail["Auto-Submitted"] == "auto-replied"
+
+
+def test_a_test_that_passed_is_no_refusal(app: Flask, cast: Cast, sent: list[EmailMessage]):
+    with app.app_context():
+        values = {"fate": MailFate.TESTED, "reason": "mail_test_passed", "reason_values": {"number": "050 123 4567"}}
+        message = message_of(app, cast, subject="test 0501234567", **values)
+        answer_tested(db.session, message, db.session.get_one(User, cast.bob))
+        db.session.commit()
+    deliver(app)
+    (mail,) = sent
+    assert mail["Subject"] == "[KPBX40299999] Your test mail is right"
+    assert (mail["Auto-Submitted"], mail["In-Reply-To"]) == ("auto-replied", "<its@id>")
+    text = " ".join(mail.get_content().split())
+    assert "everything is right" in text
+    assert "would be faxed to 050 123 4567" in text
+    assert "did not become" not in text
 
 
 def test_a_refusal_is_written_in_the_senders_language(app: Flask, cast: Cast, sent: list[EmailMessage]):

@@ -273,6 +273,13 @@ def test_or_with_its_number_in_the_signed_text(judged: Judge, ring, registered):
     assert refused(judged(subject_only, **PGP), "mail_signature_number")
 
 
+def test_the_word_test_stops_a_signed_mail_wherever_it_stands(judged: Judge, ring, registered):
+    number_in_text = signed_mail(ring, registered, subject=f"test {NUMBER}", protected=False, text=NUMBER)
+    assert refused(judged(number_in_text, **PGP), "mail_test_passed")
+    test_in_text = signed_mail(ring, registered, protected=False, text=f"test {NUMBER}")
+    assert refused(judged(test_in_text, **PGP), "mail_test_passed")
+
+
 def test_an_altered_subject_is_refused(judged: Judge, ring, registered):
     raw = signed_mail(ring, registered, subject="0509999999")
     assert refused(judged(raw, **PGP), "mail_subject_altered")

@@ -29,6 +29,41 @@ def test_every_migration_goes_up_and_down_and_ends_at_the_models(app):
             connection.execute(sa.text("DROP TABLE alembic_version"))
 
 
+def test_indexes_and_checks_are_those_of_the_models(app):
+    """Alembic compares neither what an index is limited to nor checks; SQLite copies tables, and may lose both."""
+    with app.app_context():
+        wanted = _indexes(), _checks()
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER)
+        found = _indexes(), _checks()
+        db.session.remove()
+        with db.engine.begin() as connection:
+            connection.execute(sa.text("DROP TABLE alembic_version"))
+    assert found[0] == wanted[0]
+    assert found[1] == wanted[1]
+
+
+def _indexes() -> set[str]:
+    inspector = sa.inspect(db.engine)
+    tables = [name for name in inspector.get_table_names() if name != "alembic_version"]
+    return {
+        f"{table}: {index['name']} {index['unique']} {index['column_names']} "
+        f"{index.get('dialect_options', {}).get(db.engine.dialect.name + '_where')}"
+        for table in tables
+        for index in inspector.get_indexes(table)
+    }
+
+
+def _checks() -> set[str]:
+    inspector = sa.inspect(db.engine)
+    tables = [name for name in inspector.get_table_names() if name != "alembic_version"]
+    return {
+        f"{table}: {check['name']} {check['sqltext']}"
+        for table in tables
+        for check in inspector.get_check_constraints(table)
+    }
+
+
 def test_every_migration_keeps_the_rows_that_it_finds(app):
     with app.app_context():
         db.drop_all()

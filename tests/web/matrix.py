@@ -127,6 +127,7 @@ admins    POST      settings.remove                 place
 admins    GET       mail2fax.boxes
 admins    GET,POST  mail2fax.new_box
 admins    GET,POST  mail2fax.box                    box
+admins    POST      mail2fax.proof
 admins    POST      mail2fax.test_box               box
 admins    POST      mail2fax.forget_key             box
 admins    POST      mail2fax.remove                 box

@@ -1,5 +1,6 @@
 """Mail2Fax boxes: entered and tested by the administrator, their secrets shown to nobody."""
 
+import pytest
 import sqlalchemy as sa
 from flask import Flask
 
@@ -8,6 +9,7 @@ from app.models import AuditEvent, FaxEntity, Mail2FaxBox
 from app.models.sealed import sealing_key
 from tenants.addresses import claim_address
 from tenants.db import db
+from tenants.models import Tenant
 from tests.web.cast import Browser, Cast
 
 KEY = "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQOYBF\n-----END PGP PRIVATE KEY BLOCK-----"
@@ -113,6 +115,109 @@ def test_a_mailbox_inside_the_installation_is_refused(app: Flask, cast: Cast, al
     page = alice.post(f"/mail2fax/{box_id}/test", htmx=True)
     assert "does not answer" in page.text
     assert "<html" not in page.text
+
+
+# ---- How often it is asked, and whose notes are believed
+
+
+def test_the_schedule_and_the_servers_name_are_kept_and_audited(app: Flask, alice: Browser):
+    where = add(alice, poll_seconds="300", authserv_id="mx.alpha.test").headers["Location"]
+    box = box_of(app)
+    assert (box.poll_seconds, box.authserv_id) == (300, "mx.alpha.test")
+    page = alice.get(where).text
+    assert 'value="300"' in page
+    assert 'value="mx.alpha.test"' in page
+    alice.post(where, **(FORM | {"password": "", "poll_seconds": "", "authserv_id": ""}))
+    box = box_of(app)
+    assert (box.poll_seconds, box.authserv_id) == (60, None)
+    with app.app_context():
+        (event,) = db.session.scalars(sa.select(AuditEvent).where(AuditEvent.action == "box.changed"))
+        assert event.after["authserv_id"] is None
+        assert event.before["poll_seconds"] == 300
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "Authentication-Results: mx.alpha.test; dkim=pass header.d=alpha.test",
+        "authentication-results:mx.alpha.test 1;\r\n spf=none",
+        " mx.alpha.test ",
+    ],
+)
+def test_the_servers_name_is_read_from_the_whole_line(app: Flask, alice: Browser, pasted: str):
+    assert add(alice, authserv_id=pasted).status_code == 303
+    assert box_of(app).authserv_id == "mx.alpha.test"
+
+
+@pytest.mark.parametrize("seconds", ["9", "3601", "-5", "1e3", "often", "\u0661\u0662"])
+def test_a_schedule_that_no_server_bears_is_refused(alice: Browser, seconds: str):
+    answer = add(alice, poll_seconds=seconds)
+    assert answer.status_code == 422
+    assert "from 10 to 3600" in answer.text
+
+
+@pytest.mark.parametrize("name", ["spf=pass", "<b>mx</b>", "mx.alpha.test/1", "x" * 300])
+def test_what_is_no_servers_name_is_refused(alice: Browser, name: str):
+    answer = add(alice, authserv_id=name)
+    assert answer.status_code == 422
+    assert "letters, digits, dots and dashes" in answer.text
+    assert "<b>mx" not in answer.text
+
+
+def required(app: Flask, cast: Cast) -> bool:
+    with app.app_context():
+        return db.session.get_one(Tenant, cast.alpha).mail_proof_required
+
+
+def test_proof_is_required_only_where_every_box_can_have_it(app: Flask, cast: Cast, alice: Browser):
+    where = add(alice).headers["Location"]
+    add_box(app, cast.beta, email="fax@beta.test", name="theirs")
+    refused = alice.post("/mail2fax/proof", required="yes")
+    assert refused.status_code == 422
+    assert "every mail to them would be refused: faxbox" in refused.text
+    assert "theirs" not in refused.text
+    assert not required(app, cast)
+    alice.post(where, **(FORM | {"password": "", "authserv_id": "mx.alpha.test"}))
+    assert alice.post("/mail2fax/proof", required="yes").status_code == 303
+    assert required(app, cast)
+    with app.app_context():
+        (event,) = db.session.scalars(sa.select(AuditEvent).where(AuditEvent.action == "mail2fax.changed"))
+        assert (event.before, event.after) == ({"mail_proof_required": False}, {"mail_proof_required": True})
+        assert not db.session.get_one(Tenant, cast.beta).mail_proof_required
+
+
+def test_where_proof_is_required_no_box_loses_its_servers_name(app: Flask, cast: Cast, alice: Browser):
+    where = add(alice, authserv_id="mx.alpha.test").headers["Location"]
+    alice.post("/mail2fax/proof", required="yes")
+    for answer in (
+        alice.post(where, **(FORM | {"password": "", "authserv_id": ""})),
+        add(alice, name="second", email="second@alpha.test"),
+    ):
+        assert answer.status_code == 422
+        assert "Your company demands proof" in answer.text
+    assert box_of(app).authserv_id == "mx.alpha.test"
+    assert alice.post("/mail2fax/proof").status_code == 303
+    assert not required(app, cast)
+    assert add(alice, name="second", email="second@alpha.test").status_code == 303
+
+
+def test_what_holds_already_is_no_act(app: Flask, alice: Browser):
+    add(alice)
+    alice.post("/mail2fax/proof")
+    with app.app_context():
+        assert not db.session.scalars(sa.select(AuditEvent).where(AuditEvent.action == "mail2fax.changed")).all()
+
+
+def test_a_box_with_a_pin_says_that_who_forgets_it_gets_no_answer(app: Flask, cast: Cast, alice: Browser):
+    box_id = add_box(app, cast.alpha)
+    assert "Whoever forgets the PIN" not in alice.get(f"/mail2fax/{box_id}").text
+    with app.app_context():
+        line = db.session.get_one(FaxEntity, cast.frontdesk)
+        line.box_id, line.authentication, line.pin = box_id, "pin", "4711"
+        db.session.commit()
+    assert "Whoever forgets the PIN" in alice.get(f"/mail2fax/{box_id}").text
+    alice.post(f"/mail2fax/{box_id}", **(FORM | {"authserv_id": "mx.alpha.test"}))
+    assert "Whoever forgets the PIN" not in alice.get(f"/mail2fax/{box_id}").text
 
 
 def test_a_box_that_an_entity_has_is_not_removed(app: Flask, cast: Cast, alice: Browser):

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from app.models import BoxState, MailFate, MailMessage
+from app.models import BoxState, Mail2FaxBox, MailFate, MailMessage
 from tenants.db import db, utc_now
 from tests.db.mails import make_box
 from tests.web.cast import Browser, Cast, make_fax
@@ -56,6 +56,29 @@ def test_what_a_stranger_wrote_is_text(app: Flask, cast: Cast, alice: Browser, b
         page = alice.get(path).text
         assert "<script>alert" not in page
         assert "<b>bold" not in page
+
+
+def test_a_test_is_no_refusal(app: Flask, cast: Cast, alice: Browser, box_id: int):
+    values = {"reason": "mail_test_passed", "reason_values": {"number": "050 123 4567"}, "answered": True}
+    message_id = add(app, cast, box_id, fate=MailFate.TESTED, checks=[{"code": "pin", "passed": True}], **values)
+    for path in (f"/mail2fax/{box_id}/log", f"/mail2fax/{box_id}/log/{message_id}"):
+        page = alice.get(path).text
+        assert "A test: nothing was dialled" in page
+        assert "would be faxed to 050 123 4567" in page
+        assert "Refused" not in page
+
+
+def test_who_got_no_answer_because_nobody_vouches_is_named_with_what_to_do(
+    app: Flask, cast: Cast, alice: Browser, box_id: int
+):
+    theirs = add(app, cast, box_id, reason="mail_pin_missing", user_id=cast.bob)
+    strangers = add(app, cast, box_id, uid=2, reason="sender_unknown")
+    assert "nobody vouches for its sender" in alice.get(f"/mail2fax/{box_id}/log/{theirs}").text
+    assert "nobody vouches for its sender" not in alice.get(f"/mail2fax/{box_id}/log/{strangers}").text
+    with app.app_context():
+        db.session.get_one(Mail2FaxBox, box_id).authserv_id = "mx.alpha.test"
+        db.session.commit()
+    assert "nobody vouches for its sender" not in alice.get(f"/mail2fax/{box_id}/log/{theirs}").text
 
 
 def test_a_long_log_has_pages(app: Flask, cast: Cast, alice: Browser, box_id: int):
