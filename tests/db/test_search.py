@@ -145,7 +145,7 @@ def test_a_large_company_finds_page_by_page_what_a_small_one_finds(
     texts = ["rossi", "offer 12", "offer", "busy", "rossi busy", "0501234", "+39 050 1234567", "12 no answer", "never"]
     asked = [(text, direction) for text in texts for direction in ("older", "newer")]
     small = {one: pages(*one) for one in asked}
-    assert len(small["rossi", "older"]) > 1
+    assert len(small["offer", "older"]) > 1
     for name, value in (LARGE | how | {"FAR_ENOUGH": times}).items():
         monkeypatch.setattr(log, name, value)
     assert {one: pages(*one) for one in asked} == small
