@@ -20,7 +20,7 @@ from redis import RedisError
 from werkzeug.wrappers import Response
 
 from app.errors import Refused
-from app.fax.accounts import Details, invite, judge_details, mail_again
+from app.fax.accounts import Details, invite, judge_details, mail_again, withdraw_invitation
 from app.fax.audit_log import AuditFilters, read_events, with_people
 from app.fax.auditing import audit
 from app.fax.companies import Company, change_company, judge_company, open_company, reopen, suspend
@@ -40,6 +40,7 @@ from tenants.links import invited_until, made_by_form
 from tenants.models import LinkPurpose, Role, Tenant, User
 from tenants.people import LANGUAGES
 from tenants.provision import zones
+from tenants.scope import lock_tenant
 
 #: Of the installation's own log.
 MOST_EVENTS = 200
@@ -146,7 +147,7 @@ class Disk:
 def disks() -> list[Disk]:
     settings = current_app.config["SETTINGS"]
     storage = urlsplit(settings.storage_url)
-    places = {_("state"): settings.home, _("line"): settings.spool}
+    places = {_("installation"): settings.home, _("faxes on the line"): settings.spool}
     if storage.scheme == "file":
         places[_("documents")] = Path(storage.path)
     found: dict[int, tuple[list[str], Path]] = {}
@@ -373,14 +374,35 @@ def invite_administrator(tenant_id: int) -> Response:
 @blueprint.post("/tenants/<int:tenant_id>/administrators/<int:user_id>/invite")
 def invite_again(tenant_id: int, user_id: int) -> Response:
     """A fresh link for an administrator who has not come yet."""
-    shown = _tenant(tenant_id)
-    mine = sa.select(User).where(User.id == user_id, User.tenant_id == tenant_id, User.role == Role.ADMIN)
-    user = db.session.scalar(mine.where(User.password_hash.is_(None), User.disabled_at.is_(None))) or abort(404)
+    shown, user = _tenant(tenant_id), _invited_administrator(tenant_id, user_id)
     if mail_again(db.session, user, LinkPurpose.INVITATION, by=current_user):
         _audit("user.invited_again", shown, user.email)
     db.session.commit()
     flash(_("A fresh link is on its way to %(email)s.", email=user.email), "info")
     return _to(shown, "administrators")
+
+
+@blueprint.post("/tenants/<int:tenant_id>/administrators/<int:user_id>/withdrawal")
+def withdraw(tenant_id: int, user_id: int) -> Response:
+    """Of an invitation to administer that nobody has accepted, such as one to a wrong address."""
+    lock_tenant(db.session, tenant_id)
+    shown, user = _tenant(tenant_id), _invited_administrator(tenant_id, user_id)
+    name, email = user.name, user.email
+    try:
+        withdraw_invitation(db.session, user)
+    except Refused as refusal:
+        db.session.rollback()
+        flash(said(refusal), "error")
+        return _to(_tenant(tenant_id), "administrators")
+    _audit("user.invitation_withdrawn", shown, email, before={"email": email, "name": name})
+    db.session.commit()
+    flash(_("The invitation of %(name)s is withdrawn, and the address is free again.", name=name), "info")
+    return _to(shown, "administrators")
+
+
+def _invited_administrator(tenant_id: int, user_id: int) -> User:
+    mine = sa.select(User).where(User.id == user_id, User.tenant_id == tenant_id, User.role == Role.ADMIN)
+    return db.session.scalar(mine.where(User.password_hash.is_(None), User.disabled_at.is_(None))) or abort(404)
 
 
 # ---- Suspending and reopening

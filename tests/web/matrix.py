@@ -172,6 +172,7 @@ operator  GET,POST  operator.new_tenant
 operator  GET,POST  operator.tenant                 tenant
 operator  POST      operator.invite_administrator   tenant
 operator  POST      operator.invite_again           tenant
+operator  POST      operator.withdraw               tenant
 operator  POST      operator.suspend_tenant         tenant
 operator  POST      operator.reopen_tenant          tenant
 operator  POST      operator.export_tenant          tenant

@@ -266,6 +266,21 @@ def test_only_an_administrator_who_never_came_is_invited_again(cast: Cast, olga:
         assert olga.post(f"{alpha}/administrators/{user_id}/invite", page=alpha).status_code == 404
 
 
+def test_the_operator_withdraws_an_invitation_to_administer(app: Flask, cast: Cast, olga: Browser, alpha: str) -> None:
+    form = {"admin_name": "Gina", "admin_email": "gina@alpha.test", "submission": "one"}
+    olga.post(f"{alpha}/administrators", page=alpha, **form)
+    with app.app_context():
+        gina = db.session.query(User).filter_by(name="Gina").one().id
+    for user_id in (cast.alice, cast.bob, cast.charlie):
+        assert olga.post(f"{alpha}/administrators/{user_id}/withdrawal", page=alpha).status_code == 404
+    assert olga.post(f"{alpha}/administrators/{gina}/withdrawal", page=alpha).status_code == 303
+    assert "The invitation of Gina is withdrawn" in olga.get(alpha).text
+    assert "Gina" not in olga.get(alpha).text
+    with app.app_context():
+        assert db.session.get(User, gina) is None
+        assert "user.invitation_withdrawn" in acts(cast.alpha)
+
+
 # ---- The installation at a glance
 
 
