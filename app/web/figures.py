@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from babel.dates import format_date
 from flask import Blueprint, render_template, request, url_for
-from flask_babel import get_locale, lazy_pgettext
+from flask_babel import get_locale, pgettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
@@ -33,13 +33,6 @@ STANDARD = "30"
 MOST_CAUSES = 4
 #: Rows of a table before somebody asks for all.
 MOST_ROWS = 20
-#: Of several faxes, and of pages: languages other than English tell these from the status of one fax.
-SENT, RECEIVED, NOT_SENT = (
-    lazy_pgettext("faxes", "Sent"),
-    lazy_pgettext("faxes", "Received"),
-    lazy_pgettext("faxes", "Not sent"),
-)
-PAGES_SENT, PAGES_RECEIVED = lazy_pgettext("pages", "Sent"), lazy_pgettext("pages", "Received")
 FAILED = (Status.FAILED, Status.UNKNOWN)
 CAME = (Status.RECEIVED, Status.INCOMPLETE)
 
@@ -158,9 +151,9 @@ def plots(rows: Sequence[Counted], period: Period) -> list[Plot]:
     def of(name: str, tone: str, attribute: str) -> Series:
         return Series(name, tone, [getattr(part, attribute) for part in parts])
 
-    sent, received = of(str(SENT), "good", "sent"), of(str(RECEIVED), "calm", "received")
-    faxes = [sent, received, of(str(NOT_SENT), "bad", "failed")]
-    pages = [of(str(PAGES_SENT), "good", "pages_sent"), of(str(PAGES_RECEIVED), "calm", "pages_received")]
+    faxes = [of(*part) for part in _parts()]
+    pages_sent, pages_received = pgettext("pages", "Sent"), pgettext("pages", "Received")
+    pages = [of(pages_sent, "good", "pages_sent"), of(pages_received, "calm", "pages_received")]
     minutes = of(_("Minutes"), "calm", "minutes")
     share = of(_("Sent of all that should have been"), "good", "success")
     return [
@@ -169,6 +162,15 @@ def plots(rows: Sequence[Counted], period: Period) -> list[Plot]:
         stacked(_("Causes of failure"), labels, _causes(rows, period)),
         stacked(_("Pages"), labels, pages),
         stacked(_("Minutes on the line"), labels, [replace(minutes, exact_total=total(rows).minutes)]),
+    ]
+
+
+def _parts() -> list[tuple[str, str, str]]:
+    """Name, tone and attribute of Sums. Most languages tell several faxes, and pages, from the status of one fax."""
+    return [
+        (pgettext("faxes", "Sent"), "good", "sent"),
+        (pgettext("faxes", "Received"), "calm", "received"),
+        (pgettext("faxes", "Not sent"), "bad", "failed"),
     ]
 
 
@@ -210,8 +212,7 @@ class Line:
 
 def lines(rows: Sequence[tuple[str, str, Sums]]) -> list[Line]:
     most = max((sums.faxes for _name, _url, sums in rows), default=0)
-    words = ((SENT, "good", "sent"), (RECEIVED, "calm", "received"), (NOT_SENT, "bad", "failed"))
-    parts = [(str(word), tone, of) for word, tone, of in words]
+    parts = _parts()
     return [
         Line(name, url, sums, lying([(part, tone, getattr(sums, of)) for part, tone, of in parts], most))
         for name, url, sums in rows

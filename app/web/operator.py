@@ -72,7 +72,7 @@ PART_TASKS = {
     "collect": _l("fetches mails from the Mail2Fax boxes"),
 }
 QUEUE_NAMES = {
-    "line": _l("Dialing"),
+    "line": _l("Calls to make"),
     "documents": _l("Drawing pages"),
     "mail": _l("Sending mails"),
     "later": _l("Archiving and tidying up"),
