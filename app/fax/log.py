@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, defer, joinedload, lazyload, load_only
 from sqlalchemy.orm.attributes import set_committed_value
 from ulid import ULID
 
-from app.fax.access import Part, VisibleLine, is_fax_id, visible_faxes, visible_parts
+from app.fax.access import FAX, Part, VisibleLine, is_fax_id, visible_faxes, visible_parts
 from app.fax.lifecycle import FINAL
 from app.fax.search import Meaning, meanings
 from app.models import Attempt, Direction, Document, Fax, FaxEntity, Status
@@ -34,7 +34,7 @@ SMALL = 10_000
 OPEN = "open"
 
 #: What a meaning may ask of a fax, and its place.
-SEARCHED = (Fax.created_at, Fax.id, Fax.number, Fax.status, Fax.cause, Fax.search_text)
+SEARCHED = (FAX.created_at, FAX.id, FAX.number, FAX.status, FAX.cause, FAX.search_text)
 #: Where a fax stands in the list.
 Place = tuple[datetime, str]
 
@@ -166,19 +166,19 @@ def _places(
     if not wanted:
         return [] if filters.text.strip() else question.nearest()
     indexed = session.get_bind().dialect.name == "postgresql" and tenant.last_fax_number > SMALL
-    return _search(question, wanted) if indexed else question.where(_any(wanted, Fax)).nearest()
+    return _search(question, wanted) if indexed else question.where(_any(wanted, FAX)).nearest()
 
 
 def _conditions(filters: Filters, tenant: Tenant) -> list[sa.ColumnElement[bool]]:
     conditions = []
     if filters.status == OPEN:
-        conditions.append(Fax.status.in_([status for status in Status if status not in FINAL]))
+        conditions.append(FAX.status.in_([status for status in Status if status not in FINAL]))
     elif filters.status:
-        conditions.append(Fax.status == filters.status)
+        conditions.append(FAX.status == filters.status)
     if filters.since:
-        conditions.append(Fax.created_at >= _midnight(filters.since, tenant))
+        conditions.append(FAX.created_at >= _midnight(filters.since, tenant))
     if filters.until:
-        conditions.append(Fax.created_at < _midnight(filters.until + timedelta(days=1), tenant))
+        conditions.append(FAX.created_at < _midnight(filters.until + timedelta(days=1), tenant))
     return conditions
 
 
@@ -186,8 +186,8 @@ def conditions_of(filters: Filters, tenant: Tenant) -> list[sa.ColumnElement[boo
     """All that is asked for, the text too, as conditions on the faxes of one direction: for whoever reads them all."""
     conditions = _conditions(filters, tenant)
     if filters.entity_id:
-        conditions.append(Fax.entity_id == filters.entity_id)
-    return [*conditions, _any(meanings(filters.text, tenant), Fax)] if filters.text.strip() else conditions
+        conditions.append(FAX.entity_id == filters.entity_id)
+    return [*conditions, _any(meanings(filters.text, tenant), FAX)] if filters.text.strip() else conditions
 
 
 def _midnight(day: date, tenant: Tenant) -> datetime:
@@ -259,7 +259,7 @@ class _Question:
         return replace(self, conditions=[*self.conditions, *more])
 
     def up_to(self, at: datetime) -> "_Question":
-        return self.where(Fax.created_at <= at if self.upwards else Fax.created_at >= at)
+        return self.where(FAX.created_at <= at if self.upwards else FAX.created_at >= at)
 
     def as_one_part(self) -> Part:
         return (sa.or_(*(sa.and_(*part) for part in self.parts)),)
@@ -268,12 +268,12 @@ class _Question:
         """To faxes with one of the values, by indexes that hold each value in order. A fax may be found once by each
         column, by its status and by its cause: as many more are asked for."""
         whole = self.as_one_part()
-        parts = [(*whole, getattr(Fax, name) == value) for name in columns for value in sorted(columns[name])]
+        parts = [(*whole, FAX[name] == value) for name in columns for value in sorted(columns[name])]
         return replace(self, parts=parts, size=self.size * sum(map(bool, columns.values())))
 
     def nearest(self) -> list[Place]:
         """By the indexes that hold each part in order: reads until enough is found."""
-        near = self._merged((Fax.created_at, Fax.id), depth=self.size)
+        near = self._merged((FAX.created_at, FAX.id), depth=self.size)
         return self._ask(sa.select(near.c.created_at, near.c.id), near.c)
 
     def look_at_first(self, wanted: list[Meaning]) -> _Look:
@@ -299,9 +299,9 @@ class _Question:
 
     def picked(self, meaning: Meaning) -> list[Place]:
         """All that are meant, then sorted: by an index that knows no order."""
-        meant = meaning.holds_by_index() if meaning.parts else meaning.holds(Fax)
+        meant = meaning.holds_by_index() if meaning.parts else meaning.holds(FAX)
         whole = self.as_one_part()
-        few = sa.select(Fax.created_at, Fax.id).where(*whole, *self.conditions, *self._beyond(), meant).cte("few")
+        few = sa.select(FAX.created_at, FAX.id).where(*whole, *self.conditions, *self._beyond(), meant).cte("few")
         few = few.prefix_with("MATERIALIZED", dialect="postgresql")  # else it would read in order until it finds them
         return self._ask(sa.select(few.c.created_at, few.c.id), few.c)
 
@@ -311,7 +311,7 @@ class _Question:
         ordered = [
             sa.select(*columns)
             .where(*part, *self.conditions, *self._beyond())
-            .order_by(*self._order(Fax))
+            .order_by(*self._order(FAX))
             .limit(depth)
             .subquery()
             for part in self.parts
@@ -325,7 +325,7 @@ class _Question:
         if self.beyond is None:
             return []
         at, fax_id = self.beyond
-        place, here = sa.tuple_(Fax.created_at, Fax.id), sa.tuple_(sa.literal(at, Fax.created_at.type), fax_id)
+        place, here = sa.tuple_(FAX.created_at, FAX.id), sa.tuple_(sa.literal(at, FAX.created_at.type), fax_id)
         return [place > here if self.upwards else place < here]
 
     def _order(self, columns: Any) -> list[sa.ColumnElement[Any]]:

@@ -119,7 +119,7 @@ class Meaning:
         return bool(self.statuses or self.causes)
 
     def holds(self, fax: Any) -> sa.ColumnElement[bool]:
-        """The condition on ``fax``: the model, or the columns of a select."""
+        """The condition on the columns ``fax``, of the table or of a select."""
         conditions = [fax.search_text.like(_pattern(part)) for part in self.parts]
         if self.of_status:
             conditions.append(sa.or_(fax.status.in_(self.statuses), fax.cause.in_(self.causes)))
@@ -132,8 +132,9 @@ class Meaning:
         longest words and for the last digits of a number, not for the country code that every line has; the few rows
         that it finds are looked at whole."""
         telling = sorted({_telling(part) for part in self.parts}, key=len)[-MOST_INDEXED:]
-        asked = [Fax.search_text.like(_pattern(part)) for part in telling]
-        return sa.and_(*asked, *(sa.func.strpos(Fax.search_text, _beginning(part)) > 0 for part in self.parts))
+        line = Fax.__table__.c.search_text
+        asked = [line.like(_pattern(part)) for part in telling]
+        return sa.and_(*asked, *(sa.func.strpos(line, _beginning(part)) > 0 for part in self.parts))
 
 
 def _telling(part: str) -> str:
