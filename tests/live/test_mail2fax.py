@@ -29,9 +29,13 @@ def instance() -> Instance:
     return Instance(Path(os.environ["FAXROOM_TEST_HOME"]))
 
 
-def hand_in(instance: Instance, *, text: str, sender: str = ALICE, subject: str = FAR) -> str:
+def hand_in(
+    instance: Instance, *, text: str, sender: str = ALICE, subject: str = FAR, headers: dict[str, str] | None = None
+) -> str:
     """As a mail program does; its Message-ID."""
     message = EmailMessage()
+    for name, value in (headers or {}).items():
+        message[name] = value
     message["From"], message["To"], message["Subject"] = sender, BOX, subject
     message["Message-ID"] = f"<{new_ulid()}@alpha.test>"
     message.set_content(text)
@@ -89,6 +93,15 @@ def test_a_mail_becomes_a_fax_and_its_sender_is_told_twice(instance: Instance) -
     assert "Pages: 2" in answer.get_content()
     instance.until(row.fax_id, lambda fax: fax.status == Status.SENT)
     assert report_of(instance, row.fax_id)["To"] == ALICE
+
+
+def test_a_users_test_is_answered_as_what_it_is_and_dials_nothing(instance: Instance) -> None:
+    message_id = hand_in(instance, text="PIN 4711", subject=f"test {FAR}")
+    row = row_of(instance, message_id)
+    assert (row.fate, row.fax_id, row.filed_in) == (MailFate.TESTED, None, "Fax done")
+    answer = answer_to(instance, message_id)
+    assert "Your test mail is right" in str(answer["Subject"])
+    assert "would be faxed to +49 30 23125000" in " ".join(answer.get_content().split())
 
 
 def test_a_refusal_sends_nothing_and_is_told_only_to_who_is_sure_to_be_who_they_say(instance: Instance) -> None:
