@@ -35,6 +35,27 @@ def test_a_wrong_number_is_told_while_it_is_typed_without_leaving_the_page(visit
     assert page.evaluate("window.stayed")
 
 
+def test_what_the_chosen_line_may_not_dial_is_told_while_the_number_is_typed(visit):
+    page = visit(FORM, who=ALICE)
+    page.locator("[name=to]").press_sequentially("899 123456")
+    expect(page.locator("#to-judgment[data-state=good]")).to_contain_text("National number:")
+    page.select_option("[name=entity]", index=1)
+    expect(page.locator("#to-judgment[data-state=bad]")).to_contain_text("premium number")
+    expect(page.locator("[name=to]")).to_have_attribute("aria-invalid", "true")
+    page.select_option("[name=entity]", index=0)
+    expect(page.locator("#to-judgment[data-state=good]")).to_be_visible()
+
+
+@WITH_AND_WITHOUT
+def test_what_the_chosen_line_may_not_dial_is_told_when_it_is_sent(visit, letter, script):
+    page = visit(FORM, who=ALICE, script=script)
+    fill(page, to="899 123456", line="accounts", document=letter)
+    submit(page)
+    expect(page.locator(".summary a[href='#to']")).to_contain_text("premium number")
+    expect(page.locator("#to-judgment[data-state=bad]")).to_contain_text("premium number")
+    expect(page.locator(".kept strong")).to_have_text("letter.pdf")
+
+
 def test_a_file_is_judged_as_soon_as_it_is_chosen(visit, folder, letter):
     page = visit(FORM, who=ALICE)
     page.set_input_files("[name=document]", written(folder, b"Only some words.\n" * 40, "words.pdf"))

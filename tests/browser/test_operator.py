@@ -117,6 +117,7 @@ def test_the_overview_asks_the_parts_and_keeps_its_counts_fresh(visit):
     page = visit("/operator", who=OLGA)
     expect(page.locator("#parts")).to_contain_text("Asterisk")
     expect(page.locator("#parts .tone-bad")).to_have_count(0)
+    expect(page.locator("#parts")).to_contain_text("Asterisk runs since")
     with page.expect_response(lambda answer: answer.url.endswith("/operator"), timeout=20_000):
         pass
     expect(page.locator("#now")).to_contain_text("Alpha")

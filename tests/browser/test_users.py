@@ -57,6 +57,28 @@ def test_an_invitation_leads_from_the_form_to_the_first_page(visit, desk: Desk, 
     expect(page.locator(".person .name")).to_have_text("Nina Nuova")
 
 
+@pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without JavaScript"])
+def test_an_invitation_is_withdrawn_and_its_link_is_dead(visit, instance: Instance, script):
+    address = f"wrong{time.time_ns()}@alpha.test"
+    page = visit("/users", who=ALICE, script=script)
+    invite(page, address, "Wanda Wrong")
+    link = mailed_link(instance, address)
+    page.click("text=Withdraw the invitation")
+    page.click("text=Withdraw it")
+    expect(page.locator(".notice.info")).to_contain_text("The invitation of Wanda Wrong is withdrawn")
+    page = visit(link, script=script)
+    expect(page.locator("main")).not_to_contain_text("Wanda")
+    invite(visit("/users", who=ALICE, script=script), address, "Wanda Right")
+
+
+def test_the_page_of_an_invited_user_is_open_to_everybody(visit):
+    page = visit("/users", who=ALICE, bypass_csp=True)
+    invite(page, f"open{time.time_ns()}@alpha.test", "Olivia Open")
+    page.reload()
+    page.click("text=Withdraw the invitation")
+    check_looks(page)
+
+
 def test_a_second_factor_is_set_up_and_asked_for(visit, desk: Desk, instance: Instance):
     address = f"new{time.time_ns()}@alpha.test"
     invite(visit("/users", who=ALICE), address, "Otto Due")
