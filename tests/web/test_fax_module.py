@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 
 from app.fax.search import search_text
-from app.models import Document, Fax, Status
+from app.models import Document, Fax, FaxEntity, Status
 from app.web.bundle import MOST
 from app.web.faxes import PAGE
 from tenants.db import db, new_ulid, utc_now
@@ -173,6 +173,18 @@ def test_an_outsider_finds_nothing_of_another_company(app: Flask, cast: Cast, ch
     assert "There is no such line" in foreign
     assert re.sub(r"\d{6}|value=\"[^\"]+\"|token\": \"[^\"]+\"", "", foreign).count("There is no such line") == 1
     assert "There is no such line" in missing
+
+
+def test_a_closed_line_is_offered_as_closed_and_still_has_its_faxes(app: Flask, cast: Cast, alice: Browser) -> None:
+    fax_id = enter(app, cast)
+    assert "frontdesk (closed)" not in alice.get("/faxes?direction=sent").text
+    with app.app_context():
+        db.session.get_one(FaxEntity, cast.frontdesk).closed_at = utc_now()
+        db.session.commit()
+    page = alice.get(f"/faxes?direction=sent&entity={cast.frontdesk}").text
+    assert f'<option value="{cast.frontdesk}" selected>frontdesk (closed)</option>' in page
+    assert "archive (closed)" not in page
+    assert shown(alice, f"direction=sent&entity={cast.frontdesk}") == [fax_id]
 
 
 def test_a_line_without_permission_is_not_offered(app: Flask, cast: Cast, alice: Browser, bob: Browser) -> None:
