@@ -249,10 +249,14 @@ def names_without_server(session: Session, tenant_id: int) -> list[str]:
     return list(session.scalars(query.with_only_columns(Mail2FaxBox.name)))
 
 
-def asks_for_pin(session: Session, box: Mail2FaxBox) -> bool:
-    """Whether one of its fax entities does."""
+def lines_by_method(session: Session, box: Mail2FaxBox) -> dict[str, list[str]]:
+    """Names of its fax entities, by how a mail proves there who sent it."""
     query = owned_by(FaxEntity, box.tenant_id).where(FaxEntity.box_id == box.id, FaxEntity.closed_at.is_(None))
-    return session.scalar(query.where(FaxEntity.authentication == Authentication.PIN).limit(1)) is not None
+    found: dict[str, list[str]] = {method.value: [] for method in Authentication}
+    columns = query.order_by(FaxEntity.name).with_only_columns(FaxEntity.name, FaxEntity.authentication)
+    for name, method in session.execute(columns):
+        found[method].append(name)
+    return found
 
 
 def remove_box(session: Session, box: Mail2FaxBox) -> None:

@@ -19,11 +19,11 @@ from app.fax.mailboxes import (
     MOST_KEY,
     USUAL_POLL,
     BoxDetails,
-    asks_for_pin,
     boxes_of,
     details_of,
     entities_of,
     judge_box,
+    lines_by_method,
     names_without_server,
     put_box,
     read_server,
@@ -156,8 +156,8 @@ def _box_page(details: BoxDetails, known: Mail2FaxBox | None, errors: Errors, **
     used_by = entities_of(db.session, known) if known else []
     has_key = bool(known and _has_key(known))
     values = {"form": details, "box": known, "errors": errors, "securities": SECURITIES, "used_by": used_by}
-    values |= {"asks_for_pin": known is not None and asks_for_pin(db.session, known)}
-    values |= {"proof_required": _tenant().mail_proof_required, "usual_poll": USUAL_POLL}
+    values |= {"lines": lines_by_method(db.session, known) if known else {}, "usual_poll": USUAL_POLL}
+    values |= {"proof_required": _tenant().mail_proof_required}
     return make_response(
         render_template("mail2fax/box.html", **values, has_key=has_key, **more), 422 if errors else 200
     )

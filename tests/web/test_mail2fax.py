@@ -208,6 +208,17 @@ def test_what_holds_already_is_no_act(app: Flask, alice: Browser):
         assert not db.session.scalars(sa.select(AuditEvent).where(AuditEvent.action == "mail2fax.changed")).all()
 
 
+def test_a_box_says_where_the_address_alone_is_enough(app: Flask, cast: Cast, alice: Browser):
+    box_id = add_box(app, cast.alpha, authserv_id="mx.alpha.test")
+    with app.app_context():
+        line = db.session.get_one(FaxEntity, cast.frontdesk)
+        line.box_id, line.authentication = box_id, "none"
+        db.session.commit()
+    assert "frontdesk: the sender's address alone is enough" in alice.get(f"/mail2fax/{box_id}").text
+    alice.post("/mail2fax/proof", required="yes")
+    assert "address alone is enough" not in alice.get(f"/mail2fax/{box_id}").text
+
+
 def test_a_box_with_a_pin_says_that_who_forgets_it_gets_no_answer(app: Flask, cast: Cast, alice: Browser):
     box_id = add_box(app, cast.alpha)
     assert "Whoever forgets the PIN" not in alice.get(f"/mail2fax/{box_id}").text
