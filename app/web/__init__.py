@@ -6,6 +6,7 @@ from htmx_flask import Htmx
 
 from app.web import (
     administration,
+    alerts,
     assets,
     audit,
     changes,
@@ -50,6 +51,7 @@ BLUEPRINTS = (
     users,
     audit,
     figures,
+    alerts,
     settings,
     mail_tester,  # its routes and those of mail_log are of the blueprint of mail2fax
     downloads,

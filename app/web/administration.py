@@ -22,7 +22,7 @@ SECTIONS = {
     "changes.changes": _l("Saved changes"),
 }
 #: Blueprints whose pages belong to a section of another one.
-WITHIN = {"self_test": "entities"}
+WITHIN = {"self_test": "entities", "alerts": "figures"}
 
 
 def administrators_only() -> None:

@@ -27,6 +27,7 @@ THINGS = {
 ACTS = {
     "accepted": _l("invitation accepted"),
     "added": _l("added"),
+    "alerts_changed": _l("warnings by mail changed"),
     "applied": _l("applied"),
     "changed": _l("changed"),
     "closed": _l("closed"),

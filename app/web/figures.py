@@ -263,8 +263,30 @@ def figures() -> str:
         ),
         "url": _url("figures.figures", period, entity=chosen.entity_id, user=chosen.user_id),
         "all_url": url(),
+        "alert_text": _alert_text(tenant),
     }
     return render_template("figures/figures.html", **values, **_people(within, url))
+
+
+def _alert_text(tenant: Tenant) -> str:
+    percent, of, minutes = tenant.alert_failed_percent, tenant.alert_failed_of, tenant.alert_stuck_minutes
+    if percent and minutes:
+        text = _(
+            "Administrators get a mail when %(percent)s %% of the last %(of)s faxes failed, and when one has stood "
+            "still for %(minutes)s minutes.",
+            percent=percent,
+            of=of,
+            minutes=minutes,
+        )
+    elif percent:
+        text = _(
+            "Administrators get a mail when %(percent)s %% of the last %(of)s faxes failed.", percent=percent, of=of
+        )
+    elif minutes:
+        text = _("Administrators get a mail when a fax has stood still for %(minutes)s minutes.", minutes=minutes)
+    else:
+        text = _("Nobody gets a mail when faxes fail or stand still.")
+    return text
 
 
 def _people(within: dict[str, Any], url: Any) -> dict[str, Any]:

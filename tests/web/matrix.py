@@ -115,6 +115,7 @@ admins    POST      users.add_key                   colleague
 admins    POST      users.remove_key                key
 admins    GET       audit.log
 admins    GET       audit.csv_file
+admins    GET,POST  alerts.alerts
 admins    GET       figures.figures
 admins    GET       settings.settings
 admins    POST      settings.limits
