@@ -197,15 +197,15 @@ def document_kind(content: bytes) -> str | None:
 
 def proof_of(mail: Message, sender: str, authserv_id: str | None) -> bool | None:
     """Authentication-Results (RFC 8601) of the mailbox's own server: True if it vouches for the domain of ``sender``,
-    False if it says that the mail is forged, None if it says neither. Another server's are not looked at."""
+    False if it says that the mail is forged, None if it says neither. Another server's are not looked at, and good
+    news only where the server wrote last: below that they may have come with the mail, in the server's name."""
     if not authserv_id:
         return None
-    results = [_results(str(value)) for value in mail.get_all("Authentication-Results", [])]
-    ours = [found for name, found in results if name == authserv_id.lower()]
-    methods = [item for found in ours for item in found]
+    hops = _hops_of(mail, authserv_id.lower())
+    methods = hops[0] if hops else []
     domain = sender.rpartition("@")[2].lower()
     dmarc = {result for method, result, _about in methods if method == "dmarc"}
-    if "fail" in dmarc:
+    if any(method == "dmarc" and result == "fail" for hop in hops for method, result, _about in hop):
         return False
     if "pass" in dmarc and any(m == "dmarc" and r == "pass" and about in ("", domain) for m, r, about in methods):
         return True
@@ -213,6 +213,18 @@ def proof_of(mail: Message, sender: str, authserv_id: str | None) -> bool | None
         return True
     failed = {m for m, r, _about in methods if m in ("spf", "dkim") and r in ("fail", "permerror")}
     return False if "spf" in failed or "dkim" in failed else None
+
+
+def _hops_of(mail: Message, server: str) -> list[list[tuple[str, str, str]]]:
+    """What the server wrote, newest first; whoever handed a mail on has put a Received on top of all that was there."""
+    hops: list[list[tuple[str, str, str]]] = [[]]
+    for header, value in mail.items():
+        if header.lower() == "received":
+            hops.append([])
+        elif header.lower() == "authentication-results":
+            name, found = _results(str(value))
+            hops[-1] += [*found, ("written", "", "")] if name == server else []
+    return [hop for hop in hops if hop]
 
 
 def _aligned(about: str, domain: str) -> bool:

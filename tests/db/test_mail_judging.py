@@ -136,6 +136,24 @@ def test_only_the_own_mail_server_vouches(
     assert verdict.answerable is (reason is None)
 
 
+@pytest.mark.parametrize(
+    ("own", "forged", "reason"),
+    [
+        (b"none", b"dkim=pass header.d=alpha.test", "mail_proof_missing"),
+        (b"spf=fail smtp.mailfrom=alpha.test", b"dmarc=pass header.from=alpha.test", "mail_proof_failed"),
+        (b"dkim=pass header.d=alpha.test", b"dmarc=fail header.from=alpha.test", "mail_proof_failed"),
+        (b"dkim=pass header.d=alpha.test", b"spf=none", None),
+    ],
+)
+def test_what_a_mail_brought_along_in_the_servers_name_is_no_good_news(
+    judged: Judge, session: Session, cast: Cast, own: bytes, forged: bytes, reason: str | None
+):
+    session.get_one(Tenant, cast.alpha).mail_proof_required = True
+    mine, theirs = (b"Authentication-Results: mx.alpha.test; " + said + b"\n" for said in (own, forged))
+    raw = mine + b"Received: from evil.test by mx.alpha.test\n" + theirs + write_mail(text="").as_bytes()
+    assert judged(raw, authentication="none", authserv_id="mx.alpha.test").reason == reason
+
+
 # ---- PIN
 
 
