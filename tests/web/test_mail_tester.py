@@ -7,6 +7,7 @@ from flask import Flask
 
 from app.models import Fax, Mail2FaxBox, MailMessage, Notice
 from tenants.db import db
+from tenants.models import Tenant
 from tests.db.mails import make_box, write_mail
 from tests.unit.test_pgp import Ring
 from tests.web.cast import Browser, Cast
@@ -82,6 +83,14 @@ def test_users_read_how_their_mails_have_to_be(app: Flask, cast: Cast, bob: Brow
     assert "4711" not in page
     assert "test 050 1234567" in page
     assert "Send a fax by mail" not in charlie.get("/profile").text
+
+
+def test_users_read_that_the_mail_server_has_to_vouch(app: Flask, cast: Cast, bob: Browser, box_id: int):
+    assert "has to vouch for you" not in bob.get("/profile").text
+    with app.app_context():
+        db.session.get_one(Tenant, cast.alpha).mail_proof_required = True
+        db.session.commit()
+    assert "has to vouch for you" in bob.get("/profile").text
 
 
 def test_the_public_key_of_the_box_is_for_those_who_may_send(
