@@ -170,7 +170,9 @@ def test_every_page_of_the_operator_is_open_to_everybody(visit, sent, path: str)
     check_looks(page)
 
 
-@pytest.mark.parametrize("path", ["/figures", "/figures?period=12m", "/figures?period=7&entity=nothing"])
+@pytest.mark.parametrize(
+    "path", ["/figures", "/figures?period=12m", "/figures?period=7&entity=nothing", "/figures/alerts"]
+)
 def test_the_numbers_are_open_to_everybody(visit, sent, path: str):
     page = visit(path, who=ALICE, bypass_csp=True)
     check_looks(page)
