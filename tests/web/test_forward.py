@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from app.models import Fax, Grant, InboxEvent, Notice, NoticeKind, Status
+from app.models import Fax, FaxEntity, Grant, InboxEvent, Notice, NoticeKind, Status
 from tenants.db import db
 from tenants.models import Role, User
 from tests.web.cast import Browser, Cast, make_fax, make_user, receive_fax
@@ -188,3 +188,15 @@ def test_charlie_forwards_nothing_of_another_company(app: Flask, cast: Cast, cha
         assert charlie.post(f"/faxes/{path}", **form).status_code == 404
     assert mails(app) == []
     assert [one.id for one in sent(app)] == [fax]
+
+
+def test_a_number_that_the_line_may_not_dial_any_more_is_told_when_the_form_is_opened(
+    app: Flask, cast: Cast, bob: Browser
+) -> None:
+    fax_id = make_fax(app, cast)
+    assert "National number:" in bob.get(f"/faxes/{fax_id}/resend-to").text
+    with app.app_context():
+        db.session.get_one(FaxEntity, cast.frontdesk).template.forbidden_prefixes = ["+39050"]
+        db.session.commit()
+    assert "Numbers that begin with +39050 may not be dialled" in bob.get(f"/faxes/{fax_id}/resend-to").text
+    assert "Numbers that begin with +39050 may not be dialled" in bob.get(f"/faxes/send?again={fax_id}").text
