@@ -215,7 +215,7 @@ def message(visit, instance: Instance) -> Page:
     return page
 
 
-def tester_page(visit, instance: Instance, folder: Path) -> Page:
+def page_of_tester(visit, instance: Instance, folder: Path) -> Page:
     page = one_box(visit, instance)
     page.get_by_role("link", name="Test a mail, rule by rule").click()
     page.set_input_files("#mail", a_mail(folder, text="PIN 1111"))
@@ -232,7 +232,7 @@ def test_every_page_is_open_to_everybody(visit, instance: Instance, where):
 
 
 def test_the_tester_is_open_to_everybody(visit, instance: Instance, folder: Path):
-    check_looks(tester_page(visit, instance, folder))
+    check_looks(page_of_tester(visit, instance, folder))
 
 
 def test_the_instructions_are_open_to_everybody(visit):
