@@ -24,6 +24,7 @@ from app.fax.collecting import message_id
 from app.fax.dialing import hold_rules
 from app.fax.mail2fax import Wanted, holds_pin, read_subject, same_wish, wishes_in, without_pins
 from app.fax.numbers import Addressee, read_addressee
+from app.intake.mail_inline import open_inline
 from app.intake.mail_parts import (
     COMPANION,
     DOCUMENT,
@@ -96,13 +97,16 @@ def judge(
 
 @dataclass(frozen=True)
 class _Opened:
-    """What is to be believed of a mail: its entity after decrypting, and what its signature covers."""
+    """What is to be believed of a mail: its entity after decrypting, and what its signature covers. ``covers_text``:
+    the text is inside of what is signed or sealed; ``binds``: so are the documents, together with it."""
 
     entity: Message
     encrypted: bool = False
     fault: str | None = None
     signature: Signature = field(default_factory=lambda: Signature("missing"))
     signed: bytes = b""
+    covers_text: bool = False
+    binds: bool = True
 
 
 class _Judgement:
@@ -218,7 +222,7 @@ class _Judgement:
             return self._decrypted(keys)
         if mail.get_content_type() == "multipart/signed" and _is_pgp(mail):
             return _signed(self.raw, mail, keys, _Opened(mail)) if user else _Opened(mail)
-        return _Opened(mail)
+        return self._inline(_Opened(mail), keys) if user else _Opened(mail)
 
     def _keys(self, user: User | None) -> list[str]:
         """Of this very user: no other key is there that could vouch."""
@@ -240,20 +244,33 @@ class _Judgement:
         except PermanentFailure:  # whose, or what is wrong with it, is nobody's business
             return nothing
         entity = parse(opened.content)
-        here = _Opened(entity, True, None, opened.signature, opened.content)
+        here = _Opened(entity, True, None, opened.signature, opened.content, covers_text=True)
         if entity.get_content_type() == "multipart/signed" and _is_pgp(entity):
             if opened.signature.fault != "missing":
                 return replace(here, signature=Signature("several"))
             return _signed(opened.content, entity, keys, here)
-        return here
+        return self._inline(here, keys) if opened.signature.fault == "missing" else here
+
+    def _inline(self, here: _Opened, keys: list[str]) -> _Opened:
+        found = open_inline(here.entity, keys, self.box.private_key)
+        if found is None:
+            return here
+        return _Opened(
+            entity=found.entity,
+            encrypted=here.encrypted or found.encrypted,
+            fault=found.fault,
+            signature=found.signature,
+            signed=found.signed,
+            covers_text=here.covers_text or found.covers_text,
+            binds=found.binds,
+        )
 
     # ---- What is wanted
 
     def _wanted(self, opened: _Opened, found: Contents) -> tuple[Wanted | None, bool]:
         """Number and entity, and whether they stand inside of what is signed (or sealed)."""
         outer, within = read_subject(decoded(self.mail.get("Subject"))), None
-        covered = opened.entity is not self.mail and opened.fault is None
-        if covered:
+        if opened.covers_text and opened.fault is None:
             subjects = opened.entity.get_all("Subject", [])
             if len(subjects) > 1:
                 self.check("subject", "mail_subject_altered")
@@ -359,6 +376,7 @@ class _Judgement:
         if not self.check("signature", f"mail_signature_{fault}" if fault else None):
             return None
         self.check("signed_number", None if inside else "mail_signature_number")
+        self.check("signed_documents", None if opened.binds else "mail_signature_unbound")
         age = self.now - as_utc(signature.made_at)
         fresh = -AHEAD <= age <= OLDEST
         self.check("signature_age", None if fresh else "mail_signature_old", days=OLDEST.days)
@@ -442,7 +460,7 @@ def _signed(raw: bytes, mail: Message, keys: list[str], here: _Opened) -> _Opene
     if content.count(b"-----BEGIN PGP SIGNATURE-----") != 1:
         return replace(here, signature=Signature("several" if b"-----BEGIN" in content else "bad"))
     found = verify(signed, content, keys) if keys else Signature("unknown_key")
-    return replace(here, entity=parse(signed), signature=found, signed=signed)
+    return replace(here, entity=parse(signed), signature=found, signed=signed, covers_text=True)
 
 
 def _halves(raw: bytes, mail: Message) -> tuple[bytes, bytes] | None:

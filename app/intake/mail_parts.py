@@ -32,6 +32,10 @@ COMPANIONS = {
     "application/ms-tnef": "winmail",
     "application/vnd.ms-tnef": "winmail",
 }
+PGP_COMPANIONS = {
+    b"-----BEGIN PGP SIGNATURE-----": "signature",
+    b"-----BEGIN PGP PUBLIC KEY BLOCK-----": "key",
+}
 _ODT = b"mimetypeapplication/vnd.oasis.opendocument.text"
 
 
@@ -115,25 +119,30 @@ class Contents:
 
 def contents(entity: Message) -> Contents:
     """The person's own words, and what is attached, in order. Nothing inside of an attached mail is looked at."""
-    plain: list[str] = []
-    html: list[str] = []
     parts: list[Part] = []
-    for leaf in _leaves(entity):
-        kind, named = leaf.get_content_type(), leaf.get_filename()
-        attached = (leaf.get_content_disposition() or "") == "attachment" or named is not None
-        if kind == "text/plain" and not attached:
-            plain.append(_text(leaf))
-        elif kind == "text/html" and not attached:
-            html.append(_text(leaf))
-        else:
-            parts.append(_part(leaf, kind))
-    own = own_text("\n".join(plain))
-    if not own.strip():  # in HTML only, or with an empty text beside it
-        own = own_text(text_of_html("\n".join(html)))
-    return Contents(own, tuple(parts))
+    for leaf in leaves_of(entity):
+        kind = leaf.get_content_type()
+        if kind in ("text/plain", "text/html") and not is_attached(leaf):
+            continue
+        parts.append(_part(leaf, kind))
+    return Contents(own_text(body_of(entity)), tuple(parts))
 
 
-def _leaves(entity: Message) -> Iterator[Message]:
+def body_of(entity: Message) -> str:
+    """The text that is not attached; of HTML where there is no other, or an empty one beside it."""
+    texts: dict[str, list[str]] = {"text/plain": [], "text/html": []}
+    for leaf in leaves_of(entity):
+        if leaf.get_content_type() in texts and not is_attached(leaf):
+            texts[leaf.get_content_type()].append(_text(leaf))
+    plain = "\n".join(texts["text/plain"])
+    return plain if own_text(plain).strip() else text_of_html("\n".join(texts["text/html"]))
+
+
+def is_attached(leaf: Message) -> bool:
+    return (leaf.get_content_disposition() or "") == "attachment" or leaf.get_filename() is not None
+
+
+def leaves_of(entity: Message) -> Iterator[Message]:
     waiting, seen = [entity], 0
     while waiting and seen < MOST_PARTS:
         part, seen = waiting.pop(0), seen + 1
@@ -144,10 +153,10 @@ def _leaves(entity: Message) -> Iterator[Message]:
 
 
 def is_crowded(entity: Message) -> bool:
-    return sum(1 for _leaf in _leaves(entity)) >= MOST_PARTS // 2
+    return sum(1 for _leaf in leaves_of(entity)) >= MOST_PARTS // 2
 
 
-def _bytes(leaf: Message) -> bytes:
+def raw_bytes(leaf: Message) -> bytes:
     if leaf.get_content_maintype() == "message":
         return b""
     payload = leaf.get_payload(decode=True)
@@ -155,7 +164,7 @@ def _bytes(leaf: Message) -> bytes:
 
 
 def _text(leaf: Message) -> str:
-    content = _bytes(leaf)
+    content = raw_bytes(leaf)
     try:
         return content.decode(str(leaf.get_content_charset() or "utf-8"), "replace")
     except (LookupError, ValueError):
@@ -164,15 +173,18 @@ def _text(leaf: Message) -> str:
 
 def _part(leaf: Message, kind: str) -> Part:
     name = clean_name(decoded(leaf.get_filename() or ""))[:120]
-    content = _bytes(leaf)
+    content = raw_bytes(leaf)
     if what := document_kind(content):
         return Part(name or f"document.{what}", DOCUMENT, what, content)
     companion = COMPANIONS.get(kind) or ("winmail" if name.lower() == "winmail.dat" else None)
+    if companion is None:
+        begin = content[:200].lstrip()
+        companion = next((what for mark, what in PGP_COMPANIONS.items() if begin.startswith(mark)), None)
     if companion is None and leaf.get_content_maintype() == "image":
         inline = leaf.get_content_disposition() == "inline" or "Content-ID" in leaf
         companion = "picture" if inline else None
-    if companion is None and name.lower().endswith((".vcf", ".p7s", ".ics")):
-        companion = {"vcf": "vcard", "p7s": "signature", "ics": "calendar"}[name[-3:].lower()]
+    if companion is None and name.lower().endswith((".vcf", ".p7s", ".ics", ".sig")):
+        companion = {"vcf": "vcard", "p7s": "signature", "ics": "calendar", "sig": "signature"}[name[-3:].lower()]
     if companion is None and not content.strip() and leaf.get_content_maintype() == "text":
         companion = "nothing"
     return Part(name or kind, COMPANION if companion else UNKNOWN, companion or kind, content if not companion else b"")

@@ -39,6 +39,7 @@ RULES = {
     "pin": _l("The PIN stands in the text"),
     "signature": _l("Signed as a whole, with a key of the sender"),
     "signed_number": _l("The number is inside of what is signed"),
+    "signed_documents": _l("The documents are inside of what is signed"),
     "signature_age": _l("The signature is fresh"),
     "signature_used": _l("The signature was not used before"),
     "documents": _l("A document is attached"),

@@ -1,13 +1,24 @@
 """Signed and encrypted mails, whole and tampered with, by the real gpg."""
 
+import hashlib
 import subprocess
+from collections.abc import Callable
 from email import policy
 from email.message import EmailMessage, MIMEPart
 from pathlib import Path
 
+from sqlalchemy.orm import Session
+
+from app.adapters.pgp import read_public_key
+from app.intake.mail2fax import Verdict
+from tenants.models import PgpPublicKey
 from tests.db.mails import NUMBER, write_mail
 from tests.unit.test_pgp import Ring
 from tests.web.cast import pdf_bytes
+
+Judge = Callable[..., Verdict]
+PGP = {"authentication": "pgp"}
+SEALED = {"encryption_required": True}
 
 
 def inner(*, number: str | None = NUMBER, protected: bool = True, text: str = "Hello", documents: int = 1) -> bytes:
@@ -88,3 +99,47 @@ def revoke(ring: Ring, fingerprint: str) -> None:
 
 def kill_agent(folder: str) -> None:
     subprocess.run(["gpgconf", "--homedir", folder, "--kill", "all"], check=True)
+
+
+def register(session: Session, tenant_id: int, user_id: int, content: bytes) -> None:
+    found = read_public_key(content)
+    session.add(PgpPublicKey(tenant_id=tenant_id, user_id=user_id, armored=found.armored))
+    session.commit()
+
+
+def seal(ring: Ring, content: bytes, *more: str, to: str = "=Box <fax@alpha.test>") -> bytes:
+    return ring.run("--armor", "--trust-model", "always", "--recipient", to, *more, "--encrypt", given=content)
+
+
+def refused(verdict: Verdict, reason: str) -> bool:
+    """Nothing may be left of a mail that was refused."""
+    assert (verdict.accepted, verdict.reason) == (False, reason), verdict.checks
+    assert verdict.documents == ()
+    return True
+
+
+# ---- Inline
+
+
+def clear_sign(ring: Ring, who: str, text: str, *more: str) -> bytes:
+    return ring.run("--digest-algo", "SHA256", *more, "--local-user", who, "--clear-sign", given=text.encode())
+
+
+def inline_mail(
+    text: bytes, *documents: bytes | tuple[str, bytes], subject: str = NUMBER, cte: str = "8bit", html: str = ""
+) -> bytes:
+    """A mail with this text; a document without a name is ``letter-N.pdf``."""
+    mail = write_mail(subject=subject, text="", documents=())
+    mail.set_content(text.decode(), cte=cte)
+    if html:
+        mail.add_alternative(html, subtype="html")
+    for n, document in enumerate(documents):
+        name, content = document if isinstance(document, tuple) else (f"letter-{n}.pdf", document)
+        kind = "pdf" if name.endswith(".pdf") else "octet-stream"
+        mail.add_attachment(content, maintype="application", subtype=kind, filename=name)
+    return mail.as_bytes()
+
+
+def named(*documents: bytes) -> str:
+    """As sha256sum prints it."""
+    return "".join(f"{hashlib.sha256(content).hexdigest()}  letter-{n}.pdf\n" for n, content in enumerate(documents))

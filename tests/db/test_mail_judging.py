@@ -1,57 +1,32 @@
 """Who may have a mail become a fax, method by method, and the attacks on each, with the real gpg."""
 
-import tempfile
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
-from flask import Flask
 from sqlalchemy.orm import Session
 
-from app.adapters.pgp import read_public_key
 from app.adapters.pgp_mail import public_key_of
-from app.intake.mail2fax import Verdict, judge
-from app.models import FaxEntity, Mail2FaxBox, MailFate, MailMessage
+from app.models import MailFate, MailMessage
 from tenants.db import utc_now
-from tenants.models import PgpPublicKey, Tenant
+from tenants.models import Tenant
 from tests.db.mail_attacks import (
+    PGP,
+    SEALED,
+    Judge,
     heads,
     inner,
-    kill_agent,
+    refused,
+    register,
     revoke,
+    seal,
     sealed_part,
     sign,
     signed_mail,
     signed_part,
     wrapped,
 )
-from tests.db.mails import NUMBER, make_box, write_mail
-from tests.unit.test_pgp import Ring
+from tests.db.mails import NUMBER, write_mail
 from tests.web.cast import Cast, pdf_bytes
-
-Judge = Callable[..., Verdict]
-
-
-@pytest.fixture
-def judged(app: Flask, session: Session, cast: Cast) -> Judge:
-    box_id = make_box(app, cast)
-
-    def ask(raw: bytes, *, dry: bool = False, **entity: object) -> Verdict:
-        line, box = session.get_one(FaxEntity, cast.frontdesk), session.get_one(Mail2FaxBox, box_id)
-        for name, value in entity.items():
-            setattr(box if name in ("private_key", "authserv_id") else line, name, value)
-        session.commit()
-        return judge(session, box, raw, now=utc_now(), settings=app.config["SETTINGS"], dry=dry)
-
-    return ask
-
-
-def refused(verdict: Verdict, reason: str) -> bool:
-    """Nothing may be left of a mail that was refused."""
-    assert (verdict.accepted, verdict.reason) == (False, reason), verdict.checks
-    assert verdict.documents == ()
-    return True
-
 
 # ---- Sender
 
@@ -243,41 +218,6 @@ def test_a_test_stops_before_dialing_and_says_so(judged: Judge):
 # ---- PGP
 
 
-@pytest.fixture(scope="module")
-def ring() -> Iterator[Ring]:
-    with tempfile.TemporaryDirectory(prefix="ring-", dir="/tmp") as folder:
-        yield Ring(folder)
-        kill_agent(folder)
-
-
-@pytest.fixture(scope="module")
-def bob_key(ring: Ring) -> str:
-    fingerprint = ring.make("Bob <bob@alpha.test>")
-    ring.run("--quick-add-uid", fingerprint, "Robert <robert@home.test>")
-    return fingerprint
-
-
-@pytest.fixture(scope="module")
-def eve_key(ring: Ring) -> str:
-    """With Bob's name on it."""
-    return ring.make("Bob <bob@alpha.test> (work)")
-
-
-@pytest.fixture
-def registered(session: Session, cast: Cast, ring: Ring, bob_key: str) -> str:
-    register(session, cast.alpha, cast.bob, ring.public(bob_key))
-    return bob_key
-
-
-def register(session: Session, tenant_id: int, user_id: int, content: bytes) -> None:
-    found = read_public_key(content)
-    session.add(PgpPublicKey(tenant_id=tenant_id, user_id=user_id, armored=found.armored))
-    session.commit()
-
-
-PGP = {"authentication": "pgp"}
-
-
 def test_a_signed_mail_is_accepted_with_its_number_in_the_protected_headers(judged: Judge, ring, registered):
     verdict = judged(signed_mail(ring, registered), **PGP)
     assert verdict.accepted, verdict.checks
@@ -419,19 +359,6 @@ def test_a_revoked_or_expired_key_vouches_for_nothing(judged: Judge, session, ca
 
 
 # ---- Encryption
-
-
-@pytest.fixture(scope="module")
-def box_key(ring: Ring) -> str:
-    ring.run("--quick-gen-key", "Box <fax@alpha.test>", "future-default", "default", "2y")
-    return ring.secret("=Box <fax@alpha.test>").decode()
-
-
-def seal(ring: Ring, content: bytes, *more: str, to: str = "=Box <fax@alpha.test>") -> bytes:
-    return ring.run("--armor", "--trust-model", "always", "--recipient", to, *more, "--encrypt", given=content)
-
-
-SEALED = {"encryption_required": True}
 
 
 def test_an_encrypted_mail_is_read_and_a_plain_one_refused(judged: Judge, ring, box_key):
