@@ -5,6 +5,7 @@
 #   docker run … faxroom python worker.py jobs                  jobs; add queue names to serve only those
 #   docker run … faxroom python worker.py line                  line: beside each Asterisk, with its spool mounted
 #   docker run … faxroom python worker.py clock                 clock
+#   docker run … faxroom python worker.py collect               the Mail2Fax boxes
 #   docker run … faxroom flask --app wsgi db upgrade            the database, before the first start and each new version
 #   docker run … faxroom flask --app wsgi provision FILE        tenants; likewise send, faxes, doctor
 #
