@@ -29,6 +29,7 @@ from app.web.audit_words import THINGS, action_text, field_text, value_text
 from app.web.csv_export import Cell, csv_response
 from app.web.finder import read_day
 from app.web.language import language
+from app.web.turns import busy, downloads, streamed
 from tenants.db import db, utc_now
 from tenants.models import User
 
@@ -163,10 +164,13 @@ def csv_file() -> Response:
     asked = read_asked(people_of_log(db.session, current_user.tenant_id))
     tenant = current_user.tenant
     header = [_("Time"), _("Name"), _("Email address"), _("Action"), _("What"), _("Thing"), _("Before"), _("After")]
+    turn = downloads.take(tenant.id)
+    if turn is None:
+        return busy()
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     rows = _rows(app, tenant.id, tenant.zone, asked.filters, language())
     day = utc_now().astimezone(tenant.zone).date()
-    return csv_response(f"audit-{tenant.slug}-{day}.csv", [*header, _("From address")], rows)
+    return streamed(csv_response(f"audit-{tenant.slug}-{day}.csv", [*header, _("From address")], rows), turn)
 
 
 def _rows(app: Flask, tenant_id: int, zone: ZoneInfo, filters: AuditFilters, language: str) -> Iterator[Iterable[Cell]]:

@@ -28,11 +28,11 @@ from app.models import Direction
 from app.web.administration import administrators_only, audit_act
 from app.web.bundle import FAILURES, NOTE, Member, members_at_hand, members_of
 from app.web.csv_export import Cell, csv_response
-from app.web.errors import page
 from app.web.finder import Finder, read_finder
 from app.web.guard import writes
 from app.web.language import language
-from app.web.turns import Turn, Turns
+from app.web.turns import Turn, busy, streamed
+from app.web.turns import downloads as turns
 from app.web.zip_stream import ZipStream
 from tenants.db import db, only_reading, utc_now
 from tenants.models import Tenant, User
@@ -42,8 +42,6 @@ log = logging.getLogger(__name__)
 blueprint = Blueprint("downloads", __name__)
 blueprint.before_request(administrators_only)
 
-#: A process has eight threads (bin/lib); a slow line at the other end holds one for hours.
-turns = Turns(most=4, most_of_one=2)
 #: Faxes of a ZIP whose files are looked up in one question.
 AT_A_TIME = 50
 
@@ -93,27 +91,6 @@ def downloads() -> Response:
     return make_response(render_template("settings/downloads.html", **values), 422 if problem else 200)
 
 
-def _busy() -> Response:
-    text = _("Wait until a download has ended, then begin this one again.")
-    answer = page(503, title=_("Too many downloads at the moment"), text=text)
-    answer.headers["Retry-After"] = "30"
-    return answer
-
-
-def _streamed(response: Response, turn: Turn) -> Response:
-    """Whoever waits for a turn gets it when this has gone out, broke off, or was never begun."""
-    response.response = _ending(response.iter_encoded(), turn)
-    response.call_on_close(turn.end)
-    return response
-
-
-def _ending(body: Iterable[bytes], turn: Turn) -> Iterator[bytes]:
-    try:
-        yield from body
-    finally:
-        turn.end()
-
-
 def _ready(kind: str) -> tuple[Finder, Place | None, Turn]:
     """A download with a filter that cannot be read would hold something else than was meant: it is not begun."""
     finder, place, problem = _asked()
@@ -121,7 +98,7 @@ def _ready(kind: str) -> tuple[Finder, Place | None, Turn]:
         abort(400)
     turn = turns.take(current_user.tenant_id)
     if turn is None:
-        abort(_busy())
+        abort(busy())
     try:
         audit_act("log.downloaded", kind, after=_noted(finder))
         db.session.commit()
@@ -154,7 +131,7 @@ def log_csv() -> Response:
     finder, place, turn = _ready("CSV")
     header = [str(title) for title in HEADER]
     rows = csv_rows(current_app._get_current_object(), current_user.id, language(), finder.filters, place)
-    return _streamed(csv_response(_name(finder.direction, "csv"), header, rows), turn)
+    return streamed(csv_response(_name(finder.direction, "csv"), header, rows), turn)
 
 
 def csv_rows(app: Flask, user_id: int, reader: str, filters: Filters, place: Place | None) -> Iterator[Iterable[Cell]]:
@@ -235,7 +212,7 @@ def _as_text(number: str | None) -> str | None:
 def log_zip() -> Response:
     finder, place, turn = _ready("ZIP")
     body = zip_chunks(current_app._get_current_object(), current_user.id, language(), finder.filters, place)
-    response = _streamed(Response(body, mimetype="application/zip"), turn)
+    response = streamed(Response(body, mimetype="application/zip"), turn)
     response.headers.set("Content-Disposition", "attachment", filename=_name(finder.direction, "zip"))
     return response
 

@@ -38,6 +38,7 @@ from app.web.bundle import stream_zip
 from app.web.finder import STATUSES, read_finder, status_name
 from app.web.guard import is_own_path, writes
 from app.web.inbox import note_opening, told_history
+from app.web.turns import busy, downloads, streamed
 from tenants.db import db, utc_now
 
 blueprint = Blueprint("faxes", __name__)
@@ -121,10 +122,14 @@ def download() -> AnyResponse:
     known = visible_faxes(current_user).where(Fax.id.in_(filter(is_fax_id, ids))).with_only_columns(Fax.id)
     if len(db.session.scalars(known).all()) < len(ids):
         abort(404)
+    turn = downloads.take(current_user.tenant_id)
+    if turn is None:
+        return busy()
     name = f"faxes_{utc_now().astimezone(current_user.tenant.zone):%Y-%m-%d_%H_%M_%S}.zip"
     app, language = current_app._get_current_object(), current_user.preferred_language
     body = stream_zip(app, user_id=current_user.id, language=language, fax_ids=ids)
-    return Response(body, mimetype="application/zip", headers={"Content-Disposition": f"attachment; filename={name}"})
+    headers = {"Content-Disposition": f"attachment; filename={name}"}
+    return streamed(Response(body, mimetype="application/zip", headers=headers), turn)
 
 
 def _bundle_problem(ids: list[str]) -> str | None:

@@ -272,6 +272,23 @@ def test_downloads_leave_the_web_to_the_pages_and_one_company_leaves_them_to_ano
         assert alice.get(path).status_code == 200, "one that is over has given its turn back"
 
 
+def test_the_audit_log_and_chosen_faxes_take_their_turn_like_the_rest(app: Flask, cast: Cast, alice: Browser):
+    fill(app, cast, 1)
+    with app.app_context():
+        fax_id = db.session.scalar(sa.select(Fax.id))
+    asked = (lambda: alice.get("/audit/log.csv"), lambda: alice.post("/faxes/download", ids=[fax_id]))
+    slow = [Slow(alice, "/audit/log.csv", to_the_end=False), Slow(alice, "/faxes/log.csv?direction=sent")]
+    assert [download.status for download in slow] == [200, 200]
+    for ask in asked:
+        refused = ask()
+        assert refused.status_code == 503 and refused.headers["Retry-After"]
+        assert "Too many downloads at the moment" in refused.text
+    for download in slow:
+        download.end()
+    for _again in range(3):
+        assert [ask().status_code for ask in asked] == [200, 200], "one that is over has given its turn back"
+
+
 def test_a_download_waits_for_nobody_who_writes(app: Flask, cast: Cast):
     fill(app, cast, 3)
     rows = csv_rows(app, cast.alice, "en", Filters(Direction.SENT), None)
