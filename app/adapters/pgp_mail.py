@@ -9,11 +9,15 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.adapters.pgp import SECONDS, gpg_home
+from app.adapters.pgp import gpg_home
 from app.errors import PermanentFailure, TemporaryFailure
 
 #: A document of the largest size, in base64, with room.
 MOST_OUTPUT = 64 * 1024 * 1024
+#: Of the processor's time, for gpg and its agent: the largest mail takes one. What takes more was made to (packets that
+#: unfold without end), and would take it again at each try.
+PROCESSOR_SECONDS = 5
+WAIT_SECONDS = 6 * PROCESSOR_SECONDS
 _OPTIONS = ["--no-options", "--batch", "--yes", "--no-auto-check-trustdb", "--trust-model", "always", "--quiet"]
 _OPTIONS += ["--no-auto-key-retrieve", "--auto-key-locate", "clear", "--disable-dirmngr", "--max-output"]
 _OPTIONS += [str(MOST_OUTPUT), "--pinentry-mode", "loopback", "--passphrase", ""]
@@ -70,9 +74,11 @@ def open_message(message: bytes, keys: list[str], private_key: str | None) -> Op
         (home / "message").write_bytes(message)
         code, status = _run(home, ["--output", str(home / "content"), "--decrypt", "--", str(home / "message")])
         words = [line[0] for line in status]
-        if private_key and not _was_encrypted(words, status):
+        if code < 0 or (private_key and not _was_encrypted(words, status)):
             raise PermanentFailure("mail_not_decrypted")
         if words.count("PLAINTEXT") != 1 or not (home / "content").is_file():
+            raise PermanentFailure("mail_not_decrypted")
+        if (home / "content").stat().st_size >= MOST_OUTPUT:  # cut there
             raise PermanentFailure("mail_not_decrypted")
         return Opened((home / "content").read_bytes(), _signature(status, fine=code == 0))
 
@@ -94,9 +100,10 @@ def _take(gpg: object, keys: list[str]) -> None:
 
 
 def _run(home: Path, arguments: list[str]) -> tuple[int, list[list[str]]]:
-    """gpg's exit code, and its findings."""
+    """gpg's exit code, below 0 if it was killed, and its findings."""
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
-    command = ["gpg", "--homedir", str(home), *_OPTIONS, "--status-file", str(home / "status"), *arguments]
+    limited = ["sh", "-c", f'ulimit -t {PROCESSOR_SECONDS} && exec "$@"', "sh"]
+    command = [*limited, "gpg", "--homedir", str(home), *_OPTIONS, "--status-file", str(home / "status"), *arguments]
     (home / "status").unlink(missing_ok=True)
     try:
         done = subprocess.run(
@@ -106,7 +113,7 @@ def _run(home: Path, arguments: list[str]) -> tuple[int, list[list[str]]]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            timeout=SECONDS,
+            timeout=WAIT_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired as error:

@@ -281,9 +281,11 @@ class _Judgement:
                     self.check("subject", "mail_subject_altered" if within else "mail_subject")
                     return None, False
             else:
-                written = wishes_in(found.text)
-                if outer:
-                    within = next((wanted for wanted in written if _means(wanted, outer)), None)
+                written = [wish for wish in wishes_in(found.text) if wish.number not in self.pins]
+                if (
+                    outer
+                ):  # the first one counts: else whoever alters the subject could choose among all that stand there
+                    within = written[0] if written and _means(written[0], outer) else None
                     if within is None and written:
                         self.check("subject", "mail_subject_altered")
                         return None, False

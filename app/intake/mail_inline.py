@@ -14,10 +14,10 @@ from email.mime.application import MIMEApplication
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
 
-from app.adapters.pgp_mail import Opened, Signature, open_message
+from app.adapters.pgp_mail import MOST_OUTPUT, Opened, Signature, open_message
 from app.errors import PermanentFailure
 from app.fax.mail2fax import own_text
-from app.intake.mail_parts import body_of, document_kind, is_attached, leaves_of, raw_bytes
+from app.intake.mail_parts import body_of, document_kind, is_attached, is_crowded, leaves_of, raw_bytes
 
 #: Each costs a run of gpg.
 MOST_SEALED = 10
@@ -52,13 +52,13 @@ def open_inline(entity: Message, keys: list[str], private_key: str | None) -> In
     texts = [leaf for leaf in leaves if leaf.get_content_type() == "text/plain" and not is_attached(leaf)]
     blocks = [raw_bytes(leaf) for leaf in texts if _MARK.search(raw_bytes(leaf))]
     sealed = [leaf for leaf in leaves if is_attached(leaf) and _is_message(leaf)]
-    if not blocks and not sealed:
+    if is_crowded(entity) or (not blocks and not sealed):
         return None
     if len(blocks) > 1 or len(sealed) > MOST_SEALED or (blocks and _marks(blocks[0]) not in (_CLEAR_SIGNED, _MESSAGE)):
         return Inline(entity, signature=Signature("several"))
     try:
         text = _open_block(blocks[0], keys, private_key) if blocks else None
-        opened = {id(leaf): _open(raw_bytes(leaf), [], private_key) for leaf in sealed}
+        opened = _open_all(sealed, private_key)
     except PermanentFailure:  # whose, or what is wrong with it, is nobody's business
         return Inline(Message(), True, "mail_not_decrypted" if private_key else "mail_box_without_key")
     return _put_together(entity, leaves, text, opened)
@@ -79,6 +79,16 @@ def _open(message: bytes, keys: list[str], private_key: str | None) -> _Block:
         except PermanentFailure:
             pass
     return _block(open_message(message, keys, None), encrypted=False)
+
+
+def _open_all(sealed: list[Message], private_key: str | None) -> dict[int, _Block]:
+    """All of a mail may be as much as one of its documents: it is held in memory."""
+    opened: dict[int, _Block] = {}
+    for leaf in sealed:
+        opened[id(leaf)] = _open(raw_bytes(leaf), [], private_key)
+        if sum(len(block.content) for block in opened.values()) > MOST_OUTPUT:
+            raise PermanentFailure("mail_not_decrypted")
+    return opened
 
 
 def _block(opened: Opened, *, encrypted: bool) -> _Block:
@@ -114,7 +124,7 @@ def _put_together(entity: Message, leaves: list[Message], text: _Block | None, o
     digests, all_sealed = [], not own_text(words).strip() if text is None else text.encrypted
     for leaf in leaves:
         block, content = opened.get(id(leaf)), raw_bytes(leaf)
-        if not is_attached(leaf) and leaf.get_content_maintype() == "text":
+        if not is_attached(leaf) and leaf.get_content_type() in ("text/plain", "text/html"):
             continue
         if block:
             part = MIMEApplication(block.content)

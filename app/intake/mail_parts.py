@@ -14,6 +14,12 @@ from app.fax.mail2fax import own_text, text_of_html
 from app.intake.documents import clean_name
 
 MOST_PARTS = 200
+#: What no mail of a person has, and what reading it would take the collector's memory or minutes of its time: so many
+#: lines, lines that could be boundaries, parts within parts (each is asked about every line), letters of a header.
+MOST_LINES, MOST_EDGES, MOST_NESTED, MOST_ASKED, MOST_HEADER = 1_500_000, 5_000, 100, 40_000_000, 8_000
+_PARAMETERS = re.compile(
+    rb"(?:^|[\r\n])content-(?:type|disposition)[ \t]*:[^\r\n]*(?:(?:\r\n|\r|\n)[ \t][^\r\n]*)*", re.IGNORECASE
+)
 #: More than one of these and nobody can say which one counts.
 ONCE = ("From", "Subject", "Date", "Message-ID", "Content-Type", "Content-Transfer-Encoding", "MIME-Version")
 _MADE_BY_MACHINES = re.compile(r"^\s*(bulk|list|junk|auto_reply)\s*$", re.IGNORECASE)
@@ -40,8 +46,24 @@ _ODT = b"mimetypeapplication/vnd.oasis.opendocument.text"
 
 
 def parse(raw: bytes) -> Message:
-    """With the older policy: its headers stay as they came, and no hostile one makes it raise."""
+    """With the older policy: its headers stay as they came, and no hostile one makes it raise.
+
+    Raises:
+        ValueError: nobody writes such a mail, and reading it would hold up all others.
+    """
+    if _is_unwieldy(raw):
+        raise ValueError("not the mail of a person")
     return message_from_bytes(raw, policy=policy.compat32)
+
+
+def _is_unwieldy(raw: bytes) -> bool:
+    lines = raw.count(b"\n") + raw.count(b"\r") - raw.count(b"\r\n")
+    edges = raw.count(b"\n--") + raw.count(b"\r--")
+    lowered = raw.lower()
+    nested = lowered.count(b"multipart/") + lowered.count(b"message/")
+    if lines > MOST_LINES or edges > MOST_EDGES or nested > MOST_NESTED or lines * nested > MOST_ASKED:
+        return True
+    return any(match.end() - match.start() > MOST_HEADER for match in _PARAMETERS.finditer(raw))
 
 
 def twice(mail: Message) -> str | None:
@@ -52,6 +74,8 @@ def twice(mail: Message) -> str | None:
 def decoded(value: object) -> str:
     """A header's text (RFC 2047), in one line."""
     text = str(value or "")
+    if len(text) > MOST_HEADER:
+        return ""
     with contextlib.suppress(LookupError, ValueError, UnicodeError):
         text = str(make_header(decode_header(text)))
     text = text.encode("utf-8", "replace").decode()
@@ -64,7 +88,7 @@ def sender_of(mail: Message) -> str | None:
     if len(fields) != 1:
         return None
     text = str(fields[0])
-    if not text.isascii() and not text.isprintable():
+    if len(text) > MOST_HEADER // 4 or (not text.isascii() and not text.isprintable()):
         return None
     try:
         header = _addresses("From", " ".join(text.split()))

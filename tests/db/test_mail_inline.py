@@ -273,7 +273,8 @@ def test_sealed_and_signed_is_read_where_the_text_names_the_documents(judged: Ju
     assert refused(judged(sealed_mail(ring, WORDS, LETTER), **asked), "mail_signature_missing")
     within = clear_sign(ring, registered, WORDS).decode()
     assert judged(sealed_mail(ring, within, LETTER), **asked).accepted
-    assert refused(judged(sealed_mail(ring, f"{OTHER}\n{within}", LETTER), **asked), "mail_signature_missing")
+    assert refused(judged(sealed_mail(ring, f"{OTHER}\n{within}", LETTER), **asked), "mail_subject_altered")
+    assert refused(judged(sealed_mail(ring, f"Hello\n{within}", LETTER), **asked), "mail_signature_missing")
 
 
 def test_whatever_counts_has_to_be_sealed(judged: Judge, ring, box_key):
