@@ -187,16 +187,3 @@ def places_of(session: Session, tenant_id: int) -> list[ArchivePlace]:
     """In their order."""
     query = owned_by(ArchivePlace, tenant_id).order_by(ArchivePlace.position, ArchivePlace.id)
     return list(session.scalars(query))
-
-
-def move_place(session: Session, place: ArchivePlace, *, up: bool) -> bool:
-    """One further up or down; False at the end. The caller holds the tenant's lock."""
-    places = places_of(session, place.tenant_id)
-    at = places.index(place)
-    to = at - 1 if up else at + 1
-    if not 0 <= to < len(places):
-        return False
-    places[at], places[to] = places[to], places[at]
-    for position, other in enumerate(places):
-        other.position = position
-    return True

@@ -240,8 +240,12 @@ class _Look:
     with_text: list[int]
 
     def beyond(self, times: float) -> datetime:
-        """So many times as far away as the farthest."""
-        return self.nearest + times * (self.farthest - self.nearest)
+        """So many times as far away as the farthest, as far as there are years."""
+        try:
+            return self.nearest + times * (self.farthest - self.nearest)
+        except OverflowError:
+            end = datetime.max if self.farthest > self.nearest else datetime.min
+            return end.replace(tzinfo=self.nearest.tzinfo)
 
 
 @dataclass(frozen=True)

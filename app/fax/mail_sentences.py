@@ -68,8 +68,9 @@ MAIL_SENTENCES = {
         "its own in the text as well."
     ),
     "mail_signature_unbound": _l(
-        "Text and documents are signed one by one, so nobody can say that they belong together. Sign the whole mail with "
-        "PGP/MIME, or write the SHA-256 of each document into the signed text, in the order in which they are attached."
+        "Text and documents are signed one by one, so nobody can say that they belong together. Sign the whole mail "
+        "with PGP/MIME, or write the SHA-256 of each document into the signed text, in the order in which they are "
+        "attached."
     ),
     "mail_signature_old": _l(
         "The signature is older than %(days)s days, or of the future. Check your clock, and sign the mail anew."

@@ -194,6 +194,7 @@ def put_box(session: Session, tenant: Tenant, box: Mail2FaxBox | None, details: 
         raise Refused("box_name_taken", field="name")
     if box and not details.password and _leads_elsewhere(box, details):
         raise Refused("box_password_again", field="password")
+    session.refresh(tenant, ["mail_proof_required"])  # somebody may have required it while this waited for the lock
     if tenant.mail_proof_required and not details.authserv_id:
         raise Refused("box_authserv_needed", field="authserv_id")
     try:

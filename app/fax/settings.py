@@ -155,25 +155,17 @@ def _judge_keys(details: PlaceDetails, has_secret: bool) -> list[Refused | None]
 def put_place(session: Session, tenant: Tenant, place: ArchivePlace | None, details: PlaceDetails) -> ArchivePlace:
     """Enter a place, behind the others, or change one. The caller commits.
 
-    Another server, bucket or access key needs the secret key again: else whoever may come here could have the one that
-    is kept sent to a server of theirs.
-
     Raises:
         Refused: ``place_name_taken``, ``place_too_many``, ``place_secret_again``.
     """
     lock_tenant(session, tenant.id)
-    others = owned_by(ArchivePlace, tenant.id).where(ArchivePlace.id != (place.id if place else 0))
-    existing = list(session.scalars(others))
-    if any(other.name.casefold() == details.name.casefold() for other in existing):
-        raise Refused("place_name_taken", field="name")
+    existing = list(session.scalars(owned_by(ArchivePlace, tenant.id)))
+    others = [other for other in existing if other is not place]
+    demand_fits(details, [other.name for other in others], kept=details_of(place) if place else None)
     if place is None:
-        if len(existing) >= MOST_PLACES:
-            raise Refused("place_too_many", limit=MOST_PLACES)
-        position = max((other.position for other in existing), default=-1) + 1
+        position = max((other.position for other in others), default=-1) + 1
         place = ArchivePlace(tenant_id=tenant.id, kind=details.kind, position=position)
         session.add(place)
-    elif place.kind == PlaceKind.S3 and not details.secret_key and _leads_elsewhere(place, details):
-        raise Refused("place_secret_again", field="secret_key")
     for name in SHOWN:
         if name != "kind":
             value = getattr(details, name)
@@ -184,9 +176,25 @@ def put_place(session: Session, tenant: Tenant, place: ArchivePlace | None, deta
     return place
 
 
-def _leads_elsewhere(place: ArchivePlace, details: PlaceDetails) -> bool:
-    before, after = (place.endpoint or "", place.access_key), (details.endpoint, details.access_key)
-    return before != after
+def demand_fits(details: PlaceDetails, others: list[str], *, kept: PlaceDetails | None) -> None:
+    """Beside places with these names, and in the stead of ``kept``.
+
+    Another server or access key needs the secret key again: else whoever may come here could have the one that is kept
+    sent to a server of theirs.
+
+    Raises:
+        Refused: ``place_name_taken``, ``place_too_many``, ``place_secret_again``.
+    """
+    if any(name.casefold() == details.name.casefold() for name in others):
+        raise Refused("place_name_taken", field="name")
+    if kept is None and len(others) >= MOST_PLACES:
+        raise Refused("place_too_many", limit=MOST_PLACES)
+    if kept and kept.kind == PlaceKind.S3 and not details.secret_key and _leads_elsewhere(kept, details):
+        raise Refused("place_secret_again", field="secret_key")
+
+
+def _leads_elsewhere(kept: PlaceDetails, details: PlaceDetails) -> bool:
+    return (kept.endpoint, kept.access_key) != (details.endpoint, details.access_key)
 
 
 def remove_place(session: Session, place: ArchivePlace) -> int:

@@ -27,6 +27,7 @@ def alerts() -> Response:
         return _page(typed, said_all(faults))
     lock_tenant(db.session, current_user.tenant_id)
     tenant = _tenant()
+    db.session.refresh(tenant)  # as it is now that nobody else changes it
     before = alert_settings_of(tenant)
     if changed := [name for name in BOUNDS if numbers[name] != before[name]]:
         set_alerts(tenant, numbers)

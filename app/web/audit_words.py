@@ -8,6 +8,7 @@ from flask_babel import lazy_gettext as _l
 
 #: The first word of an action: what it was done to.
 THINGS = {
+    "archive_order": _l("Archives"),
     "archive_place": _l("Archive place"),
     "box": _l("Mail2Fax box"),
     "entity": _l("Fax entity"),

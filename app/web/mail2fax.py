@@ -39,7 +39,7 @@ from app.web.asking import Errors, said, said_all
 from app.web.guard import SAFE_METHODS, reads
 from tenants.db import db
 from tenants.models import Tenant
-from tenants.scope import get_owned
+from tenants.scope import get_owned, lock_tenant
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +79,8 @@ def _boxes_page(required: bool, errors: Errors) -> Response:
 def proof() -> Response:
     """Whether the mail server has to vouch for every sender; it holds at once."""
     tenant, required = _tenant(), request.form.get("required") == "yes"
+    lock_tenant(db.session, tenant.id)
+    db.session.refresh(tenant)  # as it is now that nobody else changes it
     before = tenant.mail_proof_required
     try:
         require_proof(db.session, tenant, required)

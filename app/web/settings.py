@@ -1,10 +1,12 @@
 """Fax settings: how many calls at a time, where copies go, how long files are kept."""
 
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, abort, flash, make_response, redirect, render_template, request, url_for
-from flask_babel import format_decimal, ngettext
+from flask_babel import format_decimal
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
@@ -12,25 +14,25 @@ from werkzeug.wrappers import Response
 
 from app.archiving import open_place, try_place
 from app.errors import FaxroomError, Refused
-from app.fax.archive import late_places, move_place, owed_by_place, places_of
-from app.fax.changes import CHANGE, overlay, save, saved_for
+from app.fax.archive import late_places, owed_by_place, places_of
+from app.fax.archive_changes import ORDER, PLACE, RETENTION, days_as_values, in_order, wanted_place
+from app.fax.changes import ADD, CHANGE, REMOVE, get_pending, overlay, pending, save, saved_for, secrets_of
 from app.fax.limit_changes import KIND as LIMITS_KIND
-from app.fax.retention import Days, judge_days, preview, retentions_of, set_retentions
+from app.fax.retention import judge_days, preview, retentions_of
 from app.fax.sentences import removed_texts, sentence
 from app.fax.settings import (
     LIMITS,
     MOST_CALLS,
+    SHOWN,
     PlaceDetails,
-    details_of,
+    demand_fits,
     judge_limits,
     judge_place,
     limits_of,
-    put_place,
-    remove_place,
     shown,
 )
 from app.models import ArchiveKind, ArchivePlace, PendingChange, PlaceKind
-from app.web.administration import administrators_only, audit_act
+from app.web.administration import administrators_only
 from app.web.asking import Errors, said, said_all
 from app.web.changes import KINDS, Kind
 from app.web.guard import SAFE_METHODS, reads
@@ -57,9 +59,60 @@ def _tenant() -> Tenant:
     return db.session.get_one(Tenant, current_user.tenant_id)
 
 
-def _place(place_id: int) -> ArchivePlace:
+@dataclass(frozen=True)
+class Subject:
+    """A place with what this person has saved of it, or one that is only saved yet."""
+
+    place: ArchivePlace | None
+    change: PendingChange | None
+
+    @property
+    def live(self) -> dict[str, Any]:
+        return shown(self.place) if self.place else {}
+
+    @property
+    def wanted(self) -> PlaceDetails:
+        return wanted_place(self.place, self.change)
+
+    @property
+    def name(self) -> str:
+        return self.place.name if self.place else self.change.after["name"]
+
+    @property
+    def has_secret(self) -> bool:
+        return bool((self.place and self.place.secret_key) or (self.change and secrets_of(self.change)))
+
+    @property
+    def is_leaving(self) -> bool:
+        return bool(self.change and self.change.act == REMOVE)
+
+    def url(self, endpoint: str = "place") -> str:
+        if self.place:
+            return url_for(f"settings.{endpoint}", place_id=self.place.id)
+        return url_for(f"settings.{endpoint}_added", change_id=self.change.id)
+
+
+def _known(place_id: int) -> Subject:
     """Of the administrator's own company, or there is none."""
-    return get_owned(db.session, ArchivePlace, place_id, current_user.tenant_id) or abort(404)
+    place = get_owned(db.session, ArchivePlace, place_id, current_user.tenant_id) or abort(404)
+    return Subject(place, saved_for(db.session, current_user, PLACE, place_id))
+
+
+def _only_saved(change_id: int) -> Subject:
+    """One that this person has added and not applied."""
+    row = get_pending(db.session, current_user, change_id, kind=PLACE)
+    return Subject(None, row) if row and row.act == ADD else abort(404)
+
+
+def _subjects() -> list[Subject]:
+    """All places as this person wants them, in that order."""
+    mine = [row for row in pending(db.session, current_user) if row.kind == PLACE]
+    edits = {row.target_id: row for row in mine if row.act != ADD}
+    order = saved_for(db.session, current_user, ORDER, current_user.tenant_id)
+    known = in_order(places_of(db.session, current_user.tenant_id), order)
+    return [Subject(place, edits.get(place.id)) for place in known] + [
+        Subject(None, row) for row in mine if row.act == ADD
+    ]
 
 
 @blueprint.app_template_global()
@@ -79,14 +132,18 @@ def settings() -> Response:
 def _page(*, limits: dict[str, Any] | None = None, errors: Errors | None = None, **more: Any) -> Response:
     tenant = _tenant()
     saved = saved_for(db.session, current_user, LIMITS_KIND, tenant.id)
+    kept = saved_for(db.session, current_user, RETENTION, tenant.id)
+    days = overlay(days_as_values(retentions_of(db.session, tenant.id)), kept)
     values = {
         "limits": limits or overlay(limits_of(tenant), saved),
         "limits_saved": saved is not None,
         "limit_names": LIMIT_NAMES,
         "most_calls": MOST_CALLS,
-        "places": places_of(db.session, tenant.id),
+        "subjects": _subjects(),
+        "order_saved": saved_for(db.session, current_user, ORDER, tenant.id) is not None,
         "owed": owed_by_place(db.session, tenant.id),
-        "days": {kind: "" if days is None else days for kind, days in retentions_of(db.session, tenant.id).items()},
+        "days": {kind: count or "" for kind, count in days.items()},
+        "days_saved": kept is not None,
         "errors": errors or {},
         **_names(),
         **more,
@@ -114,19 +171,40 @@ def limits() -> Response:
         return _page(limits=typed, errors=said_all(faults))
     tenant = _tenant()
     row = save(db.session, current_user, LIMITS_KIND, tenant.id, CHANGE, before=limits_of(tenant), after=wanted)
+    return _saved(row, "limits")
+
+
+def _saved(row: PendingChange | None, anchor: str) -> Response:
     db.session.commit()
     told = (
         _("Saved. It holds once you apply the changes.") if row else _("This is as it was: there is nothing to apply.")
     )
     flash(told, "info")
-    return _back("limits")
+    return _back(anchor)
 
 
 def _limits_address(_change: PendingChange) -> str:
     return url_for("settings.settings", _anchor="limits")
 
 
+def _order_address(_change: PendingChange) -> str:
+    return url_for("settings.settings", _anchor="places")
+
+
+def _retention_address(_change: PendingChange) -> str:
+    return url_for("settings.settings", _anchor="retention")
+
+
+def _place_address(change: PendingChange) -> str:
+    if change.act == ADD:
+        return url_for("settings.place_added", change_id=change.id)
+    return url_for("settings.place", place_id=change.target_id)
+
+
 KINDS[LIMITS_KIND] = Kind(_l("Fax settings"), _limits_address)
+KINDS[PLACE] = Kind(_l("Archive"), _place_address)
+KINDS[ORDER] = Kind(_l("Fax settings"), _order_address)
+KINDS[RETENTION] = Kind(_l("Fax settings"), _retention_address)
 
 
 # ---- Places
@@ -154,58 +232,90 @@ def new_place() -> Response:
 
 @blueprint.route("/places/<int:place_id>", methods=["GET", "POST"])
 def place(place_id: int) -> Response:
-    known = _place(place_id)
+    return _one_place(_known(place_id))
+
+
+@blueprint.route("/places/added/<int:change_id>", methods=["GET", "POST"])
+def place_added(change_id: int) -> Response:
+    return _one_place(_only_saved(change_id))
+
+
+def _one_place(subject: Subject) -> Response:
     if request.method in SAFE_METHODS:
-        return _place_page(details_of(known), known, {})
-    return _save_place(known, _read_place(known.kind))
+        return _place_page(subject.wanted, subject, {})
+    return _save_place(subject, _read_place(subject.wanted.kind))
 
 
-def _save_place(known: ArchivePlace | None, details: PlaceDetails) -> Response:
-    place_id, before = (known.id, shown(known)) if known else (None, None)
-    errors = said_all(judge_place(details, has_secret=bool(known and known.secret_key)))
+def _save_place(subject: Subject | None, details: PlaceDetails) -> Response:
+    """Saved only: it holds once it is applied together with the rest."""
+    lock_tenant(db.session, current_user.tenant_id)
+    errors = said_all(judge_place(details, has_secret=bool(subject and subject.has_secret)))
     if not errors:
         try:
-            saved = put_place(db.session, _tenant(), known, details)
+            others = [one for one in _subjects() if not one.is_leaving and not _is_same(one, subject)]
+            demand_fits(details, [one.wanted.name for one in others], kept=subject.wanted if subject else None)
         except Refused as refusal:
             errors[refusal.field or "form"] = said(refusal)
     if errors:
         db.session.rollback()
-        return _place_page(details, _place(place_id) if place_id else None, errors)
-    _audit_place(saved, before, new_secret=bool(details.secret_key))
+        return _place_page(details, subject, errors)
+    subject = subject or Subject(None, None)
+    target, act = (subject.place.id, CHANGE) if subject.place else (None, ADD)
+    row = save(
+        db.session,
+        current_user,
+        PLACE,
+        target,
+        act,
+        before=subject.live,
+        after={name: getattr(details, name) for name in SHOWN},
+        secrets={"secret_key": details.secret_key} if details.secret_key else None,
+        added=subject.change,
+    )
+    if row is None:
+        return _saved(None, "places")
     db.session.commit()
-    flash(_("Saved. Now test this place, so that no copy is in vain."), "info")
-    return redirect(url_for("settings.place", place_id=saved.id), 303)
+    flash(_("Saved. Test this place, then apply the changes."), "info")
+    return redirect(Subject(subject.place, row).url(), 303)
 
 
-def _audit_place(saved: ArchivePlace, before: dict[str, Any] | None, *, new_secret: bool) -> None:
-    after = shown(saved) | ({"secret_key": "changed"} if new_secret else {})
-    if before is None:
-        audit_act("archive_place.added", saved.name, after=after)
-        return
-    changed = {name: value for name, value in after.items() if before.get(name) != value}
-    if changed:
-        old = {name: before[name] for name in changed if name in before}
-        audit_act("archive_place.changed", before["name"], before=old, after=changed)
+def _is_same(one: Subject, other: Subject | None) -> bool:
+    if other is None:
+        return False
+    return one.place is other.place if one.place else one.change is other.change
 
 
-def _place_page(details: PlaceDetails, known: ArchivePlace | None, errors: Errors, **more: Any) -> Response:
-    owed = owed_by_place(db.session, current_user.tenant_id).get(known.id) if known else None
-    values = {"form": details, "place": known, "errors": errors, "owed": owed, **_names(), **more}
+def _place_page(details: PlaceDetails, subject: Subject | None, errors: Errors, **more: Any) -> Response:
+    owed = None
+    if subject and subject.place:
+        owed = owed_by_place(db.session, current_user.tenant_id).get(subject.place.id)
+    values = {"form": details, "subject": subject, "errors": errors, "owed": owed, **_names(), **more}
     return make_response(render_template("settings/place.html", **values), 422 if errors else 200)
 
 
 @blueprint.post("/places/<int:place_id>/test")
 @reads
 def test_place(place_id: int) -> Response:
-    """Write, read back, delete a small object; no transaction is open while the place thinks."""
-    known, tenant = _place(place_id), _tenant()
-    name, encrypted = known.name, known.encrypted
+    return _test(lambda: _known(place_id))
+
+
+@blueprint.post("/places/added/<int:change_id>/test")
+@reads
+def test_place_added(change_id: int) -> Response:
+    return _test(lambda: _only_saved(change_id))
+
+
+def _test(find: Callable[[], Subject]) -> Response:
+    """Write, read back, delete a small object where the place will be once it is applied; no transaction is open while
+    it thinks."""
+    subject, tenant = find(), _tenant()
+    details, name = subject.wanted, subject.name
     try:
-        target = open_place(tenant, known)
+        target = open_place(tenant, _as_wanted(subject, details))
         db.session.rollback()
-        try_place(target, encrypted=encrypted)
+        try_place(target, encrypted=details.encrypted)
     except FaxroomError as failure:
-        log.warning("archive place %s: %s", place_id, failure)
+        log.warning("archive place %s: %s", name, failure)
         found, told = False, sentence(failure.code, **{"reason": "–", **failure.values})
     else:
         found = True
@@ -214,43 +324,43 @@ def test_place(place_id: int) -> Response:
     tried = {"works": found, "told": told}
     if request.htmx:
         return make_response(render_template("settings/tried.html", tried=tried))
-    known = _place(place_id)
-    return _place_page(details_of(known), known, {}, tried=tried)
+    subject = find()
+    return _place_page(subject.wanted, subject, {}, tried=tried)
+
+
+def _as_wanted(subject: Subject, details: PlaceDetails) -> ArchivePlace:
+    """In no database. Without a new secret key the kept one: it leads to the same server (``demand_fits``)."""
+    kept = subject.place.secret_key if subject.place and not details.secret_key else None
+    values = {name: getattr(details, name) or None for name in SHOWN} | {"folder": details.folder}
+    return ArchivePlace(**values, secret_key=details.secret_key or kept)
 
 
 @blueprint.post("/places/<int:place_id>/move")
 def move(place_id: int) -> Response:
     lock_tenant(db.session, current_user.tenant_id)
-    known = _place(place_id)
-    if move_place(db.session, known, up=request.form.get("to") == "up"):
-        order = [other.name for other in places_of(db.session, current_user.tenant_id)]
-        audit_act("archive_place.moved", known.name, after={"order": order})
-        db.session.commit()
-    return _back("places")
+    _known(place_id)
+    tenant_id = current_user.tenant_id
+    before = [place.id for place in places_of(db.session, tenant_id)]
+    order = [subject.place.id for subject in _subjects() if subject.place]
+    at = order.index(place_id)
+    to = at - 1 if request.form.get("to") == "up" else at + 1
+    if not 0 <= to < len(order):
+        return _back("places")
+    order[at], order[to] = order[to], order[at]
+    row = save(db.session, current_user, ORDER, tenant_id, CHANGE, before={"order": before}, after={"order": order})
+    return _saved(row, "places")
 
 
 @blueprint.post("/places/<int:place_id>/remove")
 def remove(place_id: int) -> Response:
-    """Asked once more, on a page that says what is lost by it."""
-    known = _place(place_id)
+    """Asked once more, on a page that says what is lost by it; then saved as a change like any other."""
+    subject = _known(place_id)
     if request.form.get("really") != "yes":
         owed = owed_by_place(db.session, current_user.tenant_id).get(place_id)
-        return make_response(render_template("settings/remove.html", place=known, owed=owed, **_names()))
-    name, before = known.name, shown(known)
-    lost = remove_place(db.session, known)
-    audit_act("archive_place.removed", name, before=before, after={"copies_not_made": lost})
+        return make_response(render_template("settings/remove.html", place=subject.place, owed=owed, **_names()))
+    save(db.session, current_user, PLACE, place_id, REMOVE, before=subject.live, after={})
     db.session.commit()
-    flash(
-        ngettext(
-            "%(name)s was removed. %(num)d copy that was due is not made.",
-            "%(name)s was removed. %(num)d copies that were due are not made.",
-            lost,
-            name=name,
-        )
-        if lost
-        else _("%(name)s was removed. What lies there stays there.", name=name),
-        "info",
-    )
+    flash(_("Saved. %(name)s is removed once you apply the changes.", name=subject.name), "info")
     return _back("places")
 
 
@@ -259,32 +369,20 @@ def remove(place_id: int) -> Response:
 
 @blueprint.post("/retention")
 def retention() -> Response:
-    """First what it would remove, then, asked once more, it holds. What removes nothing holds at once."""
+    """First what it would remove; then, asked once more, it is saved."""
     typed = {kind: request.form.get(f"days_{kind}", "")[:20] for kind in ArchiveKind}
     wanted, faults = judge_days(typed)
     if faults:
         return _page(days=typed, errors=said_all(faults))
-    before = retentions_of(db.session, current_user.tenant_id)
+    tenant_id = current_user.tenant_id
+    before = retentions_of(db.session, tenant_id)
     if wanted != before and request.form.get("really") != "yes":
-        previews = [preview(db.session, current_user.tenant_id, kind, days) for kind, days in wanted.items() if days]
+        previews = [preview(db.session, tenant_id, kind, days) for kind, days in wanted.items() if days]
         if any(found.faxes for found in previews):
             values = {"previews": previews, "wanted": wanted, **_names()}
             return make_response(render_template("settings/preview.html", **values))
-    return _retain(before, wanted)
-
-
-def _retain(before: Days, wanted: Days) -> Response:
-    lock_tenant(db.session, current_user.tenant_id)
-    if wanted != before:
-        set_retentions(db.session, _tenant(), wanted)
-        audit_act("settings.retention_changed", _tenant().name, before=_told(before), after=_told(wanted))
-        db.session.commit()
-    flash(_("Saved. What is to go is removed within the next hours."), "info")
-    return _back("retention")
-
-
-def _told(days: Days) -> dict[str, Any]:
-    return {str(kind): count or "for ever" for kind, count in days.items()}
+    was, after = days_as_values(before), days_as_values(wanted)
+    return _saved(save(db.session, current_user, RETENTION, tenant_id, CHANGE, before=was, after=after), "retention")
 
 
 @blueprint.app_template_filter()

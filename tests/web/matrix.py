@@ -8,7 +8,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from app.adapters.rasterizer import rasterize
+from app.fax.settings import PlaceDetails
 from app.fax.templates import TemplateDetails, judge_template
 from app.models import ArchivePlace, Fax, FaxEntity, FaxTemplate, Grant, Mail2FaxBox, MailMessage, PendingChange, Status
 from tenants.addresses import claim_address
@@ -123,6 +124,8 @@ admins    POST      settings.retention
 admins    GET,POST  settings.new_place
 admins    GET,POST  settings.place                  place
 admins    POST      settings.test_place             place
+herself   GET,POST  settings.place_added            added_place
+herself   POST      settings.test_place_added       added_place
 admins    POST      settings.move                   place
 admins    POST      settings.remove                 place
 admins    GET       mail2fax.boxes
@@ -406,6 +409,15 @@ def _template(world: World) -> Thing:
     return {"template_id": _added(world, template)}
 
 
+def _added_place(world: World) -> Thing:
+    """Saved by Alice and not applied: of nobody else's business, not even of the other administrator's."""
+    after = asdict(PlaceDetails(name=f"place {world.next()}", folder="faxes"))
+    after.pop("secret_key")
+    row = PendingChange(tenant_id=world.cast.alpha, user_id=world.cast.alice, kind="archive_place", act="add")
+    row.before, row.after = {}, after
+    return {"change_id": _added(world, row)}
+
+
 def _added_template(world: World) -> Thing:
     """What Alice has saved and not applied."""
     after, _faults = judge_template(TemplateDetails(name=f"New {world.next()}"), "IT")
@@ -434,6 +446,7 @@ THINGS: dict[str, Callable[[World], Thing]] = {
     "keyed": _keyed,
     "saved": _saved,
     "template": _template,
+    "added_place": _added_place,
     "added_template": _added_template,
     "tenant": _tenant,
 }

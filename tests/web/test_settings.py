@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from app.models import ArchiveCopy, ArchivePlace, AuditEvent, Fax, Retention
+from app.models import ArchiveCopy, ArchivePlace, AuditEvent, Fax, PendingChange, Retention
 from tenants.db import db, utc_now
 from tenants.models import Tenant
 from tests.web.cast import Browser, Cast, make_fax
@@ -31,10 +31,18 @@ def places(app: Flask) -> list[ArchivePlace]:
         return rows
 
 
+def apply(browser: Browser) -> None:
+    ids = re.findall(r'name="ids" value="(\d+)"', browser.get("/changes").text)
+    assert browser.post("/changes/apply", ids=ids).status_code == 303
+
+
 def add(alice: Browser, **values: str) -> str:
-    answer = alice.post("/settings/places/new", **(FOLDER | values))
-    assert answer.status_code == 303
-    return answer.headers["Location"]
+    """A place that holds, as a page."""
+    wanted = FOLDER | values
+    assert alice.post("/settings/places/new", **wanted).status_code == 303
+    apply(alice)
+    by_name = {place.name: place.id for place in places(alice.client.application)}
+    return f"/settings/places/{by_name[wanted['name']]}"
 
 
 def audited(app: Flask) -> list[tuple[str, object, object]]:
@@ -59,8 +67,7 @@ def test_limits_hold_and_are_audited_once_they_are_applied(app: Flask, cast: Cas
     assert alice.post("/settings/limits", inbound="2", outbound="", total="4").status_code == 303
     assert limits_now(app, cast.alpha) == (0, 0, 0)
     assert 'value="4"' in alice.get("/settings").text, "the form shows what was saved"
-    ids = re.findall(r'name="ids" value="(\d+)"', alice.get("/changes").text)
-    assert alice.post("/changes/apply", ids=ids).status_code == 303
+    apply(alice)
     assert limits_now(app, cast.alpha) == (2, 0, 4)
     assert limits_now(app, cast.beta) == (0, 0, 0)
     assert audited(app) == [("settings.changed", {"inbound": 0, "total": 0}, {"inbound": 2, "total": 4})]
@@ -86,15 +93,35 @@ def test_what_is_no_number_of_calls_is_refused_and_stays_in_the_field(app: Flask
 # ---- Places
 
 
-def test_a_folder_is_added_tested_and_changed(app: Flask, cast: Cast, alice: Browser):
-    where = add(alice, encrypted="yes")
-    assert "works" in alice.post(f"{where}/test", htmx=True).text
+def test_a_folder_is_added_tested_applied_and_changed(app: Flask, cast: Cast, alice: Browser):
+    saved = alice.post("/settings/places/new", **(FOLDER | {"encrypted": "yes"})).headers["Location"]
+    assert "works" in alice.post(f"{saved}/test", htmx=True).text, "what is saved can be tested before it holds"
     root = app.config["SETTINGS"].archives / "alpha/faxes/all"
     assert root.is_dir() and not list(root.iterdir())
-    assert alice.post(where, **(FOLDER | {"name": "cellar"})).status_code == 303
+    assert places(app) == []
+    assert "new, not applied yet" in alice.get("/settings").text
+    apply(alice)
+    (place,) = places(app)
+    where = f"/settings/places/{place.id}"
+    assert alice.post(where, **(FOLDER | {"name": "cellar", "folder": "other"})).status_code == 303
+    assert "works" in alice.post(f"{where}/test", htmx=True).text
+    assert (app.config["SETTINGS"].archives / "alpha/other").is_dir(), "tested is what was saved"
+    assert "changed, not applied yet" in alice.get("/settings").text
+    assert places(app)[0].name == "shelf"
+    apply(alice)
     (place,) = places(app)
     assert (place.name, place.encrypted, place.keeps_reports, place.tenant_id) == ("cellar", False, False, cast.alpha)
     assert [action for action, *_ in audited(app)] == ["archive_place.added", "archive_place.changed"]
+
+
+def test_a_discarded_place_leaves_nothing_behind(app: Flask, alice: Browser):
+    where = alice.post("/settings/places/new", **BUCKET).headers["Location"]
+    alice.post("/changes/discard")
+    assert alice.get(where).status_code == 404
+    assert "cloud" not in alice.get("/settings").text
+    with app.app_context():
+        assert db.session.scalars(sa.select(PendingChange)).all() == []
+    assert places(app) == [] and audited(app) == []
 
 
 @pytest.mark.parametrize("folder", ["../beta", "a/../../beta", "a//b", ".hidden", "a\\b", "~root", "x" * 300, "a/\0b"])
@@ -108,14 +135,20 @@ def test_a_place_that_keeps_nothing_or_has_a_taken_name_is_refused(app: Flask, a
     add(alice)
     assert "Choose at least one kind" in alice.post("/settings/places/new", **(FOLDER | {"keeps_sent": ""})).text
     assert "of this name already" in alice.post("/settings/places/new", **(FOLDER | {"name": "Shelf"})).text
+    alice.post("/settings/places/new", **(FOLDER | {"name": "attic"}))
+    assert "of this name already" in alice.post("/settings/places/new", **(FOLDER | {"name": "Attic"})).text
     assert len(places(app)) == 1
 
 
 def test_a_secret_key_is_sealed_and_never_shown(app: Flask, alice: Browser):
-    answer = alice.post("/settings/places/new", **BUCKET)
-    pages = [alice.get(answer.headers["Location"]), alice.get("/settings")]
-    pages.append(alice.post(answer.headers["Location"], **(BUCKET | {"bucket": "NOT"})))
+    where = alice.post("/settings/places/new", **BUCKET).headers["Location"]
+    pages = [alice.get(where), alice.get("/settings"), alice.get("/changes")]
+    with app.app_context():
+        assert "hunter2" not in db.session.execute(sa.text("SELECT secrets FROM pending_change")).scalar_one()
+    pages.append(alice.post(where, **(BUCKET | {"bucket": "NOT"})))
     assert pages[-1].status_code == 422
+    apply(alice)
+    pages.append(alice.get(f"/settings/places/{places(app)[0].id}"))
     assert not any("hunter2" in page.text for page in pages)
     assert "hunter2" not in str(audited(app))
     with app.app_context():
@@ -124,11 +157,33 @@ def test_a_secret_key_is_sealed_and_never_shown(app: Flask, alice: Browser):
 
 
 def test_an_empty_secret_key_keeps_the_one_that_is_there_but_not_for_another_server(app: Flask, alice: Browser):
-    where = alice.post("/settings/places/new", **BUCKET).headers["Location"]
+    saved = alice.post("/settings/places/new", **BUCKET).headers["Location"]
     quiet = BUCKET | {"secret_key": ""}
-    assert alice.post(where, **(quiet | {"folder": "new"})).status_code == 303
-    assert "enter the secret key again" in alice.post(where, **(quiet | {"endpoint": "https://evil.test"})).text
-    assert places(app)[0].endpoint == "https://s3.example.com"
+    evil = quiet | {"endpoint": "https://evil.test"}
+    assert alice.post(saved, **(quiet | {"folder": "new"})).status_code == 303
+    assert "enter the secret key again" in alice.post(saved, **evil).text
+    apply(alice)
+    assert (places(app)[0].secret_key, places(app)[0].folder) == ("hunter2-secret", "new")
+    where = f"/settings/places/{places(app)[0].id}"
+    assert alice.post(where, **(quiet | {"folder": "newer"})).status_code == 303
+    assert "enter the secret key again" in alice.post(where, **evil).text
+    assert alice.post(where, **(evil | {"secret_key": "of evil"})).status_code == 303
+    assert "enter the secret key again" in alice.post(where, **quiet).text, "what was typed was for the other one"
+    alice.post("/changes/discard")
+    assert alice.post(where, **(quiet | {"folder": "newest"})).status_code == 303
+    apply(alice)
+    assert (places(app)[0].endpoint, places(app)[0].secret_key) == ("https://s3.example.com", "hunter2-secret")
+
+
+def test_a_change_that_somebody_overtook_is_not_applied(app: Flask, cast: Cast, alice: Browser):
+    where = add(alice)
+    alice.post(where, **(FOLDER | {"folder": "mine"}))
+    with app.app_context():
+        db.session.execute(sa.update(ArchivePlace).values(folder="theirs"))
+        db.session.commit()
+    ids = re.findall(r'name="ids" value="(\d+)"', alice.get("/changes").text)
+    assert alice.post("/changes/apply", ids=ids).status_code == 422
+    assert places(app)[0].folder == "theirs"
 
 
 @pytest.mark.parametrize(
@@ -156,9 +211,13 @@ def test_places_change_their_order(app: Flask, alice: Browser):
     add(alice, name="a")
     where = add(alice, name="b")
     alice.post(f"{where}/move", to="up")
-    assert [place.name for place in places(app)] == ["b", "a"]
+    assert [place.name for place in places(app)] == ["a", "b"]
+    page = alice.get("/settings").text
+    assert page.index(">b</a>") < page.index(">a</a>"), "the list shows what was saved"
     alice.post(f"{where}/move", to="up")
+    apply(alice)
     assert [place.name for place in places(app)] == ["b", "a"]
+    assert audited(app)[-1] == ("archive_order.changed", {"order": ["a", "b"]}, {"order": ["b", "a"]})
 
 
 def test_removing_a_place_is_asked_once_more_and_says_what_is_lost(app: Flask, cast: Cast, alice: Browser):
@@ -171,7 +230,10 @@ def test_removing_a_place_is_asked_once_more_and_says_what_is_lost(app: Flask, c
     assert "1 copy that is due is not made any more" in alice.post(f"{where}/remove").text
     assert len(places(app)) == 1
     assert alice.post(f"{where}/remove", really="yes").status_code == 303
+    assert len(places(app)) == 1 and "removed, not applied yet" in alice.get("/settings").text
+    apply(alice)
     assert places(app) == []
+    assert audited(app)[-1][0::2] == ("archive_place.removed", {"copies_not_made": 1})
 
 
 def test_copies_that_fail_for_long_are_told_on_every_page_of_the_administration(app: Flask, cast: Cast, alice: Browser):
@@ -207,22 +269,31 @@ def test_a_retention_that_removes_something_is_shown_first(app: Flask, cast: Cas
     old_fax(app, cast)
     answer = alice.post("/settings/retention", days_sent="90")
     assert "files of 1 fax older than 90 days" in " ".join(answer.text.split())
+    assert "ids" not in alice.get("/changes").text
+    assert alice.post("/settings/retention", days_sent="90", really="yes").status_code == 303
     with app.app_context():
         assert db.session.scalars(sa.select(Retention)).all() == []
-    assert alice.post("/settings/retention", days_sent="90", really="yes").status_code == 303
+    assert "of 1 faxes" in alice.get("/changes").text, "what goes at once is told once more"
+    apply(alice)
     with app.app_context():
         (rule,) = db.session.scalars(sa.select(Retention))
         assert (rule.tenant_id, rule.kind, rule.days) == (cast.alpha, "sent", 90)
-    before = {"sent": "for ever", "received": "for ever", "reports": "for ever"}
-    assert audited(app) == [("settings.retention_changed", before, before | {"sent": 90})]
+    assert audited(app) == [("retention.changed", {"sent": "for ever"}, {"sent": 90})]
 
 
-def test_a_retention_that_removes_nothing_holds_at_once(app: Flask, cast: Cast, alice: Browser):
+def test_a_retention_that_removes_nothing_is_saved_without_asking(app: Flask, cast: Cast, alice: Browser):
     old_fax(app, cast)
     assert alice.post("/settings/retention", days_sent="365", days_received="30").status_code == 303
     page = alice.get("/settings").text
     assert 'value="365"' in page and 'value="30"' in page
+    apply(alice)
+    with app.app_context():
+        assert {rule.kind: rule.days for rule in db.session.scalars(sa.select(Retention))} == {
+            "sent": 365,
+            "received": 30,
+        }
     alice.post("/settings/retention")
+    apply(alice)
     with app.app_context():
         assert db.session.scalars(sa.select(Retention)).all() == [], "empty is for ever"
 
