@@ -374,3 +374,11 @@ def test_a_permission_that_was_taken_away_leaves_ones_own_faxes(session: Session
     assert found(session, cast.bob) == [own]
     lines = visible_lines(session, session.get_one(User, cast.bob), "sent")
     assert [(line.entity.name, line.whole) for line in lines] == [("frontdesk", False)]
+
+
+@pytest.mark.parametrize(("nearest", "farthest"), [(NOW, NOW - timedelta(days=5_000)), (NOW, NOW.replace(year=9000))])
+def test_a_look_goes_no_farther_than_there_are_years(nearest: datetime, farthest: datetime):
+    look = log._Look([], 300, nearest, farthest, [1])
+    end = look.beyond(102.0)
+    assert end < farthest if farthest < nearest else end > farthest
+    assert end.tzinfo
