@@ -4,7 +4,7 @@ the places, how long files are kept."""
 from dataclasses import replace
 from typing import Any
 
-from flask_babel import format_decimal
+from flask_babel import format_decimal, ngettext
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
@@ -102,8 +102,10 @@ class RetentionChanges(ChangeHandler):
         for name, days in change.after.items():
             if days:
                 goes = preview(session, tenant.id, ArchiveKind(name), days)
-                how_many = _("of more than %(count)s faxes") if goes.more else _("of %(count)s faxes")
-                text = how_many % {"count": format_decimal(goes.faxes)}
+                count = format_decimal(goes.faxes)
+                text = ngettext("of %(count)s fax", "of %(count)s faxes", goes.faxes, count=count)
+                if goes.more:
+                    text = _("of more than %(count)s faxes", count=count)
                 found.append(Difference("removed_at_once", None, text, labels[ArchiveKind(name)]))
         return found
 

@@ -56,7 +56,16 @@ def add_folder(page: Page, name: str) -> None:
     page.fill("[name=name]", name)
     page.fill("[name=folder]", "faxes/all")
     save(page)
-    expect(page.locator(".notice.info")).to_contain_text("Saved. Now test this place")
+    expect(page.locator(".notice.info")).to_contain_text("Saved. Test this place, then apply the changes.")
+
+
+def apply(page: Page, path: str = "/settings") -> None:
+    """What was saved holds, and back to a page."""
+    base = page.url.partition("/settings")[0]
+    page.goto(f"{base}/changes")
+    press(page, "Apply changes")
+    expect(page.locator(".notice.info").first).to_contain_text("applied")
+    page.goto(f"{base}{path}")
 
 
 def try_it(page: Page, button: str) -> None:
@@ -97,13 +106,17 @@ def test_a_folder_is_added_tested_moved_and_removed(visit, script):
     page.click(".back a")
     names = page.locator(".settings-places th a")
     expect(names).to_have_text([first, second])
+    expect(page.locator(".settings-places .badge")).to_have_text(["new, not applied yet"] * 2)
+    apply(page)
     page.get_by_role("button", name=f"Move {second} up").click()
     expect(names).to_have_text([second, first])
     page.get_by_role("link", name=second).click()
     press(page, "Remove this place")
     expect(page.locator("h1")).to_have_text(f"Remove {second}?")
     press(page, "Remove this place")
-    expect(page.locator(".notice.info")).to_contain_text(f"{second} was removed")
+    expect(page.locator(".notice.info")).to_contain_text(f"{second} is removed once you apply the changes")
+    expect(names).to_have_text([second, first])
+    apply(page)
     expect(names).to_have_text([first])
 
 
@@ -112,6 +125,7 @@ def test_a_fax_that_is_over_is_copied_document_and_report(visit, instance: Insta
     add_folder(page, fresh("shelf"))
     page.uncheck("#encrypted")
     save(page)
+    apply(page)
     fax_id = instance.send(ALICE, "frontdesk", BETA, letter)
     instance.until(fax_id, lambda fax: fax.status == "sent")
     number = instance.read(fax_id, lambda fax: fax.number)
@@ -123,7 +137,7 @@ def test_a_fax_that_is_over_is_copied_document_and_report(visit, instance: Insta
         return {ending for ending in wanted if any(path.name.endswith(ending) for path in found)}
 
     wait_until(lambda: copied() == wanted, "both copies in the folder")
-    page.goto(page.url.partition("/settings")[0] + "/settings")
+    page.reload()
     expect(page.locator(".settings-places .badge")).to_have_text("All copied")
 
 
@@ -176,9 +190,13 @@ def test_what_a_retention_removes_is_shown_before_it_holds(visit, old, script):
     expect(page.locator("#days_sent")).to_have_value("")
     page.fill("#days_sent", "365")
     page.locator("#retention button").click()
-    press(page, "Save and remove them")
-    expect(page.locator(".notice.info")).to_contain_text("within the next hours")
+    page.locator("main form button.danger").click()
+    expect(page.locator(".notice.info")).to_contain_text("It holds once you apply the changes")
     expect(page.locator("#days_sent")).to_have_value("365")
+    page.get_by_role("link", name="Saved changes").first.click()
+    expect(page.locator(".lines-differences")).to_contain_text("sent files removed at once")
+    press(page, "Discard all")
+    expect(page.locator(".notice.info")).to_contain_text("discarded")
 
 
 # ---- Downloads
