@@ -269,7 +269,7 @@ def _aligned(about: str, domain: str) -> bool:
 
 def _results(value: str) -> tuple[str, list[tuple[str, str, str]]]:
     """(server, [(method, result, domain that it is about)])."""
-    plain = re.sub(r"\"[^\"]*\"", "", re.sub(r"\([^()]*\)", " ", " ".join(value.split())))
+    plain, whole = _said(" ".join(value.split()))
     head, *found = plain.split(";")
     name = head.split()[0].lower() if head.split() else ""
     items = []
@@ -279,7 +279,27 @@ def _results(value: str) -> tuple[str, list[tuple[str, str, str]]]:
             about = re.search(r"(?:header\.from|header\.d|header\.i|smtp\.mailfrom)\s*=\s*(\S+)", match[3], re.I)
             domain = about[1].rpartition("@")[2].lower() if about else ""
             items.append((match[1].lower(), match[2].lower(), domain))
-    return name, items
+    # whoever writes what is never closed wants something of it to be misread
+    return name, items if whole else [("dmarc", "fail", "")]
+
+
+def _said(value: str) -> tuple[str, bool]:
+    """Without quoted strings and comments, which repeat what the sender chose (RFC 8601, RFC 5322, section 3.2), and
+    whether each of these is closed."""
+    kept, depth, quoted, escaped = [], 0, False, False
+    for sign in value:
+        if escaped:
+            escaped = False
+        elif sign == "\\" and (quoted or depth):
+            escaped = True
+        elif sign == '"' and not depth:
+            quoted = not quoted
+        elif sign in "()" and not quoted:
+            depth = max(0, depth + (1 if sign == "(" else -1))
+            kept.append(" ")
+        elif not quoted and not depth:
+            kept.append(sign)
+    return "".join(kept), not (depth or quoted or escaped)
 
 
 def as_utc(timestamp: int) -> datetime:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.adapters.pgp_mail import MOST_OUTPUT, PROCESSOR_SECONDS
-from app.intake.mail_parts import MOST_HEADER, MOST_NESTED, contents, decoded, parse, sender_of
+from app.intake.mail_parts import MOST_HEADER, MOST_NESTED, contents, decoded, parse, proof_of, sender_of
 from tests.db.mail_attacks import (
     PGP,
     SEALED,
@@ -172,3 +172,34 @@ def test_a_whole_signed_message_in_place_of_the_signature_vouches_for_nothing(ju
 
 def test_a_genuine_signed_mail_stays_good(judged: Judge, cast: Cast, session: Session, ring, registered: str):
     assert judged(signed_mail(ring, registered), **PGP).accepted
+
+
+# ---- What the sender chose, in the words of the mail server
+
+CHOSEN = [
+    'spf=pass smtp.mailfrom="a\\"; dmarc=pass header.from=alpha.test; x=\\""@evil.test',
+    "spf=pass (evil (x) ; dmarc=pass header.from=alpha.test; x) smtp.mailfrom=evil.test",
+    "spf=pass (evil \\) ; dmarc=pass header.from=alpha.test; x) smtp.mailfrom=evil.test",
+    "spf=pass (evil ( ; dmarc=pass header.from=alpha.test; x) smtp.mailfrom=evil.test",
+    'spf=pass smtp.mailfrom="a; dmarc=pass header.from=alpha.test',
+]
+
+
+@pytest.mark.parametrize("results", CHOSEN)
+def test_what_the_sender_chose_is_no_finding_of_the_mail_server(results: str):
+    mail = parse(f"Authentication-Results: mx.alpha.test; {results}\r\n\r\n".encode())
+    assert not proof_of(mail, "bob@alpha.test", "mx.alpha.test")
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        "dmarc=pass (p=REJECT sp=REJECT dis=NONE) header.from=alpha.test",
+        'dkim=pass (2048-bit key; unprotected) header.d=alpha.test header.i=@alpha.test header.b="aB+c/1=="',
+        'spf=pass (mx: domain of "bob x"@alpha.test (bob) is fine) smtp.mailfrom="bob x"@alpha.test',
+        "spf=pass reason=it's fine smtp.mailfrom=bob@alpha.test",
+    ],
+)
+def test_what_mail_servers_write_is_read(results: str):
+    mail = parse(f"Authentication-Results: mx.alpha.test; {results}\r\n\r\n".encode())
+    assert proof_of(mail, "bob@alpha.test", "mx.alpha.test")
