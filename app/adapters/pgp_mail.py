@@ -74,7 +74,7 @@ def open_message(message: bytes, keys: list[str], private_key: str | None) -> Op
         (home / "message").write_bytes(message)
         code, status = _run(home, ["--output", str(home / "content"), "--decrypt", "--", str(home / "message")])
         words = [line[0] for line in status]
-        if code < 0 or (private_key and not _was_encrypted(words, status)):
+        if code < 0 or (private_key and not _was_encrypted(words)) or (not private_key and "BEGIN_DECRYPTION" in words):
             raise PermanentFailure("mail_not_decrypted")
         if words.count("PLAINTEXT") != 1 or not (home / "content").is_file():
             raise PermanentFailure("mail_not_decrypted")
@@ -123,10 +123,13 @@ def _run(home: Path, arguments: list[str]) -> tuple[int, list[list[str]]]:
     return done.returncode, [line for line in lines if line]
 
 
-def _was_encrypted(words: list[str], status: list[list[str]]) -> bool:
-    """To us, whole, and with a seal that shows tampering (MDC or AEAD)."""
-    whole = all(word in words for word in ("BEGIN_DECRYPTION", "DECRYPTION_OKAY", "GOODMDC", "END_DECRYPTION"))
-    return whole and not {"BADMDC", "DECRYPTION_FAILED"} & set(words) and words.count("DECRYPTION_INFO") == 1
+def _was_encrypted(words: list[str]) -> bool:
+    """To our key and not to a password, whole, with a seal that shows tampering (MDC or AEAD), and what is read was in
+    it."""
+    place = [word for word in words if word in ("BEGIN_DECRYPTION", "PLAINTEXT", "END_DECRYPTION")]
+    inside = place == ["BEGIN_DECRYPTION", "PLAINTEXT", "END_DECRYPTION"]
+    whole = {"DECRYPTION_KEY", "DECRYPTION_OKAY", "GOODMDC"} <= set(words)
+    return inside and whole and not {"BADMDC", "DECRYPTION_FAILED"} & set(words) and words.count("DECRYPTION_INFO") == 1
 
 
 def _signature(status: list[list[str]], *, fine: bool) -> Signature:

@@ -282,9 +282,8 @@ class _Judgement:
                     return None, False
             else:
                 written = [wish for wish in wishes_in(found.text) if wish.number not in self.pins]
-                if (
-                    outer
-                ):  # the first one counts: else whoever alters the subject could choose among all that stand there
+                # the first one counts: else whoever alters the subject could choose among all that stand there
+                if outer:
                     within = written[0] if written and _means(written[0], outer) else None
                     if within is None and written:
                         self.check("subject", "mail_subject_altered")
@@ -432,9 +431,9 @@ class _Judgement:
 
 
 def _means(written: Wanted, outer: Wanted) -> bool:
-    """The entity may stand in the subject only: it chooses a line of the sender's own."""
-    same = same_wish(replace(written, entity=None, test=False), replace(outer, entity=None, test=False))
-    return same and written.entity in (None, outer.entity) and (written.entity == outer.entity or not outer.entity)
+    """The entity has to be signed too where there is one: else whoever alters the subject chooses the line. Only a test
+    may stand in one of them."""
+    return same_wish(replace(written, test=False), replace(outer, test=False))
 
 
 # ---- RFC 3156

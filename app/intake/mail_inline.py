@@ -25,6 +25,9 @@ _MARK = re.compile(rb"^-----((?:BEGIN|END) PGP (?:SIGNED MESSAGE|SIGNATURE|MESSA
 _CLEAR_SIGNED = [b"BEGIN PGP SIGNED MESSAGE", b"BEGIN PGP SIGNATURE", b"END PGP SIGNATURE"]
 _MESSAGE = [b"BEGIN PGP MESSAGE", b"END PGP MESSAGE"]
 _SHA256 = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{64}(?![0-9A-Fa-f])")
+#: gpg leaves what is beyond 19,998 bytes of a line out of what it verifies.
+LONGEST_LINE = 19_000
+_HASH = re.compile(rb"Hash:[A-Za-z0-9, \t-]{1,100}")
 _WRAPPED_NAME = re.compile(r"\.(?:pgp|gpg|asc)$", re.IGNORECASE)
 
 
@@ -111,10 +114,21 @@ def _open_block(text: bytes, keys: list[str], private_key: str | None) -> _Block
 
 
 def _open_clear_signed(block: bytes, keys: list[str], *, encrypted: bool) -> _Block:
+    if not _is_well_formed(block):
+        return _Block(b"", encrypted, Signature("bad"))
     try:
         return _block(open_message(block, keys, None), encrypted=encrypted)
     except PermanentFailure:
         return _Block(b"", encrypted, Signature("bad"))
+
+
+def _is_well_formed(block: bytes) -> bool:
+    """RFC 9580, section 7.1, to the letter: nothing that one program takes for signed and another one leaves out."""
+    head, _empty, rest = block.replace(b"\r\n", b"\n").partition(b"\n\n")
+    lines = rest.partition(b"\n-----BEGIN PGP SIGNATURE-----")[0].split(b"\n")
+    escaped = all(line.startswith(b"- ") for line in lines if line.startswith(b"-"))
+    short = all(len(line) <= LONGEST_LINE for line in lines)
+    return b"\0" not in block and escaped and short and all(map(_HASH.fullmatch, head.split(b"\n")[1:]))
 
 
 def _put_together(entity: Message, leaves: list[Message], text: _Block | None, opened: dict[int, _Block]) -> Inline:
