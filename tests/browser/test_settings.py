@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
-from app.models import ArchiveCopy, ArchivePlace, Fax, Mail2FaxBox, Retention
+from app.models import ArchiveCopy, ArchivePlace, Fax, Mail2FaxBox, Notice, PendingChange, Retention
 from tenants.db import utc_now
 from tests.browser.desk import ALICE, BETA, BOB
 from tests.browser.test_users import check_looks
@@ -34,7 +34,7 @@ def tidy(instance: Instance) -> Iterator[None]:
     """Places, boxes and rules of a test are not there for the next one."""
     yield
     with instance.session() as session:
-        for table in (ArchiveCopy, ArchivePlace, Retention):
+        for table in (ArchiveCopy, ArchivePlace, PendingChange, Retention):
             session.execute(sa.delete(table))
         for box in session.scalars(sa.select(Mail2FaxBox).where(Mail2FaxBox.name.like("post %"))):
             session.delete(box)
@@ -169,14 +169,21 @@ def test_a_bucket_inside_the_installation_is_refused_and_its_key_is_never_shown(
 
 @pytest.fixture
 def old(instance: Instance, letter: Path) -> str:
-    """A fax that was over 400 days ago."""
+    """A fax that was over 400 days ago, and of which everybody was told: what a mail still carries is not removed."""
     fax_id = instance.send(ALICE, "frontdesk", BETA, letter)
     instance.until(fax_id, lambda fax: fax.status == "sent")
+    wait_until(lambda: not waiting_mails(instance, fax_id), "its mails have left")
     with instance.session() as session:
         ended = {"finished_at": utc_now() - timedelta(days=400)}
         session.execute(sa.update(Fax).where(Fax.id == fax_id).values(**ended))
         session.commit()
     return fax_id
+
+
+def waiting_mails(instance: Instance, fax_id: str) -> int:
+    with instance.session() as session:
+        mine = sa.select(sa.func.count(Notice.id)).where(Notice.fax_id == fax_id, Notice.sent_at.is_(None))
+        return session.scalar(mine)
 
 
 @SCRIPTS
@@ -283,6 +290,7 @@ def test_the_audit_log_answers_filters_and_is_a_file(visit, script):
     page = visit("/settings", who=ALICE, script=script)
     name = fresh("shelf")
     add_folder(page, name)
+    apply(page)
     page.get_by_role("link", name="Audit log").first.click()
     page.select_option("#action", "archive_place.")
     if not script:

@@ -310,9 +310,11 @@
   // ---- A page that does not come: once more, then say so
 
   const missed = (picture) => {
+    if (picture.dataset.again === "waits") return; // told twice: by the event, and by who looked
     if (!picture.dataset.again) {
-      picture.dataset.again = "yes";
+      picture.dataset.again = "waits";
       setTimeout(() => {
+        picture.dataset.again = "asked";
         picture.srcset = picture.srcset.toString();
       }, 1500);
       return;
