@@ -37,7 +37,7 @@ RULES = {
     "dialing": _l("The line may dial the number"),
     "encryption": _l("Encrypted to the key of the box"),
     "pin": _l("The PIN stands in the text"),
-    "signature": _l("Signed as a whole, with a key of the sender"),
+    "signature": _l("Signed with a key of the sender"),
     "signed_number": _l("The number is inside of what is signed"),
     "signed_documents": _l("The documents are inside of what is signed"),
     "signature_age": _l("The signature is fresh"),
