@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+import psycopg
 import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import event
@@ -139,7 +140,12 @@ def _queue_up(dialect: sa.Dialect, _record: Any, _arguments: Any, options: dict[
 
 
 @event.listens_for(Engine, "connect")
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
+def _prepare(connection: Any, _record: Any) -> None:
+    if isinstance(connection, psycopg.Connection):
+        # Of questions as short as a page's, PostgreSQL would compile those that it takes for long, in more time than
+        # they last.
+        connection.execute("SET jit = off")
+        connection.commit()
     if isinstance(connection, sqlite3.Connection):
         # The driver's own transaction handling is switched off: _begin_sqlite says BEGIN itself.
         connection.isolation_level = None

@@ -106,8 +106,6 @@ class Preview:
 
 def preview(session: Session, tenant_id: int, kind: ArchiveKind, days: int) -> Preview:
     before = utc_now() - timedelta(days=days)
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(sa.text("SET LOCAL jit = off"))  # compiling takes longer than asking
     files = (
         (Fax.report_id,) if kind == ArchiveKind.REPORTS else (Fax.source_id, Fax.pdf_id, Fax.tiff_id, Fax.picture_id)
     )
