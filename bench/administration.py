@@ -321,7 +321,7 @@ def main() -> None:
     choice = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="fx-bench-"))
     folder.chmod(0o711)
-    with _postgres(folder, Progress()) as url:
+    with _postgres(folder, Progress(), shared_buffers="3GB") as url:
         make_database(url, "administration")
         rows = round(choice.faxes / 0.9)  # the large company has nine in ten
         world = make_world(url.rsplit("/", 1)[0] + "/administration", folder, rows)

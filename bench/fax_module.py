@@ -3,7 +3,7 @@
     .tools/venv/bin/python bench/fax_module.py [--rows 1000000] [--rounds 40]
 
 Starts a PostgreSQL of its own and fills two databases with the same mix of faxes, both in memory before they are asked
-(shared_buffers of 1 GB, as for a server of 4 GB). The real application answers, asked by Flask's test client: what is
+(shared_buffers of 3 GB, as for a server of 12 GB). The real application answers, asked by Flask's test client: what is
 timed is everything between request and answer but the network. The two databases are asked in turn, so that a busy
 machine is busy for both.
 """
@@ -394,7 +394,7 @@ def main() -> None:
     choice = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="fx-bench-"))
     folder.chmod(0o711)
-    with _postgres(folder, Progress(), shared_buffers="1GB") as url:
+    with _postgres(folder, Progress(), shared_buffers="3GB") as url:
         worlds = []
         for name, rows in (("small", 1_000), ("large", choice.rows)):
             make_database(url, name)
