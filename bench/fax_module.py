@@ -159,8 +159,7 @@ def fill(world: World, url: str) -> None:
         connection.execute("DROP INDEX ix_fax_search")
         documents, faxes = [], []
         for document, fax in made_rows(world, rng):
-            if document:
-                documents.append(document)
+            documents.append(document)
             faxes.append(fax)
             if len(faxes) == 20_000:
                 copy_in(cursor, documents, faxes)
@@ -202,7 +201,7 @@ def copy_in(cursor: psycopg.Cursor, documents: list[tuple], faxes: list[tuple]) 
             copy.write_row(row)
 
 
-def made_rows(world: World, rng: random.Random) -> Iterator[tuple[tuple | None, tuple]]:
+def made_rows(world: World, rng: random.Random) -> Iterator[tuple[tuple, tuple]]:
     """(document, fax) from the oldest to the newest. ``Referto`` is in many names, ``Quagliarella`` in a few."""
     vocabulary = ["Referto", "Fattura", "Contratto", *(word(rng) for _ in range(5_000))]
     pick_word = zipf(rng, len(vocabulary))
@@ -226,35 +225,21 @@ def made_rows(world: World, rng: random.Random) -> Iterator[tuple[tuple | None, 
         line = pick_line()
         entity_id, entity = world.entities[company][line]
         which = pick_number()
-        document = user_id = None
+        source_id = user_id = None
+        kind, name = "pdf", f"fax-{n}.pdf"
         words = [forms[which]]
         if direction == "sent":
+            source_id = fax_id
             user_id, sender = rng.choice(world.users[company][0 if line in OWN_LINES else 2 :])
             stem = [vocabulary[pick_word()], vocabulary[pick_word()]] + (["Quagliarella"] if n % every == 1 else [])
-            document = (
-                *(
-                    fax_id,
-                    "source",
-                    f"{'_'.join(stem)}-{n % 9973}.pdf",
-                    "pdf",
-                    fax_id,
-                    "0" * 64,
-                    30_000,
-                    2,
-                    at,
-                    company,
-                ),
-            )
-            words += [folded.get(part, part.lower()) for part in stem] + [
-                str(n % 9973),
-                "pdf",
-                " ".join(plain_words(sender)),
-            ]
+            kind, name = "source", f"{'_'.join(stem)}-{n % 9973}.pdf"
+            words += [folded.get(part, part.lower()) for part in stem]
+            words += [str(n % 9973), "pdf", " ".join(plain_words(sender))]
         station = None if rng.random() < 0.3 else f"FAX {vocabulary[which % len(vocabulary)]}"
         words += [" ".join(plain_words(entity)), *plain_words(station)]
         pages = rng.randint(1, 6)
         yield (
-            document,
+            (fax_id, kind, name, "pdf", fax_id, "0" * 64, 30_000, 2, at, company),
             (
                 *(fax_id, counters[company], direction, status, entity_id, user_id, fax_id if user_id else None, "web"),
                 *(
@@ -267,8 +252,7 @@ def made_rows(world: World, rng: random.Random) -> Iterator[tuple[tuple | None, 
                 ),
                 *(at, at + timedelta(seconds=70), NOW + timedelta(days=1) if status == "scheduled" else None),
                 at if direction == "received" and at < NOW - timedelta(days=7) else None,
-                *(f" {' '.join(words)} ", fax_id if document else None),
-                *(fax_id if document else None, company),
+                *(f" {' '.join(words)} ", source_id, fax_id, company),
             ),
         )
 
@@ -283,7 +267,9 @@ def kinds(world: World, rng: random.Random) -> dict[str, Callable[[], dict[str, 
             sa.text("SELECT id FROM fax WHERE tenant_id = :t ORDER BY id"), {"t": world.tenants[0].id}
         ).all()
         numbers = connection.scalars(sa.text("SELECT remote_number FROM fax ORDER BY md5(id) LIMIT 500")).all()
-        names = connection.scalars(sa.text("SELECT name FROM document ORDER BY md5(id) LIMIT 500")).all()
+        names = connection.scalars(
+            sa.text("SELECT name FROM document WHERE kind = 'source' ORDER BY md5(id) LIMIT 500")
+        ).all()
     company = world.tenants[0].id
     lines = [entity_id for entity_id, _ in world.entities[company]]
     own = [lines[line] for line in OWN_LINES[:3]]
