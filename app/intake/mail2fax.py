@@ -194,7 +194,8 @@ class _Judgement:
         query = query.where(User.tenant_id == self.box.tenant_id, EmailAddress.address == sender)
         user = self.session.scalar(query)
         # a database may compare without regard to case; we do not
-        user = user if user and user.is_active and user.email == sender else None
+        known = user is not None and user.email == sender and user.is_active and not user.is_invited
+        user = user if known else None
         if self.check("user", None if user else "sender_unknown", sender=sender):
             self.check("company", "tenant_suspended" if self.tenant.suspended_at else None)
         return user

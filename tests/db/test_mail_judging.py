@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from app.adapters.pgp_mail import public_key_of
 from app.models import MailFate, MailMessage
 from tenants.db import utc_now
-from tenants.models import Tenant
+from tenants.models import Tenant, User
 from tests.db.mail_attacks import (
     PGP,
     SEALED,
@@ -61,6 +61,13 @@ def test_whoever_is_not_exactly_a_user_who_may_send_is_refused_without_an_answer
     raw = write_mail(text="").as_bytes().replace(b"From: bob@alpha.test", b"From: " + sender.encode())
     verdict = judged(raw, authentication="none")
     assert refused(verdict, reason)
+    assert not verdict.answerable
+
+
+def test_who_has_not_accepted_the_invitation_may_not_send(judged: Judge, session: Session, cast: Cast):
+    session.get_one(User, cast.bob).password_hash = None
+    verdict = judged(write_mail(text="").as_bytes(), authentication="none")
+    assert refused(verdict, "sender_unknown")
     assert not verdict.answerable
 
 
