@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from app.fax.belongings import belongs
-from app.models import ArchivePlace, Fax, Mail2FaxBox, Status
+from app.models import Fax, Mail2FaxBox, PendingChange, Status
 from tenants.db import db, utc_now
 from tenants.links import make_link
 from tenants.models import LinkPurpose, Role, Tenant, User
@@ -83,7 +83,7 @@ FORMS = {
     ),
     "change a user": Forged("alice", "/users/{bob}", {"name": "Bob B.", "email": "bob@alpha.test", "role": "user"}),
     "limits": Forged("alice", "/settings/limits", {"inbound": "1", "outbound": "2", "total": "3"}),
-    "archive": Forged("alice", "/settings/places/new", PLACE, newest(ArchivePlace)),
+    "archive": Forged("alice", "/settings/places/new", PLACE, newest(PendingChange)),
     "box": Forged("alice", "/mail2fax/new", BOX, newest(Mail2FaxBox)),
     "second factor": Forged("alice", "/users/second-factor", {"required": "no"}),
     "a company": Forged("olga", "/operator/tenants/{alpha}", COMPANY),
