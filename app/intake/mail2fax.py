@@ -24,7 +24,7 @@ from app.fax.collecting import message_id
 from app.fax.dialing import hold_rules
 from app.fax.mail2fax import Wanted, holds_pin, read_subject, same_wish, wishes_in, without_pins
 from app.fax.numbers import Addressee, read_addressee
-from app.intake.mail_inline import open_inline
+from app.intake.mail_inline import OpenedMail, open_inline
 from app.intake.mail_parts import (
     COMPANION,
     DOCUMENT,
@@ -93,20 +93,6 @@ def judge(
         TemporaryFailure: gpg does not answer.
     """
     return _Judgement(session, box, raw, now, dry).verdict()
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """What is to be believed of a mail: its entity after decrypting, and what its signature covers. ``covers_text``:
-    the text is inside of what is signed or sealed; ``binds``: so are the documents, together with it."""
-
-    entity: Message
-    encrypted: bool = False
-    fault: str | None = None
-    signature: Signature = field(default_factory=lambda: Signature("missing"))
-    signed: bytes = b""
-    covers_text: bool = False
-    binds: bool = True
 
 
 class _Judgement:
@@ -214,16 +200,16 @@ class _Judgement:
 
     # ---- Sealed and signed
 
-    def _open(self, user: User | None) -> _Opened:
+    def _open(self, user: User | None) -> OpenedMail:
         """A stranger's mail is not worth a run of gpg."""
         mail, keys = self.mail, self._keys(user)
         if mail.get_content_type() == "multipart/encrypted":
             if user is None:
-                return _Opened(Message(), True, "mail_not_decrypted")
+                return OpenedMail(Message(), True, "mail_not_decrypted")
             return self._decrypted(keys)
         if mail.get_content_type() == "multipart/signed" and _is_pgp(mail):
-            return _signed(self.raw, mail, keys, _Opened(mail)) if user else _Opened(mail)
-        return self._inline(_Opened(mail), keys) if user else _Opened(mail)
+            return _signed(self.raw, mail, keys, OpenedMail(mail)) if user else OpenedMail(mail)
+        return self._inline(OpenedMail(mail), keys) if user else OpenedMail(mail)
 
     def _keys(self, user: User | None) -> list[str]:
         """Of this very user: no other key is there that could vouch."""
@@ -232,8 +218,8 @@ class _Judgement:
         mine = owned_by(PgpPublicKey, self.box.tenant_id).where(PgpPublicKey.user_id == user.id)
         return [key.armored for key in self.session.scalars(mine.order_by(PgpPublicKey.id))]
 
-    def _decrypted(self, keys: list[str]) -> _Opened:
-        nothing = _Opened(Message(), True, "mail_not_decrypted")
+    def _decrypted(self, keys: list[str]) -> OpenedMail:
+        nothing = OpenedMail(Message(), True, "mail_not_decrypted")
         if not self.box.private_key:
             return replace(nothing, fault="mail_box_without_key")
         parts = self.mail.get_payload() if self.mail.is_multipart() else []
@@ -245,30 +231,23 @@ class _Judgement:
         except PermanentFailure:  # whose, or what is wrong with it, is nobody's business
             return nothing
         entity = parse(opened.content)
-        here = _Opened(entity, True, None, opened.signature, opened.content, covers_text=True)
+        here = OpenedMail(entity, True, None, opened.signature, opened.content, covers_text=True)
         if entity.get_content_type() == "multipart/signed" and _is_pgp(entity):
             if opened.signature.fault != "missing":
                 return replace(here, signature=Signature("several"))
             return _signed(opened.content, entity, keys, here)
         return self._inline(here, keys) if opened.signature.fault == "missing" else here
 
-    def _inline(self, here: _Opened, keys: list[str]) -> _Opened:
+    def _inline(self, here: OpenedMail, keys: list[str]) -> OpenedMail:
         found = open_inline(here.entity, keys, self.box.private_key)
         if found is None:
             return here
-        return _Opened(
-            entity=found.entity,
-            encrypted=here.encrypted or found.encrypted,
-            fault=found.fault,
-            signature=found.signature,
-            signed=found.signed,
-            covers_text=here.covers_text or found.covers_text,
-            binds=found.binds,
-        )
+        encrypted, covers_text = here.encrypted or found.encrypted, here.covers_text or found.covers_text
+        return replace(found, encrypted=encrypted, covers_text=covers_text)
 
     # ---- What is wanted
 
-    def _wanted(self, opened: _Opened, found: Contents) -> tuple[Wanted | None, bool]:
+    def _wanted(self, opened: OpenedMail, found: Contents) -> tuple[Wanted | None, bool]:
         """Number and entity, and whether they stand inside of what is signed (or sealed)."""
         outer, within = read_subject(decoded(self.mail.get("Subject"))), None
         if opened.covers_text and opened.fault is None:
@@ -345,7 +324,7 @@ class _Judgement:
 
     # ---- The line's method
 
-    def _encryption(self, entity: FaxEntity | None, opened: _Opened) -> None:
+    def _encryption(self, entity: FaxEntity | None, opened: OpenedMail) -> None:
         if opened.fault:
             self.check("encryption", opened.fault)
         elif opened.encrypted:
@@ -355,7 +334,7 @@ class _Judgement:
         else:
             self.skip("encryption")
 
-    def _pin(self, entity: FaxEntity | None, found: Contents, opened: _Opened) -> bool | None:
+    def _pin(self, entity: FaxEntity | None, found: Contents, opened: OpenedMail) -> bool | None:
         if entity is None or entity.authentication != Authentication.PIN or not entity.pin or opened.fault:
             if entity and entity.authentication == Authentication.PIN and not entity.pin:
                 self.check("pin", "mail_pin_unset")
@@ -366,7 +345,7 @@ class _Judgement:
         self.check("pin", {True: None, False: "pin_wrong", None: "mail_pin_missing"}[right])
         return right
 
-    def _signature(self, entity: FaxEntity | None, opened: _Opened, inside: bool) -> str | None:
+    def _signature(self, entity: FaxEntity | None, opened: OpenedMail, inside: bool) -> str | None:
         """The digest that no second fax may have."""
         if entity is None or entity.authentication != Authentication.PGP:
             self.skip("signature")
@@ -397,7 +376,7 @@ class _Judgement:
 
     # ---- The documents
 
-    def _documents(self, found: Contents, opened: _Opened) -> tuple[MailDocument, ...]:
+    def _documents(self, found: Contents, opened: OpenedMail) -> tuple[MailDocument, ...]:
         if opened.fault:
             self.skip("documents")
             return ()
@@ -449,7 +428,7 @@ def _holds_signature(mail: Message) -> bool:
     return bool(kinds & {"multipart/signed", "application/pgp-signature"})
 
 
-def _signed(raw: bytes, mail: Message, keys: list[str], here: _Opened) -> _Opened:
+def _signed(raw: bytes, mail: Message, keys: list[str], here: OpenedMail) -> OpenedMail:
     """Verified over the very bytes between the boundaries; only these are looked at from here on."""
     halves = _halves(raw, mail)
     if halves is None:

@@ -32,9 +32,10 @@ _WRAPPED_NAME = re.compile(r"\.(?:pgp|gpg|asc)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Inline:
-    """``entity`` has the text of the block, and what is attached, opened. ``covers_text``: that text was signed or
-    sealed; ``binds``: it names every document. ``encrypted``: so was all that counts."""
+class OpenedMail:
+    """What is to be believed of a mail: its entity after decrypting (of an inline one the text of the block, and what
+    is attached, opened), and what its signature covers. ``covers_text``: the text is inside of what is signed or sealed;
+    ``binds``: so are the documents, together with it. ``encrypted``: all that counts was."""
 
     entity: Message
     encrypted: bool = False
@@ -42,10 +43,10 @@ class Inline:
     signature: Signature = field(default_factory=lambda: Signature("missing"))
     signed: bytes = b""
     covers_text: bool = False
-    binds: bool = False
+    binds: bool = True
 
 
-def open_inline(entity: Message, keys: list[str], private_key: str | None) -> Inline | None:
+def open_inline(entity: Message, keys: list[str], private_key: str | None) -> OpenedMail | None:
     """None if there is no inline PGP in it.
 
     Raises:
@@ -58,12 +59,13 @@ def open_inline(entity: Message, keys: list[str], private_key: str | None) -> In
     if is_crowded(entity) or (not blocks and not sealed):
         return None
     if len(blocks) > 1 or len(sealed) > MOST_SEALED or (blocks and _marks(blocks[0]) not in (_CLEAR_SIGNED, _MESSAGE)):
-        return Inline(entity, signature=Signature("several"))
+        return OpenedMail(entity, signature=Signature("several"), binds=False)
     try:
         text = _open_block(blocks[0], keys, private_key) if blocks else None
         opened = _open_all(sealed, private_key)
     except PermanentFailure:  # whose, or what is wrong with it, is nobody's business
-        return Inline(Message(), True, "mail_not_decrypted" if private_key else "mail_box_without_key")
+        fault = "mail_not_decrypted" if private_key else "mail_box_without_key"
+        return OpenedMail(Message(), True, fault, binds=False)
     return _put_together(entity, leaves, text, opened)
 
 
@@ -131,7 +133,7 @@ def _is_well_formed(block: bytes) -> bool:
     return b"\0" not in block and escaped and short and all(map(_HASH.fullmatch, head.split(b"\n")[1:]))
 
 
-def _put_together(entity: Message, leaves: list[Message], text: _Block | None, opened: dict[int, _Block]) -> Inline:
+def _put_together(entity: Message, leaves: list[Message], text: _Block | None, opened: dict[int, _Block]) -> OpenedMail:
     words = _decode(text.content) if text else body_of(entity)
     whole = MIMEMultipart()
     whole.attach(MIMEText(words.encode("utf-8", "replace").decode(), "plain", "utf-8"))
@@ -153,7 +155,7 @@ def _put_together(entity: Message, leaves: list[Message], text: _Block | None, o
             all_sealed = all_sealed and block is not None and block.encrypted
     some_sealed = bool(text and text.encrypted) or any(block.encrypted for block in opened.values())
     named = [found.lower() for found in _SHA256.findall(own_text(words))] if text else []
-    return Inline(
+    return OpenedMail(
         entity=whole,
         encrypted=all_sealed and some_sealed,
         signature=text.signature if text else Signature("partial" if _is_signed(opened) else "missing"),
