@@ -34,8 +34,11 @@ _WRAPPED_NAME = re.compile(r"\.(?:pgp|gpg|asc)$", re.IGNORECASE)
 @dataclass(frozen=True)
 class OpenedMail:
     """What is to be believed of a mail: its entity after decrypting (of an inline one the text of the block, and what
-    is attached, opened), and what its signature covers. ``covers_text``: the text is inside of what is signed or sealed;
-    ``binds``: so are the documents, together with it. ``encrypted``: all that counts was."""
+    is attached, opened), and what its signature covers.
+
+    ``covers_text``: the text is inside of what is signed or sealed; ``binds``: so are the documents, together with it.
+    ``encrypted``: all that counts was.
+    """
 
     entity: Message
     encrypted: bool = False
