@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.fax.sql import Sql, all_of, any_of, one_of, sql
 from app.models import Direction, Fax, FaxEntity, Grant
 from tenants.models import User
 from tenants.scope import owned_by
@@ -54,10 +55,9 @@ def visible_faxes(user: User) -> sa.Select[tuple[Fax]]:
 
 
 _FAX_ID = re.compile(r"[0-9A-Z]{26}")
-#: The columns of a fax. A query that is put together of many of them costs a third of one of the model's attributes.
-FAX = Fax.__table__.c
-#: Conditions that hold for a set of faxes; an index begins with their columns and goes on with time and id.
-Part = tuple[sa.ColumnElement[bool], ...]
+#: The condition on the columns of ``fax`` that holds for a set of faxes; an index begins with its columns and goes on
+#: with time and id.
+Part = Sql
 #: From so many lines on a user sees most of the company: one condition over all is cheaper than as many questions.
 MOST_PARTS = 24
 
@@ -91,17 +91,17 @@ def visible_parts(user: User, direction: str, lines: list[VisibleLine], *, entit
 
     For whoever sees a few of a million, one condition over all of these would read the million to find the newest.
     """
-    tenant = (FAX.tenant_id == user.tenant_id, FAX.direction == direction)
-    chosen = (FAX.entity_id == entity_id,) if entity_id else ()
+    tenant = sql("fax.tenant_id = {} AND fax.direction = {}", user.tenant_id, direction)
+    line, sender = "fax.entity_id = {}", sql("fax.user_id = {}", user.id)
     if user.is_admin:
-        return [(*tenant, *chosen)]
-    meant = [line for line in lines if entity_id in (None, line.entity.id)]
+        return [all_of([tenant, sql(line, entity_id)]) if entity_id else tenant]
+    meant = [one for one in lines if entity_id in (None, one.entity.id)]
     if len(meant) > MOST_PARTS:
-        whole = [line.entity.id for line in meant if line.whole]
-        return [(*tenant, *chosen, sa.or_(FAX.user_id == user.id, FAX.entity_id.in_(whole)))]
-    return [
-        (*tenant, FAX.entity_id == line.entity.id, *(() if line.whole else (FAX.user_id == user.id,))) for line in meant
-    ]
+        whole, own = (
+            one_of("fax.entity_id", (one.entity.id for one in meant if one.whole == w)) for w in (True, False)
+        )
+        return [all_of([tenant, any_of([whole, all_of([own, sender])])])]
+    return [all_of([tenant, sql(line, one.entity.id), *([] if one.whole else [sender])]) for one in meant]
 
 
 def receivers(session: Session, fax: Fax) -> list[User]:

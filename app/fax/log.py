@@ -10,31 +10,34 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from datetime import time as clock_time
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, defer, joinedload, lazyload, load_only
 from sqlalchemy.orm.attributes import set_committed_value
 from ulid import ULID
 
-from app.fax.access import FAX, Part, VisibleLine, is_fax_id, visible_faxes, visible_parts
+from app.fax.access import Part, VisibleLine, is_fax_id, visible_faxes, visible_parts
 from app.fax.lifecycle import FINAL
 from app.fax.search import Meaning, meanings
+from app.fax.sql import Sql, all_of, any_of, ask, condition, joined, one_of, sql
 from app.models import Attempt, Direction, Document, Fax, FaxEntity, Status
 from tenants.models import Tenant, User
 
 #: A text that many faxes have is found by reading the newest ones, one that few have by the index of words. So many
 #: are read first; how often the text is in those tells how far a page of it reaches. So many times as far is looked:
 #: by reading on, up to so many faxes, else by the index of words, and only then everywhere. Faxes of a status lie far
-#: apart: fewer of those are read.
-FIRST_LOOK, FAR_ENOUGH, SECOND_LOOK, SECOND_LOOK_APART = 300, 2, 16_000, 2_000
+#: apart: fewer of those are read. Of a text that no more than a few of the first faxes have, that tells too little.
+FIRST_LOOK, FAR_ENOUGH, SECOND_LOOK, SECOND_LOOK_APART, A_FEW = 1_000, 2, 8_000, 2_000, 4
+#: What the index is asked for: the parts that no more than so many of the first faxes have, and so many parts at most.
+RARE, MOST_INDEXED = 0.02, 2
 #: A company with no more faxes than this is read through in any case.
 SMALL = 10_000
 #: The filter for what is not over yet.
 OPEN = "open"
 
 #: What a meaning may ask of a fax, and its place.
-SEARCHED = (FAX.created_at, FAX.id, FAX.number, FAX.status, FAX.cause, FAX.search_text)
+SEARCHED = Sql("fax.created_at, fax.id, fax.number, fax.status, fax.cause, fax.search_text")
+PLACE = Sql("fax.created_at, fax.id")
 #: Where a fax stands in the list.
 Place = tuple[datetime, str]
 
@@ -166,36 +169,39 @@ def _places(
     if not wanted:
         return [] if filters.text.strip() else question.nearest()
     indexed = session.get_bind().dialect.name == "postgresql" and tenant.last_fax_number > SMALL
-    return _search(question, wanted) if indexed else question.where(_any(wanted, FAX)).nearest()
+    return _search(question, wanted) if indexed else question.where(_any(wanted)).nearest()
 
 
-def _conditions(filters: Filters, tenant: Tenant) -> list[sa.ColumnElement[bool]]:
+def _conditions(filters: Filters, tenant: Tenant) -> list[Sql]:
     conditions = []
     if filters.status == OPEN:
-        conditions.append(FAX.status.in_([status for status in Status if status not in FINAL]))
+        conditions.append(one_of("fax.status", [status for status in Status if status not in FINAL]))
     elif filters.status:
-        conditions.append(FAX.status == filters.status)
+        conditions.append(sql("fax.status = {}", filters.status))
     if filters.since:
-        conditions.append(FAX.created_at >= _midnight(filters.since, tenant))
+        conditions.append(sql("fax.created_at >= {}", _midnight(filters.since, tenant)))
     if filters.until:
-        conditions.append(FAX.created_at < _midnight(filters.until + timedelta(days=1), tenant))
+        conditions.append(sql("fax.created_at < {}", _midnight(filters.until + timedelta(days=1), tenant)))
     return conditions
 
 
-def conditions_of(filters: Filters, tenant: Tenant) -> list[sa.ColumnElement[bool]]:
-    """All that is asked for, the text too, as conditions on the faxes of one direction: for whoever reads them all."""
+def condition_of(filters: Filters, tenant: Tenant) -> sa.ColumnElement[bool]:
+    """All that is asked for, the text too, as a condition on the company's faxes: for whoever reads them all."""
     conditions = _conditions(filters, tenant)
+    conditions.append(sql("fax.tenant_id = {} AND fax.direction = {}", tenant.id, filters.direction))
     if filters.entity_id:
-        conditions.append(FAX.entity_id == filters.entity_id)
-    return [*conditions, _any(meanings(filters.text, tenant), FAX)] if filters.text.strip() else conditions
+        conditions.append(sql("fax.entity_id = {}", filters.entity_id))
+    if filters.text.strip():
+        conditions.append(_any(meanings(filters.text, tenant)))
+    return condition(all_of(conditions))
 
 
 def _midnight(day: date, tenant: Tenant) -> datetime:
     return datetime.combine(day, clock_time.min, tzinfo=tenant.zone)
 
 
-def _any(wanted: list[Meaning], fax: Any) -> sa.ColumnElement[bool]:
-    return sa.or_(*(meaning.holds(fax) for meaning in wanted))
+def _any(wanted: list[Meaning]) -> Sql:
+    return any_of(meaning.holds() for meaning in wanted)
 
 
 def _search(question: "_Question", wanted: list[Meaning]) -> list[Place]:
@@ -203,41 +209,42 @@ def _search(question: "_Question", wanted: list[Meaning]) -> list[Place]:
     look = question.look_at_first(wanted)
     if len(look.found) == question.size or look.read < FIRST_LOOK:
         return look.found
-    asked = zip(wanted, look.with_text, strict=True)
-    everywhere = {place for meaning, count in asked for place in _all_of(question, look, meaning, count)}
+    everywhere = {place for meaning in wanted for place in _all_of(question, look, meaning)}
     return sorted(everywhere, reverse=not question.upwards)[: question.size]
 
 
-def _all_of(question: "_Question", look: "_Look", meaning: Meaning, count: int) -> list[Place]:
-    """The nearest faxes of one meaning, however far away they are; ``count`` of the first ones have its text."""
-    text = replace(meaning, statuses=frozenset(), causes=frozenset())
+def _all_of(question: "_Question", look: "_Look", meaning: Meaning) -> list[Place]:
+    """The nearest faxes of one meaning, however far away they are."""
+    if meaning.number is not None:
+        return question.where(meaning.holds()).nearest()
+    text, telling = Meaning(parts=meaning.parts), look.telling(meaning.parts)
+    count = look.counts.get(meaning.parts, 0)
     if meaning.of_status:
         question = question.narrowed(status=meaning.statuses, cause=meaning.causes)
         if not text.parts:
             return question.nearest()
-    elif meaning.whole_number:
+    elif meaning.whole_number and count:
         found = question.narrowed(remote_number=[meaning.whole_number]).nearest()
-        if len(found) >= question.size:
-            return found
+        return found if len(found) >= question.size else question.picked(text, telling)
     found = []
     times = FAR_ENOUGH * question.size / count if count else 0
     if 0 < times * look.read <= (SECOND_LOOK_APART if meaning.of_status else SECOND_LOOK):
         found = question.nearest_within(round(times * look.read), text)
-    elif count and not meaning.of_status:
-        found = question.up_to(look.beyond(times)).picked(text)
-    return found if len(found) == question.size else question.picked(text)
+    elif count > A_FEW and not meaning.of_status:
+        found = question.up_to(look.beyond(times)).picked(text, telling)
+    return found if len(found) == question.size else question.picked(text, telling)
 
 
 @dataclass(frozen=True)
 class _Look:
-    """What was found, how many faxes were read for it, from when to when, and how many of those have each meaning's
-    text."""
+    """What was found, how many faxes were read for it, from when to when, and how many of those have these parts of a
+    text, all of one meaning and each alone."""
 
     found: list[Place]
     read: int
     nearest: datetime
     farthest: datetime
-    with_text: list[int]
+    counts: dict[tuple[str, ...], int]
 
     def beyond(self, times: float) -> datetime:
         """So many times as far away as the farthest, as far as there are years."""
@@ -247,6 +254,12 @@ class _Look:
             end = datetime.max if self.farthest > self.nearest else datetime.min
             return end.replace(tzinfo=self.nearest.tzinfo)
 
+    def telling(self, parts: Iterable[str]) -> list[str]:
+        """The rarest parts: an index reads through all faxes that have what it is asked for."""
+        rarest = sorted(parts, key=lambda part: (self.counts[part,], -len(part)))
+        rare = [part for part in rarest if self.counts[part,] <= RARE * self.read]
+        return (rare or rarest)[:MOST_INDEXED]
+
 
 @dataclass(frozen=True)
 class _Question:
@@ -254,88 +267,83 @@ class _Question:
 
     session: Session
     parts: list[Part]
-    conditions: list[sa.ColumnElement[bool]]
+    conditions: list[Sql]
     beyond: Place | None
     upwards: bool
     size: int
 
-    def where(self, *more: sa.ColumnElement[bool]) -> "_Question":
+    def where(self, *more: Sql) -> "_Question":
         return replace(self, conditions=[*self.conditions, *more])
 
     def up_to(self, at: datetime) -> "_Question":
-        return self.where(FAX.created_at <= at if self.upwards else FAX.created_at >= at)
-
-    def as_one_part(self) -> Part:
-        return (sa.or_(*(sa.and_(*part) for part in self.parts)),)
+        return self.where(sql("fax.created_at <= {}" if self.upwards else "fax.created_at >= {}", at))
 
     def narrowed(self, **columns: Iterable[str]) -> "_Question":
         """To faxes with one of the values, by indexes that hold each value in order. A fax may be found once by each
         column, by its status and by its cause: as many more are asked for."""
-        whole = self.as_one_part()
-        parts = [(*whole, FAX[name] == value) for name in columns for value in sorted(columns[name])]
+        parts = [
+            sql(f"{{}} AND fax.{name} = {{}}", any_of(self.parts), value)
+            for name in columns
+            for value in sorted(columns[name])
+        ]
         return replace(self, parts=parts, size=self.size * sum(map(bool, columns.values())))
 
     def nearest(self) -> list[Place]:
         """By the indexes that hold each part in order: reads until enough is found."""
-        near = self._merged((FAX.created_at, FAX.id), depth=self.size)
-        return self._ask(sa.select(near.c.created_at, near.c.id), near.c)
+        return self._ask(self._merged(PLACE, depth=self.size))
 
     def look_at_first(self, wanted: list[Meaning]) -> _Look:
         """The next faxes, all of which are read."""
-        near = sa.select(self._merged(SEARCHED, depth=FIRST_LOOK)).cte("near")
-        meant = sa.select(near.c.created_at, near.c.id).where(_any(wanted, near.c))
-        meant = meant.order_by(*self._order(near.c)).limit(self.size).subquery()
-        texts = [replace(meaning, statuses=frozenset(), causes=frozenset()).holds(near.c) for meaning in wanted]
-        times = (sa.func.max(near.c.created_at), sa.func.min(near.c.created_at))
-        counts = [sa.func.count().filter(text) for text in texts]
-        read = sa.select(sa.func.count(), *(reversed(times) if self.upwards else times), *counts).select_from(near)
-        read = read.subquery()
-        query = sa.select(meant.c.created_at, meant.c.id, read).select_from(read.outerjoin(meant, sa.true()))
-        rows = self.session.execute(query.order_by(*self._order(meant.c))).all()
+        texts = sorted({meaning.parts for meaning in wanted} | {(part,) for one in wanted for part in one.parts})
+        counts = [sql("count(*) FILTER (WHERE {})", Meaning(parts=parts).holds()) for parts in texts]
+        times = ("min", "max") if self.upwards else ("max", "min")
+        query = sql(
+            "WITH near AS ({}), "
+            "seen AS (SELECT {} FROM near AS fax), "
+            "meant AS (SELECT {} FROM near AS fax WHERE {} {}) "
+            "SELECT fax.created_at, fax.id, seen.* FROM seen LEFT JOIN meant AS fax ON TRUE {}",
+            self._merged(SEARCHED, depth=FIRST_LOOK),
+            joined(", ", [Sql("count(*)"), *(Sql(f"{which}(fax.created_at)") for which in times), *counts]),
+            *(PLACE, _any(wanted), self._first(self.size), self._order()),
+        )
+        rows = ask(self.session, query)
         found = [(at, fax_id) for at, fax_id, *_rest in rows if fax_id]
         _at, _fax_id, count, nearest, farthest, *with_text = rows[0]
-        return _Look(found, count, nearest, farthest, with_text)
+        return _Look(found, count, nearest, farthest, dict(zip(texts, with_text, strict=True)))
 
     def nearest_within(self, depth: int, meaning: Meaning) -> list[Place]:
         """Those that are meant of the next ``depth`` faxes; reads until enough is found."""
         near = self._merged(SEARCHED, depth=depth)
-        return self._ask(sa.select(near.c.created_at, near.c.id).where(meaning.holds(near.c)), near.c)
+        return self._ask(
+            sql("SELECT {} FROM ({}) AS fax WHERE {} {}", PLACE, near, meaning.holds(), self._first(self.size))
+        )
 
-    def picked(self, meaning: Meaning) -> list[Place]:
+    def picked(self, text: Meaning, telling: list[str]) -> list[Place]:
         """All that are meant, then sorted: by an index that knows no order."""
-        meant = meaning.holds_by_index() if meaning.parts else meaning.holds(FAX)
-        whole = self.as_one_part()
-        few = sa.select(FAX.created_at, FAX.id).where(*whole, *self.conditions, *self._beyond(), meant).cte("few")
-        few = few.prefix_with("MATERIALIZED", dialect="postgresql")  # else it would read in order until it finds them
-        return self._ask(sa.select(few.c.created_at, few.c.id), few.c)
+        meant = all_of([any_of(self.parts), *self.conditions, *self._beyond(), text.holds_by_index(telling)])
+        # Not materialized, it would read in order until it finds them.
+        few = sql("WITH few AS MATERIALIZED (SELECT {} FROM fax WHERE {}) ", PLACE, meant)
+        return self._ask(sql("{} SELECT {} FROM few AS fax {}", few, PLACE, self._first(self.size)))
 
-    def _merged(self, columns: Sequence[Any], *, depth: int) -> sa.Subquery:
+    def _merged(self, columns: Sql, *, depth: int) -> Sql:
         """The next ``depth`` of all parts. Each part is asked in order on its own, so that the database reads them side
         by side; over all of them at once PostgreSQL would sort all that there is."""
-        ordered = [
-            sa.select(*columns)
-            .where(*part, *self.conditions, *self._beyond())
-            .order_by(*self._order(FAX))
-            .limit(depth)
-            .subquery()
-            for part in self.parts
-        ]
+        first, rest = self._first(depth), [*self.conditions, *self._beyond()]
+        ordered = [sql("SELECT {} FROM fax WHERE {} {}", columns, all_of([part, *rest]), first) for part in self.parts]
         if len(ordered) == 1:
             return ordered[0]
-        every = sa.union_all(*(sa.select(part) for part in ordered)).subquery()
-        return sa.select(every).order_by(*self._order(every.c)).limit(depth).subquery()
+        each = [sql(f"SELECT * FROM ({{}}) AS part_{n}", one) for n, one in enumerate(ordered)]
+        return sql("SELECT * FROM ({}) AS fax {}", joined(" UNION ALL ", each), first)
 
-    def _beyond(self) -> list[sa.ColumnElement[bool]]:
-        if self.beyond is None:
-            return []
-        at, fax_id = self.beyond
-        place, here = sa.tuple_(FAX.created_at, FAX.id), sa.tuple_(sa.literal(at, FAX.created_at.type), fax_id)
-        return [place > here if self.upwards else place < here]
+    def _beyond(self) -> list[Sql]:
+        sign = ">" if self.upwards else "<"
+        return [sql(f"(fax.created_at, fax.id) {sign} ({{}}, {{}})", *self.beyond)] if self.beyond else []
 
-    def _order(self, columns: Any) -> list[sa.ColumnElement[Any]]:
-        pair = (columns.created_at, columns.id)
-        return [column.asc() if self.upwards else column.desc() for column in pair]
+    def _order(self) -> Sql:
+        return Sql("ORDER BY fax.created_at, fax.id" if self.upwards else "ORDER BY fax.created_at DESC, fax.id DESC")
 
-    def _ask(self, query: sa.Select[Any], columns: Any) -> list[Place]:
-        rows = self.session.execute(query.order_by(*self._order(columns)).limit(self.size))
-        return [(row.created_at, row.id) for row in rows]
+    def _first(self, count: int) -> Sql:
+        return sql("{} LIMIT {}", self._order(), count)
+
+    def _ask(self, query: Sql) -> list[Place]:
+        return [(row.created_at, row.id) for row in ask(self.session, query, times=("created_at",))]

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.fax.log import Filters, Place, conditions_of
+from app.fax.log import Filters, Place, condition_of
 from app.models import Attempt, Document, Fax, FaxEntity
 from tenants.db import only_reading
 from tenants.models import EmailAddress, Tenant, User
@@ -53,7 +53,6 @@ def read_rows(
 ) -> Iterator[list[Any]]:
     """Batches of rows with :data:`COLUMNS`, newest first, from the fax at a place on. Of all faxes of the company: for
     its administrators. No transaction is open while a batch is dealt with."""
-    conditions = [Fax.tenant_id == tenant.id, Fax.direction == filters.direction, *conditions_of(filters, tenant)]
     query = (
         sa.select(*COLUMNS)
         .join(FaxEntity, Fax.entity_id == FaxEntity.id)
@@ -63,35 +62,33 @@ def read_rows(
         .order_by(Fax.created_at.desc(), Fax.id.desc())
         .limit(size)
     )
-    yield from _batches(session, query, conditions, begin_with, size)
+    yield from _batches(session, query.where(condition_of(filters, tenant)), begin_with, size)
 
 
 def read_ids(
     session: Session, tenant: Tenant, filters: Filters, *, begin_with: Place | None, size: int = BATCH
 ) -> Iterator[str]:
     """The ids alone, in the same order."""
-    conditions = [Fax.tenant_id == tenant.id, Fax.direction == filters.direction, *conditions_of(filters, tenant)]
     query = sa.select(Fax.created_at, Fax.id).order_by(Fax.created_at.desc(), Fax.id.desc()).limit(size)
-    for rows in _batches(session, query, conditions, begin_with, size):
+    for rows in _batches(session, query.where(condition_of(filters, tenant)), begin_with, size):
         yield from (row.id for row in rows)
 
 
 def _batches(
     session: Session,
     query: sa.Select[Any],
-    conditions: list[sa.ColumnElement[bool]],
     begin_with: Place | None,
     size: int,
 ) -> Iterator[list[Any]]:
     place, here = begin_with, True
     while True:
-        where = list(conditions)
+        asked = query
         if place:
             there = sa.tuple_(sa.literal(place[0], Fax.created_at.type), place[1])
             own = sa.tuple_(Fax.created_at, Fax.id)
-            where.append(own <= there if here else own < there)
+            asked = query.where(own <= there if here else own < there)
         with only_reading():
-            rows = session.execute(query.where(*where)).all()
+            rows = session.execute(asked).all()
             session.rollback()
         if rows:
             yield list(rows)

@@ -11,15 +11,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import phonenumbers
-import sqlalchemy as sa
 from flask_babel import get_locale
 from flask_babel import lazy_gettext as _l
 
 from app.fax.numbers import outside_form
 from app.fax.sentences import DOCUMENT_REFUSALS, OUTCOMES, STATUS_LABELS
+from app.fax.sql import Sql, all_of, any_of, one_of, sql
 from app.models import Fax, Status
 from tenants.models import Tenant
 
@@ -29,8 +28,8 @@ LONGEST, MOST_WORDS = 100, 8
 SHORTEST_PART = 3
 #: Digits that are no year and month, day or folder any more.
 WHOLE_NUMBER = 9
-#: What the index is asked for at most: the other words would cost more than they tell.
-TELLING_DIGITS, MOST_INDEXED = 6, 2
+#: What the index is asked for at most of a number: the other digits would cost more than they tell.
+TELLING_DIGITS = 6
 _WORD = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"[(+]*[0-9][0-9\s().\-\u2010-\u2015/]*")
 #: Our own file names (:mod:`app.fax.naming`), and a fax's number as its page calls it.
@@ -118,23 +117,22 @@ class Meaning:
     def of_status(self) -> bool:
         return bool(self.statuses or self.causes)
 
-    def holds(self, fax: Any) -> sa.ColumnElement[bool]:
-        """The condition on the columns ``fax``, of the table or of a select."""
-        conditions = [fax.search_text.like(_pattern(part)) for part in self.parts]
+    def holds(self) -> Sql:
+        """The condition on the columns of ``fax``."""
+        conditions = [_has(part) for part in self.parts]
         if self.of_status:
-            conditions.append(sa.or_(fax.status.in_(self.statuses), fax.cause.in_(self.causes)))
+            conditions.append(any_of([one_of("fax.status", self.statuses), one_of("fax.cause", self.causes)]))
         if self.number is not None:
-            conditions.append(fax.number == self.number)
-        return sa.and_(sa.true(), *conditions)
+            conditions.append(sql("fax.number = {}", self.number))
+        return all_of(conditions)
 
-    def holds_by_index(self) -> sa.ColumnElement[bool]:
-        """The same for PostgreSQL's index of trigrams, which reads through all that is often in it. It is asked for the
-        longest words and for the last digits of a number, not for the country code that every line has; the few rows
-        that it finds are looked at whole."""
-        telling = sorted({_telling(part) for part in self.parts}, key=len)[-MOST_INDEXED:]
-        line = Fax.__table__.c.search_text
-        asked = [line.like(_pattern(part)) for part in telling]
-        return sa.and_(*asked, *(sa.func.strpos(line, _beginning(part)) > 0 for part in self.parts))
+    def holds_by_index(self, telling: Iterable[str]) -> Sql:
+        """The same of the parts for PostgreSQL's index of trigrams, which reads through all that is often in it. It is
+        asked for the parts that are ``telling``: for their longest words and for the last digits of a number, not for
+        the country code that every line has. The few rows that it finds are looked at whole."""
+        asked = [_has(_telling(part)) for part in telling]
+        whole = [sql("strpos(fax.search_text, {}) > 0", _beginning(part)) for part in self.parts]
+        return all_of([*asked, *whole])
 
 
 def _telling(part: str) -> str:
@@ -147,9 +145,9 @@ def _beginning(part: str) -> str:
     return part if len(part) >= SHORTEST_PART else f" {part}"
 
 
-def _pattern(part: str) -> str:
+def _has(part: str) -> Sql:
     """Plain words hold nothing that LIKE interprets."""
-    return f"%{_beginning(part)}%"
+    return sql("fax.search_text LIKE {}", f"%{_beginning(part)}%")
 
 
 def meanings(text: str, tenant: Tenant) -> list[Meaning]:
