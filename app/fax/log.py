@@ -6,7 +6,7 @@ of faxes that an index holds in this order (:func:`app.fax.access.visible_parts`
 newest of each.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from datetime import time as clock_time
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, defer, joinedload, lazyload, load_only
 from sqlalchemy.orm.attributes import set_committed_value
 from ulid import ULID
 
-from app.fax.access import Part, VisibleLine, is_fax_id, visible_faxes, visible_parts
+from app.fax.access import MOST_PARTS, Part, VisibleLine, is_fax_id, visible_faxes, visible_parts
 from app.fax.lifecycle import FINAL
 from app.fax.search import Meaning, meanings
 from app.fax.sql import Sql, all_of, any_of, ask, condition, joined, one_of, sql
@@ -27,9 +27,10 @@ from tenants.models import Tenant, User
 #: are read first; how often the text is in those tells how far a page of it reaches. So many times as far is looked:
 #: by reading on, up to so many faxes, else by the index of words, and only then everywhere. Faxes of a status lie far
 #: apart: fewer of those are read. Of a text that no more than a few of the first faxes have, that tells too little.
-FIRST_LOOK, FAR_ENOUGH, SECOND_LOOK, SECOND_LOOK_APART, A_FEW = 1_000, 2, 8_000, 2_000, 4
-#: What the index is asked for: the parts that no more than so many of the first faxes have, and so many parts at most.
-RARE, MOST_INDEXED = 0.02, 2
+FIRST_LOOK, FAR_ENOUGH, SECOND_LOOK, SECOND_LOOK_APART, A_FEW = 1_000, 2, 10_000, 4_000, 4
+#: What the index is asked for: the rarest part, and others up to so many if no more than so many times as many of the
+#: first faxes have them.
+MOST_INDEXED, NEARLY_AS_RARE = 2, 5
 #: A company with no more faxes than this is read through in any case.
 SMALL = 10_000
 #: The filter for what is not over yet.
@@ -167,9 +168,9 @@ def _places(
     question = _Question(session, parts, _conditions(filters, tenant), beyond, upwards, size)
     wanted = meanings(filters.text, tenant)
     if not wanted:
-        return [] if filters.text.strip() else question.nearest()
+        return [] if filters.text.strip() else question.ask(question.nearest())
     indexed = session.get_bind().dialect.name == "postgresql" and tenant.last_fax_number > SMALL
-    return _search(question, wanted) if indexed else question.where(_any(wanted)).nearest()
+    return _search(question, wanted) if indexed else question.ask(question.where(_any(wanted)).nearest())
 
 
 def _conditions(filters: Filters, tenant: Tenant) -> list[Sql]:
@@ -205,60 +206,65 @@ def _any(wanted: list[Meaning]) -> Sql:
 
 
 def _search(question: "_Question", wanted: list[Meaning]) -> list[Place]:
-    """Where many are meant the newest faxes are enough; else each meaning is asked for on its own."""
+    """Where many are meant the newest faxes are enough; else each meaning is asked for on its own, beyond those."""
     look = question.look_at_first(wanted)
     if len(look.found) == question.size or look.read < FIRST_LOOK:
         return look.found
-    everywhere = {place for meaning in wanted for place in _all_of(question, look, meaning)}
-    return sorted(everywhere, reverse=not question.upwards)[: question.size]
+    rest = replace(question, beyond=look.last, size=question.size - len(look.found))
+    found = rest.ask_side_by_side([_steps(rest, look, meaning) for meaning in wanted])
+    return look.found + sorted(found, reverse=not question.upwards)[: rest.size]
 
 
-def _all_of(question: "_Question", look: "_Look", meaning: Meaning) -> list[Place]:
+#: Asks one question after the other and is sent the answers; returns what it found at last.
+Steps = Generator[Sql, list[Place], list[Place]]
+
+
+def _steps(question: "_Question", look: "_Look", meaning: Meaning) -> Steps:
     """The nearest faxes of one meaning, however far away they are."""
     if meaning.number is not None:
-        return question.where(meaning.holds()).nearest()
+        return (yield question.where(meaning.holds()).nearest())
     text, telling = Meaning(parts=meaning.parts), look.telling(meaning.parts)
     count = look.counts.get(meaning.parts, 0)
     if meaning.of_status:
         question = question.narrowed(status=meaning.statuses, cause=meaning.causes)
         if not text.parts:
-            return question.nearest()
+            return (yield question.nearest())
     elif meaning.whole_number and count:
-        found = question.narrowed(remote_number=[meaning.whole_number]).nearest()
-        return found if len(found) >= question.size else question.picked(text, telling)
+        found = yield question.narrowed(remote_number=[meaning.whole_number]).nearest()
+        return found if len(found) >= question.size else (yield question.picked(text, telling))
     found = []
     times = FAR_ENOUGH * question.size / count if count else 0
     if 0 < times * look.read <= (SECOND_LOOK_APART if meaning.of_status else SECOND_LOOK):
-        found = question.nearest_within(round(times * look.read), text)
+        found = yield question.nearest_within(round(times * look.read), text)
     elif count > A_FEW and not meaning.of_status:
-        found = question.up_to(look.beyond(times)).picked(text, telling)
-    return found if len(found) == question.size else question.picked(text, telling)
+        found = yield question.up_to(look.beyond(times)).picked(text, telling)
+    return found if len(found) == question.size else (yield question.picked(text, telling))
 
 
 @dataclass(frozen=True)
 class _Look:
-    """What was found, how many faxes were read for it, from when to when, and how many of those have these parts of a
-    text, all of one meaning and each alone."""
+    """What was found, how many faxes were read for it, from when to which one, and how many of those have these parts
+    of a text, all of one meaning and each alone."""
 
     found: list[Place]
     read: int
     nearest: datetime
-    farthest: datetime
+    last: Place
     counts: dict[tuple[str, ...], int]
 
     def beyond(self, times: float) -> datetime:
-        """So many times as far away as the farthest, as far as there are years."""
+        """So many times as far again, as far as there are years."""
+        farthest = self.last[0]
         try:
-            return self.nearest + times * (self.farthest - self.nearest)
+            return farthest + times * (farthest - self.nearest)
         except OverflowError:
-            end = datetime.max if self.farthest > self.nearest else datetime.min
-            return end.replace(tzinfo=self.nearest.tzinfo)
+            end = datetime.max if farthest > self.nearest else datetime.min
+            return end.replace(tzinfo=farthest.tzinfo)
 
     def telling(self, parts: Iterable[str]) -> list[str]:
         """The rarest parts: an index reads through all faxes that have what it is asked for."""
-        rarest = sorted(parts, key=lambda part: (self.counts[part,], -len(part)))
-        rare = [part for part in rarest if self.counts[part,] <= RARE * self.read]
-        return (rare or rarest)[:MOST_INDEXED]
+        rarest = sorted(parts, key=lambda part: (self.counts[part,], -len(part)))[:MOST_INDEXED]
+        return [part for part in rarest if self.counts[part,] <= NEARLY_AS_RARE * (1 + self.counts[rarest[0],])]
 
 
 @dataclass(frozen=True)
@@ -281,49 +287,70 @@ class _Question:
     def narrowed(self, **columns: Iterable[str]) -> "_Question":
         """To faxes with one of the values, by indexes that hold each value in order. A fax may be found once by each
         column, by its status and by its cause: as many more are asked for."""
-        parts = [
-            sql(f"{{}} AND fax.{name} = {{}}", any_of(self.parts), value)
-            for name in columns
-            for value in sorted(columns[name])
-        ]
+        asked = [sql(f"fax.{name} = {{}}", value) for name in columns for value in sorted(columns[name])]
+        each = self.parts if len(self.parts) * len(asked) <= MOST_PARTS else [any_of(self.parts)]
+        parts = [all_of([part, value]) for part in each for value in asked]
         return replace(self, parts=parts, size=self.size * sum(map(bool, columns.values())))
 
-    def nearest(self) -> list[Place]:
+    def nearest(self) -> Sql:
         """By the indexes that hold each part in order: reads until enough is found."""
-        return self._ask(self._merged(PLACE, depth=self.size))
+        return self._merged(PLACE, depth=self.size)
 
     def look_at_first(self, wanted: list[Meaning]) -> _Look:
         """The next faxes, all of which are read."""
         texts = sorted({meaning.parts for meaning in wanted} | {(part,) for one in wanted for part in one.parts})
         counts = [sql("count(*) FILTER (WHERE {})", Meaning(parts=parts).holds()) for parts in texts]
-        times = ("min", "max") if self.upwards else ("max", "min")
+        nearest = Sql(f"{'min' if self.upwards else 'max'}(fax.created_at)")
         query = sql(
             "WITH near AS ({}), "
-            "seen AS (SELECT {} FROM near AS fax), "
-            "meant AS (SELECT {} FROM near AS fax WHERE {} {}) "
-            "SELECT fax.created_at, fax.id, seen.* FROM seen LEFT JOIN meant AS fax ON TRUE {}",
+            "meant AS (SELECT {} FROM near AS fax WHERE {} {}), "
+            "last AS (SELECT {} FROM near AS fax {}) "
+            "SELECT fax.created_at, fax.id, last.created_at, last.id, seen.* "
+            "FROM (SELECT {} FROM near AS fax) AS seen LEFT JOIN last ON TRUE LEFT JOIN meant AS fax ON TRUE {}",
             self._merged(SEARCHED, depth=FIRST_LOOK),
-            joined(", ", [Sql("count(*)"), *(Sql(f"{which}(fax.created_at)") for which in times), *counts]),
-            *(PLACE, _any(wanted), self._first(self.size), self._order()),
+            *(PLACE, _any(wanted), self._first(self.size)),
+            *(PLACE, replace(self, upwards=not self.upwards)._first(1)),
+            *(joined(", ", [Sql("count(*)"), nearest, *counts]), self._order()),
         )
         rows = ask(self.session, query)
         found = [(at, fax_id) for at, fax_id, *_rest in rows if fax_id]
-        _at, _fax_id, count, nearest, farthest, *with_text = rows[0]
-        return _Look(found, count, nearest, farthest, dict(zip(texts, with_text, strict=True)))
+        _at, _id, last_at, last_id, count, nearest_at, *with_text = rows[0]
+        return _Look(found, count, nearest_at, (last_at, last_id), dict(zip(texts, with_text, strict=True)))
 
-    def nearest_within(self, depth: int, meaning: Meaning) -> list[Place]:
+    def nearest_within(self, depth: int, meaning: Meaning) -> Sql:
         """Those that are meant of the next ``depth`` faxes; reads until enough is found."""
         near = self._merged(SEARCHED, depth=depth)
-        return self._ask(
-            sql("SELECT {} FROM ({}) AS fax WHERE {} {}", PLACE, near, meaning.holds(), self._first(self.size))
-        )
+        return sql("SELECT {} FROM ({}) AS fax WHERE {} {}", PLACE, near, meaning.holds(), self._first(self.size))
 
-    def picked(self, text: Meaning, telling: list[str]) -> list[Place]:
+    def picked(self, text: Meaning, telling: list[str]) -> Sql:
         """All that are meant, then sorted: by an index that knows no order."""
         meant = all_of([any_of(self.parts), *self.conditions, *self._beyond(), text.holds_by_index(telling)])
         # Not materialized, it would read in order until it finds them.
-        few = sql("WITH few AS MATERIALIZED (SELECT {} FROM fax WHERE {}) ", PLACE, meant)
-        return self._ask(sql("{} SELECT {} FROM few AS fax {}", few, PLACE, self._first(self.size)))
+        few = sql("WITH few AS MATERIALIZED (SELECT {} FROM fax WHERE {})", PLACE, meant)
+        return sql("{} SELECT {} FROM few AS fax {}", few, PLACE, self._first(self.size))
+
+    def ask(self, query: Sql) -> list[Place]:
+        return [(row.created_at, row.id) for row in ask(self.session, query, times=("created_at",))]
+
+    def ask_side_by_side(self, searches: list[Steps]) -> set[Place]:
+        """All that is found; what the searches ask at the same time goes to the database as one question."""
+        found: set[Place] = set()
+        asked = [(search, next(search)) for search in searches]
+        while asked:
+            each = [
+                sql(f"SELECT {n} AS search, q{n}.* FROM ({{}}) AS q{n}", query) for n, (_, query) in enumerate(asked)
+            ]
+            answers: list[list[Place]] = [[] for _ in asked]
+            for n, at, fax_id in ask(self.session, joined(" UNION ALL ", each)):
+                answers[n].append((at, fax_id))
+            going_on = []
+            for (search, _query), answer in zip(asked, answers, strict=True):
+                try:
+                    going_on.append((search, search.send(answer)))
+                except StopIteration as end:
+                    found.update(end.value)
+            asked = going_on
+        return found
 
     def _merged(self, columns: Sql, *, depth: int) -> Sql:
         """The next ``depth`` of all parts. Each part is asked in order on its own, so that the database reads them side
@@ -344,6 +371,3 @@ class _Question:
 
     def _first(self, count: int) -> Sql:
         return sql("{} LIMIT {}", self._order(), count)
-
-    def _ask(self, query: Sql) -> list[Place]:
-        return [(row.created_at, row.id) for row in ask(self.session, query, times=("created_at",))]

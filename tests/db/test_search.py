@@ -378,7 +378,7 @@ def test_a_permission_that_was_taken_away_leaves_ones_own_faxes(session: Session
 
 @pytest.mark.parametrize(("nearest", "farthest"), [(NOW, NOW - timedelta(days=5_000)), (NOW, NOW.replace(year=9000))])
 def test_a_look_goes_no_farther_than_there_are_years(nearest: datetime, farthest: datetime):
-    look = log._Look([], 300, nearest, farthest, [1])
+    look = log._Look([], 300, nearest, (farthest, ""), {})
     end = look.beyond(102.0)
     assert end < farthest if farthest < nearest else end > farthest
     assert end.tzinfo
