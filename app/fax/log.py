@@ -27,7 +27,7 @@ from tenants.models import Tenant, User
 #: are read first; how often the text is in those tells how far a page of it reaches. So many times as far is looked:
 #: by reading on, up to so many faxes, else by the index of words, and only then everywhere. Faxes of a status lie far
 #: apart: fewer of those are read. Of a text that no more than a few of the first faxes have, that tells too little.
-FIRST_LOOK, FAR_ENOUGH, SECOND_LOOK, SECOND_LOOK_APART, A_FEW = 1_000, 2, 10_000, 4_000, 4
+FIRST_LOOK, FAR_ENOUGH, SECOND_LOOK, SECOND_LOOK_APART, A_FEW = 1_000, 2, 16_000, 4_000, 4
 #: What the index is asked for: the rarest part, and others up to so many if no more than so many times as many of the
 #: first faxes have them.
 MOST_INDEXED, NEARLY_AS_RARE = 2, 5
@@ -233,7 +233,7 @@ def _steps(question: "_Question", look: "_Look", meaning: Meaning) -> Steps:
         found = yield question.narrowed(remote_number=[meaning.whole_number]).nearest()
         return found if len(found) >= question.size else (yield question.picked(text, telling))
     found = []
-    times = FAR_ENOUGH * question.size / count if count else 0
+    times = FAR_ENOUGH * (len(look.found) + question.size) / count if count else 0
     if 0 < times * look.read <= (SECOND_LOOK_APART if meaning.of_status else SECOND_LOOK):
         found = yield question.nearest_within(round(times * look.read), text)
     elif count > A_FEW and not meaning.of_status:

@@ -130,9 +130,10 @@ class Meaning:
         """The same of the parts for PostgreSQL's index of trigrams, which reads through all that is often in it. It is
         asked for the parts that are ``telling``: for their longest words and for the last digits of a number, not for
         the country code that every line has. The few rows that it finds are looked at whole."""
-        asked = [_has(_telling(part)) for part in telling]
-        whole = [sql("strpos(fax.search_text, {}) > 0", _beginning(part)) for part in self.parts]
-        return all_of([*asked, *whole])
+        asked = {part: _telling(part) for part in telling}
+        rest = (part for part in self.parts if asked.get(part) != part)
+        whole = [sql("strpos(fax.search_text, {}) > 0", _beginning(part)) for part in rest]
+        return all_of([*map(_has, asked.values()), *whole])
 
 
 def _telling(part: str) -> str:

@@ -68,9 +68,13 @@ def ask(session: Session, piece: Sql, *, times: tuple[str, ...] = ()) -> Sequenc
 
 
 def _named(piece: Sql) -> tuple[str, dict[str, object]]:
+    """The text with names and what they stand for; a value that is in ten places is sent once."""
+    names: dict[tuple[type, object], str] = {}
+    for value in piece.values:
+        names.setdefault((type(value), value), f"v{len(names)}")
+    text = piece.text.format(*(f":{names[type(value), value]}" for value in piece.values))
     # A word of an enumeration would go to PostgreSQL under its name in Python.
-    values = {f"v{n}": str(value) if isinstance(value, str) else value for n, value in enumerate(piece.values)}
-    return piece.text.format(*(f":{name}" for name in values)), values
+    return text, {name: str(value) if isinstance(value, str) else value for (_type, value), name in names.items()}
 
 
 def _times(values: dict[str, object]) -> tuple[str, ...]:

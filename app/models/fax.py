@@ -110,6 +110,16 @@ class Fax(TenantOwned, db.Model):
             sqlite_where=sa.text("cause IS NOT NULL"),
             postgresql_where=sa.text("cause IS NOT NULL"),
         ),
+        # the same of what did not simply go well, line by line
+        *(
+            sa.Index(
+                f"ix_fax_line_{name}",
+                *("entity_id", "direction", name, "created_at", "id"),
+                postgresql_where=sa.text(only),
+                info={"only_on": "postgresql"},
+            ).ddl_if(dialect="postgresql")
+            for name, only in (("status", "status NOT IN ('sent', 'received')"), ("cause", "cause IS NOT NULL"))
+        ),
         sa.Index(
             "ix_fax_search",
             "search_text",
