@@ -29,9 +29,10 @@ NAMES = {
     "pk": "pk_%(table_name)s",
 }
 
-#: Questions as short as a page's are not compiled, which takes longer than they last. They are not asked the tenth time
-#: by one plan for any company and any word, however many faxes have it. And what they need is in memory, or on a disk
-#: without a moving head: PostgreSQL would rather read an index whole than a list in its order.
+#: Questions as short as a page's are not compiled, which takes longer than they last. In a transaction that asks the
+#: same ten times they are not planned once for any company and any word, however many faxes have it. And what they need
+#: is in memory, or on a disk without a moving head: PostgreSQL would rather read an index whole than a list in its
+#: order.
 POSTGRESQL = """
 SET jit = off;
 SET plan_cache_mode = force_custom_plan;

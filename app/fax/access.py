@@ -55,9 +55,6 @@ def visible_faxes(user: User) -> sa.Select[tuple[Fax]]:
 
 
 _FAX_ID = re.compile(r"[0-9A-Z]{26}")
-#: The condition on the columns of ``fax`` that holds for a set of faxes; an index begins with its columns and goes on
-#: with time and id.
-Part = Sql
 #: From so many lines on a user sees most of the company: one condition over all is cheaper than as many questions.
 MOST_PARTS = 24
 
@@ -86,22 +83,31 @@ def visible_lines(session: Session, user: User, direction: str) -> list[VisibleL
     ]
 
 
-def visible_parts(user: User, direction: str, lines: list[VisibleLine], *, entity_id: int | None = None) -> list[Part]:
-    """The faxes of :func:`visible_faxes` in one direction, and of one entity if it is given, in disjoint parts.
-
-    For whoever sees a few of a million, one condition over all of these would read the million to find the newest.
+@dataclass(frozen=True)
+class Parts:
+    """Conditions on the columns of ``fax``: of disjoint sets of faxes, each of which an index holds by time and id, and
+    of all of them together. For whoever sees a few of a million, the latter would read the million to find the newest.
     """
+
+    each: list[Sql]
+    together: Sql
+
+
+def visible_parts(user: User, direction: str, lines: list[VisibleLine], *, entity_id: int | None = None) -> Parts:
+    """The faxes of :func:`visible_faxes` in one direction, and of one entity if it is given."""
     tenant = sql("fax.tenant_id = {} AND fax.direction = {}", user.tenant_id, direction)
     line, sender = "fax.entity_id = {}", sql("fax.user_id = {}", user.id)
     if user.is_admin:
-        return [all_of([tenant, sql(line, entity_id)]) if entity_id else tenant]
+        all_of_them = all_of([tenant, sql(line, entity_id)]) if entity_id else tenant
+        return Parts([all_of_them], all_of_them)
     meant = [one for one in lines if entity_id in (None, one.entity.id)]
+    whole, own = ([one.entity.id for one in meant if one.whole == w] for w in (True, False))
+    of_own = [all_of([one_of("fax.entity_id", own), sender])] if own else []
+    together = all_of([tenant, any_of([one_of("fax.entity_id", whole), *of_own] if whole else of_own)])
     if len(meant) > MOST_PARTS:
-        whole, own = (
-            one_of("fax.entity_id", (one.entity.id for one in meant if one.whole == w)) for w in (True, False)
-        )
-        return [all_of([tenant, any_of([whole, all_of([own, sender])])])]
-    return [all_of([tenant, sql(line, one.entity.id), *([] if one.whole else [sender])]) for one in meant]
+        return Parts([together], together)
+    each = [all_of([tenant, sql(line, one.entity.id), *([] if one.whole else [sender])]) for one in meant]
+    return Parts(each, together)
 
 
 def receivers(session: Session, fax: Fax) -> list[User]:

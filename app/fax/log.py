@@ -2,7 +2,7 @@
 thousand.
 
 A fax's place in the list is its time and, between equal times, its id. Every question is made of *parts*, disjoint sets
-of faxes that an index holds in this order (:func:`app.fax.access.visible_parts`): the newest of all are among the
+of faxes that an index holds in this order (:class:`app.fax.access.Parts`): the newest of all are among the
 newest of each.
 """
 
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, defer, joinedload, lazyload, load_only
 from sqlalchemy.orm.attributes import set_committed_value
 from ulid import ULID
 
-from app.fax.access import MOST_PARTS, Part, VisibleLine, is_fax_id, visible_faxes, visible_parts
+from app.fax.access import MOST_PARTS, Parts, VisibleLine, is_fax_id, visible_faxes, visible_parts
 from app.fax.lifecycle import FINAL
 from app.fax.search import Meaning, meanings
 from app.fax.sql import Sql, all_of, any_of, ask, condition, joined, one_of, sql
@@ -83,7 +83,7 @@ def read_page(
     Next to the fax with an id, the older ones with ``before``, the newer ones with ``after``; else the newest of all.
     """
     parts = visible_parts(user, filters.direction, lines, entity_id=filters.entity_id)
-    if not parts:
+    if not parts.each:
         return Page([])
     if after and (place := place_of(session, user, after)):
         found = _places(session, user.tenant, filters, parts, beyond=place, upwards=True, size=size + 1)
@@ -159,7 +159,7 @@ def _places(
     session: Session,
     tenant: Tenant,
     filters: Filters,
-    parts: list[Part],
+    parts: Parts,
     *,
     beyond: Place | None,
     upwards: bool,
@@ -272,7 +272,7 @@ class _Question:
     """Which faxes are asked for, apart from the text: ``size`` of them beyond a place, upwards or downwards."""
 
     session: Session
-    parts: list[Part]
+    parts: Parts
     conditions: list[Sql]
     beyond: Place | None
     upwards: bool
@@ -288,9 +288,12 @@ class _Question:
         """To faxes with one of the values, by indexes that hold each value in order. A fax may be found once by each
         column, by its status and by its cause: as many more are asked for."""
         asked = [sql(f"fax.{name} = {{}}", value) for name in columns for value in sorted(columns[name])]
-        each = self.parts if len(self.parts) * len(asked) <= MOST_PARTS else [any_of(self.parts)]
-        parts = [all_of([part, value]) for part in each for value in asked]
-        return replace(self, parts=parts, size=self.size * sum(map(bool, columns.values())))
+        parts, together = self.parts.each, self.parts.together
+        if len(parts) * len(asked) > MOST_PARTS:
+            parts = [together]
+        each = [all_of([part, value]) for part in parts for value in asked]
+        size = self.size * sum(map(bool, columns.values()))
+        return replace(self, parts=Parts(each, all_of([together, any_of(asked)])), size=size)
 
     def nearest(self) -> Sql:
         """By the indexes that hold each part in order: reads until enough is found."""
@@ -324,7 +327,7 @@ class _Question:
 
     def picked(self, text: Meaning, telling: list[str]) -> Sql:
         """All that are meant, then sorted: by an index that knows no order."""
-        meant = all_of([any_of(self.parts), *self.conditions, *self._beyond(), text.holds_by_index(telling)])
+        meant = all_of([self.parts.together, *self.conditions, *self._beyond(), text.holds_by_index(telling)])
         # Not materialized, it would read in order until it finds them.
         few = sql("WITH few AS MATERIALIZED (SELECT {} FROM fax WHERE {})", PLACE, meant)
         return sql("{} SELECT {} FROM few AS fax {}", few, PLACE, self._first(self.size))
@@ -356,11 +359,12 @@ class _Question:
         """The next ``depth`` of all parts. Each part is asked in order on its own, so that the database reads them side
         by side; over all of them at once PostgreSQL would sort all that there is."""
         first, rest = self._first(depth), [*self.conditions, *self._beyond()]
-        ordered = [sql("SELECT {} FROM fax WHERE {} {}", columns, all_of([part, *rest]), first) for part in self.parts]
+        each = [all_of([part, *rest]) for part in self.parts.each]
+        ordered = [sql("SELECT {} FROM fax WHERE {} {}", columns, part, first) for part in each]
         if len(ordered) == 1:
             return ordered[0]
-        each = [sql(f"SELECT * FROM ({{}}) AS part_{n}", one) for n, one in enumerate(ordered)]
-        return sql("SELECT * FROM ({}) AS fax {}", joined(" UNION ALL ", each), first)
+        merged = [sql(f"SELECT * FROM ({{}}) AS part_{n}", one) for n, one in enumerate(ordered)]
+        return sql("SELECT * FROM ({}) AS fax {}", joined(" UNION ALL ", merged), first)
 
     def _beyond(self) -> list[Sql]:
         sign = ">" if self.upwards else "<"
