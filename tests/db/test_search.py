@@ -26,7 +26,7 @@ ITALY = Tenant(region="IT", outside_prefix="0", timezone="Europe/Rome")
 
 
 #: As if of a large company's faxes only the next few could be read through, for a text that is often in these.
-LARGE = {"SMALL": 0, "FIRST_LOOK": 3, "FAR_ENOUGH": 0.05, "SECOND_LOOK": 6, "SECOND_LOOK_APART": 6}
+LARGE = {"SMALL": 0, "FIRST_LOOK": 3, "FAR_ENOUGH": 0.05, "SECOND_LOOK": 6, "SECOND_LOOK_APART": 6, "A_FEW": 0}
 
 
 @pytest.fixture(params=["small company", "large company"])
@@ -119,22 +119,32 @@ def test_a_fax_is_found_by_its_names(session: Session, cast: Cast, typed: str) -
     ids=["reads on", "by index"],
 )
 @pytest.mark.parametrize("times", [0.05, 2])
+@pytest.mark.parametrize(("who", "most_parts"), [("alice", 24), ("bob", 24), ("bob", 2), ("bob", 0)])
 def test_a_large_company_finds_page_by_page_what_a_small_one_finds(
-    session: Session, cast: Cast, monkeypatch: pytest.MonkeyPatch, how: dict[str, int], times: float
+    session: Session,
+    cast: Cast,
+    monkeypatch: pytest.MonkeyPatch,
+    how: dict[str, int],
+    times: float,
+    who: str,
+    most_parts: int,
 ) -> None:
+    """Bob sees all of the front desk, and what he sent himself from the archive."""
+    reader = getattr(cast, who)
     rng = random.Random(7)
     for n in range(120):  # many at the same minute, and words that come and go with time
         words = [rng.choice(["letter", "offer", "rossi" if n < 20 or n > 100 else "verdi"]), str(rng.randint(10, 40))]
         status, cause = rng.choice([("sent", None), ("failed", "busy"), ("failed", "no_answer")])
         number = rng.choice(["+390501234567", "+390501234999", "+493023125000"])
         values = {"status": status, "cause": cause, "remote_number": number, "names": [*words, "frontdesk"]}
-        enter(session, cast, minutes=n // 3 * rng.choice([1, 1, 50]), **values)
+        place = {"entity_id": rng.choice([cast.frontdesk, cast.archive]), "user_id": rng.choice([cast.bob, cast.alice])}
+        enter(session, cast, minutes=n // 3 * rng.choice([1, 1, 50]), **values, **place)
 
     def pages(text: str, direction: str) -> list[list[str]]:
         turned, all_pages = {}, []
         if direction == "newer":
             turned = {"after": oldest}
-        while (faxes := page(session, cast.alice, text=text, size=7, **turned).faxes) and len(all_pages) < 30:
+        while (faxes := page(session, reader, text=text, size=7, **turned).faxes) and len(all_pages) < 30:
             all_pages.append([fax.id for fax in faxes])
             turned = {"after": faxes[0].id} if direction == "newer" else {"before": faxes[-1].id}
             if direction == "newer" and all_pages[-2:-1] == all_pages[-1:]:
@@ -142,12 +152,14 @@ def test_a_large_company_finds_page_by_page_what_a_small_one_finds(
         return all_pages
 
     oldest = enter(session, cast, minutes=-5, names=["nobody"])
+    assert len(pages("", "older")) > (10 if who == "bob" else 15)
     texts = ["rossi", "offer 12", "offer", "busy", "rossi busy", "0501234", "+39 050 1234567", "12 no answer", "never"]
     asked = [(text, direction) for text in texts for direction in ("older", "newer")]
     small = {one: pages(*one) for one in asked}
     assert len(small["offer", "older"]) > 1
-    for name, value in (LARGE | how | {"FAR_ENOUGH": times}).items():
+    for name, value in (LARGE | how | {"FAR_ENOUGH": times, "MOST_PARTS": most_parts}).items():
         monkeypatch.setattr(log, name, value)
+    monkeypatch.setattr("app.fax.access.MOST_PARTS", most_parts)
     assert {one: pages(*one) for one in asked} == small
 
 
