@@ -83,7 +83,7 @@ def placed(line: Line, ear: Ear, unattended: Line, folder: Path, one_page: Path,
     ]
     calls += [call_of(f"fax-many{number}-1", one_page) for number in range(MANY)]
     answers = line.ari.originate_many(calls)
-    ear.await_of(Ringing, "fax-twice-1", 10)
+    ear.await_of(Ringing, "fax-twice-1", 30)
     calls.append(call_of("fax-twice-1", one_page, TWICE))
     answers.append(line.ari.originate(calls[-1]))
     return {call.channel_id: answer for call, answer in zip(calls, answers, strict=True)}
