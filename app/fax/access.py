@@ -102,8 +102,8 @@ def visible_parts(user: User, direction: str, lines: list[VisibleLine], *, entit
         return Parts([all_of_them], all_of_them)
     meant = [one for one in lines if entity_id in (None, one.entity.id)]
     whole, own = ([one.entity.id for one in meant if one.whole == w] for w in (True, False))
-    of_own = [all_of([one_of("fax.entity_id", own), sender])] if own else []
-    together = all_of([tenant, any_of([one_of("fax.entity_id", whole), *of_own] if whole else of_own)])
+    of_own = all_of([one_of("fax.entity_id", own), sender])
+    together = all_of([tenant, any_of([one_of("fax.entity_id", whole), of_own])])
     if len(meant) > MOST_PARTS:
         return Parts([together], together)
     each = [all_of([tenant, sql(line, one.entity.id), *([] if one.whole else [sender])]) for one in meant]

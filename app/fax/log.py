@@ -224,7 +224,7 @@ def _steps(question: "_Question", look: "_Look", meaning: Meaning) -> Steps:
     if meaning.number is not None:
         return (yield question.where(meaning.holds()).nearest())
     text, telling = Meaning(parts=meaning.parts), look.telling(meaning.parts)
-    count = look.counts.get(meaning.parts, 0)
+    count = look.counts[meaning.parts]
     if meaning.of_status:
         question = question.narrowed(status=meaning.statuses, cause=meaning.causes)
         if not text.parts:
