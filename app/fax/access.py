@@ -21,16 +21,27 @@ def sendable_entities(session: Session, user: User) -> list[FaxEntity]:
     return list(session.scalars(query.order_by(FaxEntity.name)))
 
 
-def may_send(session: Session, user: User) -> bool:
-    return bool(sendable_entities(session, user))
+@dataclass(frozen=True)
+class Rights:
+    """Which pages are there for a user: ``sends`` from some open line, ``receives`` at some and has an inbox, has a fax
+    module (``sees_faxes``). Administrators see to the faxes of all."""
+
+    sends: bool = False
+    receives: bool = False
+    sees_faxes: bool = False
 
 
-def uses_fax_module(session: Session, user: User) -> bool:
-    """Everyone with a permission for some entity has a fax module; the tenant's administrator has it always."""
+def rights_of(session: Session, user: User) -> Rights:
     if user.tenant_id is None:
-        return False
-    grants = owned_by(Grant, user.tenant_id).where(Grant.user_id == user.id, sa.or_(Grant.may_send, Grant.may_receive))
-    return user.is_admin or session.scalar(grants.limit(1)) is not None
+        return Rights()
+    sends = sa.and_(Grant.may_send, FaxEntity.closed_at.is_(None))
+    granted = owned_by(Grant, user.tenant_id).join(FaxEntity).where(Grant.user_id == user.id)
+    kinds = session.execute(granted.with_only_columns(sends, Grant.may_receive, Grant.may_send).distinct()).all()
+    return Rights(
+        sends=any(sends for sends, _receives, _ever in kinds),
+        receives=user.is_admin or any(receives for _sends, receives, _ever in kinds),
+        sees_faxes=user.is_admin or any(receives or ever for _sends, receives, ever in kinds),
+    )
 
 
 def visible_faxes(user: User) -> sa.Select[tuple[Fax]]:

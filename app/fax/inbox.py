@@ -63,13 +63,6 @@ def _receives_at(user: User) -> sa.Select[tuple[int]]:
     return granted.with_only_columns(Grant.entity_id)
 
 
-def uses_inbox(session: Session, user: User) -> bool:
-    """Who may receive somewhere; administrators, who see to what nobody takes."""
-    if user.tenant_id is None:
-        return False
-    return user.is_admin or session.scalar(_receives_at(user).limit(1)) is not None
-
-
 def colleagues(session: Session, fax: Fax) -> list[User]:
     """Everybody who may see a received fax, by name."""
     granted = owned_by(Grant, fax.tenant_id).where(Grant.entity_id == fax.entity_id, Grant.may_receive)

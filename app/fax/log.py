@@ -18,7 +18,7 @@ from ulid import ULID
 
 from app.fax.access import MOST_PARTS, Parts, VisibleLine, is_fax_id, visible_faxes, visible_parts
 from app.fax.lifecycle import FINAL
-from app.fax.search import Meaning, meanings
+from app.fax.search import Meaning, has, meanings
 from app.fax.sql import Sql, all_of, any_of, ask, condition, joined, one_of, sql
 from app.models import Attempt, Direction, Document, Fax, FaxEntity, Status
 from tenants.models import Tenant, User
@@ -37,7 +37,8 @@ SMALL = 10_000
 OPEN = "open"
 
 #: What a meaning may ask of a fax, and its place.
-SEARCHED = Sql("fax.created_at, fax.id, fax.number, fax.status, fax.cause, fax.search_text")
+NEAR = Sql("fax.created_at, fax.id, fax.number, fax.status, fax.cause")
+SEARCHED = joined(", ", [NEAR, Sql("fax.search_text")])
 PLACE = Sql("fax.created_at, fax.id")
 #: Where a fax stands in the list.
 Place = tuple[datetime, str]
@@ -88,11 +89,11 @@ def read_page(
     if after and (place := place_of(session, user, after)):
         found = _places(session, user.tenant, filters, parts, beyond=place, upwards=True, size=size + 1)
         if len(found) > size:
-            return Page(_load(session, user, found[:size][::-1]), newer=True, older=True)
+            return Page(_load(session, parts, found[:size][::-1]), newer=True, older=True)
         before = None  # less than a page is left: the first page
     place = place_of(session, user, before) if before else None
     found = _places(session, user.tenant, filters, parts, beyond=place, upwards=False, size=size + 1)
-    return Page(_load(session, user, found[:size]), newer=place is not None, older=len(found) > size)
+    return Page(_load(session, parts, found[:size]), newer=place is not None, older=len(found) > size)
 
 
 def place_of(session: Session, user: User, fax_id: str) -> Place | None:
@@ -117,17 +118,20 @@ def count_new(session: Session, user: User, direction: Direction, *, since_numbe
 # ---- Loading
 
 
-def _load(session: Session, user: User, places: Sequence[Place]) -> list[Fax]:
+def _load(session: Session, parts: Parts, places: Sequence[Place]) -> list[Fax]:
     """The faxes at these places with all that a row shows; who sees what is asked here once more."""
-    return load_rows(session, user, [fax_id for _at, fax_id in places])
+    return _loaded(session, sa.select(Fax).where(condition(parts.together)), [fax_id for _at, fax_id in places])
 
 
 def load_rows(session: Session, user: User, ids: Iterable[str]) -> list[Fax]:
-    order = {fax_id: n for n, fax_id in enumerate(ids) if is_fax_id(fax_id)}
+    return _loaded(session, visible_faxes(user), filter(is_fax_id, ids))
+
+
+def _loaded(session: Session, query: sa.Select[tuple[Fax]], ids: Iterable[str]) -> list[Fax]:
+    order = {fax_id: n for n, fax_id in enumerate(ids)}
     if not order:
         return []
-    query = visible_faxes(user).where(Fax.id.in_(order)).options(*ROW)
-    faxes = sorted(session.scalars(query), key=lambda fax: order[fax.id])
+    faxes = sorted(session.scalars(query.where(Fax.id.in_(order)).options(*ROW)), key=lambda fax: order[fax.id])
     _load_attempts(session, [fax for fax in faxes if fax.status not in FINAL])
     return faxes
 
@@ -300,9 +304,12 @@ class _Question:
         return self._merged(PLACE, depth=self.size)
 
     def look_at_first(self, wanted: list[Meaning]) -> _Look:
-        """The next faxes, all of which are read."""
-        texts = sorted({meaning.parts for meaning in wanted} | {(part,) for one in wanted for part in one.parts})
-        counts = [sql("count(*) FILTER (WHERE {})", Meaning(parts=parts).holds()) for parts in texts]
+        """The next faxes, all of which are read; each part of a text is looked for once."""
+        parts = sorted({part for one in wanted for part in one.parts})
+        known = {part: Sql(f"fax.has_{n}") for n, part in enumerate(parts)}
+        looked = joined(", ", [NEAR, *(sql(f"{{}} AS has_{n}", has(part)) for n, part in enumerate(parts))])
+        texts = sorted({meaning.parts for meaning in wanted} | {(part,) for part in parts})
+        counts = [sql("count(*) FILTER (WHERE {})", Meaning(parts=text).holds(known)) for text in texts]
         nearest = Sql(f"{'min' if self.upwards else 'max'}(fax.created_at)")
         query = sql(
             "WITH near AS ({}), "
@@ -310,8 +317,8 @@ class _Question:
             "last AS (SELECT {} FROM near AS fax {}) "
             "SELECT fax.created_at, fax.id, last.created_at, last.id, seen.* "
             "FROM (SELECT {} FROM near AS fax) AS seen LEFT JOIN last ON TRUE LEFT JOIN meant AS fax ON TRUE {}",
-            self._merged(SEARCHED, depth=FIRST_LOOK),
-            *(PLACE, _any(wanted), self._first(self.size)),
+            self._merged(looked, depth=FIRST_LOOK),
+            *(PLACE, any_of(meaning.holds(known) for meaning in wanted), self._first(self.size)),
             *(PLACE, replace(self, upwards=not self.upwards)._first(1)),
             *(joined(", ", [Sql("count(*)"), nearest, *counts]), self._order()),
         )

@@ -8,9 +8,10 @@ statuses and causes in the reader's language, so that a fax which moves is writt
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 
 import phonenumbers
 from flask_babel import get_locale
@@ -117,9 +118,9 @@ class Meaning:
     def of_status(self) -> bool:
         return bool(self.statuses or self.causes)
 
-    def holds(self) -> Sql:
-        """The condition on the columns of ``fax``."""
-        conditions = [_has(part) for part in self.parts]
+    def holds(self, known: Mapping[str, Sql] = MappingProxyType({})) -> Sql:
+        """The condition on the columns of ``fax``; ``known`` are conditions that stand for a part's."""
+        conditions = [known.get(part) or has(part) for part in self.parts]
         if self.of_status:
             conditions.append(any_of([one_of("fax.status", self.statuses), one_of("fax.cause", self.causes)]))
         if self.number is not None:
@@ -133,7 +134,7 @@ class Meaning:
         asked = {part: _telling(part) for part in telling}
         rest = (part for part in self.parts if asked.get(part) != part)
         whole = [sql("strpos(fax.search_text, {}) > 0", _beginning(part)) for part in rest]
-        return all_of([*map(_has, asked.values()), *whole])
+        return all_of([*map(has, asked.values()), *whole])
 
 
 def _telling(part: str) -> str:
@@ -146,8 +147,8 @@ def _beginning(part: str) -> str:
     return part if len(part) >= SHORTEST_PART else f" {part}"
 
 
-def _has(part: str) -> Sql:
-    """Plain words hold nothing that LIKE interprets."""
+def has(part: str) -> Sql:
+    """The part of a text is in the line. Plain words hold nothing that LIKE interprets."""
     return sql("fax.search_text LIKE {}", f"%{_beginning(part)}%")
 
 

@@ -22,7 +22,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from app.adapters.storage import Storage
 from app.errors import Refused
-from app.fax.access import get_visible_fax, is_fax_id, may_send, visible_faxes, visible_lines
+from app.fax.access import get_visible_fax, is_fax_id, visible_faxes, visible_lines
 from app.fax.forward import may_forward
 from app.fax.inbox import colleagues, read_item
 from app.fax.lifecycle import is_final, request_cancel
@@ -38,6 +38,7 @@ from app.web.bundle import stream_zip
 from app.web.finder import STATUSES, read_finder, status_name
 from app.web.guard import is_own_path, writes
 from app.web.inbox import note_opening, told_history
+from app.web.presentation import rights
 from app.web.turns import busy, downloads, streamed
 from tenants.db import db, utc_now
 
@@ -56,7 +57,7 @@ def home() -> AnyResponse:
     """Where a person's work begins."""
     if current_user.is_operator:
         return redirect(url_for("operator.tenants"), 303)
-    target = "send.send" if may_send(db.session, current_user) else "faxes.faxes"
+    target = "send.send" if rights().sends else "faxes.faxes"
     return redirect(url_for(target), 303)
 
 
@@ -193,7 +194,7 @@ def _shown(fax: Fax) -> dict[str, object]:
         "fax": fax,
         "seen": _seen([fax]),
         "final": is_final(fax.status),
-        "may_send": may_send(db.session, current_user),
+        "may_send": rights().sends,
         "may_forward": may_forward(fax),
         **_dealt_with(fax),
     }

@@ -24,6 +24,7 @@ from app.fax.waiting import late_at
 from app.models import Direction, Fax, InboxAct, InboxEvent
 from app.web import marks
 from app.web.guard import begin_reading, begin_writing, is_own_path
+from app.web.presentation import rights
 from tenants.db import db, utc_now
 from tenants.models import User
 from tenants.scope import owned_by
@@ -66,7 +67,7 @@ def _me() -> User:
 @blueprint.get("/inbox")
 def inbox() -> Response | tuple[str, int]:
     """One tab; for htmx its list alone, or 204 if nothing has changed since ``seen``."""
-    if not marks.receives():
+    if not rights().receives:
         abort(404)
     values = _listed(request.args.get("tab", "open"))
     if request.htmx and request.htmx.target == "inbox-list":
@@ -266,7 +267,7 @@ def hand_over(fax_id: str) -> Response:
 @blueprint.post("/inbox/done")
 def done_with_read() -> Response:
     """All that was listed as opened: ``ids``. What a colleague took meanwhile stays theirs."""
-    if not marks.receives():
+    if not rights().receives:
         abort(404)
     number = rules.done_with_read(db.session, _me(), request.form.getlist("ids")[:MOST_SHOWN])
     flash(ngettext("%(num)d fax is done.", "%(num)d faxes are done.", number), "info")

@@ -7,18 +7,12 @@ from flask_babel import gettext as _
 from flask_login import current_user
 from markupsafe import Markup
 
-from app.fax.inbox import MOST_COUNTED, is_held_now, unread_among, unread_count, uses_inbox
+from app.fax.inbox import MOST_COUNTED, is_held_now, unread_among, unread_count
 from app.fax.waiting import since_text
 from app.models import Direction, Fax
 from app.web.language import time_element, zone
 from tenants.db import db, utc_now
 from tenants.models import User
-
-
-def receives() -> bool:
-    """Whether the menu offers the inbox."""
-    signed_in = current_user and current_user.is_authenticated
-    return bool(signed_in) and uses_inbox(db.session, current_user)
 
 
 def count() -> int:
@@ -65,6 +59,6 @@ def since_when(when: datetime) -> Markup:
 
 
 def init_app(app: Flask) -> None:
-    for function in (is_unread, holder_of, person, since_when, receives, count_text):
+    for function in (is_unread, holder_of, person, since_when, count_text):
         app.add_template_global(function)
     app.add_template_global(count, "inbox_count")

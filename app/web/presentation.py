@@ -12,7 +12,7 @@ from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 from markupsafe import Markup
 
-from app.fax.access import may_send, uses_fax_module
+from app.fax.access import Rights, rights_of
 from app.fax.lifecycle import is_final, may_cancel, may_resend
 from app.fax.naming import document_name as download_name
 from app.fax.numbers import shown_number
@@ -161,12 +161,12 @@ def fresh_key() -> str:
     return secrets.token_urlsafe(18)
 
 
-def _menu() -> dict[str, bool]:
-    """Which pages the menu offers."""
-    if not current_user or not current_user.is_authenticated:
-        return {"sends": False, "sees_faxes": False}
-    session = db.session
-    return {"sends": may_send(session, current_user), "sees_faxes": uses_fax_module(session, current_user)}
+def rights() -> Rights:
+    """Of the signed-in person; asked once for each page."""
+    if "rights" not in g:
+        signed_in = current_user and current_user.is_authenticated
+        g.rights = rights_of(db.session, current_user) if signed_in else Rights()
+    return g.rights
 
 
 def fax_path(fax: Fax) -> str:
@@ -178,8 +178,7 @@ def fax_path(fax: Fax) -> str:
 
 def init_app(app: Flask) -> None:
     drawn = (stations, pages, attempt_result, attempt_pages, attempt_duration, document_name, remote, brief, tone)
-    for function in (*drawn, status_badge, fax_path, may_cancel, may_resend, shown_number, fresh_key):
+    for function in (*drawn, status_badge, fax_path, rights, may_cancel, may_resend, shown_number, fresh_key):
         app.add_template_global(function)
     app.add_template_global(download_name, "download_name")
     app.add_template_global(MODES, "MODES")
-    app.add_template_global(_menu, "menu")

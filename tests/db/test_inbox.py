@@ -13,6 +13,7 @@ from flask import Flask
 import app.jobs.running as running
 from app.errors import Refused
 from app.fax import inbox
+from app.fax.access import rights_of
 from app.fax.forward import forward_by_mail, hand_over_to
 from app.fax.reminding import write_reminders
 from app.jobs import notify
@@ -164,7 +165,7 @@ def test_nothing_is_counted_that_a_user_may_no_longer_see(app: Flask, cast: Cast
         db.session.commit()
         assert inbox.unread_count(db.session, person(cast.bob)) == 0
         assert inbox.open_items(db.session, person(cast.bob)) == []
-        assert not inbox.uses_inbox(db.session, person(cast.bob))
+        assert not rights_of(db.session, person(cast.bob)).receives
 
 
 def test_the_count_stops_at_a_hundred(app: Flask, cast: Cast) -> None:
