@@ -1,6 +1,7 @@
 """The reader's language, and times in the zone of the reader's company."""
 
 from datetime import date, datetime, tzinfo
+from datetime import time as clock_time
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -66,7 +67,7 @@ def moment_text(local: datetime, style: str) -> str:
         return f"{_day(day, 'd MMM', locale)}, {local:%H:%M:%S}"
     today = utc_now().astimezone(local.tzinfo).date()
     if style == "short" and day == today:
-        return format_time(local, "short", tzinfo=local.tzinfo, locale=locale)
+        return _hour(clock_time(local.hour, local.minute), locale)
     pattern = "d MMM" if style == "short" and day.year == today.year else "d MMM y"
     return f"{_day(day, pattern, locale)}, {local:%H:%M}"
 
@@ -74,6 +75,11 @@ def moment_text(local: datetime, style: str) -> str:
 @lru_cache(maxsize=10_000)  # a list says it a hundred times, of the same days
 def _day(day: date, pattern: str, locale: Locale) -> str:
     return format_date(day, pattern, locale=locale)
+
+
+@lru_cache(maxsize=3_000)  # the first page of a busy day says nothing else
+def _hour(hour: clock_time, locale: Locale) -> str:
+    return format_time(hour, "short", locale=locale)
 
 
 def header_time(when: datetime) -> Markup:
