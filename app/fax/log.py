@@ -86,27 +86,14 @@ def read_page(
     parts = visible_parts(user, filters.direction, lines, entity_id=filters.entity_id)
     if not parts.each:
         return Page([])
-    if after and (place := place_of(session, user, after)):
+    if after and (place := _place_of(session, parts, after)):
         found = _places(session, user.tenant, filters, parts, beyond=place, upwards=True, size=size + 1)
         if len(found) > size:
             return Page(_load(session, parts, found[:size][::-1]), newer=True, older=True)
         before = None  # less than a page is left: the first page
-    place = place_of(session, user, before) if before else None
+    place = _place_of(session, parts, before) if before else None
     found = _places(session, user.tenant, filters, parts, beyond=place, upwards=False, size=size + 1)
     return Page(_load(session, parts, found[:size]), newer=place is not None, older=len(found) > size)
-
-
-def place_of(session: Session, user: User, fax_id: str) -> Place | None:
-    """Of a fax that is not there (any more) the time that its id tells; None for what is no id."""
-    if not is_fax_id(fax_id):
-        return None
-    row = session.execute(visible_faxes(user).with_only_columns(Fax.created_at, Fax.id).where(Fax.id == fax_id)).first()
-    if row:
-        return row.created_at, row.id
-    try:
-        return ULID.from_str(fax_id).datetime, fax_id
-    except (ValueError, OverflowError):
-        return None
 
 
 def count_new(session: Session, user: User, direction: Direction, *, since_number: int, at_most: int) -> int:
@@ -157,6 +144,19 @@ def _load_attempts(session: Session, faxes: list[Fax]) -> None:
 
 
 # ---- Finding
+
+
+def _place_of(session: Session, parts: Parts, fax_id: str) -> Place | None:
+    """Of a fax that is not there (any more) the time that its id tells; None for what is no id."""
+    if not is_fax_id(fax_id):
+        return None
+    known = sql("SELECT {} FROM fax WHERE {} AND fax.id = {}", PLACE, parts.together, fax_id)
+    if found := ask(session, known, times=("created_at",)):
+        return found[0].created_at, found[0].id
+    try:
+        return ULID.from_str(fax_id).datetime, fax_id
+    except (ValueError, OverflowError):
+        return None
 
 
 def _places(
@@ -234,7 +234,7 @@ def _steps(question: "_Question", look: "_Look", meaning: Meaning) -> Steps:
         if not text.parts:
             return (yield question.nearest())
     elif meaning.whole_number and count:
-        found = yield question.narrowed(remote_number=[meaning.whole_number]).nearest()
+        found = yield question.of_number(meaning.whole_number).where(text.holds_by_index([])).nearest()
         return found if len(found) >= question.size else (yield question.picked(text, telling))
     found = []
     times = FAR_ENOUGH * (len(look.found) + question.size) / count if count else 0
@@ -298,6 +298,11 @@ class _Question:
         each = [all_of([part, value]) for part in parts for value in asked]
         size = self.size * sum(map(bool, columns.values()))
         return replace(self, parts=Parts(each, all_of([together, any_of(asked)])), size=size)
+
+    def of_number(self, number: str) -> "_Question":
+        """To the faxes of one number, which an index holds in order for a company as a whole."""
+        meant = all_of([self.parts.together, sql("fax.remote_number = {}", number)])
+        return replace(self, parts=Parts([meant], meant))
 
     def nearest(self) -> Sql:
         """By the indexes that hold each part in order: reads until enough is found."""

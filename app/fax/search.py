@@ -181,8 +181,10 @@ def _e164(text: str, region: str) -> str | None:
         read = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
         return None
-    valid = phonenumbers.is_valid_number(read)
-    return phonenumbers.format_number(read, phonenumbers.PhoneNumberFormat.E164) if valid else None
+    # Not every number that exists is in the library's plans: a direct dial may be longer than they say.
+    whole = len(re.findall(r"\d", text)) >= WHOLE_NUMBER and phonenumbers.is_possible_number(read)
+    known = whole or phonenumbers.is_valid_number(read)
+    return phonenumbers.format_number(read, phonenumbers.PhoneNumberFormat.E164) if known else None
 
 
 def _with_status(words: list[str]) -> Iterator[Meaning]:
