@@ -7,7 +7,10 @@ Starts a PostgreSQL of its own and fills two databases with the same mix of faxe
 timed is everything between request and answer but the network. The two databases are asked in turn, so that a busy
 machine is busy for both.
 
-Of a search, a thousand faxes often hold only a few, and a row that is not found is not drawn either. The last line is
+A link brings a whole page, the form of the search the list alone, as htmx asks for it. A browser without JavaScript
+gets whole pages of both: the line after all is of the same requests asked so.
+
+Of a search, a thousand faxes often hold only a few, and a row that is not found is not drawn either. The last lines are
 of the answers that fill a page: the same work at both sizes, apart from finding.
 """
 
@@ -48,6 +51,9 @@ from tenants.models import Role, Tenant  # noqa: E402
 from tests.web.cast import Browser, make_entity, make_tenant, make_user  # noqa: E402
 
 DAYS = 1_100
+#: What links lead to. The other kinds are asked by the form, for the list alone.
+LINKED = ("first page", "deep page", "newer than a deep page")
+BY_FORM = {"HX-Request": "true", "HX-Target": "list"}
 #: What each fax of a list has in the page.
 ROW = b'id="fax-'
 #: Lines from which the user sends; of the last one the permission was taken away.
@@ -328,21 +334,31 @@ def grouped(number: str) -> str:
     return f"0{number[4:6]} {number[6:9]} {number[9:]}" if number.startswith("+39") else number
 
 
-def ask(client: FlaskClient, path: str) -> tuple[float, bool]:
-    """Milliseconds, and whether the answer fills a page."""
+#: Milliseconds, and whether the answer fills a page.
+Taken = tuple[float, bool]
+
+
+def ask(client: FlaskClient, path: str, headers: dict[str, str] | None = None) -> Taken:
     begin = time.perf_counter()
-    answer = client.get(path)
+    answer = client.get(path, headers=headers)
     taken = time.perf_counter() - begin
     assert answer.status_code == 200, path
     return taken * 1000, answer.data.count(ROW) == PAGE
 
 
-Times = dict[tuple[str, str], list[list[tuple[float, bool]]]]
+class Times(defaultdict[tuple[str, str], list[list[Taken]]]):
+    """(kind, who) → what was taken at a thousand rows and at a million."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: [[], []])
+
+    def all(self) -> list[list[Taken]]:
+        return [[one for pair in self.values() for one in pair[place]] for place in (0, 1)]
 
 
-def measure(small: World, large: World, rounds: int) -> Times:
-    """(kind, who) → times at a thousand rows and at a million."""
-    times: Times = defaultdict(lambda: [[], []])
+def measure(small: World, large: World, rounds: int) -> tuple[Times, Times]:
+    """As a browser asks, and as one without JavaScript does."""
+    scripted, plain = Times(), Times()
     asked = [kinds(world, random.Random(11)) for world in (small, large)]
     gc.collect()
     gc.freeze()
@@ -351,30 +367,34 @@ def measure(small: World, large: World, rounds: int) -> Times:
             for kind in asked[0]:
                 for place, world in enumerate((small, large)):
                     path = f"/faxes?{urlencode(asked[place][kind]())}"
-                    taken = ask(world.clients[who], path)
+                    whole = ask(world.clients[who], path)
+                    part = whole if kind in LINKED else ask(world.clients[who], path, BY_FORM)
                     if n >= 0:
-                        times[kind, who][place].append(taken)
-    return times
+                        plain[kind, who][place].append(whole)
+                        scripted[kind, who][place].append(part)
+    return scripted, plain
 
 
 def p95(values: list[float]) -> float:
     return statistics.quantiles(values, n=100, method="inclusive")[94]
 
 
-def report(times: Times, rows: int) -> None:
+def report(scripted: Times, plain: Times, rows: int) -> None:
     print(f"\nserver time in ms                    1,000 rows       {rows:>9,} rows")
     print("                                     p50     p95      p50     p95    p95 ratio")
     for who in ("admin", "user"):
         print(f"{who}")
-        for (kind, asker), (small, large) in times.items():
+        for (kind, asker), (small, large) in scripted.items():
             if asker == who:
                 show(kind, small, large)
-    small, large = ([one for pair in times.values() for one in pair[place]] for place in (0, 1))
-    show("ALL", small, large)
-    show("ALL that fill a page", *([one for one in place if one[1]] for place in (small, large)))
+    print("together")
+    for name, times in (("ALL", scripted), ("ALL without JavaScript", plain)):
+        show(name, *times.all())
+    for name, times in (("that fill a page", scripted), ("that do, without JavaScript", plain)):
+        show(name, *([one for one in place if one[1]] for place in times.all()))
 
 
-def show(name: str, small: list[tuple[float, bool]], large: list[tuple[float, bool]]) -> None:
+def show(name: str, small: list[Taken], large: list[Taken]) -> None:
     times = [[taken for taken, _full in place] for place in (small, large)]
     pairs = [(statistics.median(values), p95(values)) for values in times]
     figures = "   ".join(f"{median:6.1f}  {high:6.1f}" for median, high in pairs)
@@ -393,7 +413,7 @@ def main() -> None:
         for name, rows in (("small", 1_000), ("large", choice.rows)):
             make_database(url, name)
             worlds.append(make_world(url.rsplit("/", 1)[0] + f"/{name}", folder, rows))
-        report(measure(*worlds, choice.rounds), choice.rows)
+        report(*measure(*worlds, choice.rounds), choice.rows)
         for world in worlds:
             with world.app.app_context():
                 db.engine.dispose()
