@@ -93,6 +93,21 @@ def test_a_number_abroad_is_found_as_people_write_it(session: Session, cast: Cas
     assert found(session, cast.alice, typed) == [wanted]
 
 
+@pytest.mark.parametrize(
+    ("typed", "number"),
+    [
+        ("050 1234567", "+390501234567"),
+        ("0567 208396", "+390567208396"),
+        ("+39 0567 208396", "+390567208396"),
+        ("65114", None),
+        ("20261123", None),
+        ("+39 0501234567890123", None),
+    ],
+)
+def test_a_long_number_is_meant_as_a_whole_though_no_plan_of_numbers_has_it(typed: str, number: str | None) -> None:
+    assert meanings(typed, ITALY)[0].whole_number == number
+
+
 def test_a_caller_of_whom_no_number_can_be_made_is_found_and_breaks_nothing(session: Session, cast: Cast) -> None:
     odd = enter(session, cast, remote_number="+0")
     extension = enter(session, cast, remote_number="77")
@@ -135,7 +150,7 @@ def test_a_large_company_finds_page_by_page_what_a_small_one_finds(
     for n in range(120):  # many at the same minute, and words that come and go with time
         words = [rng.choice(["letter", "offer", "rossi" if n < 20 or n > 100 else "verdi"]), str(rng.randint(10, 40))]
         status, cause = rng.choice([("sent", None), ("failed", "busy"), ("failed", "no_answer")])
-        number = rng.choice(["+390501234567", "+390501234999", "+493023125000"])
+        number = rng.choice(["+390501234567", "+390567208396", "+493023125000"])  # the second is in no plan of numbers
         values = {"status": status, "cause": cause, "remote_number": number, "names": [*words, "frontdesk"]}
         place = {"entity_id": rng.choice([cast.frontdesk, cast.archive]), "user_id": rng.choice([cast.bob, cast.alice])}
         enter(session, cast, minutes=n // 3 * rng.choice([1, 1, 50]), **values, **place)
@@ -153,7 +168,8 @@ def test_a_large_company_finds_page_by_page_what_a_small_one_finds(
 
     oldest = enter(session, cast, minutes=-5, names=["nobody"])
     assert len(pages("", "older")) > (10 if who == "bob" else 15)
-    texts = ["rossi", "offer 12", "offer", "busy", "rossi busy", "0501234", "+39 050 1234567", "12 no answer", "never"]
+    texts = ["rossi", "offer 12", "offer", "busy", "rossi busy", "12 no answer", "never"]
+    texts += ["0501234", "+39 050 1234567", "0567 208396"]
     asked = [(text, direction) for text in texts for direction in ("older", "newer")]
     small = {one: pages(*one) for one in asked}
     assert len(small["offer", "older"]) > 1
