@@ -34,13 +34,13 @@ class Rights:
 def rights_of(session: Session, user: User) -> Rights:
     if user.tenant_id is None:
         return Rights()
-    sends = sa.and_(Grant.may_send, FaxEntity.closed_at.is_(None))
     granted = owned_by(Grant, user.tenant_id).join(FaxEntity).where(Grant.user_id == user.id)
-    kinds = session.execute(granted.with_only_columns(sends, Grant.may_receive, Grant.may_send).distinct()).all()
+    asked = granted.with_only_columns(Grant.may_send, Grant.may_receive, FaxEntity.closed_at.is_(None)).distinct()
+    kinds = session.execute(asked).all()
     return Rights(
-        sends=any(sends for sends, _receives, _ever in kinds),
-        receives=user.is_admin or any(receives for _sends, receives, _ever in kinds),
-        sees_faxes=user.is_admin or any(receives or ever for _sends, receives, ever in kinds),
+        sends=any(sends and is_open for sends, _receives, is_open in kinds),
+        receives=user.is_admin or any(receives for _sends, receives, _is_open in kinds),
+        sees_faxes=user.is_admin or any(sends or receives for sends, receives, _is_open in kinds),
     )
 
 
