@@ -234,7 +234,7 @@ def _steps(question: "_Question", look: "_Look", meaning: Meaning) -> Steps:
         if not text.parts:
             return (yield question.nearest())
     elif meaning.whole_number and count:
-        found = yield question.of_number(meaning.whole_number).where(text.holds_by_index([])).nearest()
+        found = yield question.of_number(meaning.whole_number, text).nearest()
         return found if len(found) >= question.size else (yield question.picked(text, telling))
     found = []
     times = FAR_ENOUGH * (len(look.found) + question.size) / count if count else 0
@@ -299,10 +299,11 @@ class _Question:
         size = self.size * sum(map(bool, columns.values()))
         return replace(self, parts=Parts(each, all_of([together, any_of(asked)])), size=size)
 
-    def of_number(self, number: str) -> "_Question":
-        """To the faxes of one number, which an index holds in order for a company as a whole."""
-        meant = all_of([self.parts.together, sql("fax.remote_number = {}", number)])
-        return replace(self, parts=Parts([meant], meant))
+    def of_number(self, number: str, text: Meaning) -> "_Question":
+        """To the faxes of one number, which an index holds in order for a company as a whole. Their text is compared so
+        that PostgreSQL takes it for no rare one, or it would rather read the index of words for it."""
+        whole = replace(self, parts=Parts([self.parts.together], self.parts.together))
+        return whole.where(sql("fax.remote_number = {}", number), text.holds_by_index([]))
 
     def nearest(self) -> Sql:
         """By the indexes that hold each part in order: reads until enough is found."""
@@ -311,10 +312,10 @@ class _Question:
     def look_at_first(self, wanted: list[Meaning]) -> _Look:
         """The next faxes, all of which are read; each part of a text is looked for once."""
         parts = sorted({part for one in wanted for part in one.parts})
-        known = {part: Sql(f"fax.has_{n}") for n, part in enumerate(parts)}
+        told = {part: Sql(f"fax.has_{n}") for n, part in enumerate(parts)}.__getitem__
         looked = joined(", ", [NEAR, *(sql(f"{{}} AS has_{n}", has(part)) for n, part in enumerate(parts))])
         texts = sorted({meaning.parts for meaning in wanted} | {(part,) for part in parts})
-        counts = [sql("count(*) FILTER (WHERE {})", Meaning(parts=text).holds(known)) for text in texts]
+        counts = [sql("count(*) FILTER (WHERE {})", Meaning(parts=text).holds(told)) for text in texts]
         nearest = Sql(f"{'min' if self.upwards else 'max'}(fax.created_at)")
         query = sql(
             "WITH near AS ({}), "
@@ -323,7 +324,7 @@ class _Question:
             "SELECT fax.created_at, fax.id, last.created_at, last.id, seen.* "
             "FROM (SELECT {} FROM near AS fax) AS seen LEFT JOIN last ON TRUE LEFT JOIN meant AS fax ON TRUE {}",
             self._merged(looked, depth=FIRST_LOOK),
-            *(PLACE, any_of(meaning.holds(known) for meaning in wanted), self._first(self.size)),
+            *(PLACE, any_of(meaning.holds(told) for meaning in wanted), self._first(self.size)),
             *(PLACE, replace(self, upwards=not self.upwards)._first(1)),
             *(joined(", ", [Sql("count(*)"), nearest, *counts]), self._order()),
         )

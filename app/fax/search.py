@@ -8,10 +8,9 @@ statuses and causes in the reader's language, so that a fax which moves is writt
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from types import MappingProxyType
 
 import phonenumbers
 from flask_babel import get_locale
@@ -118,9 +117,9 @@ class Meaning:
     def of_status(self) -> bool:
         return bool(self.statuses or self.causes)
 
-    def holds(self, known: Mapping[str, Sql] = MappingProxyType({})) -> Sql:
-        """The condition on the columns of ``fax``; ``known`` are conditions that stand for a part's."""
-        conditions = [known.get(part) or has(part) for part in self.parts]
+    def holds(self, told: Callable[[str], Sql] | None = None) -> Sql:
+        """The condition on the columns of ``fax``; what is known of a part already may be ``told`` instead."""
+        conditions = [*map(told or has, self.parts)]
         if self.of_status:
             conditions.append(any_of([one_of("fax.status", self.statuses), one_of("fax.cause", self.causes)]))
         if self.number is not None:
