@@ -1,5 +1,6 @@
 """Mails to a Mail2Fax box of alpha."""
 
+import re
 from email.message import EmailMessage
 
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ from tenants.db import db, new_ulid
 from tests.dovecot import PASSWORD
 from tests.web.cast import Cast, pdf_bytes
 
-NUMBER = "0501234567"
+NUMBER, PIN = "0501234567", "4711"
 
 
 def write_mail(
@@ -19,7 +20,7 @@ def write_mail(
     sender: str = "bob@alpha.test",
     to: str = "fax@alpha.test",
     subject: str = NUMBER,
-    text: str = "PIN 4711",
+    text: str = f"PIN {PIN}",
     documents: tuple[bytes, ...] | None = None,
 ) -> EmailMessage:
     message = EmailMessage()
@@ -30,6 +31,11 @@ def write_mail(
     for n, content in enumerate((pdf_bytes(),) if documents is None else documents):
         message.add_attachment(content, maintype="application", subtype="pdf", filename=f"letter-{n}.pdf")
     return message
+
+
+def tells_pin(text: str) -> bool:
+    """As a word of its own: within a digest, a boundary or a time the same digits stand by chance."""
+    return bool(re.search(rf"(?<!\w){PIN}(?!\w)", text))
 
 
 def make_box(
@@ -48,7 +54,7 @@ def make_box(
         )
         db.session.add(box)
         db.session.flush()
-        values = {"authentication": "pin", "pin": "4711"} | entity
+        values = {"authentication": "pin", "pin": PIN} | entity
         mine = sa.update(FaxEntity).where(FaxEntity.id == values.pop("entity_id", cast.frontdesk))
         db.session.execute(mine.values(box_id=box.id))
         line = db.session.scalar(sa.select(FaxEntity).where(FaxEntity.box_id == box.id))

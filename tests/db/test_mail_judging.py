@@ -25,7 +25,7 @@ from tests.db.mail_attacks import (
     signed_part,
     wrapped,
 )
-from tests.db.mails import NUMBER, write_mail
+from tests.db.mails import NUMBER, tells_pin, write_mail
 from tests.web.cast import Cast, pdf_bytes
 
 # ---- Sender
@@ -146,7 +146,7 @@ def test_the_right_pin_is_accepted_and_stands_nowhere(judged: Judge):
     named.add_attachment(pdf_bytes(), maintype="application", subtype="pdf", filename="my 4711.pdf")
     verdict = judged(named.as_bytes())
     assert refused(verdict, "number_invalid")
-    assert "4711" not in repr(verdict)
+    assert not tells_pin(repr(verdict))
 
 
 @pytest.mark.parametrize(
