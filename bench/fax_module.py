@@ -168,6 +168,7 @@ def fill(world: World, url: str) -> None:
     begin = time.monotonic()
     rng = random.Random(7)
     with psycopg.connect(url.replace("+psycopg", "")) as connection, connection.cursor() as cursor:
+        (search,) = connection.execute("SELECT pg_get_indexdef('ix_fax_search'::regclass)").fetchone()
         connection.execute("DROP INDEX ix_fax_search")
         documents, faxes = [], []
         for document, fax in made_rows(world, rng):
@@ -187,7 +188,7 @@ def fill(world: World, url: str) -> None:
             'JOIN "grant" ON "grant".entity_id = fax.entity_id AND may_receive '
             "WHERE direction = 'received' AND done_at IS NULL"
         )
-        cursor.execute("CREATE INDEX ix_fax_search ON fax USING gin (search_text gin_trgm_ops) WITH (fastupdate = off)")
+        cursor.execute(search)
         cursor.execute(
             "UPDATE tenant SET last_fax_number = (SELECT coalesce(max(number), 0) FROM fax WHERE tenant_id = tenant.id)"
         )

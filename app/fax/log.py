@@ -20,17 +20,17 @@ from app.fax.access import MOST_PARTS, Parts, VisibleLine, is_fax_id, visible_fa
 from app.fax.lifecycle import FINAL
 from app.fax.search import Meaning, has, meanings
 from app.fax.sql import Sql, all_of, any_of, ask, condition, joined, one_of, sql
-from app.models import Attempt, Direction, Document, Fax, FaxEntity, Status
+from app.models import SEARCH_KEYS, Attempt, Direction, Document, Fax, FaxEntity, Status, search_key, search_span
 from tenants.models import Tenant, User
 
 #: A text that many faxes have is found by reading the newest ones, one that few have by the index of words. So many
 #: are read first; how often the text is in those tells how far a page of it reaches. So many times as far is looked:
-#: by reading on, up to so many faxes, else by the index of words, and only then everywhere. Faxes of a status lie far
-#: apart: fewer of those are read. Of a text that no more than a few of the first faxes have, that tells too little.
-FIRST_LOOK, FAR_ENOUGH, SECOND_LOOK, SECOND_LOOK_APART, A_FEW = 1_000, 2, 16_000, 4_000, 4
+#: by reading on, up to so many faxes (those of a status, which nothing else finds so well, up to more), else by the
+#: index of words, and only then everywhere.
+FIRST_LOOK, FAR_ENOUGH, SECOND_LOOK, SECOND_LOOK_OF_STATUS = 1_000, 2, 1_500, 4_000
 #: What the index is asked for: the rarest part, and others up to so many if no more than so many times as many of the
-#: first faxes have them.
-MOST_INDEXED, NEARLY_AS_RARE = 2, 5
+#: first faxes have them; beside them so many spans of time, by themselves or with each line, and so many keys in all.
+MOST_INDEXED, NEARLY_AS_RARE, MOST_SPANS, MOST_KEYS = 2, 12, 12, 60
 #: A company with no more faxes than this is read through in any case.
 SMALL = 10_000
 #: The filter for what is not over yet.
@@ -229,20 +229,19 @@ def _steps(question: "_Question", look: "_Look", meaning: Meaning) -> Steps:
         return (yield question.where(meaning.holds()).nearest())
     text, telling = Meaning(parts=meaning.parts), look.telling(meaning.parts)
     count = look.counts[meaning.parts]
+    reach = FAR_ENOUGH * look.read * (len(look.found) + question.size) / count if count else 0
+    found = []
     if meaning.of_status:
         question = question.narrowed(status=meaning.statuses, cause=meaning.causes)
         if not text.parts:
             return (yield question.nearest())
-    elif meaning.whole_number and count:
+    if meaning.whole_number and count:
         found = yield question.of_number(meaning.whole_number, text).nearest()
-        return found if len(found) >= question.size else (yield question.picked(text, telling))
-    found = []
-    times = FAR_ENOUGH * (len(look.found) + question.size) / count if count else 0
-    if 0 < times * look.read <= (SECOND_LOOK_APART if meaning.of_status else SECOND_LOOK):
-        found = yield question.nearest_within(round(times * look.read), text)
-    elif count > A_FEW and not meaning.of_status:
-        found = yield question.up_to(look.beyond(times)).picked(text, telling)
-    return found if len(found) == question.size else (yield question.picked(text, telling))
+    elif 0 < reach <= (SECOND_LOOK_OF_STATUS if meaning.of_status else SECOND_LOOK):
+        found = yield question.nearest_within(round(reach), text)
+    elif count and not meaning.of_status and (spans := look.spans(reach)):
+        found = yield question.keyed(spans).picked(text, telling)
+    return found if len(found) >= question.size else (yield question.keyed().picked(text, telling))
 
 
 @dataclass(frozen=True)
@@ -256,14 +255,16 @@ class _Look:
     last: Place
     counts: dict[tuple[str, ...], int]
 
-    def beyond(self, times: float) -> datetime:
-        """So many times as far again, as far as there are years."""
+    def spans(self, reach: float) -> Sequence[int]:
+        """The spans of time in which so many faxes lie beyond those that were read, if these lie as in the others;
+        none if there are too many."""
         farthest = self.last[0]
         try:
-            return farthest + times * (farthest - self.nearest)
-        except OverflowError:
-            end = datetime.max if farthest > self.nearest else datetime.min
-            return end.replace(tzinfo=farthest.tzinfo)
+            end = farthest + reach / self.read * (farthest - self.nearest)
+            first, last = sorted(map(search_span, (farthest, end)))
+        except OverflowError:  # farther than there are years
+            return ()
+        return range(first, last + 1) if last - first < MOST_SPANS else ()
 
     def telling(self, parts: Iterable[str]) -> list[str]:
         """The rarest parts: an index reads through all faxes that have what it is asked for."""
@@ -285,24 +286,29 @@ class _Question:
     def where(self, *more: Sql) -> "_Question":
         return replace(self, conditions=[*self.conditions, *more])
 
-    def up_to(self, at: datetime) -> "_Question":
-        return self.where(sql("fax.created_at <= {}" if self.upwards else "fax.created_at >= {}", at))
+    def keyed(self, spans: Sequence[int] = ()) -> "_Question":
+        """By what the index of words holds beside them: to faxes of these spans of time, all of which are then read, or
+        of any time. It asks for the lines too, without which few of them may see little of what the index finds."""
+        lines = self.parts.lines if len(self.parts.lines) * max(1, len(spans)) <= MOST_KEYS else ()
+        if not (lines or spans):
+            return self
+        keys = ",".join(str(search_key(line, span)) for line in lines or (0,) for span in spans or (0,))
+        return self.where(sql(f"{SEARCH_KEYS} && CAST({{}} AS bigint[])", f"{{{keys}}}"))
 
     def narrowed(self, **columns: Iterable[str]) -> "_Question":
         """To faxes with one of the values, by indexes that hold each value in order. A fax may be found once by each
         column, by its status and by its cause: as many more are asked for."""
         asked = [sql(f"fax.{name} = {{}}", value) for name in columns for value in sorted(columns[name])]
-        parts, together = self.parts.each, self.parts.together
-        if len(parts) * len(asked) > MOST_PARTS:
-            parts = [together]
+        parts = self.parts.each if len(self.parts.each) * len(asked) <= MOST_PARTS else [self.parts.together]
         each = [all_of([part, value]) for part in parts for value in asked]
+        together = all_of([self.parts.together, any_of(asked)])
         size = self.size * sum(map(bool, columns.values()))
-        return replace(self, parts=Parts(each, all_of([together, any_of(asked)])), size=size)
+        return replace(self, parts=replace(self.parts, each=each, together=together), size=size)
 
     def of_number(self, number: str, text: Meaning) -> "_Question":
         """To the faxes of one number, which an index holds in order for a company as a whole. Their text is compared so
         that PostgreSQL takes it for no rare one, or it would rather read the index of words for it."""
-        whole = replace(self, parts=Parts([self.parts.together], self.parts.together))
+        whole = replace(self, parts=replace(self.parts, each=[self.parts.together]))
         return whole.where(sql("fax.remote_number = {}", number), text.holds_by_index([]))
 
     def nearest(self) -> Sql:

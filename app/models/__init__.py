@@ -4,7 +4,17 @@ from app.models.archive import ArchiveCopy, ArchiveKind, ArchivePlace, PlaceKind
 from app.models.audit import AuditEvent
 from app.models.change import PendingChange
 from app.models.entity import Authentication, FaxEntity, Grant
-from app.models.fax import Attempt, Direction, Document, DocumentKind, Fax, Status
+from app.models.fax import (
+    SEARCH_KEYS,
+    Attempt,
+    Direction,
+    Document,
+    DocumentKind,
+    Fax,
+    Status,
+    search_key,
+    search_span,
+)
 from app.models.figures import AlertIncident, AlertKind, FaxDay, Scope
 from app.models.inbox import InboxAct, InboxEvent, Unread
 from app.models.mail_message import BoxState, MailFate, MailMessage
@@ -13,6 +23,7 @@ from app.models.notice import Notice, NoticeKind
 from app.models.template import FaxTemplate
 
 __all__ = [
+    "SEARCH_KEYS",
     "AlertIncident",
     "AlertKind",
     "ArchiveCopy",
@@ -43,4 +54,6 @@ __all__ = [
     "Scope",
     "Status",
     "Unread",
+    "search_key",
+    "search_span",
 ]

@@ -47,7 +47,7 @@ def _indexes() -> set[str]:
     inspector = sa.inspect(db.engine)
     tables = [name for name in inspector.get_table_names() if name != "alembic_version"]
     return {
-        f"{table}: {index['name']} {index['unique']} {index['column_names']} "
+        f"{table}: {index['name']} {index['unique']} {index['column_names']} {index.get('expressions')} "
         f"{index.get('dialect_options', {}).get(db.engine.dialect.name + '_where')}"
         for table in tables
         for index in inspector.get_indexes(table)

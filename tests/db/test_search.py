@@ -1,6 +1,7 @@
 """What a search means, and which faxes it finds, page by page."""
 
 import random
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -15,7 +16,7 @@ from app.fax.log import OPEN, Filters, Page, count_new, read_page
 from app.fax.receiving import begin_receiving, finish_receiving
 from app.fax.results import CallFacts
 from app.fax.search import Meaning, meanings, plain_words, search_text, statuses_called, with_name
-from app.models import Direction, Fax, FaxEntity, Grant, Status
+from app.models import SEARCH_KEYS, Direction, Fax, FaxEntity, Grant, Status, search_key, search_span
 from tenants.db import new_ulid
 from tenants.models import Tenant, User
 from tests.db.faxes import make_document, submit
@@ -26,7 +27,7 @@ ITALY = Tenant(region="IT", outside_prefix="0", timezone="Europe/Rome")
 
 
 #: As if of a large company's faxes only the next few could be read through, for a text that is often in these.
-LARGE = {"SMALL": 0, "FIRST_LOOK": 3, "FAR_ENOUGH": 0.05, "SECOND_LOOK": 6, "SECOND_LOOK_APART": 6, "A_FEW": 0}
+LARGE = {"SMALL": 0, "FIRST_LOOK": 3, "FAR_ENOUGH": 0.05, "SECOND_LOOK": 6, "SECOND_LOOK_OF_STATUS": 6}
 
 
 @pytest.fixture(params=["small company", "large company"])
@@ -130,8 +131,11 @@ def test_a_fax_is_found_by_its_names(session: Session, cast: Cast, typed: str) -
 
 @pytest.mark.parametrize(
     "how",
-    [dict.fromkeys(["SECOND_LOOK", "SECOND_LOOK_APART"], most) for most in (10**6, 0)],
-    ids=["reads on", "by index"],
+    [
+        {"SECOND_LOOK": 10**6, "SECOND_LOOK_OF_STATUS": 10**6},
+        *({"SECOND_LOOK": 0, "SECOND_LOOK_OF_STATUS": 0} | keys for keys in ({}, {"MOST_KEYS": 0}, {"MOST_SPANS": 0})),
+    ],
+    ids=["reads on", "by lines and spans", "by spans", "by lines"],
 )
 @pytest.mark.parametrize("times", [0.05, 2])
 @pytest.mark.parametrize(("who", "most_parts"), [("alice", 24), ("bob", 24), ("bob", 2), ("bob", 0)])
@@ -153,7 +157,7 @@ def test_a_large_company_finds_page_by_page_what_a_small_one_finds(
         number = rng.choice(["+390501234567", "+390567208396", "+493023125000"])  # the second is in no plan of numbers
         values = {"status": status, "cause": cause, "remote_number": number, "names": [*words, "frontdesk"]}
         place = {"entity_id": rng.choice([cast.frontdesk, cast.archive]), "user_id": rng.choice([cast.bob, cast.alice])}
-        enter(session, cast, minutes=n // 3 * rng.choice([1, 1, 50]), **values, **place)
+        enter(session, cast, minutes=n // 3 * rng.choice([1, 1, 50, 5_000]), **values, **place)
 
     def pages(text: str, direction: str) -> list[list[str]]:
         turned, all_pages = {}, []
@@ -406,7 +410,27 @@ def test_a_permission_that_was_taken_away_leaves_ones_own_faxes(session: Session
 
 @pytest.mark.parametrize(("nearest", "farthest"), [(NOW, NOW - timedelta(days=5_000)), (NOW, NOW.replace(year=9000))])
 def test_a_look_goes_no_farther_than_there_are_years(nearest: datetime, farthest: datetime):
-    look = log._Look([], 300, nearest, (farthest, ""), {})
-    end = look.beyond(102.0)
-    assert end < farthest if farthest < nearest else end > farthest
-    assert end.tzinfo
+    assert log._Look([], 300, nearest, (farthest, ""), {}).spans(102 * 300) == ()
+
+
+def test_a_look_tells_in_which_spans_so_many_more_lie():
+    look = log._Look([], 300, NOW, (NOW - timedelta(days=1), ""), {})
+    spans = look.spans(90 * 300)
+    assert (spans[0], spans[-1]) == (search_span(NOW - timedelta(days=91)), search_span(NOW - timedelta(days=1)))
+    assert len(spans) in (3, 4)
+    later = replace(look, last=(NOW + timedelta(days=1), ""))
+    assert later.spans(90 * 300)[-1] == search_span(NOW + timedelta(days=91))
+    assert look.spans(32 * 20 * 300) == ()
+
+
+def test_the_index_and_the_question_have_the_same_keys(session: Session, cast: Cast):
+    if session.get_bind().dialect.name != "postgresql":
+        pytest.skip("the index is PostgreSQL's")
+    edge = datetime(2000, 1, 1, tzinfo=UTC) + timedelta(days=32 * 306)
+    assert search_span(edge) == search_span(edge - timedelta(microseconds=1)) + 1
+    rome = edge.astimezone(ITALY.zone)
+    for at in (NOW, edge, edge - timedelta(microseconds=1), rome, datetime(2000, 1, 1, tzinfo=UTC)):
+        fax_id = enter(session, cast, created_at=at)
+        session.execute(sa.text("SET LOCAL TIME ZONE 'Pacific/Auckland'"))
+        keys = session.scalar(sa.select(sa.text(SEARCH_KEYS)).select_from(Fax).where(Fax.id == fax_id))
+        assert keys == [search_span(at), search_key(cast.frontdesk), search_key(cast.frontdesk, search_span(at))]
