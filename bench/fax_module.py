@@ -126,6 +126,7 @@ def make_world(url: str, home: Path, rows: int) -> World:
         {"FAXROOM_HOME": str(home), "SECRET_KEY": "a bench", "DATABASE_URL": url, "REDIS_URL": "redis://127.0.0.1:1/0"}
     )
     app = create_app(settings, TESTING=True, RATELIMIT_STORAGE_URI="memory://", PROPAGATE_EXCEPTIONS=True)
+    gc.freeze()  # as wsgi.py does
     with app.app_context():
         upgrade(directory=str(ROOT / "migrations"))
         world = World(app, rows, [], {}, {}, {})
@@ -362,8 +363,6 @@ def measure(small: World, large: World, rounds: int) -> tuple[Times, Times]:
     answer would be in the processor's caches."""
     scripted, plain = Times(), Times()
     asked = [kinds(world, random.Random(11)) for world in (small, large)]
-    gc.collect()
-    gc.freeze()
     for n in range(-3, rounds):
         for who in ("admin", "user"):
             for kind in asked[0]:

@@ -101,6 +101,7 @@ class Parts:
     ``lines`` are the entities that they are of, none if of all.
     """
 
+    direction: str
     each: list[Sql]
     together: Sql
     lines: tuple[int, ...] = ()
@@ -112,16 +113,16 @@ def visible_parts(user: User, direction: str, lines: list[VisibleLine], *, entit
     line, sender = "fax.entity_id = {}", sql("fax.user_id = {}", user.id)
     if user.is_admin:
         all_of_them = all_of([tenant, sql(line, entity_id)]) if entity_id else tenant
-        return Parts([all_of_them], all_of_them, (entity_id,) if entity_id else ())
+        return Parts(direction, [all_of_them], all_of_them, (entity_id,) if entity_id else ())
     meant = [one for one in lines if entity_id in (None, one.entity.id)]
     whole, own = ([one.entity.id for one in meant if one.whole == w] for w in (True, False))
     of_own = all_of([one_of("fax.entity_id", own), sender])
     together = all_of([tenant, any_of([one_of("fax.entity_id", whole), of_own])])
     ids = tuple(one.entity.id for one in meant)
     if len(meant) > MOST_PARTS:
-        return Parts([together], together, ids)
+        return Parts(direction, [together], together, ids)
     each = [all_of([tenant, sql(line, one.entity.id), *([] if one.whole else [sender])]) for one in meant]
-    return Parts(each, together, ids)
+    return Parts(direction, each, together, ids)
 
 
 def receivers(session: Session, fax: Fax) -> list[User]:

@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from datetime import time as clock_time
+from math import prod
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, defer, joinedload, lazyload, load_only
@@ -241,7 +242,10 @@ def _steps(question: "_Question", look: "_Look", meaning: Meaning) -> Steps:
         found = yield question.nearest_within(round(reach), text)
     elif count and not meaning.of_status and (spans := look.spans(reach)):
         found = yield question.keyed(spans).picked(text, telling)
-    return found if len(found) >= question.size else (yield question.keyed().picked(text, telling))
+    if len(found) >= question.size:
+        return found
+    many = max(count, look.likely(telling)) >= 1 and not meaning.of_status
+    return (yield (question.keyed() if many else question).picked(text, telling))
 
 
 @dataclass(frozen=True)
@@ -266,6 +270,10 @@ class _Look:
             return ()
         return range(first, last + 1) if last - first < MOST_SPANS else ()
 
+    def likely(self, parts: Iterable[str]) -> float:
+        """How many of the faxes that were read would have all of these parts if none of them told of another."""
+        return self.read * prod(self.counts[part,] / self.read for part in parts)
+
     def telling(self, parts: Iterable[str]) -> list[str]:
         """The rarest parts: an index reads through all faxes that have what it is asked for."""
         rarest = sorted(parts, key=lambda part: (self.counts[part,], -len(part)))[:MOST_INDEXED]
@@ -288,11 +296,13 @@ class _Question:
 
     def keyed(self, spans: Sequence[int] = ()) -> "_Question":
         """By what the index of words holds beside them: to faxes of these spans of time, all of which are then read, or
-        of any time. It asks for the lines too, without which few of them may see little of what the index finds."""
+        of any time; and to those of the lines, if these are few. It costs more than it saves if few have the words, or
+        if another index narrows them anyway."""
         lines = self.parts.lines if len(self.parts.lines) * max(1, len(spans)) <= MOST_KEYS else ()
         if not (lines or spans):
             return self
-        keys = ",".join(str(search_key(line, span)) for line in lines or (0,) for span in spans or (0,))
+        direction = self.parts.direction
+        keys = ",".join(str(search_key(direction, line, span)) for line in lines or (0,) for span in spans or (0,))
         return self.where(sql(f"{SEARCH_KEYS} && CAST({{}} AS bigint[])", f"{{{keys}}}"))
 
     def narrowed(self, **columns: Iterable[str]) -> "_Question":

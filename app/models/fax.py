@@ -75,10 +75,12 @@ class Document(TenantOwned, db.Model):
 
 
 #: What ix_fax_search holds of a fax beside its words: the span of 32 days in which it was entered, its line, and both
-#: in one, as numbers (:func:`search_key`). Without them it would find a word in the faxes of all lines and years.
-#: Written as PostgreSQL writes it, so that Alembic finds it the same.
+#: in one, each with its direction, as numbers (:func:`search_key`). Without them it would find a word in the faxes of
+#: all lines and years. Written as PostgreSQL writes it, so that Alembic finds it the same.
 _SPAN = "((created_at AT TIME ZONE '00:00:00'::interval)::date - '2000-01-01'::date) / 32"
-SEARCH_KEYS = f"ARRAY[({_SPAN})::bigint, entity_id * 4096, entity_id * 4096 + {_SPAN}]"
+_SENT = "(direction::text = 'sent'::text)::integer"
+_LINE = f"(entity_id * 2 + {_SENT}) * 4096"
+SEARCH_KEYS = f"ARRAY[({_SENT} * 4096 + {_SPAN})::bigint, {_LINE}, {_LINE} + {_SPAN}]"
 
 
 def search_span(at: datetime) -> int:
@@ -86,9 +88,9 @@ def search_span(at: datetime) -> int:
     return (at.astimezone(UTC).date() - date(2000, 1, 1)).days // 32
 
 
-def search_key(entity_id: int = 0, span: int = 0) -> int:
+def search_key(direction: str, entity_id: int = 0, span: int = 0) -> int:
     """The number in ``SEARCH_KEYS`` for a line, for a span, or for a line in a span."""
-    return entity_id * 4096 + span
+    return (entity_id * 2 + (direction == Direction.SENT)) * 4096 + span
 
 
 class Fax(TenantOwned, db.Model):

@@ -18,7 +18,9 @@ branch_labels = None
 depends_on = None
 
 SPAN = "((created_at AT TIME ZONE '00:00:00'::interval)::date - '2000-01-01'::date) / 32"
-KEYS = f'(ARRAY[({SPAN})::bigint, entity_id * 4096, entity_id * 4096 + {SPAN}])'
+SENT = "(direction::text = 'sent'::text)::integer"
+LINE = f'(entity_id * 2 + {SENT}) * 4096'
+KEYS = f'(ARRAY[({SENT} * 4096 + {SPAN})::bigint, {LINE}, {LINE} + {SPAN}])'
 
 
 def upgrade():

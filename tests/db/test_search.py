@@ -433,4 +433,13 @@ def test_the_index_and_the_question_have_the_same_keys(session: Session, cast: C
         fax_id = enter(session, cast, created_at=at)
         session.execute(sa.text("SET LOCAL TIME ZONE 'Pacific/Auckland'"))
         keys = session.scalar(sa.select(sa.text(SEARCH_KEYS)).select_from(Fax).where(Fax.id == fax_id))
-        assert keys == [search_span(at), search_key(cast.frontdesk), search_key(cast.frontdesk, search_span(at))]
+        span = search_span(at)
+        sent = [
+            search_key("sent", 0, span),
+            search_key("sent", cast.frontdesk),
+            search_key("sent", cast.frontdesk, span),
+        ]
+        assert keys == sent
+        session.execute(sa.update(Fax).where(Fax.id == fax_id).values(direction="received"))
+        received = session.scalar(sa.select(sa.text(SEARCH_KEYS)).select_from(Fax).where(Fax.id == fax_id))
+        assert received == [key - 4096 for key in sent]
