@@ -230,12 +230,12 @@ def _steps(question: "_Question", look: "_Look", meaning: Meaning) -> Steps:
         return (yield question.where(meaning.holds()).nearest())
     text, telling = Meaning(parts=meaning.parts), look.telling(meaning.parts)
     count = look.counts[meaning.parts]
-    reach = FAR_ENOUGH * look.read * (len(look.found) + question.size) / count if count else 0
-    found = []
     if meaning.of_status:
         question = question.narrowed(status=meaning.statuses, cause=meaning.causes)
         if not text.parts:
             return (yield question.nearest())
+    found = []
+    reach = FAR_ENOUGH * look.read * (len(look.found) + question.size) / count if count else 0
     if meaning.whole_number and count:
         found = yield question.of_number(meaning.whole_number, text).nearest()
     elif 0 < reach <= (SECOND_LOOK_OF_STATUS if meaning.of_status else SECOND_LOOK):
