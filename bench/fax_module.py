@@ -8,7 +8,8 @@ timed is everything between request and answer but the network. The two database
 machine is busy for both.
 
 A link brings a whole page, the form of the search the list alone, as htmx asks for it. A browser without JavaScript
-gets whole pages of both: the line after all is of the same requests asked so.
+gets whole pages of both: the line after all is of the same requests asked so. Then the page and the searches, each
+alone.
 
 Of a search, a thousand faxes often hold only a few, and a row that is not found is not drawn either. The last lines are
 of the answers that fill a page: the same work at both sizes, apart from finding.
@@ -338,6 +339,8 @@ def grouped(number: str) -> str:
 
 #: Milliseconds, and whether the answer fills a page.
 Taken = tuple[float, bool]
+#: What was taken at a thousand rows and at a million.
+Places = tuple[list[Taken], list[Taken]]
 
 
 def ask(client: FlaskClient, path: str, headers: dict[str, str] | None = None) -> Taken:
@@ -354,8 +357,12 @@ class Times(defaultdict[tuple[str, str], list[list[Taken]]]):
     def __init__(self) -> None:
         super().__init__(lambda: [[], []])
 
-    def all(self) -> list[list[Taken]]:
-        return [[one for pair in self.values() for one in pair[place]] for place in (0, 1)]
+    def all(self) -> Places:
+        return self.of(lambda _kind: True)
+
+    def of(self, wanted: Callable[[str], bool]) -> Places:
+        small, large = ([one for (kind, _who), pair in self.items() if wanted(kind) for one in pair[n]] for n in (0, 1))
+        return small, large
 
 
 def measure(small: World, large: World, rounds: int) -> tuple[Times, Times]:
@@ -387,11 +394,21 @@ def report(scripted: Times, plain: Times, rows: int) -> None:
         for (kind, asker), (small, large) in scripted.items():
             if asker == who:
                 show(kind, small, large)
+    searches = scripted.of(lambda kind: kind not in LINKED)
     print("together")
-    for name, times in (("ALL", scripted), ("ALL without JavaScript", plain)):
-        show(name, *times.all())
-    for name, times in (("that fill a page", scripted), ("that do, without JavaScript", plain)):
-        show(name, *([one for one in place if one[1]] for place in times.all()))
+    show("ALL", *scripted.all())
+    show("ALL without JavaScript", *plain.all())
+    show("the page", *scripted.of(lambda kind: kind in LINKED))
+    show("searches", *searches)
+    print("of them the answers that fill a page")
+    show("ALL", *full(scripted.all()))
+    show("ALL without JavaScript", *full(plain.all()))
+    show("searches", *full(searches))
+
+
+def full(places: Places) -> Places:
+    small, large = ([taken for taken in place if taken[1]] for place in places)
+    return small, large
 
 
 def show(name: str, small: list[Taken], large: list[Taken]) -> None:
