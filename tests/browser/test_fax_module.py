@@ -3,6 +3,7 @@
 import re
 import zipfile
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from app.fax.submit import next_fax_number
 from app.intake.documents import store_document
 from app.models import DocumentKind, Fax, FaxEntity, Status
 from tenants.db import new_ulid, utc_now
+from tenants.models import EmailAddress, User
 from tests.browser.desk import ALICE, BOB, SHIFTED
 from tests.browser.test_looks import AXE, PLAIN, SIZES, violations
 from tests.documents import pdf, written
@@ -22,6 +24,11 @@ pytestmark = [pytest.mark.browser]
 SENT = "/faxes?direction=sent"
 SCRIPT = pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without JavaScript"])
 ROWS = "#bundle tbody tr"
+#: By how many px the list is wider than the sheet that it stands on.
+BEYOND = """() => {
+  const list = document.querySelector("#bundle table");
+  return list.getBoundingClientRect().right - list.parentElement.getBoundingClientRect().right;
+}"""
 
 Enter = Callable[..., str]
 
@@ -37,7 +44,14 @@ def enter(instance, folder) -> Iterator[Enter]:
     """Enters a fax that is over, as sent from the front desk; gives its id. In the end none of them is there."""
     ids: list[str] = []
 
-    def put(name: str, *, status: Status = Status.SENT, cause: str | None = None, number: str = "+390586880011") -> str:
+    def put(
+        name: str,
+        *,
+        status: Status = Status.SENT,
+        cause: str | None = None,
+        number: str = "+390586880011",
+        days_ago: int = 0,
+    ) -> str:
         with instance.session() as session:
             line = session.scalar(sa.select(FaxEntity).where(FaxEntity.number == "+390509655637"))
             path = written(folder, pdf(pages=1, text="A page of the list"), "list.pdf")
@@ -49,6 +63,8 @@ def enter(instance, folder) -> Iterator[Enter]:
             fax.source_id = fax.pdf_id = document.id
             fax.number = next_fax_number(session, line.tenant_id)
             fax.finished_at = utc_now()
+            fax.created_at = fax.finished_at - timedelta(days=days_ago)
+            fax.user = session.scalar(sa.select(User).join(User.address).where(EmailAddress.folded == ALICE))
             session.add(fax)
             session.flush()
             fax.search_text = search_text_of(fax)
@@ -170,6 +186,17 @@ def test_filters_are_there_on_a_desk_and_fold_away_on_a_phone(visit, enter, word
         page.click("#finder button")
     expect(page.locator(".chip")).to_have_count(1)
     expect(page.locator("#status")).to_be_visible()
+
+
+def test_a_list_of_long_names_fits_every_desk(visit, enter, word) -> None:
+    name = f"{word} A_very_long_name_of_a_document_that_somebody_gave.pdf"
+    enter(name, status=Status.FAILED, cause="far_end_no_fax", number="+493023125000123", days_ago=500)
+    page = visit(f"{SENT}&q={word}", who=ALICE)
+    expect(page.locator(ROWS)).to_have_count(1)
+    page.evaluate("document.querySelectorAll('.line-name').forEach(e => e.textContent = 'Secretariat of the surgery')")
+    for width in (930, 960, 1024, 1100, 1160, 1200, 1265, 1280, 1366, 1380, 1440, 1920):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate(BEYOND) <= 0.5, f"beyond the sheet at {width}"
 
 
 @pytest.mark.parametrize("who", [ALICE, BOB], ids=["English", "Italian"])
