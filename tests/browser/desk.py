@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Response
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request, Response
 
 ALICE, BOB, CHARLIE, OLGA = "alice@alpha.test", "bob@alpha.test", "charlie@beta.test", "olga@faxroom.test"
 #: The fax machine of the other company.
@@ -51,8 +51,8 @@ class Desk:
     def sign_in(self, page: Page, who: str, password: str | None = None) -> None:
         page.fill("[name=email]", who)
         page.fill("[name=password]", password or self.password)
-        page.press("[name=password]", "Enter")
-        page.wait_for_load_state()
+        with page.expect_navigation():
+            page.press("[name=password]", "Enter")
 
     def close(self, *, keep: int = 0) -> None:
         while len(self._contexts) > keep:
@@ -120,6 +120,12 @@ def submit(page: Page) -> None:
     """Press the button of the send form and wait for the answer."""
     with page.expect_navigation():
         page.click("form.cover button.primary")
+
+
+def follow(locator: Locator) -> None:
+    """Click what leads to another page, and wait for that page."""
+    with locator.page.expect_navigation():
+        locator.click()
 
 
 def fax_id(page: Page) -> str:

@@ -11,8 +11,8 @@ from playwright.sync_api import Page, expect
 from app.models import FaxEntity, Grant, PendingChange
 from tenants.addresses import claim_address
 from tenants.models import EmailAddress, Role, Tenant, User
-from tests.browser.desk import ALICE, BOB
-from tests.browser.test_users import check_looks
+from tests.browser.desk import ALICE, BOB, follow
+from tests.browser.test_looks import check_looks
 from tests.live.instance import Instance
 
 pytestmark = pytest.mark.browser
@@ -157,7 +157,7 @@ def test_what_is_discarded_leaves_nothing_behind(visit, instance: Instance, scri
 @SCRIPTS
 def test_five_hundred_users_are_searched_and_chosen_at_once(visit, crowd, script):
     page = visit("/entities", who=ALICE, script=script)
-    page.get_by_role("link", name=re.compile("Users of frontdesk")).click()
+    follow(page.get_by_role("link", name=re.compile("Users of frontdesk")))
     page.get_by_role("row", name="crowd000@alpha.test").get_by_label("Send").check()
     page.fill("#q", "crowd49")
     if not script:
@@ -204,16 +204,16 @@ def with_errors(page: Page) -> None:
 
 
 def first_entity(page: Page) -> None:
-    page.locator(".lines-list tbody th a").first.click()
+    follow(page.locator(".lines-list tbody th a").first)
 
 
 def its_users(page: Page) -> None:
-    page.get_by_role("link", name=re.compile("Users of frontdesk")).click()
+    follow(page.get_by_role("link", name=re.compile("Users of frontdesk")))
 
 
 def to_be_closed(page: Page) -> None:
     first_entity(page)
-    page.get_by_role("button", name="Close this line").click()
+    follow(page.get_by_role("button", name="Close this line"))
 
 
 def added(page: Page) -> None:
@@ -230,7 +230,7 @@ def added_one(page: Page) -> None:
 
 def waiting(page: Page) -> None:
     added(page)
-    page.get_by_role("link", name="Look and apply").click()
+    follow(page.get_by_role("link", name="Look and apply"))
 
 
 PAGES: dict[str, tuple[str, Callable[[Page], None] | None]] = {

@@ -15,8 +15,8 @@ from app.intake.documents import store_document
 from app.models import DocumentKind, Fax, FaxEntity, Status
 from tenants.db import new_ulid, utc_now
 from tenants.models import EmailAddress, User
-from tests.browser.desk import ALICE, BOB, SHIFTED
-from tests.browser.test_looks import AXE, PLAIN, SIZES, violations
+from tests.browser.desk import ALICE, BOB
+from tests.browser.test_looks import SIZES, check_looks
 from tests.documents import pdf, written
 
 pytestmark = [pytest.mark.browser]
@@ -211,11 +211,4 @@ def test_every_state_of_the_list_is_open_to_everybody_and_fits_every_screen(visi
     if state == "new":
         enter(f"{word} three.pdf")
         page.wait_for_selector("#news a", timeout=30_000)
-    page.evaluate(AXE.read_text())
-    page.add_style_tag(content=PLAIN)
-    for size in SIZES:
-        page.set_viewport_size(SIZES[size])
-        assert not page.evaluate(SHIFTED), f"scrolls sideways: {size}"
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            assert violations(page) == [], (size, scheme)
+    check_looks(page)

@@ -14,8 +14,8 @@ from app.fax.submit import next_fax_number
 from app.intake.documents import store_document
 from app.models import Direction, DocumentKind, Fax, FaxEntity, Status, Unread
 from tenants.db import utc_now
-from tests.browser.desk import ALICE, BOB, SHIFTED, cancel
-from tests.browser.test_looks import AXE, PLAIN, SIZES, violations
+from tests.browser.desk import ALICE, BOB, cancel
+from tests.browser.test_looks import check_looks
 from tests.documents import pdf
 
 pytestmark = [pytest.mark.browser]
@@ -247,11 +247,4 @@ def test_a_page_of_the_inbox_is_open_to_everybody_and_fits_every_screen(visit, a
     path, act, who = PAGES[name]
     page = visit(path.format(fax=arrive()), who=who, bypass_csp=True)
     act(page)
-    page.evaluate(AXE.read_text())
-    page.add_style_tag(content=PLAIN)
-    for size in SIZES:
-        page.set_viewport_size(SIZES[size])
-        assert not page.evaluate(SHIFTED), f"scrolls sideways: {size}"
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            assert violations(page) == [], (size, scheme)
+    check_looks(page)

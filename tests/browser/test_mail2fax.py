@@ -11,8 +11,8 @@ from playwright.sync_api import Page, expect
 
 from app.models import Mail2FaxBox, MailFate, MailMessage
 from tenants.models import Tenant
-from tests.browser.desk import ALICE, BETA, BOB
-from tests.browser.test_users import check_looks
+from tests.browser.desk import ALICE, BETA, BOB, follow
+from tests.browser.test_looks import check_looks
 from tests.db.mails import tells_pin
 from tests.documents import pdf
 from tests.live.instance import Instance
@@ -102,7 +102,7 @@ def test_a_mail_is_found_in_the_log_with_every_rule_that_was_looked_at(visit, in
     assert (tested.fate, forgotten.fate) == (MailFate.TESTED, MailFate.REFUSED)
     assert (tested.answered, forgotten.answered) == (True, False)
     page = box_page(visit, script=script)
-    page.get_by_role("link", name="What became of its mails").click()
+    follow(page.get_by_role("link", name="What became of its mails"))
     rows = page.locator(".mail-log tbody tr")
     expect(rows.nth(0)).to_contain_text("There is no PIN in the text")
     expect(rows.nth(1)).to_contain_text("A test: nothing was dialled")
@@ -206,13 +206,13 @@ def wrong_box(visit, instance: Instance) -> Page:
 def log(visit, instance: Instance) -> Page:
     row_of(instance, hand_in(instance, text="Hello"))
     page = one_box(visit, instance)
-    page.get_by_role("link", name="What became of its mails").click()
+    follow(page.get_by_role("link", name="What became of its mails"))
     return page
 
 
 def message(visit, instance: Instance) -> Page:
     page = log(visit, instance)
-    page.locator(".mail-log tbody tr a").first.click()
+    follow(page.locator(".mail-log tbody tr a").first)
     return page
 
 

@@ -10,7 +10,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.desk import ALICE, BOB, OLGA, Desk
-from tests.browser.test_users import PASSWORD, check_looks, choose_password, mailed_link
+from tests.browser.test_looks import check_looks
+from tests.browser.test_users import PASSWORD, choose_password, mailed_link
 from tests.live.instance import Instance
 
 pytestmark = pytest.mark.browser

@@ -15,8 +15,8 @@ from playwright.sync_api import Page, expect
 
 from app.models import ArchiveCopy, ArchivePlace, Fax, Mail2FaxBox, Notice, PendingChange, Retention
 from tenants.db import utc_now
-from tests.browser.desk import ALICE, BETA, BOB
-from tests.browser.test_users import check_looks
+from tests.browser.desk import ALICE, BETA, BOB, follow
+from tests.browser.test_looks import check_looks
 from tests.live.instance import Instance
 
 pytestmark = pytest.mark.browser
@@ -326,7 +326,7 @@ def no_folder(page: Page) -> None:
 def two_folders(page: Page) -> None:
     for word in ("shelf", "cellar"):
         add_folder(page, fresh(word))
-        page.click(".back a")
+        follow(page.locator(".back a"))
 
 
 def a_box(page: Page) -> None:
@@ -341,12 +341,12 @@ def no_box(page: Page) -> None:
 
 def a_list_of_boxes(page: Page) -> None:
     add_box(page, fresh("post"))
-    page.click(".back a")
+    follow(page.locator(".back a"))
 
 
 def wrong_limits(page: Page) -> None:
     page.fill("#inbound", "x")
-    page.locator("#limits button").click()
+    follow(page.locator("#limits button"))
 
 
 #: Name → where, and what is done there first.

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from app.models import FaxTemplate, PendingChange
 from tests.browser.desk import ALICE
-from tests.browser.test_users import check_looks
+from tests.browser.test_looks import check_looks
 from tests.live.instance import Instance
 
 pytestmark = pytest.mark.browser

@@ -9,8 +9,8 @@ import pyotp
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.desk import ALICE, SHIFTED, Desk
-from tests.browser.test_looks import AXE, PLAIN, SIZES, violations
+from tests.browser.desk import ALICE, Desk
+from tests.browser.test_looks import check_looks
 from tests.live.instance import Instance
 
 pytestmark = pytest.mark.browser
@@ -123,18 +123,6 @@ def test_a_file_is_checked_before_anybody_is_invited(visit):
 def choose(page: Page, content: str) -> None:
     page.set_input_files("[name=file]", {"name": "p.csv", "mimeType": "text/csv", "buffer": content.encode()})
     page.click("text=Check the file")
-
-
-def check_looks(page: Page) -> None:
-    """axe and no sideways scrolling, on every screen, light and dark."""
-    page.evaluate(AXE.read_text())
-    page.add_style_tag(content=PLAIN)
-    for size in SIZES:
-        page.set_viewport_size(SIZES[size])
-        assert not page.evaluate(SHIFTED), size
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            assert violations(page) == [], (size, scheme)
 
 
 @pytest.mark.parametrize("path", ["/users", "/users/invite", "/users/import", "/users/{bob}", "/profile"])
