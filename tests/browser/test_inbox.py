@@ -107,6 +107,16 @@ def test_an_act_works_from_the_moment_on_in_which_the_keyboard_is_at_it(visit, a
     expect(page.locator(f"#reopen-{fax_id}")).to_be_focused()
 
 
+def test_the_keyboard_goes_on_to_the_next_row_when_its_own_leaves_the_list(visit, arrive):
+    earlier, later = arrive(), arrive()
+    page = visit("/inbox", who=ALICE)
+    page.focus(f"#done-{earlier}")
+    page.keyboard.press("Enter")
+    expect(page.locator(f"#reopen-{earlier}")).to_be_focused()
+    expect(slip(page, earlier)).to_have_count(0, timeout=20_000)
+    expect(slip(page, later).locator("a")).to_be_focused()
+
+
 @SCRIPT
 def test_of_two_colleagues_the_second_is_told_who_has_it(visit, arrive, script):
     fax_id = arrive()

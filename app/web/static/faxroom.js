@@ -101,6 +101,21 @@
     if (title !== document.title) document.title = title;
   });
 
+  // When the inbox is brought anew without the row that has the keyboard, the keyboard goes on to the next row.
+  let following = [];
+  on("htmx:beforeSwap", (event) => {
+    if (event.detail.target.id !== "inbox-list") return;
+    const rows = [...event.detail.target.querySelectorAll("tr[id]")];
+    const at = rows.indexOf(document.activeElement.closest("tr[id]"));
+    following = at < 0 ? [] : [...rows.slice(at), ...rows.slice(0, at).reverse()].map((row) => row.id);
+  });
+  on("htmx:afterSettle", (event) => {
+    if (event.target.id !== "inbox-list" || event.target.contains(document.activeElement)) return;
+    const row = following.map((id) => document.getElementById(id)).find(Boolean);
+    row?.querySelector("a").focus({ preventScroll: true });
+    following = [];
+  });
+
   // A page that follows a fax says when it cannot.
   const trouble = (there) => {
     const notice = document.getElementById("trouble");
