@@ -225,6 +225,19 @@ def test_the_keys_are_told_of_and_letters_can_be_switched_off(viewer: Page):
     expect(viewer.locator("#keys")).to_be_hidden()
 
 
+def test_a_key_acts_at_once_when_the_keys_were_put_away(viewer: Page):
+    viewer.keyboard.press("?")
+    viewer.focus("#keys-on")
+    # For a frame or two after it was closed, Chromium leaves the keyboard at what was in it.
+    viewer.evaluate(
+        """() => {
+          document.getElementById("keys").close();
+          document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
+        }"""
+    )
+    is_at(viewer, 2)
+
+
 def test_what_is_typed_into_the_page_field_is_no_key(viewer: Page):
     viewer.focus("#page-number")
     viewer.keyboard.type("1r")

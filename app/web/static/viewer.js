@@ -295,7 +295,7 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || byId("keys").open) return;
-    if (event.target.closest("input, select, textarea")) return;
+    if (event.target === field) return;
     if (event.key === " " && event.target.closest("a, button")) return;
     const act = (liking.keys && LETTERS[event.key]) || (event.shiftKey ? null : named(event.key));
     if (!act) {
