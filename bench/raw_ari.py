@@ -113,12 +113,14 @@ async def hear(events: ClientConnection, calls: int) -> tuple[Counter[str], floa
 async def run(calls: int, tiff: Path, ari_port: int) -> dict[str, Any]:
     base = f"http://127.0.0.1:{ari_port}"
     token = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-    stream = f"ws://127.0.0.1:{ari_port}/ari/events?app=raw&subscribeAll=true"
+    stream = f"ws://127.0.0.1:{ari_port}/ari/events?app=raw"
     async with httpx.AsyncClient(base_url=base, auth=(USER, PASSWORD), timeout=30, trust_env=False) as http:
         await until_it_answers(http)
         headers = {"Authorization": f"Basic {token}"}
         async with connect(stream, additional_headers=headers, max_size=None, proxy=None) as events:
             only = {"allowed": [{"type": "ChannelUserevent"}]}
+            every = {"eventSource": "channel:"}
+            (await http.post("/ari/applications/raw/subscription", params=every)).raise_for_status()
             (await http.put("/ari/applications/raw/eventFilter", json=only)).raise_for_status()
             hearing = asyncio.create_task(hear(events, calls))
             began = time.monotonic()

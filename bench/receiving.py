@@ -108,13 +108,14 @@ class Ear:
 @asynccontextmanager
 async def hearing(port: int, user: str, password: str, ear: Ear) -> AsyncIterator[Ear]:
     token = b64encode(f"{user}:{password}".encode()).decode()
-    url = f"ws://127.0.0.1:{port}/ari/events?app=bench&subscribeAll=true"
+    url = f"ws://127.0.0.1:{port}/ari/events?app=bench"
     headers = {"Authorization": f"Basic {token}"}
     async with connect(url, additional_headers=headers, max_size=None, proxy=None) as events:
         only = {"allowed": [{"type": "ChannelUserevent"}, {"type": "ChannelHangupRequest"}]}
         async with httpx.AsyncClient(auth=(user, password), trust_env=False) as http:
-            answer = await http.put(f"http://127.0.0.1:{port}/ari/applications/bench/eventFilter", json=only)
-            answer.raise_for_status()
+            bench = f"http://127.0.0.1:{port}/ari/applications/bench"
+            (await http.post(f"{bench}/subscription", params={"eventSource": "channel:"})).raise_for_status()
+            (await http.put(f"{bench}/eventFilter", json=only)).raise_for_status()
         listening = asyncio.create_task(ear.listen(events))
         yield ear
         listening.cancel()

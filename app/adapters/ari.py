@@ -292,7 +292,7 @@ class Ari:
         while True:
             try:
                 with self._stream() as stream:
-                    self._ask("PUT", f"/applications/{APP}/eventFilter", json=_only(EVENTS))
+                    self._listen()
                     log.info("connected to %s", self.node)
                     yield Connected()
                     pause = 0.5
@@ -303,12 +303,19 @@ class Ari:
             time.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
+    def _listen(self) -> None:
+        """To every channel, and to nothing else. ``subscribeAll`` would bring the states of devices too: as of Asterisk
+        22.10 a stream that ends while such a state is told locks up ARI and Stasis() until Asterisk is started anew
+        (res_stasis_device_state.c waits for the very event that waits for the stream)."""
+        self._ask("POST", f"/applications/{APP}/subscription", params={"eventSource": "channel:"})
+        self._ask("PUT", f"/applications/{APP}/eventFilter", json=_only(EVENTS))
+
     def _stream(self) -> ClientConnection:
         parts = urlsplit(self._url)
         scheme = "wss" if parts.scheme == "https" else "ws"
         token = b64encode(":".join(self._auth).encode()).decode()
         return connect(
-            f"{scheme}://{parts.netloc}{parts.path}/ari/events?app={APP}&subscribeAll=true",
+            f"{scheme}://{parts.netloc}{parts.path}/ari/events?app={APP}",
             additional_headers={"Authorization": f"Basic {token}"},
             open_timeout=SECONDS,
             max_size=None,

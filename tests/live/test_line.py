@@ -3,21 +3,26 @@
 The calls of this file run side by side: the first test that needs one places them all.
 """
 
+import itertools
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from app.adapters.ari import DIAL_STRING
+from app.adapters.ari import DIAL_STRING, Connected
 from app.errors import FaxroomError, PermanentFailure, TemporaryFailure
 from app.fax.results import CallFacts
 from app.fax.retry import DELAYS
 from app.intake.line_events import Answered, Ended, Ringing, StillSending
 from tests.live.lines import (
     BUSY,
+    FAR_ENDS,
     FAX_MACHINE,
     HANGS_UP,
     PERSON,
@@ -38,6 +43,8 @@ pytestmark = pytest.mark.live
 MANY = 40
 #: More durable results than one AstDB key list of 4,095 characters names.
 RESULTS = 300
+#: So many threads place calls all the time, while a portal comes and goes so many times.
+CALLERS, GOES = 3, 40
 TWICE = "+390509000992"
 HOSTILE = 'Alpha, "Srl" ${SHELL(id)}|ended;x&/etc/passwd\r\n[faxroom-in]'
 
@@ -249,7 +256,7 @@ def test_hundreds_of_results_are_told_and_forgotten(line: Line, ear: Ear, one_pa
 
 @pytest.fixture
 def doomed(asterisk_root: None, tmp_path: Path) -> Iterator[Line]:
-    line = Line(tmp_path / "doomed", local={})
+    line = Line(tmp_path / "doomed", local={"extensions.conf": FAR_ENDS})
     line.home.mkdir()
     line.start()
     yield line
@@ -282,6 +289,31 @@ def test_a_stopped_asterisk_leaves_a_result_that_is_no_success(doomed: Line, den
         ear.wait("a second connection", 20, lambda: ear.connections == 2)
         told = ear.durable()["fax-stopped-1"]
     assert isinstance(told, StillSending) or told.facts.outcome != "success"
+
+
+def test_a_portal_that_comes_and_goes_while_calls_do_never_locks_up_the_line(doomed: Line, one_page: Path) -> None:
+    """Each call changes the state of a device, about which Asterisk must not have to tell a stream that ends."""
+    over = threading.Event()
+
+    def call_and_call(caller: int) -> None:
+        for number in itertools.takewhile(lambda _: not over.is_set(), itertools.count()):
+            with suppress(FaxroomError):
+                doomed.ari.originate(call_of(f"fax-come{caller}x{number}-1", one_page, BUSY))
+
+    with ThreadPoolExecutor(CALLERS) as pool:
+        calling = [pool.submit(call_and_call, caller) for caller in range(CALLERS)]
+        try:
+            for _ in range(GOES):
+                with closing(doomed.ari.events()) as events:
+                    assert isinstance(next(events), Connected)
+                    assert next(events)
+        finally:
+            over.set()
+        for one in calling:
+            one.result()
+    with Ear(doomed.ari) as ear:
+        doomed.ari.originate(call_of("fax-after-1", one_page, BUSY))
+        assert ear.result("fax-after-1", 10).facts.outcome == "busy"
 
 
 def test_an_asterisk_that_starts_is_down_not_refusing(doomed: Line, one_page: Path) -> None:
