@@ -39,7 +39,7 @@ ADVICE = {
     "asterisk": "Check ARI_URL, ARI_USER and ARI_PASSWORD, and that Asterisk runs with res_ari and res_fax_spandsp.",
     "converter": "Check UNOSERVER_URL and that LibreOffice's unoserver runs. PDFs are sent all the same.",
     "jobs": "Start it: worker.py jobs",
-    "line": "Start it beside Asterisk: worker.py line",
+    "line": "Start it beside Asterisk: worker.py line. Where it runs, Asterisk does not let it listen: see its log.",
     "clock": "Start it: worker.py clock",
     "collect": "Start it: worker.py collect",
 }

@@ -124,6 +124,11 @@ class Connected:
     """The event stream has (again) begun: what happened before may have been missed."""
 
 
+@dataclass(frozen=True)
+class Disconnected:
+    """The event stream has ended, or could not begin; another attempt follows."""
+
+
 class Ari:
     """One Asterisk. ``node`` names it in attempts. Safe to use from several threads."""
 
@@ -283,8 +288,9 @@ class Ari:
 
     # ---- Events
 
-    def events(self) -> Iterator[Connected | list[dict[str, Any]]]:
-        """Asterisk's events as JSON, as many at once as there are; :class:`Connected` at the start and after every gap.
+    def events(self) -> Iterator[Connected | Disconnected | list[dict[str, Any]]]:
+        """Asterisk's events as JSON, as many at once as there are; :class:`Connected` at the start and after every gap,
+        :class:`Disconnected` when one begins and at each attempt that fails.
 
         An empty list comes once a second when nothing else does, so that the caller can do what is due.
         """
@@ -299,7 +305,7 @@ class Ari:
                     yield from _read(stream)
             except (OSError, InvalidHandshake, InvalidURI, ConnectionClosed, FaxroomError) as error:
                 log.warning("no connection to %s: %s", self.node, error)
-            yield []
+            yield Disconnected()
             time.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 

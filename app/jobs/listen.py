@@ -15,7 +15,7 @@ from redis import RedisError
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import joinedload
 
-from app.adapters.ari import Ari, Connected
+from app.adapters.ari import Ari, Connected, Disconnected
 from app.errors import FaxroomError
 from app.fax.dispatch import Limits
 from app.fax.receiving import begin_receiving, channel_of, receiving_fax
@@ -94,6 +94,7 @@ class Listener:
 
     def __init__(self, line: Ari) -> None:
         self.line = line
+        self.listening = False
         self.telling: Telling | None = None
         self.enqueued: dict[str, float] = {}
         self.sending: dict[str, int] = {}  # channel id → pages told so far
@@ -106,8 +107,22 @@ class Listener:
         self.progress = Every(PROGRESS_SECONDS)
         self.beating = Every(BEAT_SECONDS)
 
-    def connected(self) -> None:
-        """Anew: whatever happened meanwhile was not heard."""
+    def take(self, heard: Connected | Disconnected | list[dict[str, Any]]) -> None:
+        """What the stream brings. Who does not hear Asterisk is of no use beside it, and gives no sign of life."""
+        match heard:
+            case Connected():
+                self._begin_anew()
+            case Disconnected():
+                self.listening = False
+            case events:
+                self.hear(events)
+        if self.listening:
+            with _forgiven():
+                self.do_what_is_due()
+
+    def _begin_anew(self) -> None:
+        """Whatever happened meanwhile was not heard."""
+        self.listening = True
         self.telling = None
         self.lines = {}
         self.reconciling.last = self.telling_lines.last = float("-inf")
@@ -345,14 +360,6 @@ def run() -> None:
     """Listen for ever."""
     app = application()
     listener = Listener(app.extensions["line"])
-    connected = False
     for heard in listener.line.events():
         with app.app_context():
-            if isinstance(heard, Connected):
-                connected = True
-                listener.connected()
-            else:
-                listener.hear(heard)
-            if connected:
-                with _forgiven():
-                    listener.do_what_is_due()
+            listener.take(heard)

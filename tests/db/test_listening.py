@@ -4,6 +4,7 @@ from base64 import b64encode
 
 import pytest
 
+from app.adapters.ari import Connected, Disconnected
 from app.errors import TemporaryFailure
 from app.fax.receiving import begin_receiving, receiving_fax
 from app.fax.results import CallFacts
@@ -203,3 +204,29 @@ def test_a_fault_in_one_event_costs_that_event(listener, monkeypatch):
     monkeypatch.setattr(listener.line, "refuse", refuse, raising=False)
     listener.hear([stasis("1.1", NOBODYS), stasis("1.2", NOBODYS)])
     assert listener.line.asked == ["1.2"]
+
+
+def test_a_process_that_does_not_hear_asterisk_gives_no_sign_of_life(listener, monkeypatch):
+    beats = []
+    monkeypatch.setattr(listen, "beat", beats.append)
+    listener.beating.seconds = 0
+    listener.take([])
+    assert beats == []
+    listener.take(Connected())
+    assert beats == ["line"]
+    listener.take(Disconnected())  # Asterisk answers, and lets nobody listen
+    listener.take(Disconnected())
+    assert beats == ["line"]
+    listener.take(Connected())
+    assert beats == ["line", "line"]
+
+
+def test_what_was_missed_is_asked_for_at_once_when_asterisk_is_heard_again(listener, monkeypatch):
+    monkeypatch.setattr(listen, "beat", lambda _process: None)
+    listener.take(Connected())
+    first = listener.telling
+    listener.take([])
+    assert listener.telling is first
+    listener.take(Disconnected())
+    listener.take(Connected())
+    assert listener.telling is not first

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image, ImageDraw
 
-from app.adapters.ari import Ari, Connected, OutgoingCall
+from app.adapters.ari import Ari, Connected, Disconnected, OutgoingCall
 from app.adapters.fax_tiff import encode, write_pages
 from app.errors import FaxroomError
 from app.intake.line_events import (
@@ -196,7 +196,7 @@ class Ear:
                 with self._changed:
                     self.connections += 1
                     self._changed.notify_all()
-            else:
+            elif not isinstance(heard, Disconnected):
                 for said in filter(None, map(read_event, heard)):
                     self._note(said)
 
