@@ -196,6 +196,7 @@ def fill(world: World, url: str) -> None:
         )
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
+        connection.execute("CHECKPOINT")  # or it would be written to the disk while questions are asked
         connection.execute("CREATE EXTENSION pg_prewarm")
         connection.execute(
             "SELECT sum(pg_prewarm(oid)) FROM pg_class "
