@@ -3,6 +3,8 @@
 from flask import Flask
 from flask_migrate import Migrate
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import cli, models, web
@@ -33,7 +35,13 @@ def create_app(settings: Settings | None = None, **overrides: object) -> Flask:
         SESSION_COOKIE_SAMESITE="Lax",
     )
     app.config.update(overrides)
-    app.extensions["redis"] = Redis.from_url(settings.redis_url, socket_connect_timeout=2, health_check_interval=15)
+    app.extensions["redis"] = Redis.from_url(
+        settings.redis_url,
+        socket_connect_timeout=2,
+        socket_timeout=2,  # one that takes connections and is silent must not hold up the line
+        health_check_interval=15,
+        retry=Retry(NoBackoff(), 1),  # a connection that was closed meanwhile is opened again, once
+    )
     app.extensions["storage"] = storage_from_url(settings.storage_url)
     app.extensions["line"] = Ari(settings.ari_url, settings.ari_user, settings.ari_password)
     if count := settings.trusted_proxies:  # else anybody could name any address as their own

@@ -41,8 +41,8 @@ def redis() -> Redis:
     return current_app.extensions["redis"]
 
 
-def queue(name: str) -> Queue:
-    return Queue(name, connection=redis(), serializer=JSONSerializer)
+def queue(name: str, connection: Redis | None = None) -> Queue:
+    return Queue(name, connection=connection or redis(), serializer=JSONSerializer)
 
 
 def enqueue(name: str, *args: Any) -> None:

@@ -4,6 +4,8 @@ Jobs run in the worker itself: what is dangerous about a document happens in chi
 (:mod:`app.adapters.isolation`, the office servers), and a fork for each job would cost more than most jobs do.
 """
 
+from flask import current_app
+from redis import Redis
 from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 
@@ -20,7 +22,7 @@ from app.jobs import (  # noqa: F401 - loaded before the first job
     watch,
 )
 from app.jobs.running import application
-from app.queues import queue, redis
+from app.queues import queue
 
 #: RQ notices a dead worker after this; the database's leases hold all the same.
 WORKER_TTL = 60
@@ -32,9 +34,12 @@ def run(queues: list[str]) -> None:
     """Serve ``queues`` until SIGTERM."""
     open_workshop()
     with application().app_context():
+        # waits for jobs for minutes, which the connection of everybody else may not
+        url = current_app.config["SETTINGS"].redis_url
+        waiting = Redis.from_url(url, socket_connect_timeout=2, health_check_interval=15)
         worker = SimpleWorker(
-            [queue(name) for name in queues],
-            connection=redis(),
+            [queue(name, waiting) for name in queues],
+            connection=waiting,
             serializer=JSONSerializer,
             worker_ttl=WORKER_TTL,
             maintenance_interval=30,
