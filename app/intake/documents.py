@@ -88,14 +88,23 @@ def store_document(
     """Write a file to the storage and add its row; the caller commits. The file is durable before the row is."""
     document_id = new_ulid()
     key = f"{tenant_id}/{utc_now():%Y/%m}/{document_id}.{file_type}"
+    digest = _digest(path)
     with path.open("rb") as source:
-        digest = hashlib.file_digest(source, "sha256").hexdigest()
-        source.seek(0)
         storage().write(key, source)
     document = Document(id=document_id, tenant_id=tenant_id, kind=kind, type=file_type, name=name, storage_key=key)
     document.sha256, document.size, document.pages = digest, path.stat().st_size, pages
     session.add(document)
     return document
+
+
+def is_stored_as(document: Document | None, path: Path) -> bool:
+    """Whether the document was made of this very file, so that the file may go."""
+    return document is not None and document.sha256 == _digest(path)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()
 
 
 def get_draft(session: Session, document_id: str, user: User) -> Document | None:

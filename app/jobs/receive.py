@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from app.fax.naming import document_name
 from app.fax.receiving import began_at, begin_receiving, finish_receiving, is_coming_in, receiving_fax
 from app.fax.results import CallFacts
 from app.fax.routing import entity_for
-from app.intake.documents import storage, store_document
+from app.intake.documents import is_stored_as, storage, store_document
 from app.jobs.dispatch import line
 from app.jobs.running import job
 from app.models import Document, DocumentKind, Fax
@@ -24,15 +25,25 @@ from tenants.db import db
 
 log = logging.getLogger(__name__)
 
+#: Seconds for which pages that were confirmed to the sender, and are not there, are waited for: the spool may be of
+#: another machine, and away for a moment.
+MISSING_SECONDS = 300.0
+
 
 @job
 def import_received(channel_id: str, called: str, caller: str, facts: dict[str, Any]) -> None:
-    """Import what a call brought. Asterisk's copy is removed only when ours is committed.
+    """Import what a call brought. Asterisk's copy is removed only when ours is committed, and the same.
 
     A call that came while the portal was down is entered now. One for a number that nobody has stays in the spool.
     What fails here for another reason stays there too, and is told again by the next reconciliation.
+
+    Raises:
+        TemporaryFailure: ``spool_down``: the spool, or what the call brought, is not to be seen at the moment.
     """
     session, node = db.session, line().node
+    path = current_app.config["SETTINGS"].spool / "incoming" / f"{channel_id}.tif"
+    if not path.parent.is_dir():
+        raise TemporaryFailure("spool_down", folder=path.parent)
     fax = receiving_fax(session, node=node, channel_id=channel_id)
     if fax is None:
         entity = entity_for(session, called)
@@ -41,11 +52,14 @@ def import_received(channel_id: str, called: str, caller: str, facts: dict[str, 
             return
         told = {"node": node, "channel_id": channel_id, "caller": caller, "called": called}
         fax = begin_receiving(session, entity, **told, limits=None)
-    path = current_app.config["SETTINGS"].spool / "incoming" / f"{channel_id}.tif"
     if is_coming_in(session, fax):
         _import(fax, path, CallFacts.from_json(facts))
+        fax = receiving_fax(session, node=node, channel_id=channel_id)
+    if has_no_page(path) or is_stored_as(fax.tiff or fax.source, path):
+        path.unlink(missing_ok=True)
+    else:  # the clock was set back, and another call got the same id
+        log.error("%s came from %s for %s in another call than fax %s; it stays there", path, caller, called, fax.id)
     session.rollback()
-    path.unlink(missing_ok=True)
     try:
         line().forget([channel_id], family="faxin")
     except TemporaryFailure as failure:
@@ -54,6 +68,8 @@ def import_received(channel_id: str, called: str, caller: str, facts: dict[str, 
 
 def _import(fax: Fax, path: Path, facts: CallFacts) -> None:
     session, fax_id = db.session, fax.id
+    if facts.pages and not path.exists() and time.time() < (facts.ended_at or 0) + MISSING_SECONDS:
+        raise TemporaryFailure("spool_down", file=path)
     if facts.ended_at is None and path.exists():  # Asterisk died: that is when its last page came
         facts = replace(facts, ended_at=path.stat().st_mtime)
     tenant_id, name = fax.tenant_id, document_name(fax, began_at(fax, facts))

@@ -1,6 +1,7 @@
 """Received pages become a fax, its archive, its mails and its unread marks: once, whatever happens in between."""
 
 import errno
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -217,6 +218,40 @@ def test_pages_that_the_sender_believes_in_and_that_are_nowhere_are_told(app, ca
     told(pages=3)
     (fax,) = faxes()
     assert (fax.status, fax.cause, len(notices(fax)), len(unread_by(fax))) == (Status.INCOMPLETE, "unreadable", 2, 2)
+
+
+def test_a_spool_that_is_away_for_a_moment_loses_nothing(app, cast, phone, spool, faxes):
+    came(spool, pages=3)
+    away = spool.rename(spool.with_name("away"))
+    with pytest.raises(TemporaryFailure, match="spool_down"):
+        told(pages=3)
+    assert (faxes(), phone.forgotten) == ([], [])
+    away.rename(spool)
+    told(pages=3)
+    (fax,) = faxes()
+    assert (fax.status, fax.pages) == (Status.RECEIVED, 3)
+
+
+def test_pages_that_are_not_there_yet_are_waited_for(app, cast, phone, spool, faxes):
+    just_now = {"answered_at": time.time() - 40, "ended_at": time.time() - 6}
+    with pytest.raises(TemporaryFailure, match="spool_down"):
+        told(pages=1, facts=just_now)
+    (fax,) = faxes()
+    assert (fax.status, notices(fax), phone.forgotten) == (Status.RECEIVING, [], [])
+    came(spool)
+    told(pages=1, facts=just_now)
+    (fax,) = faxes()
+    assert (fax.status, len(notices(fax))) == (Status.RECEIVED, 2)
+
+
+def test_the_pages_of_another_call_with_the_same_id_are_not_removed(app, cast, phone, spool, faxes):
+    came(spool)
+    told()
+    second = came(spool, pages=2)
+    told(pages=2, caller="0509876543")
+    (fax,) = faxes()
+    assert (fax.remote_number, fax.pages) == ("+390501234567", 1)
+    assert second.exists()
 
 
 def test_what_came_for_nobody_stays_in_the_spool(app, cast, phone, spool, faxes):
