@@ -99,6 +99,14 @@ def receiving_fax(session: Session, *, node: str, channel_id: str) -> Fax | None
     return session.scalar(query)
 
 
+def note_off_the_line(session: Session, *, node: str, channel_id: str) -> None:
+    """The call is over. Its pages are still to be entered, which may take as long as a storage is away: meanwhile it
+    holds no place that another call could have. Commits."""
+    over = sa.update(Attempt).where(Attempt.channel_id == attempt_name(node, channel_id))
+    session.execute(over.where(Attempt.ended_at.is_(None), Attempt.off_line_at.is_(None)).values(off_line_at=utc_now()))
+    session.commit()
+
+
 def is_coming_in(session: Session, fax: Fax) -> bool:
     """Whether its pages are still to be entered."""
     return session.scalar(sa.select(Attempt.id).where(Attempt.fax_id == fax.id, Attempt.ended_at.is_(None))) is not None

@@ -18,10 +18,11 @@ from sqlalchemy.orm import joinedload
 from app.adapters.ari import Ari, Connected, Disconnected
 from app.errors import FaxroomError
 from app.fax.dispatch import Limits
-from app.fax.receiving import begin_receiving, channel_of, receiving_fax
+from app.fax.receiving import begin_receiving, channel_of, note_off_the_line, receiving_fax
 from app.fax.results import CallFacts, note_answered, note_pages, note_ringing, reconcile, take_back
 from app.fax.routing import entity_for, voice_by_dialled
 from app.health import Unclaimed, beat, note_unclaimed
+from app.intake.documents import is_stored_as
 from app.intake.line_events import (
     AllTold,
     Answered,
@@ -43,6 +44,8 @@ from tenants.db import db, utc_now
 log = logging.getLogger(__name__)
 
 RECONCILE_SECONDS = 10.0
+#: A round of which Asterisk has not told the end after so long is begun anew.
+TELLING_SECONDS = 60.0
 #: A mark without a live channel is looked at again after this: it may be of a call that has just begun.
 AGAIN_SECONDS = 2.0
 LINES_SECONDS = 30.0
@@ -68,6 +71,7 @@ class Telling:
     files: set[str]  # channel ids of the files that calls brought
     live: set[str]
     started_at: datetime
+    begun: float = field(default_factory=time.monotonic)
     received: set[str] = field(default_factory=set)
     marks: dict[str, StillReceiving] = field(default_factory=dict)
     results: dict[str, CallFacts] = field(default_factory=dict)
@@ -178,10 +182,12 @@ class Listener:
         self._enqueue("record", channel_id, facts.to_json())
 
     def _enqueue(self, job: str, channel_id: str, *more: object) -> None:
-        now = time.monotonic()
-        if now - self.enqueued.get(channel_id, float("-inf")) > PATIENCE_SECONDS:
-            self.enqueued[channel_id] = now
+        if not self._is_enqueued(channel_id):
+            self.enqueued[channel_id] = time.monotonic()
             enqueue(job, channel_id, *more)
+
+    def _is_enqueued(self, channel_id: str) -> bool:
+        return time.monotonic() - self.enqueued.get(channel_id, float("-inf")) <= PATIENCE_SECONDS
 
     def _decide(self, call: Incoming) -> None:
         """Once for each call: it may be heard as an event and found by a reconciliation, in any order."""
@@ -215,6 +221,9 @@ class Listener:
 
     def _bring(self, channel_id: str, called: str, caller: str, facts: CallFacts) -> None:
         """Have it imported. What came for a number that nobody has waits in the spool until somebody has it."""
+        if self._is_enqueued(channel_id):
+            return
+        note_off_the_line(db.session, node=self.line.node, channel_id=channel_id)
         fax = receiving_fax(db.session, node=self.line.node, channel_id=channel_id)
         is_somebodys = fax or entity_for(db.session, called)
         db.session.rollback()
@@ -240,7 +249,7 @@ class Listener:
     # ---- What is due
 
     def do_what_is_due(self) -> None:
-        if self.reconciling.due():
+        if not self._is_telling() and self.reconciling.due():
             self._begin()
         if self.telling_lines.due():
             self._tell_lines()
@@ -248,6 +257,10 @@ class Listener:
             self._tell_pages()
         if self.beating.due():
             beat("line")
+
+    def _is_telling(self) -> bool:
+        """With thousands of results a round takes longer than the time to the next, which would never let it end."""
+        return self.telling is not None and time.monotonic() - self.telling.begun < TELLING_SECONDS
 
     def _begin(self) -> None:
         self._forget_old()
@@ -309,7 +322,9 @@ class Listener:
         known = telling.live | telling.received | telling.marks.keys() | set(telling.receiving)
         for channel_id in telling.files - known:
             fax = receiving_fax(db.session, node=self.line.node, channel_id=channel_id)
-            if fax and fax.tiff_id:  # the import was killed between its commit and its tidying up
+            file = _file_of(channel_id)
+            if fax and file.exists() and is_stored_as(fax.tiff or fax.source, file):
+                # the import was killed between its commit and its tidying up
                 self._enqueue("import_received", channel_id, "", "", CallFacts("dropped").to_json())
             else:
                 self._leave(channel_id)
@@ -348,12 +363,16 @@ def _file_of(channel_id: str) -> Path:
 
 @contextmanager
 def _forgiven() -> Iterator[None]:
-    """A fault in one event costs that event: the next reconciliation finds what it meant."""
+    """A fault in one event costs that event: the next reconciliation finds what it meant. One that nobody foresaw does
+    too: what is told again at each start would end this process each time, for every company."""
     try:
         yield
     except (FaxroomError, OperationalError, RedisError) as error:
         db.session.rollback()
         log.warning("left to the next reconciliation: %s", error)
+    except Exception:
+        db.session.rollback()
+        log.exception("left to the next reconciliation")
 
 
 def run() -> None:

@@ -285,7 +285,8 @@ class Attempt(TenantOwned, db.Model):
     """One dial of one fax.
 
     The row is committed before Asterisk hears of it. ``placed_at`` is set immediately before the ARI request: an
-    attempt without it was never dialled. ``pages_confirmed`` counts pages of this attempt, which began at
+    attempt without it was never dialled. ``off_line_at`` is when an incoming call was over, whose pages are still to be
+    entered: it takes no place on the line any more. ``pages_confirmed`` counts pages of this attempt, which began at
     ``first_page`` (1-based). ``outcome`` is a word of :mod:`app.fax.retry`, ``hangup_cause`` a Q.850 cause.
     """
 
@@ -327,6 +328,7 @@ class Attempt(TenantOwned, db.Model):
     placed_at: Mapped[datetime | None]
     ringing_at: Mapped[datetime | None]
     answered_at: Mapped[datetime | None]
+    off_line_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     outcome: Mapped[str | None] = mapped_column(sa.String(32))
     pages_confirmed: Mapped[int] = mapped_column(default=0)

@@ -230,3 +230,39 @@ def test_what_was_missed_is_asked_for_at_once_when_asterisk_is_heard_again(liste
     listener.take(Disconnected())
     listener.take(Connected())
     assert listener.telling is not first
+
+
+def test_a_call_that_is_over_takes_no_place_however_long_its_pages_wait(session, cast, listener, jobs):
+    session.get_one(Tenant, cast.alpha).limit_total = 1
+    session.commit()
+    listener._decide(Incoming("1.1", FRONTDESK, "0501234567"))
+    listener._decide(Incoming("1.2", FRONTDESK, "0501234567"))
+    assert [asked[:2] for asked in listener.line.asked] == [("receive", "1.1"), ("refuse", "1.2")]
+    listener._take(Received("1.1", FRONTDESK, "0501234567", CallFacts("success", pages=1)))
+    assert jobs  # and nobody does them: the storage is away
+    listener._decide(Incoming("1.3", FRONTDESK, "0501234567"))
+    assert listener.line.asked[-1][:2] == ("receive", "1.3")
+    assert receiving_fax(session, node="asterisk", channel_id="1.1").attempts[0].ended_at is None
+
+
+def test_a_round_that_takes_long_is_not_begun_anew_before_it_ends(listener, monkeypatch):
+    monkeypatch.setattr(listen, "beat", lambda _process: None)
+    listener.reconciling.seconds = 0
+    listener.take(Connected())
+    first = listener.telling
+    listener.take([])
+    assert listener.telling is first
+    first.begun -= listen.TELLING_SECONDS  # its end was lost
+    listener.take([])
+    assert listener.telling is not first
+
+
+def test_a_fault_that_nobody_foresaw_costs_one_event(listener, monkeypatch):
+    def refuse(channel_id, cause):
+        if channel_id == "1.1":
+            raise ValueError("a body that is no JSON")
+        listener.line.asked.append(channel_id)
+
+    monkeypatch.setattr(listener.line, "refuse", refuse, raising=False)
+    listener.hear([stasis("1.1", NOBODYS), stasis("1.2", NOBODYS)])
+    assert listener.line.asked == ["1.2"]
