@@ -33,7 +33,12 @@ class Storage(Protocol):
         """Store the rest of ``source`` under ``key``, durably."""
 
     def open(self, key: str) -> BinaryIO:
-        """Read what was stored; PermanentFailure("document_missing_in_storage") if it is not there."""
+        """Read what was stored.
+
+        Raises:
+            PermanentFailure: ``document_missing_in_storage``: the storage is there, and this is not in it.
+            TemporaryFailure: ``storage_down``: nobody can tell at the moment.
+        """
 
     def local_copy(self, key: str) -> "contextmanager[Path]":
         """A file on this machine with the content, for programs that want a path. Not to be written to."""
@@ -86,14 +91,26 @@ class FolderStorage:
         try:
             return self._path(key).open("rb")
         except FileNotFoundError as error:
-            raise PermanentFailure("document_missing_in_storage", key=key) from error
+            raise self._absence(key) from error
+        except OSError as error:
+            raise TemporaryFailure("storage_down", reason=str(error)) from error
+
+    def _absence(self, key: str) -> PermanentFailure | TemporaryFailure:
+        """Why a file is not there. Below a root without anything no document was ever kept: its volume is not mounted,
+        and nothing may be given up for that."""
+        try:
+            with os.scandir(self.root) as entries:
+                is_empty = next(entries, None) is None
+        except OSError as error:
+            return TemporaryFailure("storage_down", reason=str(error))
+        if is_empty:
+            return TemporaryFailure("storage_down", reason=f"{self.root} is empty")
+        return PermanentFailure("document_missing_in_storage", key=key)
 
     @contextmanager
     def local_copy(self, key: str) -> Iterator[Path]:
-        path = self._path(key)
-        if not path.exists():
-            raise PermanentFailure("document_missing_in_storage", key=key)
-        yield path
+        self.open(key).close()
+        yield self._path(key)
 
     def delete(self, key: str) -> None:
         self._path(key).unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """Both kinds of storage behave alike: a folder, and objects (here obstore's store in memory)."""
 
+import errno
 import io
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +32,7 @@ def test_a_program_gets_a_path_with_the_content(storage):
 
 
 def test_what_is_not_there_is_told_as_such(storage):
+    storage.write("3/2026/11/another.pdf", io.BytesIO(b"content"))
     with pytest.raises(PermanentFailure, match="document_missing_in_storage"):
         storage.open(KEY)
     with pytest.raises(PermanentFailure, match="document_missing_in_storage"), storage.local_copy(KEY):
@@ -62,8 +64,9 @@ def test_nothing_is_left_of_a_file_that_could_not_be_written_whole(tmp_path):
 
 @pytest.mark.parametrize("key", ["../secret", "3/../../secret", "/etc/passwd"])
 def test_no_key_leads_out_of_the_folder(tmp_path, key):
+    (tmp_path / "secret").write_text("not ours")
     storage = FolderStorage(tmp_path / "kept")
-    with pytest.raises(PermanentFailure):
+    with pytest.raises(PermanentFailure, match="document_missing_in_storage"):
         storage.open(key)
 
 
@@ -74,6 +77,34 @@ def test_a_folder_that_cannot_be_written_is_a_temporary_failure(tmp_path):
         storage.check()
     with pytest.raises(TemporaryFailure, match="storage_down"):
         storage.write(KEY, io.BytesIO(b"content"))
+
+
+@pytest.mark.parametrize("root", ["absent", "empty", "a file"])
+def test_nothing_is_missing_while_the_volume_is_not_mounted(tmp_path, root):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a file").write_text("where the folder should be")
+    assert_down(FolderStorage(tmp_path / root))
+
+
+def test_a_document_that_cannot_be_read_at_the_moment_is_not_missing(tmp_path, monkeypatch):
+    storage = FolderStorage(tmp_path)
+    storage.write(KEY, io.BytesIO(b"content"))
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", fail)
+        assert_down(storage)
+    with storage.open(KEY) as file:
+        assert file.read() == b"content"
+
+
+def assert_down(storage: Storage) -> None:
+    with pytest.raises(TemporaryFailure, match="storage_down"):
+        storage.open(KEY)
+    with pytest.raises(TemporaryFailure, match="storage_down"), storage.local_copy(KEY):
+        pass
 
 
 def test_the_url_says_which_kind(tmp_path):
