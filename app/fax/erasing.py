@@ -13,7 +13,7 @@ from app.errors import Refused
 from app.fax.auditing import audit
 from app.fax.belongings import address_columns, belongs, tables
 from app.fax.dispatch import lock_limits
-from app.models import Attempt, Document, FaxEntity
+from app.models import Attempt, Document, FaxEntity, FormerNumber
 from app.queues import enqueue_after_commit
 from tenants.db import utc_now
 from tenants.models import EmailAddress, SignInSession, Tenant, User
@@ -54,6 +54,7 @@ def is_on_the_line(session: Session, tenant_id: int) -> bool:
 def _close(session: Session, tenant: Tenant) -> None:
     now = utc_now()
     tenant.deleting_at = now
+    _give_up_numbers(session, tenant.id)
     people = sa.select(User.id).where(User.tenant_id == tenant.id)
     for statement in (
         sa.update(User).where(User.tenant_id == tenant.id, User.disabled_at.is_(None)).values(disabled_at=now),
@@ -63,6 +64,13 @@ def _close(session: Session, tenant: Tenant) -> None:
         sa.update(FaxEntity).where(FaxEntity.tenant_id == tenant.id).values(number=None),
     ):
         session.execute(statement, execution_options={"synchronize_session": False})
+
+
+def _give_up_numbers(session: Session, tenant_id: int) -> None:
+    """Nobody's any more: what still comes for them is for no later tenant, not even one with the same id."""
+    session.execute(sa.update(FormerNumber).where(FormerNumber.holder_id == tenant_id).values(holder_id=None))
+    of_tenant = sa.select(FaxEntity.number).where(FaxEntity.tenant_id == tenant_id, FaxEntity.number.is_not(None))
+    session.add_all(FormerNumber(number=number) for number in session.scalars(of_tenant).all())
 
 
 def tenants_to_erase(session: Session) -> list[int]:

@@ -15,7 +15,9 @@ from tenants.sealed import SealedText
 #: Rows that are read at a time.
 BATCH = 1_000
 #: What lets somebody in, or is of no use elsewhere.
-LEFT_OUT_TABLES = frozenset({"sign_in_session", "one_time_link", "second_factor", "recovery_code", "unread"})
+LEFT_OUT_TABLES = frozenset(
+    {"sign_in_session", "one_time_link", "second_factor", "recovery_code", "unread", "former_number"}
+)
 LEFT_OUT_COLUMNS = frozenset({"password_hash", "token_digest", "digest", "submission_key", "search_text"})
 
 Row = dict[str, Any]

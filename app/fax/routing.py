@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 
 import phonenumbers
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.models import FaxEntity
+from app.models import FaxEntity, FormerNumber
 from tenants.models import Tenant
 
 #: The last part is of a self-test (app.fax.self_test).
@@ -23,6 +24,19 @@ def entity_for(session: Session, called: str) -> FaxEntity | None:
     digits = _without_prefix(called)
     whole = session.scalar(_open().where(FaxEntity.number == f"+{digits}"))
     return whole or (None if called.startswith("+") else _by_national_form(session, called))
+
+
+def entity_then(session: Session, called: str, at: float | None) -> FaxEntity | None:
+    """:func:`entity_for` of a call that was taken without us at this Unix time: not an entity that has had the number
+    only since then, if it was another company's before. Nobody's fax is for whoever is given the number next."""
+    entity = entity_for(session, called)
+    if entity is None or entity.number is None or entity.number_since is None or _INTERNAL.fullmatch(called):
+        return entity
+    if at is not None and datetime.fromtimestamp(at, tz=UTC) >= entity.number_since:
+        return entity
+    others = sa.or_(FormerNumber.holder_id.is_(None), FormerNumber.holder_id != entity.tenant_id)
+    known = sa.select(FormerNumber.id).where(FormerNumber.number == entity.number, others)
+    return None if session.scalar(known.limit(1)) else entity
 
 
 def _by_national_form(session: Session, called: str) -> FaxEntity | None:

@@ -20,7 +20,7 @@ from app.errors import FaxroomError
 from app.fax.dispatch import Limits
 from app.fax.receiving import begin_receiving, channel_of, note_off_the_line, receiving_fax
 from app.fax.results import CallFacts, note_answered, note_pages, note_ringing, reconcile, take_back
-from app.fax.routing import entity_for, voice_by_dialled
+from app.fax.routing import entity_for, entity_then, voice_by_dialled
 from app.health import Unclaimed, beat, note_unclaimed
 from app.intake.documents import is_stored_as
 from app.intake.line_events import (
@@ -225,7 +225,7 @@ class Listener:
             return
         note_off_the_line(db.session, node=self.line.node, channel_id=channel_id)
         fax = receiving_fax(db.session, node=self.line.node, channel_id=channel_id)
-        is_somebodys = fax or entity_for(db.session, called)
+        is_somebodys = fax or entity_then(db.session, called, facts.answered_at)
         db.session.rollback()
         if is_somebodys:
             self._enqueue("import_received", channel_id, called, caller, facts.to_json())
@@ -242,7 +242,7 @@ class Listener:
             return
         self.unclaimed[channel_id] = Unclaimed(str(file), called, caller)
         if called:
-            log.error("%s came from %s for %s, which no fax entity has; it stays there", file, caller, called)
+            log.error("%s came from %s for %s, which no fax entity had then; it stays there", file, caller, called)
         else:
             log.error("nobody knows for whom %s came: Asterisk was killed; it stays there", file)
 

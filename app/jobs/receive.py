@@ -15,7 +15,7 @@ from app.errors import PermanentFailure, TemporaryFailure
 from app.fax.naming import document_name
 from app.fax.receiving import began_at, begin_receiving, finish_receiving, is_coming_in, receiving_fax
 from app.fax.results import CallFacts
-from app.fax.routing import entity_for
+from app.fax.routing import entity_then
 from app.intake.documents import is_stored_as, storage, store_document
 from app.jobs.dispatch import line
 from app.jobs.running import job
@@ -41,19 +41,20 @@ def import_received(channel_id: str, called: str, caller: str, facts: dict[str, 
         TemporaryFailure: ``spool_down``: the spool, or what the call brought, is not to be seen at the moment.
     """
     session, node = db.session, line().node
+    call = CallFacts.from_json(facts)
     path = current_app.config["SETTINGS"].spool / "incoming" / f"{channel_id}.tif"
     if not path.parent.is_dir():
         raise TemporaryFailure("spool_down", folder=path.parent)
     fax = receiving_fax(session, node=node, channel_id=channel_id)
     if fax is None:
-        entity = entity_for(session, called)
+        entity = entity_then(session, called, call.answered_at)
         if entity is None:
-            log.error("%s came for %s, which no fax entity has; it stays in the spool", channel_id, called)
+            log.error("%s came for %s, which no fax entity had then; it stays in the spool", channel_id, called)
             return
         told = {"node": node, "channel_id": channel_id, "caller": caller, "called": called}
         fax = begin_receiving(session, entity, **told, limits=None)
     if is_coming_in(session, fax):
-        _import(fax, path, CallFacts.from_json(facts))
+        _import(fax, path, call)
         fax = receiving_fax(session, node=node, channel_id=channel_id)
     if has_no_page(path) or is_stored_as(fax.tiff or fax.source, path):
         path.unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 from app.models.archive import ArchiveCopy, ArchiveKind, ArchivePlace, PlaceKind, Retention
 from app.models.audit import AuditEvent
 from app.models.change import PendingChange
-from app.models.entity import Authentication, FaxEntity, Grant
+from app.models.entity import Authentication, FaxEntity, FormerNumber, Grant
 from app.models.fax import (
     SEARCH_KEYS,
     Attempt,
@@ -40,6 +40,7 @@ __all__ = [
     "FaxDay",
     "FaxEntity",
     "FaxTemplate",
+    "FormerNumber",
     "Grant",
     "InboxAct",
     "InboxEvent",

@@ -4,12 +4,13 @@ from datetime import datetime
 from enum import StrEnum
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy import event
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from app.models.mailbox import Mail2FaxBox
 from app.models.sealed import SealedText
 from app.models.template import FaxTemplate
-from tenants.db import BigId, TenantOwned, db
+from tenants.db import BigId, TenantOwned, db, utc_now
 from tenants.models import Tenant, User
 
 
@@ -27,7 +28,8 @@ def _unique_while_open(name: str, *columns: str) -> sa.Index:
 
 
 class FaxEntity(TenantOwned, db.Model):
-    """``extension`` is unique in the tenant, ``number`` (E.164 with +) on the whole installation.
+    """``extension`` is unique in the tenant, ``number`` (E.164 with +) on the whole installation. ``number_since`` is
+    when it got its number.
 
     One that was removed stays as the line of its faxes, with ``closed_at``: it needs no licence, nobody may use it, and
     its name, extension and number are free for others.
@@ -45,6 +47,7 @@ class FaxEntity(TenantOwned, db.Model):
     name: Mapped[str] = mapped_column(sa.String(100))
     extension: Mapped[str] = mapped_column(sa.String(16))
     number: Mapped[str | None] = mapped_column(sa.String(20))
+    number_since: Mapped[datetime | None]
     template_id: Mapped[int | None] = mapped_column(sa.ForeignKey("fax_template.id"))  # null only once it is closed
     limit_outbound: Mapped[int] = mapped_column(default=0)
     shared_with_voice: Mapped[bool] = mapped_column(default=False)
@@ -59,6 +62,35 @@ class FaxEntity(TenantOwned, db.Model):
     template: Mapped[FaxTemplate] = relationship()
     box: Mapped[Mail2FaxBox | None] = relationship()
     grants: Mapped[list["Grant"]] = relationship(back_populates="entity", cascade="all, delete-orphan")
+
+
+class FormerNumber(db.Model):
+    """A number that an entity of the tenant ``holder_id`` had and gave up; None once that tenant is deleted. What came
+    for it before it has its next holder is not for that one."""
+
+    __tablename__ = "former_number"
+
+    id: Mapped[BigId]
+    number: Mapped[str] = mapped_column(sa.String(20), index=True)
+    holder_id: Mapped[int | None] = mapped_column(sa.BigInteger)
+
+
+@event.listens_for(FaxEntity.number, "set", active_history=True)
+def _begin_to_hold(entity: FaxEntity, number: str | None, before: object, _initiator: object) -> None:
+    if number != before:
+        entity.number_since = utc_now()
+
+
+@event.listens_for(Session, "before_flush")
+def _remember_former_numbers(session: Session, _context: object, _instances: object) -> None:
+    for entity in [one for one in session.dirty if isinstance(one, FaxEntity)]:
+        session.add_all(FormerNumber(number=number, holder_id=entity.tenant_id) for number in _given_up(entity))
+
+
+def _given_up(entity: FaxEntity) -> set[str]:
+    changed = sa.inspect(entity).attrs
+    closed = [entity.number] if any(changed.closed_at.history.added or ()) else []
+    return {number for number in [*(changed.number.history.deleted or ()), *closed] if number}
 
 
 class Grant(TenantOwned, db.Model):

@@ -4,11 +4,13 @@ import pytest
 import sqlalchemy as sa
 
 from app.fax.dispatch import Limits
+from app.fax.erasing import begin_erasing
 from app.fax.receiving import begin_receiving, channel_of, finish_receiving, readable_caller, receiving_fax
 from app.fax.results import CallFacts
-from app.fax.routing import entity_for
-from app.models import Attempt, FaxEntity, Status
-from tenants.models import Tenant
+from app.fax.routing import entity_for, entity_then
+from app.models import Attempt, FaxEntity, FormerNumber, Status
+from tenants.db import utc_now
+from tenants.models import Tenant, User
 from tests.db.faxes import claim, make_ready, reread, submit
 
 NO_LIMIT = Limits(line=0)
@@ -22,6 +24,77 @@ def receive(session, cast, channel_id="1795383441.9", limits=NO_LIMIT):
 @pytest.mark.parametrize("called", ["+390509655637", "390509655637", "00390509655637", "0509655637"])
 def test_a_public_number_leads_to_its_entity_however_the_network_writes_it(session, cast, called):
     assert entity_for(session, called).id == cast.frontdesk
+
+
+NUMBER = "+390509655637"
+
+
+def hand_on(session, cast, give_up):
+    """Alpha gives its number up, and beta gets it; the moment between."""
+    give_up(session.get_one(FaxEntity, cast.frontdesk))
+    session.commit()
+    between = utc_now().timestamp()
+    session.get_one(FaxEntity, cast.beta_line).number = NUMBER
+    session.commit()
+    return between
+
+
+def closed(entity):
+    entity.closed_at = utc_now()
+
+
+def changed(entity):
+    entity.number = "+390509655000"
+
+
+@pytest.mark.parametrize("give_up", [closed, changed])
+@pytest.mark.parametrize("called", [NUMBER, "0509655637"])
+def test_what_came_before_a_number_was_handed_on_is_not_for_its_next_holder(session, cast, give_up, called):
+    between = hand_on(session, cast, give_up)
+    assert entity_then(session, called, between - 100) is None
+    assert entity_then(session, called, between) is None
+    assert entity_then(session, called, None) is None
+    assert entity_then(session, called, utc_now().timestamp()).id == cast.beta_line
+
+
+def test_nor_is_it_after_the_company_was_deleted(session, cast):
+    alpha = session.get_one(Tenant, cast.alpha)
+    hand_on(session, cast, changed)
+    alpha.suspended_at = utc_now()
+    session.get_one(FaxEntity, cast.beta_line).number = None
+    session.get_one(FaxEntity, cast.frontdesk).number = NUMBER
+    session.commit()
+    begin_erasing(session, alpha, alpha.slug, by=session.get_one(User, cast.olga), remote_address=None)
+    session.commit()
+    before = utc_now().timestamp()
+    session.get_one(FaxEntity, cast.beta_line).number = NUMBER
+    session.commit()
+    assert entity_then(session, NUMBER, before) is None
+    assert cast.alpha not in session.scalars(sa.select(FormerNumber.holder_id)).all()
+
+
+def test_what_came_before_a_number_was_entered_is_for_who_has_it_first(session, cast):
+    came = utc_now().timestamp()
+    session.get_one(FaxEntity, cast.archive).number = "+390509655640"
+    session.commit()
+    assert entity_then(session, "+390509655640", came).id == cast.archive
+
+
+def test_a_company_that_gives_a_number_to_another_of_its_lines_keeps_what_came(session, cast):
+    session.get_one(FaxEntity, cast.frontdesk).number = None
+    session.commit()
+    came = utc_now().timestamp()
+    session.get_one(FaxEntity, cast.archive).number = NUMBER
+    session.commit()
+    assert entity_then(session, NUMBER, came).id == cast.archive
+
+
+def test_a_number_that_stays_is_held_since_it_was_given(session, cast):
+    entity = session.get_one(FaxEntity, cast.frontdesk)
+    since = entity.number_since
+    entity.number, entity.name = NUMBER, "reception"
+    session.commit()
+    assert (entity.number_since, session.scalars(sa.select(FormerNumber)).all()) == (since, [])
 
 
 @pytest.mark.parametrize("called", ["+390509999999", "", "501", "*501", "999*501", "+"])
