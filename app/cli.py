@@ -266,8 +266,8 @@ def _unclaimed() -> tuple[str, bool, str]:
     except RedisError as error:
         return "received pages", False, f"{type(error).__name__}. Whether any belong to nobody is not known."
     advice = (
-        "Give the number to a fax entity and they are imported within a minute. What came for nobody known: look at "
-        "the file and move it away."
+        "Give the number to a fax entity and they are imported within a minute. What came for nobody known, or for a "
+        "number that was another company's then: look at the file and move it away."
     )
     told = [f"{file.file} for {file.called or 'nobody known'}, from {file.caller or 'nobody known'}" for file in files]
     return "received pages", not files, f"{'; '.join(told)}. {advice}"
