@@ -11,6 +11,7 @@ from flask import current_app
 
 from app.adapters.smtp import send_mail
 from app.errors import PermanentFailure, TemporaryFailure
+from app.fax.access import receivers
 from app.fax.colleague_mails import (
     forwarded_subject,
     handed_over_subject,
@@ -18,6 +19,7 @@ from app.fax.colleague_mails import (
     remote_of,
     sender_name,
 )
+from app.fax.inbox import colleagues
 from app.fax.naming import document_name, report_name
 from app.fax.notices import received_text, subject_of
 from app.fax.numbers import shown_number
@@ -34,6 +36,7 @@ from app.rendering import render_for
 from app.reporting import ensure_report
 from tenants.addresses import user_by_address
 from tenants.db import db, utc_now
+from tenants.models import User
 
 log = logging.getLogger(__name__)
 
@@ -99,8 +102,10 @@ def outcome_mail(notice: Notice) -> EmailMessage:
     return message
 
 
-def received_mail(notice: Notice) -> EmailMessage:
+def received_mail(notice: Notice) -> EmailMessage | None:
     """The mail about a fax that came in, with the document. What is not whole is said after the lines for programs."""
+    if not _is_still_among(notice, receivers(db.session, notice.fax)):
+        return None
     fax, text = notice.fax, received_text(notice.fax)
     if fax.status == Status.INCOMPLETE:
         with in_language(notice.language):
@@ -111,17 +116,31 @@ def received_mail(notice: Notice) -> EmailMessage:
     return message
 
 
-def forwarded_mail(notice: Notice) -> EmailMessage:
+def forwarded_mail(notice: Notice) -> EmailMessage | None:
     """A colleague passes a received fax on, with the document."""
+    if not _is_still_among(notice, colleagues(db.session, notice.fax)):
+        return None
     message = _colleague_mail(notice, "email/forwarded.txt", forwarded_subject)
     if notice.fax.pdf:
         _attach(message, notice.fax.pdf, document_name(notice.fax))
     return message
 
 
-def handed_over_mail(notice: Notice) -> EmailMessage:
+def handed_over_mail(notice: Notice) -> EmailMessage | None:
     """A colleague has given the fax away. Its document came with the mail about its reception."""
+    if not _is_still_among(notice, colleagues(db.session, notice.fax)):
+        return None
     return _colleague_mail(notice, "email/handed_over.txt", handed_over_subject)
+
+
+def _is_still_among(notice: Notice, allowed: list[User]) -> bool:
+    """Asked when the mail leaves: while a mail server is away it may wait for days, and rights are withdrawn in them.
+    Where the address has changed hands or is nobody's, the mail is not for whoever reads it now."""
+    user = user_by_address(db.session, notice.recipient)
+    if user is not None and user.id in {one.id for one in allowed}:
+        return True
+    log.info("notice %s is not sent: who it is for may not see the fax any more", notice.id)
+    return False
 
 
 def _colleague_mail(notice: Notice, template: str, subject: Callable[[Notice], str]) -> EmailMessage:

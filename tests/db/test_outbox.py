@@ -8,11 +8,14 @@ import sqlalchemy as sa
 
 import app.jobs.running as running
 from app.errors import PermanentFailure, TemporaryFailure
+from app.fax.notices import write_colleague_notices
 from app.fax.results import CallFacts, record_result
 from app.jobs import notify
-from app.models import Notice
+from app.models import Fax, Grant, Notice, NoticeKind
 from tenants.db import db, utc_now
+from tenants.models import Role, Tenant, User
 from tests.db.faxes import dial
+from tests.web.cast import make_user, receive_fax
 
 
 @pytest.fixture
@@ -94,3 +97,27 @@ def test_a_delivery_that_died_is_done_again_after_its_lease(app, notice_id, serv
     make_due(app, notice_id)
     notify.deliver(notice_id)
     assert len(server) == 1
+
+
+@pytest.mark.parametrize("kind", [NoticeKind.FORWARDED, NoticeKind.HANDED_OVER])
+def test_what_a_colleague_sent_does_not_reach_who_may_not_see_the_fax_any_more(app, cast, server, monkeypatch, kind):
+    monkeypatch.setattr(running, "application", lambda: app)
+    fax_id = receive_fax(app, cast)
+    with app.app_context():
+        carol = make_user("carol@alpha.test", "Carol", db.session.get_one(Tenant, cast.alpha), Role.USER)
+        fax, alice, bob = (db.session.get_one(*row) for row in ((Fax, fax_id), (User, cast.alice), (User, cast.bob)))
+        for user in (bob, carol):
+            grant = sa.delete(Grant).where(Grant.user_id == user.id, Grant.entity_id == cast.frontdesk)
+            db.session.execute(grant)
+            row = Grant(tenant_id=cast.alpha, user_id=user.id, entity_id=cast.frontdesk, may_receive=True)
+            db.session.add(row)
+        several = [alice, bob, carol]
+        write_colleague_notices(db.session, fax, kind, several, occasion="k", sender=alice, note=None)
+        carol.disabled_at = utc_now()
+        db.session.execute(sa.update(Grant).where(Grant.user_id == cast.bob).values(may_receive=False))
+        db.session.commit()
+        notice_ids = list(db.session.scalars(sa.select(Notice.id).order_by(Notice.id)))
+    for notice_id in notice_ids:
+        notify.deliver(notice_id)
+    assert [message["To"] for message in server] == ["alice@alpha.test"]
+    assert all(state(app, notice_id).sent_at for notice_id in notice_ids)

@@ -18,10 +18,12 @@ from app.fax.naming import document_name
 from app.fax.notices import received_text, subject_of
 from app.fax.receiving import readable_caller
 from app.jobs import notify
-from app.models import Attempt, Direction, Fax, FaxEntity, Notice, Status
-from tenants.db import db
+from app.models import Attempt, Direction, Fax, FaxEntity, Grant, Notice, Status
+from tenants.addresses import change_address
+from tenants.db import db, utc_now
 from tenants.models import Tenant, User
 from tests.db.receptions import came, told
+from tests.web.cast import Cast
 
 SUBJECT = "[KPBX40299999] FAX successfully received from 00501234567"
 FILE = "F00501234567_T0509655637_2020-03-12_11_51_38_1.pdf"
@@ -180,6 +182,52 @@ def test_a_recipient_who_is_refused_costs_the_others_nothing(mails, monkeypatch)
     ended = {notice.recipient: notice.error for notice in db.session.scalars(sa.select(Notice))}
     assert "550" in ended["alice@alpha.test"]
     assert ended["bob@alpha.test"] is None
+
+
+# ---- Rights that are withdrawn while a mail waits
+
+
+def disable(cast: Cast) -> None:
+    db.session.get_one(User, cast.alice).disabled_at = utc_now()
+
+
+def withdraw(cast: Cast) -> None:
+    grants = sa.update(Grant).where(Grant.user_id == cast.bob, Grant.entity_id == cast.frontdesk)
+    db.session.execute(grants.values(may_receive=False))
+
+
+def give_address_up(cast: Cast) -> None:
+    change_address(db.session, db.session.get_one(User, cast.bob).address, "robert@alpha.test")
+
+
+def give_address_to_another_company(cast: Cast) -> None:
+    give_address_up(cast)
+    change_address(db.session, db.session.get_one(User, cast.charlie).address, "bob@alpha.test")
+
+
+@pytest.mark.parametrize(
+    ("happens", "left"),
+    [
+        (disable, "bob@alpha.test"),
+        (withdraw, "alice@alpha.test"),
+        (give_address_up, "alice@alpha.test"),
+        (give_address_to_another_company, "alice@alpha.test"),
+    ],
+)
+def test_who_may_not_see_the_fax_any_more_when_the_mail_leaves_gets_none_and_the_others_do(
+    app, cast, phone, spool, server, caplog, happens, left
+):
+    with app.app_context():
+        came(spool)
+        told()
+        happens(cast)
+        db.session.commit()
+        with caplog.at_level("INFO", notify.__name__):
+            deliver_all()
+        assert [mail["To"] for mail in server] == [left]
+        assert all(notice.sent_at for notice in db.session.scalars(sa.select(Notice))), "nothing waits any more"
+    (said,) = [record.getMessage() for record in caplog.records if "is not sent" in record.getMessage()]
+    assert "@" not in said
 
 
 # ---- What strangers on the line write
