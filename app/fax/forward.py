@@ -39,12 +39,15 @@ def forward_by_mail(
     A ``submission_key`` that was used before (a double click) sends nothing more.
 
     Raises:
-        Refused: ``colleague_missing``, ``colleague_not_allowed``, ``note_too_long``.
+        Refused: ``colleague_missing``, ``colleague_not_allowed``, ``note_too_long``, ``forwarded_too_late``.
     """
     recipients = chosen_colleagues(session, fax, user, to_ids)
     note = read_note(note)
     try:
+        held = _held_from_retention(session, fax)
         if not _forwarded_before(session, fax, submission_key):
+            if not may_forward(held):
+                raise Refused("forwarded_too_late")
             write_colleague_notices(
                 session, fax, NoticeKind.FORWARDED, recipients, occasion=submission_key, sender=user, note=note
             )
@@ -53,6 +56,12 @@ def forward_by_mail(
     except IntegrityError:  # the other of two clicks was faster
         session.rollback()
     return recipients
+
+
+def _held_from_retention(session: Session, fax: Fax) -> Fax:
+    """As it is now, and as it stays until the commit. A notice's foreign key alone would not hold up who takes the
+    document away (:func:`app.fax.retention.remove_batch`), and the mail would leave without it."""
+    return session.get_one(Fax, fax.id, with_for_update={"key_share": True}, populate_existing=True)
 
 
 def _forwarded_before(session: Session, fax: Fax, submission_key: str) -> bool:
@@ -77,7 +86,8 @@ def chosen_colleagues(session: Session, fax: Fax, user: User, ids: Collection[in
 
 
 def read_note(text: str) -> str | None:
-    note = text.replace("\r\n", "\n").strip()
+    """PostgreSQL takes no text with a NUL in it, and no person writes one."""
+    note = text.replace("\0", "").replace("\r\n", "\n").strip()
     if len(note) > LONGEST_NOTE:
         raise Refused("note_too_long", field="note", limit=LONGEST_NOTE)
     return note or None

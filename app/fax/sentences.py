@@ -125,6 +125,7 @@ REFUSALS = {
     "tenant_suspended": _l("Your company's fax service is suspended, so nothing can be sent. Ask your administrator."),
     "colleague_missing": _l("Choose at least one colleague."),
     "colleague_not_allowed": _l("This colleague may not see this fax any more. Choose another one."),
+    "forwarded_too_late": _l("The document of this fax was removed meanwhile: there is nothing to forward any more."),
     "note_too_long": _l("This note has more than %(limit)s characters. Shorten it."),
     "email_missing": _l("Enter the email address."),
     "email_invalid": _l("This is no email address. Write it like name@example.org."),

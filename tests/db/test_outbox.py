@@ -121,3 +121,33 @@ def test_what_a_colleague_sent_does_not_reach_who_may_not_see_the_fax_any_more(a
         notify.deliver(notice_id)
     assert [message["To"] for message in server] == ["alice@alpha.test"]
     assert all(state(app, notice_id).sent_at for notice_id in notice_ids)
+
+
+@pytest.mark.parametrize(
+    ("language", "attached", "removed"),
+    [("en", "The document is attached.", "The document was removed"), ("it", "è allegato", "è stato eliminato")],
+)
+def test_a_forwarded_mail_says_that_the_document_is_attached_only_if_it_is(
+    app, cast, server, monkeypatch, language, attached, removed
+):
+    monkeypatch.setattr(running, "application", lambda: app)
+    fax_id = receive_fax(app, cast)
+    with app.app_context():
+        fax, alice = db.session.get_one(Fax, fax_id), db.session.get_one(User, cast.alice)
+        alice.language = language
+        for occasion in ("while it is there", "when it is gone"):
+            write_colleague_notices(
+                db.session, fax, NoticeKind.FORWARDED, [alice], occasion=occasion, sender=alice, note=None
+            )
+        db.session.commit()
+        with_document, without = db.session.scalars(sa.select(Notice.id).order_by(Notice.id)).all()
+    notify.deliver(with_document)
+    with app.app_context():
+        db.session.execute(sa.update(Fax).where(Fax.id == fax_id).values(pdf_id=None, files_removed_at=utc_now()))
+        db.session.commit()
+    notify.deliver(without)
+    whole, bare = ([len(list(mail.iter_attachments())), mail.get_body().get_content()] for mail in server)
+    assert (whole[0], attached in whole[1], removed in whole[1]) == (1, True, False)
+    assert (bare[0], attached in bare[1], removed in bare[1]) == (0, False, True)
+    for _count, text in (whole, bare):
+        assert text.splitlines()[-1].endswith(f"/faxes/{fax_id}")

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 import app.jobs.running as running
 from app.errors import PermanentFailure, Refused
+from app.fax.forward import forward_by_mail
 from app.fax.retention import preview, remove_batch
 from app.fax.submit import resend_fax
 from app.intake.documents import storage
@@ -249,6 +250,86 @@ def test_of_removal_and_sending_again_at_one_moment_one_wins_whole(app, cast):
             assert db.session.scalars(lost).all() == []
             again = db.session.scalar(sa.select(sa.func.count()).where(Fax.resend_of_id == fax_id))
             assert again == (0 if refused else 1)
+
+
+def forward(fax: Fax, cast: Cast) -> None:
+    bob = db.session.get_one(User, cast.bob)
+    forward_by_mail(db.session, fax=fax, user=bob, to_ids=[cast.alice], note="", submission_key=new_ulid())
+
+
+def test_what_a_colleague_forwards_while_faxes_are_being_chosen_stays(app, cast, session, monkeypatch):
+    """A row that was only locked meanwhile is not looked at again by PostgreSQL."""
+    fax_ids = [old_fax(app, cast, received=True, status=Status.RECEIVED, done_at=utc_now()) for _ in range(2)]
+    execute, forwarded = session.execute, []
+
+    def forwarded_behind(statement: sa.Executable) -> sa.Result:
+        if forwarded:
+            return execute(statement)
+        forwarded.append(fax_ids[0])
+        chosen = execute(statement).freeze()
+        forward(session.get_one(Fax, fax_ids[0]), cast)
+        return chosen()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "execute", forwarded_behind)
+        assert remove_batch(session, cast.alpha, ArchiveKind.RECEIVED, 90) == 1
+    session.expire_all()
+    assert [bool(session.get_one(Fax, fax_id).pdf_id) for fax_id in fax_ids] == [True, False]
+
+
+@pytest.mark.skipif("TEST_DATABASE_URL" not in os.environ, reason="SQLite has one writer at a time")
+def test_of_removal_and_forwarding_at_one_moment_one_wins_whole(app, cast):
+    """No mail is promised a document that is gone when it leaves."""
+    for _round in range(12):
+        fax_id = old_fax(app, cast, received=True, status=Status.RECEIVED, done_at=utc_now())
+        start, refused = threading.Barrier(2), []
+
+        def remove(start: threading.Barrier = start) -> None:
+            with app.app_context():
+                start.wait()
+                remove_batch(db.session, cast.alpha, ArchiveKind.RECEIVED, 90)
+
+        def mail(start: threading.Barrier = start, fax_id: str = fax_id, refused: list = refused) -> None:
+            with app.app_context():
+                fax = db.session.get_one(Fax, fax_id)
+                start.wait()
+                try:
+                    forward(fax, cast)
+                except Refused as refusal:
+                    refused.append(refusal.code)
+
+        threads = [threading.Thread(target=work) for work in (remove, mail)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        with app.app_context():
+            notices = db.session.scalar(sa.select(sa.func.count()).where(Notice.fax_id == fax_id))
+            has_document = db.session.get_one(Fax, fax_id).pdf_id is not None
+            assert (notices, has_document) == ((0, False) if refused else (1, True))
+            assert refused in ([], ["forwarded_too_late"])
+
+
+@pytest.mark.skipif("TEST_DATABASE_URL" not in os.environ, reason="SQLite has one writer at a time")
+def test_who_forwards_a_fax_that_is_being_removed_waits_and_is_told(app, cast):
+    fax_id, refused = old_fax(app, cast, received=True, status=Status.RECEIVED, done_at=utc_now()), []
+
+    def mail() -> None:
+        with app.app_context():
+            fax = db.session.get_one(Fax, fax_id)
+            with pytest.raises(Refused, match="forwarded_too_late"):
+                forward(fax, cast)
+            refused.append(fax_id)
+
+    with app.app_context():
+        db.session.execute(sa.update(Fax).where(Fax.id == fax_id).values(pdf_id=None))
+        mailing = threading.Thread(target=mail)
+        mailing.start()
+        mailing.join(0.5)
+        assert mailing.is_alive(), "it waits for the removal"
+        db.session.commit()
+        mailing.join()
+    assert refused == [fax_id]
 
 
 def test_the_preview_says_what_would_go_and_what_would_stay(app, cast, session):

@@ -6,6 +6,9 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from app.errors import Refused
+from app.fax.forward import forward_by_mail
+from app.fax.sentences import sentence
 from app.models import Fax, FaxEntity, Grant, InboxEvent, Notice, NoticeKind, Status
 from tenants.db import db
 from tenants.models import Role, User
@@ -95,6 +98,31 @@ def test_a_mail_to_nobody_or_with_a_novel_loses_nothing(app: Flask, cast: Cast, 
     answer = bob.post(f"/faxes/{fax_id}/forward/mail", colleagues=str(cast.alice), note="x" * 1001)
     assert "more than 1000 characters" in answer.text
     assert mails(app) == []
+
+
+def test_a_fax_whose_document_was_removed_while_the_form_was_open_is_mailed_to_nobody(app: Flask, cast: Cast) -> None:
+    fax_id = receive_fax(app, cast)
+    with app.app_context():
+        fax, user = db.session.get_one(Fax, fax_id), db.session.get_one(User, cast.bob)
+        key = {"submission_key": "k", "note": ""}
+        forward_by_mail(db.session, fax=fax, user=user, to_ids=[cast.alice], **key)
+        assert fax.pdf_id
+        gone = sa.update(Fax).where(Fax.id == fax_id).values(pdf_id=None)
+        db.session.execute(gone.execution_options(synchronize_session=False))  # as another process does it
+        with pytest.raises(Refused) as refusal:
+            forward_by_mail(db.session, fax=fax, user=user, to_ids=[cast.alice], note="", submission_key="another")
+        assert "was removed meanwhile" in sentence(refusal.value.code)
+        assert forward_by_mail(db.session, fax=fax, user=user, to_ids=[cast.alice], **key), "a second click, not a mail"
+    assert mails(app) == [("alice@alpha.test", None)]
+
+
+def test_a_note_loses_what_no_database_takes(app: Flask, cast: Cast, bob: Browser) -> None:
+    fax_id = receive_fax(app, cast)
+    for note in ("Ple\0ase\r\nanswer\0", "\0 \0"):
+        key = submission(bob, f"/faxes/{fax_id}/forward")
+        path = f"/faxes/{fax_id}/forward/mail"
+        assert bob.post(path, colleagues=str(cast.alice), note=note, submission=key).status_code == 303
+    assert mails(app) == [("alice@alpha.test", "Please\nanswer"), ("alice@alpha.test", None)]
 
 
 # ---- By fax
