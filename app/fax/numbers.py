@@ -21,7 +21,8 @@ from tenants.scope import owned_by
 DIAL_STRING = re.compile(r"\+[1-9][0-9]{3,14}|[0-9]{1,10}\*[0-9]{1,16}(\*[0-9]{9})?")
 #: What people put between the digits of a number.
 _PUNCTUATION = re.compile(r"[\s().\-\u2010-\u2015/]+")
-_TYPED = re.compile(r"\+?[0-9]{1,20}")
+_TYPED = re.compile(r"\+?[0-9]+")
+_LONGEST = 20
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,18 @@ def read_addressee(session: Session, tenant: Tenant, text: str) -> Addressee:
     """The addressee that a person meant: an extension of the own numbering plan, or a public number.
 
     Raises:
-        Refused: ``number_missing``, ``number_unreadable``, ``number_emergency``, ``number_invalid``.
+        Refused: ``number_missing``, ``number_too_short``, ``number_too_long``, ``number_unreadable``,
+            ``number_emergency``, ``number_invalid``.
     """
     digits = _PUNCTUATION.sub("", text.strip())
     if not digits:
         raise Refused("number_missing", field="to")
+    if digits == "+":
+        raise Refused("number_too_short", field="to")
     if not _TYPED.fullmatch(digits):
         raise Refused("number_unreadable", field="to")
+    if len(digits.removeprefix("+")) > _LONGEST:
+        raise Refused("number_too_long", field="to")
     if shortnumberinfo.is_emergency_number(digits, tenant.region):
         raise Refused("number_emergency", field="to")
     lines = owned_by(FaxEntity, tenant.id).where(FaxEntity.closed_at.is_(None))

@@ -112,6 +112,8 @@ REFUSALS = {
     "number_unreadable": _l(
         "A fax number has digits only, with a + in front if you like. Remove the other characters."
     ),
+    "number_too_short": _l("This number is too short. Enter all of its digits."),
+    "number_too_long": _l("This number is too long. Check the digits."),
     "number_emergency": _l("This is an emergency number. Faxroom never dials those."),
     "number_invalid": _l(
         "There is no such number. Check the digits; for a number abroad begin with + and the country code."

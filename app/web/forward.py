@@ -1,6 +1,8 @@
 """A fax goes on: a received one to colleagues or to another number, a sent one to another number."""
 
+import hashlib
 import secrets
+from collections.abc import Iterable
 from dataclasses import replace
 
 from flask import Blueprint, abort, flash, make_response, redirect, render_template, request, url_for
@@ -12,7 +14,6 @@ from app.errors import Refused
 from app.fax.access import get_visible_fax, sendable_entities
 from app.fax.forward import LONGEST_NOTE, document_to_repeat, forward_by_mail, may_forward, send_on
 from app.fax.inbox import colleagues
-from app.fax.numbers import shown_number
 from app.fax.submit import submitted_before
 from app.intake.documents import expect_upload
 from app.models import Direction, Fax, FaxEntity
@@ -22,6 +23,8 @@ from app.web.send import Errors, SendForm, judge, number_values, said
 from tenants.db import db
 
 blueprint = Blueprint("forward", __name__)
+
+MOST_CHOSEN = 200
 
 
 @blueprint.get("/faxes/<fax_id>/forward")
@@ -35,21 +38,20 @@ def forward(fax_id: str) -> Response:
 @blueprint.post("/faxes/<fax_id>/forward/mail")
 def mail(fax_id: str) -> Response:
     fax, errors = _received_or_404(fax_id), {}
-    chosen = [int(one) for one in request.form.getlist("colleagues") if one.isascii() and one.isdigit()][:200]
-    key = _form(fax).key(None)
+    form, chosen, note = _form(fax), _chosen(), request.form.get("note", "")
     try:
         recipients = forward_by_mail(
             db.session,
             fax=fax,
             user=current_user._get_current_object(),
             to_ids=chosen,
-            note=request.form.get("note", ""),
-            submission_key=key,
+            note=note,
+            submission_key=_mail_key(form, chosen, note),
         )
     except Refused as refusal:
         db.session.rollback()
         errors[refusal.field or "form"] = said(refusal)
-        return _forward_page(_received_or_404(fax_id), _empty_form(fax), errors, chosen=chosen)
+        return _forward_page(_received_or_404(fax_id), form, errors, chosen=chosen)
     names = ", ".join(user.name for user in recipients)
     flash(_("The mail to %(names)s is on its way.", names=names), "info")
     return redirect(url_for("faxes.fax", fax_id=fax_id), 303)
@@ -59,7 +61,7 @@ def mail(fax_id: str) -> Response:
 def by_fax(fax_id: str) -> Response:
     fax, errors = _received_or_404(fax_id), {}
     form = _form(fax)
-    return _send_on(fax, form, errors) or _forward_page(fax, form, errors)
+    return _send_on(fax, form, errors) or _forward_page(fax, form, errors, chosen=_chosen())
 
 
 @blueprint.route("/faxes/<fax_id>/resend-to", methods=["GET", "POST"])
@@ -87,20 +89,29 @@ def _lines() -> list[FaxEntity]:
 
 
 def _empty_form(fax: Fax) -> SendForm:
-    """The line that the fax has; the number and the time that a sent one had, so that little is typed."""
+    """The line that the fax has. The number is left to the person: one press must not send it there once more."""
     expect_upload()
     form = SendForm(submission=secrets.token_urlsafe(18), draft=fax.id)
     lines = [str(line.id) for line in _lines()]
     same = str(fax.entity_id)
-    form = replace(form, entity=same if same in lines else lines[0] if len(lines) == 1 else "")
-    if fax.direction == Direction.SENT:
-        return replace(form, to=shown_number(fax.remote_number, fax.tenant))
-    return form
+    return replace(form, entity=same if same in lines else lines[0] if len(lines) == 1 else "")
 
 
 def _form(fax: Fax) -> SendForm:
     """What was typed. Instead of a draft it names the fax, so that its key is that of this fax alone."""
     return replace(SendForm.read(), draft=fax.id)
+
+
+def _chosen() -> list[int]:
+    """The ticked colleagues; what is too long for an id is nobody's."""
+    ticked = request.form.getlist("colleagues")[:MOST_CHOSEN]
+    return [int(one) for one in ticked if one.isascii() and one.isdigit() and len(one) < 10]
+
+
+def _mail_key(form: SendForm, chosen: Iterable[int], note: str) -> str:
+    """As :meth:`SendForm.key`, of what the mail is made of: the number beside it is another matter."""
+    parts = (form.submission or secrets.token_hex(16), form.draft, note, *map(str, sorted(chosen)))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def _send_on(fax: Fax, form: SendForm, errors: Errors) -> Response | None:

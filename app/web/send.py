@@ -79,7 +79,7 @@ def _open_form() -> Response:
     if earlier:
         number = shown_number(earlier.remote_number, earlier.tenant)
         form = replace(form, entity=str(earlier.entity_id), to=number, draft=earlier.source_id or "")
-    return _page(form, get_draft(db.session, form.draft, current_user), {})
+    return _page(form, get_draft(db.session, form.draft, current_user), {}, earlier=earlier)
 
 
 def _submit() -> Response:
@@ -196,7 +196,7 @@ def said(refusal: Refused) -> str:
     return sentence(refusal.code, **refusal.values)
 
 
-def _page(form: SendForm, document: Document | None, errors: Errors) -> Response:
+def _page(form: SendForm, document: Document | None, errors: Errors, *, earlier: Fax | None = None) -> Response:
     ordered = {name: errors[name] for name in (*FIELDS, "form") if name in errors}
     kept = replace(form, draft=document.id if document else "")
     entities = sendable_entities(db.session, current_user)
@@ -204,6 +204,8 @@ def _page(form: SendForm, document: Document | None, errors: Errors) -> Response
     kept = replace(kept, entity=kept.entity or only, submission=kept.submission or secrets.token_urlsafe(18))
     values = {"form": kept, "document": document, "errors": ordered, "entities": entities}
     values |= number_values(kept, errors) | {"limits": _limits()}
+    if earlier:
+        values |= _number_to_change(earlier, values)
     return make_response(render_template("send/send.html", **values), 422 if errors else 200)
 
 
@@ -217,6 +219,12 @@ def number_values(form: SendForm, errors: Errors) -> dict[str, object]:
         return {}
     addressee, error = _judged(form, _dialable if errors else _sendable)
     return {"addressee": addressee, "number_error": error}
+
+
+def _number_to_change(earlier: Fax, values: dict[str, object]) -> dict[str, object]:
+    """The number of an earlier fax is never called good before the person has looked at it."""
+    failed = sentence(earlier.cause) if earlier.cause == "unallocated" else None
+    return {"addressee": None, "number_error": values.get("number_error") or failed}
 
 
 @blueprint.post("/number")

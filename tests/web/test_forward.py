@@ -125,6 +125,44 @@ def test_a_note_loses_what_no_database_takes(app: Flask, cast: Cast, bob: Browse
     assert mails(app) == [("alice@alpha.test", "Please\nanswer"), ("alice@alpha.test", None)]
 
 
+def test_what_is_typed_for_one_way_is_kept_when_the_other_is_refused(app: Flask, cast: Cast, bob: Browser) -> None:
+    fax_id = receive_fax(app, cast)
+    page = bob.get(f"/faxes/{fax_id}/forward").text
+    (form,) = re.findall(r"<form[^>]+/forward/fax.+?</form>", page, re.DOTALL)
+    for field in ("colleagues", "note", "to", "entity", "send_at", "submission", "csrf_token"):
+        assert f'name="{field}"' in form
+    assert f'formaction="/faxes/{fax_id}/forward/mail"' in form
+    typed = {"note": "For you", "to": "055 290111", "entity": str(cast.frontdesk), "send_at": "2020-01-01T10:00"}
+    for way, more in (("mail", {}), ("fax", {"colleagues": str(cast.alice)})):
+        answer = bob.post(f"/faxes/{fax_id}/forward/{way}", **typed, **more)
+        assert answer.status_code == 422
+        assert "For you</textarea>" in answer.text
+        for kept in ('value="055 290111"', 'value="2020-01-01T10:00"', f'value="{cast.frontdesk}" selected'):
+            assert kept in answer.text
+        assert (f'value="{cast.alice}" checked' in answer.text) == bool(more)
+    assert mails(app) == []
+    assert sent(app) == []
+
+
+def test_a_changed_mail_of_the_same_form_goes_out_and_a_changed_number_sends_none(
+    app: Flask, cast: Cast, bob: Browser
+) -> None:
+    fax_id = receive_fax(app, cast)
+    key = submission(bob, f"/faxes/{fax_id}/forward")
+    for note, number in (("First", ""), ("First", "055 290111"), ("Second", "")):
+        form = {"colleagues": str(cast.alice), "note": note, "to": number, "submission": key}
+        assert bob.post(f"/faxes/{fax_id}/forward/mail", **form).status_code == 303
+    assert mails(app) == [("alice@alpha.test", "First"), ("alice@alpha.test", "Second")]
+
+
+@pytest.mark.parametrize("ids", ["9" * 5000, "9" * 19, "-1", "½"])
+def test_what_is_no_id_of_a_colleague_is_nobody(app: Flask, cast: Cast, bob: Browser, ids: str) -> None:
+    fax_id = receive_fax(app, cast)
+    for way in ("mail", "fax"):
+        assert bob.post(f"/faxes/{fax_id}/forward/{way}", colleagues=ids).status_code == 422
+    assert mails(app) == []
+
+
 # ---- By fax
 
 
@@ -190,7 +228,10 @@ def test_a_sent_fax_goes_to_another_number_with_its_document(app: Flask, cast: C
     fax_id = make_fax(app, cast, name="Referto.pdf")
     assert f"/faxes/{fax_id}/resend-to" in bob.get(f"/faxes/{fax_id}").text
     page = bob.get(f"/faxes/{fax_id}/resend-to").text
-    assert 'value="050 123 4567"' in page
+    assert "This fax was addressed to 050 123 4567." in page
+    field = re.search(r'<input id="to"[^>]+>', page)[0]
+    assert 'value=""' in field and "autofocus" in field, "one press must not send it there once more"
+    assert 'data-state="empty"' in page.split('id="to-judgment"')[1][:60]
     assert "Referto.pdf" in page
     form = {"to": "055 290111", "entity": str(cast.frontdesk), "submission": SUBMISSION.search(page)[1]}
     places = {bob.post(f"/faxes/{fax_id}/resend-to", **form).headers["Location"] for _ in range(2)}
@@ -222,9 +263,8 @@ def test_a_number_that_the_line_may_not_dial_any_more_is_told_when_the_form_is_o
     app: Flask, cast: Cast, bob: Browser
 ) -> None:
     fax_id = make_fax(app, cast)
-    assert "National number:" in bob.get(f"/faxes/{fax_id}/resend-to").text
+    assert "not be dialled" not in bob.get(f"/faxes/send?again={fax_id}").text
     with app.app_context():
         db.session.get_one(FaxEntity, cast.frontdesk).template.forbidden_prefixes = ["+39050"]
         db.session.commit()
-    assert "Numbers that begin with +39050 may not be dialled" in bob.get(f"/faxes/{fax_id}/resend-to").text
     assert "Numbers that begin with +39050 may not be dialled" in bob.get(f"/faxes/send?again={fax_id}").text

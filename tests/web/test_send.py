@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from app.models import Document, Fax, FaxEntity, Grant
+from app.models import Document, Fax, FaxEntity, Grant, Status
 from tenants.db import db, read_only, utc_now
 from tests.web.cast import Browser, Cast, make_fax, pdf_bytes
 
@@ -106,6 +106,11 @@ def test_a_file_that_is_too_large_is_refused_in_the_form(app: Flask, bob: Browse
         ("501", "Extension of your own numbering plan:"),
         ("112", "This is an emergency number"),
         ("05O1234567", "A fax number has digits only"),
+        ("+", "This number is too short"),
+        (" + ( ) ", "This number is too short"),
+        ("0" * 60, "This number is too long"),
+        ("+39 " + "0" * 50, "This number is too long"),
+        ("++39", "A fax number has digits only"),
         ("", "A national number, one from abroad"),
     ],
 )
@@ -113,6 +118,21 @@ def test_the_number_is_judged_while_the_form_is_filled(bob: Browser, typed: str,
     fragment = bob.post("/faxes/send/number", to=typed, htmx=True).text
     assert said in fragment
     assert fragment.count("<p ") == 1
+
+
+@pytest.mark.parametrize(
+    ("cause", "told"),
+    [("unallocated", "The number does not exist."), ("busy", "A national number, one from abroad")],
+)
+def test_the_number_of_an_earlier_fax_is_not_called_good(
+    app: Flask, cast: Cast, bob: Browser, cause: str, told: str
+) -> None:
+    fax_id = make_fax(app, cast, status=Status.FAILED, cause=cause)
+    page = bob.get(f"/faxes/send?again={fax_id}").text
+    assert 'value="050 123 4567"' in page
+    judgment = page.split('id="to-judgment"')[1].split("</p>")[0]
+    assert told in judgment
+    assert 'data-state="good"' not in judgment
 
 
 def test_a_double_click_sends_one_fax(app: Flask, cast: Cast, bob: Browser) -> None:
