@@ -4,6 +4,7 @@ import logging
 import zipfile
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import BinaryIO
 
 from flask import Flask
@@ -18,7 +19,7 @@ from app.fax.naming import document_name, report_name
 from app.fax.sentences import in_language, removed_texts
 from app.models import Direction, Document, Fax
 from app.reporting import ensure_report
-from tenants.db import db, only_reading
+from tenants.db import db, only_reading, utc_now
 from tenants.models import User
 
 log = logging.getLogger(__name__)
@@ -39,10 +40,11 @@ NOTE = "READ-ME.txt"
 
 @dataclass(frozen=True)
 class Member:
-    """One file of the archive: its name there and its place in the storage."""
+    """One file of the archive: its name there, its place in the storage, and the fax's time where the company is."""
 
     name: str
     storage_key: str
+    at: datetime
 
 
 class _Pipe:
@@ -86,17 +88,29 @@ def _stream(user_id: int, fax_ids: Iterable[str], storage: Storage) -> Iterator[
                     log.exception("%s is not in a download", member.name)
                     missing.append(_("%(name)s: it could not be read. Try again later.", name=member.name))
                     continue
-                yield from _copy(source, archive, _unique(member.name, names), pipe)
+                yield from _copy(source, archive, _entry(_unique(member.name, names), member.at), pipe)
         if missing:
-            archive.writestr(NOTE, "\r\n".join([_("Not in this archive:"), *missing, ""]))
+            archive.writestr(_entry(NOTE, _now(user_id)), "\r\n".join([_("Not in this archive:"), *missing, ""]))
     yield pipe.drain()
 
 
-def _copy(source: BinaryIO, archive: zipfile.ZipFile, name: str, pipe: _Pipe) -> Iterator[bytes]:
-    with source, archive.open(name, "w") as target:
+def _copy(source: BinaryIO, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, pipe: _Pipe) -> Iterator[bytes]:
+    with source, archive.open(entry, "w") as target:
         while chunk := source.read(CHUNK):
             target.write(chunk)
             yield pipe.drain()
+
+
+def _entry(name: str, at: datetime) -> zipfile.ZipInfo:
+    """Dated as the clock on the wall showed it: an archive knows no zones."""
+    return zipfile.ZipInfo(name, at.timetuple()[:6])
+
+
+def _now(user_id: int) -> datetime:
+    """Where the company is. Ends its transaction."""
+    zone = db.session.get_one(User, user_id).tenant.zone
+    db.session.rollback()
+    return utc_now().astimezone(zone)
 
 
 def members_of(user_id: int, fax_id: str) -> tuple[list[Member], list[str]]:
@@ -109,7 +123,7 @@ def members_of(user_id: int, fax_id: str) -> tuple[list[Member], list[str]]:
     if _is_reported(fax):
         title = report_name(fax)
         try:
-            members.append(Member(title, ensure_report(db.session, fax).storage_key))
+            members.append(_member(title, ensure_report(db.session, fax), fax))
         except FAILURES:
             log.exception("%s is not in a download", title)
             notes.append(_("%(name)s: it could not be drawn. Try again later.", name=title))
@@ -132,14 +146,18 @@ def members_at_hand(user_id: int, fax_ids: Collection[str]) -> dict[str, tuple[l
 def _whole(fax: Fax) -> tuple[list[Member], list[str]]:
     members, notes = _pages_of(fax)
     if _is_reported(fax):
-        members.append(Member(report_name(fax), fax.report.storage_key))
+        members.append(_member(report_name(fax), fax.report, fax))
     return members, notes
+
+
+def _member(name: str, document: Document, fax: Fax) -> Member:
+    return Member(name, document.storage_key, fax.created_at.astimezone(fax.tenant.zone))
 
 
 def _pages_of(fax: Fax) -> tuple[list[Member], list[str]]:
     name = document_name(fax)
     if fax.pdf:
-        return [Member(name, fax.pdf.storage_key)], []
+        return [_member(name, fax.pdf, fax)], []
     if fax.files_removed_at:
         return [], [f"{name}: {text}" for text in removed_texts(fax)[:1]]
     return [], [_("%(name)s: this fax has no pages.", name=name)]

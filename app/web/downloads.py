@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Flask, abort, current_app, make_response, render_template, request
+from flask import Blueprint, Flask, abort, current_app, make_response, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
@@ -92,10 +92,11 @@ def downloads() -> Response:
 
 
 def _ready(kind: str) -> tuple[Finder, Place | None, Turn]:
-    """A download with a filter that cannot be read would hold something else than was meant: it is not begun."""
+    """A download with a filter that cannot be read would hold something else than was meant: it is not begun, and the
+    page says what to change."""
     finder, place, problem = _asked()
     if problem or finder.problems:
-        abort(400)
+        abort(redirect(_page_again(finder), 303))
     turn = turns.take(current_user.tenant_id)
     if turn is None:
         abort(busy())
@@ -106,6 +107,13 @@ def _ready(kind: str) -> tuple[Finder, Place | None, Turn]:
         turn.end()
         raise
     return finder, place, turn
+
+
+def _page_again(finder: Finder) -> str:
+    """The page with everything as it was asked."""
+    asked = finder.typed | {"from": request.args.get("from", "")[:30]}
+    typed = {name: text for name, text in asked.items() if text}
+    return url_for("downloads.downloads", direction=finder.direction, **typed)
 
 
 def _noted(finder: Finder) -> dict[str, str]:
@@ -231,7 +239,7 @@ def zip_chunks(app: Flask, user_id: int, reader: str, filters: Filters, place: P
             at_hand = members_at_hand(user_id, some)
             for fax_id in some:
                 members, missing = at_hand.get(fax_id) or members_of(user_id, fax_id)
-                yield from _add(archive, members, missing, app.extensions["storage"], notes, tenant.zone)
+                yield from _add(archive, members, missing, app.extensions["storage"], notes)
         if notes.tell():
             notes.seek(0)
             head = f"{_('Not in this archive:')}\r\n".encode()
@@ -240,7 +248,7 @@ def zip_chunks(app: Flask, user_id: int, reader: str, filters: Filters, place: P
 
 
 def _add(
-    archive: ZipStream, members: list[Member], missing: list[str], storage: Storage, notes: BinaryIO, zone: ZoneInfo
+    archive: ZipStream, members: list[Member], missing: list[str], storage: Storage, notes: BinaryIO
 ) -> Iterator[bytes]:
     for member in members:
         try:
@@ -250,7 +258,7 @@ def _add(
             missing.append(_("%(name)s: it could not be read. Try again later.", name=member.name))
             continue
         with source:
-            yield from archive.add(f"{_month(member.name)}/{member.name}", source, utc_now().astimezone(zone))
+            yield from archive.add(f"{_month(member.name)}/{member.name}", source, member.at)
     for text in missing:
         notes.write(f"{text}\r\n".encode())
 

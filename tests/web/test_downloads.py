@@ -114,11 +114,32 @@ def test_a_download_goes_on_with_the_fax_where_it_broke_off(app: Flask, cast: Ca
     assert "no fax with the number 77" in page.text
 
 
-@pytest.mark.parametrize("query", ["from=77", "from=x", "status=nonsense", "since=2026-99-99", "entity=999"])
-def test_a_filter_that_cannot_be_read_begins_no_download(app: Flask, cast: Cast, alice: Browser, query: str):
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("from=77", "There is no fax with the number 77 in this list."),
+        ("from=abc", "There is no fax with the number abc in this list."),
+        ("status=nonsense", "There is no such status"),
+        ("since=2026-99-99", "“2026-99-99” is no date"),
+        ("entity=999", "There is no such line"),
+    ],
+)
+def test_what_cannot_be_read_begins_no_download_and_is_told_beside_what_was_typed(
+    app: Flask, cast: Cast, alice: Browser, query: str, told: str
+):
     fill(app, cast, 1)
     for ending in ("csv", "zip"):
-        assert alice.get(f"/faxes/log.{ending}?direction=sent&{query}").status_code == 400
+        answer = alice.get(f"/faxes/log.{ending}?direction=sent&q=letter&{query}")
+        assert answer.status_code == 303
+        place = answer.headers["Location"]
+        assert place == f"/faxes/download?direction=sent&q=letter&{query}"
+        page = alice.get(place)
+        assert told in page.text
+        if query.startswith("from"):
+            assert page.status_code == 422
+            assert f'name="from" class="mono settings-number" inputmode="numeric" value="{query[5:]}"' in page.text
+    with app.app_context():
+        assert db.session.query(AuditEvent).filter_by(action="log.downloaded").count() == 0
 
 
 def test_no_cell_is_run_by_a_spreadsheet(app: Flask, cast: Cast, alice: Browser):
@@ -173,6 +194,9 @@ def test_the_archive_has_each_document_and_report_by_month(app: Flask, cast: Cas
     assert archive.namelist() == [documents[0], reports[0], documents[1], reports[1]]
     assert archive.read(documents[0]) == pdf_bytes(2)
     assert archive.read(reports[1]) == b"%PDF a report"
+    dates = {entry.filename: entry.date_time for entry in archive.infolist()}
+    assert dates[documents[0]] == dates[reports[0]] == (2026, 11, 23, 9, 31, 0), "of the fax, where the company is"
+    assert dates[documents[1]] == (2026, 11, 23, 9, 30, 0)
     again = archive_of(alice)
     assert [again.read(name) for name in again.namelist()] == [archive.read(name) for name in archive.namelist()]
 
