@@ -34,6 +34,10 @@ _WORD = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"[(+]*[0-9][0-9\s().\-\u2010-\u2015/]*")
 #: Our own file names (:mod:`app.fax.naming`), and a fax's number as its page calls it.
 _FAX_NUMBER = re.compile(r"(?:#|F\w+_T\w+_\d{4}-\d\d-\d\d_\d\d_\d\d_\d\d_)(\d{1,18})(?:_report)?(?:\.pdf)?")
+#: What may be a fax's number and something else too: ``Fax 7``, ``No. 12``, ``n° 12``, and a few digits alone.
+_PERHAPS_FAX_NUMBER = re.compile(
+    r"(?:fax|(?:fax\s*)?(?:[#\u2116]|n[or]?\s?[.\u00b0\u00ba]?))\s*([1-9][0-9]{0,8})|([1-9][0-9]{0,5})", re.IGNORECASE
+)
 
 #: Words that are in more sentences than this tell nothing: the line, the document, PDF.
 MOST_CAUSES = 2
@@ -156,10 +160,12 @@ def meanings(text: str, tenant: Tenant) -> list[Meaning]:
     text = text.strip()[:LONGEST]
     if own := _FAX_NUMBER.fullmatch(text):
         return [Meaning(number=int(own[1]))]
+    own = _PERHAPS_FAX_NUMBER.fullmatch(text)
+    perhaps = [Meaning(number=int(own[1] or own[2]))] if own else []
     if _NUMBER.fullmatch(text):
-        return _numbers(text, tenant)
+        return _numbers(text, tenant) + perhaps
     words = plain_words(text)[:MOST_WORDS]
-    return [Meaning(parts=tuple(words)), *_with_status(words)] if words else []
+    return [Meaning(parts=tuple(words)), *_with_status(words), *perhaps] if words else []
 
 
 def _numbers(text: str, tenant: Tenant) -> list[Meaning]:

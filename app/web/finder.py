@@ -32,8 +32,8 @@ NAMES = {
     "q": _l("Text"),
     "entity": _l("Line"),
     "status": _l("Status"),
-    "since": _l("From"),
-    "until": _l("To"),
+    "since": _l("From day"),
+    "until": _l("To day"),
 }
 _DAY_FIRST = re.compile(r"(\d{1,2})[./-](\d{1,2})[./-](\d{4})")
 YEARS = range(1980, 2200)
@@ -43,6 +43,7 @@ YEARS = range(1980, 2200)
 class Chip:
     """One filter that holds, as words, and the address of the list without it."""
 
+    field: str
     name: str
     value: str
     without: str
@@ -85,7 +86,7 @@ class Finder:
 
     @property
     def chips(self) -> list[Chip]:
-        return [Chip(str(NAMES[name]), self._words(name), self._without(name)) for name in self.held]
+        return [Chip(name, str(NAMES[name]), self._words(name), self._without(name)) for name in self.held]
 
     def _without(self, name: str) -> str:
         rest = {other: text for other, text in self.held.items() if other != name}

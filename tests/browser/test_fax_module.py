@@ -115,6 +115,36 @@ def test_the_list_follows_what_is_typed_and_the_address_follows_the_list(visit, 
     expect(page.locator("#status")).to_have_value("failed")
 
 
+def test_a_day_before_the_first_one_is_marked_until_it_is_mended(visit, enter, word) -> None:
+    enter(f"{word} one.pdf")
+    page = visit(f"{SENT}&q={word}&since=2026-11-20", who=ALICE)
+    page.fill("#until", "2026-11-01")
+    page.press("#until", "Tab")
+    expect(page.locator("#finder-problems")).to_contain_text("The last day is before the first one")
+    expect(page.locator("#until")).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#since")).not_to_have_attribute("aria-invalid", "true")
+    page.fill("#until", "2199-11-30")
+    page.press("#until", "Tab")
+    expect(page.locator("#finder-problems")).to_have_count(0)
+    expect(page.locator("#until")).not_to_have_attribute("aria-invalid", "true")
+
+
+def test_a_filter_is_cleared_by_the_keyboard_which_goes_on_in_the_search(visit, enter, word) -> None:
+    enter(f"{word} one.pdf")
+    page = visit(f"{SENT}&q={word}&status=sent&since=2020-01-01", who=ALICE)
+    page.evaluate("window.stayed = true")
+    page.press("#clear-status", "Enter")
+    expect(page.locator(".chip")).to_have_count(2)
+    expect(page.locator("#q")).to_be_focused()
+    expect(page.locator("#status")).to_have_value("")
+    page.press("#clear-all", "Enter")
+    expect(page.locator(".chip")).to_have_count(0)
+    expect(page.locator("#q")).to_be_focused()
+    expect(page.locator("#since")).to_have_value("")
+    expect(page).to_have_url(re.compile(r"/faxes\?direction=sent$"))
+    assert page.evaluate("window.stayed"), "nothing was loaded anew"
+
+
 def test_nothing_found_is_told_and_leads_back(visit, word) -> None:
     page = visit(f"{SENT}&q={word}&since=2020-01-01", who=ALICE)
     expect(page.locator("#list h2")).to_have_text("No fax fits")

@@ -224,7 +224,7 @@ def test_the_log_is_downloaded_as_the_list_shows_it(visit, sent, instance: Insta
     instance.until(sent.plain, lambda fax: fax.status == "sent")
     number = instance.read(sent.plain, lambda fax: fax.number)
     page = visit("/faxes?direction=sent&status=sent", who=ALICE, script=script)
-    page.get_by_role("link", name="Download all of them").first.click()
+    page.get_by_role("link", name="Download the whole list…").first.click()
     expect(page.locator(".chip-value")).to_have_text(["Sent"])
     listed = rows(downloaded(page, "List (CSV)"))
     assert str(number) in [row["No."] for row in listed]
@@ -246,7 +246,7 @@ def test_a_number_that_no_fax_has_is_told(visit):
 
 def test_who_administers_nothing_is_offered_no_download(visit, sent):
     page = visit("/faxes?direction=sent", who=BOB)
-    expect(page.get_by_text("Download all of them")).to_have_count(0)
+    expect(page.get_by_text("Download the whole list…")).to_have_count(0)
 
 
 # ---- Mail2Fax boxes

@@ -198,6 +198,37 @@ def test_a_fax_is_found_by_its_own_number_and_by_the_name_of_its_file(session: S
 
 
 @pytest.mark.parametrize(
+    "typed", ["Fax 2", "fax 2", "FAX2", "No. 2", "no 2", "N. 2", "n.2", "n° 2", "Nr. 2", "Fax no. 2", "fax n. 2", "# 2"]
+)
+@pytest.mark.usefixtures("looks")
+def test_a_fax_is_found_by_its_own_number_as_people_say_it(session: Session, cast: Cast, typed: str) -> None:
+    enter(session, cast)
+    second = enter(session, cast, minutes=-60)
+    for minutes in range(8):
+        enter(session, cast, minutes=minutes)
+    named = enter(session, cast, minutes=20, names=["Fax_no_2.pdf", "n. 2", "nr 2", "fax2"])
+    assert [fax for fax in found(session, cast.alice, typed) if fax != named] == [second]
+    assert found(session, cast.charlie, typed) == []
+
+
+@pytest.mark.usefixtures("looks")
+def test_a_few_digits_are_a_part_of_a_number_and_a_faxs_own_one(session: Session, cast: Cast) -> None:
+    numbers = [f"+39055290{n}" for n in (111, 112, 113, 114, 115, 116, 117, 118, 119)]
+    ids = [enter(session, cast, minutes=n, remote_number=number) for n, number in enumerate(numbers)]
+    assert found(session, cast.alice, "7") == [ids[6]]
+    assert found(session, cast.alice, "113") == [ids[2]]
+    assert found(session, cast.alice, "0007") == []
+
+
+@pytest.mark.parametrize(
+    "typed", ["0501234", "1234567", "+12", "050 12", "2026-11", "12 34", "0", "fax 0", "n. 1234567890"]
+)
+def test_what_is_no_number_of_a_fax_asks_for_none(app: Flask, typed: str) -> None:
+    with app.test_request_context():
+        assert [meaning for meaning in meanings(typed, ITALY) if meaning.number is not None] == []
+
+
+@pytest.mark.parametrize(
     ("typed", "language", "status", "cause"),
     [
         ("busy", "en", "failed", "busy"),

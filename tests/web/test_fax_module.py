@@ -76,14 +76,16 @@ def test_the_words_of_a_status_are_those_of_the_readers_language(app: Flask, cas
 def test_nothing_found_says_which_filters_hold_and_clears_each(app: Flask, cast: Cast, bob: Browser) -> None:
     enter(app, cast)
     page = bob.get("/faxes?direction=sent&q=nothing&status=failed&since=2026-01-02").text
-    assert "No fax found" in page
-    chips = {html.unescape(place) for place in re.findall(r'class="chip" href="([^"]+)"', page)}
+    assert '<span class="visually-hidden" role="status">No fax found</span>' in page, "the headline below shows it"
+    assert "<h2>No fax fits</h2>" in page
+    assert re.findall(r'<span class="muted">([^<]+)</span> <span class="chip-value">', page)[-1] == "From day"
+    chips = {html.unescape(place) for place in re.findall(r'class="chip" id="clear-\w+" href="([^"]+)"', page)}
     assert chips == {
         "/faxes?direction=sent&status=failed&since=2026-01-02",
         "/faxes?direction=sent&q=nothing&since=2026-01-02",
         "/faxes?direction=sent&q=nothing&status=failed",
     }
-    assert 'class="chips-all" href="/faxes?direction=sent"' in page
+    assert 'class="chips-all" id="clear-all" href="/faxes?direction=sent"' in page
     assert "/faxes?direction=received&amp;q=nothing&amp;since=2026-01-02" in page, "the same among the received ones"
     assert "Send the first one" not in page
 
@@ -111,6 +113,13 @@ def test_what_cannot_be_read_is_told_and_the_rest_holds(
     assert told in answer.text
     assert SHOWN.findall(answer.text) == [wanted]
     assert 'value="referto"' in answer.text
+
+
+def test_the_list_that_htmx_gets_names_the_fields_that_are_wrong(app: Flask, cast: Cast, bob: Browser) -> None:
+    enter(app, cast)
+    query = "direction=sent&since=2026-11-21&until=2026-11-20&status=nonsense"
+    part = bob.get(f"/faxes?{query}", headers={"HX-Request": "true", "HX-Target": "list"}).text
+    assert 'id="finder-problems" data-fields="status until"' in part
 
 
 @pytest.mark.parametrize("typed", ["20/11/2026", "20.11.2026", "20-11-2026", "2026-11-20", "20261120"])
@@ -269,6 +278,7 @@ def test_several_are_downloaded_with_their_reports_in_one_zip(app: Flask, cast: 
     ]
     assert archive.read(archive.namelist()[0]) == pdf_bytes(2)
     assert archive.read(archive.namelist()[1]).startswith(b"%PDF")
+    assert {entry.date_time for entry in archive.infolist()} == {(2026, 11, 20, 12, 0, 0)}, "where the company is"
 
 
 def test_the_archive_says_what_it_does_not_hold(app: Flask, cast: Cast, bob: Browser) -> None:
@@ -279,6 +289,7 @@ def test_the_archive_says_what_it_does_not_hold(app: Flask, cast: Cast, bob: Bro
     archive = opened(bob.post("/faxes/download", ids=[without, lost, whole]))
     pdf, note = archive.namelist()
     assert pdf.endswith("_3.pdf")
+    assert archive.getinfo(note).date_time[0] >= utc_now().year - 1
     text = archive.read(note).decode()
     assert "_1.pdf: this fax has no pages" in text
     assert "_2.pdf: it could not be read" in text

@@ -12,6 +12,29 @@
     if (list()?.dataset.here) window.history.replaceState(null, "", list().dataset.here);
   };
 
+  // The fields of the search stay where they are while the list is brought anew: what is wrong with one is marked here.
+  const finder = () => document.getElementById("finder");
+  const mark = () => {
+    const wrong = document.getElementById("finder-problems")?.dataset.fields.split(" ") ?? [];
+    for (const field of finder()?.querySelectorAll(".filter-row [name]") ?? []) {
+      field.removeAttribute("aria-invalid");
+      field.removeAttribute("aria-describedby");
+      if (!wrong.includes(field.name)) continue;
+      field.setAttribute("aria-invalid", "true");
+      field.setAttribute("aria-describedby", "finder-problems");
+    }
+  };
+
+  // A filter is cleared without leaving the page, and the keyboard goes on in the search.
+  on("click", (event) => {
+    const clear = event.target.closest("#list [data-clear]");
+    if (!clear || !finder() || !window.htmx || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    for (const name of clear.dataset.clear.split(" ")) finder().elements[name].value = "";
+    finder().dispatchEvent(new Event("change"));
+    document.getElementById("q").focus();
+  });
+
   // Selecting: all, a stretch with the Shift key, and how many.
   const count = () => {
     const chosen = boxes().filter((box) => box.checked).length;
@@ -50,6 +73,7 @@
   on("htmx:afterSettle", (event) => {
     if (event.target.id !== "list") return;
     for (const box of boxes()) box.checked ||= chosen.has(box.value);
+    mark();
     settle();
     count();
   });
