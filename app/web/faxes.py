@@ -37,7 +37,7 @@ from app.web.bundle import MOST as MOST_IN_BUNDLE
 from app.web.bundle import stream_zip
 from app.web.finder import STATUSES, read_finder, status_name
 from app.web.guard import is_own_path, writes
-from app.web.inbox import note_opening, told_history
+from app.web.inbox import list_before, list_title, note_opening, to_fax, told_history
 from app.web.presentation import rights
 from app.web.turns import busy, downloads, streamed
 from tenants.db import db, utc_now
@@ -170,7 +170,8 @@ def _fax_or_404(fax_id: str) -> Fax:
 def fax(fax_id: str) -> str:
     note_opening(_fax_or_404(fax_id))
     shown = _shown(_fax_or_404(fax_id))
-    return render_template("faxes/fax.html", **shown, **_origin(shown["fax"]))
+    title = list_title(shown["came_from"], shown["fax"].direction)
+    return render_template("faxes/fax.html", list_title=title, **shown, **_origin(shown["fax"]))
 
 
 def _origin(fax: Fax) -> dict[str, object]:
@@ -196,6 +197,7 @@ def _shown(fax: Fax) -> dict[str, object]:
         "final": is_final(fax.status),
         "may_send": rights().sends,
         "may_forward": may_forward(fax),
+        "came_from": list_before(),
         **_dealt_with(fax),
     }
 
@@ -217,7 +219,7 @@ def cancel(fax_id: str) -> AnyResponse:
         abort(404)
     if not request_cancel(db.session, fax, current_user):
         flash(_("It could not be cancelled any more: it was over already."), "info")
-    return redirect(url_for("faxes.fax", fax_id=fax_id), 303)
+    return to_fax(fax_id)
 
 
 @blueprint.post("/faxes/<fax_id>/resend")
@@ -231,8 +233,8 @@ def resend(fax_id: str) -> AnyResponse:
     except Refused as refusal:
         db.session.rollback()
         flash(sentence(refusal.code, **refusal.values), "error")
-        return redirect(url_for("faxes.fax", fax_id=fax_id), 303)
-    return redirect(url_for("faxes.fax", fax_id=again.id), 303)
+        return to_fax(fax_id)
+    return to_fax(again.id)
 
 
 @blueprint.get("/faxes/<fax_id>/document.pdf")

@@ -4,18 +4,21 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import parse_qs, urlsplit
 
 from flask import Blueprint, abort, flash, make_response, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from flask_babel import lazy_pgettext as pgettext
 from flask_babel import ngettext
 from flask_login import current_user
+from markupsafe import Markup
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
 from app.errors import Refused
 from app.fax import inbox as rules
-from app.fax.access import visible_faxes
+from app.fax.access import is_fax_id, visible_faxes
 from app.fax.forward import hand_over_to
 from app.fax.inbox import MOST_SHOWN, Item, read_item
 from app.fax.numbers import shown_number
@@ -32,10 +35,11 @@ from tenants.scope import owned_by
 blueprint = Blueprint("inbox", __name__)
 
 NO_CONTENT = ("", 204)
+MOST_INTEGER = 2**31 - 1
 #: Tab → what it is called.
-TABS = {"open": _l("To do"), "free": _l("Not taken"), "mine": _l("Mine"), "done": _l("Done")}
+TABS = {"open": _l("To do"), "free": _l("Not taken"), "mine": _l("Mine"), "done": pgettext("faxes", "Done")}
 #: Where nobody else works there is nothing to take.
-TABS_ALONE = {"open": _l("To do"), "done": _l("Done")}
+TABS_ALONE = {"open": TABS["open"], "done": TABS["done"]}
 
 
 ACTS = {
@@ -43,7 +47,7 @@ ACTS = {
     InboxAct.HANDED_OVER: _l("%(name)s handed it to %(to)s"),
     InboxAct.RELEASED: _l("%(name)s put it back for everybody"),
     InboxAct.DONE: _l("%(name)s marked it done"),
-    InboxAct.REOPENED: _l("%(name)s opened it again"),
+    InboxAct.REOPENED: _l("%(name)s reopened it"),
     InboxAct.FORWARDED: _l("%(name)s forwarded it by mail to %(to)s"),
 }
 
@@ -130,6 +134,45 @@ def count() -> tuple[str, int] | str:
     return render_template("partials/inbox/count.html")
 
 
+# ---- Which list one came from
+
+# A fax leads back to the list from which it was opened, search and tab included: the address of the list is what the
+# browser names as the page before, and from the first act on what the fax's own forms carry.
+
+
+def list_before() -> str | None:
+    """The path of the inbox or of the list of faxes that this person was at before; nothing else is ever led to."""
+    path = request.values.get("came_from") or _page_before()
+    lists = (url_for("inbox.inbox"), url_for("faxes.faxes"))
+    return path if is_own_path(path) and urlsplit(path).path in lists else None
+
+
+def _page_before() -> str | None:
+    parts = urlsplit(request.referrer or "")
+    return parts._replace(scheme="", netloc="").geturl() if parts.netloc == request.host else None
+
+
+def is_inbox(path: str | None) -> bool:
+    return path is not None and urlsplit(path).path == url_for("inbox.inbox")
+
+
+def list_title(path: str | None, direction: str) -> str:
+    """What leads back to that list is called; without one, to the faxes of that direction."""
+    if is_inbox(path):
+        return _("Inbox")
+    if path:
+        direction = _named(path, "direction") or Direction.SENT
+    return _("Received faxes") if direction == Direction.RECEIVED else _("Sent faxes")
+
+
+def _named(path: str, name: str) -> str | None:
+    return parse_qs(urlsplit(path).query).get(name, [None])[0]
+
+
+def to_fax(fax_id: str) -> Response:
+    return redirect(url_for("faxes.fax", fax_id=fax_id, came_from=list_before()), 303)
+
+
 # ---- Opening
 
 
@@ -187,12 +230,20 @@ def _forward_text(fax: Fax) -> str:
 
 def _item_or_404(fax_id: str) -> Item:
     """What this person may not see, what is missing and what was sent are all the same."""
-    return read_item(db.session, _me(), fax_id) or abort(404)
+    item = read_item(db.session, _me(), fax_id) if is_fax_id(fax_id) else None
+    return item or abort(404)
 
 
 def _instead_of() -> int | None:
     """Who had the fax on the page on which the person decided."""
-    return request.form.get("holder", type=int)
+    return request.form.get("holder", type=_person_id)
+
+
+def _person_id(text: str) -> int:
+    """As far as a database can hold one."""
+    if not 0 < (number := int(text)) <= MOST_INTEGER:
+        raise ValueError(text)
+    return number
 
 
 @blueprint.post("/faxes/<fax_id>/take")
@@ -212,7 +263,8 @@ def done(fax_id: str) -> Response:
     if following is None:
         flash(_("Done. Nothing else waits for you."), "info")
         return redirect(url_for("inbox.inbox"), 303)
-    return redirect(url_for("faxes.fax", fax_id=following.fax.id), 303)
+    flash(_("Fax %(number)s is done. This is the next one.", number=item.fax.number), "info")
+    return to_fax(following.fax.id)
 
 
 def _act(fax_id: str, act: Callable[..., bool]) -> Response:
@@ -249,7 +301,7 @@ def unread(fax_id: str) -> Response:
 @blueprint.post("/faxes/<fax_id>/hand-over")
 def hand_over(fax_id: str) -> Response:
     item = _item_or_404(fax_id)
-    to_id, note = request.form.get("to", type=int), request.form.get("note", "")
+    to_id, note = request.form.get("to", type=_person_id), request.form.get("note", "")
     try:
         if to_id is None:
             raise Refused("colleague_missing", field="to")
@@ -269,9 +321,21 @@ def done_with_read() -> Response:
     """All that was listed as opened: ``ids``. What a colleague took meanwhile stays theirs."""
     if not rights().receives:
         abort(404)
-    number = rules.done_with_read(db.session, _me(), request.form.getlist("ids")[:MOST_SHOWN])
-    flash(ngettext("%(num)d fax is done.", "%(num)d faxes are done.", number), "info")
+    ids = list(filter(is_fax_id, request.form.getlist("ids")))[:MOST_SHOWN]
+    number = rules.done_with_read(db.session, _me(), ids)
+    told = ngettext("%(num)d fax is done.", "%(num)d faxes are done.", number)
+    link = Markup('<a href="{}">{}</a>').format(url_for("inbox.inbox", tab="done"), _("Look at them or reopen them"))
+    flash(Markup("{} {}").format(told, link) if number else told, "info")
     return redirect(url_for("inbox.inbox"), 303)
+
+
+def _changed(item: Item) -> str:
+    """What this person has just done to a row."""
+    if item.fax.done_at:
+        return _("Fax %(number)s is done.", number=item.fax.number)
+    if item.holder:
+        return _("You have fax %(number)s now.", number=item.fax.number)
+    return _("Fax %(number)s is open again.", number=item.fax.number)
 
 
 def _lost(item: Item) -> str:
@@ -287,11 +351,20 @@ def _lost(item: Item) -> str:
 
 def _answer(fax_id: str, problem: str | None = None) -> Response:
     """For htmx the row as it is now, else back to the page on which the button was."""
+    back = request.form.get("back")
+    back = back if is_own_path(back) else None
     if request.htmx:
-        item, alone = _item_or_404(fax_id), rules.works_alone(db.session, _me())
-        values = {"item": item, "alone": alone, "late": {fax_id} if _is_late(item, alone) else set()}
-        return make_response(render_template("partials/inbox/changed.html", problem=problem, **values))
+        return _changed_row(_item_or_404(fax_id), back or url_for("inbox.inbox"), problem)
     if problem:
         flash(problem, "error")
-    back = request.form.get("back")
-    return redirect(back if is_own_path(back) else url_for("faxes.fax", fax_id=fax_id), 303)
+    elif back:  # on the fax's own page it is there to see
+        flash(_changed(_item_or_404(fax_id)), "info")
+    return redirect(back, 303) if back else to_fax(fax_id)
+
+
+def _changed_row(item: Item, here: str, problem: str | None) -> Response:
+    alone = rules.works_alone(db.session, _me())
+    late = {item.fax.id} if _is_late(item, alone) else set()
+    values = {"item": item, "alone": alone, "late": late, "here": here, "tab": _named(here, "tab") or "open"}
+    told = problem or _changed(item)
+    return make_response(render_template("partials/inbox/changed.html", problem=problem, told=told, **values))

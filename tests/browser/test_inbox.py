@@ -90,6 +90,34 @@ def test_a_fax_is_taken_and_done_with_the_keyboard_and_the_title_follows(visit, 
     expect(slip(page, fax_id)).to_contain_text("nobody yet")
 
 
+COLUMNS = "[...document.querySelectorAll('.inbox thead th')].map(cell => cell.getBoundingClientRect().x)"
+
+
+def test_a_row_says_that_it_is_done_and_the_columns_stay(visit, arrive):
+    fax_id = arrive()
+    page = visit("/inbox", who=ALICE)
+    columns = page.evaluate(COLUMNS)
+    page.click(f"#done-{fax_id}")
+    expect(slip(page, fax_id).locator(".turned")).to_have_text(re.compile(r"^\s*Done \d+:\d\d by you\s*$"))
+    assert page.evaluate(COLUMNS) == pytest.approx(columns, abs=2)
+    page.goto(f"{page.url}?tab=done")
+    page.click(f"#reopen-{fax_id}")
+    expect(slip(page, fax_id).locator(".turned")).to_have_text(re.compile(r"^\s*Open again nobody yet\s*$"))
+
+
+def test_the_keyboard_stays_at_the_acts_of_a_fax_and_the_way_back_is_kept(visit, arrive):
+    fax_id = arrive()
+    page = visit("/inbox?tab=free", who=ALICE)
+    slip(page, fax_id).locator("a.cover-row").click()
+    for button, following in (("#take", "#done"), ("#done", "#reopen"), ("#reopen", "#take")):
+        page.focus(button)
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
+        expect(page.locator(following)).to_be_focused()
+    page.click(".back a")
+    expect(page.locator(".tabs [aria-current]")).to_have_text("Not taken")
+
+
 def test_an_act_works_from_the_moment_on_in_which_the_keyboard_is_at_it(visit, arrive):
     fax_id = arrive()
     page = visit("/inbox", who=ALICE)

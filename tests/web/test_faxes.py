@@ -75,6 +75,31 @@ def test_a_page_asks_again_only_while_its_fax_can_change(
     assert (f"ids={fax_id}" in alice.get(f"/faxes?direction={direction}").text) == (status not in over)
 
 
+def test_a_fax_leads_back_to_the_search_that_found_it(app: Flask, cast: Cast, alice: Browser) -> None:
+    fax_id = make_fax(app, cast, status=Status.FAILED, cause="busy")
+    place = "/faxes?direction=sent&q=%2B49&status=failed"
+    escaped = place.replace("&", "&amp;")
+    page = alice.get(f"/faxes/{fax_id}", headers={"Referer": f"http://localhost{place}"}).text
+    assert f'<a href="{escaped}">← Sent faxes</a>' in page
+    assert f'name="came_from" value="{escaped}"' in page
+    assert '<a href="/faxes?direction=sent" aria-current="true">' in page
+    answer = alice.post(f"/faxes/{fax_id}/cancel", came_from=place)
+    assert f'<a href="{escaped}">← Sent faxes</a>' in alice.get(answer.headers["Location"]).text
+
+
+@pytest.mark.parametrize(
+    "place", ["http://evil.test/inbox", "//evil.test/faxes", "http://localhost//evil.test/faxes", "/profile", "\\inbox"]
+)
+def test_a_fax_leads_nowhere_else(app: Flask, cast: Cast, alice: Browser, place: str) -> None:
+    fax_id = make_fax(app, cast)
+    for page in (
+        alice.get(f"/faxes/{fax_id}", headers={"Referer": place}).text,
+        alice.get(f"/faxes/{fax_id}", query_string={"came_from": place}).text,
+    ):
+        assert '<a href="/faxes?direction=sent">← Sent faxes</a>' in page
+        assert 'name="came_from"' not in page
+
+
 def test_the_fragment_is_the_part_of_the_page_that_it_replaces(app: Flask, cast: Cast, bob: Browser) -> None:
     fax_id = make_fax(app, cast, status=Status.SENDING, pages=9, pages_done=4)
     page = bob.get(f"/faxes/{fax_id}").text
@@ -165,7 +190,10 @@ def test_a_wrong_number_is_changed_without_filling_the_form_anew(app: Flask, cas
     with app.app_context():
         db.session.get(Fax, fax_id).source.user_id = cast.bob
         db.session.commit()
-    assert f"/faxes/send?again={fax_id}" in bob.get(f"/faxes/{fax_id}").text
+    page = bob.get(f"/faxes/{fax_id}").text
+    assert f"/faxes/send?again={fax_id}" in page
+    assert re.search(r'class="button primary" id="edit"', page)
+    assert page.index('id="edit"') < page.index('id="resend"') < page.index('id="download-document"')
     form = bob.get(f"/faxes/send?again={fax_id}").text
     assert 'value="050 123 4567"' in form
     assert "Referto.pdf" in form

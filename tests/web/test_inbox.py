@@ -108,6 +108,25 @@ def test_htmx_gets_the_row_the_count_and_a_word_for_the_screen_reader(app: Flask
     assert "is done" in bob.post(f"/faxes/{fax_id}/done", holder=str(cast.bob), htmx=True).text
 
 
+def test_a_row_that_has_left_its_list_says_so_in_words(app: Flask, cast: Cast, bob: Browser) -> None:
+    fax_id = receive_fax(app, cast)
+    done = " ".join(re.sub(r"<[^>]+>", " ", bob.post(f"/faxes/{fax_id}/done", back="/inbox", htmx=True).text).split())
+    assert re.search(r"Done \d+:\d\d by you Reopen", done)
+    place = "/inbox?tab=done"
+    again = bob.post(f"/faxes/{fax_id}/reopen", back=place, htmx=True).text
+    assert "Open again" in again
+    assert f'name="back" value="{place}"' in again
+    assert "Open again" not in bob.post(f"/faxes/{fax_id}/done", back=place, htmx=True).text
+    assert "since" in bob.post(f"/faxes/{fax_id}/reopen", back="/inbox", htmx=True).text
+
+
+def test_without_javascript_a_list_says_what_was_done(app: Flask, cast: Cast, bob: Browser) -> None:
+    fax_id = receive_fax(app, cast)
+    for act, words in (("take", "You have fax 1 now."), ("done", "Fax 1 is done."), ("reopen", "Fax 1 is open again.")):
+        bob.post(f"/faxes/{fax_id}/{act}", back="/inbox", holder=str(cast.bob))
+        assert words in bob.get("/inbox").text
+
+
 @pytest.mark.parametrize("htmx", [True, False])
 def test_who_comes_second_is_told_who_has_it(app: Flask, cast: Cast, bob: Browser, alice: Browser, htmx: bool) -> None:
     fax_id = receive_fax(app, cast)
@@ -130,8 +149,11 @@ def test_all_that_was_opened_is_done_in_one_go(app: Flask, cast: Cast, bob: Brow
     page = bob.get("/inbox").text
     ids = re.findall(r'name="ids" value="(\w+)"', page)
     assert set(ids) == set(read)
+    assert "Mark these 2 done" in page
     bob.post("/inbox/done", ids=[*ids, fresh])
-    assert order(bob.get("/inbox").text) == [fresh]
+    page = bob.get("/inbox").text
+    assert order(page) == [fresh]
+    assert '2 faxes are done. <a href="/inbox?tab=done">' in page
 
 
 def test_the_list_is_sent_again_only_when_something_in_it_has_changed(
@@ -288,7 +310,7 @@ def test_the_page_says_who_has_it_since_when_and_what_happened(
     acts = ("Alice marked it done", "Alice handed it to Bob", "Alice took it", "Bob took it")
     assert all(act in line for act, line in zip(acts, lines, strict=True))
     assert "&lt;b&gt;today" in page
-    assert "Open it again" in page
+    assert re.search(r'<button id="reopen"><span>Reopen<', page)
 
 
 def test_done_and_next_leads_to_what_waits_longest_and_at_the_end_to_the_inbox(
@@ -297,8 +319,21 @@ def test_done_and_next_leads_to_what_waits_longest_and_at_the_end_to_the_inbox(
     young, old, hers = (receive_fax(app, cast, created_at=utc_now() - timedelta(hours=h)) for h in (1, 2, 3))
     alice.post(f"/faxes/{hers}/take")
     assert bob.post(f"/faxes/{young}/done", next="1").headers["Location"] == f"/faxes/{old}"
+    assert "Fax 1 is done. This is the next one." in bob.get(f"/faxes/{old}").text
     assert bob.post(f"/faxes/{old}/done", next="1").headers["Location"] == "/inbox"
     assert "Nothing else waits for you." in bob.get("/inbox").text
+
+
+def test_a_fax_leads_back_to_the_inbox_whatever_is_done_on_its_page(app: Flask, cast: Cast, bob: Browser) -> None:
+    first, second = receive_fax(app, cast), receive_fax(app, cast)
+    place = "/inbox?tab=free"
+    page = bob.get(f"/faxes/{first}", headers={"Referer": f"http://localhost{place}"}).text
+    assert f'<a href="{place}">← Inbox</a>' in page
+    assert f'name="came_from" value="{place}"' in page
+    for act in ({"act": "take"}, {"act": "release"}, {"act": "done", "next": "1"}):
+        answer = bob.post(f"/faxes/{first}/{act.pop('act')}", came_from=place, holder=str(cast.bob), **act)
+        assert f'<a href="{place}">← Inbox</a>' in bob.get(answer.headers["Location"]).text
+    assert second in answer.headers["Location"]
 
 
 def test_a_fax_is_handed_over_only_to_colleagues_who_may_see_it(app: Flask, cast: Cast, bob: Browser) -> None:
@@ -336,6 +371,21 @@ def test_what_a_disabled_colleague_had_is_free_on_every_page(
 
 
 # ---- Who sees nothing
+
+
+@pytest.mark.parametrize("fax_id", ["%00", "nothing", "01ARZ3NDEKTSV4RRFFQ69G5FA%00"])
+def test_an_act_on_nonsense_finds_nothing(bob: Browser, fax_id: str) -> None:
+    for act in ACTS:
+        assert bob.post(f"/faxes/{fax_id}/{act}").status_code == 404
+    assert bob.post("/inbox/done", ids=["\0", fax_id]).status_code == 303
+
+
+@pytest.mark.parametrize("number", ["9" * 30, "-1", "\0", "1e9", "9" * 5000])
+def test_a_colleague_who_cannot_be_is_nobody(app: Flask, cast: Cast, bob: Browser, number: str) -> None:
+    fax_id = receive_fax(app, cast)
+    for act in ("take", "done", "release", "hand-over"):
+        assert bob.post(f"/faxes/{fax_id}/{act}", holder=number, to=number).status_code == 303
+    assert row(app, fax_id).done_by_id == cast.bob
 
 
 def test_charlie_learns_nothing_of_another_companys_fax(app: Flask, cast: Cast, charlie: Browser) -> None:

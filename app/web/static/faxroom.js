@@ -116,6 +116,29 @@
     following = [];
   });
 
+  // After an act that brings its page anew the keyboard is at the button at which it was, else where the form says.
+  const KEPT = "keyboard";
+  on("submit", (event) => {
+    const place = event.target.dataset.focus;
+    if (!place || !document.activeElement.matches(":focus-visible")) return;
+    sessionStorage.setItem(KEPT, JSON.stringify({ page: location.pathname, button: event.submitter?.id, place }));
+  });
+  const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
+  sessionStorage.removeItem(KEPT);
+  if (kept?.page === location.pathname) {
+    ((kept.button && document.getElementById(kept.button)) || document.querySelector(kept.place))?.focus();
+  }
+
+  // A fax that is followed is over: the button that had the keyboard is gone, its status is there.
+  let atFax = false;
+  on("htmx:beforeSwap", (event) => {
+    atFax = event.detail.target.id === "fax-live" && event.detail.target.contains(document.activeElement);
+  });
+  on("htmx:afterSettle", () => {
+    if (atFax && document.activeElement === document.body) document.getElementById("fax-state")?.focus();
+    atFax = false;
+  });
+
   // A page that follows a fax says when it cannot.
   const trouble = (there) => {
     const notice = document.getElementById("trouble");
