@@ -14,6 +14,7 @@ from app.errors import Refused
 from app.fax.access import get_visible_fax, sendable_entities
 from app.fax.forward import LONGEST_NOTE, document_to_repeat, forward_by_mail, may_forward, send_on
 from app.fax.inbox import colleagues
+from app.fax.sentences import sentence
 from app.fax.submit import submitted_before
 from app.intake.documents import expect_upload
 from app.models import Direction, Fax, FaxEntity
@@ -80,7 +81,11 @@ def resend_to(fax_id: str) -> Response:
 
 
 def _received_or_404(fax_id: str) -> Fax:
+    """One whose document was removed meanwhile leads back to its own page, which says so."""
     fax = get_visible_fax(db.session, current_user, fax_id)
+    if fax and fax.direction == Direction.RECEIVED and fax.files_removed_at:
+        flash(sentence("forwarded_too_late"), "error")
+        abort(_to(fax))
     return fax if fax and may_forward(fax) else abort(404)
 
 

@@ -10,7 +10,7 @@ from app.errors import Refused
 from app.fax.forward import forward_by_mail
 from app.fax.sentences import sentence
 from app.models import Fax, FaxEntity, Grant, InboxEvent, Notice, NoticeKind, Status
-from tenants.db import db
+from tenants.db import db, utc_now
 from tenants.models import Role, User
 from tests.web.cast import Browser, Cast, make_fax, make_user, receive_fax
 
@@ -68,6 +68,20 @@ def test_a_fax_may_be_mailed_to_the_same_colleague_another_time(app: Flask, cast
         key = submission(bob, f"/faxes/{fax_id}/forward")
         bob.post(f"/faxes/{fax_id}/forward/mail", colleagues=str(cast.alice), submission=key)
     assert len(mails(app)) == 2
+
+
+def test_who_forwards_what_was_removed_meanwhile_is_told(app: Flask, cast: Cast, bob: Browser) -> None:
+    fax_id = receive_fax(app, cast)
+    key = submission(bob, f"/faxes/{fax_id}/forward")
+    with app.app_context():
+        fax = db.session.get_one(Fax, fax_id)
+        fax.pdf_id, fax.files_removed_at, fax.files_kept_days = None, utc_now(), 30
+        db.session.commit()
+    for way, values in (("mail", {"colleagues": str(cast.alice)}), ("fax", {"to": "+49 30 23125000"})):
+        answer = bob.post(f"/faxes/{fax_id}/forward/{way}", submission=key, **values)
+        assert (answer.status_code, answer.headers["Location"]) == (303, f"/faxes/{fax_id}")
+        assert sentence("forwarded_too_late") in bob.get(f"/faxes/{fax_id}").text
+    assert mails(app) == sent(app) == []
 
 
 def test_nobody_is_mailed_a_fax_that_they_may_not_see(app: Flask, cast: Cast, bob: Browser) -> None:
