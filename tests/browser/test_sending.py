@@ -79,10 +79,11 @@ def test_the_page_follows_its_fax_without_a_reload_and_the_fax_is_cancelled_on_t
     wait_for_status(page, "sending")
     assert page.evaluate("window.stayed")
     with page.expect_navigation():
-        page.click("#cancel")
+        page.press("#cancel", "Enter")
     page.evaluate("window.stayed = true")
     wait_for_status(page, *FINAL)
     assert status(page) == "cancelled"
+    expect(page.locator("#fax-state")).to_be_focused()
     assert page.evaluate("window.stayed")
     with page.expect_navigation():
         page.click("#resend")
