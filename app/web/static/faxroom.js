@@ -13,6 +13,7 @@
     form.dataset.sent = "yes";
     for (const button of form.querySelectorAll("button")) {
       button.setAttribute("aria-disabled", "true");
+      if (event.submitter && button !== event.submitter) continue; // the other way of a form that has two
       const text = button.querySelector("span");
       if (text && button.dataset.busy) [text.textContent, button.dataset.busy] = [button.dataset.busy, text.textContent];
     }
