@@ -195,10 +195,11 @@ def test_who_calls_is_answered_before_anything_is_written_down(listener, monkeyp
     assert listener.line.asked == [("refuse", "1.1", listen.UNALLOCATED), ("noted", "fax-A-1", "fax-B-1")]
 
 
-def test_a_fault_in_one_event_costs_that_event(listener, monkeypatch):
+@pytest.mark.parametrize("fault", [TemporaryFailure("line_down"), ValueError("foreseen by nobody")], ids=repr)
+def test_a_fault_in_one_event_costs_that_event(listener, monkeypatch, fault):
     def refuse(channel_id, cause):
         if channel_id == "1.1":
-            raise TemporaryFailure("line_down")
+            raise fault
         listener.line.asked.append(channel_id)
 
     monkeypatch.setattr(listener.line, "refuse", refuse, raising=False)
@@ -255,14 +256,3 @@ def test_a_round_that_takes_long_is_not_begun_anew_before_it_ends(listener, monk
     first.begun -= listen.TELLING_SECONDS  # its end was lost
     listener.take([])
     assert listener.telling is not first
-
-
-def test_a_fault_that_nobody_foresaw_costs_one_event(listener, monkeypatch):
-    def refuse(channel_id, cause):
-        if channel_id == "1.1":
-            raise ValueError("a body that is no JSON")
-        listener.line.asked.append(channel_id)
-
-    monkeypatch.setattr(listener.line, "refuse", refuse, raising=False)
-    listener.hear([stasis("1.1", NOBODYS), stasis("1.2", NOBODYS)])
-    assert listener.line.asked == ["1.2"]
