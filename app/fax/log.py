@@ -28,7 +28,7 @@ from tenants.models import Tenant, User
 #: are read first; how often the text is in those tells how far a page of it reaches. So many times as far is looked:
 #: by reading on, up to so many faxes (those of a status, which nothing else finds so well, up to more), else by the
 #: index of words, and only then everywhere.
-FIRST_LOOK, FAR_ENOUGH, SECOND_LOOK, SECOND_LOOK_OF_STATUS = 1_000, 2, 1_500, 4_000
+FIRST_LOOK, FAR_ENOUGH, SECOND_LOOK, SECOND_LOOK_OF_STATUS = 400, 2, 1_500, 4_000
 #: What the index is asked for: the rarest part, and others up to so many if no more than so many times as many of the
 #: first faxes have them; beside them so many spans of time, by themselves or with each line, and so many keys in all.
 MOST_INDEXED, NEARLY_AS_RARE, MOST_SPANS, MOST_KEYS = 2, 12, 12, 60
