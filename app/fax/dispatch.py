@@ -31,8 +31,7 @@ class Room:
 
     def __init__(self, session: Session, limits: Limits) -> None:
         where = (Fax.direction, Attempt.tenant_id, Attempt.entity_id)
-        on_the_line = (Attempt.ended_at.is_(None), Attempt.off_line_at.is_(None))
-        open_calls = sa.select(*where, sa.func.count()).join(Fax).where(*on_the_line).group_by(*where)
+        open_calls = sa.select(*where, sa.func.count()).join(Fax).where(Attempt.takes_a_place()).group_by(*where)
         self.by_tenant, self.by_entity, self.inbound = Counter[int](), Counter[int](), Counter[int]()
         for direction, tenant_id, entity_id, calls in session.execute(open_calls):
             if direction == Direction.SENT:

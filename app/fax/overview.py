@@ -77,8 +77,7 @@ def _count(session: Session, model: Any, *conditions: sa.ColumnElement[bool]) ->
 def _calls(session: Session) -> Counter[tuple[int, str]]:
     columns = (Attempt.tenant_id, Fax.direction)
     open_calls = sa.select(*columns, sa.func.count()).join(Fax, Fax.id == Attempt.fax_id)
-    on_the_line = (Attempt.ended_at.is_(None), Attempt.off_line_at.is_(None))
-    return _counter(session.execute(open_calls.where(*on_the_line).group_by(*columns)))
+    return _counter(session.execute(open_calls.where(Attempt.takes_a_place()).group_by(*columns)))
 
 
 def _waiting(session: Session) -> Counter[tuple[int, str]]:

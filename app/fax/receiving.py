@@ -103,7 +103,7 @@ def note_off_the_line(session: Session, *, node: str, channel_id: str) -> None:
     """The call is over. Its pages are still to be entered, which may take as long as a storage is away: meanwhile it
     holds no place that another call could have. Commits."""
     over = sa.update(Attempt).where(Attempt.channel_id == attempt_name(node, channel_id))
-    session.execute(over.where(Attempt.ended_at.is_(None), Attempt.off_line_at.is_(None)).values(off_line_at=utc_now()))
+    session.execute(over.where(Attempt.takes_a_place()).values(off_line_at=utc_now()))
     session.commit()
 
 

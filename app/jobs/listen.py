@@ -223,8 +223,9 @@ class Listener:
         """Have it imported. What came for a number that nobody has waits in the spool until somebody has it."""
         if self._is_enqueued(channel_id):
             return
-        note_off_the_line(db.session, node=self.line.node, channel_id=channel_id)
         fax = receiving_fax(db.session, node=self.line.node, channel_id=channel_id)
+        if fax:
+            note_off_the_line(db.session, node=self.line.node, channel_id=channel_id)
         is_somebodys = fax or entity_then(db.session, called, facts.answered_at)
         db.session.rollback()
         if is_somebodys:

@@ -8,6 +8,7 @@ from email.utils import format_datetime
 
 import sqlalchemy as sa
 from flask import current_app
+from sqlalchemy.orm import Session
 
 from app.adapters.smtp import send_mail
 from app.errors import PermanentFailure, TemporaryFailure
@@ -31,7 +32,7 @@ from app.jobs.account_mails import account_mail
 from app.jobs.alert_mails import alert_mail
 from app.jobs.mail_answers import answer_mail, answered_message_id
 from app.jobs.running import job
-from app.models import Document, Notice, NoticeKind, Status
+from app.models import Document, Fax, Notice, NoticeKind, Status
 from app.rendering import render_for
 from app.reporting import ensure_report
 from tenants.addresses import user_by_address
@@ -61,7 +62,7 @@ def deliver(notice_id: int) -> None:
     notice = session.get_one(Notice, notice_id)
     tries = notice.tries
     try:
-        message = MAILS[NoticeKind(notice.kind)](notice)
+        message = _mail_of(notice)
         session.rollback()  # no transaction while the mail server thinks
         if message:
             send_mail(current_app.config["SETTINGS"].smtp_url, message)
@@ -102,10 +103,8 @@ def outcome_mail(notice: Notice) -> EmailMessage:
     return message
 
 
-def received_mail(notice: Notice) -> EmailMessage | None:
+def received_mail(notice: Notice) -> EmailMessage:
     """The mail about a fax that came in, with the document. What is not whole is said after the lines for programs."""
-    if not _is_still_among(notice, receivers(db.session, notice.fax)):
-        return None
     fax, text = notice.fax, received_text(notice.fax)
     if fax.status == Status.INCOMPLETE:
         with in_language(notice.language):
@@ -116,31 +115,17 @@ def received_mail(notice: Notice) -> EmailMessage | None:
     return message
 
 
-def forwarded_mail(notice: Notice) -> EmailMessage | None:
+def forwarded_mail(notice: Notice) -> EmailMessage:
     """A colleague passes a received fax on, with the document."""
-    if not _is_still_among(notice, colleagues(db.session, notice.fax)):
-        return None
     message = _colleague_mail(notice, "email/forwarded.txt", forwarded_subject)
     if notice.fax.pdf:
         _attach(message, notice.fax.pdf, document_name(notice.fax))
     return message
 
 
-def handed_over_mail(notice: Notice) -> EmailMessage | None:
+def handed_over_mail(notice: Notice) -> EmailMessage:
     """A colleague has given the fax away. Its document came with the mail about its reception."""
-    if not _is_still_among(notice, colleagues(db.session, notice.fax)):
-        return None
     return _colleague_mail(notice, "email/handed_over.txt", handed_over_subject)
-
-
-def _is_still_among(notice: Notice, allowed: list[User]) -> bool:
-    """Asked when the mail leaves: while a mail server is away it may wait for days, and rights are withdrawn in them.
-    Where the address has changed hands or is nobody's, the mail is not for whoever reads it now."""
-    user = user_by_address(db.session, notice.recipient)
-    if user is not None and user.id in {one.id for one in allowed}:
-        return True
-    log.info("notice %s is not sent: who it is for may not see the fax any more", notice.id)
-    return False
 
 
 def _colleague_mail(notice: Notice, template: str, subject: Callable[[Notice], str]) -> EmailMessage:
@@ -206,6 +191,30 @@ MAILS: dict[NoticeKind, Callable[[Notice], EmailMessage | None]] = {
     NoticeKind.MAIL_TESTED: mail_about_mail2fax,
     NoticeKind.BOX_FAULT: mail_about_mail2fax,
 }
+
+
+#: Who may see the fax that such a mail brings or is about.
+READERS: dict[NoticeKind, Callable[[Session, Fax], list[User]]] = {
+    NoticeKind.RECEIVED: receivers,
+    NoticeKind.FORWARDED: colleagues,
+    NoticeKind.HANDED_OVER: colleagues,
+}
+
+
+def _mail_of(notice: Notice) -> EmailMessage | None:
+    kind = NoticeKind(notice.kind)
+    readers = READERS.get(kind)
+    if readers and not _is_among(notice.recipient, readers(db.session, notice.fax)):
+        log.info("notice %s is not sent: who it is for may not see the fax any more", notice.id)
+        return None
+    return MAILS[kind](notice)
+
+
+def _is_among(address: str, allowed: list[User]) -> bool:
+    """Asked when the mail leaves: while a mail server is away it may wait for days, and rights are withdrawn in them.
+    Where the address has changed hands or is nobody's, the mail is not for whoever reads it now."""
+    user = user_by_address(db.session, address)
+    return user is not None and user.id in {one.id for one in allowed}
 
 
 def _mail(notice: Notice, text: str, subject: str | None = None) -> EmailMessage:

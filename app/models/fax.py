@@ -341,6 +341,11 @@ class Attempt(TenantOwned, db.Model):
 
     fax: Mapped[Fax] = relationship(back_populates="attempts")
 
+    @classmethod
+    def takes_a_place(cls) -> sa.ColumnElement[bool]:
+        """Calls that are on the line, or about to be: what limits count."""
+        return sa.and_(cls.ended_at.is_(None), cls.off_line_at.is_(None))
+
 
 #: What ix_fax_search is made of. A trusted extension: whoever may create in the database may add it.
 event.listen(

@@ -1,6 +1,5 @@
 """A fax goes on: a received one to colleagues or to another number, a sent one to another number."""
 
-import hashlib
 import secrets
 from collections.abc import Iterable
 from dataclasses import replace
@@ -20,7 +19,7 @@ from app.intake.documents import expect_upload
 from app.models import Direction, Fax, FaxEntity
 from app.web.guard import SAFE_METHODS
 from app.web.inbox import note_opening
-from app.web.send import Errors, SendForm, judge, number_values, said
+from app.web.send import Errors, SendForm, click_key, judge, number_values, said
 from tenants.db import db
 
 blueprint = Blueprint("forward", __name__)
@@ -115,8 +114,7 @@ def _chosen() -> list[int]:
 
 def _mail_key(form: SendForm, chosen: Iterable[int], note: str) -> str:
     """As :meth:`SendForm.key`, of what the mail is made of: the number beside it is another matter."""
-    parts = (form.submission or secrets.token_hex(16), form.draft, note, *map(str, sorted(chosen)))
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return click_key(form.submission, form.draft, note, *map(str, sorted(chosen)))
 
 
 def _send_on(fax: Fax, form: SendForm, errors: Errors) -> Response | None:

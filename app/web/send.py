@@ -55,8 +55,13 @@ class SendForm:
     def key(self, document: Document | None) -> str:
         """The same for a double click, another one as soon as anything in the form is changed (Back, then edit)."""
         content = self.draft or (document.sha256 if document else "")
-        parts = (self.submission or secrets.token_hex(16), self.entity, self.to, self.send_at, content)
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        return click_key(self.submission, self.entity, self.to, self.send_at, content)
+
+
+def click_key(submission: str, *content: str) -> str:
+    """Of one form as it was drawn, and what was in it when it was sent."""
+    parts = (submission or secrets.token_hex(16), *content)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 @blueprint.before_request

@@ -2,7 +2,9 @@
 
 import os
 import threading
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -217,32 +219,43 @@ def test_a_removed_document_is_not_sent_again(app, cast, session):
     assert session.scalar(sa.select(sa.func.count()).select_from(Fax)) == 1
 
 
+def beside_removal(app: Flask, cast: Cast, kind: ArchiveKind, prepare: Callable[[], Callable[[], object]]) -> list[str]:
+    """What ``prepare`` gives is done while files are removed; the codes of its refusals."""
+    start, refused = threading.Barrier(2), []
+
+    def remove() -> None:
+        with app.app_context():
+            start.wait()
+            remove_batch(db.session, cast.alpha, kind, 90)
+
+    def act() -> None:
+        with app.app_context():
+            prepared = prepare()
+            start.wait()
+            try:
+                prepared()
+            except Refused as refusal:
+                refused.append(refusal.code)
+
+    threads = [threading.Thread(target=work) for work in (remove, act)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return refused
+
+
 @pytest.mark.skipif("TEST_DATABASE_URL" not in os.environ, reason="SQLite has one writer at a time")
 def test_of_removal_and_sending_again_at_one_moment_one_wins_whole(app, cast):
     """Whoever comes second sees it: there is never a fax without its file."""
     for _round in range(12):
         fax_id = old_fax(app, cast)
-        start, refused = threading.Barrier(2), []
 
-        def remove(start: threading.Barrier = start) -> None:
-            with app.app_context():
-                start.wait()
-                remove_batch(db.session, cast.alpha, ArchiveKind.SENT, 90)
+        def prepare(fax_id: str = fax_id) -> Callable[[], object]:
+            fax, bob = db.session.get_one(Fax, fax_id), db.session.get_one(User, cast.bob)
+            return partial(resend_fax, db.session, user=bob, fax=fax, submission_key=new_ulid())
 
-        def resend(start: threading.Barrier = start, fax_id: str = fax_id, refused: list = refused) -> None:
-            with app.app_context():
-                fax, bob = db.session.get_one(Fax, fax_id), db.session.get_one(User, cast.bob)
-                start.wait()
-                try:
-                    resend_fax(db.session, user=bob, fax=fax, submission_key=new_ulid())
-                except Refused as refusal:
-                    refused.append(refusal.code)
-
-        threads = [threading.Thread(target=work) for work in (remove, resend)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        refused = beside_removal(app, cast, ArchiveKind.SENT, prepare)
         with app.app_context():
             lost = (
                 sa.select(Fax.id).join(Document, Fax.source_id == Document.id).where(Document.removed_at.is_not(None))
@@ -282,27 +295,11 @@ def test_of_removal_and_forwarding_at_one_moment_one_wins_whole(app, cast):
     """No mail is promised a document that is gone when it leaves."""
     for _round in range(12):
         fax_id = old_fax(app, cast, received=True, status=Status.RECEIVED, done_at=utc_now())
-        start, refused = threading.Barrier(2), []
 
-        def remove(start: threading.Barrier = start) -> None:
-            with app.app_context():
-                start.wait()
-                remove_batch(db.session, cast.alpha, ArchiveKind.RECEIVED, 90)
+        def prepare(fax_id: str = fax_id) -> Callable[[], object]:
+            return partial(forward, db.session.get_one(Fax, fax_id), cast)
 
-        def mail(start: threading.Barrier = start, fax_id: str = fax_id, refused: list = refused) -> None:
-            with app.app_context():
-                fax = db.session.get_one(Fax, fax_id)
-                start.wait()
-                try:
-                    forward(fax, cast)
-                except Refused as refusal:
-                    refused.append(refusal.code)
-
-        threads = [threading.Thread(target=work) for work in (remove, mail)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        refused = beside_removal(app, cast, ArchiveKind.RECEIVED, prepare)
         with app.app_context():
             notices = db.session.scalar(sa.select(sa.func.count()).where(Notice.fax_id == fax_id))
             has_document = db.session.get_one(Fax, fax_id).pdf_id is not None
