@@ -1,47 +1,56 @@
-"""Office documents → PDF, through unoserver. Any number of servers, each with a LibreOffice of its own.
+"""Office documents → PDF, by offices. Any number of them, each with a LibreOffice of its own.
 
 A server does one document at a time, so a lock on this machine per server picks a free one; a server that other
 machines use as well simply queues what comes.
+
+An office's fault is no verdict on a document. One that was killed, hangs or has no room on its disk says nothing; what
+fails in an office that has worked before may fail for that. Only what fails twice in a fresh office, with room and all
+of its time, is the document's own doing.
 """
 
 import fcntl
 import hashlib
-import http.client
 import os
+import stat
 import tempfile
 import time
-import xmlrpc.client
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
 from app.adapters.documents import inspect
-from app.adapters.rasterizer import count_pdf_pages
+from app.adapters.office_protocol import KILLED, NO_ROOM
+from app.adapters.office_sources import settled
+from app.adapters.offices import UNREACHABLE, Fault, Office, Unconfined, office_at
+from app.adapters.pdf_characters import characters_without_font
 from app.errors import PermanentFailure, Refused, TemporaryFailure
 
-CONNECT_SECONDS = 2
-#: Beyond its own deadline a server gets this long to say so.
-GRACE_SECONDS = 3
 #: How long to wait for a free server before the document goes back to the queue.
-QUEUE_SECONDS = 120
-
-#: The kind as judged → LibreOffice's filter. Named, so that it never guesses a type of its own.
-IMPORT_FILTERS = {"doc": "MS Word 97", "docx": "MS Word 2007 XML", "odt": "writer8"}
-EXPORT_OPTIONS = [
-    "UseTaggedPDF=false",
-    "ExportBookmarks=false",
-    "ExportNotes=false",
-    "ExportFormFields=false",
-    "ReduceImageResolution=true",
-    "MaxImageResolution=300",
-]
-#: In a fault: LibreOffice itself is gone, whatever the document.
-GONE = ("DisposedException", "Binary URP bridge", "disposed", "connection", "Connection")
+QUEUE_SECONDS = 30
+#: How long one that ended is away at most: its supervisor starts it again.
+RESTART_SECONDS = 15
+#: In how many fresh offices a document has to fail.
+VERDICTS = 2
+#: Offices tried in one go; what then is without a verdict is tried again later.
+MOST_TRIES = 4
 
 
-class _ServerLost(Exception):
-    """The server or its LibreOffice ended in the middle of a document."""
+@dataclass(frozen=True)
+class _Free:
+    """One that has just answered. ``fresh``: no document was given to it since it was started."""
+
+    office: Office
+    fresh: bool
+
+
+class _Failed(Exception):
+    """One try. ``verdict`` is what it says of the document; None if the office is to blame."""
+
+    def __init__(self, reason: str, verdict: PermanentFailure | None = None) -> None:
+        super().__init__(reason)
+        self.verdict = verdict
 
 
 def convert_to_pdf(
@@ -51,66 +60,106 @@ def convert_to_pdf(
     servers: list[str],
     deadline_seconds: float,
     queue_seconds: float = QUEUE_SECONDS,
+    name: str = "",
+    locale: str = "",
+    on_warning: Callable[[dict[str, Any]], None] | None = None,
 ) -> bytes:
-    """``kind`` is doc, docx or odt, as judged by ``documents.inspect``.
+    """``kind`` is one that needs an office (:mod:`app.kinds`), as judged by ``documents.inspect``. ``name`` is that of
+    the file, ``locale`` how its sender writes numbers and dates, such as ``it-IT``. ``on_warning`` is told what the
+    sender should know.
 
     Raises:
-        PermanentFailure: ``encrypted``, ``damaged``, ``conversion_timed_out``.
-        TemporaryFailure: ``converter_down`` when no server answers, ``converter_busy`` when none became free.
+        PermanentFailure: ``encrypted``, ``damaged``, ``conversion_timed_out``; ``office_unconfined`` where LibreOffice
+            would see more than the document.
+        TemporaryFailure: ``converter_down`` when no server answers, ``converter_busy`` when none became free,
+            ``converter_failed`` when those that tried were to blame.
     """
     data = source if isinstance(source, bytes) else source.read_bytes()
-    queue_until = time.monotonic() + queue_seconds
-    for last_try in (False, True):
-        with _free_server(servers, queue_until) as server:
+    with tempfile.TemporaryDirectory(prefix="faxroom-") as folder:
+        data = settled(data, kind, Path(folder))
+    wanted = {"kind": kind, "name": name[:200], "locale": locale}
+    offices = [office_at(server) for server in servers]
+    verdicts, reason = 0, ""
+    for _ in range(MOST_TRIES):
+        with _free_office(offices, queue_seconds) as free:
             try:
-                pdf = _ask(server, data, kind, deadline_seconds)
-                break
-            except _ServerLost as lost:
-                # Once may be somebody else's doing (a restart), twice is this document's.
-                if last_try:
-                    raise PermanentFailure("damaged") from lost
-    _check(pdf)
-    return pdf
+                pdf, told = _ask(free.office, data, wanted, deadline_seconds)
+            except _Failed as failed:
+                reason = str(failed)
+                verdicts += failed.verdict is not None and free.fresh
+                if failed.verdict and (verdicts >= VERDICTS or failed.verdict.code == "encrypted"):
+                    raise failed.verdict from failed
+                continue
+        if told.get("tracked") and on_warning:
+            on_warning({"kind": "tracked_changes"})
+        if told["missing"] and on_warning:
+            on_warning({"kind": "missing_characters", "characters": told["missing"]})
+        return pdf
+    raise TemporaryFailure("converter_failed", reason=reason)
 
 
-def office_command(python: str, *, port: int, uno_port: int, profile_dir: Path, deadline: float) -> list[str]:
+def office_command(python: str, *, socket: Path, deadline: float) -> list[str]:
     """What a supervisor runs for one server, from the project's root; it has to be started again whenever it ends."""
-    arguments = ["--port", str(port), "--uno-port", str(uno_port), "--profile", str(profile_dir)]
-    return [python, "-m", "app.adapters.office_server", *arguments, "--deadline", str(deadline)]
+    return [python, "-m", "app.adapters.office_server", "--socket", str(socket), "--deadline", str(deadline)]
 
 
 def servers_that_answer(servers: list[str]) -> list[str]:
     """For a health check: accepts a connection; a busy one does."""
-    return [server for server in servers if _connects(server)]
+    return [server for server in servers if office_at(server).connects()]
+
+
+def why_unconfined(servers: list[str]) -> str | None:
+    """What an office that opens no document says why; None where none does."""
+    for office in map(office_at, servers):
+        try:
+            office.state()
+        except Unconfined as refusal:
+            return str(refusal)
+        except (*UNREACHABLE, Fault):
+            continue
+    return None
 
 
 # ---- Choosing
 
 
 @contextmanager
-def _free_server(servers: list[str], until: float) -> Iterator[str]:
-    """A server that answers and that nobody on this machine is using."""
+def _free_office(offices: list[Office], seconds: float) -> Iterator[_Free]:
+    """A server that answers, for itself and its LibreOffice, and that nobody on this machine is using. Those that have
+    just failed are started again."""
+    began = time.monotonic()
     while True:
-        up = servers_that_answer(servers)
-        for server in up:
-            if (lock := _lock(server)) is not None:
-                try:
-                    yield server
-                finally:
-                    os.close(lock)
-                return
-        if not up:
+        up, deaf = [office for office in offices if office.connects()], 0
+        for office in up:
+            if (lock := _lock(office.address)) is None:
+                continue
+            try:
+                if free := _free(office):
+                    yield free
+                    return
+                deaf += 1
+            finally:
+                os.close(lock)
+        waited = time.monotonic() - began
+        if not up and waited >= min(RESTART_SECONDS, seconds):
             raise TemporaryFailure("converter_down")
-        if time.monotonic() >= until:
-            raise TemporaryFailure("converter_busy")
+        if waited >= seconds:
+            raise TemporaryFailure("converter_down" if deaf == len(up) else "converter_busy")
         time.sleep(0.05)
 
 
-def _lock(server: str) -> int | None:
-    """A lock that ends with this process, however it ends; None when somebody has it."""
+def _lock(address: str) -> int | None:
+    """A lock that ends with this process, however it ends; None when somebody has it.
+
+    Raises:
+        TemporaryFailure: ``converter_failed``: somebody else has made the folder of the locks.
+    """
     folder = Path(tempfile.gettempdir()) / f"faxroom-office-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    name = hashlib.sha256(server.encode()).hexdigest()[:16]
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise TemporaryFailure("converter_failed", reason=f"{folder} is not ours alone: remove it")
+    name = hashlib.sha256(address.encode()).hexdigest()[:16]
     handle = os.open(folder / name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -120,58 +169,36 @@ def _lock(server: str) -> int | None:
     return handle
 
 
-def _connects(server: str) -> bool:
-    address = urlsplit(server)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port or 2003, timeout=CONNECT_SECONDS)
+def _free(office: Office) -> _Free | None:
+    """None for one that does not answer in time, which ends it, or has no room."""
     try:
-        connection.connect()
-    except OSError:
-        return False
-    finally:
-        connection.close()
-    return True
+        state = office.state()
+    except Unconfined as refusal:
+        raise PermanentFailure("office_unconfined", reason=str(refusal)) from refusal
+    except (*UNREACHABLE, Fault):
+        return None
+    return _Free(office, fresh=state.documents == 0) if state.has_room else None
 
 
 # ---- Asking
 
 
-class _Transport(xmlrpc.client.Transport):
-    """The stock one waits for ever, and asks a second time when the connection breaks."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(use_builtin_types=True)
-        self.seconds = seconds
-
-    def make_connection(self, host: str) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection(host, timeout=self.seconds)
-
-    def request(self, host: str, handler: str, request_body: bytes, verbose: bool = False) -> object:
-        return self.single_request(host, handler, request_body, verbose)
-
-
-def _ask(server: str, data: bytes, kind: str, deadline_seconds: float) -> bytes:
+def _ask(office: Office, data: bytes, wanted: dict[str, str], deadline_seconds: float) -> tuple[bytes, dict[str, Any]]:
     began = time.monotonic()
-    transport = _Transport(deadline_seconds + GRACE_SECONDS)
-    proxy = xmlrpc.client.ServerProxy(server, transport=transport, allow_none=True, use_builtin_types=True)
-    arguments = (None, data, None, "pdf", "writer_pdf_Export", EXPORT_OPTIONS, False, IMPORT_FILTERS[kind], None)
     try:
-        return proxy.convert(*arguments)
-    except TimeoutError as error:
-        raise PermanentFailure("conversion_timed_out") from error
-    except xmlrpc.client.Fault as fault:
-        if any(word in fault.faultString for word in GONE):
-            raise _lost(began, deadline_seconds) from fault
-        raise PermanentFailure(_reason(data)) from fault
-    except (OSError, http.client.HTTPException) as error:
-        raise _lost(began, deadline_seconds) from error
-    finally:
-        transport.close()
-
-
-def _lost(began: float, deadline_seconds: float) -> Exception:
-    """A server that gives up on a document ends; so does one that is stopped or crashes."""
-    late = time.monotonic() - began >= deadline_seconds - 0.5
-    return PermanentFailure("conversion_timed_out") if late else _ServerLost()
+        pdf, told = office.convert(data, wanted, deadline_seconds)
+    except Fault as fault:
+        blames_office = fault.code in (KILLED, NO_ROOM)
+        raise _Failed(str(fault), None if blames_office else PermanentFailure(_reason(data))) from fault
+    except UNREACHABLE as error:
+        # A server that gives up on a document at its deadline ends; before it, it was ended.
+        late = time.monotonic() - began >= deadline_seconds - 0.5
+        raise _Failed(str(error), PermanentFailure("conversion_timed_out") if late else None) from error
+    try:
+        told |= _check(pdf)
+    except PermanentFailure as failure:
+        raise _Failed(str(failure), failure) from failure
+    return pdf, told
 
 
 def _reason(data: bytes) -> str:
@@ -183,12 +210,13 @@ def _reason(data: bytes) -> str:
     return "damaged"
 
 
-def _check(pdf: object) -> None:
-    """LibreOffice is believed only as far as its file goes: a PDF with at least one page."""
+def _check(pdf: object) -> dict[str, Any]:
+    """LibreOffice is believed only as far as its file goes: a PDF with at least one page. Gives the characters in it
+    that no font draws (``missing``)."""
     if not isinstance(pdf, bytes) or not pdf.startswith(b"%PDF-"):
         raise PermanentFailure("damaged")
     with _as_file(pdf) as path:
-        count_pdf_pages(path)
+        return {"missing": characters_without_font(path)}
 
 
 @contextmanager

@@ -74,20 +74,6 @@ def put_above(page: FaxPage, top: FaxPage) -> FaxPage:
     return FaxPage(strip, rows=top.rows + page.rows, dots_down=page.dots_down, width=page.width)
 
 
-def stacked(parts: Iterable[FaxPage | int], *, dots_down: int) -> FaxPage:
-    """One page of parts, one below the other; a number is that many white lines. All but the last part end in one.
-
-    In T.6 a line is told by how it differs from the one above, and the first by how it differs from a white one: a
-    white line below a white line is a single bit.
-    """
-    code, length, rows = 0, 0, 0
-    for part in parts:
-        part_code, part_length = ((1 << part) - 1, part) if isinstance(part, int) else _code_of(part)
-        code, length = code << part_length | part_code, length + part_length
-        rows += part if isinstance(part, int) else part.rows
-    return FaxPage(_packed(code << 24 | END_OF_BLOCK, length + 24), rows=rows, dots_down=dots_down)
-
-
 def _code_of(page: FaxPage) -> tuple[int, int]:
     """The bits of the lines, and how many they are; without the end of the block.
 

@@ -20,11 +20,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from app.adapters import confinement
+from app.adapters.yielding import LOOK_SECONDS, working
 from app.errors import FaxroomError, PermanentFailure, Refused, TemporaryFailure
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +35,9 @@ ROOT = Path(__file__).resolve().parents[2]
 MEMORY = 2 * 1024**3
 #: The largest file that a child may write.
 FILE_BYTES = 1024**3
+TICKS = os.sysconf("SC_CLK_TCK")
+#: A child that has worked for so long gets less of the processor than those that begin: nice(1).
+LONG_SECONDS, NICENESS = 1.5, 10
 #: More than any honest message; a child that says more is not one of ours any longer.
 MESSAGE_BYTES = 16 * 1024**2
 
@@ -58,6 +63,11 @@ _libc.sbrk.restype, _libc.sbrk.argtypes = ctypes.c_void_p, [ctypes.c_ssize_t]
 _libc.malloc.restype, _libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
 _libc.free.restype, _libc.free.argtypes = None, [ctypes.c_void_p]
 _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+#: The first that fails may have had bad luck: the second one shows whether it was the document. One that somebody
+#: killed shows nothing, and another is asked, until there were so many of them in all.
+CHILDREN, MOST_CHILDREN = 2, 5
+#: What a child says that failed in a way of its own; and Python, where the machine has no thread left.
+BROKEN, NO_THREAD = "Broken", "can't start new thread"
 _FAILURES = {kind.__name__: kind for kind in (TemporaryFailure, PermanentFailure, Refused)}
 
 
@@ -65,10 +75,15 @@ def run_isolated(
     work: Callable[..., Any],
     *arguments: Any,
     deadline_seconds: float,
+    reads: Sequence[Path] = (),
+    writes: Sequence[Path] = (),
     on_report: Report | None = None,
     memory_bytes: int = MEMORY,
 ) -> Any:
     """Call ``work(report, *arguments)`` in a child; give back what it returned, which has to be JSON.
+
+    Of this machine's files the child sees ``reads`` and ``writes``, which are made if they do not exist, and the
+    programs' own; it reaches no other process and no network (:mod:`app.adapters.confinement`).
 
     ``work`` is a function of a module and its arguments are JSON: the child finds them by name. What it hands to
     ``report`` (JSON too) reaches ``on_report`` here.
@@ -76,40 +91,74 @@ def run_isolated(
     Raises:
         FaxroomError: whatever ``work`` raised of it.
         PermanentFailure: ``conversion_timed_out`` past the deadline; ``too_many_pixels`` when the memory did not
-            suffice; ``damaged`` when the child crashed or failed in another way.
-        TemporaryFailure: ``file_unreadable``: no child could be started, or the file could not be read.
+            suffice; ``damaged`` when two children crashed or failed in another way.
+        TemporaryFailure: ``file_unreadable``: no child could be started, a file could not be read or made, or children
+            were killed again and again, which no document does.
     """
     deadline = time.monotonic() + deadline_seconds
+    try:
+        for path in writes:
+            path.touch(mode=0o600)
+    except OSError as error:
+        raise TemporaryFailure("file_unreadable", reason=str(error)) from error
+    request = {
+        "module": work.__module__,
+        "function": work.__qualname__,
+        "arguments": arguments,
+        "seconds": deadline_seconds,
+        "memory": memory_bytes,
+        "reads": [str(path) for path in reads],
+        "writes": [str(path) for path in writes],
+    }
+    broken = 0
+    for _ in range(MOST_CHILDREN):
+        try:
+            return _asked(request, deadline, on_report)
+        except _Broken:
+            broken += 1
+        except _Killed:
+            continue
+        if broken == CHILDREN:
+            raise PermanentFailure("damaged")
+    raise TemporaryFailure("file_unreadable", reason="its children were killed")
+
+
+class _Broken(Exception):
+    """A child that ended, or gave up, without a verdict."""
+
+
+class _Killed(Exception):
+    """A child that somebody else ended, or its workshop: somebody at the machine, or its kernel for want of memory."""
+
+
+def _asked(request: dict[str, Any], deadline: float, on_report: Report | None) -> Any:
+    """What one child makes of it; raises :class:`_Broken` besides what ``run_isolated`` does."""
     reading, writing = os.pipe()
     try:
-        child = _workshops.begin(
-            {
-                "module": work.__module__,
-                "function": work.__qualname__,
-                "arguments": arguments,
-                "seconds": deadline_seconds,
-                "memory": memory_bytes,
-            },
-            writing,
-        )
+        child = _workshops.begin(request, writing)
     except OSError as error:
         os.close(reading)
         raise TemporaryFailure("file_unreadable", reason=str(error)) from error
     finally:
         os.close(writing)
     try:
-        for message in _messages(reading, deadline):
+        for message in _messages(reading, deadline, child):
             if "report" in message:
                 if on_report:
                     on_report(message["report"])
                 continue
             if "result" in message:
+                child.end()
                 return message["result"]
+            if message["failure"] == BROKEN:
+                raise _Broken
             raise _FAILURES[message["failure"]](message["code"], **message["values"])
-        raise PermanentFailure("damaged")
+        raise _Killed if child.end() in (None, signal.SIGKILL) else _Broken
+    except BaseException:
+        child.end()
+        raise
     finally:
         os.close(reading)
-        child.end()
 
 
 # ---- The caller's side
@@ -142,11 +191,13 @@ class Workshop:
             socket.send_fds(self.line, [json.dumps(request).encode()], [pipe])
             return Child(self, self._answer())
 
-    def end(self, pid: int) -> None:
-        """Returns when the child is no more and writes to nothing."""
+    def end(self, pid: int) -> int | None:
+        """Returns when the child is no more and writes to nothing: with the signal that ended it (0: none), or None
+        where the workshop is gone."""
         with self.lock, suppress(OSError):
             self.line.send(str(pid).encode())
-            self._answer()
+            return self._answer()
+        return None
 
     def _answer(self) -> int:
         if answer := self.line.recv(REQUEST_BYTES):
@@ -162,10 +213,28 @@ class Child:
 
     def __init__(self, workshop: Workshop, pid: int) -> None:
         self.workshop, self.pid = workshop, pid
+        self.ended_by: int | None = None
+        self.over = False
 
-    def end(self) -> None:
-        """Whatever it is doing. Only the workshop may say so to the kernel: nobody else knows whether the pid lives."""
-        self.workshop.end(self.pid)
+    def processor_seconds(self) -> float:
+        """That it has used; on a busy machine less than have passed."""
+        try:
+            told = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        return (int(told[11]) + int(told[12])) / TICKS  # utime, stime: proc(5)
+
+    def lower(self) -> None:
+        """Its pid is its own until :meth:`end`: the workshop has not waited for it."""
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, self.pid, NICENESS)
+
+    def end(self) -> int | None:
+        """Whatever it is doing; what it ended by. Only the workshop may say so to the kernel: nobody else knows whether
+        the pid lives."""
+        if not self.over:
+            self.over, self.ended_by = True, self.workshop.end(self.pid)
+        return self.ended_by
 
 
 class _Workshops:
@@ -208,19 +277,24 @@ def workshop_pid() -> int:
 
 def serve(line: socket.socket) -> None:
     """Fork a child for each request, end the children that are named; return when the owner is gone."""
+    confinement.call_filter()  # made once, for all children
     gc.collect()
     gc.freeze()
     _libc.malloc_trim(0)
-    mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    loaded: set[str] = set()
+    mapped = _mapped()
     while True:
         said, pipes, _flags, _from = socket.recv_fds(line, REQUEST_BYTES, 1)
         if not said:
             return
         if not pipes:
-            _end(int(said))
-            line.send(said)
+            line.send(str(_end(int(said))).encode())
             continue
         request, workshop_pid = json.loads(said), os.getpid()
+        if request["module"] not in loaded:
+            _load(request["module"])
+            loaded.add(request["module"])
+            mapped = _mapped()
         child = os.fork()
         if child == 0:
             line.close()
@@ -229,28 +303,42 @@ def serve(line: socket.socket) -> None:
         line.send(str(child).encode())
 
 
+def _load(module: str) -> None:
+    """What only some workshops need, and then for every child; what cannot be loaded is the child's to say."""
+    with suppress(Exception):
+        if load := getattr(importlib.import_module(module), "load", None):
+            load()
+
+
+def _mapped() -> int:
+    """Bytes of address space."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
 def lay_out_workshop() -> None:
     """What is large gives its memory back when it goes, so that no child fills the gaps page by page."""
     _libc.mallopt(M_MMAP_THRESHOLD, LARGE)
 
 
-def _end(child: int) -> None:
+def _end(child: int) -> int:
+    """The signal that ended it, or 0. One that was over before keeps its own."""
     with suppress(ProcessLookupError):
         os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    status = os.waitpid(child, 0)[1]
+    return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
 
 
 def _be_the_child(request: dict[str, Any], pipe: int, *, parent: int, mapped: int) -> None:
     """Never returns."""
     try:
-        _confine(parent, seconds=request["seconds"], memory_bytes=mapped + request["memory"])
+        _limit(parent, seconds=request["seconds"], memory_bytes=mapped + request["memory"])
         message = _outcome(request, pipe)
         _say(pipe, message)
     finally:
         os._exit(0)
 
 
-def _confine(parent: int, *, seconds: float, memory_bytes: int) -> None:
+def _limit(parent: int, *, seconds: float, memory_bytes: int) -> None:
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
@@ -265,7 +353,9 @@ def _confine(parent: int, *, seconds: float, memory_bytes: int) -> None:
     ):
         hard = resource.getrlimit(limit)[1]
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(limit, (value, value))
+        # one past its seconds of the processor ends by SIGXCPU, and so is told from one that somebody killed
+        later = limit == resource.RLIMIT_CPU and hard == resource.RLIM_INFINITY
+        resource.setrlimit(limit, (value, value + later))
 
 
 def _lay_out_heap() -> None:
@@ -283,6 +373,7 @@ def _lay_out_heap() -> None:
 def _outcome(request: dict[str, Any], pipe: int) -> dict[str, Any]:
     try:
         work = getattr(importlib.import_module(request["module"]), request["function"])
+        confinement.confine(reads=request["reads"], writes=request["writes"])
         return {"result": work(lambda value: _say(pipe, {"report": value}), *request["arguments"])}
     except FaxroomError as error:
         return {"failure": type(error).__name__, "code": error.code, "values": error.values}
@@ -290,8 +381,10 @@ def _outcome(request: dict[str, Any], pipe: int) -> dict[str, Any]:
         return {"failure": "PermanentFailure", "code": "too_many_pixels", "values": {}}
     except OSError as error:
         return {"failure": "TemporaryFailure", "code": "file_unreadable", "values": {"reason": str(error)}}
-    except Exception:  # whatever a library makes of a hostile file
-        return {"failure": "PermanentFailure", "code": "damaged", "values": {}}
+    except Exception as error:  # whatever a library makes of a hostile file
+        if isinstance(error, RuntimeError) and str(error) == NO_THREAD:
+            return {"failure": "TemporaryFailure", "code": "file_unreadable", "values": {"reason": str(error)}}
+        return {"failure": BROKEN}
 
 
 def _say(pipe: int, message: dict[str, Any]) -> None:
@@ -300,15 +393,9 @@ def _say(pipe: int, message: dict[str, Any]) -> None:
         line = line[os.write(pipe, line) :]
 
 
-def _messages(pipe: int, deadline: float) -> Iterator[dict[str, Any]]:
+def _messages(pipe: int, deadline: float, child: Child) -> Iterator[dict[str, Any]]:
     buffered = b""
-    while True:
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([pipe], [], [], left)[0]:
-            raise PermanentFailure("conversion_timed_out")
-        data = os.read(pipe, 65536)
-        if not data:
-            return
+    for data in _read(pipe, deadline, child):
         buffered += data
         if len(buffered) > MESSAGE_BYTES:
             raise PermanentFailure("damaged")
@@ -317,10 +404,28 @@ def _messages(pipe: int, deadline: float) -> Iterator[dict[str, Any]]:
             yield _understood(line)
 
 
+def _read(pipe: int, deadline: float, child: Child) -> Iterator[bytes]:
+    """What the child says, until it ends. One that takes long goes on beside the others, no longer in their stead."""
+    is_lowered = False
+    with working() as look:
+        while (now := time.monotonic()) < deadline:
+            if select.select([pipe], [], [], min(LOOK_SECONDS, deadline - now))[0]:
+                data = os.read(pipe, 65536)
+                if not data:
+                    return
+                yield data
+            taken = child.processor_seconds()
+            if taken > LONG_SECONDS and not is_lowered:
+                is_lowered = True
+                child.lower()
+            look(taken)
+    raise PermanentFailure("conversion_timed_out")
+
+
 def _understood(line: bytes) -> dict[str, Any]:
     try:
         message = json.loads(line)
-        known = "report" in message or "result" in message or message["failure"] in _FAILURES
+        known = "report" in message or "result" in message or message["failure"] in (*_FAILURES, BROKEN)
     except (ValueError, TypeError, KeyError) as error:
         raise PermanentFailure("damaged") from error
     if not known:

@@ -23,6 +23,11 @@ HARDENED: tuple[tuple[str, str, bool | int | str], ...] = (
     ("/org.openoffice.Office.Writer/Content/Update", "Link", 2),
     ("/org.openoffice.Office.WriterWeb/Content/Update", "Link", 2),
     ("/org.openoffice.Office.Calc/Content/Update", "Link", 2),
+    # what the author saw, not what would come out today
+    ("/org.openoffice.Office.Writer/Content/Update", "Field", False),
+    ("/org.openoffice.Office.Writer/Content/Update", "Chart", False),
+    ("/org.openoffice.Office.Calc/Formula/Load", "OOXMLRecalcMode", 1),
+    ("/org.openoffice.Office.Calc/Formula/Load", "ODFRecalcMode", 1),
     ("/org.openoffice.Office.Java/VirtualMachine", "Enable", False),
     (INET, "ooInetProxyType", 2),
     (INET, "ooInetHTTPProxyName", NOWHERE),

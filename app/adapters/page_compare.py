@@ -23,7 +23,12 @@ def damaged_lines(sent: Path, received: Path) -> tuple[int, int]:
         PermanentFailure: as :func:`app.adapters.isolation.run_isolated`.
     """
     lines, damaged = run_isolated(
-        compare, str(sent), str(received), deadline_seconds=DEADLINE_SECONDS, memory_bytes=MEMORY
+        compare,
+        str(sent),
+        str(received),
+        reads=[sent, received],
+        deadline_seconds=DEADLINE_SECONDS,
+        memory_bytes=MEMORY,
     )
     return lines, damaged
 

@@ -38,7 +38,7 @@ def page_heights(path: Path) -> list[int]:
     Raises:
         PermanentFailure: as :func:`app.adapters.isolation.run_isolated`.
     """
-    return run_isolated(heights_of, str(path), deadline_seconds=DEADLINE_SECONDS, memory_bytes=MEMORY)
+    return run_isolated(heights_of, str(path), reads=[path], deadline_seconds=DEADLINE_SECONDS, memory_bytes=MEMORY)
 
 
 def fax_page_png(path: Path, page: int, width: int) -> bytes:
@@ -48,7 +48,9 @@ def fax_page_png(path: Path, page: int, width: int) -> bytes:
         PermanentFailure: ``no_pages``: there is no such page; ``too_many_pixels``, ``damaged``,
             ``conversion_timed_out``.
     """
-    drawn = run_isolated(png_of, str(path), page, width, deadline_seconds=DEADLINE_SECONDS, memory_bytes=MEMORY)
+    drawn = run_isolated(
+        png_of, str(path), page, width, reads=[path], deadline_seconds=DEADLINE_SECONDS, memory_bytes=MEMORY
+    )
     return base64.b64decode(drawn)
 
 

@@ -21,7 +21,9 @@ def join_pdfs(sources: Sequence[Path], target: Path) -> int:
         PermanentFailure: ``damaged``, ``conversion_timed_out``.
     """
     names = [str(source) for source in sources]
-    return run_isolated(_join, names, str(target), Limits().pages, deadline_seconds=JOINING_SECONDS)
+    return run_isolated(
+        _join, names, str(target), Limits().pages, reads=sources, writes=[target], deadline_seconds=JOINING_SECONDS
+    )
 
 
 def _join(_report: Report, sources: list[str], target: str, most_pages: int) -> int:
@@ -32,7 +34,8 @@ def _join(_report: Report, sources: list[str], target: str, most_pages: int) -> 
             if len(whole.pages) + len(part.pages) > most_pages:
                 raise Refused("too_many_pages", limit=most_pages)
             whole.pages.extend(part.pages)
-        whole.save(target)
+        with Path(target).open("wb") as stream:  # given a name, pikepdf would make a file beside it
+            whole.save(stream)
         return len(whole.pages)
 
 

@@ -1,15 +1,15 @@
 """PDF → fax TIFF, and the pictures made from it.
 
 The page is drawn by pdfium at the dots of the line (204 across, 196 or 98 down), turned to dots by
-:mod:`app.adapters.halftone` and packed as G4. Whatever reads a stranger's file does so in a child with a deadline.
+:mod:`app.adapters.drawing` and packed as G4. Whatever reads a stranger's file does so in a child with a deadline.
 """
 
 import io
-import math
+import itertools
 import tempfile
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +18,8 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 from PIL import Image, ImageDraw, ImageFont
 
-from app.adapters import halftone
+from app.adapters.dots import CELL, Ink
+from app.adapters.drawing import Drawing, Screens, ink_of, prepared, tone_of
 from app.adapters.fax_tiff import (
     DOTS_ACROSS,
     DOTS_DOWN,
@@ -29,36 +30,49 @@ from app.adapters.fax_tiff import (
     decode,
     encode,
     read_pages,
-    stacked,
     write_pages,
 )
 from app.adapters.isolation import Report, run_isolated
+from app.adapters.page_notes import DEAR_SECONDS, Note, checked, cuts, dear_note, seen_in
+from app.adapters.page_views import Views, blank, views_of
+from app.adapters.print_view import as_printed
+from app.adapters.sheets import PageSize, Sheet, sheets_of, usual_sheets
 from app.errors import PermanentFailure
 
 __all__ = [
     "TiffFacts",
+    "call_seconds",
     "count_pdf_pages",
     "count_tiff_pages",
     "estimate_seconds",
     "page_picture",
     "rasterize",
     "take_pages",
+    "tiff_facts",
 ]
 
 Resolution = Literal["fine", "standard"]
-PageSize = Literal["A4", "Letter"]
 
 USUAL_RATE = 14_400  # bit/s
 #: A page that would take longer is screened coarser.
 PAGE_SECONDS = 95
+SCREENS = (
+    Screens("fine", "fine", "usual"),
+    Screens("fine", "rows", "usual"),
+    Screens("small", "rows", "usual"),
+    Screens("upright", "rows", "usual"),
+    Screens("upright", "rows", "coarse"),
+    Screens("rows", "rows", "rows"),
+    Screens("coarsest", "coarsest", "coarsest"),
+)
+#: Where no screen is coarse enough: how often a line is repeated.
+REPEATED = (2, 4)
 #: Training, T.30 signals before, between and after the pages (ITU-T T.30; fitted to faxes measured on Asterisk 22).
 CALL_SECONDS, BETWEEN_PAGES_SECONDS = 12.0, 4.0
 #: HDLC frames, flags and stuffed bits on top of the image data in error correction mode.
 ECM_OVERHEAD = 1.05
 #: Without error correction there is no T.6 but T.4 in two dimensions, larger by this much on text (as measured).
 T4_OVERHEAD = 1.6
-#: The most by which a small page is enlarged.
-LARGEST_SCALE = 4.0
 PAGE_LIMIT = 200
 
 FORBIDDEN = {raw.FPDF_ERR_PASSWORD: "encrypted", raw.FPDF_ERR_SECURITY: "encrypted"}
@@ -83,12 +97,14 @@ trailer<</Root 1 0 R>>
 
 @dataclass(frozen=True)
 class TiffFacts:
-    """``seconds`` is the whole call at 14,400 bit/s with error correction, ``page_bytes`` the image data."""
+    """``seconds`` is the whole call at 14,400 bit/s with error correction, ``page_bytes`` the image data, ``notes``
+    what the sender should know (:mod:`app.adapters.page_notes`)."""
 
     pages: int
     bytes: int
     seconds: float
     page_bytes: tuple[int, ...]
+    notes: tuple[Note, ...] = ()
 
 
 def rasterize(
@@ -107,25 +123,41 @@ def rasterize(
         PermanentFailure: ``encrypted``, ``damaged``, ``too_many_pages``, ``too_many_pixels``,
             ``conversion_timed_out``. ``tiff_path`` then holds nothing of use.
     """
-    sizes = run_isolated(
-        draw_all,
-        *(str(pdf_path), str(tiff_path), resolution, page_size, page_limit),
-        deadline_seconds=deadline_seconds,
-        on_report=on_page,
-    )
+    printed_path = tiff_path.with_suffix(".printed.pdf")
+    try:
+        told = run_isolated(
+            draw_all,
+            *(str(pdf_path), str(printed_path), str(tiff_path), resolution, page_size, page_limit),
+            deadline_seconds=deadline_seconds,
+            reads=[pdf_path],
+            writes=[printed_path, tiff_path],
+            on_report=on_page,
+        )
+    finally:
+        printed_path.unlink(missing_ok=True)
+    return tiff_facts(tiff_path, told["bytes"], checked(told["notes"]))
+
+
+def tiff_facts(tiff_path: Path, sizes: Sequence[int], notes: Sequence[Note] = ()) -> TiffFacts:
+    """``sizes`` are what a child says that it has written.
+
+    Raises:
+        PermanentFailure: ``damaged``: it has not.
+    """
     if count_tiff_pages(tiff_path) != len(sizes):
         raise PermanentFailure("damaged")
     return TiffFacts(
         pages=len(sizes),
         bytes=tiff_path.stat().st_size,
-        seconds=_seconds(sizes, USUAL_RATE, ecm=True),
+        seconds=call_seconds(sizes, USUAL_RATE, ecm=True),
         page_bytes=tuple(sizes),
+        notes=tuple(notes),
     )
 
 
 def count_pdf_pages(pdf_path: Path, *, deadline_seconds: float = 10) -> int:
     """Raises as ``rasterize`` does."""
-    return run_isolated(count, str(pdf_path), deadline_seconds=deadline_seconds)
+    return run_isolated(count, str(pdf_path), reads=[pdf_path], deadline_seconds=deadline_seconds)
 
 
 # ---- What a child does; ``report`` is how it tells of what it has done so far
@@ -148,103 +180,130 @@ def open_pdf(path: Path) -> pdfium.PdfDocument:
 
 
 def draw_all(
-    report: Report, pdf_path: str, tiff_path: str, resolution: str, page_size: str, page_limit: int
-) -> list[int]:
-    """Gives the bytes of each page's image data; reports the number of each page that is done."""
-    with open_pdf(Path(pdf_path)) as document:
-        if len(document) > page_limit:
-            raise PermanentFailure("too_many_pages", limit=page_limit)
-        if document.get_formtype():
-            document.init_forms()
-        canvases = [_Canvas(resolution, page_size) for _ in range(min(2, len(document)))]
+    report: Report,
+    pdf_path: str,
+    printed_path: str,
+    tiff_path: str,
+    resolution: str,
+    page_size: str,
+    page_limit: int,
+) -> dict[str, list[int] | list[Note]]:
+    """Gives the bytes of each sheet's image data and the notes on them; reports the number of each sheet that is done.
+    ``printed_path`` is for a print view of the document, which its caller removes."""
+    printed = as_printed(Path(pdf_path), Path(printed_path))
+    return _draw(report, printed, Path(tiff_path), resolution, page_size, page_limit)
 
-        def drawn(index: int) -> _Canvas:
-            page, canvas = document[index], canvases[index % 2]
-            canvas.draw(page)
-            page.close()
-            return canvas
+
+def _draw(
+    report: Report, pdf_path: Path, tiff_path: Path, resolution: str, page_size: PageSize, page_limit: int
+) -> dict[str, list[int] | list[Note]]:
+    with open_pdf(pdf_path) as document:
+        sheets = list(itertools.islice(_sheets(document, page_size), page_limit + 1))
+        if len(sheets) > page_limit:
+            raise PermanentFailure("too_many_pages", limit=page_limit)
+        paper = _Paper(resolution, page_size)
 
         def pages() -> Iterator[FaxPage]:
-            for number, canvas in enumerate(_one_ahead(drawn, len(document)), 1):
-                yield canvas.fax_page()
+            done = _one_ahead(lambda at: paper.draw(document, *sheets[at]), paper.fax_page, len(sheets))
+            for number, page in enumerate(done, 1):
+                yield page
                 report(number)
 
-        return write_pages(Path(tiff_path), pages(), total=len(document))
+        sizes = write_pages(tiff_path, pages(), total=len(sheets))
+        return {"bytes": sizes, "notes": cuts(index for index, _sheet in sheets) + paper.notes()}
 
 
-def _one_ahead(drawn: Callable[[int], "_Canvas"], count: int) -> Iterator["_Canvas"]:
-    """While one page is turned to dots, the next is drawn beside it. pdfium is used by one thread at a time."""
+def _sheets(document: pdfium.PdfDocument, page_size: PageSize) -> Iterator[tuple[int, Sheet | None]]:
+    """The index of its page and what of it is on the sheet, for each; a page without an area is a blank sheet."""
+    for index in range(len(document)):
+        sheets = usual_sheets(*document.get_page_size(index), page_size=page_size)
+        if sheets is None:
+            page = document[index]
+            sheets = sheets_of(page, page_size=page_size)
+            page.close()
+        for sheet in sheets or [None]:
+            yield index, sheet
+
+
+def _one_ahead(drawn: Callable[[int], Drawing], coded: Callable[[Drawing], FaxPage], count: int) -> Iterator[FaxPage]:
+    """While one page is screened and coded, the next is drawn beside it. pdfium is used by one thread at a time."""
     if count == 1:
-        yield drawn(0)
+        yield coded(drawn(0))
         return
     with ThreadPoolExecutor(1) as hand:
-        drawing = hand.submit(drawn, 0)
+        coming: Future[Drawing] | None = hand.submit(drawn, 0)
         for following in range(1, count + 1):
-            canvas = drawing.result()
-            if following < count:
-                drawing = hand.submit(drawn, following)
-            yield canvas
+            drawing = coming.result()
+            coming = hand.submit(drawn, following) if following < count else None
+            page = coded(drawing)
+            del drawing  # tens of megabytes, while the next may still be on its way
+            yield page
 
 
-class _Canvas:
-    """One bitmap, drawn on page after page: fresh memory for each would cost more than the drawing."""
+class _Paper:
+    """What a page is drawn on."""
 
     def __init__(self, resolution: str, page_size: str) -> None:
         self.dots_down = DOTS_DOWN[resolution]
-        self.block_rows = halftone.BLOCK * self.dots_down // DOTS_DOWN["fine"]
+        self.cell_rows = CELL * self.dots_down // DOTS_DOWN["fine"]
         self.rows = LENGTHS[page_size] * self.dots_down // DOTS_DOWN["fine"]
-        padded = math.ceil(self.rows / self.block_rows) * self.block_rows
-        self.bitmap = pdfium.PdfBitmap.new_native(WIDTH, padded, raw.FPDFBitmap_BGRx)
-        self.pixels = self.bitmap.to_numpy()
+        #: Of each page in its order; drawing and coding are one page apart.
+        self.seen: list[Note | None] = []
+        self.dear: list[Note | None] = []
 
-    def fax_page(self) -> FaxPage:
-        """What was drawn last, in dots."""
-        fax_page = self._encoded("usual")
-        if len(fax_page.strip) * 8 * ECM_OVERHEAD / USUAL_RATE > PAGE_SECONDS:
-            coarser = self._encoded("coarse")
-            fax_page = min(fax_page, coarser, key=lambda page: len(page.strip))
-        return fax_page
+    def notes(self) -> list[Note]:
+        both = (enumerate(notes, 1) for notes in (self.seen, self.dear))
+        return [note | {"page": page} for page, note in itertools.chain(*both) if note]
 
-    def draw(self, page: pdfium.PdfPage) -> None:
-        """As large as it fits, centred, at the top; what lies across is turned upright."""
-        self.pixels[:] = 255
+    def views(self, document: pdfium.PdfDocument, index: int, sheet: Sheet | None) -> Views:
+        """As large as the sheet says, centred, at the top; what lies across is turned upright."""
+        if sheet is None:
+            return blank((self.rows, WIDTH))
+        page = document[index]
         width, height = page.get_size()
-        if not (width > 0 and height > 0):
-            return
-        turned = width > height
-        if turned:
-            width, height = height, width
-        scale = min(WIDTH / DOTS_ACROSS * 72 / width, self.rows / self.dots_down * 72 / height, LARGEST_SCALE)
-        columns = max(1, min(WIDTH, round(width * scale * DOTS_ACROSS / 72)))
-        rows = max(1, min(self.rows, round(height * scale * self.dots_down / 72)))
-        place = ((WIDTH - columns) // 2, 0, columns, rows, 1 if turned else 0)
-        flags = raw.FPDF_ANNOT
-        raw.FPDF_RenderPageBitmap(self.bitmap, page, *place, flags)
-        if page.formenv:
-            raw.FPDF_FFLDraw(page.formenv, self.bitmap, page, *place, flags)
+        start, share = (sheet.left, sheet.width) if sheet.turned else (sheet.top, sheet.height)
+        across, along = (height, width) if sheet.turned else (width, height)
+        columns = max(1, min(WIDTH, round(across * sheet.scale * DOTS_ACROSS / 72)))
+        rows = max(1, round(along * sheet.scale * self.dots_down / 72))
+        if share == 1:
+            rows = min(rows, self.rows)
+        place = ((WIDTH - columns) // 2, -round(start * rows), columns, rows, 1 if sheet.turned else 0)
+        views = views_of(page, place, (self.rows, WIDTH), filled=min(self.rows, round(share * rows)))
+        page.close()
+        return views
 
-    def _encoded(self, cell: str) -> FaxPage:
-        """Of a page with much white only what lies between is looked at and coded."""
-        bands, parts, row = halftone.inked_bands(self.pixels, self.block_rows), [], 0
-        for band in bands:
-            if band.start >= self.rows:
+    def draw(self, document: pdfium.PdfDocument, index: int, sheet: Sheet | None) -> Drawing:
+        views = self.views(document, index, sheet)
+        self.seen.append(seen_in(views))
+        return prepared(views, self.cell_rows)
+
+    def fax_page(self, drawing: Drawing) -> FaxPage:
+        """The first way to screen it that does not take too long on the line, from the finest to the coarsest."""
+        for ink in self._ways(drawing):
+            page = encode(np.packbits(ink, axis=1).tobytes(), rows=self.rows, dots_down=self.dots_down)
+            seconds = len(page.strip) * 8 * ECM_OVERHEAD / USUAL_RATE
+            if seconds <= PAGE_SECONDS:
                 break
-            parts += [band.start - row] if band.start > row else []
-            share = (band.stop - band.start) / len(self.pixels)
-            ink = halftone.to_ink(self.pixels[band], block_rows=self.block_rows, cell=cell, share=share)
-            row = min(band.stop, self.rows)
-            ink = ink[: row - band.start]
-            parts.append(encode(np.packbits(ink, axis=1).tobytes(), rows=len(ink), dots_down=self.dots_down))
-        parts += [self.rows - row] if row < self.rows else []
-        return stacked(parts, dots_down=self.dots_down)
+        self.dear.append(dear_note(drawing, ink, seconds) if seconds > DEAR_SECONDS else None)
+        return page
+
+    def _ways(self, drawing: Drawing) -> Iterator[Ink]:
+        """In coarser and coarser screens; then, where it is all lines, with fewer of them, and as mere tone."""
+        for screens in SCREENS:
+            ink = ink_of(drawing, screens)
+            yield ink
+        for repeated in REPEATED:
+            yield np.repeat(ink[::repeated], repeated, axis=0)[: self.rows]
+        yield tone_of(drawing)
 
 
 def estimate_seconds(tiff_path: Path, rate: int = USUAL_RATE, *, ecm: bool = True) -> float:
     """How long the call takes, from the answer to the hang-up, when every page gets through at ``rate`` bit/s."""
-    return _seconds([len(page.strip) for page in read_pages(tiff_path)], rate, ecm=ecm)
+    return call_seconds([len(page.strip) for page in read_pages(tiff_path)], rate, ecm=ecm)
 
 
-def _seconds(sizes: list[int], rate: int, *, ecm: bool) -> float:
+def call_seconds(sizes: Sequence[int], rate: int, *, ecm: bool) -> float:
+    """The same by the bytes of each page's image data."""
     overhead = ECM_OVERHEAD if ecm else T4_OVERHEAD
     return CALL_SECONDS + BETWEEN_PAGES_SECONDS * len(sizes) + sum(sizes) * 8 * overhead / rate
 
@@ -257,7 +316,8 @@ def warm_up() -> None:
     with tempfile.TemporaryDirectory(prefix="faxroom-warm-") as folder:
         pdf_path = Path(folder) / "page.pdf"
         pdf_path.write_bytes(WARM_UP_PDF)
-        draw_all(lambda _: None, str(pdf_path), str(pdf_path.with_suffix(".tif")), "fine", "A4", 1)
+        paths = [str(pdf_path), str(pdf_path.with_suffix(".printed")), str(pdf_path.with_suffix(".tif"))]
+        draw_all(lambda _: None, *paths, "fine", "A4", 1)
 
 
 # ---- Made from a fax
@@ -286,39 +346,18 @@ def _with_note(page: FaxPage, note: str) -> FaxPage:
     return encode(packed, rows=page.rows, dots_down=page.dots_down)
 
 
-def page_picture(path: Path, page: int, width: int, *, deadline_seconds: float = 30) -> bytes:
-    """A PNG of one page (from 1) of a PDF or a TIFF, ``width`` pixels wide, with the height that it has on paper."""
-    return bytes.fromhex(run_isolated(picture_of, str(path), page, width, deadline_seconds=deadline_seconds))
+def page_picture(tiff_path: Path, page: int, width: int, *, deadline_seconds: float = 30) -> bytes:
+    """A PNG of one page (from 1) of a TIFF, ``width`` pixels wide, with the height that it has on paper."""
+    return bytes.fromhex(
+        run_isolated(picture_of, str(tiff_path), page, width, reads=[tiff_path], deadline_seconds=deadline_seconds)
+    )
 
 
 def picture_of(_report: Report, name: str, page: int, width: int) -> str:
     """In a child. The PNG in hexadecimal digits."""
-    path, target = Path(name), io.BytesIO()
-    with path.open("rb") as file:
-        is_pdf = file.read(4) not in (b"II*\0", b"MM\0*")
-    image = _pdf_picture(path, page, width) if is_pdf else _tiff_picture(path, page, width)
-    image.save(target, format="PNG")
-    return target.getvalue().hex()
-
-
-def _pdf_picture(path: Path, page: int, width: int) -> Image.Image:
-    with open_pdf(path) as document:
-        if document.get_formtype():
-            document.init_forms()
-        drawn = document[page - 1]
-        across, down = drawn.get_size()
-        scale = min(width / across, 4 * width / down)  # a strip of paper must not become a tower of pixels
-        return drawn.render(scale=scale, rev_byteorder=True).to_pil().convert("RGB")
-
-
-def _tiff_picture(path: Path, page: int, width: int) -> Image.Image:
-    image = Image.open(path)
+    image, target = Image.open(name, formats=("TIFF",)), io.BytesIO()
     image.seek(page - 1)
     across, down = image.info.get("dpi", (DOTS_ACROSS, DOTS_DOWN["fine"]))
-    height = round(image.height * width / image.width * float(across) / float(down or 1))
-    return image.convert("L").resize((width, min(height, 4 * width)), Image.Resampling.BOX, reducing_gap=None)
-
-
-def facts_as_json(facts: TiffFacts) -> dict[str, object]:
-    """For logs and benchmarks."""
-    return asdict(facts)
+    height = min(round(image.height * width / image.width * float(across) / float(down or 1)), 4 * width)
+    image.convert("L").resize((width, height), Image.Resampling.BOX, reducing_gap=None).save(target, format="PNG")
+    return target.getvalue().hex()

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 
-from app.adapters import documents, isolation, page_pictures, rasterizer  # noqa: F401 - loaded before the first fork
+from app.adapters import documents, fonts, isolation, page_pictures, rasterizer  # noqa: F401 - loaded before the first fork
 
 
 def main() -> None:
@@ -18,6 +18,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     isolation.lay_out_workshop()
     rasterizer.warm_up()
+    fonts.load()
     with socket.socket(fileno=int(sys.argv[1])) as line:
         isolation.serve(line)
 

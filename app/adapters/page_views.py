@@ -1,0 +1,251 @@
+"""What a PDF says of its page: one page seen with and without its words, and where its pictures are.
+
+pdfium knows a page's objects and draws with some of them switched off. So it need not be guessed
+from dots what is a word, however faint: a word is what goes when the words go.
+
+All planes are grey, ``(rows, columns)`` of uint8 with 255 as white.
+"""
+
+import ctypes
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import pypdfium2 as pdfium
+import pypdfium2.raw as raw
+from numpy.typing import NDArray
+
+from app.adapters.dots import Plane
+from app.adapters.fax_tiff import DOTS_ACROSS
+
+#: Where a page lies in a bitmap, as pdfium wants it: left, top, width, height in dots, quarter turns clockwise.
+Place = tuple[int, int, int, int, int]
+#: a, b, c, d, e, f of ISO 32000-1, 8.3.3.
+Matrix = tuple[float, float, float, float, float, float]
+#: Rows and columns.
+Box = tuple[slice, slice]
+
+UNCHANGED: Matrix = (1, 0, 0, 1, 0, 0)
+#: Forms within forms deeper than this are drawn, but their objects are not looked at one by one.
+DEEPEST = 20
+#: Words of this size, in points of paper, are large: their strokes are areas. Light ones are so from the second on: the
+#: word that lies across a page must not blacken what is under it.
+LARGE, LARGE_IF_LIGHT = 30.0, 16.0
+#: Words below this size are hard to read at the dots of the line; and how many points of such words, side by side, are
+#: more than the mark of a footnote.
+SMALL, SMALL_LENGTH = 6.0, 72.0
+#: Up to this darkness (255 is black) words are white.
+WHITISH = 20
+FLAGS = raw.FPDF_ANNOT | raw.FPDF_PRINTING
+
+
+@dataclass(frozen=True)
+class Views:
+    """One page at the dots of the line.
+
+    ``full`` is the page as it would be printed, ``bare`` the same without words of a usual size, ``letterless`` without
+    large ones as well; where the page has none it is the same plane. ``words`` is how much each dot changes with the
+    words: 0 where there is none. ``pictures`` are the boxes that pictures fill, ``page`` is the one that
+    the page itself does: around it is nothing but paper. ``small`` is the size of the smallest words, in points of
+    paper, where there are some below ``SMALL``.
+    """
+
+    full: Plane
+    bare: Plane
+    letterless: Plane
+    words: Plane | None
+    pictures: list[Box]
+    page: Box
+    small: float | None = None
+
+
+@dataclass
+class _Objects:
+    words: list[raw.FPDF_PAGEOBJECT] = field(default_factory=list)
+    large: list[raw.FPDF_PAGEOBJECT] = field(default_factory=list)
+    #: Corners of each picture on the page, in points: four pairs.
+    pictures: list[NDArray[np.float64]] = field(default_factory=list)
+    smallest: float = SMALL
+    #: Of all words that are small, together, in points of paper.
+    small_length: float = 0.0
+
+
+def views_of(page: pdfium.PdfPage, place: Place, shape: tuple[int, int], *, filled: int) -> Views:
+    """``shape`` is (rows, columns) of the planes; the page is on the first ``filled`` rows alone."""
+    objects = _objects_of(page, _scale_of(page, place))
+    coloured = _drawn(page, place, shape, filled)
+    full, boxes = _grey(coloured), _boxes(objects.pictures, page, place, shape)
+    bare = letterless = full
+    words = None
+    if objects.words:
+        _switch(objects.words, on=False)
+        wordless = _drawn(page, place, shape, filled)
+        bare = letterless = _grey(wordless)
+        words = _grey(cv2.absdiff(coloured, wordless, dst=wordless))  # of each colour: red on green may be one grey
+        del wordless
+    if objects.large:
+        del coloured
+        _switch(objects.large, on=False)
+        letterless = _grey(_drawn(page, place, shape, filled))
+    left, top, columns, rows, _turns = place
+    box = slice(max(top, 0), min(top + rows, filled)), slice(max(left, 0), min(left + columns, shape[1]))
+    small = objects.smallest if objects.small_length >= SMALL_LENGTH else None
+    return Views(full, bare, letterless, words, boxes, box, small)
+
+
+def blank(shape: tuple[int, int]) -> Views:
+    white = np.full(shape, 255, np.uint8)
+    return Views(white, white, white, None, [], (slice(0), slice(0)))
+
+
+def _drawn(page: pdfium.PdfPage, place: Place, shape: tuple[int, int], filled: int) -> NDArray[np.uint8]:
+    """``(rows, columns, 3)``, blue first. In colour: pdfium sets letters to whole dots of a grey bitmap."""
+    plane = np.full((*shape, 3), 255, np.uint8)
+    start = plane.ctypes.data_as(ctypes.c_void_p)
+    bitmap = raw.FPDFBitmap_CreateEx(shape[1], filled, raw.FPDFBitmap_BGR, start, plane.strides[0])
+    raw.FPDF_RenderPageBitmap(bitmap, page, *place, FLAGS)
+    raw.FPDFBitmap_Destroy(bitmap)
+    return plane
+
+
+def _grey(coloured: NDArray[np.uint8]) -> Plane:
+    return cv2.cvtColor(coloured, cv2.COLOR_BGR2GRAY)
+
+
+# ---- Objects
+
+
+def _objects_of(page: pdfium.PdfPage, scale: float) -> _Objects:
+    """``scale`` is what a point of the page measures on paper, in points."""
+    found = _Objects()
+    for item, matrix in _walk(raw.FPDFPage_CountObjects(page), lambda i: raw.FPDFPage_GetObject(page, i), UNCHANGED, 0):
+        kind = raw.FPDFPageObj_GetType(item)
+        if kind == raw.FPDF_PAGEOBJ_TEXT:
+            (found.large if _is_large(item, matrix, scale) else found.words).append(item)
+            _note_small(found, item, matrix, scale)
+        elif kind == raw.FPDF_PAGEOBJ_IMAGE:
+            found.pictures.append(_corners(item, matrix))
+    return found
+
+
+def _is_large(item: raw.FPDF_PAGEOBJECT, matrix: Matrix, scale: float) -> bool:
+    size = scale * _size(item, matrix)
+    return size >= LARGE or (size >= LARGE_IF_LIGHT and _is_light(item))
+
+
+def _note_small(found: _Objects, item: raw.FPDF_PAGEOBJECT, matrix: Matrix, scale: float) -> None:
+    """By what the font says and by the box: a dash has a flat box, and a font may measure itself in other units."""
+    if raw.FPDFTextObj_GetTextRenderMode(item) == raw.FPDF_TEXTRENDERMODE_INVISIBLE:
+        return  # what was read out of a scan
+    size, edges = ctypes.c_float(), [ctypes.c_float() for _ in range(4)]
+    raw.FPDFTextObj_GetFontSize(item, size)
+    raw.FPDFPageObj_GetBounds(item, *edges)
+    left, bottom, right, top = (edge.value for edge in edges)
+    a, b, c, d, _e, _f = _times(_matrix_of(item), matrix)
+    points = scale * abs(size.value) * abs(a * d - b * c) ** 0.5
+    enlarged = scale * abs(matrix[0] * matrix[3] - matrix[1] * matrix[2]) ** 0.5
+    across, along = sorted((enlarged * (right - left), enlarged * (top - bottom)))
+    if 0 < points < SMALL and 0 < across < SMALL:
+        found.small_length += along
+        found.smallest = min(found.smallest, points)
+
+
+def _is_light(item: raw.FPDF_PAGEOBJECT) -> bool:
+    red, green, blue, opacity = (ctypes.c_uint() for _ in range(4))
+    if not raw.FPDFPageObj_GetFillColor(item, red, green, blue, opacity):
+        return False  # a pattern
+    darkness = 255 - (0.3 * red.value + 0.59 * green.value + 0.11 * blue.value)
+    return WHITISH < darkness * opacity.value / 255 < 128  # white words are there to be read, on a dark ground
+
+
+def _size(item: raw.FPDF_PAGEOBJECT, matrix: Matrix) -> float:
+    """Of words, in points of the page; by their box as well, for a font may measure itself in other units."""
+    size, edges = ctypes.c_float(), [ctypes.c_float() for _ in range(4)]
+    raw.FPDFTextObj_GetFontSize(item, size)
+    raw.FPDFPageObj_GetBounds(item, *edges)
+    left, bottom, right, top = (edge.value for edge in edges)
+    a, b, c, d, _e, _f = _times(_matrix_of(item), matrix)
+    enlarged = abs(matrix[0] * matrix[3] - matrix[1] * matrix[2]) ** 0.5
+    box = 1.5 * enlarged * min(right - left, top - bottom)
+    return min(abs(size.value) * abs(a * d - b * c) ** 0.5, box)
+
+
+def _walk(
+    count: int, get: Callable[[int], raw.FPDF_PAGEOBJECT], matrix: Matrix, depth: int
+) -> Iterator[tuple[raw.FPDF_PAGEOBJECT, Matrix]]:
+    """Each object that is no form itself, those in forms as well, and the matrix that leads to the page."""
+    for index in range(count):
+        item = get(index)
+        if raw.FPDFPageObj_GetType(item) != raw.FPDF_PAGEOBJ_FORM:
+            yield item, matrix
+        elif depth < DEEPEST:
+            inside = raw.FPDFFormObj_CountObjects(item)
+            inner = _times(_matrix_of(item), matrix)
+            yield from _walk(inside, lambda i, form=item: raw.FPDFFormObj_GetObject(form, i), inner, depth + 1)
+
+
+def _matrix_of(item: raw.FPDF_PAGEOBJECT) -> Matrix:
+    found = raw.FS_MATRIX()
+    if not raw.FPDFPageObj_GetMatrix(item, found):
+        return UNCHANGED
+    return found.a, found.b, found.c, found.d, found.e, found.f
+
+
+def _times(first: Matrix, second: Matrix) -> Matrix:
+    """Do ``first``, then ``second``."""
+    a, b, c, d, e, f = first
+    g, h, i, j, k, m = second
+    return a * g + b * i, a * h + b * j, c * g + d * i, c * h + d * j, e * g + f * i + k, e * h + f * j + m
+
+
+def _corners(item: raw.FPDF_PAGEOBJECT, matrix: Matrix) -> NDArray[np.float64]:
+    """A picture is drawn in the unit square of its own matrix (ISO 32000-1, 8.9.5)."""
+    a, b, c, d, e, f = _times(_matrix_of(item), matrix)
+    return np.array([(e, f), (a + e, b + f), (c + e, d + f), (a + c + e, b + d + f)])
+
+
+def _switch(objects: list[raw.FPDF_PAGEOBJECT], *, on: bool) -> None:
+    for item in objects:
+        raw.FPDFPageObj_SetIsActive(item, on)
+
+
+# ---- Where on the bitmap
+
+
+def _scale_of(page: pdfium.PdfPage, place: Place) -> float:
+    """Points of paper to a point of the page."""
+    across = page.get_height() if place[4] % 2 else page.get_width()
+    return place[2] / DOTS_ACROSS * 72 / max(across, 1e-6)
+
+
+def _boxes(corners: list[NDArray[np.float64]], page: pdfium.PdfPage, place: Place, shape: tuple[int, int]) -> list[Box]:
+    """The boxes around pictures that touch each other: a scan often comes in strips."""
+    if not corners:
+        return []
+    to_dots = _to_dots(page, place)
+    covered = np.zeros((-(-shape[0] // 4), -(-shape[1] // 4)), np.uint8)
+    for four in corners:
+        dots = to_dots(four)
+        if np.isfinite(dots).all():
+            (left, top), (right, bottom) = np.clip(dots.min(0), 0, 1 << 20), np.clip(dots.max(0), 0, 1 << 20)
+            covered[int(top) // 4 : int(-(-bottom // 4)) + 1, int(left) // 4 : int(-(-right // 4)) + 1] = 1
+    _count, _labels, stats, _centres = cv2.connectedComponentsWithStats(covered, connectivity=8)
+    return [
+        (slice(4 * y, min(4 * (y + h), shape[0])), slice(4 * x, min(4 * (x + w), shape[1])))
+        for x, y, w, h, _area in stats[1:].tolist()
+    ]
+
+
+def _to_dots(page: pdfium.PdfPage, place: Place) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """Points on the page → dots of the bitmap (across, down), as pdfium itself maps them."""
+    fine = 64  # FPDF_PageToDevice gives whole dots
+    enlarged = [fine * value for value in place[:4]]
+    across, down = ctypes.c_int(), ctypes.c_int()
+    dots = []
+    for x, y in ((0, 0), (1000, 0), (0, 1000)):
+        raw.FPDF_PageToDevice(page, *enlarged, place[4], x, y, across, down)
+        dots.append(np.array((across.value, down.value)) / fine)
+    origin, right, up = dots
+    steps = np.array((right - origin, up - origin)) / 1000
+    return lambda points: origin + points @ steps

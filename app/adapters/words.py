@@ -1,0 +1,158 @@
+"""The words of a page: their strokes, the plates on which they stand, and whether they are white or black there."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from app.adapters.dots import Cells, Ink, Plane, as_grey, mean_of_cells, spread, spread_marks, strokes_of
+
+Numbers = NDArray[np.int32]
+
+#: How far a plate's ground may differ from the one that the words stand on.
+SAME_GROUND = 48
+#: Cells, across and down, from which the ground of letters is told.
+NEAR = (7, 7)
+#: Words keep to black or white up to this difference from the page's tone: a little more than is allowed, for their
+#: plate may come nearer to it.
+KEPT = 0.34
+#: Cells around letters; cells on either side over which the gap between letters is closed, and between words; and the
+#: one between lines, where words are so near to the page's tone that their plates may take it.
+AROUND, GAPS, LEADING = 3, (2, 6), 3
+SPACIOUS = 0.25
+#: Darkness of a ground on which white words need no plate, and how much lighter than it they are.
+MIDDLE, LIGHTER = (0.4, 0.66), 0.25
+#: A word that fills so much of its box has the whole of it as its plate; one that lies across does not.
+UPRIGHT = 0.5
+
+
+@dataclass(frozen=True)
+class Words:
+    """``strokes`` are the dots of letters, ``rather_white`` is where those are white on a dark plate, ``within`` what a
+    plate may take: what has the ground of the words and is not crisp itself. ``plates`` numbers the words from 1 to
+    ``count`` - 1, in the cells of their plates; 0 is none. ``bare`` words are white on a middle tone.
+    """
+
+    strokes: Ink
+    rather_white: Ink
+    within: Ink
+    plates: Numbers
+    count: int
+    bare: Ink
+
+
+def words_of(
+    changes: Plane,
+    reference: Plane,
+    ground: Plane,
+    *,
+    free: Ink,
+    pictured: Ink | None,
+    letters: Ink | None,
+    cell_rows: int,
+) -> Words | None:
+    """``changes`` is how much each dot changes with the words, ``reference`` the page with them, ``ground`` without.
+
+    ``free`` is where nothing is crisp, ``pictured`` where pictures are, ``letters`` the cells of large letters. None
+    where there are no words.
+    """
+    strokes = strokes_of(changes, cell_rows)
+    inked = mean_of_cells(as_grey(strokes), cell_rows) / 255
+    if not inked.any():
+        return None
+    levels = _upon(mean_of_cells(ground, cell_rows), inked > 0)
+    within = cv2.absdiff(ground, spread(levels, cell_rows, ground.shape)) < SAME_GROUND
+    if pictured is not None:
+        within |= pictured
+    within &= free
+    plates, count = _numbered(inked > 0, _edges(ground, pictured, cell_rows), levels)
+    tones = inked - mean_of_cells(cv2.bitwise_and(reference, reference, mask=strokes.view(np.uint8)), cell_rows) / 255
+    white, off, bare = _rather_white(plates, count, inked=inked, tones=tones, ground=1 - levels / 255)
+    plates = _with_leading(plates, off <= SPACIOUS, letters)
+    if letters is not None:  # a large word that lies across the page is seen between the small ones
+        tight = cv2.dilate((inked > 0).view(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        plates[letters & ~tight] = 0
+    return Words(strokes, spread_marks(white[plates], cell_rows, ground.shape), within, plates, count, bare)
+
+
+def _edges(ground: Plane, pictured: Ink | None, cell_rows: int) -> Ink:
+    """Cells in which one ground ends and another begins."""
+    edges = (
+        cv2.morphologyEx(mean_of_cells(ground, cell_rows), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > SAME_GROUND
+    )
+    if pictured is not None:
+        edges &= mean_of_cells(as_grey(pictured), cell_rows) == 0
+    return edges
+
+
+def _numbered(letters: Ink, edges: Ink, levels: Cells) -> tuple[Numbers, int]:
+    """Words from 1 on, 0 where there is none, and one more than the last.
+
+    What goes over an edge of the ground is two, and so is what begins on a light one and ends on a dark one.
+    """
+    around = cv2.dilate(letters.view(np.uint8), np.ones((2 * AROUND - 1, 2 * AROUND + 1), np.uint8))
+    close, wide = (cv2.morphologyEx(around, cv2.MORPH_CLOSE, np.ones((1, 2 * gap + 1), np.uint8)) for gap in GAPS)
+    count, words, boxes, _centres = cv2.connectedComponentsWithStats(close & ~edges.view(np.uint8), connectivity=4)
+    words = np.where(wide > 0, _spread_numbers(words, 2 * GAPS[1] + 1, 3), 0)
+    for number, (x, y, across, down, area) in enumerate(boxes[1:].tolist(), 1):
+        if area > UPRIGHT * across * down:  # no corner left over beside a full stop
+            part = words[y : y + down, x : x + across]
+            part[(part == 0) & ~edges[y : y + down, x : x + across]] = number
+    there = np.flatnonzero(words)
+    numbers, level = words.ravel()[there], levels.ravel()[there]
+    weights = np.maximum(np.bincount(numbers, minlength=count), 1)
+    mean = np.bincount(numbers, level, count) / weights
+    unlike = np.bincount(numbers, (level - mean[numbers]) ** 2, count) / weights > SAME_GROUND**2
+    words.ravel()[there] = np.where(unlike[numbers] & (level < mean[numbers]), numbers + count - 1, numbers)
+    return words, 2 * count - 1
+
+
+def _spread_numbers(numbers: Numbers, across: int, down: int) -> Numbers:
+    """To cells nearby that have none."""
+    near = cv2.dilate(numbers.astype(np.float32), np.ones((down, across), np.uint8)).astype(np.int32)
+    return np.where(numbers > 0, numbers, near)
+
+
+def _with_leading(plates: Numbers, spacious: Ink, letters: Ink | None) -> Numbers:
+    """With the gaps between lines as well, for words that are ``spacious`` and where no large letter is."""
+    own = np.where(spacious[plates], plates, 0)
+    closed = cv2.morphologyEx((own > 0).view(np.uint8), cv2.MORPH_CLOSE, np.ones((2 * LEADING + 1, 1), np.uint8)) > 0
+    if letters is not None:
+        closed &= ~letters
+    return np.where(closed & (plates == 0), _spread_numbers(own, 1, 2 * LEADING + 1), plates)
+
+
+def _rather_white(plates: Numbers, count: int, *, inked: Cells, tones: Cells, ground: Cells) -> tuple[Ink, Cells, Ink]:
+    """Of each word, whether it is white, how far from the page's tone it is on its plate (1 where it has none), and
+    whether it is bare.
+
+    Words are what they are on the page, lighter or darker than their ground, unless that would be too far from the
+    page's tone and the opposite nearer to it. ``inked`` is the share of letters in each cell, ``tones`` their
+    darkness times that, ``ground`` the darkness of what they stand on.
+    """
+
+    there = np.flatnonzero(plates)
+    numbers = plates.ravel()[there]
+    cells = np.maximum(np.bincount(numbers, minlength=count), 1)
+
+    def mean(values: Cells) -> Cells:
+        return np.bincount(numbers, values.ravel()[there], count) / cells
+
+    share = mean(inked)
+    tone = mean(tones) / np.maximum(share, 0.001)
+    darkness = mean(ground * inked) / np.maximum(share, 0.001)
+    page = darkness * (1 - share) + tone * share
+    black_off, white_off = page - share, 1 - share - page
+    lighter = tone < darkness
+    own, other = np.where(lighter, white_off, black_off), np.where(lighter, black_off, white_off)
+    keeps = own <= np.maximum(other, KEPT)
+    bare = (tone < darkness - LIGHTER) & (darkness > MIDDLE[0]) & (darkness < MIDDLE[1])
+    return bare | (lighter == keeps), np.where(bare, 1, np.where(keeps, own, other)), bare
+
+
+def _upon(values: Cells, where: Ink) -> Cells:
+    """The mean of what is near, of the cells that count alone."""
+    weights = where.astype(np.float32)
+    total = cv2.boxFilter(values * weights, -1, NEAR, normalize=False)
+    return total / np.maximum(cv2.boxFilter(weights, -1, NEAR, normalize=False), 1)
