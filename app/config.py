@@ -25,6 +25,8 @@ class Settings:
     redis_url: str = field(repr=False)
     storage_url: str = field(repr=False)
     spool: Path
+    astdb: Path  # folder of Asterisk's own database
+    min_free: int  # megabytes
     smtp_url: str | None = field(repr=False)
     mail_from: str
     base_url: str
@@ -35,6 +37,7 @@ class Settings:
     line_limit: int
     listen_seconds: int
     trusted_proxies: int
+    front: str | None  # address of what reads requests for the web on this machine, bin/lib/front.py
     secure_cookies: bool
     sealing_secrets: tuple[str, ...] = field(repr=False)
     archives: Path  # below it each tenant has a folder for local archives
@@ -63,16 +66,19 @@ class Settings:
             redis_url=read("REDIS_URL", "redis://127.0.0.1:6379/0"),
             storage_url=read("STORAGE_URL", f"file://{home}/storage"),
             spool=Path(read("FAXROOM_SPOOL", f"{home}/asterisk/spool/faxroom")),
+            astdb=Path(read("FAXROOM_ASTDB", f"{home}/asterisk/lib")),
+            min_free=int(read("FAXROOM_MIN_FREE", "200")),
             smtp_url=read("SMTP_URL"),
             mail_from=read("MAIL_FROM", "Faxroom <faxroom@localhost.localdomain>"),
             base_url=base_url.rstrip("/"),
             ari_url=read("ARI_URL", "http://127.0.0.1:8088").rstrip("/"),
             ari_user=read("ARI_USER", "faxroom"),
             ari_password=read("ARI_PASSWORD", ""),
-            unoserver_urls=tuple(read("UNOSERVER_URL", "http://127.0.0.1:2003").split(",")),
+            unoserver_urls=tuple(read("UNOSERVER_URL", f"unix:{home}/run/office.sock").split(",")),
             line_limit=int(read("FAXROOM_LINE_LIMIT", "400")),
             listen_seconds=int(read("FAXROOM_LISTEN_SECONDS", "6")),
             trusted_proxies=int(read("FAXROOM_PROXIES", "0")),
+            front=read("FAXROOM_FRONT"),
             secure_cookies=base_url.startswith("https://"),
             sealing_secrets=tuple((read("FAXROOM_SEALING_KEYS") or secret_key).split(",")),
             archives=Path(read("FAXROOM_ARCHIVES", f"{home}/archives")).absolute(),

@@ -6,8 +6,8 @@ import logging
 import socket
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -16,18 +16,24 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from flask import Flask, current_app
 from redis import RedisError
-from rq import Worker
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.adapters.converter import servers_that_answer
 from app.errors import FaxroomError, TemporaryFailure
 from app.intake.documents import storage
-from app.queues import QUEUES, redis
-from tenants.db import db
+from app.intake.room import disks
+from app.queues import redis
+from app.working import signs, unserved
+from tenants.connections import PAGE, waiting
+from tenants.db import db, only_reading
 
 log = logging.getLogger(__name__)
 
 #: Seconds after which a process that does not beat is taken for dead.
 ALIVE_SECONDS = 20
+
+#: Seconds after which a check is not waited for any longer: that it takes so long is an answer too.
+LONGEST = 4.0
 
 _LOCAL = socket.gethostname()
 
@@ -42,6 +48,8 @@ ADVICE = {
     "line": "Start it beside Asterisk: worker.py line. Where it runs, Asterisk does not let it listen: see its log.",
     "clock": "Start it: worker.py clock",
     "collect": "Start it: worker.py collect",
+    "front": "It takes requests for the web, and bin/up starts it again: front.log says why it does not stay.",
+    "room": "A disk is full: no fax is sent or taken before there is room. Make some; bin/faxroom doctor says where.",
 }
 
 
@@ -92,8 +100,7 @@ def _converter() -> None:
 
 
 def _jobs() -> None:
-    served = {name for worker in Worker.all(connection=redis()) for name in worker.queue_names()}
-    if missing := set(QUEUES) - served:
+    if missing := unserved():
         raise TemporaryFailure("not_running", queues=", ".join(sorted(missing)))
 
 
@@ -105,7 +112,24 @@ def _beats(process: str) -> Callable[[], None]:
     return check
 
 
-CHECKS: dict[str, Callable[[], None]] = {
+def _front() -> None:
+    """Where none runs, the web itself is asked, or an operator's own proxy."""
+    if address := current_app.config["SETTINGS"].front:
+        with closing(http.client.HTTPConnection(urlsplit(address).netloc, timeout=LONGEST)) as connection:
+            connection.request("GET", "/front")
+            if connection.getresponse().status != http.HTTPStatus.NO_CONTENT:
+                raise TemporaryFailure("not_running", process="front")
+
+
+def _room() -> str | None:
+    if disks().full():
+        raise TemporaryFailure("disk_full")
+    filling = [f"{place.name}: {place.megabytes} MB free" for place in disks().filling()]
+    return f"Make room soon. {', '.join(filling)}" if filling else None
+
+
+#: Each raises what is wrong; what has to be done soon is its answer.
+CHECKS: dict[str, Callable[[], str | None]] = {
     "database": _database,
     "redis": _redis,
     "storage": _storage,
@@ -115,6 +139,8 @@ CHECKS: dict[str, Callable[[], None]] = {
     "line": _beats("line"),
     "clock": _beats("clock"),
     "collect": _beats("collect"),
+    "front": _front,
+    "room": _room,
 }
 
 
@@ -127,12 +153,14 @@ class Node:
     asterisk_since: datetime | None = None
 
 
-def nodes() -> list[Node]:
-    """As far as Asterisk and Redis tell; who does not answer stands among the parts."""
+def nodes(parts: dict[str, dict[str, Any]]) -> list[Node]:
+    """As far as Asterisk and Redis tell; who does not answer stands among the parts, and is not asked again."""
     workers: Counter[str] = Counter()
     with suppress(RedisError):
-        workers.update(worker.hostname or _LOCAL for worker in Worker.all(connection=redis()))
+        workers.update(sign.host for sign in signs())
     since: dict[str, datetime] = {}
+    if not parts.get("asterisk", {}).get("ok"):
+        return [Node(name, workers[name]) for name in sorted(workers)]
     with suppress(FaxroomError):
         host = urlsplit(current_app.config["SETTINGS"].ari_url).hostname or ""
         since[_LOCAL if _is_loopback(host) else host] = current_app.extensions["line"].ping()
@@ -144,21 +172,27 @@ def _is_loopback(host: str) -> bool:
 
 
 def check_health() -> dict[str, dict[str, Any]]:
-    """Every part → ``{"ok": bool}``, with ``error`` and ``advice`` where it is not. Parts are asked side by side."""
+    """Every part → ``{"ok": bool}``, with ``error`` and ``advice`` where it is not, ``warning`` where it soon is not.
+    Parts are asked side by side."""
     app = current_app._get_current_object()
-    with ThreadPoolExecutor(len(CHECKS)) as pool:
-        answers = pool.map(lambda name: _check(app, name), CHECKS)
-        return dict(zip(CHECKS, answers, strict=True))
+    pool = ThreadPoolExecutor(len(CHECKS))
+    asked = {name: pool.submit(_check, app, name) for name in CHECKS}
+    wait(asked.values(), timeout=LONGEST)
+    pool.shutdown(wait=False)
+    late = {"ok": False, "error": "TimeoutError"}
+    return {
+        name: answer.result() if answer.done() else late | {"advice": ADVICE[name]} for name, answer in asked.items()
+    }
 
 
 def _check(app: Flask, name: str) -> dict[str, Any]:
-    with app.app_context():
+    with app.app_context(), waiting(PAGE), only_reading():
         try:
-            CHECKS[name]()
-        except (FaxroomError, RedisError, sa.exc.SQLAlchemyError, OSError, http.client.HTTPException) as error:
+            warning = CHECKS[name]()
+        except (FaxroomError, RedisError, SQLAlchemyError, OSError, http.client.HTTPException) as error:
             log.warning("%s does not answer: %s", name, error)
             return {"ok": False, "error": _brief(error), "advice": ADVICE[name]}
-    return {"ok": True}
+    return {"ok": True, "warning": warning} if warning else {"ok": True}
 
 
 def _brief(error: Exception) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
+from babel import Locale, UnknownLocaleError
 from flask_login import UserMixin
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -27,11 +28,13 @@ class LinkPurpose(StrEnum):
 class Tenant(db.Model):
     """A company on the shared installation. A limit of 0 means no limit (the reference's words).
 
-    A suspended one sends nothing and still receives; ``suspended_reason`` is shown to its people. Once
-    ``deleting_at`` is set everything that it has is removed (:mod:`app.fax.erasing`). The alert's columns say when its
-    administrators are told that faxes fail or are stuck (:mod:`app.fax.alerts`); 0 is never. ``counted_until``: all
-    faxes that were over by then are in its figures (:mod:`app.fax.figures`). ``mail_proof_required``: a mail becomes a
-    fax only if the mailbox's server vouches for its sender (SPF, DKIM, DMARC).
+    The quotas are what it may have stored (gigabytes), as drafts (megabytes), and what its people may upload and
+    mail in 24 hours (:mod:`app.fax.quotas`). A suspended one sends nothing and still receives; ``suspended_reason``
+    is shown to its people. Once ``deleting_at`` is set everything that it has is removed (:mod:`app.fax.erasing`).
+    The alert's columns say when its administrators are told that faxes fail or are stuck (:mod:`app.fax.alerts`); 0
+    is never. ``counted_until``: all faxes that were over by then are in its figures (:mod:`app.fax.figures`).
+    ``mail_proof_required``: a mail becomes a fax only if the mailbox's server vouches for its sender (SPF, DKIM,
+    DMARC).
     """
 
     __tablename__ = "tenant"
@@ -48,6 +51,10 @@ class Tenant(db.Model):
     limit_inbound: Mapped[int] = mapped_column(default=0)
     limit_outbound: Mapped[int] = mapped_column(default=0)
     limit_total: Mapped[int] = mapped_column(default=0)
+    quota_storage: Mapped[int] = mapped_column(default=500, server_default="500")
+    quota_drafts: Mapped[int] = mapped_column(default=10_000, server_default="10000")
+    quota_uploads: Mapped[int] = mapped_column(default=20_000, server_default="20000")
+    quota_mails: Mapped[int] = mapped_column(default=20_000, server_default="20000")
     last_fax_number: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     second_factor_required: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     suspended_at: Mapped[datetime | None]
@@ -63,6 +70,15 @@ class Tenant(db.Model):
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
+
+    @property
+    def written_as(self) -> str:
+        """How its people write numbers and dates: the usual language of its country, such as ``it-IT``."""
+        try:
+            locale = Locale.parse(f"und_{self.region}")
+        except (UnknownLocaleError, ValueError):
+            return "en-GB"
+        return f"{locale.language}-{locale.territory}"
 
 
 class EmailAddress(db.Model):

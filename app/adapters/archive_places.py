@@ -7,13 +7,15 @@ the connection goes to the very address that was judged (:mod:`app.adapters.host
 import re
 import ssl
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
+import httpcore
 import httpx
 import obstore
 from obstore.exceptions import BaseError
@@ -26,6 +28,12 @@ from app.errors import PermanentFailure, TemporaryFailure
 CHUNK = 256 * 1024
 SIGNED_FOR = timedelta(minutes=15)
 SECONDS = httpx.Timeout(60, connect=15)
+#: All that a server says to one request, headers included. Only what was written for a trial is read back.
+MOST_ANSWER = 1024 * 1024
+#: Bytes a second that a copy goes out with, at least.
+SLOWEST = 32 * 1024
+#: For a person who tries a place: they look at an empty page meanwhile.
+TRYING_SECONDS = httpx.Timeout(4, connect=2)
 #: What S3's own word of an error means for a person; anything else is told as it is.
 CODES = {
     "AccessDenied": "archive_refused",
@@ -99,6 +107,57 @@ def _context() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
+class _Within(httpcore.NetworkBackend):
+    """Connections that are over in so many seconds, and on which so many bytes come. httpx has a timeout for each
+    piece only, and goes on for as long as pieces come."""
+
+    def __init__(self, seconds: float) -> None:
+        self.inner, self.end, self.left = httpcore.SyncBackend(), time.monotonic() + seconds, MOST_ANSWER
+
+    def connect_tcp(self, host: str, port: int, timeout: float | None = None, **more: Any) -> httpcore.NetworkStream:
+        return _Stream(self.inner.connect_tcp(host, port, timeout=self.seconds(timeout), **more), self)
+
+    def seconds(self, timeout: float | None) -> float:
+        left = self.end - time.monotonic()
+        if left <= 0:
+            raise httpcore.ReadTimeout("it takes too long")
+        return min(left, timeout or left)
+
+    def count(self, data: bytes) -> bytes:
+        self.left -= len(data)
+        if self.left < 0:
+            raise httpcore.ReadError("it says too much")
+        return data
+
+
+class _Stream(httpcore.NetworkStream):
+    def __init__(self, inner: httpcore.NetworkStream, within: _Within) -> None:
+        self.inner, self.within = inner, within
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self.within.count(self.inner.read(max_bytes, self.within.seconds(timeout)))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self.inner.write(buffer, self.within.seconds(timeout))
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _Stream(self.inner.start_tls(ssl_context, server_hostname, self.within.seconds(timeout)), self.within)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self.inner.get_extra_info(info)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+def _within(seconds: float) -> httpx.HTTPTransport:
+    transport = httpx.HTTPTransport(verify=_context(), trust_env=False)
+    transport._pool = httpcore.ConnectionPool(ssl_context=_context(), network_backend=_Within(seconds))
+    return transport
+
+
 class BucketPlace:
     """Objects of one bucket below ``prefix``. The bucket stands in the path, as every S3-compatible server has it."""
 
@@ -112,8 +171,9 @@ class BucketPlace:
         access_key: str,
         secret_key: str,
         allowed: Iterable[str] = (),
+        seconds: httpx.Timeout = SECONDS,
     ) -> None:
-        self.prefix, self.allowed = prefix, tuple(allowed)
+        self.prefix, self.allowed, self.seconds = prefix, tuple(allowed), seconds
         self.store = S3Store(
             bucket,
             endpoint=endpoint,
@@ -158,12 +218,13 @@ class BucketPlace:
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         address = addresses_of(host, port, allowed=self.allowed)[0]
         target = urlunsplit(parts._replace(netloc=f"[{address}]:{port}" if ":" in address else f"{address}:{port}"))
+        sent = int((headers or {}).get("Content-Length", 0))
         try:
-            with httpx.Client(verify=_context(), trust_env=False, timeout=SECONDS) as client:
+            with httpx.Client(transport=_within(self._seconds_for(sent)), timeout=self.seconds) as client:
                 request = client.build_request(
                     method,
                     target,
-                    headers={"Host": parts.netloc, **(headers or {})},
+                    headers={"Host": parts.netloc, "Accept-Encoding": "identity", **(headers or {})},
                     content=content,
                     extensions={"sni_hostname": host},
                 )
@@ -175,16 +236,20 @@ class BucketPlace:
         except (httpx.HTTPError, ssl.SSLError, OSError) as error:
             raise TemporaryFailure("archive_down", reason=str(error)[:100] or type(error).__name__) from error
 
+    def _seconds_for(self, size: int) -> float:
+        """In which all of a request and its answer has to be over."""
+        return 2 * (self.seconds.read or 0) + size / SLOWEST
+
     @staticmethod
     def _judged(answer: httpx.Response, method: str, into: BinaryIO | None) -> httpx.Response:
         if answer.is_success:
             if into:
-                for chunk in answer.iter_bytes(CHUNK):
+                for chunk in answer.iter_raw(CHUNK):
                     into.write(chunk)
             return answer
         if method == "DELETE" and answer.status_code == 404:
             return answer
-        body = next(answer.iter_bytes(4096), b"")
+        body = next(answer.iter_raw(4096), b"")
         found = _CODE.search(body)
         word = found[1].decode() if found else f"HTTP {answer.status_code}"
         raise TemporaryFailure(CODES.get(word, "archive_answered"), answer=word)

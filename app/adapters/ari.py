@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
@@ -28,9 +29,17 @@ from app.errors import FaxroomError, PermanentFailure, TemporaryFailure
 log = logging.getLogger(__name__)
 
 APP = "faxroom"
+#: Somebody else has begun to listen as the same application.
+REPLACED = "ApplicationReplaced"
 #: Everything else that a telephone system has to tell is not for us.
-EVENTS = ("StasisStart", "ChannelDestroyed", "ChannelUserevent", "Dial")
+EVENTS = ("StasisStart", "ChannelDestroyed", "ChannelUserevent", "Dial", REPLACED)
 SECONDS = 10.0
+CONNECT_SECONDS = 3.0
+PING_SECONDS = 3.0
+#: A stream on which nothing comes is asked so often whether it still lives, and has as long to answer as a machine may
+#: need that places sixty calls at once.
+STREAM_SECONDS = 5.0
+STREAM_ANSWER_SECONDS = 8.0
 AT_ONCE = 10
 LONGEST_PAUSE = 5.0
 MOST_FOLLOWED = 40
@@ -96,6 +105,8 @@ class OutgoingCall:
             "timeout": self.ring_seconds,
             "variables": {
                 "CHANNEL(hangup_handler_push)": "faxroom-sent,s,1",
+                # Where a redirect by the far end (SIP 3xx) leads, of which Asterisk makes a call in our own dialplan.
+                "FORWARD_CONTEXT": "faxroom-moved",
                 "FAX_FILE": self.file,
                 "FAX_STATION": _plain(self.station_id),
                 "FAX_ECM": "yes" if self.ecm else "no",
@@ -144,7 +155,8 @@ class Ari:
         if self._http is None:
             limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE, keepalive_expiry=20)
             base = f"{self._url}/ari"
-            self._http = httpx.Client(base_url=base, auth=self._auth, timeout=SECONDS, limits=limits, trust_env=False)
+            seconds = httpx.Timeout(SECONDS, connect=CONNECT_SECONDS)
+            self._http = httpx.Client(base_url=base, auth=self._auth, timeout=seconds, limits=limits, trust_env=False)
         return self._http
 
     def _ask(self, method: str, path: str, *, expected: tuple[int, ...] = (), **arguments: Any) -> httpx.Response:
@@ -168,8 +180,13 @@ class Ari:
 
     def ping(self) -> datetime:
         """When this Asterisk started; TemporaryFailure if it does not answer."""
-        answer = self._ask("GET", "/asterisk/info", params={"only": "status"}).json()
+        answer = self._ask("GET", "/asterisk/info", params={"only": "status"}, timeout=PING_SECONDS).json()
         return datetime.fromisoformat(answer["status"]["startup_time"])
+
+    def clock(self) -> datetime:
+        """What time it is there, to the second (RFC 9110's Date)."""
+        answer = self._ask("GET", "/asterisk/info", params={"only": "status"}, timeout=PING_SECONDS)
+        return parsedate_to_datetime(answer.headers["date"])
 
     def originate(self, call: OutgoingCall) -> Literal["placed", "adopted"]:
         """Place a call. *adopted*: a channel with this id lives already, so it has been placed before (ARI's 409)."""
@@ -303,6 +320,9 @@ class Ari:
                     yield Connected()
                     pause = 0.5
                     yield from _read(stream)
+            except _Replaced:
+                log.error("another process listens to %s in our place", self.node)
+                pause = LONGEST_PAUSE
             except (OSError, InvalidHandshake, InvalidURI, ConnectionClosed, FaxroomError) as error:
                 log.warning("no connection to %s: %s", self.node, error)
             yield Disconnected()
@@ -324,7 +344,10 @@ class Ari:
             f"{scheme}://{parts.netloc}{parts.path}/ari/events?app={APP}",
             additional_headers={"Authorization": f"Basic {token}"},
             open_timeout=SECONDS,
+            ping_interval=STREAM_SECONDS,
+            ping_timeout=STREAM_ANSWER_SECONDS,
             max_size=None,
+            max_queue=None,  # else nothing is read, not even a pong, while 16 events wait for a listener that is busy
             proxy=None,
         )
 
@@ -351,7 +374,13 @@ def _only(names: tuple[str, ...]) -> dict[str, Any]:
     return {"allowed": [{"type": name} for name in names]}
 
 
+class _Replaced(Exception):
+    """Asterisk tells an application to one listener, the last that came. The stream of the one before stays open, and
+    nothing comes on it any more, also when the other is gone."""
+
+
 def _read(stream: ClientConnection) -> Iterator[list[dict[str, Any]]]:
+    """Raises _Replaced once the events before it are handed on."""
     while True:
         events: list[dict[str, Any]] = []
         with contextlib.suppress(TimeoutError):
@@ -359,3 +388,5 @@ def _read(stream: ClientConnection) -> Iterator[list[dict[str, Any]]]:
             while len(events) < MOST_EVENTS:
                 events.append(json.loads(stream.recv(timeout=0)))
         yield events
+        if any(event.get("type") == REPLACED for event in events):
+            raise _Replaced

@@ -8,18 +8,27 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError, LoginError
 
+from app.adapters.answers import Answers, TooMuch
 from app.adapters.hosts import addresses_of, is_inside
 from app.errors import PermanentFailure, TemporaryFailure
 
 SECONDS = 20
+#: For a person who tries a box: they look at an empty page meanwhile.
+TRYING_SECONDS = 4
 #: How long to listen before looking whether somebody wants us to stop.
 LISTEN_SECONDS = 2.0
-#: More than any answer that we ask for: a server must not fill our memory.
-MOST_BYTES = 64 * 1024 * 1024
+#: More than any answer that we ask for: a server must not fill our memory. Of these so much may be lines: a hundred
+#: thousand mails that wait are half of it.
+MOST_BYTES, MOST_LINES = 64 * 1024 * 1024, 8 * 1024 * 1024
+#: In which the whole of an answer has to come, a large mail over a slow line too; of a trial, as long as it waits.
+ANSWER_SECONDS = 300
+#: RFC 9051 knows no limit; imaplib's own.
+LONGEST_LINE = 1_000_000
 #: On a message that was dealt with, where the server lets nothing be moved.
 DONE = "$FaxroomDone"
 #: Folders that are named when the one that was asked for is not there.
@@ -54,33 +63,60 @@ def _context() -> ssl.SSLContext:
 class _Connection(imaplib.IMAP4):
     """To an address that is known already; the name is for the certificate only."""
 
-    def __init__(self, server: Server, address: str) -> None:
+    def __init__(self, server: Server, address: str, seconds: float) -> None:
         self.server, self.address = server, address
-        super().__init__(server.host, server.port, timeout=SECONDS)
+        self.answers = Answers()
+        self.answer_seconds = ANSWER_SECONDS if seconds > TRYING_SECONDS else seconds
+        self.expect_answer()
+        super().__init__(server.host, server.port, timeout=seconds)
+
+    def expect_answer(self) -> None:
+        self.answers.expect(seconds=self.answer_seconds, lines=MOST_LINES, most=MOST_BYTES)
+
+    def _command(self, name: str, *arguments: Any) -> bytes:
+        self.expect_answer()
+        return super()._command(name, *arguments)
 
     def _create_socket(self, timeout: float | None = None) -> socket.socket:
-        plain = socket.create_connection((self.address, self.port), timeout or SECONDS)
+        plain = socket.create_connection((self.address, self.port), timeout)
         if self.server.security != TLS:
             return plain
         return _context().wrap_socket(plain, server_hostname=self.host)
 
     def read(self, size: int) -> bytes:
-        if size > MOST_BYTES:
-            raise self.abort("the answer is too large")
-        return super().read(size)
+        try:
+            return self.answers.read(self.sock, size)
+        except TooMuch as error:
+            raise self.abort(str(error)) from error
+
+    def readline(self) -> bytes:
+        try:
+            line = self.answers.line(self.sock, LONGEST_LINE + 1)
+        except TooMuch as error:
+            raise self.abort(str(error)) from error
+        if len(line) > LONGEST_LINE:
+            raise self.abort("a line is too long")
+        return line
 
 
 class _Client(IMAPClient):
-    def __init__(self, server: Server, address: str) -> None:
-        self.server, self.address = server, address
-        super().__init__(server.host, server.port, ssl=server.security == TLS, timeout=SECONDS)
+    def __init__(self, server: Server, address: str, seconds: float) -> None:
+        self.server, self.address, self.seconds = server, address, seconds
+        super().__init__(server.host, server.port, ssl=server.security == TLS, timeout=seconds)
 
     def _create_IMAP4(self) -> imaplib.IMAP4:  # noqa: N802 - the library's name
-        return _Connection(self.server, self.address)
+        return _Connection(self.server, self.address, self.seconds)
+
+    def idle_check(self, timeout: float | None = None) -> list[Any]:
+        """What is told while nobody asks is an answer of its own."""
+        self._imap.expect_answer()
+        return super().idle_check(timeout=timeout)
 
 
 @contextmanager
-def signed_in(server: Server, username: str, password: str, *, allowed: Iterable[str] = ()) -> Iterator[IMAPClient]:
+def signed_in(
+    server: Server, username: str, password: str, *, allowed: Iterable[str] = (), seconds: float = SECONDS
+) -> Iterator[IMAPClient]:
     """A connection to the mailbox. ``allowed`` as in :func:`app.adapters.hosts.addresses_of`.
 
     Raises:
@@ -91,7 +127,7 @@ def signed_in(server: Server, username: str, password: str, *, allowed: Iterable
     if server.security == PLAIN and not all(is_inside(address) for address in addresses):
         raise PermanentFailure("imap_plain")
     try:
-        client = _Client(server, addresses[0])
+        client = _Client(server, addresses[0], seconds)
         try:
             if server.security == STARTTLS:
                 if not client.has_capability("STARTTLS"):
@@ -133,7 +169,7 @@ def look_into(server: Server, username: str, password: str, folder: str, *, allo
     Raises:
         TemporaryFailure, PermanentFailure: as :func:`signed_in`, and ``imap_no_folder`` with those that are there.
     """
-    with signed_in(server, username, password, allowed=allowed) as client:
+    with signed_in(server, username, password, allowed=allowed, seconds=TRYING_SECONDS) as client:
         idle = client.has_capability("IDLE")
         known = _known_folder(client, folder)
         opened = client.select_folder(known, readonly=True)

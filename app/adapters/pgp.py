@@ -12,6 +12,7 @@ from pathlib import Path
 
 import gnupg
 
+from app.adapters.room import room_command, there_are_rooms
 from app.errors import Refused, TemporaryFailure
 
 SECONDS = 10
@@ -44,7 +45,13 @@ class _Gpg(gnupg.GPG):
     """gpg itself knows no deadline."""
 
     def make_args(self, args: list[str], passphrase: bool) -> list[str]:
-        return ["timeout", "--kill-after=1", str(SECONDS), *super().make_args(args, passphrase)]
+        command = ["timeout", "--kill-after=1", str(SECONDS), *super().make_args(args, passphrase)]
+        return confined(command, str(self.gnupghome))
+
+
+def confined(command: list[str], home: str) -> list[str]:
+    """The command in a room in which gpg sees its home and nothing else, where this machine has rooms."""
+    return room_command(command, folder=home) if there_are_rooms() else command
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.adapters.pgp import gpg_home
+from app.adapters.pgp import confined, gpg_home
 from app.errors import PermanentFailure, TemporaryFailure
 
 #: A document of the largest size, in base64, with room.
@@ -107,7 +107,7 @@ def _run(home: Path, arguments: list[str]) -> tuple[int, list[list[str]]]:
     (home / "status").unlink(missing_ok=True)
     try:
         done = subprocess.run(
-            command,
+            confined(command, str(home)),
             env=environment,
             cwd=home,
             stdin=subprocess.DEVNULL,

@@ -10,20 +10,31 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import BaseError, NotFoundError
-from obstore.store import from_url
+from obstore.store import ObjectStore, from_url
 
 from app.errors import PermanentFailure, TemporaryFailure
 
 CHUNK = 1024 * 1024
 #: Objects that a server names at a time.
 LISTED = 1000
+
+#: Of an S3-compatible server, in seconds. Somebody may look at an empty page: a server that is silent, at the beginning
+#: or in the middle of an answer, is given up soon; one that goes on answering may take its time.
+CONNECT_SECONDS, SILENT_SECONDS, READING_SECONDS = 2, 3.5, 300
+#: A file is taken when it is whole: a small one soon, of a large one each part within this.
+WRITING_SECONDS, PART_SECONDS = 4, 60
+SMALL = 1024 * 1024
+#: What fails at once is tried again, within so long.
+TRIES, TRYING_SECONDS = 5, 3
+#: No file of ours is larger (:data:`app.adapters.isolation.FILE_BYTES`).
+MOST_BYTES = 1024**3
 
 
 class Storage(Protocol):
@@ -155,15 +166,49 @@ def _fsync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+def _store(url: str, **seconds: float) -> ObjectStore:
+    limits = {name: timedelta(seconds=value) for name, value in {"connect_timeout": CONNECT_SECONDS, **seconds}.items()}
+    retries = {"max_retries": TRIES, "retry_timeout": timedelta(seconds=TRYING_SECONDS)}
+    return from_url(url, client_options=_from_environment() | limits, retry_config=retries)  # type: ignore[call-overload]
+
+
+def _from_environment() -> dict[str, object]:
+    """Options of the connection among the AWS_* variables: where some are given here, obstore reads none there."""
+    switches = {name: os.environ.get(f"AWS_{name.upper()}") for name in ("allow_http", "allow_invalid_certificates")}
+    found: dict[str, object] = {
+        name: value.lower() in ("1", "true", "yes", "y", "on") for name, value in switches.items() if value
+    }
+    if proxy := os.environ.get("AWS_PROXY_URL"):
+        found["proxy_url"] = proxy
+    return found
+
+
+def _left(source: BinaryIO) -> int:
+    """How many bytes are still to be read."""
+    here = source.tell()
+    end = source.seek(0, os.SEEK_END)
+    source.seek(here)
+    return end - here
+
+
 class ObjectStorage:
     """S3-compatible, through obstore; credentials and endpoint from the usual AWS_* variables."""
 
     def __init__(self, url: str) -> None:
-        self.store = from_url(url)
+        if url.startswith("memory:"):  # for tests: it is nowhere, and waits for nobody
+            self.store = self.brief = self.large = from_url(url)
+            return
+        self.store = _store(url, timeout=READING_SECONDS, read_timeout=SILENT_SECONDS)
+        self.brief = _store(url, timeout=WRITING_SECONDS)
+        self.large = _store(url, timeout=PART_SECONDS)
 
     def write(self, key: str, source: BinaryIO) -> None:
+        """Of a large file it is asked first whether anybody is there."""
+        is_small = _left(source) <= SMALL
+        if not is_small:
+            self.check()
         try:
-            obstore.put(self.store, key, source)
+            obstore.put(self.brief if is_small else self.large, key, source)
         except BaseError as error:
             raise TemporaryFailure("storage_down", reason=str(error)) from error
 
@@ -172,6 +217,9 @@ class ObjectStorage:
         try:
             for chunk in obstore.get(self.store, key).stream(min_chunk_size=CHUNK):
                 target.write(chunk)
+                if target.tell() > MOST_BYTES:
+                    target.close()
+                    raise TemporaryFailure("storage_down", reason="an object is larger than any that was written")
         except (NotFoundError, FileNotFoundError) as error:
             raise PermanentFailure("document_missing_in_storage", key=key) from error
         except BaseError as error:

@@ -70,6 +70,7 @@ def _write(session: Session, fax: Fax, kind: NoticeKind, users: Iterable[User], 
 SUBJECTS = {
     Status.SENT: "[{serial}] FAX successfully sent to {number}",
     Status.FAILED: "[{serial}] FAX not sent to {number}",
+    Status.CANCELLED: "[{serial}] FAX not sent to {number}",
     Status.UNKNOWN: "[{serial}] FAX outcome unknown to {number}",
     Status.RECEIVED: "[{serial}] FAX successfully received from {number}",
     Status.INCOMPLETE: "[{serial}] FAX incompletely received from {number}",

@@ -6,6 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.fax.holding import held_since, release
 from app.fax.lifecycle import FINAL, move
 from app.fax.notices import write_outcome_notice
 from app.fax.results import CallFacts, close_attempt
@@ -14,14 +15,21 @@ from tenants.db import utc_now
 
 
 def in_doubt(session: Session, *, now: datetime) -> list[Fax]:
-    """What may have gone out since the backup: all that is under way but what is ordered for a time to come."""
+    """What may have gone out since the backup: all that is under way but what is ordered for a time to come.
+
+    Of an installation that has been held since its restore, neither what was taken meanwhile nor what would have become
+    due meanwhile is in doubt.
+    """
+    since = held_since(session)
     under_way = sa.select(Fax).where(Fax.direction == Direction.SENT, Fax.status.not_in(FINAL))
-    later = sa.and_(Fax.status == Status.SCHEDULED, Fax.due_at > now)
-    return list(session.scalars(under_way.where(sa.not_(later)).order_by(Fax.id)))
+    later = sa.and_(Fax.status == Status.SCHEDULED, Fax.due_at > (since or now))
+    doubtful = under_way.where(sa.not_(later))
+    return list(session.scalars((doubtful.where(Fax.created_at < since) if since else doubtful).order_by(Fax.id)))
 
 
 def give_up(session: Session, faxes: list[Fax]) -> None:
-    """They end as *outcome unknown*, and their senders are told by mail. Commits."""
+    """They end as *outcome unknown*, their senders are told by mail, and the hold is over. Commits."""
+    release(session)
     for fax in faxes:
         open_attempts = sa.select(Attempt.id).where(Attempt.fax_id == fax.id, Attempt.ended_at.is_(None))
         for attempt_id in session.scalars(open_attempts).all():

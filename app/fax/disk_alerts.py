@@ -1,0 +1,59 @@
+"""When a disk fills up the operators are told: once, while there is room for the mail, and when it is over.
+
+What was told last is what the outbox says, so that no second mail follows from an emptied Redis or a restart.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from uuid import uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.fax.dispatch import lock_limits
+from app.models import Notice, NoticeKind
+from app.queues import enqueue_after_commit
+from tenants.models import Role, User
+
+_KINDS = (NoticeKind.DISK_FILLING, NoticeKind.DISK_ROOM)
+
+
+def watch_disks(session: Session, filling: Mapping[str, int], *, least: int, is_over: bool) -> None:
+    """``filling``: what lies there → megabytes free, of the disks that fill up; ``least`` have to be left. Commits."""
+    lock_limits(session)  # of two that look at once one tells
+    last = session.scalar(sa.select(Notice).where(Notice.kind.in_(_KINDS)).order_by(Notice.id.desc()).limit(1))
+    is_told = last is not None and last.kind == NoticeKind.DISK_FILLING
+    if filling and not is_told:
+        _write(session, NoticeKind.DISK_FILLING, _operators(session), json.dumps({"free": filling, "least": least}))
+    elif is_told and is_over:
+        heard = sa.select(Notice.user_id).where(Notice.kind == last.kind, Notice.occasion == last.occasion)
+        _write(session, NoticeKind.DISK_ROOM, session.scalars(_active().where(User.id.in_(heard))).all())
+    session.commit()
+
+
+def _active() -> sa.Select[tuple[User]]:
+    return sa.select(User).where(User.disabled_at.is_(None), User.password_hash.is_not(None)).order_by(User.id)
+
+
+def _operators(session: Session) -> Iterable[User]:
+    return session.scalars(_active().where(User.role == Role.OPERATOR)).all()
+
+
+def _write(session: Session, kind: NoticeKind, users: Iterable[User], note: str | None = None) -> None:
+    occasion = str(uuid4())
+    notices = [
+        Notice(
+            user_id=user.id,
+            kind=kind,
+            recipient=user.email,
+            occasion=occasion,
+            note=note,
+            language=user.preferred_language,
+            message_id=f"<{uuid4()}@faxroom.operators.invalid>",
+        )
+        for user in users
+    ]
+    session.add_all(notices)
+    session.flush()
+    for notice in notices:
+        enqueue_after_commit(session, "deliver", notice.id)
