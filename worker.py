@@ -1,5 +1,5 @@
-"""The processes beside the web: ``worker.py jobs [QUEUE...]``, ``worker.py line``, ``worker.py clock``,
-``worker.py collect``.
+"""The processes beside the web: ``worker.py jobs`` (a worker for each kind of job) or ``worker.py jobs QUEUE...``
+(one for these), ``worker.py line``, ``worker.py clock``, ``worker.py collect``.
 
 Each may run as often as wanted and be killed at any moment: what they do is in the database.
 """
@@ -7,15 +7,16 @@ Each may run as often as wanted and be killed at any moment: what they do is in 
 import argparse
 import logging
 
-from app.jobs import clock, collect, listen, serve
+from app.jobs import clock, collect, crew, listen, serve
 from app.queues import QUEUES
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    jobs = commands.add_parser("jobs", help="run jobs of the named queues, all by default")
+    jobs = commands.add_parser("jobs", help="one worker for the named queues, or one for each kind of job")
     jobs.add_argument("queues", nargs="*", metavar="QUEUE", help=f"of: {', '.join(QUEUES)}")
+    jobs.add_argument("--documents", type=int, default=2, help="workers that draw pages, if no queue is named")
     commands.add_parser("line", help="listen to the Asterisk beside this process")
     commands.add_parser("clock", help="find what is due and enqueue it")
     commands.add_parser("collect", help="collect the mails of the Mail2Fax boxes")
@@ -24,8 +25,10 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for noisy in ("httpx", "fontTools", "weasyprint", "rq.worker"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    if choice.command == "jobs":
-        serve.run(choice.queues or list(QUEUES))
+    if choice.command == "jobs" and choice.queues:
+        serve.run(choice.queues)
+    elif choice.command == "jobs":
+        crew.run(documents=choice.documents)
     elif choice.command == "line":
         listen.run()
     elif choice.command == "collect":

@@ -8,7 +8,7 @@ from typing import BinaryIO
 from cryptography.fernet import InvalidToken
 from flask import current_app
 
-from app.adapters.archive_places import BucketPlace, FolderPlace, Place
+from app.adapters.archive_places import SECONDS, TRYING_SECONDS, BucketPlace, FolderPlace, Place
 from app.adapters.sealed_files import ENDING, SealedReader, sealed_size, unseal
 from app.config import Settings
 from app.errors import PermanentFailure, TemporaryFailure
@@ -25,8 +25,8 @@ def sealing_keys() -> list[bytes]:
     return list(current_app.config["SEALING_KEYS"])
 
 
-def open_place(tenant: Tenant, place: ArchivePlace) -> Place:
-    """Where a company's copies go.
+def open_place(tenant: Tenant, place: ArchivePlace, *, trying: bool = False) -> Place:
+    """Where a company's copies go. ``trying``: a person waits for it.
 
     Raises:
         PermanentFailure: ``archive_outside``, ``sealing_key_unknown``: its settings cannot be used.
@@ -47,6 +47,7 @@ def open_place(tenant: Tenant, place: ArchivePlace) -> Place:
         access_key=place.access_key or "",
         secret_key=secret,
         allowed=settings.private_hosts,
+        seconds=TRYING_SECONDS if trying else SECONDS,
     )
 
 

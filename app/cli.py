@@ -14,17 +14,24 @@ import sqlalchemy as sa
 from flask import Flask, current_app
 from redis import RedisError
 
+from app.adapters import confinement, room
+from app.adapters.converter import why_unconfined
+from app.adapters.disks import MEGABYTE
 from app.adapters.sealed_files import ENDING
 from app.adapters.smtp import check_mail_server
 from app.archiving import unsealed
+from app.backup import BackupFailed, make_backup
 from app.errors import FaxroomError, Refused, TemporaryFailure
 from app.fax.access import sendable_entities
+from app.fax.holding import held_since
 from app.fax.lifecycle import is_final
 from app.fax.restored import give_up, in_doubt
 from app.fax.sentences import in_language, sentence, story
 from app.fax.submit import submit_fax
 from app.health import check_health, unclaimed_files
 from app.intake.documents import take_upload
+from app.intake.room import disks
+from app.kinds import KINDS
 from app.models import Fax
 from app.provisioning import ProvisionError, apply_provision_file
 from tenants.addresses import user_by_address
@@ -32,9 +39,12 @@ from tenants.db import db, utc_now
 from tenants.models import Tenant
 from tenants.sealed import reseal_all
 
+#: Seconds by which the clocks of portal and Asterisk may differ; one of them tells whole ones.
+CLOCKS_APART = 5
+
 
 def init_app(app: Flask) -> None:
-    for command in (provision, send, faxes, doctor, restored, unseal, reseal):
+    for command in (provision, send, faxes, doctor, backup, restored, unseal, reseal):
         app.cli.add_command(command)
 
 
@@ -51,7 +61,7 @@ def provision(file: Path) -> None:
     click.echo(f"Applied: {', '.join(tenant.slug for tenant in content.tenants) or 'no tenants'}.")
 
 
-@click.command()
+@click.command(help=f"Send FILE ({', '.join(KINDS)}) as a fax.")
 @click.option("--as", "email", required=True, metavar="EMAIL", help="The user who sends.")
 @click.option("--entity", "entity_name", required=True, metavar="NAME", help="The origin line.")
 @click.option("--to", required=True, metavar="NUMBER", help="The addressee, or an extension of the numbering plan.")
@@ -59,7 +69,6 @@ def provision(file: Path) -> None:
 @click.option("--wait", is_flag=True, help="Stay until it is sent or not; the exit code says which.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def send(email: str, entity_name: str, to: str, send_at: str | None, wait: bool, file: Path) -> None:
-    """Send FILE (pdf, doc, docx, odt) as a fax."""
     user = user_by_address(db.session, email)
     if user is None or user.tenant_id is None:
         raise click.ClickException(f"There is no user {email}.")
@@ -169,23 +178,46 @@ def unseal(file: Path, target: Path | None) -> None:
 
 
 @click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def backup(folder: Path) -> None:
+    """Write everything that this installation keeps into FOLDER, a new one, while it runs. "restore" reads it."""
+    begin = time.monotonic()
+    try:
+        summary = make_backup(folder.absolute())
+    except BackupFailed as error:
+        raise click.ClickException(str(error)) from error
+    size = f"{summary.size / 1e6:.1f} MB"
+    click.echo(
+        f"{folder}: {summary.documents} documents, {summary.files} files in all, {size}, "
+        f"in {time.monotonic() - begin:.1f} s. It holds the keys to all secrets: keep it where nobody else reads it."
+    )
+    for what, keys in (("not in the storage", summary.missing), ("not what was stored", summary.changed)):
+        for key in keys[:20]:
+            click.echo(f"WARNING: a document is {what}: {key}", err=True)
+        if len(keys) > 20:
+            click.echo(f"WARNING: {len(keys) - 20} more are {what}; manifest.json names all", err=True)
+
+
+@click.command()
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def restored(yes: bool) -> None:
-    """After a database was restored, before the start: end what may have gone out since the backup.
+    """After a restore: end what may have gone out since the backup, then let everything go again.
 
     Such a fax would be sent again. It ends as outcome unknown, and its sender is told by mail to ask the addressee.
-    What is ordered for a time to come stays.
+    What is ordered for a time to come stays. A database that was restored by other means than "restore" is not held:
+    run this before the start.
     """
+    held = held_since(db.session)
     doubtful = in_doubt(db.session, now=utc_now())
     for fax in doubtful:
         click.echo(_line(fax))
-    if not doubtful:
-        click.echo("Nothing was under way: start Faxroom.")
-    elif yes or click.confirm(f"Is everything stopped, and shall these {len(doubtful)} end as outcome unknown?"):
-        give_up(db.session, doubtful)
-        click.echo("Done. The mails go out once Faxroom runs.")
-    else:
+    stopped = "" if held else "Is everything stopped, and "
+    question = f"{stopped}shall these {len(doubtful)} end as outcome unknown?".capitalize()
+    if doubtful and not yes and not click.confirm(question):
         raise click.Abort
+    give_up(db.session, doubtful)
+    done = "Done." if doubtful else "Nothing was under way."
+    click.echo(f"{done} {'Calls and mails go again.' if held else 'The mails go out once Faxroom runs.'}")
 
 
 @click.command()
@@ -221,10 +253,42 @@ def _surroundings() -> list[tuple[str, bool, str]]:
     return [
         _mail_server(),
         _host_name(),
+        _office_room(),
+        _landlock(),
+        _accounts(),
         _program("gpg", "Install gnupg: apt-get install gnupg"),
         _spool(),
+        _disks(),
+        _clocks(),
         _unclaimed(),
+        _held(),
     ]
+
+
+def _office_room() -> tuple[str, bool, str]:
+    """LibreOffice opens strangers' documents only where it sees nothing else."""
+    reason = why_unconfined(list(current_app.config["SETTINGS"].unoserver_urls))
+    return "office's room", reason is None, room.ADVICE.format(reason=reason)
+
+
+def _landlock() -> tuple[str, bool, str]:
+    advice = "This kernel has no Landlock (Linux 5.13, lsm=landlock): what reads PDFs could see other files."
+    return "landlock", confinement.can_confine(), advice
+
+
+def _accounts() -> tuple[str, bool, str]:
+    """Nothing that strangers reach runs as root where that can be helped; bin/up says what kept it from that."""
+    file = current_app.config["SETTINGS"].home / "front/run"
+    as_root = file.exists() and file.stat().st_uid == 0
+    return f"accounts{' (the front and Asterisk run as root: bin/up says why)' if as_root else ''}", True, ""
+
+
+def _held() -> tuple[str, bool, str]:
+    """A restored installation waits for a person."""
+    held = held_since(db.session)
+    db.session.rollback()
+    advice = "Restored from a backup: nothing is dialled, mailed or collected until you run: bin/faxroom restored"
+    return "hold", held is None, advice
 
 
 def _mail_server() -> tuple[str, bool, str]:
@@ -257,6 +321,23 @@ def _spool() -> tuple[str, bool, str]:
     path = current_app.config["SETTINGS"].spool
     advice = f"{path} is not writable. It must be a folder that Asterisk and the jobs share (FAXROOM_SPOOL)."
     return "spool", path.is_dir() and os.access(path, os.W_OK), advice
+
+
+def _disks() -> tuple[str, bool, str]:
+    filling = [f"{place.path} ({place.name}) has {place.megabytes} MB free" for place in disks().filling()]
+    least = disks().floor // MEGABYTE
+    advice = f"Make room: with less than {least} MB no fax is sent or taken (FAXROOM_MIN_FREE)."
+    return "disks", not filling, f"{', '.join(filling)}. {advice}"
+
+
+def _clocks() -> tuple[str, bool, str]:
+    """A call that is answered later than the portal expects sends nothing: each compares with a clock of its own."""
+    try:
+        apart = abs((current_app.extensions["line"].clock() - utc_now()).total_seconds())
+    except (FaxroomError, KeyError, ValueError):
+        return "clocks", True, ""  # that Asterisk does not answer stands among the parts
+    advice = "Keep both machines in step with a time server (NTP). Calls that are answered may send nothing otherwise."
+    return "clocks", apart <= CLOCKS_APART, f"Asterisk's and the portal's differ by {apart:.0f} s. {advice}"
 
 
 def _unclaimed() -> tuple[str, bool, str]:

@@ -1,19 +1,24 @@
 """create_app: the only place that wires everything."""
 
+import os
+
 from flask import Flask
 from flask_migrate import Migrate
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import cli, models, web
 from app.adapters.ari import Ari
+from app.adapters.disks import Disks
+from app.adapters.offices import office_at
 from app.adapters.storage import storage_from_url
 from app.config import DOCUMENT_BYTES, Settings
 from app.models.sealed import sealing_key
+from app.queues import connect
+from tenants.connections import POOL_SECONDS
 from tenants.db import db
 
+#: How long glibc looks a name up (resolv.conf(5)): it would ask each server twice, for 5 s.
+LOOKUPS = "timeout:1 attempts:2"
 ROOT = __file__.rsplit("/", 2)[0]
 
 
@@ -21,36 +26,45 @@ def create_app(settings: Settings | None = None, **overrides: object) -> Flask:
     """The Flask application of one instance.
 
     ``settings`` default to the environment; ``overrides`` are Flask configuration, for tests.
+
+    Raises:
+        ValueError: UNOSERVER_URL names a place to which documents would go in clear or to anybody.
     """
     settings = settings or Settings.from_environment()
+    os.environ.setdefault("RES_OPTIONS", LOOKUPS)
     app = Flask("app", template_folder=f"{ROOT}/templates", static_folder="web/static")
     app.config.update(
         SETTINGS=settings,
         SECRET_KEY=settings.secret_key,
         SEALING_KEYS=[sealing_key(secret) for secret in settings.sealing_secrets],
         SQLALCHEMY_DATABASE_URI=settings.database_url,
+        SQLALCHEMY_ENGINE_OPTIONS={"pool_timeout": POOL_SECONDS},
         MAX_CONTENT_LENGTH=DOCUMENT_BYTES + 1024 * 1024,
         SESSION_COOKIE_SECURE=settings.secure_cookies,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
     )
     app.config.update(overrides)
-    app.extensions["redis"] = Redis.from_url(
-        settings.redis_url,
-        socket_connect_timeout=2,
-        socket_timeout=2,  # one that takes connections and is silent must not hold up the line
-        health_check_interval=15,
-        retry=Retry(NoBackoff(), 1),  # a connection that was closed meanwhile is opened again, once
-    )
+    for address in settings.unoserver_urls:
+        office_at(address)
+    app.extensions["redis"] = connect(settings.redis_url)
+    app.extensions["disks"] = Disks.of(settings)
     app.extensions["storage"] = storage_from_url(settings.storage_url)
     app.extensions["line"] = Ari(settings.ari_url, settings.ari_user, settings.ari_password)
-    if count := settings.trusted_proxies:  # else anybody could name any address as their own
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
+    _believe_proxies(app, settings)
     db.init_app(app)
     Migrate(app, db, directory=f"{ROOT}/migrations", render_as_batch=True)
     web.init_app(app)
     cli.init_app(app)
     return app
+
+
+def _believe_proxies(app: Flask, settings: Settings) -> None:
+    """Each adds the address of whom it heard at the end of X-Forwarded-For: what stands further left anybody may have
+    written. Our own front adds one too, and hands on what the operator's proxies say of host and scheme."""
+    count = settings.trusted_proxies
+    if hops := count + bool(settings.front):
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=count, x_host=count)  # type: ignore[method-assign]
 
 
 __all__ = ["create_app", "models"]

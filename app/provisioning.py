@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.adapters.pgp import read_public_key
 from app.errors import FaxroomError, Refused
+from app.fax.companies import MOST_COUNT
 from app.fax.licence import licence_of
 from app.fax.mailboxes import LONGEST_POLL, SHORTEST_POLL, USUAL_POLL, is_server_name, require_proof
 from app.fax.numbering import Line, bad_voice, clashes, lines_of, public_form
@@ -151,6 +152,15 @@ class LimitsEntry(Entry):
     total: int = Field(0, ge=0)
 
 
+class QuotasEntry(Entry):
+    """What is not named stays."""
+
+    storage: int | None = Field(None, ge=0, le=MOST_COUNT)
+    drafts: int | None = Field(None, ge=0, le=MOST_COUNT)
+    uploads: int | None = Field(None, ge=0, le=MOST_COUNT)
+    mails: int | None = Field(None, ge=0, le=MOST_COUNT)
+
+
 class TenantEntry(Entry):
     slug: Annotated[str, StringConstraints(pattern=rf"^{SLUG.pattern}$")]
     name: Name
@@ -161,6 +171,7 @@ class TenantEntry(Entry):
     outside_prefix: Annotated[str, StringConstraints(pattern=rf"^{OUTSIDE_PREFIX.pattern}$")] = "0"
     fax_channels: int = Field(0, ge=0)
     limits: LimitsEntry = LimitsEntry()
+    quotas: QuotasEntry = QuotasEntry()
     second_factor_required: bool | None = None
     mail_proof_required: bool | None = None
     users: list[UserEntry] = []
@@ -234,6 +245,7 @@ class _Application:
             limit_inbound=entry.limits.inbound,
             limit_outbound=entry.limits.outbound,
             limit_total=entry.limits.total,
+            **{f"quota_{name}": value for name, value in entry.quotas.model_dump(exclude_none=True).items()},
         )
         if entry.second_factor_required is not None:
             tenant.second_factor_required = entry.second_factor_required

@@ -4,37 +4,110 @@ Jobs take ids and re-read the row: Redis only wakes workers. What is lost there,
 """
 
 import logging
-from typing import Any
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
 
 from flask import current_app
+from redis import ConnectionError as Unreachable
 from redis import Redis, RedisError
+from redis import TimeoutError as Silent
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from rq import Queue
 from rq.serializers import JSONSerializer
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
+from app.kinds import OFFICE_KINDS
+
 log = logging.getLogger(__name__)
 
-#: Queue names in the order in which a worker serves them: the line comes first, what nobody waits for last.
-QUEUES = ("line", "documents", "mail", "later")
+Answer = TypeVar("Answer")
+
+#: A Redis on the same network answers within a millisecond.
+SECONDS = 1.0
+#: After one that was silent it is not asked for so long: a page asks several times, and has five seconds in all.
+REST_SECONDS = 2.0
+
+#: Queue names in the order in which a worker serves them: the line comes first, what nobody waits for last. Each has
+#: jobs that wait for the same others: the line and the storage, the offices, what takes long, the spool, the mail
+#: server, places of archives (:mod:`app.jobs.crew`).
+QUEUES = (
+    *("line", "documents", "offices", "slow", "imports", "previews", "preview_offices", "mail", "watch"),
+    *("archive", "later"),
+)
 
 #: Job name → (queue, dotted path of the function, longest run in seconds).
 JOBS: dict[str, tuple[str, str, int]] = {
     "dispatch": ("line", "app.jobs.dispatch.dispatch", 60),
     "hang_up": ("line", "app.jobs.dispatch.hang_up", 30),
     "record": ("line", "app.jobs.record.record", 60),
-    "import_received": ("documents", "app.jobs.receive.import_received", 300),
+    "import_received": ("imports", "app.jobs.receive.import_received", 300),
     "prepare": ("documents", "app.jobs.prepare.prepare", 600),
-    "picture": ("later", "app.jobs.prepare.picture", 60),
+    "convert": ("offices", "app.jobs.prepare.convert", 600),
+    "prepare_slowly": ("slow", "app.jobs.prepare.prepare_slowly", 600),
+    "preview": ("previews", "app.jobs.preview.preview", 600),
+    "preview_convert": ("preview_offices", "app.jobs.preview.preview", 600),
+    "picture": ("watch", "app.jobs.prepare.picture", 60),
     "deliver": ("mail", "app.jobs.notify.deliver", 120),
-    "remind": ("mail", "app.jobs.remind.remind", 120),
-    "archive_fax": ("later", "app.jobs.archive.archive_fax", 600),
-    "archive": ("later", "app.jobs.archive.archive", 600),
-    "watch": ("mail", "app.jobs.watch.watch", 120),
-    "count": ("later", "app.jobs.watch.count", 600),
+    "remind": ("watch", "app.jobs.remind.remind", 120),
+    "archive_fax": ("archive", "app.jobs.archive.archive_fax", 600),
+    "archive": ("archive", "app.jobs.archive.archive", 600),
+    "give_up_looking": ("watch", "app.jobs.looking.give_up_looking", 120),
+    "watch": ("watch", "app.jobs.watch.watch", 120),
+    "count": ("watch", "app.jobs.watch.count", 600),
     "erase": ("later", "app.jobs.erase.erase", 600),
     "sweep": ("later", "app.jobs.sweep.sweep", 300),
 }
+
+
+class _Impatient(Retry):
+    """A connection that was closed meanwhile is opened again, once. A Redis that takes connections and is silent gets
+    no second chance: redis-py repeats greeting, connecting and command, each of them for all of the others."""
+
+    def __init__(self) -> None:
+        super().__init__(NoBackoff(), 1, supported_errors=(Unreachable,))
+        self.resting_until = float("-inf")
+
+    def __deepcopy__(self, _memo: object) -> "_Impatient":
+        return self  # all connections know what one has met
+
+    def call_with_retry(self, do: Callable[[], Answer], *arguments: Any, **options: Any) -> Answer:
+        if time.monotonic() < self.resting_until:
+            raise Unreachable("Redis was silent a moment ago")
+        try:
+            return super().call_with_retry(do, *arguments, **options)
+        except (Silent, TimeoutError):
+            self.resting_until = time.monotonic() + REST_SECONDS
+            raise
+
+
+def connect(url: str) -> Redis:
+    """For everybody but a worker that waits for jobs. RQ's ``Worker`` must not get it, in whatever form: it makes the
+    pool wait for as long as a worker does, for everybody."""
+    return Redis.from_url(
+        url,
+        socket_connect_timeout=SECONDS,
+        socket_timeout=SECONDS,
+        health_check_interval=15,
+        retry=_Impatient(),
+    )
+
+
+#: Lane → the job that takes the next document of it.
+LANE_JOBS = {"documents": "prepare", "offices": "convert", "slow": "prepare_slowly"}
+
+
+def first_lane(document_type: str) -> str:
+    """What needs no office never waits behind what needs an office."""
+    return "offices" if document_type in OFFICE_KINDS else "documents"
+
+
+def preview_job(document_type: str) -> str:
+    """The same for pages that are only looked at: their workers are their own, so that neither waits for the other."""
+    return "preview_convert" if document_type in OFFICE_KINDS else "preview"
 
 
 def redis() -> Redis:
@@ -68,8 +141,25 @@ def enqueue_once(name: str) -> None:
 
 
 def begin_once(name: str) -> None:
-    """First thing in a job of :func:`enqueue_once`: what is enqueued from here on is work that it may not see."""
-    redis().delete(_waiting_mark(name))
+    """First thing in a job of :func:`enqueue_once`: what is enqueued from here on is work that it may not see. Where
+    that cannot be said the job goes on; the mark ends by itself, and the clock looks again."""
+    try:
+        redis().delete(_waiting_mark(name))
+    except RedisError as error:
+        log.warning("it could not be noted that %s has begun: %s", name, error)
+
+
+def pause(what: str, seconds: int) -> None:
+    """Somebody has found out that ``what`` does not answer: for a while nobody else needs to."""
+    with suppress(RedisError):
+        redis().set(f"faxroom:paused:{what}", "1", ex=seconds)
+
+
+def is_paused(what: str) -> bool:
+    try:
+        return bool(redis().exists(f"faxroom:paused:{what}"))
+    except RedisError:
+        return False
 
 
 def enqueue_after_commit(session: Session, name: str, *args: Any) -> None:

@@ -12,6 +12,7 @@ from app.errors import FaxroomError
 from app.fax.self_test import Damage, begin_test, demand_testable
 from app.fax.submit import submitted_before
 from app.intake.documents import storage, store_document
+from app.intake.room import hold_room
 from app.models import Document, DocumentKind, Fax, FaxEntity
 from app.rendering import render_for
 from tenants.db import utc_now
@@ -23,10 +24,11 @@ def send_test(session: Session, *, user: User, entity: FaxEntity, submission_key
     """Draw a test page for the line and send it to itself. Commits.
 
     Raises:
-        Refused: see :func:`app.fax.self_test.demand_testable`; nothing was begun.
+        Refused: ``no_room``, or see :func:`app.fax.self_test.demand_testable`; nothing was begun.
     """
     if earlier := submitted_before(session, user, submission_key):
         return earlier
+    hold_room()
     demand_testable(session, entity.tenant, entity)
     user_id, entity_id, tenant_id = user.id, entity.id, entity.tenant_id
     html = test_page(entity, user.preferred_language)

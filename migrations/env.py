@@ -10,6 +10,8 @@ from flask import current_app
 from sqlalchemy import Connection
 from sqlalchemy.types import TypeDecorator
 
+from tenants.connections import MIGRATION, waiting
+
 target = current_app.extensions["migrate"].db
 
 
@@ -62,5 +64,5 @@ def _run(connection: Connection) -> None:
         _check_references(connection)
 
 
-with target.engine.connect() as connection, _tables_may_be_rebuilt(connection):
+with waiting(MIGRATION), target.engine.connect() as connection, _tables_may_be_rebuilt(connection):
     _run(connection)

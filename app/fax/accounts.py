@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import Refused
 from app.fax.entities import forget_saved_grants
+from app.fax.quotas import hold_mails
 from app.models import Grant, Notice, NoticeKind, Unread
 from app.queues import enqueue_after_commit
 from tenants.addresses import AddressInvalid, AddressTaken, check_address
@@ -79,8 +80,10 @@ def invite(session: Session, tenant: Tenant, details: Details, *, by: User, subm
     """Enter somebody and mail them the link with which they choose their password. The caller commits.
 
     Raises:
-        Refused: ``email_taken``, never whose it is. The surrounding transaction goes on.
+        Refused: ``email_taken``, never whose it is; ``quota_mails``, ``quota_mails_own``. The surrounding transaction
+            goes on.
     """
+    hold_mails(session, by, 1)
     try:
         user = enter_user(
             session,

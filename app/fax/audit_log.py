@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, joinedload, load_only
 
 from app.models import AuditEvent
-from tenants.db import only_reading
+from tenants.db import reading_long
 from tenants.models import EmailAddress, Tenant, User
 
 #: Rows that the export reads at a time.
@@ -110,7 +110,7 @@ def all_events(session: Session, tenant_id: int, zone: ZoneInfo, filters: AuditF
     """All of them, newest first, a batch at a time; no transaction is open while the reader works."""
     place: Place | None = None
     while True:
-        with only_reading():
+        with reading_long():
             events = read_events(session, tenant_id, zone, filters, size=BATCH, before=place)
             entries = with_people(session, events)
             session.expunge_all()

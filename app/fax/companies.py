@@ -16,12 +16,14 @@ from tenants.scope import lock_tenant
 MOST_NAME = 100
 MOST_COUNT = 99_999
 MOST_REASON = 500
-COUNTS = ("fax_channels", "limit_inbound", "limit_outbound", "limit_total")
+QUOTAS = ("quota_storage", "quota_drafts", "quota_uploads", "quota_mails")
+COUNTS = ("fax_channels", "limit_inbound", "limit_outbound", "limit_total", *QUOTAS)
 
 
 @dataclass(frozen=True)
 class Company:
-    """As typed. The limits are of simultaneous calls, 0 = none; ``fax_channels`` is the licence."""
+    """As typed. The limits are of simultaneous calls, 0 = none, as with the quotas (:mod:`app.fax.quotas`);
+    ``fax_channels`` is the licence."""
 
     slug: str = ""
     name: str = ""
@@ -34,6 +36,10 @@ class Company:
     limit_inbound: str = "0"
     limit_outbound: str = "0"
     limit_total: str = "0"
+    quota_storage: str = "500"
+    quota_drafts: str = "10000"
+    quota_uploads: str = "20000"
+    quota_mails: str = "20000"
 
     @classmethod
     def of(cls, tenant: Tenant) -> "Company":

@@ -1,6 +1,8 @@
 """Which faxes may go to the line now: due, within every limit, claimed in one batch under one lock."""
 
+import heapq
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,9 +11,13 @@ from sqlalchemy.orm import Session
 
 from app.errors import Refused
 from app.fax.dialing import TEST, DayCaps, DialingRules, judge_number
+from app.fax.holding import held_since, say_held
 from app.fax.lifecycle import WAITING, move, move_all
+from app.fax.no_room import say_room_again
 from app.fax.notices import write_outcome_notice
+from app.fax.turns import LINE, note_turns, of_company, of_owner
 from app.models import Attempt, Direction, Fax, FaxEntity, FaxTemplate, Status
+from app.models.fax import WAITS_FOR_LINE
 from tenants.models import Tenant
 
 #: Any constant will do: it names the one lock under which limits are counted and claims are made.
@@ -41,14 +47,17 @@ class Room:
                 self.inbound[tenant_id] += calls
         self.line = limits.line
 
+    def has_for_line(self) -> bool:
+        return not self.line or self.by_tenant.total() + self.inbound.total() < self.line
+
     def has_for_incoming(self, tenant: Tenant) -> bool:
         """May another call come in for this tenant?"""
         outbound, inbound = self.by_tenant[tenant.id], self.inbound[tenant.id]
         used_and_limit = ((inbound, tenant.limit_inbound), (outbound + inbound, tenant.limit_total))
         return not any(limit and used >= limit for used, limit in used_and_limit)
 
-    def take(self, tenant: Tenant, entity: FaxEntity) -> bool:
-        """Take a place for an outgoing call, if there is one."""
+    def free_for(self, tenant: Tenant, entity: FaxEntity, *, most: int) -> int:
+        """How many more outgoing calls there may be from this line, at most ``most``."""
         outbound, inbound = self.by_tenant[tenant.id], self.inbound[tenant.id]
         used_and_limit = (
             (self.by_tenant.total() + self.inbound.total(), self.line),
@@ -56,11 +65,12 @@ class Room:
             (outbound + inbound, tenant.limit_total),
             (self.by_entity[entity.id], entity.limit_outbound),
         )
-        if any(limit and used >= limit for used, limit in used_and_limit):
-            return False
+        return max(0, min([most, *(limit - used for used, limit in used_and_limit if limit)]))
+
+    def take(self, tenant: Tenant, entity: FaxEntity) -> None:
+        """A place that is free."""
         self.by_tenant[tenant.id] += 1
         self.by_entity[entity.id] += 1
-        return True
 
 
 def lock_limits(session: Session) -> None:
@@ -72,22 +82,30 @@ def lock_limits(session: Session) -> None:
 def claim_due(session: Session, *, now: datetime, limits: Limits, node: str) -> list[Attempt]:
     """Claim what may go now: one open attempt each, committed before anybody dials.
 
-    Entities take turns, so that one with a thousand faxes does not keep the others waiting.
+    Companies take turns, and so do the lines of one, so that who has ten thousand faxes does not keep the others
+    waiting. What it costs goes by the places that are free and the lines that have something, not by what waits. A
+    restored installation claims nothing before somebody has looked.
     """
     lock_limits(session)
+    if held_since(session):
+        say_held(session, now)
+        session.commit()
+        return []
+    say_room_again(session)
     room = Room(session, limits)
     caps, may_go = DayCaps(session, now), []
-    for fax, tenant, entity, template in session.execute(_due(now)).all():
-        rules = DialingRules() if fax.origin == TEST else DialingRules.of(template)
+    for fax, line in _in_turn(session, now, room):
+        rules = DialingRules() if fax.origin == TEST else DialingRules.of(line.template)
         if fault := judge_number(rules, fax.remote_number or ""):
             _refuse(session, fax, fault)
-        elif fax.status == Status.RETRYING or caps.may_take(tenant, entity, rules):
-            if room.take(tenant, entity):
-                may_go.append(fax)
-                caps.take(fax, entity)
+        elif fax.status == Status.RETRYING or caps.may_take(line.tenant, line.entity, rules):
+            room.take(line.tenant, line.entity)
+            may_go.append(fax)
+            caps.take(fax, line.entity)
         else:
-            _put_off(session, fax, caps.next_day(tenant), rules.daily_cap)
+            _put_off(session, fax, caps.next_day(line.tenant), rules.daily_cap)
     claimed = _claim(session, may_go, node)
+    note_turns(session, LINE, {attempt.entity_id: attempt.tenant_id for attempt in claimed}, now)
     session.commit()
     return claimed
 
@@ -105,18 +123,75 @@ def _put_off(session: Session, fax: Fax, until: datetime, cap: int) -> None:
     session.execute(waiting.values(due_at=until, cause="daily_cap", cause_values={"limit": cap}))
 
 
-def _due(now: datetime) -> sa.Select:
-    turn = sa.func.row_number().over(partition_by=Fax.entity_id, order_by=(Fax.due_at, Fax.id)).label("turn")
-    due = sa.select(Fax.id, turn).where(Fax.status.in_(WAITING), Fax.due_at <= now).subquery()
+@dataclass
+class _Line:
+    """A fax entity that has something due. ``company_turn`` and ``turn``: when it was its company's turn last, and its
+    own."""
+
+    entity: FaxEntity
+    tenant: Tenant
+    template: FaxTemplate
+    company_turn: datetime | None
+    turn: datetime | None
+    waiting: Iterator[Fax] | None = None
+
+
+def _in_turn(session: Session, now: datetime, room: Room) -> Iterator[tuple[Fax, _Line]]:
+    """What is due, each with a place that is free for it. Next is always who has the fewest calls, and of those the one
+    whose last turn is longest ago: first among the companies, then among the lines of one."""
+    rows = session.execute(_lines_with_something_due(now)).all() if room.has_for_line() else []
+    lines = [_Line(*row) for row in rows]
+
+    def place(line: _Line) -> tuple[object, ...]:
+        calls = (room.by_tenant[line.tenant.id], room.by_entity[line.entity.id])
+        return calls[0], _at(line.company_turn), line.tenant.id, calls[1], _at(line.turn), line.entity.id
+
+    heap = [(place(line), number) for number, line in enumerate(lines)]
+    heapq.heapify(heap)
+    while heap and room.has_for_line():
+        known, number = heapq.heappop(heap)
+        line = lines[number]
+        if (current := place(line)) != known:  # another line of the company has had a turn since
+            heapq.heappush(heap, (current, number))
+            continue
+        free = room.free_for(line.tenant, line.entity, most=BATCH)
+        if line.waiting is None and free:
+            line.waiting = _due(session, line.entity.id, now, first=free)
+        fax = next(line.waiting, None) if free and line.waiting else None
+        if fax:
+            yield fax, line
+            heapq.heappush(heap, (place(line), number))
+
+
+def _at(turn: datetime | None) -> float:
+    return turn.timestamp() if turn else float("-inf")
+
+
+def _lines_with_something_due(now: datetime) -> sa.Select:
+    has_due = sa.exists().where(Fax.entity_id == FaxEntity.id, *_is_due(now))
+    turns = (of_company(LINE), of_owner(LINE, FaxEntity.id))
     return (
-        sa.select(Fax, Tenant, FaxEntity, FaxTemplate)
-        .join(due, due.c.id == Fax.id)
-        .join(Tenant, Tenant.id == Fax.tenant_id)
-        .join(FaxEntity, FaxEntity.id == Fax.entity_id)
+        sa.select(FaxEntity, Tenant, FaxTemplate, *turns)
+        .join(Tenant, Tenant.id == FaxEntity.tenant_id)
         .join(FaxTemplate, FaxTemplate.id == FaxEntity.template_id)
-        .where(Tenant.suspended_at.is_(None), due.c.turn <= BATCH)
-        .order_by(due.c.turn, Fax.due_at, Fax.id)
+        .where(Tenant.suspended_at.is_(None), has_due)
     )
+
+
+def _is_due(now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    """The statuses are written out, so that the database sees that the partial index serves."""
+    return sa.text(f"fax.{WAITS_FOR_LINE}"), Fax.due_at <= now
+
+
+def _due(session: Session, entity_id: int, now: datetime, *, first: int) -> Iterator[Fax]:
+    """Of one line, in order, and no more than ``BATCH``: as many at first as there are places; then, where some of them
+    may not go, those behind them."""
+    due = sa.select(Fax).where(Fax.entity_id == entity_id, *_is_due(now)).order_by(Fax.due_at, Fax.id)
+    seen: list[Fax] = list(session.scalars(due.limit(first)))
+    yield from seen
+    if len(seen) == first < BATCH:
+        known = {fax.id for fax in seen}
+        yield from (fax for fax in session.scalars(due.limit(BATCH)).all() if fax.id not in known)
 
 
 def _claim(session: Session, faxes: list[Fax], node: str) -> list[Attempt]:

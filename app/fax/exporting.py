@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.fax.belongings import address_columns, belongs, tables
 from app.models import Document
+from tenants.db import reading_long
 from tenants.models import EmailAddress, Tenant
 from tenants.sealed import SealedText
 
@@ -16,7 +17,7 @@ from tenants.sealed import SealedText
 BATCH = 1_000
 #: What lets somebody in, or is of no use elsewhere.
 LEFT_OUT_TABLES = frozenset(
-    {"sign_in_session", "one_time_link", "second_factor", "recovery_code", "unread", "former_number"}
+    {"sign_in_session", "one_time_link", "second_factor", "recovery_code", "unread", "former_number", "hold"}
 )
 LEFT_OUT_COLUMNS = frozenset({"password_hash", "token_digest", "digest", "submission_key", "search_text"})
 
@@ -48,8 +49,9 @@ def rows_of(session: Session, table: sa.Table, tenant_id: int) -> Iterator[Row]:
     place: tuple[Any, ...] | None = None
     while True:
         beyond = query.where(sa.tuple_(*keys) > place) if place else query
-        rows = session.execute(beyond.limit(BATCH)).mappings().all()
-        session.rollback()
+        with reading_long():
+            rows = session.execute(beyond.limit(BATCH)).mappings().all()
+            session.rollback()
         if not rows:
             return
         place = tuple(rows[-1][f"key_{key.name}"] for key in keys)
@@ -71,8 +73,9 @@ def documents_of(session: Session, tenant_id: int) -> Iterator[tuple[str, str, s
     last = ""
     while True:
         query = sa.select(Document.id, Document.type, Document.storage_key).where(Document.tenant_id == tenant_id)
-        rows = session.execute(query.where(Document.id > last).order_by(Document.id).limit(BATCH)).all()
-        session.rollback()
+        with reading_long():
+            rows = session.execute(query.where(Document.id > last).order_by(Document.id).limit(BATCH)).all()
+            session.rollback()
         if not rows:
             return
         last = rows[-1].id

@@ -11,6 +11,7 @@ from app.errors import Refused
 from app.fax.inbox import colleagues, hand_over
 from app.fax.lifecycle import may_resend
 from app.fax.notices import write_colleague_notices
+from app.fax.quotas import hold_mails
 from app.fax.submit import submit_fax
 from app.models import Direction, Document, Fax, InboxAct, InboxEvent, Notice, NoticeKind
 from tenants.models import User
@@ -39,7 +40,8 @@ def forward_by_mail(
     A ``submission_key`` that was used before (a double click) sends nothing more.
 
     Raises:
-        Refused: ``colleague_missing``, ``colleague_not_allowed``, ``note_too_long``, ``forwarded_too_late``.
+        Refused: ``colleague_missing``, ``colleague_not_allowed``, ``note_too_long``, ``forwarded_too_late``,
+            ``quota_mails``, ``quota_mails_own``.
     """
     recipients = chosen_colleagues(session, fax, user, to_ids)
     note = read_note(note)
@@ -48,6 +50,7 @@ def forward_by_mail(
         if not _forwarded_before(session, fax, submission_key):
             if not may_forward(held):
                 raise Refused("forwarded_too_late")
+            hold_mails(session, user, len(recipients))
             write_colleague_notices(
                 session, fax, NoticeKind.FORWARDED, recipients, occasion=submission_key, sender=user, note=note
             )
@@ -97,9 +100,10 @@ def hand_over_to(session: Session, *, fax: Fax, user: User, to_id: int, instead_
     """Give the fax to a colleague, and tell them by mail; False if another colleague was faster. Commits.
 
     Raises:
-        Refused: ``colleague_not_allowed``, ``note_too_long``.
+        Refused: ``colleague_not_allowed``, ``note_too_long``, ``quota_mails``, ``quota_mails_own``.
     """
     (to,) = chosen_colleagues(session, fax, user, [to_id])
+    hold_mails(session, user, 1)
     event = hand_over(session, fax, user, to, instead_of=instead_of, note=read_note(note))
     if event is None:
         return False

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.fax.log import Filters, Place, condition_of
 from app.models import Attempt, Document, Fax, FaxEntity
-from tenants.db import only_reading
+from tenants.db import reading_long
 from tenants.models import EmailAddress, Tenant, User
 
 BATCH = 2_000
@@ -87,7 +87,7 @@ def _batches(
             there = sa.tuple_(sa.literal(place[0], Fax.created_at.type), place[1])
             own = sa.tuple_(Fax.created_at, Fax.id)
             asked = query.where(own <= there if here else own < there)
-        with only_reading():
+        with reading_long():
             rows = session.execute(asked).all()
             session.rollback()
         if rows:

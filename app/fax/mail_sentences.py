@@ -77,10 +77,10 @@ MAIL_SENTENCES = {
     ),
     "mail_signature_used": _l("This signed mail was sent as a fax already. Write and sign a new one."),
     "mail_attachment_type": _l(
-        "%(name)s is not a PDF, DOC, DOCX or ODT document. Save it as PDF and attach that, or leave it out."
+        "%(name)s is not of a kind that can be faxed: %(kinds)s. Save it as PDF and attach that, or leave it out."
     ),
     "mail_crowded": _l("This mail has too many parts. Attach the documents to a new one."),
-    "mail_no_document": _l("No document is attached. Attach a PDF, DOC, DOCX or ODT file."),
+    "mail_no_document": _l("No document is attached. Attach one: %(kinds)s."),
     "mail_winmail": _l(
         "Outlook has packed the document into winmail.dat, which nobody else can open. Write the mail as plain text or "
         "HTML instead of Rich Text."

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.fax.dialing import TEST
 from app.fax.lifecycle import ON_THE_LINE, move
 from app.fax.notices import write_outcome_notice
-from app.fax.retry import LINE_DOWN_DELAY, decide
+from app.fax.retry import DISK_FULL, LINE_DOWN, LINE_DOWN_DELAY, decide
 from app.fax.search import with_name
 from app.models import Attempt, Fax, Status
 from app.queues import enqueue_after_commit
@@ -66,7 +66,7 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
         outcome=facts.outcome,
         pages_total=pages_total,
         pages_done=pages_done,
-        attempts=attempt.n,
+        attempts=_counted(session, fax.id),
         max_attempts=1 if fax.origin == TEST else template.max_attempts,
         cancel_requested=fax.cancel_requested_at is not None,
         delays=template.retry_delays,
@@ -83,6 +83,12 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
     enqueue_after_commit(session, "dispatch")  # a line is free
     session.commit()
     return True
+
+
+def _counted(session: Session, fax_id: str) -> int:
+    """Attempts that count against the template's limit: our own full disk is nobody else's fault."""
+    mine = sa.select(sa.func.count()).select_from(Attempt).where(Attempt.fax_id == fax_id)
+    return session.scalar(mine.where(Attempt.outcome.is_distinct_from(DISK_FULL))) or 0
 
 
 def close_attempt(session: Session, attempt_id: int, facts: CallFacts) -> bool:
@@ -134,7 +140,7 @@ def note_pages(session: Session, channel_id: str, pages: int) -> None:
     session.commit()
 
 
-def take_back(session: Session, attempt_id: int) -> bool:
+def take_back(session: Session, attempt_id: int, cause: str = LINE_DOWN) -> bool:
     """Undo a claim of which it is certain that Asterisk never heard. No attempt is counted. Commits.
 
     The row goes: who still wanted to place it finds nothing to place (see :func:`app.fax.dispatch.mark_placed`).
@@ -152,7 +158,7 @@ def take_back(session: Session, attempt_id: int) -> bool:
         move(session, fax_id, Status.CANCELLED, cause="cancelled")
     else:
         due_at = utc_now() + timedelta(seconds=LINE_DOWN_DELAY)
-        move(session, fax_id, Status.RETRYING, cause="line_down", cause_values=None, due_at=due_at)
+        move(session, fax_id, Status.RETRYING, cause=cause, cause_values=None, due_at=due_at)
     session.commit()
     return True
 
@@ -171,15 +177,14 @@ def reconcile(
     live: set[str],
     results: Mapping[str, CallFacts],
     answered: set[str],
-    started_at: datetime | None,
     now: datetime,
 ) -> Reconciled:
     """Hold the open attempts of one node against what its Asterisk knows.
 
-    ``live`` are its channels, ``results`` the durable results, ``answered`` the durable *sending* marks without a
-    result, ``started_at`` when this Asterisk started. An answered call whose channel is gone without a result is
-    *unknown*: pages may have gone out. One without a mark was never answered, so no page went out; it is given up
-    when it can no longer be answered.
+    ``live`` are its channels, ``results`` the durable results, ``answered`` the calls with a durable mark that pages
+    may leave. A marked call whose channel is gone without a result is *unknown*. Of one without a mark no page went
+    out, for none leaves before the mark is on the disk; it is given up when it can no longer be answered. That Asterisk
+    has started anew meanwhile proves nothing: whoever places the call may have been held up, and ask it only now.
     """
     found: dict[str, CallFacts] = {}
     never_heard: list[int] = []
@@ -194,12 +199,12 @@ def reconcile(
         elif attempt.placed_at is None:
             if now - attempt.created_at > REQUEST_GRACE:
                 never_heard.append(attempt.id)
-        elif _cannot_be_answered(attempt, started_at=started_at, now=now):
+        elif _cannot_be_answered(attempt, now=now):
             found[channel_id] = CallFacts("unknown" if attempt.answered_at else "other")
     return Reconciled(found, never_heard)
 
 
-def _cannot_be_answered(attempt: Attempt, *, started_at: datetime | None, now: datetime) -> bool:
+def _cannot_be_answered(attempt: Attempt, *, now: datetime) -> bool:
+    """The dialplan sends nothing after that (``OutgoingCall.not_after``)."""
     ring = timedelta(seconds=attempt.fax.entity.template.ring_seconds)
-    restarted_since = started_at is not None and started_at > attempt.placed_at + timedelta(seconds=1)
-    return restarted_since or now - attempt.placed_at > ring + REQUEST_GRACE
+    return now - attempt.placed_at > ring + REQUEST_GRACE

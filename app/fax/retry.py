@@ -23,7 +23,9 @@ DELAYS: dict[str, int | None] = {
     "file_refused": NEVER,
 }
 #: Seconds until the next try where Asterisk could not be asked at all. Nothing was dialled, no attempt is counted.
-LINE_DOWN_DELAY = 10
+LINE_DOWN, LINE_DOWN_DELAY = "line_down", 10
+#: The outcome of a call that was ended before its first page because our own disk was full; no attempt is counted.
+DISK_FULL, DISK_FULL_DELAY = "disk_full", 60
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ def decide(
     """What becomes of a fax after an attempt.
 
     ``pages_done`` are the pages confirmed so far, this attempt's included; ``attempts`` counts this
-    one as well. A success with fewer pages than the document is not *sent*; a word we do not know is no success.
+    one as well, and none that our own disk ended. A success with fewer pages than the document is not *sent*; a word
+    we do not know is no success.
     """
     if outcome == "unknown":
         return Decision(Status.UNKNOWN, "unknown")
@@ -59,6 +62,8 @@ def decide(
     cause = "incomplete" if outcome == "success" else outcome
     if cancel_requested:
         return Decision(Status.CANCELLED, "cancelled_on_line" if pages_done else "cancelled")
+    if outcome == DISK_FULL:
+        return Decision(Status.RETRYING, DISK_FULL, DISK_FULL_DELAY)
     told = {**DELAYS, **(delays or {})}
     # Who took pages before and rejects a call now is a machine that is not free yet.
     delay = told["busy" if cause == "rejected" and pages_done else cause] if cause in told else told["other"]

@@ -8,6 +8,7 @@ from babel.dates import format_datetime, format_time
 from flask_babel import force_locale, get_locale, lazy_gettext, ngettext
 from flask_babel import gettext as _
 
+from app.fax.document_sentences import DOCUMENT_REFUSALS, WRONG_TYPES, DocumentWords
 from app.fax.entity_sentences import ENTITY_SENTENCES
 from app.fax.mail_sentences import MAIL_SENTENCES
 from app.fax.numbers import shown_number
@@ -60,6 +61,7 @@ OUTCOMES = {
     "rejected": _l("The other end refused the call."),
     "file_refused": _l("The line could not read the prepared pages."),
     "line_down": _l("The telephone system does not answer."),
+    "disk_full": _l("Faxroom's own disk is full; nothing was sent. It continues automatically when there is room."),
     "unknown": _l("The telephone system stopped in the middle of the call."),
     "restored": _l("Faxroom was restored from a backup that was made before this fax was over."),
     "all_confirmed": _l("Every page was confirmed, but the call broke off before it was closed."),
@@ -83,27 +85,13 @@ NEXT_STEPS = {
     "incomplete": _l("Ask the addressee which pages arrived before you send it again."),
     "unallocated": _l("Check the number and send it again with the right one."),
     "rejected": _l("Ask the addressee whether calls from your number are blocked."),
+    "many_sheet_pages": _l(
+        "To fax all of them, send it again. For fewer, set a print area in the spreadsheet and choose it anew."
+    ),
     "file_refused": _l("Send it again; if it fails once more, tell your administrator."),
     "all_confirmed": _l("It has most likely arrived whole: ask the addressee before you send it again."),
     "unknown": _l("Ask the addressee whether it arrived before you send it again: it may have gone out."),
     "restored": _l("Ask the addressee whether it arrived before you send it again: it may have gone out."),
-}
-
-#: Why a document cannot be faxed, at the form or when it is prepared, each with what to do about it.
-DOCUMENT_REFUSALS = {
-    "document_missing": _l("Choose the document: a PDF, DOC, DOCX or ODT file."),
-    "wrong_type": _l("This file is not a PDF, DOC, DOCX or ODT document. Save it as PDF and choose it again."),
-    "html_as_document": _l("This file is a web page under another name. Print it to PDF and choose that."),
-    "flat_xml_as_document": _l("This file is plain XML under another name. Save it as ODT or PDF and choose that."),
-    "encrypted": _l("This document is protected with a password. Save it without one and choose it again."),
-    "empty": _l("This file is empty. Choose another one."),
-    "damaged": _l("This document is damaged and cannot be read. Open it, save it as PDF and choose that."),
-    "too_many_pages": _l("This document has more than %(limit)s pages. Split it and send the parts."),
-    "too_large": _l("This file is larger than %(limit)s MB. Save it with smaller pictures, or split it."),
-    "too_many_pixels": _l("A page of this document is too large to be drawn. Save it as PDF in A4 and choose that."),
-    "unpacked_too_large": _l("This document unpacks to more than it should. Save it as PDF and choose that."),
-    "conversion_timed_out": _l("This document took too long to convert. Save it as PDF and send that."),
-    "no_pages": _l("This document has no page to send."),
 }
 
 #: Why a request is not accepted, each with what to do about it.
@@ -123,6 +111,9 @@ REFUSALS = {
     "time_too_far": _l("A fax can wait for a year at most. Choose an earlier time."),
     "time_skipped": _l("%(typed)s does not exist on that day: the clocks go forward. Choose %(next)s or another time."),
     "entity_missing": _l("Choose the origin line."),
+    "looked_otherwise": _l(
+        "This line sends the pages in another way than you have seen. Look at them once more, then send the fax."
+    ),
     "entity_not_allowed": _l("You may not send from this line. Choose one of the list."),
     "tenant_suspended": _l("Your company's fax service is suspended, so nothing can be sent. Ask your administrator."),
     "colleague_missing": _l("Choose at least one colleague."),
@@ -186,14 +177,67 @@ REFUSALS = {
         "A fax of this company is on the line at the moment. Wait until the call is over, then delete it."
     ),
     "tenant_deleting": _l("This company is being deleted."),
+    "uploads_busy": _l(
+        "Other documents of your company are still being checked, so this one was not taken. Choose it again "
+        "in a moment."
+    ),
+    "no_line_to_send_from": _l(
+        "You may not send from any line, so nothing was uploaded. Ask your administrator for permission to send."
+    ),
+    "quota_storage": _l(
+        "Your company has used all of its %(limit)s GB of storage, so nothing was uploaded. Ask your "
+        "administrator to keep faxes for a shorter time, or to ask the operator for more."
+    ),
+    "quota_storage_own": _l(
+        "You have used %(limit)s GB of storage, the most for one person, so nothing was uploaded. Ask your "
+        "administrator to keep faxes for a shorter time."
+    ),
+    "quota_drafts": _l(
+        "Your company has %(limit)s MB of documents that were never sent, so nothing was uploaded. They are "
+        "removed after a day. Send or wait, or ask the operator for more."
+    ),
+    "quota_drafts_own": _l(
+        "You have %(limit)s MB of documents that were never sent, so nothing was uploaded. They are removed "
+        "after a day. Send them, or wait."
+    ),
+    "quota_uploads": _l(
+        "Your company has uploaded %(limit)s documents in 24 hours, so nothing was uploaded. Try again later,"
+        " or ask the operator for more."
+    ),
+    "quota_uploads_own": _l(
+        "You have uploaded %(limit)s documents in 24 hours, the most for one person, so nothing was uploaded."
+        " Try again later."
+    ),
+    "quota_mails": _l(
+        "Your company has had %(limit)s emails sent in 24 hours, so this one was not sent. Try again later, "
+        "or ask the operator for more."
+    ),
+    "quota_mails_own": _l(
+        "You have had %(limit)s emails sent in 24 hours, the most for one person, so this one was not sent. "
+        "Try again later."
+    ),
+    "no_room": _l(
+        "Faxroom's disk is almost full, so it takes nothing new at the moment. Nothing that was taken is lost. Try "
+        "again later; the operator has been told."
+    ),
     "licence_used_up": _l(
         "All licensed fax channels are in use (%(used)s of %(channels)s). Remove a fax entity, or ask the operator for "
         "more channels."
     ),
 }
 
+#: What lies on a disk (:class:`app.adapters.disks.Disks`).
+PLACES = {
+    "home": _l("installation"),
+    "astdb": _l("results of calls"),
+    "spool": _l("faxes on the line"),
+    "database": _l("database"),
+    "documents": _l("documents"),
+}
+
 CANCELLATIONS = {
     "cancelled": _l("It was cancelled before anything was sent."),
+    "not_looked_at": _l("Nobody looked at its pages and sent it within a day, so it was given up."),
     "cancelled_on_line": _l("It was cancelled while it was being sent."),
 }
 
@@ -214,10 +258,16 @@ def sentence(code: str, **values: Any) -> str:
     text = SENTENCES.get(code)
     if text is None:
         return _("It did not work (%(code)s). Please tell your administrator.", code=code)
+    if code == "wrong_type":
+        text = WRONG_TYPES.get(values.get("looks_like", ""), text)
     try:
-        return str(text) % values
+        return str(text) % DocumentWords(values)
     except KeyError:
         return str(text)
+
+
+def place_name(name: str) -> str:
+    return str(PLACES[name])
 
 
 def status_label(status: str) -> str:
@@ -263,17 +313,42 @@ def _accepted(fax: Fax) -> str:
 
 def _preparing(fax: Fax) -> str:
     if fax.cause:  # a part that is down or busy: it stays here until that is over
-        return _("A part of Faxroom that is needed for this document does not answer; it is tried again in a moment.")
+        return _("Preparing takes longer than usual today. It continues automatically.")
     return _("The pages are being drawn for the line.")
 
 
+def _held() -> str:
+    return _("Faxroom was restored from a backup. Sending resumes as soon as its operator allows it.")
+
+
+def _to_look_at(fax: Fax) -> str:
+    return _(
+        "%(pages)s, %(time)s on the line. Nothing was dialed yet: look at the pages, then send it. If you do not, it "
+        "is given up at %(at)s.",
+        at=moment(fax, fax.look_until),
+        **_size(fax),
+    )
+
+
 def _ready(fax: Fax) -> str:
+    if fax.look_until:
+        return _to_look_at(fax)
+    if fax.cause == "held":
+        return _held()
+    if fax.cause == "disk_full":
+        return sentence(fax.cause)
     if fax.cause == "daily_cap":  # it was there in time; what the line may send in that day was used up
         return _("The line has sent its faxes of the day. Dialing at %(at)s.", at=moment(fax, fax.due_at))
     return _("%(pages)s, %(time)s on the line. Dialing as soon as a line is free.", **_size(fax))
 
 
 def _scheduled(fax: Fax) -> str:
+    if fax.look_until:
+        return _to_look_at(fax)
+    if fax.cause == "held":
+        return _held()
+    if fax.cause == "disk_full":
+        return sentence(fax.cause)
     return _("%(pages)s, %(time)s on the line. Dialing at %(at)s.", at=moment(fax, fax.due_at), **_size(fax))
 
 
@@ -309,7 +384,7 @@ def _retrying(fax: Fax) -> str:
 
 
 def _failed(fax: Fax) -> str:
-    values = fax.cause_values or {}
+    values = ({"kind": fax.source.type} if fax.source else {}) | (fax.cause_values or {})
     return f"{sentence(fax.cause or 'other', **values)} {next_step(fax.cause or 'other')}".strip()
 
 

@@ -9,11 +9,12 @@ from sqlalchemy.orm import Session
 from app.errors import Refused
 from app.fax.access import sendable_entities
 from app.fax.dialing import TEST, hold_rules
+from app.fax.looking import LONGEST
 from app.fax.numbers import Addressee, read_addressee
 from app.fax.schedule import read_send_time
 from app.fax.search import search_text
 from app.models import Direction, Document, Fax, FaxEntity, Status
-from app.queues import enqueue_after_commit
+from app.queues import LANE_JOBS, enqueue_after_commit, first_lane
 from tenants.db import utc_now
 from tenants.models import Tenant, User
 
@@ -30,12 +31,14 @@ def submit_fax(
     origin: str = "web",
     repeats: Fax | None = None,
     beside: Callable[[Fax], None] | None = None,
+    look_first: bool = False,
 ) -> Fax:
     """Accept a fax: the document is in the storage already, the row is committed here.
 
     A ``submission_key`` that the user has sent before (a double click, a mail delivered twice) gives the first fax.
     ``repeats`` is the fax whose document goes out once more: to another number, or forwarded. ``beside`` writes what is
-    committed together with a new fax; what it raises comes through, and the caller rolls back.
+    committed together with a new fax; what it raises comes through, and the caller rolls back. With ``look_first`` it
+    is prepared and goes when its sender says so (:mod:`app.fax.looking`).
 
     Raises:
         Refused: with the ``field`` to change; nothing was begun and nothing is lost.
@@ -50,6 +53,7 @@ def submit_fax(
         raise Refused("document_missing", field="document")
     fax = Fax(send_at=send_at, source_id=document.id, pages=document.pages, origin=origin)
     fax.resend_of_id = repeats.id if repeats else None
+    fax.look_until = utc_now() + LONGEST if look_first else None
     values = {"user": user, "entity": entity, "addressee": addressee, "submission_key": submission_key}
     return accept_fax(session, fax, **values, beside=beside)
 
@@ -108,6 +112,7 @@ def accept_fax(
     fax.direction, fax.status, fax.submission_key = Direction.SENT, Status.ACCEPTED, submission_key
     fax.remote_number, fax.dial_string = addressee.remote_number, addressee.dial_string
     document = session.get(Document, fax.source_id)
+    fax.lane = first_lane(document.type if document else "pdf")
     names = [document.name if document else None, user.name, entity.name]
     fax.search_text = search_text(tenant=entity.tenant, number=addressee.remote_number, names=names)
     fax.number = next_fax_number(session, entity.tenant_id)
@@ -127,7 +132,7 @@ def accept_fax(
             raise Refused("document_removed", field="document")
     if beside:
         beside(fax)
-    enqueue_after_commit(session, "prepare", fax.id)
+    enqueue_after_commit(session, LANE_JOBS[fax.lane])
     session.commit()
     return fax
 

@@ -16,7 +16,10 @@ from app.adapters.documents import inspect
 from app.adapters.isolation import open_workshop
 from app.adapters.storage import Storage
 from app.errors import Refused
+from app.fax.quotas import hold_upload
+from app.intake.room import hold_room
 from app.models import Document, DocumentKind
+from tenants.connections import only_reading
 from tenants.db import new_ulid, utc_now
 from tenants.models import User
 from tenants.scope import get_owned
@@ -35,8 +38,10 @@ def take_upload(session: Session, *, stream: BinaryIO, filename: str, tenant_id:
     """Take what a person gives us as a draft: a source document that no fax refers to yet. Commits.
 
     Raises:
-        Refused: with the reason, ``field="document"``; nothing is kept.
+        Refused: with the reason, ``field="document"``, or ``no_room``; nothing is kept. Also for who may not send from
+            any line or has used up a quota (:mod:`app.fax.quotas`).
     """
+    hold_room()
     with spooled(stream) as path:
         document = take_source(session, path, filename=filename, tenant_id=tenant_id, user_id=user_id)
     session.commit()
@@ -44,20 +49,26 @@ def take_upload(session: Session, *, stream: BinaryIO, filename: str, tenant_id:
 
 
 def take_source(session: Session, path: Path, *, filename: str, tenant_id: int, user_id: int | None) -> Document:
-    """Judge a person's file and store it; the caller commits.
+    """Judge a person's file and store it; the caller commits. Nothing is locked while it is judged.
 
     Raises:
         Refused: as :func:`take_upload`.
     """
+    if user_id:
+        with only_reading():
+            try:
+                hold_upload(session, session.get_one(User, user_id), path.stat().st_size)
+            finally:
+                session.rollback()
     try:
-        facts = inspect(path)
+        facts = inspect(path, name=filename)
     except Refused as refusal:
         raise Refused(refusal.code, field="document", **refusal.values) from refusal
     name = clean_name(filename) or f"document.{facts.kind}"
     document = store_document(
         session, path, tenant_id=tenant_id, kind=DocumentKind.SOURCE, file_type=facts.kind, name=name
     )
-    document.pages, document.user_id = facts.pages, user_id
+    document.pages, document.user_id, document.warnings = facts.pages, user_id, facts.warnings or None
     return document
 
 

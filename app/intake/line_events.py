@@ -1,8 +1,8 @@
 """What Asterisk tells, made into our words. Pure: JSON in, dataclasses out.
 
 The durable result is one line written by the hangup handler of ``asterisk/extensions.conf``:
-``sending|answered`` while the call lives, then
-``ended|ended|answered|Q.850 cause|capped|late`` and, for an answered call,
+``ended|ended|answered|Q.850 cause|capped|late`` (*late* is ``full`` where the disk was, ``ending`` where Asterisk was
+about to end and cut the call: nobody knows what arrived) and, for a call that sent,
 ``|status|pages|rate|ecm|mode|error|statusstr|station id``, the last three in base64. Times are Unix seconds.
 For what is received see :func:`read_received`. A call that waits for a decision stands in
 ``Stasis(faxroom,incoming|fax,<called number in base64>)``.
@@ -59,7 +59,7 @@ class StillReceiving:
 
 @dataclass(frozen=True)
 class StillSending:
-    """A durable mark without a result: answered, and nothing is known of the end."""
+    """``sending|answered``, the mark of former versions: answered, and nothing is known of the end."""
 
     channel_id: str
 
@@ -145,16 +145,16 @@ def read_result(channel_id: str, line: str) -> Ended | StillSending:
         return Ended(channel_id, CallFacts("unknown", error=f"unreadable result: {line[:100]}"))
     ended, answered, cause, capped, late = (_number(field) for field in fields[1:6])
     if len(fields) == 6:
-        outcome = "other" if late else unanswered_outcome(cause)
+        outcome = "disk_full" if fields[5] == "full" else "other" if late else unanswered_outcome(cause)
         return Ended(channel_id, CallFacts(outcome, hangup_cause=cause, ended_at=ended, answered_at=answered))
     status, pages, rate, ecm, mode, error, text, station = fields[6:]
     error_word = _decoded(error)
+    told = {"pages": _number(pages) or 0, "capped": bool(capped), "station": bool(station)}
+    cut = fields[5] == "ending" and status != "SUCCESS"
     return Ended(
         channel_id,
         CallFacts(
-            outcome=answered_outcome(
-                status, error_word, pages=_number(pages) or 0, capped=bool(capped), station=bool(station)
-            ),
+            outcome="unknown" if cut else answered_outcome(status, error_word, **told),
             pages=_number(pages) or 0,
             mode=mode or None,
             rate=_number(rate),
@@ -219,6 +219,7 @@ UNANSWERED = {
     20: "no_answer",  # subscriber absent
     21: "rejected",
     22: "unallocated",  # number changed
+    23: "rejected",  # redirection to a new destination, which we do not follow
     28: "unallocated",  # invalid number format
     34: "congestion",  # no circuit available
     38: "congestion",  # network out of order

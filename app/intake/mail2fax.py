@@ -404,7 +404,7 @@ class _Judgement:
                 target.write(document.content)
                 target.flush()
                 try:
-                    inspect(Path(target.name))
+                    inspect(Path(target.name), name=document.name)
                     self.check("document", None, name=document.name)
                 except FaxroomError as failure:
                     self.check("document", failure.code, **failure.values | {"name": document.name})

@@ -17,7 +17,15 @@ from email.mime.text import MIMEText
 from app.adapters.pgp_mail import MOST_OUTPUT, Opened, Signature, open_message
 from app.errors import PermanentFailure
 from app.fax.mail2fax import own_text
-from app.intake.mail_parts import body_of, document_kind, is_attached, is_crowded, leaves_of, raw_bytes
+from app.intake.mail_parts import (
+    body_of,
+    document_kind,
+    is_attached,
+    is_crowded,
+    is_document,
+    leaves_of,
+    raw_bytes,
+)
 
 #: Each costs a run of gpg.
 MOST_SEALED = 10
@@ -153,7 +161,7 @@ def _put_together(entity: Message, leaves: list[Message], text: _Block | None, o
         else:
             whole.attach(leaf)
         inside = block.content if block else content
-        if block or document_kind(content):
+        if block or is_document(leaf, ""):
             digests.append({_sha256(content), _sha256(inside)})
             all_sealed = all_sealed and block is not None and block.encrypted
     some_sealed = bool(text and text.encrypted) or any(block.encrypted for block in opened.values())
@@ -178,7 +186,7 @@ def _is_message(leaf: Message) -> bool:
     if content.lstrip().startswith(b"-----BEGIN PGP MESSAGE-----"):
         return True
     named = _WRAPPED_NAME.search(leaf.get_filename() or "")
-    return bool(named) and len(content) > 2 and content[0] >= 0x80 and document_kind(content) is None
+    return bool(named) and len(content) > 2 and content[0] >= 0x80 and document_kind(content) in (None, "text")
 
 
 def _is_signed(opened: dict[int, _Block]) -> bool:

@@ -10,8 +10,10 @@ from email.header import decode_header, make_header
 from email.headerregistry import HeaderRegistry
 from email.message import Message
 
+from app.adapters.recognition import HEAD_BYTES, recognise
 from app.fax.mail2fax import own_text, text_of_html
 from app.intake.documents import clean_name
+from app.kinds import KINDS
 
 MOST_PARTS = 200
 #: What no mail of a person has, and what reading it would take the collector's memory or minutes of its time: so many
@@ -42,7 +44,8 @@ PGP_COMPANIONS = {
     b"-----BEGIN PGP SIGNATURE-----": "signature",
     b"-----BEGIN PGP PUBLIC KEY BLOCK-----": "key",
 }
-_ODT = b"mimetypeapplication/vnd.oasis.opendocument.text"
+#: What a document may be in: office documents (:mod:`app.adapters.recognition`), and a text without any form.
+CONTAINERS = {"ole", "zip", "text"}
 
 
 def parse(raw: bytes) -> Message:
@@ -144,11 +147,12 @@ class Contents:
 def contents(entity: Message) -> Contents:
     """The person's own words, and what is attached, in order. Nothing inside of an attached mail is looked at."""
     parts: list[Part] = []
+    shown = html_of(entity)
     for leaf in leaves_of(entity):
         kind = leaf.get_content_type()
         if kind in ("text/plain", "text/html") and not is_attached(leaf):
             continue
-        parts.append(_part(leaf, kind))
+        parts.append(_part(leaf, kind, shown))
     return Contents(own_text(body_of(entity)), tuple(parts))
 
 
@@ -160,6 +164,17 @@ def body_of(entity: Message) -> str:
             texts[leaf.get_content_type()].append(_text(leaf))
     plain = "\n".join(texts["text/plain"])
     return plain if own_text(plain).strip() else text_of_html("\n".join(texts["text/html"]))
+
+
+def html_of(entity: Message) -> str:
+    """The text that may have pictures in it."""
+    leaves = (leaf for leaf in leaves_of(entity) if leaf.get_content_type() == "text/html" and not is_attached(leaf))
+    return "".join(map(_text, leaves))
+
+
+def is_document(leaf: Message, shown: str) -> bool:
+    """Whether an attachment would be faxed; ``shown`` as :func:`html_of` has it."""
+    return _part(leaf, leaf.get_content_type(), shown).kind == DOCUMENT
 
 
 def is_attached(leaf: Message) -> bool:
@@ -195,37 +210,44 @@ def _text(leaf: Message) -> str:
         return content.decode("utf-8", "replace")
 
 
-def _part(leaf: Message, kind: str) -> Part:
+def _part(leaf: Message, kind: str, shown: str) -> Part:
+    """``shown`` is the text of the mail, which may have pictures in it."""
     name = clean_name(decoded(leaf.get_filename() or ""))[:120]
     content = raw_bytes(leaf)
+    if companion := _companion(leaf, kind, name, content, shown):
+        return Part(name or kind, COMPANION, companion)
     if what := document_kind(content):
         return Part(name or f"document.{what}", DOCUMENT, what, content)
-    companion = COMPANIONS.get(kind) or ("winmail" if name.lower() == "winmail.dat" else None)
-    if companion is None:
-        begin = content[:200].lstrip()
-        companion = next((what for mark, what in PGP_COMPANIONS.items() if begin.startswith(mark)), None)
-    if companion is None and leaf.get_content_maintype() == "image":
-        inline = leaf.get_content_disposition() == "inline" or "Content-ID" in leaf
-        companion = "picture" if inline else None
-    if companion is None and name.lower().endswith((".vcf", ".p7s", ".ics", ".sig")):
-        companion = {"vcf": "vcard", "p7s": "signature", "ics": "calendar", "sig": "signature"}[name[-3:].lower()]
-    if companion is None and not content.strip() and leaf.get_content_maintype() == "text":
-        companion = "nothing"
-    return Part(name or kind, COMPANION if companion else UNKNOWN, companion or kind, content if not companion else b"")
+    return Part(name or kind, UNKNOWN, kind, content)
+
+
+def _companion(leaf: Message, kind: str, name: str, content: bytes, shown: str) -> str | None:
+    """What travels with mails and is no document: pictures of a signature, cards, keys."""
+    if leaf.get_content_maintype() == "image":
+        inside = str(leaf.get("Content-ID", "")).strip().strip("<>")
+        in_text = leaf.get_content_disposition() == "inline" or (inside and f"cid:{inside}" in shown)
+        return "picture" if in_text else None
+    if document_kind(content) not in (None, "text"):
+        return None
+    if companion := COMPANIONS.get(kind) or ("winmail" if name.lower() == "winmail.dat" else None):
+        return companion
+    begin = content[:200].lstrip()
+    if companion := next((what for mark, what in PGP_COMPANIONS.items() if begin.startswith(mark)), None):
+        return companion
+    if name.lower().endswith((".vcf", ".p7s", ".ics", ".sig")):
+        return {"vcf": "vcard", "p7s": "signature", "ics": "calendar", "sig": "signature"}[name[-3:].lower()]
+    if not content.strip() and leaf.get_content_maintype() == "text":
+        return "nothing"
+    return None
 
 
 def document_kind(content: bytes) -> str | None:
-    """By its first bytes; whether it is sound is judged in a child when it is taken (app.adapters.documents)."""
-    if b"%PDF-" in content[:1024]:
-        return "pdf"
-    if content.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
-        return "doc"
-    if content.startswith(b"PK\x03\x04"):
-        if _ODT in content[:200]:
-            return "odt"
-        if b"word/document" in content or b"word/" in content[-65_536:]:
-            return "docx"
-    return None
+    """What the first bytes look like, of what may be a document; whether it is a sound one of a kind that is taken is
+    judged in a child when it is taken (app.adapters.documents). None: it is none."""
+    if not content.strip(b"\0\t\r\n "):
+        return None
+    what = recognise(content[:HEAD_BYTES])
+    return what if what in KINDS or what in CONTAINERS else None
 
 
 # ---- What the mailbox's own server found out

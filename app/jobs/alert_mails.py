@@ -1,5 +1,6 @@
 """What the mails about faxes that fail, or that are stuck, say."""
 
+import json
 from datetime import datetime
 from typing import Any
 
@@ -7,7 +8,7 @@ import sqlalchemy as sa
 from flask import current_app
 from flask_babel import gettext as _
 
-from app.fax.sentences import OUTCOMES, in_language, sentence
+from app.fax.sentences import OUTCOMES, in_language, place_name, sentence
 from app.models import AlertIncident, AlertKind, Notice, NoticeKind
 from app.rendering import render_for
 from tenants.db import db
@@ -68,3 +69,18 @@ def _link(incident: AlertIncident, user: Any) -> str:
         return f"{base_url}/operator"
     status = "failed" if incident.kind == AlertKind.FAILING else "open"
     return f"{base_url}/faxes?direction=sent&status={status}"
+
+
+def disk_mail(notice: Notice) -> tuple[str, str] | None:
+    """Subject and text, to an operator."""
+    user = notice.user
+    if user is None or not user.is_active:
+        return None
+    facts = json.loads(notice.note or "{}")
+    base_url = current_app.config["SETTINGS"].base_url
+    with in_language(notice.language):
+        filling = notice.kind == NoticeKind.DISK_FILLING
+        subject = _("[Faxroom] A disk is filling up") if filling else _("[Faxroom] There is room on the disks again")
+        disks = [(place_name(name), megabytes) for name, megabytes in facts.get("free", {}).items()]
+        values = {"user": user, "disks": disks, "least": facts.get("least"), "link": f"{base_url}/operator"}
+        return subject, render_for(notice.language, f"email/{notice.kind}.txt", **values)

@@ -2,24 +2,33 @@
 
 import logging
 import time
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from redis import RedisError
-from sqlalchemy.exc import OperationalError
 
 from app.fax.archive import stale_copies
+from app.fax.clock_jumps import SMALLEST, shift_waits
+from app.fax.holding import held_since
 from app.fax.lifecycle import WAITING
+from app.fax.looking import overdue
+from app.fax.preparing import somebody_waits
+from app.fax.previews import stale_previews
 from app.health import beat
+from app.jobs.pulse import Pulse
 from app.jobs.running import application
-from app.models import Fax, Notice, Status
-from app.queues import enqueue, enqueue_once, queue, redis
+from app.models import Fax, Lane, Notice
+from app.queues import JOBS, LANE_JOBS, enqueue, enqueue_once, is_paused, queue, redis
+from tenants.connections import DATABASE_DOWN
 from tenants.db import db, read_only, utc_now
 from tenants.models import Tenant
 
 log = logging.getLogger(__name__)
 
 TICK = 1.0
+#: Marks in Redis that end by its clock, which may be the one that was set. Each is made again when it is needed.
+MARKS = ("faxroom:waiting:*", "faxroom:served:*")
 #: What is younger has just been enqueued by whoever wrote it.
 PATIENCE = timedelta(seconds=5)
 SWEEP_SECONDS = 3600
@@ -27,16 +36,67 @@ REMIND_SECONDS = 900
 WATCH_SECONDS = 60
 
 
+class Watch:
+    """Sees that the machine's clock was set: it and the one that cannot be set have gone on differently."""
+
+    def __init__(self) -> None:
+        self.look()
+
+    def look(self) -> None:
+        self.at, self.steady = utc_now(), _steady()
+
+    def jump(self) -> tuple[datetime, datetime] | None:
+        """Since the last look: when it would be now, and when it is."""
+        before, now = self.at + timedelta(seconds=_steady() - self.steady), utc_now()
+        if abs(now - before) >= SMALLEST:
+            return before, now
+        self.look()
+        return None
+
+
+def _steady() -> float:
+    """Seconds that nobody sets, also those in which the machine slept."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 def run() -> None:
-    app = application()
+    app, watch, pulse = application(), Watch(), Pulse()
     while True:
+        pulse.step()
         with app.app_context():
-            try:
-                tick()
-                beat("clock")
-            except (OperationalError, RedisError) as error:
-                log.warning("this tick is left out: %s", error)
+            _one_tick(watch)
         time.sleep(TICK)
+
+
+def go_on_after(before: datetime, now: datetime) -> None:
+    """What waits for seconds waits for no hour more or less. Of two clocks that see the same jump one does it."""
+    with suppress(RedisError):
+        if not redis().set("faxroom:jumped", "1", nx=True, ex=5):
+            return
+        for pattern in MARKS:
+            if found := list(redis().scan_iter(pattern, count=1000)):
+                redis().delete(*found)
+    read_only.set(False)
+    shifted = shift_waits(db.session, before=before, now=now)
+    log.warning("the machine's clock was set from %s to %s: %d waits go on", before, now, shifted)
+
+
+def _one_tick(watch: Watch) -> None:
+    """A part that is away costs this tick, and is told among the parts: the clock goes on, and says so. What nobody
+    foresaw costs the tick and the sign of life."""
+    try:
+        try:
+            if jumped := watch.jump():
+                go_on_after(*jumped)
+                watch.look()
+            tick()
+        except DATABASE_DOWN as error:
+            log.warning("this tick is left out: %s", error)
+        beat("clock")
+    except RedisError as error:
+        log.warning("this tick is left out: %s", error)
+    except Exception:
+        log.exception("this tick is left out")
 
 
 def tick() -> None:
@@ -44,9 +104,16 @@ def tick() -> None:
     now = utc_now()
     if db.session.scalar(_due(now)):
         enqueue_once("dispatch")
-    _enqueue_stale("documents", "prepare", _unprepared(now))
-    _enqueue_stale("mail", "deliver", _undelivered(now))
-    _enqueue_stale("later", "archive", stale_copies(now - PATIENCE))
+    for lane in Lane:
+        if db.session.scalar(somebody_waits(lane, now)):
+            enqueue_once(LANE_JOBS[lane])
+    for needs_office, job_name in ((False, "preview"), (True, "preview_convert")):
+        _enqueue_stale(job_name, stale_previews(now, now - PATIENCE, needs_office=needs_office))
+    if db.session.scalar(overdue(now).limit(1)):
+        enqueue_once("give_up_looking")
+    if not held_since(db.session) and not is_paused("mail"):
+        _enqueue_stale("deliver", _undelivered(now))
+    _enqueue_stale("archive", stale_copies(now - PATIENCE))
     if redis().set("faxroom:swept", "1", nx=True, ex=SWEEP_SECONDS):
         enqueue("sweep")
     if redis().set("faxroom:reminded", "1", nx=True, ex=REMIND_SECONDS):
@@ -63,19 +130,13 @@ def _due(now: datetime) -> sa.Select:
     return due.where(Fax.tenant_id.not_in(suspended)).limit(1)
 
 
-def _unprepared(now: datetime) -> sa.Select:
-    lost = sa.and_(Fax.status == Status.ACCEPTED, Fax.created_at < now - PATIENCE)
-    left_behind = sa.and_(Fax.status == Status.PREPARING, Fax.lease_until < now)
-    return sa.select(Fax.id).where(sa.or_(lost, left_behind)).order_by(Fax.id).limit(500)
-
-
 def _undelivered(now: datetime) -> sa.Select:
     due = sa.and_(Notice.sent_at.is_(None), Notice.due_at < now - PATIENCE)
     return sa.select(Notice.id).where(due).order_by(Notice.id).limit(500)
 
 
-def _enqueue_stale(queue_name: str, job_name: str, query: sa.Select) -> None:
+def _enqueue_stale(job_name: str, query: sa.Select) -> None:
     """What waits in Redis is not enqueued a second time: only an empty queue can have lost something."""
-    if queue(queue_name).count == 0:
+    if queue(JOBS[job_name][0]).count == 0:
         for row_id in db.session.scalars(query).all():
             enqueue(job_name, row_id)

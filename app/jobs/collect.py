@@ -47,9 +47,12 @@ from app.fax.collecting import (
     note_gone,
     renew_leases,
 )
+from app.fax.holding import held_since
 from app.fax.mailboxes import MailServer, read_server
 from app.health import beat
+from app.intake.room import disks
 from app.jobs.collected import MOST_MAIL, deal_with
+from app.jobs.pulse import Pulse
 from app.jobs.running import application
 from app.models import Mail2FaxBox, MailFate
 from app.queues import redis
@@ -72,9 +75,10 @@ STOP_SECONDS = 5.0
 
 def run() -> None:
     """Collect until SIGTERM."""
-    collectors = Collectors(application())
+    collectors, pulse = Collectors(application()), Pulse()
     signal.signal(signal.SIGTERM, lambda *_: collectors.stopping.set())
     while not collectors.stopping.is_set():
+        pulse.step()
         try:
             busy = collectors.tick()
             with collectors.app.app_context():
@@ -105,7 +109,7 @@ class Collectors:
             if time.monotonic() - self.renewed > RENEW_SECONDS:
                 self._renew()
             with only_reading():
-                boxes = boxes_to_collect(db.session)
+                boxes = [] if held_since(db.session) else boxes_to_collect(db.session)
                 db.session.rollback()
             self._drop_changed(boxes)
             return self._take_one(boxes)
@@ -233,6 +237,8 @@ class Collector(threading.Thread):
         """Deal with all that waits; gives why something of it has to wait longer."""
         messages = mailbox.waiting()
         with self.app.app_context():
+            if disks().full():
+                return TemporaryFailure("no_room")
             present = {message.uid for message in messages}
             note_gone(db.session, self.box_id, mailbox.uid_validity, present, utc_now())
             done = filed_before(db.session, self.box_id, mailbox.uid_validity)

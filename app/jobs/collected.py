@@ -11,9 +11,9 @@ from typing import Any
 from flask import current_app
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from app.adapters.converter import convert_to_pdf
 from app.adapters.documents import inspect
 from app.adapters.pdf_join import join_pdfs
+from app.adapters.preparation import Offices, pdf_of
 from app.config import DOCUMENT_BYTES
 from app.errors import FaxroomError, PermanentFailure, Refused, TemporaryFailure
 from app.fax.answers import answer_accepted, answer_refused, answer_tested
@@ -37,7 +37,8 @@ log = logging.getLogger(__name__)
 
 #: A document of the largest size in base64, with room for the text around it.
 MOST_MAIL = DOCUMENT_BYTES * 3 // 2
-CONVERSION_SECONDS = 60
+#: Other boxes wait for their turn meanwhile; the message is tried again.
+QUEUE_SECONDS = 5
 #: Others may enter the same content, or the same signature, at the same moment; not again and again.
 MOST_TRIES = 3
 
@@ -254,15 +255,10 @@ def _one_document(documents: Sequence[MailDocument], folder: Path) -> tuple[Path
     if len(documents) == 1:
         return paths[0], documents[0].name
     joined = folder / "joined.pdf"
-    join_pdfs([_as_pdf(path) for path in paths], joined)
+    join_pdfs([_as_pdf(path, document.name) for path, document in zip(paths, documents, strict=True)], joined)
     return joined, f"{Path(documents[0].name).stem or 'document'} + {len(documents) - 1}.pdf"
 
 
-def _as_pdf(path: Path) -> Path:
-    kind = inspect(path).kind
-    if kind == "pdf":
-        return path
-    servers = list(current_app.config["SETTINGS"].unoserver_urls)
-    target = path.with_suffix(".pdf")
-    target.write_bytes(convert_to_pdf(path, kind=kind, servers=servers, deadline_seconds=CONVERSION_SECONDS))
-    return target
+def _as_pdf(path: Path, name: str) -> Path:
+    offices = Offices(list(current_app.config["SETTINGS"].unoserver_urls), queue_seconds=QUEUE_SECONDS)
+    return pdf_of(path, inspect(path, name=name).kind, path.parent, name=name, offices=offices)[0]

@@ -11,14 +11,18 @@ from flask import current_app
 from sqlalchemy.orm import joinedload
 
 from app.adapters.ari import Ari, OutgoingCall
+from app.adapters.disks import NO_ROOM
 from app.adapters.fax_tiff import write_pages
 from app.adapters.page_header import headed
 from app.adapters.rasterizer import take_pages
 from app.errors import FaxroomError, TemporaryFailure
 from app.fax.dispatch import Limits, claim_due, mark_placed
+from app.fax.no_room import say_no_room
 from app.fax.results import REQUEST_GRACE, CallFacts, record_result, take_back
+from app.fax.retry import DISK_FULL, LINE_DOWN
 from app.fax.sentences import pages_text
 from app.intake.documents import storage
+from app.intake.room import disks
 from app.jobs.running import job
 from app.models import Attempt, Fax, FaxEntity
 from app.queues import begin_once
@@ -49,6 +53,11 @@ def spooled_path(channel_id: str) -> Path:
     return current_app.config["SETTINGS"].spool / "outgoing" / f"{channel_id}.tif"
 
 
+def mark_of(channel_id: str) -> Path:
+    """What the dialplan has on the disk before the first page of a call leaves."""
+    return current_app.config["SETTINGS"].spool / "answered" / channel_id
+
+
 @job
 def dispatch() -> None:
     """Claim what is due within the limits and have Asterisk dial it."""
@@ -70,11 +79,16 @@ def _dispatch() -> None:
     except TemporaryFailure as failure:
         log.warning("nothing is dialled: %s", failure)
         return
+    if full := disks().full():
+        log.error("nothing is dialled, because a disk is full: %s", full)
+        say_no_room(db.session, utc_now())
+        return
     limits = Limits(line=current_app.config["SETTINGS"].line_limit)
     claimed = claim_due(db.session, now=utc_now(), limits=limits, node=line().node)
     attempt_ids = [sa.inspect(attempt).identity[0] for attempt in claimed]
     db.session.rollback()
-    log.info("%s claimed", len(attempt_ids))
+    if attempt_ids:
+        log.info("%s claimed", len(attempt_ids))
     for start in range(0, len(attempt_ids), CHUNK):
         _place(attempt_ids[start : start + CHUNK])
 
@@ -88,6 +102,10 @@ def _place(attempt_ids: list[int]) -> None:
             calls[attempt.id] = _call_of(attempt)
         except FaxroomError as failure:
             _not_placed(attempt.id, attempt.channel_id, failure)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            _not_placed(attempt.id, attempt.channel_id, TemporaryFailure(DISK_FULL, reason=str(error)))
     placed = mark_placed(db.session, list(calls), utc_now())
     outcomes = line().originate_many([calls[attempt_id] for attempt_id in placed])
     for attempt_id, outcome in zip(placed, outcomes, strict=True):
@@ -109,6 +127,7 @@ def _call_of(attempt: Attempt) -> OutgoingCall:
     template, entity = fax.entity.template, fax.entity
     path = spooled_path(attempt.channel_id)
     _lay_pages(attempt, path)
+    path.chmod(0o600 | path.parent.stat().st_mode & 0o044)  # who may read the folder: Asterisk, if apart
     latest_answer = utc_now() + REQUEST_GRACE
     return OutgoingCall(
         channel_id=attempt.channel_id,
@@ -129,7 +148,8 @@ def _lay_pages(attempt: Attempt, path: Path) -> None:
     """What is still to be sent, in the spool, with the header of the template on top of each page."""
     fax, first = attempt.fax, attempt.first_page
     template = fax.entity.template
-    path.parent.mkdir(parents=True, exist_ok=True)
+    for folder in (path.parent, mark_of(attempt.channel_id).parent):
+        folder.mkdir(parents=True, exist_ok=True)
     with storage().local_copy(fax.tiff.storage_key) as prepared:
         if first == 1 and not template.header:
             shutil.copyfile(prepared, path)
@@ -152,7 +172,7 @@ def _not_placed(attempt_id: int, channel_id: str, failure: FaxroomError) -> None
     db.session.rollback()
     if isinstance(failure, TemporaryFailure):
         if failure.values.get("certain", True):
-            take_back(db.session, attempt_id)
+            take_back(db.session, attempt_id, DISK_FULL if failure.code == DISK_FULL else LINE_DOWN)
     else:
         record_result(db.session, channel_id, CallFacts("other", error=str(failure)))
 

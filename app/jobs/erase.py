@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.fax.erasing import finish_erasing, remove_rows, tenants_to_erase
 from app.intake.documents import storage
-from app.jobs.running import job
+from app.jobs.running import long_job
 from app.queues import enqueue
 from tenants.db import db
 from tenants.models import Tenant
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 LONGEST = 120.0
 
 
-@job
+@long_job
 def erase(tenant_id: int) -> None:
     """Remove files and rows of a company whose deletion was begun; returns quietly if it is gone."""
     session, until = db.session, time.monotonic() + LONGEST

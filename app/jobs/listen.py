@@ -5,18 +5,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from flask import current_app
 from redis import RedisError
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import joinedload
 
 from app.adapters.ari import Ari, Connected, Disconnected
-from app.errors import FaxroomError
+from app.errors import FaxroomError, TemporaryFailure
 from app.fax.dispatch import Limits
 from app.fax.receiving import begin_receiving, channel_of, note_off_the_line, receiving_fax
 from app.fax.results import CallFacts, note_answered, note_pages, note_ringing, reconcile, take_back
@@ -36,9 +34,13 @@ from app.intake.line_events import (
     read_event,
     waiting_call,
 )
+from app.intake.room import disks
+from app.jobs.dispatch import mark_of
+from app.jobs.pulse import Pulse
 from app.jobs.running import application
 from app.models import Attempt, Direction, Fax
 from app.queues import enqueue
+from tenants.connections import DATABASE_DOWN
 from tenants.db import db, utc_now
 
 log = logging.getLogger(__name__)
@@ -62,19 +64,18 @@ class Telling:
 
     The order matters. A call that is not live any more has its result written already, so results come last. In the
     same way files and marks that were there before the live channels were listed are of a live call, or of one with a
-    result, or of one that Asterisk did not live to end.
+    result, or of one that Asterisk did not live to end. That a call has no mark is looked at once more at the end.
     """
 
     word: str
     attempt_ids: list[int]
     receiving: list[str]  # channel ids of faxes that come in
     files: set[str]  # channel ids of the files that calls brought
+    sending: set[str]  # channel ids of the calls of which pages may have left
     live: set[str]
-    started_at: datetime
     begun: float = field(default_factory=time.monotonic)
     received: set[str] = field(default_factory=set)
     marks: dict[str, StillReceiving] = field(default_factory=dict)
-    results: dict[str, CallFacts] = field(default_factory=dict)
     answered: set[str] = field(default_factory=set)
 
 
@@ -102,6 +103,7 @@ class Listener:
         self.telling: Telling | None = None
         self.enqueued: dict[str, float] = {}
         self.sending: dict[str, int] = {}  # channel id → pages told so far
+        self.ended: dict[str, CallFacts] = {}  # heard, and perhaps not taken over: the disk may be full
         self.marked: set[str] = set()  # channel ids of the marks that the last reconciliation found
         self.decided: set[Incoming] = set()
         self.unclaimed: dict[str, Unclaimed] = {}
@@ -177,8 +179,7 @@ class Listener:
 
     def _ended(self, channel_id: str, facts: CallFacts) -> None:
         self.sending.pop(channel_id, None)
-        if self.telling:
-            self.telling.results[channel_id] = facts
+        self.ended[channel_id] = facts
         self._enqueue("record", channel_id, facts.to_json())
 
     def _enqueue(self, job: str, channel_id: str, *more: object) -> None:
@@ -196,7 +197,8 @@ class Listener:
             self.decided.add(call)
 
     def _send_on(self, call: Incoming) -> None:
-        """A fax line is answered as a fax within the tenant's limits; a number that nobody has does not exist.
+        """A fax line is answered as a fax within the tenant's limits; a number that nobody has does not exist. Where a
+        disk is full the line is busy, so that the caller tries again.
 
         On a line shared with voice the call comes back when a fax was heard. Only then it is one: a conversation
         leaves nothing here and counts against no limit of faxes.
@@ -212,6 +214,11 @@ class Listener:
             db.session.rollback()
             seconds = _listen_seconds()
             self.line.detect(call.channel_id, listen_seconds=seconds, voice=voice, station_id=station_id)
+            return
+        if full := disks().full():
+            db.session.rollback()
+            log.error("a fax for %s is refused, because a disk is full: %s", call.called, full)
+            self.line.refuse(call.channel_id, BUSY)
             return
         known = {"node": self.line.node, "channel_id": call.channel_id, "caller": call.caller, "called": call.called}
         if begin_receiving(db.session, entity, limits=Limits(line=0), **known):
@@ -268,16 +275,19 @@ class Listener:
         here = sa.select(Attempt).join(Fax).where(Attempt.ended_at.is_(None), Attempt.node == self.line.node)
         sent = db.session.scalars(here.where(Fax.direction == Direction.SENT).options(joinedload(Attempt.fax))).all()
         attempt_ids = [attempt.id for attempt in sent]
+        self.ended = {a.channel_id: self.ended[a.channel_id] for a in sent if a.channel_id in self.ended}
         unwanted = {attempt.channel_id for attempt in sent if attempt.fax.cancel_requested_at}
         coming_in = db.session.scalars(here.where(Fax.direction == Direction.RECEIVED))
         receiving = [channel_of(attempt, self.line.node) for attempt in coming_in]
         db.session.rollback()
         files = {path.stem for path in _file_of("*").parent.glob("*.tif")}
-        started_at, channels = self.line.ping(), self.line.channels()
+        sending = marked(attempt_ids)
+        channels = self.line.channels()
         live = {channel["id"] for channel in channels}
         self.decided = {call for call in self.decided if call.channel_id in live}
-        self.telling = Telling("", attempt_ids, receiving, files, live, started_at)
+        self.telling = Telling("", attempt_ids, receiving, files, sending, live)
         self.telling.word = self.line.ask_results()
+        self._answered([*sending & live - self.sending.keys()])  # while nobody listened
         for channel_id in unwanted & live:  # placed while it was being cancelled
             self.line.hangup(channel_id)
         for call in filter(None, map(waiting_call, channels)):
@@ -288,15 +298,18 @@ class Listener:
         self.telling = None
         self.sending = {channel_id: pages for channel_id, pages in self.sending.items() if channel_id in telling.live}
         attempts = db.session.scalars(sa.select(Attempt).where(Attempt.id.in_(telling.attempt_ids))).all()
+        answered_meanwhile = marked(telling.attempt_ids) - telling.sending
         found = reconcile(
-            [attempt for attempt in attempts if attempt.ended_at is None],
+            [a for a in attempts if a.ended_at is None and a.channel_id not in answered_meanwhile],
             live=telling.live,
-            results=telling.results,
-            answered=telling.answered,
-            started_at=telling.started_at,
+            results=self.ended,
+            answered=telling.answered | telling.sending,
             now=utc_now(),
         )
+        open_ones = set(db.session.scalars(sa.select(Attempt.channel_id).where(Attempt.ended_at.is_(None))))
         db.session.rollback()
+        for channel_id in telling.sending - telling.live - open_ones:  # taken over, and the job killed after that
+            mark_of(channel_id).unlink(missing_ok=True)
         for channel_id, facts in found.results.items():
             self._enqueue("record", channel_id, facts.to_json())
         for attempt_id in found.take_back:
@@ -357,6 +370,22 @@ def _listen_seconds() -> int:
     return current_app.config["SETTINGS"].listen_seconds
 
 
+def marked(attempt_ids: list[int]) -> set[str]:
+    """The calls of which a page may have left, these attempts' among them. Whoever lays pages in the spool makes the
+    folder before, so that there may be none as long as there is no attempt.
+
+    Raises:
+        TemporaryFailure: ``spool_down``: it is not to be seen, which must not be taken for *none*.
+    """
+    folder = mark_of("any").parent
+    try:
+        return {path.name for path in folder.iterdir()}
+    except OSError as error:
+        if not attempt_ids:
+            return set()
+        raise TemporaryFailure("spool_down", folder=folder) from error
+
+
 def _file_of(channel_id: str) -> Path:
     """The pages that a call brought, as Asterisk leaves them."""
     return current_app.config["SETTINGS"].spool / "incoming" / f"{channel_id}.tif"
@@ -368,7 +397,7 @@ def _forgiven() -> Iterator[None]:
     too: what is told again at each start would end this process each time, for every company."""
     try:
         yield
-    except (FaxroomError, OperationalError, RedisError) as error:
+    except (FaxroomError, *DATABASE_DOWN, RedisError) as error:
         db.session.rollback()
         log.warning("left to the next reconciliation: %s", error)
     except Exception:
@@ -379,7 +408,8 @@ def _forgiven() -> Iterator[None]:
 def run() -> None:
     """Listen for ever."""
     app = application()
-    listener = Listener(app.extensions["line"])
+    listener, pulse = Listener(app.extensions["line"]), Pulse()
     for heard in listener.line.events():
+        pulse.step()
         with app.app_context():
             listener.take(heard)

@@ -11,7 +11,7 @@ from flask import current_app
 from sqlalchemy.orm import Session
 
 from app.adapters.smtp import send_mail
-from app.errors import PermanentFailure, TemporaryFailure
+from app.errors import FaxroomError, PermanentFailure, TemporaryFailure
 from app.fax.access import receivers
 from app.fax.colleague_mails import (
     forwarded_subject,
@@ -20,6 +20,7 @@ from app.fax.colleague_mails import (
     remote_of,
     sender_name,
 )
+from app.fax.holding import held_since
 from app.fax.inbox import colleagues
 from app.fax.naming import document_name, report_name
 from app.fax.notices import received_text, subject_of
@@ -29,10 +30,11 @@ from app.fax.sentences import in_language, incomplete_note, pages_text, story, t
 from app.fax.waiting import since_text
 from app.intake.documents import storage
 from app.jobs.account_mails import account_mail
-from app.jobs.alert_mails import alert_mail
+from app.jobs.alert_mails import alert_mail, disk_mail
 from app.jobs.mail_answers import answer_mail, answered_message_id
 from app.jobs.running import job
 from app.models import Document, Fax, Notice, NoticeKind, Status
+from app.queues import is_paused, pause
 from app.rendering import render_for
 from app.reporting import ensure_report
 from tenants.addresses import user_by_address
@@ -43,38 +45,66 @@ log = logging.getLogger(__name__)
 
 #: How long one delivery may take before another worker tries: longer than its job may run.
 LEASE = timedelta(seconds=150)
-#: A mail server that is away for a weekend gets its mail on Monday.
+#: A recipient's server that asks to come back later is asked ever less often, and for so long.
 LONGEST_DELAY = timedelta(hours=1)
-MOST_TRIES = 120
+LONGEST_WAIT = timedelta(days=5)
+FEWEST_TRIES = 8
+#: While our own mail server does not answer one mail asks for all, and each again as soon as it does.
+PAUSE = timedelta(seconds=10)
 #: Faxes that one reminder names.
 MOST_LISTED = 20
 
 
 @job
 def deliver(notice_id: int) -> None:
-    """Send one notice; returns quietly if it is sent already or another worker has it."""
+    """Send one notice; returns quietly if it is sent already, another worker has it, nothing may leave, or the mail
+    server has just been asked in vain: then it waits as it is, and the clock comes back for it."""
     session, now = db.session, utc_now()
+    if held_since(session) or is_paused("mail"):
+        session.rollback()
+        return
     mine = sa.update(Notice).where(Notice.id == notice_id, Notice.sent_at.is_(None), Notice.due_at <= now)
     claimed = session.execute(mine.values(due_at=now + LEASE, tries=Notice.tries + 1)).rowcount == 1
     session.commit()
     if not claimed:
         return
     notice = session.get_one(Notice, notice_id)
-    tries = notice.tries
+    tries, age = notice.tries, now - notice.created_at
     try:
         message = _mail_of(notice)
         session.rollback()  # no transaction while the mail server thinks
         if message:
             send_mail(current_app.config["SETTINGS"].smtp_url, message)
     except TemporaryFailure as failure:
+        _wait_or_give_up(notice_id, failure, tries, age)
+    except PermanentFailure as failure:
+        _give_up(notice_id, failure)
+    else:
+        _note(notice_id, sent_at=utc_now(), due_at=None, cause=None, error=None, secret=None)
+
+
+def _wait_or_give_up(notice_id: int, failure: TemporaryFailure, tries: int, age: timedelta) -> None:
+    """A mail server of ours that is away refuses nobody, however long; a recipient's that never takes it does."""
+    if failure.code == "mail_server_down":
+        log.warning("all mails wait: %s", failure)
+        pause("mail", int(PAUSE.total_seconds()))
+        _note(notice_id, due_at=utc_now() + PAUSE, **_why(failure))
+    elif tries >= FEWEST_TRIES and age > LONGEST_WAIT:
+        _give_up(notice_id, failure)
+    else:
         log.warning("notice %s waits: %s", notice_id, failure)
         delay = min(LONGEST_DELAY, timedelta(seconds=15 * 2 ** min(tries, 10)))
-        _note(notice_id, due_at=utc_now() + delay if tries < MOST_TRIES else None, error=str(failure)[:255])
-    except PermanentFailure as failure:
-        log.error("notice %s is given up: %s", notice_id, failure)
-        _note(notice_id, due_at=None, error=str(failure)[:255], secret=None)
-    else:
-        _note(notice_id, sent_at=utc_now(), due_at=None, error=None, secret=None)
+        _note(notice_id, due_at=utc_now() + delay, **_why(failure))
+
+
+def _give_up(notice_id: int, failure: FaxroomError) -> None:
+    log.error("notice %s is given up: %s", notice_id, failure)
+    _note(notice_id, due_at=None, given_up_at=utc_now(), secret=None, **_why(failure))
+
+
+def _why(failure: FaxroomError) -> dict[str, str]:
+    """The code, and what the mail server said."""
+    return {"cause": failure.code[:32], "error": str(failure.values.get("reason") or failure)[:255]}
 
 
 def _note(notice_id: int, **values: object) -> None:
@@ -163,6 +193,12 @@ def mail_of_alert(notice: Notice) -> EmailMessage | None:
     return _mail(notice, told[1], told[0]) if told else None
 
 
+def mail_about_disks(notice: Notice) -> EmailMessage | None:
+    """A disk fills up; or there is room again."""
+    told = disk_mail(notice)
+    return _mail(notice, told[1], told[0]) if told else None
+
+
 def mail_about_mail2fax(notice: Notice) -> EmailMessage | None:
     """The answer to a mail (RFC 3834), or what is wrong with a box."""
     told = answer_mail(notice)
@@ -186,6 +222,8 @@ MAILS: dict[NoticeKind, Callable[[Notice], EmailMessage | None]] = {
     NoticeKind.KEY_EXPIRES: mail_about_account,
     NoticeKind.ALERT: mail_of_alert,
     NoticeKind.ALL_CLEAR: mail_of_alert,
+    NoticeKind.DISK_FILLING: mail_about_disks,
+    NoticeKind.DISK_ROOM: mail_about_disks,
     NoticeKind.MAIL_ACCEPTED: mail_about_mail2fax,
     NoticeKind.MAIL_REFUSED: mail_about_mail2fax,
     NoticeKind.MAIL_TESTED: mail_about_mail2fax,

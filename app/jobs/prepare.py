@@ -3,32 +3,45 @@
 import logging
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.orm import joinedload
 
-from app.adapters.converter import convert_to_pdf
-from app.adapters.rasterizer import TiffFacts, rasterize
+from app.adapters.page_notes import Note
+from app.adapters.preparation import Offices, Prepared, prepare_document
+from app.adapters.program_version import preparation_version
+from app.adapters.yielding import GaveWay, sliced
 from app.errors import FaxroomError, PermanentFailure, Refused, TemporaryFailure
 from app.fax.lifecycle import move
 from app.fax.notices import write_outcome_notice
+from app.fax.preparing import another_waits, claim_next, let_wait, move_to_slow_lane, wake_waiting
+from app.fax.previews import Dots, failure_of, find_preview, is_alive, take_preview
 from app.intake.documents import storage, store_document
+from app.intake.previews import throw_away
 from app.jobs.running import job
-from app.models import Document, DocumentKind, Fax, FaxEntity, Status
+from app.kinds import KINDS, Family
+from app.models import Document, DocumentKind, Fax, FaxEntity, Lane, Preview, PreviewState, Status
 from app.pictures import ensure_picture
-from app.queues import enqueue_after_commit
+from app.queues import LANE_JOBS, begin_once, enqueue_after_commit
+from tenants.connections import DATABASE_DOWN, only_reading
 from tenants.db import db, utc_now
 
 log = logging.getLogger(__name__)
 
+#: A spreadsheet that takes more may well not be what its sender thinks of.
+MOST_SHEET_PAGES = 20
 LEASE = timedelta(seconds=30)
-CONVERSION_SECONDS = 60
-DRAWING_SECONDS = 240
+#: Before the next try of what could not be prepared for another's fault.
+SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=10)
+#: What has taken so long gives way to others who have waited so long; the next time it has four times as much.
+SLICE_SECONDS, MORE_EACH_TIME, SHORTEST_WAIT = 1.5, 4, timedelta(seconds=0.5)
 
 
 @job
@@ -40,47 +53,83 @@ def picture(fax_id: str) -> None:
 
 
 @job
-def prepare(fax_id: str) -> None:
-    """Bring an accepted fax to *ready* or *scheduled*, or to *failed* with the reason.
+def prepare() -> None:
+    """The next PDF."""
+    _prepare_next(Lane.DOCUMENTS)
 
-    Returns quietly when the fax has moved on or another worker has it.
+
+@job
+def convert() -> None:
+    """The next document that needs an office."""
+    _prepare_next(Lane.OFFICES)
+
+
+@job
+def prepare_slowly() -> None:
+    """The next document that gave way to others."""
+    _prepare_next(Lane.SLOW)
+
+
+def _prepare_next(lane: Lane) -> None:
+    """Bring the accepted fax whose turn it is to *ready* or *scheduled*, or to *failed* with the reason.
+
+    Returns quietly when nothing waits: others have taken it.
     """
-    fax = _begin(fax_id)
+    begin_once(LANE_JOBS[lane])
+    fax = _begin(lane)
     if fax is None:
         return
-    with _lease_renewed(fax_id), tempfile.TemporaryDirectory(prefix="faxroom-prepare-") as folder:
+    mine = (Fax.id == fax.id, Fax.status == Status.PREPARING)
+    with lease_renewed(Fax, *mine), tempfile.TemporaryDirectory(prefix="faxroom-prepare-") as folder:
         try:
-            _prepare(fax, Path(folder))
+            if _is_previewed(fax):
+                return
+            with sliced(SLICE_SECONDS * MORE_EACH_TIME**fax.gave_way, partial(_is_wanted, fax, lane)):
+                _prepare(fax, Path(folder), lane)
+        except GaveWay:
+            log.info("fax %s takes long and gives way", fax.id)
+            move_to_slow_lane(db.session, fax.id, utc_now())
         except TemporaryFailure as failure:
-            _note_waiting(fax_id, failure)
+            _note_waiting(fax, failure)
         except (PermanentFailure, Refused) as failure:
-            _fail(fax_id, failure)
+            _fail(fax.id, failure)
 
 
-def _begin(fax_id: str) -> Fax | None:
-    """Claim the fax, accepted or left behind by a worker that died; with all that is needed, outside the session."""
-    session, now = db.session, utc_now()
-    claimed = move(session, fax_id, Status.PREPARING, lease_until=now + LEASE)
-    if not claimed:
-        left_behind = sa.update(Fax).where(Fax.id == fax_id, Fax.status == Status.PREPARING, Fax.lease_until < now)
-        claimed = session.execute(left_behind.values(lease_until=now + LEASE)).rowcount == 1
-    whole = (joinedload(Fax.source), joinedload(Fax.entity).joinedload(FaxEntity.template))
-    fax = session.scalar(sa.select(Fax).where(Fax.id == fax_id).options(*whole)) if claimed else None
+def _begin(lane: Lane) -> Fax | None:
+    """Claim the next fax, accepted or left behind by a worker that died; with all that is needed, outside the
+    session."""
+    session = db.session
+    fax_id = claim_next(session, lane, now=utc_now(), lease=LEASE)
+    parts = (joinedload(Fax.source), joinedload(Fax.tenant))
+    whole = (*parts, joinedload(Fax.entity).joinedload(FaxEntity.template))
+    fax = session.scalar(sa.select(Fax).where(Fax.id == fax_id).options(*whole)) if fax_id else None
     session.expunge_all()
     session.commit()
     return fax
 
 
+def _is_wanted(fax: Fax, lane: Lane) -> bool:
+    """Somebody else has waited for this place, and not only since a moment ago: another may be free. A database that is
+    away for a moment wants nothing."""
+    session, now = db.session, utc_now()
+    try:
+        with only_reading():
+            return another_waits(session, fax, lane, now=now, since=now - SHORTEST_WAIT)
+    except DATABASE_DOWN:
+        return False
+    finally:
+        session.rollback()
+
+
 @contextmanager
-def _lease_renewed(fax_id: str) -> Iterator[None]:
+def lease_renewed(model: type[Fax] | type[Preview], *mine: sa.ColumnElement[bool]) -> Iterator[None]:
     """Keep the lease while this process lives; it ends by itself when the process is killed."""
     app, finished = current_app._get_current_object(), threading.Event()
 
     def renew() -> None:
         while not finished.wait(LEASE.total_seconds() / 3):
-            with app.app_context():
-                mine = sa.update(Fax).where(Fax.id == fax_id, Fax.status == Status.PREPARING)
-                db.session.execute(mine.values(lease_until=utc_now() + LEASE))
+            with app.app_context(), _left_to_the_next():
+                db.session.execute(sa.update(model).where(*mine).values(lease_until=utc_now() + LEASE))
                 db.session.commit()
 
     renewal = threading.Thread(target=renew, daemon=True)
@@ -92,60 +141,155 @@ def _lease_renewed(fax_id: str) -> Iterator[None]:
         renewal.join()
 
 
-def _prepare(fax: Fax, folder: Path) -> None:
-    source, template, name = fax.source, fax.entity.template, Path(fax.source.name).stem
-    tiff_path = folder / "pages.tif"
-    with storage().local_copy(source.storage_key) as source_path:
-        pdf_path = source_path if source.type == "pdf" else _converted(source_path, source.type, folder)
-        facts = rasterize(
-            pdf_path,
-            tiff_path,
-            resolution=template.resolution,
-            page_size=template.page_size,
-            deadline_seconds=DRAWING_SECONDS,
-        )
-        pdf = None
-        if source.type != "pdf":
-            pdf = _store(pdf_path, fax.tenant_id, DocumentKind.PDF, "pdf", f"{name}.pdf", facts.pages)
-    tiff = _store(tiff_path, fax.tenant_id, DocumentKind.TIFF, "tif", f"{name}.tif", facts.pages)
-    _finish(fax, facts, pdf=pdf, tiff=tiff)
+@contextmanager
+def _left_to_the_next() -> Iterator[None]:
+    """A database that is away for a moment ends no renewal: the lease is good for two more."""
+    try:
+        yield
+    except DATABASE_DOWN as error:
+        log.warning("a lease is renewed later: %s", error)
 
 
-def _converted(source_path: Path, source_type: str, folder: Path) -> Path:
-    pdf = convert_to_pdf(
-        source_path,
-        kind=source_type,
-        servers=list(current_app.config["SETTINGS"].unoserver_urls),
-        deadline_seconds=CONVERSION_SECONDS,
-    )
-    path = folder / "document.pdf"
-    path.write_bytes(pdf)
-    return path
+# ---- What was looked at before
+
+
+def _is_previewed(fax: Fax) -> bool:
+    """Whether the pages were drawn for a look before, and are what goes out; or are being drawn: then the fax waits for
+    them. What nobody has begun to draw is drawn here, and what nobody draws any more."""
+    session, now = db.session, utc_now()
+    preview = find_preview(session, fax.source_id, Dots.of(fax.entity.template, preparation_version()))
+    if preview is None:
+        session.rollback()  # drawing takes a while: hold no lock
+        return False
+    session.expunge(preview)
+    if is_alive(preview, now):
+        _let_wait(fax, preview, now)
+        return True
+    if preview.state == PreviewState.DONE:
+        return _take_over(fax, preview)
+    if preview.state == PreviewState.FAILED and take_preview(session, preview, PreviewState.FAILED):
+        code, values = failure_of(preview)
+        session.commit()
+        raise PermanentFailure(code, **values)
+    throw_away(session, Preview.id == preview.id)
+    return False
+
+
+def _let_wait(fax: Fax, preview: Preview, now: datetime) -> None:
+    """The one who draws sends for somebody when the pages are there. They may just have come while this was written."""
+    session = db.session
+    let_wait(session, fax.id, now)
+    there = session.get(Preview, preview.id, populate_existing=True)
+    if there is None or not is_alive(there, now):
+        wake_waiting(session, fax.source_id, utc_now(), is_over=False)
+    session.commit()
+
+
+def _take_over(fax: Fax, preview: Preview) -> bool:
+    """False if another fax has just taken them."""
+    session = db.session
+    if not take_preview(session, preview, PreviewState.DONE):
+        session.rollback()
+        return False
+    tiff = session.get_one(Document, preview.tiff_id)
+    if tiff.created_at > fax.created_at:  # nobody has seen how many there are
+        _ask_first(fax, preview.pages)
+    pages = Pages(preview.pages, preview.line_seconds or 0, preview.notes, preview.pdf_id, preview.tiff_id)
+    _finish(fax, pages, stored=[])
+    return True
+
+
+# ---- Drawing
+
+
+def _prepare(fax: Fax, folder: Path, lane: Lane) -> None:
+    template, offices = fax.entity.template, Offices(_offices(lane), fax.tenant.written_as)
+    made = drawn(fax.source, folder, offices, resolution=template.resolution, page_size=template.page_size)
+    _ask_first(fax, made.facts.pages)
+    pdf, tiff = store_drawn(fax.source, made)
+    pages = Pages(made.facts.pages, round(made.facts.seconds), list(made.facts.notes), pdf.id if pdf else None, tiff.id)
+    _finish(fax, pages, stored=[document for document in (pdf, tiff) if document])
+
+
+def drawn(
+    source: Document,
+    folder: Path,
+    offices: Offices,
+    *,
+    resolution: str,
+    page_size: str,
+    on_page: Callable[[int], None] | None = None,
+) -> Prepared:
+    """The pages of a document, and the PDF that was made on the way."""
+    paper = {"resolution": resolution, "page_size": page_size}
+    with storage().local_copy(source.storage_key) as path:
+        return prepare_document(path, source.type, folder, name=source.name, offices=offices, on_page=on_page, **paper)
+
+
+def store_drawn(source: Document, made: Prepared) -> tuple[Document | None, Document]:
+    """The rows of what :func:`drawn` has made; the caller commits."""
+    name, pdf, pages = Path(source.name).stem, None, made.facts.pages
+    if source.type != "pdf":
+        pdf = _store(made.pdf, source.tenant_id, DocumentKind.PDF, "pdf", f"{name}.pdf", pages)
+        pdf.warnings = made.warnings or None
+    tiff = _store(made.tiff, source.tenant_id, DocumentKind.TIFF, "tif", f"{name}.tif", pages)
+    db.session.flush()
+    return pdf, tiff
+
+
+def _ask_first(fax: Fax, pages: int) -> None:
+    """Raises PermanentFailure where a spreadsheet has become more pages than its sender may expect."""
+    if KINDS[fax.source.type].family is Family.SHEET and pages > MOST_SHEET_PAGES and not _was_asked(fax):
+        raise PermanentFailure("many_sheet_pages", pages=pages)
+
+
+def _offices(lane: Lane) -> list[str]:
+    """The first one never has what takes long, unless it is the only one."""
+    offices = list(current_app.config["SETTINGS"].unoserver_urls)
+    return offices[1:] or offices if lane == Lane.SLOW else offices
+
+
+def _was_asked(fax: Fax) -> bool:
+    """Whether an earlier fax of this very document ended with the question: to send it again is the answer."""
+    earlier = sa.select(Fax.id).where(Fax.source_id == fax.source_id, Fax.cause == "many_sheet_pages")
+    return db.session.scalar(earlier.where(Fax.id != fax.id).limit(1)) is not None
 
 
 def _store(path: Path, tenant_id: int, kind: DocumentKind, file_type: str, name: str, pages: int) -> Document:
     return store_document(db.session, path, tenant_id=tenant_id, kind=kind, file_type=file_type, name=name, pages=pages)
 
 
-def _finish(fax: Fax, facts: TiffFacts, *, pdf: Document | None, tiff: Document) -> None:
+@dataclass(frozen=True)
+class Pages:
+    """What goes over the line; ``pdf_id`` is of a document that is not one itself."""
+
+    count: int
+    line_seconds: int
+    notes: list[Note]
+    pdf_id: str | None
+    tiff_id: str | None
+
+
+def _finish(fax: Fax, pages: Pages, *, stored: list[Document]) -> None:
     """Rows of the new documents and the move in one commit; nothing of it if the fax was cancelled meanwhile."""
     session, now = db.session, utc_now()
-    session.flush()
     later = fax.send_at is not None and fax.send_at > now
+    due_at = fax.send_at if later else now
     done = move(
         session,
         fax.id,
         Status.SCHEDULED if later else Status.READY,
-        due_at=fax.send_at if later else now,
+        due_at=None if fax.look_until else due_at,
         lease_until=None,
         cause=None,
-        pages=facts.pages,
-        line_seconds=round(facts.seconds),
-        pdf_id=pdf.id if pdf else fax.source_id,
-        tiff_id=tiff.id,
+        pages=pages.count,
+        line_seconds=pages.line_seconds,
+        page_notes=pages.notes,
+        pdf_id=pages.pdf_id or fax.source_id,
+        tiff_id=pages.tiff_id,
     )
     if not done:
-        keys = [document.storage_key for document in (pdf, tiff) if document]
+        keys = [document.storage_key for document in stored]
         session.rollback()
         for key in keys:
             storage().delete(key)
@@ -153,15 +297,18 @@ def _finish(fax: Fax, facts: TiffFacts, *, pdf: Document | None, tiff: Document)
     enqueue_after_commit(session, "dispatch")
     enqueue_after_commit(session, "picture", fax.id)
     session.commit()
+    throw_away(session, Preview.source_id == fax.source_id)  # drawn for lines that were not chosen in the end
 
 
-def _note_waiting(fax_id: str, failure: TemporaryFailure) -> None:
-    """The document stays where it is; the clock tries again when the lease has run out."""
-    log.warning("fax %s waits: %s", fax_id, failure)
-    session = db.session
+def _note_waiting(fax: Fax, failure: TemporaryFailure) -> None:
+    """The document stays where it is; the clock tries again when the lease has run out, ever later the longer it has
+    waited: one that ends every office may not keep the others from them."""
+    log.warning("fax %s waits: %s", fax.id, failure)
+    session, now = db.session, utc_now()
     session.rollback()
-    waiting = sa.update(Fax).where(Fax.id == fax_id, Fax.status == Status.PREPARING)
-    session.execute(waiting.values(cause=failure.code, lease_until=utc_now() + timedelta(seconds=10)))
+    waiting = sa.update(Fax).where(Fax.id == fax.id, Fax.status == Status.PREPARING)
+    pause = min(max((now - fax.created_at) / 4, SHORTEST_PAUSE), LONGEST_PAUSE)
+    session.execute(waiting.values(cause=failure.code, lease_until=now + pause))
     session.commit()
 
 

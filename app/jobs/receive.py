@@ -45,6 +45,9 @@ def import_received(channel_id: str, called: str, caller: str, facts: dict[str, 
     path = current_app.config["SETTINGS"].spool / "incoming" / f"{channel_id}.tif"
     if not path.parent.is_dir():
         raise TemporaryFailure("spool_down", folder=path.parent)
+    if path.is_symlink():  # Asterisk makes none: somebody has it show another's file
+        log.error("%s is a link to elsewhere; it is not imported and stays there", path)
+        return
     fax = receiving_fax(session, node=node, channel_id=channel_id)
     if fax is None:
         entity = entity_then(session, called, call.answered_at)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.fax.results import CallFacts, record_result
-from app.jobs.dispatch import line, spooled_path
+from app.jobs.dispatch import line, mark_of, spooled_path
 from app.jobs.running import job
 from tenants.db import db
 
@@ -13,5 +13,6 @@ def record(channel_id: str, facts: dict[str, Any]) -> None:
     """The end of a call. Only then is Asterisk's own copy of the result forgotten and the spool cleared."""
     record_result(db.session, channel_id, CallFacts.from_json(facts))
     db.session.rollback()
-    spooled_path(channel_id).unlink(missing_ok=True)
+    for file in (spooled_path(channel_id), mark_of(channel_id)):
+        file.unlink(missing_ok=True)
     line().forget([channel_id])

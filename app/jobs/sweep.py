@@ -6,22 +6,25 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from app.intake.documents import storage
+from app.intake.previews import throw_away
 from app.jobs.accounts import tidy_accounts
 from app.jobs.orphans import remove_orphans
 from app.jobs.retention import remove_expired
-from app.jobs.running import job
-from app.models import Document, DocumentKind, Fax
+from app.jobs.running import long_job
+from app.models import Document, DocumentKind, Fax, Preview
 from tenants.db import db, utc_now
 
 DRAFT_AGE = timedelta(days=1)
 
 
-@job
+@long_job
 def sweep() -> None:
     """Delete drafts after a day: first the row, then the file, so that no row ever lacks its file."""
     session = db.session
+    _remove_previews()
     used = sa.exists().where(Fax.source_id == Document.id)
     old = sa.select(Document).where(Document.kind == DocumentKind.SOURCE, Document.created_at < utc_now() - DRAFT_AGE)
+    old = old.where(~sa.exists().where(Preview.source_id == Document.id))
     drafts = session.scalars(old.where(~used, Document.removed_at.is_(None)).limit(500)).all()
     keys = [draft.storage_key for draft in drafts]
     for draft in drafts:
@@ -32,3 +35,10 @@ def sweep() -> None:
     tidy_accounts()
     remove_expired()
     remove_orphans()
+
+
+def _remove_previews() -> None:
+    """With their drafts, and with documents whose time is up."""
+    removed = sa.select(Document.id).where(Document.removed_at.is_not(None))
+    over = sa.or_(Preview.created_at < utc_now() - DRAFT_AGE, Preview.source_id.in_(removed))
+    throw_away(db.session, over)

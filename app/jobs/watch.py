@@ -1,9 +1,12 @@
 """Looks after the installation: figures are counted, alerts given, deletions that broke off go on."""
 
+from app.adapters.disks import MEGABYTE
 from app.fax.alerts import watch as watch_faxes
+from app.fax.disk_alerts import watch_disks
 from app.fax.erasing import tenants_to_erase
 from app.fax.figures import count_days
-from app.jobs.running import job
+from app.intake.room import disks
+from app.jobs.running import job, long_job
 from app.queues import enqueue, queue
 from tenants.db import db, utc_now
 
@@ -12,9 +15,11 @@ from tenants.db import db, utc_now
 def watch() -> None:
     """Short, and in the queue of the mails: what is stuck may be the others."""
     watch_faxes(db.session, utc_now())
+    filling = {place.name: place.megabytes for place in disks().filling()}
+    watch_disks(db.session, filling, least=disks().floor // MEGABYTE, is_over=disks().have_room())
 
 
-@job
+@long_job
 def count() -> None:
     count_days(db.session, utc_now())
     erased = tenants_to_erase(db.session)

@@ -11,16 +11,20 @@ from app.models.fax import (
     Document,
     DocumentKind,
     Fax,
+    Lane,
     Status,
     search_key,
     search_span,
 )
 from app.models.figures import AlertIncident, AlertKind, FaxDay, Scope
+from app.models.hold import Hold
 from app.models.inbox import InboxAct, InboxEvent, Unread
 from app.models.mail_message import BoxState, MailFate, MailMessage
 from app.models.mailbox import Mail2FaxBox
 from app.models.notice import Notice, NoticeKind
+from app.models.preview import Preview, PreviewState
 from app.models.template import FaxTemplate
+from app.models.turn import LastTurn
 
 __all__ = [
     "SEARCH_KEYS",
@@ -42,8 +46,11 @@ __all__ = [
     "FaxTemplate",
     "FormerNumber",
     "Grant",
+    "Hold",
     "InboxAct",
     "InboxEvent",
+    "Lane",
+    "LastTurn",
     "Mail2FaxBox",
     "MailFate",
     "MailMessage",
@@ -51,6 +58,8 @@ __all__ = [
     "NoticeKind",
     "PendingChange",
     "PlaceKind",
+    "Preview",
+    "PreviewState",
     "Retention",
     "Scope",
     "Status",

@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -34,6 +35,19 @@ class Status(StrEnum):
     INCOMPLETE = "incomplete"
 
 
+class Lane(StrEnum):
+    """Where a document waits to be prepared: a queue, whose workers prepare nothing else (:mod:`app.queues`)."""
+
+    DOCUMENTS = "documents"  # PDF
+    OFFICES = "offices"  # LibreOffice comes first
+    SLOW = "slow"  # it had its time and gave way to others
+
+
+#: The statuses of faxes that wait in a lane, and of those that wait for the line: of what indexes are limited to.
+UNPREPARED = "status IN ('accepted', 'preparing')"
+WAITS_FOR_LINE = "status IN ('ready', 'scheduled', 'retrying')"
+
+
 class DocumentKind(StrEnum):
     SOURCE = "source"  # what the person gave us, untouched
     PDF = "pdf"  # what is shown and archived
@@ -47,11 +61,25 @@ class Document(TenantOwned, db.Model):
 
     A source document without a fax is a draft: uploaded, judged, not sent. Drafts are removed after a day.
     ``removed_at`` is when its time was up (:mod:`app.fax.retention`), ``erased_at`` when the storage had deleted the
-    file; the row goes on telling what it was.
+    file; the row goes on telling what it was. ``warnings`` are what a person should know before it goes out, each a
+    ``kind`` with the values that its sentence needs (:mod:`app.fax.document_sentences`).
     """
 
     __tablename__ = "document"
     __table_args__ = (
+        # how much a company and a person have stored and given (app.fax.quotas)
+        sa.Index(
+            "ix_document_stored",
+            *("tenant_id", "user_id", "size"),
+            sqlite_where=sa.text("erased_at IS NULL"),
+            postgresql_where=sa.text("erased_at IS NULL"),
+        ),
+        sa.Index(
+            "ix_document_given",
+            *("tenant_id", "created_at", "user_id"),
+            sqlite_where=sa.text("kind = 'source'"),
+            postgresql_where=sa.text("kind = 'source'"),
+        ),
         sa.Index(
             "ix_document_to_erase",
             "removed_at",
@@ -68,6 +96,7 @@ class Document(TenantOwned, db.Model):
     sha256: Mapped[str] = mapped_column(sa.String(64))
     size: Mapped[int] = mapped_column(sa.BigInteger)
     pages: Mapped[int | None]
+    warnings: Mapped[list | None] = mapped_column(sa.JSON)
     user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     removed_at: Mapped[datetime | None]
@@ -100,12 +129,16 @@ class Fax(TenantOwned, db.Model):
     with +, or an extension of the own numbering plan; ``dial_string`` what Asterisk dials. ``cause`` is a word of
     :mod:`app.fax.sentences`, ``cause_values`` what its sentence needs. ``pages_done`` are pages that the far end
     confirmed over all attempts. ``due_at`` is when to dial (scheduled, retrying) and never in the past of its status.
-    ``lease_until`` marks a preparation under way; past it another worker takes over. ``search_text`` is what the fax
+    ``lane`` is where it waits to be prepared (:mod:`app.fax.preparing`), ``gave_way`` how often its preparation was
+    broken off because others waited. ``lease_until`` marks a preparation under way;
+    past it another worker takes over. ``search_text`` is what the fax
     module searches (:mod:`app.fax.search`). Of a received fax (:mod:`app.fax.inbox`) ``seen_at`` is when the first
     person opened it, ``taken_by_id`` the colleague who has it, ``done_at`` when it was done with; without
     ``done_by_id`` it left the inbox by itself. ``resend_of_id`` is the fax that this one repeats, or forwards if that
     one was received. ``test_of_id`` is the self-test (origin ``test``) that this received fax is the other end of
-    (:mod:`app.fax.self_test`). ``files_removed_at`` is when its files were removed because the company keeps them for
+    (:mod:`app.fax.self_test`). ``look_until`` is set while it waits for its sender to look at its pages, at the longest
+    until then (:mod:`app.fax.looking`); ``page_notes`` is what to know of them (:mod:`app.fax.page_warnings`).
+    ``files_removed_at`` is when its files were removed because the company keeps them for
     ``files_kept_days`` only, and so for the report.
     """
 
@@ -149,6 +182,19 @@ class Fax(TenantOwned, db.Model):
             info={"only_on": "postgresql"},
         ).ddl_if(dialect="postgresql"),
         sa.Index("ix_fax_due", "status", "due_at"),
+        # whose document, and whose fax, is next
+        sa.Index(
+            "ix_fax_lane",
+            *("lane", "tenant_id", "user_id", "id"),
+            sqlite_where=sa.text(UNPREPARED),
+            postgresql_where=sa.text(UNPREPARED),
+        ),
+        sa.Index(
+            "ix_fax_waits_for_line",
+            *("entity_id", "due_at", "id"),
+            sqlite_where=sa.text(WAITS_FOR_LINE),
+            postgresql_where=sa.text(WAITS_FOR_LINE),
+        ),
         # what was over when: figures, alerts
         sa.Index(
             "ix_fax_finished",
@@ -189,6 +235,13 @@ class Fax(TenantOwned, db.Model):
             "resend_of_id",
             sqlite_where=sa.text("resend_of_id IS NOT NULL"),
             postgresql_where=sa.text("resend_of_id IS NOT NULL"),
+        ),
+        # those that wait until their sender has looked at the pages (app.fax.looking)
+        sa.Index(
+            "ix_fax_look_until",
+            "look_until",
+            sqlite_where=sa.text("look_until IS NOT NULL"),
+            postgresql_where=sa.text("look_until IS NOT NULL"),
         ),
         # how many of an entity go out on a day for which they were ordered before (app.fax.dialing)
         sa.Index(
@@ -247,6 +300,8 @@ class Fax(TenantOwned, db.Model):
 
     send_at: Mapped[datetime | None]
     due_at: Mapped[datetime | None]
+    lane: Mapped[str | None] = mapped_column(sa.String(12))
+    gave_way: Mapped[int] = mapped_column(default=0, server_default="0")
     lease_until: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     finished_at: Mapped[datetime | None]
@@ -257,6 +312,9 @@ class Fax(TenantOwned, db.Model):
     taken_at: Mapped[datetime | None]
     done_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"))
     done_at: Mapped[datetime | None]
+
+    look_until: Mapped[datetime | None]
+    page_notes: Mapped[list[Any] | None] = mapped_column(sa.JSON)
 
     source_id: Mapped[str | None] = mapped_column(sa.ForeignKey("document.id"))
     pdf_id: Mapped[str | None] = mapped_column(sa.ForeignKey("document.id"))

@@ -23,6 +23,8 @@ class NoticeKind(StrEnum):
     KEY_EXPIRES = "key_expires"  # a PGP key of the user's soon counts for nothing
     ALERT = "alert"  # faxes fail, or are stuck
     ALL_CLEAR = "all_clear"  # they go again
+    DISK_FILLING = "disk_filling"  # to the operators: soon nothing is sent or taken; ``note`` says where, in JSON
+    DISK_ROOM = "disk_room"  # there is room again
     MAIL_ACCEPTED = "mail_accepted"  # the mail became this fax
     MAIL_REFUSED = "mail_refused"  # why the mail became none; ``occasion`` is its row
     MAIL_TESTED = "mail_tested"  # the mail was a test and would have become a fax; ``occasion`` is its row
@@ -31,8 +33,9 @@ class NoticeKind(StrEnum):
 
 class Notice(db.Model):
     """``message_id`` is fixed when the row is written, so that a repeated delivery is recognised as the same mail.
-    ``due_at`` without a value and unsent means given up, with the reason in ``error``. ``occasion`` tells mails of one
-    kind about one fax apart where there may be several: a key of the form that asked for it, the day of a reminder.
+    ``given_up_at`` is when it was refused for good; ``cause`` is the code of the last failure and ``error`` what the
+    mail server said, as long as it has not left. ``occasion`` tells mails of one kind about one fax apart where there
+    may be several: a key of the form that asked for it, the day of a reminder.
     ``from_user_id`` is the colleague who had it sent, ``note`` what they wrote. A mail about a person's account has no
     fax but ``user_id``, an operator's not even a tenant; ``secret`` is the token of its link, encrypted, and gone as
     soon as the mail has left."""
@@ -58,6 +61,20 @@ class Notice(db.Model):
             sqlite_where=sa.text("kind = 'key_expires'"),
             postgresql_where=sa.text("kind = 'key_expires'"),
         ),
+        # how many mails a company's people have had sent (app.fax.quotas)
+        sa.Index(
+            "ix_notice_by_people",
+            *("tenant_id", "created_at", "from_user_id"),
+            sqlite_where=sa.text("from_user_id IS NOT NULL"),
+            postgresql_where=sa.text("from_user_id IS NOT NULL"),
+        ),
+        sa.Index(
+            "ix_notice_given_up",
+            "tenant_id",
+            "given_up_at",
+            sqlite_where=sa.text("given_up_at IS NOT NULL"),
+            postgresql_where=sa.text("given_up_at IS NOT NULL"),
+        ),
         sa.Index(
             "ix_notice_due",
             "due_at",
@@ -82,6 +99,8 @@ class Notice(db.Model):
     due_at: Mapped[datetime | None] = mapped_column(default=utc_now)
     tries: Mapped[int] = mapped_column(default=0)
     sent_at: Mapped[datetime | None]
+    given_up_at: Mapped[datetime | None]
+    cause: Mapped[str | None] = mapped_column(sa.String(32))
     error: Mapped[str | None] = mapped_column(sa.String(255))
 
     fax: Mapped[Fax | None] = relationship()

@@ -10,6 +10,7 @@ from app.web import (
     assets,
     audit,
     changes,
+    cookies,
     downloads,
     entities,
     errors,
@@ -25,7 +26,9 @@ from app.web import (
     marks,
     numbering,
     operator,
+    outbox,
     preferences,
+    preview,
     profile,
     self_test,
     send,
@@ -40,6 +43,7 @@ from app.web import presentation as shown
 BLUEPRINTS = (
     sign_in,
     send,
+    preview,
     faxes,
     inbox,
     forward,
@@ -60,16 +64,19 @@ BLUEPRINTS = (
     changes,
     self_test,
     templates,
+    outbox,
 )
 
 
 def init_app(app: Flask) -> None:
     """Make the application answer browsers. The order of guard, CSRF and writing is that of each request."""
     app.config.setdefault("WTF_CSRF_TIME_LIMIT", None)  # a page stays open all day; the token lives as long as sign-in
+    cookies.init_app(app)
     Htmx(app)
     language.init_app(app)
     assets.init_app(app)
     guard.init_app(app)
+    app.before_request(errors.refuse_as_the_front_did)
     CSRFProtect(app)
     guard.begin_writing_after_csrf(app)
     sign_in.throttle.init_app(app)

@@ -17,6 +17,7 @@ SECTIONS = {
     "templates.templates": _l("Templates"),
     "settings.settings": _l("Fax settings"),
     "users.users": _l("Users and roles"),
+    "outbox.outbox": _l("Outbox"),
     "audit.log": _l("Audit log"),
     "figures.figures": _l("Figures"),
     "changes.changes": _l("Saved changes"),

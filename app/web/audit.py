@@ -27,9 +27,10 @@ from app.models import AuditEvent
 from app.web.administration import administrators_only
 from app.web.audit_words import THINGS, action_text, field_text, value_text
 from app.web.csv_export import Cell, csv_response
+from app.web.errors import busy
 from app.web.finder import read_day
 from app.web.language import language
-from app.web.turns import busy, downloads, streamed
+from app.web.turns import downloads, streamed
 from tenants.db import db, utc_now
 from tenants.models import User
 

@@ -19,7 +19,7 @@ from app.fax.naming import document_name, report_name
 from app.fax.sentences import in_language, removed_texts
 from app.models import Direction, Document, Fax
 from app.reporting import ensure_report
-from tenants.db import db, only_reading, utc_now
+from tenants.db import db, reading_long, utc_now
 from tenants.models import User
 
 log = logging.getLogger(__name__)
@@ -133,7 +133,7 @@ def members_of(user_id: int, fax_id: str) -> tuple[list[Member], list[str]]:
 
 def members_at_hand(user_id: int, fax_ids: Collection[str]) -> dict[str, tuple[list[Member], list[str]]]:
     """The same of many faxes in one question, but of those only for which nothing has to be drawn."""
-    with only_reading():
+    with reading_long():
         user = db.session.get_one(User, user_id)
         query = visible_faxes(user).where(Fax.id.in_(fax_ids)).options(*WITH_FILES)
         faxes = db.session.scalars(query).all()

@@ -28,10 +28,11 @@ from app.models import Direction
 from app.web.administration import administrators_only, audit_act
 from app.web.bundle import FAILURES, NOTE, Member, members_at_hand, members_of
 from app.web.csv_export import Cell, csv_response
+from app.web.errors import busy
 from app.web.finder import Finder, read_finder
 from app.web.guard import writes
 from app.web.language import language
-from app.web.turns import Turn, busy, streamed
+from app.web.turns import Turn, streamed
 from app.web.turns import downloads as turns
 from app.web.zip_stream import ZipStream
 from tenants.db import db, only_reading, utc_now

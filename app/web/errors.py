@@ -1,4 +1,8 @@
-"""When something is not there, not allowed or broken: a page in our look that says what to do."""
+"""When something is not there, not allowed or broken: a page in our look that says what to do.
+
+A page about a fault of ours needs nothing but itself: it asks neither who is signed in nor anything else of a database
+that may be the fault.
+"""
 
 import logging
 
@@ -6,12 +10,17 @@ from flask import Flask, make_response, render_template, request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from redis import RedisError
+from sqlalchemy.exc import DataError
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, ServiceUnavailable
 from werkzeug.wrappers import Response
 
 from app.config import DOCUMENT_BYTES
 from app.errors import PermanentFailure, TemporaryFailure
+from app.fax.sentences import sentence
 from app.web import send
+from app.web.guard import ask_nobody, view_writes
+from tenants.connections import DATABASE_DOWN, beyond_any_row
 from tenants.db import db
 
 log = logging.getLogger(__name__)
@@ -30,8 +39,14 @@ PAGES = {
     ),
     503: (_l("A part of Faxroom does not answer"), _l("Nothing is lost. Try again in a minute.")),
 }
+SAFE = _l("Your faxes are safe: what was accepted is kept and goes on by itself.")
+AGAIN = _l("Reload this page in a minute.")
+UNCERTAIN = _l("What you have just sent off may not have been saved: look for it in a minute before you repeat it.")
+RETRY_SECONDS = "30"
 #: How much of a body that is too large is read away, so that the browser listens to the answer at all.
 DRAIN = 4 * DOCUMENT_BYTES
+#: Set by front/nginx.conf on a request that it does not hand on.
+FRONT_REFUSED = "X-Front-Refused"
 
 
 def init_app(app: Flask) -> None:
@@ -39,14 +54,41 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(RequestEntityTooLarge, _too_large)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(TemporaryFailure, _temporary)
+    for kind in (*DATABASE_DOWN, RedisError):
+        app.register_error_handler(kind, _down)
+    for kind in (OverflowError, DataError):
+        app.register_error_handler(kind, _beyond_all)
     app.register_error_handler(PermanentFailure, _broken)
     app.register_error_handler(Exception, _broken)
 
 
 def page(status: int, *, title: str | None = None, text: str | None = None, bare: bool = False) -> Response:
+    """``bare``: the page knows nobody and touches no part of ours."""
+    if bare:
+        ask_nobody()
     known_title, known_text = PAGES.get(status, PAGES[400 if status < 500 else 500])
     values = {"status": status, "title": title or known_title, "text": text or known_text, "bare": bare}
+    if bare and request.htmx and not request.htmx.boosted:
+        return _notice(values)
     return make_response(render_template("errors/error.html", **values), status)
+
+
+def busy() -> Response:
+    """Instead of a download whose turn it is not."""
+    text = _("Wait until a download has ended, then begin this one again.")
+    answer = page(503, title=_("Too many downloads at the moment"), text=text)
+    answer.headers["Retry-After"] = "30"
+    return answer
+
+
+def _notice(values: dict[str, object]) -> Response:
+    """For a part of a page: the place at its top where it says that it cannot go on. What was only asked for is asked
+    for again by itself; what somebody did is not, so that stays to be read."""
+    stays = view_writes()
+    answer = make_response(render_template("errors/notice.html", stays=stays, **values), values["status"])
+    answer.headers["HX-Retarget"] = "#trouble"
+    answer.headers["HX-Reswap"] = "outerHTML show:#trouble:top" if stays else "outerHTML"
+    return answer
 
 
 def _http(error: HTTPException) -> Response:
@@ -67,6 +109,23 @@ def _too_large(_error: RequestEntityTooLarge) -> Response:
     return page(413)
 
 
+def refuse_as_the_front_did() -> Response | None:
+    """The front took the body, found it too large or had no room for it, and asks us for the words. Nobody else gets
+    this header past it; without a front it does no more than it says."""
+    refused = request.headers.get(FRONT_REFUSED)
+    if refused == "413":
+        raise RequestEntityTooLarge
+    if refused == "503":
+        return _no_room()
+    return None
+
+
+def _no_room() -> Response:
+    if request.endpoint == "send.take_document":
+        return make_response(send.no_room())
+    return page(ServiceUnavailable.code, text=sentence("no_room"))
+
+
 def _drain() -> None:
     left = min(request.content_length or 0, DRAIN)
     stream = request.environ["wsgi.input"]
@@ -76,11 +135,39 @@ def _drain() -> None:
 
 def _temporary(error: TemporaryFailure) -> Response:
     log.warning("answered 503: %s", error)
-    db.session.rollback()
+    _let_go()
     return page(503, bare=True)
+
+
+def _down(error: Exception) -> Response:
+    log.warning("answered 503: %s: %s", type(error).__name__, error)
+    _let_go()
+    text = f"{SAFE} {UNCERTAIN if view_writes() else AGAIN}"
+    answer = page(503, title=_("Faxroom cannot reach its data at the moment"), text=text, bare=True)
+    answer.headers["Retry-After"] = RETRY_SECONDS
+    return answer
+
+
+def _beyond_all(error: OverflowError | DataError) -> Response:
+    """A number in an address or a form that no row can have."""
+    if not beyond_any_row(error):
+        return _broken(error)
+    db.session.rollback()
+    return page(404)
 
 
 def _broken(error: Exception) -> Response:
     log.error("answered 500", exc_info=error)
-    db.session.rollback()
+    _let_go()
     return page(500, bare=True)
+
+
+def _let_go() -> None:
+    """Nothing of this request is written, and its connection goes back, or away where it cannot even do that. Before
+    anything is said: in which language that is would be asked of the database."""
+    ask_nobody()
+    try:
+        db.session.rollback()
+    except Exception as error:
+        log.warning("a connection to the database is given up: %s", error)
+        db.session.invalidate()

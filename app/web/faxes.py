@@ -28,23 +28,30 @@ from app.fax.inbox import colleagues, read_item
 from app.fax.lifecycle import is_final, request_cancel
 from app.fax.lifecycle import may_resend as is_resendable
 from app.fax.log import count_new, load_rows, read_page
+from app.fax.looking import may_release, release_fax
 from app.fax.naming import document_name, report_name
+from app.fax.outbox import refused_of_fax
+from app.fax.page_warnings import page_warnings
 from app.fax.sentences import sentence
 from app.fax.submit import resend_fax
+from app.intake.room import hold_room
 from app.models import Direction, Document, Fax
 from app.reporting import ensure_report
 from app.web.bundle import MOST as MOST_IN_BUNDLE
 from app.web.bundle import stream_zip
+from app.web.errors import busy
 from app.web.finder import STATUSES, read_finder, status_name
 from app.web.guard import is_own_path, writes
 from app.web.inbox import list_before, list_title, note_opening, to_fax, told_history
 from app.web.presentation import rights
-from app.web.turns import busy, downloads, streamed
+from app.web.turns import downloads, streamed
 from tenants.db import db, utc_now
 
 blueprint = Blueprint("faxes", __name__)
 blueprint.add_app_template_global(status_name)
 blueprint.add_app_template_global(STATUSES.get, "statuses")
+blueprint.add_app_template_global(may_release)
+blueprint.add_app_template_global(page_warnings)
 
 PAGE = 50
 #: From so many on, the list says how many are new no more exactly.
@@ -155,7 +162,7 @@ def _seen(rows: list[Fax]) -> str:
 
 def _changing(fax: Fax) -> list[object]:
     values = [fax.id, fax.status, fax.pages, fax.pages_done, fax.line_seconds, fax.cause, fax.due_at]
-    values += [fax.cancel_requested_at, fax.picture_id, fax.pdf_id]
+    values += [fax.cancel_requested_at, fax.picture_id, fax.pdf_id, fax.look_until]
     for attempt in fax.attempts:
         values += [attempt.n, attempt.ringing_at, attempt.answered_at, attempt.ended_at, attempt.pages_confirmed]
     return values
@@ -198,6 +205,7 @@ def _shown(fax: Fax) -> dict[str, object]:
         "may_send": rights().sends,
         "may_forward": may_forward(fax),
         "came_from": list_before(),
+        "refused_mails": refused_of_fax(db.session, fax, current_user._get_current_object()),
         **_dealt_with(fax),
     }
 
@@ -222,6 +230,21 @@ def cancel(fax_id: str) -> AnyResponse:
     return to_fax(fax_id)
 
 
+@blueprint.post("/faxes/<fax_id>/send")
+def send_looked_at(fax_id: str) -> AnyResponse:
+    """Its pages were looked at: it may go."""
+    fax = _fax_or_404(fax_id)
+    if fax.direction != Direction.SENT:
+        abort(404)
+    try:
+        if not release_fax(db.session, fax, current_user):
+            flash(_("This fax does not wait for you any more."), "info")
+    except Refused as refusal:
+        db.session.rollback()
+        flash(sentence(refusal.code, **refusal.values), "error")
+    return to_fax(fax_id)
+
+
 @blueprint.post("/faxes/<fax_id>/resend")
 def resend(fax_id: str) -> AnyResponse:
     fax = _fax_or_404(fax_id)
@@ -229,6 +252,7 @@ def resend(fax_id: str) -> AnyResponse:
         abort(404)
     key = hashlib.sha256(f"{fax.id}\0{request.form.get('submission', '')}".encode()).hexdigest()
     try:
+        hold_room()
         again = resend_fax(db.session, user=current_user, fax=fax, submission_key=key)
     except Refused as refusal:
         db.session.rollback()

@@ -16,6 +16,7 @@ from app.fax.inbox import colleagues
 from app.fax.sentences import sentence
 from app.fax.submit import submitted_before
 from app.intake.documents import expect_upload
+from app.intake.room import hold_room
 from app.models import Direction, Fax, FaxEntity
 from app.web.guard import SAFE_METHODS
 from app.web.inbox import note_opening
@@ -135,6 +136,7 @@ def _send_on(fax: Fax, form: SendForm, errors: Errors) -> Response | None:
 
 
 def _accept(fax: Fax, form: SendForm, key: str) -> Fax:
+    hold_room()
     return send_on(
         db.session,
         fax=fax,

@@ -1,7 +1,7 @@
 """Who is asking: every page needs a signed-in person unless it is named here.
 
 Also decides when the database is only read. SQLite has one write lock: a request takes it at the moment in which its
-view begins to write, not while a slow browser is still uploading.
+view begins to write, not while a slow browser is still uploading. Meanwhile it has no transaction at all.
 """
 
 import logging
@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Request, Response, current_app, flash, g, redirect, request, session, url_for
 from flask_babel import gettext as _
-from flask_login import LoginManager, current_user
-from sqlalchemy.exc import OperationalError
+from flask_login import AnonymousUserMixin, LoginManager, current_user
 from werkzeug.wrappers import Response as AnyResponse
 
+from tenants.connections import ASIDE, DATABASE_DOWN, JOB, PAGE, patience, waiting
 from tenants.db import db, read_only
 from tenants.models import User
 from tenants.sessions import is_seen_anew, note_seen, session_of
@@ -55,6 +55,7 @@ def init_app(app: Flask) -> None:
     app.before_request(begin_reading)
     app.before_request(_demand_sign_in)
     app.before_request(_demand_second_factor)
+    app.before_request(_end_reading_before_a_body)
     app.teardown_request(_end)
 
 
@@ -68,9 +69,19 @@ def load_user(_request: Request) -> User | None:
     comes in and sees why nothing is sent."""
     token = session.get(TOKEN)
     row = session_of(db.session, token) if token else None
-    if row and is_seen_anew(row):
+    if row is None:
+        return None
+    if is_seen_anew(row):
         g.seen_session = row.id
-    return row.user if row else None
+    if row.user.language:
+        g.language = row.user.language  # in which a fault is told that comes after this
+    return row.user
+
+
+def ask_nobody() -> None:
+    """The rest of this request is nobody's: the database is not asked who sent it, nor told that they were there."""
+    g._login_user = AnonymousUserMixin()  # where flask-login keeps whom it has loaded
+    g.pop("seen_session", None)
 
 
 def is_suspended(user: User) -> bool:
@@ -79,6 +90,7 @@ def is_suspended(user: User) -> bool:
 
 def begin_reading() -> None:
     read_only.set(True)
+    patience.set(PAGE)
 
 
 def _demand_sign_in() -> AnyResponse | None:
@@ -102,6 +114,12 @@ def _demand_second_factor() -> AnyResponse | None:
     return redirect(target, 303)
 
 
+def _end_reading_before_a_body() -> None:
+    """A slow browser uploads for minutes: no transaction may be idle for so long, and no connection be taken."""
+    if request.content_length or request.headers.get("Transfer-Encoding"):
+        db.session.rollback()
+
+
 def _here() -> str | None:
     """The page to come back to after sign-in: only pages can be asked for again, acts cannot."""
     here = request.htmx.current_url if request.htmx else request.full_path.rstrip("?")
@@ -113,7 +131,7 @@ def _here() -> str | None:
 
 
 def _begin_writing() -> None:
-    if _view_writes():
+    if view_writes():
         begin_writing()
 
 
@@ -123,13 +141,15 @@ def begin_writing() -> None:
     read_only.set(False)
 
 
-def _view_writes() -> bool:
+def view_writes() -> bool:
+    """Whether what was asked for changes something."""
     view = current_app.view_functions.get(request.endpoint or "")
     return getattr(view, "writes", request.method not in SAFE_METHODS)
 
 
 def _end(_error: BaseException | None) -> None:
     read_only.set(False)
+    patience.set(JOB)
     if session_id := g.pop("seen_session", None):
         _note_seen(session_id)
 
@@ -138,9 +158,9 @@ def _note_seen(session_id: int) -> None:
     """After the answer, in a transaction of its own. A database that is busy hears of it at the next request."""
     try:
         db.session.rollback()
-        with db.engine.begin() as connection:
+        with waiting(ASIDE), db.engine.begin() as connection:
             note_seen(connection, session_id)
-    except OperationalError as error:
+    except DATABASE_DOWN as error:
         log.warning("it was not noted that a session is in use: %s", error)
 
 

@@ -8,13 +8,15 @@ from zoneinfo import ZoneInfo
 from babel import Locale
 from babel.dates import format_date, format_datetime, format_time, get_timezone_location
 from babel.numbers import format_decimal, get_decimal_symbol, get_group_symbol
-from flask import Flask, has_request_context, request
+from flask import Flask, g, has_request_context, request
 from flask_babel import Babel, get_locale
 from flask_login import current_user
 from markupsafe import Markup, escape
 
 from app.fax import sentences
+from app.fax.document_sentences import kinds_text, warning_texts, warnings_of
 from app.fax.sentences import LOCALES
+from app.kinds import ENDINGS
 from tenants.db import utc_now
 
 
@@ -25,18 +27,24 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(sentences.pages_text)
     app.add_template_filter(sentences.status_label)
     app.add_template_filter(sentences.story)
+    app.add_template_filter(warning_texts)
+    app.add_template_global(warnings_of)
+    app.add_template_global(kinds_text)
+    app.add_template_global(ENDINGS, "DOCUMENT_ENDINGS")
     app.add_template_global(sentences.line_time_text)
     app.context_processor(lambda: {"language": language(), "now": utc_now(), "zone": zone()})
 
 
 def language() -> str:
-    """``en`` or ``it``: what the user chose, else the company's; before sign-in what the browser asks for."""
+    """``en`` or ``it``: what the user chose, else the company's; before sign-in what the browser asks for. A page about
+    a fault knows the user's language from what was said before the fault."""
     if not has_request_context():  # a mail or a report, which forces its reader's
         return "en"
     if current_user and current_user.is_authenticated:
         wanted = current_user.preferred_language
-        return wanted if wanted in LOCALES else "en"
-    return request.accept_languages.best_match(LOCALES, "en")
+        g.language = wanted if wanted in LOCALES else "en"
+        return g.language
+    return g.get("language") or request.accept_languages.best_match(LOCALES, "en")
 
 
 def choose_locale() -> str:

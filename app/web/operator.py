@@ -5,7 +5,6 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import phonenumbers
@@ -23,17 +22,22 @@ from app.errors import Refused
 from app.fax.accounts import Details, invite, judge_details, mail_again, withdraw_invitation
 from app.fax.audit_log import AuditFilters, read_events, with_people
 from app.fax.auditing import audit
-from app.fax.companies import Company, change_company, judge_company, open_company, reopen, suspend
+from app.fax.companies import QUOTAS, Company, change_company, judge_company, open_company, reopen, suspend
 from app.fax.erasing import begin_erasing
 from app.fax.licence import licence_of
 from app.fax.overview import tenants_now
+from app.fax.preparing import waiting_in_lanes
+from app.fax.quotas import quotas_of
+from app.fax.sentences import place_name
 from app.health import check_health, nodes
+from app.intake import room
 from app.queues import QUEUES, queue
 from app.web.asking import Errors, said, said_all
 from app.web.figures import installation_figures
 from app.web.guard import SAFE_METHODS, writes
 from app.web.language import language
 from app.web.presentation import fresh_key
+from app.web.quotas import quota_words
 from app.web.tenant_export import stream_tenant
 from tenants.db import db, utc_now
 from tenants.links import invited_until, made_by_form
@@ -58,6 +62,8 @@ PART_NAMES = {
     "line": _l("Line process"),
     "clock": _l("Clock"),
     "collect": _l("Mail collector"),
+    "front": _l("Front"),
+    "room": _l("Room on the disks"),
 }
 #: What stands still without it.
 PART_TASKS = {
@@ -65,17 +71,26 @@ PART_TASKS = {
     "redis": _l("hands jobs to the workers"),
     "storage": _l("keeps documents and reports"),
     "asterisk": _l("dials and answers the calls"),
-    "converter": _l("turns Word and OpenDocument files into PDF"),
+    "converter": _l("turns office documents and texts into PDF"),
     "jobs": _l("draw pages, make reports, send mails"),
     "line": _l("tells Asterisk whom to dial and hears how calls end"),
     "clock": _l("wakes what is due: schedules, retries, retention"),
     "collect": _l("fetches mails from the Mail2Fax boxes"),
+    "front": _l("takes requests from browsers and hands them on, whole"),
+    "room": _l("is needed before a fax is sent or taken"),
 }
 QUEUE_NAMES = {
     "line": _l("Calls to make"),
     "documents": _l("Drawing pages"),
+    "offices": _l("Converting documents"),
+    "slow": _l("Documents that take long"),
+    "previews": _l("Drawing previews"),
+    "preview_offices": _l("Converting for previews"),
+    "imports": _l("Entering received faxes"),
     "mail": _l("Sending mails"),
-    "later": _l("Archiving and tidying up"),
+    "watch": _l("Previews and warnings"),
+    "archive": _l("Archiving"),
+    "later": _l("Tidying up"),
 }
 STATES = {
     "open": ("good", _l("Open")),
@@ -134,33 +149,27 @@ class Disk:
     holds: str
     total: int
     free: int
+    is_low: bool
 
     @property
     def used_percent(self) -> int:
         return round(100 * (self.total - self.free) / self.total) if self.total else 0
 
-    @property
-    def is_low(self) -> bool:
-        return self.used_percent >= 90
-
 
 def disks() -> list[Disk]:
-    settings = current_app.config["SETTINGS"]
-    storage = urlsplit(settings.storage_url)
-    places = {_("installation"): settings.home, _("faxes on the line"): settings.spool}
-    if storage.scheme == "file":
-        places[_("documents")] = Path(storage.path)
+    """Each file system once, by what of ours lies there."""
+    filling = {place.name for place in room.disks().filling()}
     found: dict[int, tuple[list[str], Path]] = {}
-    for name, path in places.items():
+    for name, path in {"home": current_app.config["SETTINGS"].home, **room.disks().places}.items():
         there = next((place for place in (path, *path.parents) if place.exists()), None)
         if there:
             found.setdefault(there.stat().st_dev, ([], there))[0].append(name)
-    return [Disk(", ".join(names), *_usage(path)) for names, path in found.values()]
+    return [_disk(names, path, is_low=bool(filling & set(names))) for names, path in found.values()]
 
 
-def _usage(path: Path) -> tuple[int, int]:
+def _disk(names: list[str], path: Path, *, is_low: bool) -> Disk:
     usage = shutil.disk_usage(path)
-    return usage.total, usage.free
+    return Disk(", ".join(place_name(name) for name in names), usage.total, usage.free, is_low)
 
 
 @blueprint.get("")
@@ -177,14 +186,18 @@ def overview() -> str:
 def parts() -> str:
     """Every part, asked now, and what waits in the queues."""
     db.session.rollback()  # no transaction while the parts think
-    values = {"parts": check_health(), "queues": _queue_lengths(), "nodes": nodes()}
+    found = check_health()
+    values = {"parts": found, "queues": _queue_lengths(), "nodes": nodes(found)}
     part_only = request.htmx and request.htmx.target == "parts"
     return render_template("operator/parts_list.html" if part_only else "operator/parts.html", **values)
 
 
 def _queue_lengths() -> dict[str, int] | None:
+    """Of documents those that wait to be prepared; their queues only say that there are some."""
+    waiting = waiting_in_lanes(db.session)
+    db.session.rollback()
     try:
-        return {name: queue(name).count for name in QUEUES}
+        return {name: queue(name).count for name in QUEUES} | waiting
     except RedisError:
         return None
 
@@ -197,9 +210,12 @@ def tenants() -> str:
     return render_template("operator/tenants.html", rows=tenants_now(db.session, utc_now()))
 
 
-def _read_company(slug: str | None = None) -> Company:
+def _read_company(shown: Tenant | None = None) -> Company:
+    """A form without quotas leaves them as they are."""
+    before = Company.of(shown) if shown else Company()
     values = {field.name: request.form.get(field.name, "").strip() for field in fields(Company)}
-    return Company(**(values | ({"slug": slug} if slug else {})))
+    kept = {name: getattr(before, name) for name in QUOTAS if name not in request.form}
+    return Company(**(values | kept | ({"slug": shown.slug} if shown else {})))
 
 
 def _choices() -> dict[str, Any]:
@@ -283,7 +299,7 @@ def tenant(tenant_id: int) -> Response:
         _audit("tenant.viewed", shown)
         db.session.commit()
         return _tenant_page(shown)
-    company = _read_company(shown.slug)
+    company = _read_company(shown)
     if errors := said_all(judge_company(company)):
         return _tenant_page(shown, form=company, errors=errors)
     before, after = change_company(db.session, shown, company)
@@ -334,6 +350,8 @@ def _tenant_page(
         "reason": reason,
         "errors": errors or {},
         "submission": fresh_key(),
+        "quotas": quotas_of(db.session, shown),
+        **quota_words(),
     }
     return make_response(render_template("operator/tenant.html", **values, **_choices()), 422 if errors else 200)
 

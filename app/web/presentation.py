@@ -14,9 +14,10 @@ from markupsafe import Markup
 
 from app.fax.access import Rights, rights_of
 from app.fax.lifecycle import is_final, may_cancel, may_resend
+from app.fax.looking import may_release
 from app.fax.naming import document_name as download_name
 from app.fax.numbers import shown_number
-from app.fax.sentences import sentence, story
+from app.fax.sentences import sentence, status_label, story
 from app.models import Attempt, Fax, Status
 from tenants.db import db
 
@@ -156,6 +157,18 @@ def _badge(status: Status, locale: str) -> Markup:
     return current_app.jinja_env.get_template("partials/icons.html").module.badge(status)
 
 
+def state_label(fax: Fax) -> str:
+    """As the status, but of one that waits for a person who it waits for."""
+    return _("Waiting for you") if may_release(fax) else status_label(fax.status)
+
+
+def state_badge(fax: Fax) -> Markup:
+    if not may_release(fax):
+        return status_badge(fax.status)
+    icons = current_app.jinja_env.get_template("partials/icons.html").module
+    return Markup('<span class="badge tone-wait">{}<span>{}</span></span>').format(icons.icon("wait"), state_label(fax))
+
+
 def fresh_key() -> str:
     """For a form that must act once however often it is sent."""
     return secrets.token_urlsafe(18)
@@ -178,6 +191,7 @@ def fax_path(fax: Fax) -> str:
 
 def init_app(app: Flask) -> None:
     drawn = (stations, pages, attempt_result, attempt_pages, attempt_duration, document_name, remote, brief, tone)
+    drawn += (state_label, state_badge)
     for function in (*drawn, status_badge, fax_path, rights, may_cancel, may_resend, shown_number, fresh_key):
         app.add_template_global(function)
     app.add_template_global(download_name, "download_name")

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 
 from app.fax.accounts import judge_language, judge_name
 from app.fax.auditing import audit
+from app.fax.outbox import last_refusal
 from app.fax.sentences import sentence
 from app.web.asking import (
     Errors,
@@ -24,7 +25,7 @@ from app.web.asking import (
 from app.web.browsers import browser_name
 from app.web.guard import SAFE_METHODS, TOKEN
 from tenants import second_factor as factors
-from tenants.db import db
+from tenants.db import db, utc_now
 from tenants.models import SecondFactor, User
 from tenants.people import LANGUAGES, set_password
 from tenants.pgp_keys import keys_of, validity_now
@@ -85,6 +86,7 @@ def _page(errors: Errors | None = None, **typed: str) -> Response:
         "codes_left": factors.codes_left(db.session, user) if user.second_factor_at else 0,
         "keys": keys_of(db.session, user),
         "validity_now": validity_now,
+        "refused_mails": [refusal] if (refusal := last_refusal(db.session, user, utc_now())) else [],
     }
     return make_response(render_template("profile/profile.html", **values), 422 if errors else 200)
 

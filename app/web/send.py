@@ -22,8 +22,12 @@ from app.fax.schedule import read_send_time
 from app.fax.sentences import sentence
 from app.fax.submit import submit_fax, submitted_before
 from app.intake.documents import expect_upload, get_draft, take_upload
-from app.models import Document, Fax, FaxEntity
+from app.intake.previews import throw_away
+from app.intake.room import hold_room
+from app.models import Document, Fax, FaxEntity, Preview
 from app.web.guard import SAFE_METHODS, reads
+from app.web.preview import begin_look, fault_of_pages
+from app.web.turns import INSPECTION_SECONDS, inspections
 from tenants.db import db, utc_now
 
 blueprint = Blueprint("send", __name__, url_prefix="/faxes/send")
@@ -36,13 +40,16 @@ FIELDS = ("to", "entity", "document", "send_at")
 
 @dataclass(frozen=True)
 class SendForm:
-    """What stands in the fields, as typed. ``draft`` is the id of a document that was taken already."""
+    """What stands in the fields, as typed. ``draft`` is the id of a document that was taken already, ``preview`` the
+    one of it that was shown."""
 
     entity: str = ""
     to: str = ""
     send_at: str = ""
     draft: str = ""
     submission: str = ""
+    preview: str = ""
+    look_first: str = ""
 
     @classmethod
     def read(cls) -> "SendForm":
@@ -97,6 +104,8 @@ def _submit() -> Response:
     errors |= judge(form)
     if document is None:
         errors.setdefault("document", sentence("document_missing"))
+    elif fault := fault_of_pages(form.preview, document, _line(form)):
+        errors.setdefault("document", fault)
     if not errors:
         try:
             return _to(_accept(form, document, key))
@@ -107,6 +116,7 @@ def _submit() -> Response:
 
 
 def _accept(form: SendForm, document: Document | None, key: str) -> Fax:
+    hold_room()
     return submit_fax(
         db.session,
         user=current_user,
@@ -115,6 +125,7 @@ def _accept(form: SendForm, document: Document | None, key: str) -> Fax:
         send_at_text=form.send_at,
         document=document,
         submission_key=key,
+        look_first=bool(form.look_first),
     )
 
 
@@ -127,6 +138,7 @@ def _document(form: SendForm, errors: Errors) -> Document | None:
     draft = get_draft(db.session, form.draft, current_user) if form.draft else None
     if form.draft and draft is None:
         errors["document"] = _("The document is no longer here: drafts are kept for a day. Choose it again.")
+    draft_id = draft.id if draft else None
     upload = request.files.get("document")
     if upload is None or not upload.filename:
         return draft
@@ -136,15 +148,27 @@ def _document(form: SendForm, errors: Errors) -> Document | None:
         errors["document"] = said(refusal)
         return draft
     errors.pop("document", None)
+    if draft_id:
+        throw_away(db.session, Preview.source_id == draft_id)
     return taken
 
 
 def _take(upload: FileStorage) -> Document:
-    """Store and judge the upload. The ids are fetched first: judging may take a while and must hold no lock."""
+    """Store and judge the upload. The ids are fetched first: judging may take a while and must hold no lock.
+
+    Raises:
+        Refused: as :func:`take_upload`, and ``uploads_busy``.
+    """
     tenant_id, user_id = current_user.tenant_id, current_user.id
     db.session.rollback()
     name = upload.filename or ""
-    return take_upload(db.session, stream=upload.stream, filename=name, tenant_id=tenant_id, user_id=user_id)
+    turn = inspections.wait(tenant_id, INSPECTION_SECONDS)
+    if turn is None:
+        raise Refused("uploads_busy", field="document")
+    try:
+        return take_upload(db.session, stream=upload.stream, filename=name, tenant_id=tenant_id, user_id=user_id)
+    finally:
+        turn.end()
 
 
 def judge(form: SendForm) -> Errors:
@@ -253,11 +277,12 @@ def _judged(form: SendForm, judge: Callable[[SendForm], Addressee]) -> tuple[Add
 @blueprint.post("/document")
 def take_document() -> str:
     """A fragment: the document field, with the file taken as a draft or with what is wrong with it."""
-    errors: Errors = {}
-    document = _document(SendForm.read(), errors)
+    form, errors = SendForm.read(), {}
+    document = _document(form, errors)
     if document is None and not errors:
         errors["document"] = sentence("document_missing")
-    return _document_field(document, errors)
+    look = begin_look(document, form.entity) if document else None
+    return _document_field(document, errors, look=look)
 
 
 def too_large() -> str:
@@ -265,6 +290,11 @@ def too_large() -> str:
     return _document_field(None, {"document": sentence("too_large", limit=MEGABYTES)})
 
 
-def _document_field(document: Document | None, errors: Errors) -> str:
-    values = {"document": document, "errors": errors, "limits": _limits()}
+def no_room() -> str:
+    """The same for one whose body found no room."""
+    return _document_field(None, {"document": sentence("no_room")})
+
+
+def _document_field(document: Document | None, errors: Errors, **more: object) -> str:
+    values = {"document": document, "errors": errors, "limits": _limits(), **more}
     return render_template("partials/send/document.html", **values)

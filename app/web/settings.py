@@ -18,6 +18,7 @@ from app.fax.archive import late_places, owed_by_place, places_of
 from app.fax.archive_changes import ORDER, PLACE, RETENTION, days_as_values, in_order, wanted_place
 from app.fax.changes import ADD, CHANGE, REMOVE, get_pending, overlay, pending, save, saved_for, secrets_of
 from app.fax.limit_changes import KIND as LIMITS_KIND
+from app.fax.quotas import quotas_of
 from app.fax.retention import judge_days, preview, retentions_of
 from app.fax.sentences import removed_texts, sentence
 from app.fax.settings import (
@@ -36,6 +37,7 @@ from app.web.administration import administrators_only
 from app.web.asking import Errors, said, said_all
 from app.web.changes import KINDS, Kind
 from app.web.guard import SAFE_METHODS, reads
+from app.web.quotas import quota_words
 from tenants.db import db
 from tenants.models import Tenant
 from tenants.scope import get_owned, lock_tenant
@@ -145,6 +147,8 @@ def _page(*, limits: dict[str, Any] | None = None, errors: Errors | None = None,
         "days": {kind: count or "" for kind, count in days.items()},
         "days_saved": kept is not None,
         "errors": errors or {},
+        "quotas": quotas_of(db.session, tenant),
+        **quota_words(),
         **_names(),
         **more,
     }
@@ -311,7 +315,7 @@ def _test(find: Callable[[], Subject]) -> Response:
     subject, tenant = find(), _tenant()
     details, name = subject.wanted, subject.name
     try:
-        target = open_place(tenant, _as_wanted(subject, details))
+        target = open_place(tenant, _as_wanted(subject, details), trying=True)
         db.session.rollback()
         try_place(target, encrypted=details.encrypted)
     except FaxroomError as failure:

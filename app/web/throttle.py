@@ -34,7 +34,8 @@ class Throttle:
 
     def init_app(self, app: Flask) -> None:
         app.config.setdefault("RATELIMIT_STORAGE_URI", app.config["SETTINGS"].redis_url)
-        app.config.setdefault("RATELIMIT_STORAGE_OPTIONS", {"socket_connect_timeout": 1, "socket_timeout": 1})
+        shared = {"connection_pool": app.extensions["redis"].connection_pool}  # with its patience, and what it knows
+        app.config.setdefault("RATELIMIT_STORAGE_OPTIONS", shared)
         self._limiter.init_app(app)
 
     def take_try(self, *, account: str, address: str) -> int | None:

@@ -1,13 +1,11 @@
 """A few at a time: what holds a web process's thread for long leaves the others to the pages."""
 
+import time
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
 from threading import Lock
 
-from flask_babel import gettext as _
 from werkzeug.wrappers import Response
-
-from app.web.errors import page
 
 
 class Turns:
@@ -16,6 +14,7 @@ class Turns:
     def __init__(self, *, most: int, most_of_one: int) -> None:
         self.most, self.most_of_one = most, most_of_one
         self.running: Counter[Hashable] = Counter()
+        self.waiting: Counter[Hashable] = Counter()
         self.lock = Lock()
 
     def take(self, owner: Hashable) -> "Turn | None":
@@ -25,6 +24,24 @@ class Turns:
                 return None
             self.running[owner] += 1
             return Turn(self, owner)
+
+    def wait(self, owner: Hashable, seconds: float) -> "Turn | None":
+        """None if it was nobody's turn in that time, or if as many of the owner wait already as may run: who waits
+        holds a thread, too."""
+        if turn := self.take(owner):
+            return turn
+        with self.lock:
+            if self.waiting[owner] >= self.most_of_one:
+                return None
+            self.waiting[owner] += 1
+        try:
+            end = time.monotonic() + seconds
+            while (turn := self.take(owner)) is None and time.monotonic() < end:
+                time.sleep(LOOK_SECONDS)
+            return turn
+        finally:
+            with self.lock:
+                self.waiting[owner] -= 1
 
 
 class Turn:
@@ -43,14 +60,10 @@ class Turn:
 #: Of every file that is made while it travels: a process has eight threads (bin/lib), and a slow line at the other end
 #: holds one for hours.
 downloads = Turns(most=4, most_of_one=2)
-
-
-def busy() -> Response:
-    """Instead of a download whose turn it is not."""
-    text = _("Wait until a download has ended, then begin this one again.")
-    answer = page(503, title=_("Too many downloads at the moment"), text=text)
-    answer.headers["Retry-After"] = "30"
-    return answer
+#: Of every document that is judged while its form waits: most take some hundredths of a second, and a hostile one 20 s.
+inspections = Turns(most=4, most_of_one=2)
+#: So long a document waits for that, and how often it looks.
+INSPECTION_SECONDS, LOOK_SECONDS = 2.0, 0.02
 
 
 def streamed(response: Response, turn: Turn) -> Response:

@@ -22,8 +22,10 @@ from app.fax.accounts import (
     mail_again,
     withdraw_invitation,
 )
+from app.fax.outbox import last_refusal
 from app.fax.people_csv import COLUMNS, MOST_BYTES, MOST_ROWS, Row, read_rows, read_text
 from app.fax.people_list import STATES, list_people
+from app.fax.quotas import hold_mails
 from app.fax.user_keys import enter_key
 from app.models import FaxEntity, Grant
 from app.web.administration import administrators_only, audit_act
@@ -31,7 +33,7 @@ from app.web.asking import Errors, said, said_all
 from app.web.guard import SAFE_METHODS
 from app.web.presentation import fresh_key
 from tenants import second_factor
-from tenants.db import db
+from tenants.db import db, utc_now
 from tenants.links import invited_until, made_by_form
 from tenants.models import LinkPurpose, Role, Tenant, User
 from tenants.people import LANGUAGES, ROLES, enable
@@ -238,6 +240,11 @@ def _import(rows: list[Row], text: str, key: str) -> Response:
     """All or nobody."""
     tenant = _tenant()
     try:
+        hold_mails(db.session, current_user, len(rows))
+    except Refused as refusal:
+        db.session.rollback()
+        return _import_page(rows=rows, text=text, error=said(refusal))
+    try:
         for row in rows:
             user = invite(db.session, tenant, row.details, by=current_user, submission_key=_row_key(key, row))
             audit_act("user.invited", user.email, after=_shown(user))
@@ -289,7 +296,9 @@ def _audit_change(person: User, before: dict[str, Any]) -> None:
 
 
 def _user_page(person: User, *, form: Details | None = None, errors: Errors | None = None) -> Response:
+    refusal = last_refusal(db.session, person, utc_now())
     values = {
+        "refused_mails": [refusal] if refusal else [],
         "person": person,
         "state": state_of(person),
         "form": form or Details.of(person),

@@ -140,12 +140,15 @@
     atFax = false;
   });
 
-  // A page that follows a fax says when it cannot.
+  // A page that follows a fax says when it cannot; what it says of something that was done stays to be read.
   const trouble = (there) => {
     const notice = document.getElementById("trouble");
-    if (notice) notice.hidden = !there;
+    if (notice && !("stays" in notice.dataset)) notice.hidden = !there;
   };
+  on("htmx:beforeSwap", (event) => {
+    const answer = event.detail.xhr;
+    if (answer.status >= 500 && answer.getResponseHeader("HX-Retarget")) event.detail.shouldSwap = true;
+  });
   on("htmx:sendError", () => trouble(true));
-  on("htmx:responseError", (event) => trouble(event.detail.xhr.status >= 500));
-  on("htmx:afterOnLoad", () => trouble(false));
+  on("htmx:afterOnLoad", (event) => trouble(event.detail.xhr.status >= 500));
 })();

@@ -1,0 +1,117 @@
+"""Which document is prepared next: by turns between companies, then between their people, then in order.
+
+A document waits in a lane (``Fax.lane``). A job names no fax; it takes the next one of its lane. What takes long while
+others wait gives its place up and is begun anew in the slow lane, each time with more time before it has to give way
+again. While somebody's document is there their other ones wait, so that twenty such documents take no more places than
+one.
+"""
+
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, aliased
+
+from app.fax.lifecycle import move
+from app.fax.turns import note_turns, of_company, of_owner
+from app.models import Fax, Lane, Status
+from app.models.fax import UNPREPARED
+from app.queues import LANE_JOBS, enqueue_after_commit
+from tenants.models import Tenant, User
+
+#: Until a fax asks again for pages that are being drawn for a look; much less than the lease of one that is prepared.
+LOOKED_AT = timedelta(seconds=5)
+#: Since when a lease is over that is given back: anybody may have the document at once.
+JUST_OVER = timedelta(seconds=1)
+
+
+def waits(lane: Lane, now: datetime) -> sa.ColumnElement[bool]:
+    """Nobody has begun, or whoever did has died or given up for now. The statuses are written out, so that the
+    database sees that the partial index serves."""
+    is_free = sa.or_(Fax.status == Status.ACCEPTED, Fax.lease_until < now)
+    waiting = sa.and_(Fax.lane == lane, sa.text(f"fax.{UNPREPARED}"), is_free)
+    return waiting if lane == Lane.SLOW else sa.and_(waiting, ~_has_slow_one())
+
+
+def _has_slow_one() -> sa.Exists:
+    """Whose fax it is, has another one in the slow lane, and not for another's fault such as an office that is away."""
+    other = aliased(Fax, name="slow")
+    same = (other.tenant_id == Fax.tenant_id, other.user_id == Fax.user_id)
+    is_slow = (other.lane == Lane.SLOW, sa.text(f"slow.{UNPREPARED}"), other.cause.is_(None))
+    return sa.exists().where(*is_slow, *same).correlate(Fax)
+
+
+def somebody_waits(lane: Lane, now: datetime) -> sa.Select[tuple[str]]:
+    return sa.select(Fax.id).where(waits(lane, now)).limit(1)
+
+
+def waiting_in_lanes(session: Session) -> dict[str, int]:
+    """How many documents are not prepared yet, by lane."""
+    unprepared = sa.select(Fax.lane, sa.func.count()).where(sa.text(f"fax.{UNPREPARED}"), Fax.lane.is_not(None))
+    found = dict(session.execute(unprepared.group_by(Fax.lane)).all())
+    return {lane.value: found.get(lane, 0) for lane in Lane}
+
+
+def claim_next(session: Session, lane: Lane, *, now: datetime, lease: timedelta) -> str | None:
+    """Take the document whose turn it is, for as long as ``lease``; its fax's id. None where nothing waits. Commits,
+    and wakes somebody for the next one."""
+    while fax_id := _next(session, lane, now):
+        if _take(session, fax_id, now=now, until=now + lease):
+            tenant_id, user_id = session.execute(sa.select(Fax.tenant_id, Fax.user_id).where(Fax.id == fax_id)).one()
+            note_turns(session, lane, {user_id: tenant_id} if user_id else {}, now)
+            if session.scalar(somebody_waits(lane, now)):
+                enqueue_after_commit(session, LANE_JOBS[lane])
+            session.commit()
+            return fax_id
+        session.rollback()  # another worker was faster
+    session.rollback()
+    return None
+
+
+def _next(session: Session, lane: Lane, now: datetime) -> str | None:
+    free = waits(lane, now)
+    of_company_ = sa.exists().where(Fax.tenant_id == Tenant.id, free)
+    companies = sa.select(Tenant.id).where(of_company_)
+    tenant_id = session.scalar(companies.order_by(of_company(lane).nulls_first(), Tenant.id).limit(1))
+    of_user = sa.exists().where(Fax.tenant_id == tenant_id, Fax.user_id == User.id, free)
+    people = sa.select(User.id).where(User.tenant_id == tenant_id, of_user)
+    user_id = session.scalar(people.order_by(of_owner(lane, User.id).nulls_first(), User.id).limit(1))
+    theirs = sa.select(Fax.id).where(Fax.tenant_id == tenant_id, Fax.user_id == user_id, free)
+    return session.scalar(theirs.order_by(Fax.id).limit(1))
+
+
+def _take(session: Session, fax_id: str, *, now: datetime, until: datetime) -> bool:
+    if move(session, fax_id, Status.PREPARING, lease_until=until):
+        return True
+    left_behind = sa.update(Fax).where(Fax.id == fax_id, Fax.status == Status.PREPARING, Fax.lease_until < now)
+    return session.execute(left_behind.values(lease_until=until)).rowcount == 1
+
+
+def another_waits(session: Session, fax: Fax, lane: Lane, *, now: datetime, since: datetime) -> bool:
+    """Whether another company or person has waited in this lane since then."""
+    is_another = sa.or_(Fax.tenant_id != fax.tenant_id, Fax.user_id != fax.user_id)
+    return session.scalar(somebody_waits(lane, now).where(is_another, Fax.created_at < since)) is not None
+
+
+def move_to_slow_lane(session: Session, fax_id: str, now: datetime) -> None:
+    """Its place is free at once. Commits."""
+    mine = sa.update(Fax).where(Fax.id == fax_id, Fax.status == Status.PREPARING)
+    session.execute(mine.values(lane=Lane.SLOW, gave_way=Fax.gave_way + 1, lease_until=now - JUST_OVER))
+    enqueue_after_commit(session, LANE_JOBS[Lane.SLOW])
+    session.commit()
+
+
+def let_wait(session: Session, fax_id: str, now: datetime) -> None:
+    """For pages that are being drawn for a look; its turn goes to others for a moment. Commits."""
+    mine = sa.update(Fax).where(Fax.id == fax_id, Fax.status == Status.PREPARING)
+    session.execute(mine.values(lease_until=now + LOOKED_AT))
+    session.commit()
+
+
+def wake_waiting(session: Session, source_id: str, now: datetime, *, is_over: bool) -> None:
+    """The faxes that wait for these pages, when the caller commits. Where it is over they need no office any more."""
+    waiting = (Fax.source_id == source_id, Fax.status == Status.PREPARING, Fax.lease_until < now + LOOKED_AT)
+    lanes = set(session.scalars(sa.select(Fax.lane).where(*waiting)))
+    values = {"lease_until": now - JUST_OVER} | ({"lane": Lane.DOCUMENTS} if is_over else {})
+    session.execute(sa.update(Fax).where(*waiting).values(values), execution_options={"synchronize_session": False})
+    for lane in {Lane.DOCUMENTS} if lanes and is_over else lanes:
+        enqueue_after_commit(session, LANE_JOBS[lane])

@@ -1,0 +1,20 @@
+"""Nothing is begun that there may be no room for."""
+
+from flask import current_app
+
+from app.adapters.disks import Disks
+from app.errors import Refused
+
+
+def disks() -> Disks:
+    return current_app.extensions["disks"]
+
+
+def hold_room() -> None:
+    """For whoever brings something new.
+
+    Raises:
+        Refused: ``no_room``.
+    """
+    if disks().full():
+        raise Refused("no_room")
