@@ -11,18 +11,22 @@
 #
 # Settings come by the environment (docs/architecture.md): SECRET_KEY, DATABASE_URL, REDIS_URL, STORAGE_URL, SMTP_URL,
 # MAIL_FROM, FAXROOM_URL, ARI_URL, ARI_USER, ARI_PASSWORD, FAXROOM_SPOOL, UNOSERVER_URL; secrets better as NAME_FILE.
-# PostgreSQL, Redis and Asterisk run elsewhere. The document converter has LibreOffice on top, and answers its own
-# machine only (port 2003, which UNOSERVER_URL means by default): run it in the network of the jobs' container.
+# PostgreSQL, Redis and Asterisk run elsewhere. The document converter has LibreOffice on top. It is reached by a socket
+# in a folder that it shares with the jobs (UNOSERVER_URL=unix:/run/faxroom/office.sock), and makes a room of its own for
+# LibreOffice, which Docker's usual profiles forbid; without them it opens no document and says so.
 #
 #   docker build -t faxroom-office --target office .
-#   docker run --network container:JOBS … faxroom-office        it ends after a document that hung: --restart=always
+#   docker run --restart=always --network none --cap-drop ALL --security-opt seccomp=unconfined \
+#     --security-opt apparmor=unconfined --security-opt systempaths=unconfined -v offices:/run/faxroom faxroom-office
+#   docker run … -v offices:/run/faxroom -e UNOSERVER_URL=unix:/run/faxroom/office.sock … jobs as above
 
 FROM debian:bookworm-slim AS base
 ENV LANG=C.UTF-8 PYTHONUNBUFFERED=1 PATH=/opt/faxroom/.tools/venv/bin:/usr/sbin:/usr/bin:/sbin:/bin
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
-        ca-certificates fonts-dejavu-core fonts-liberation gnupg \
-        libharfbuzz-subset0 libpango-1.0-0 libpangoft2-1.0-0 python3 tzdata \
+        ca-certificates bubblewrap fonts-crosextra-caladea fonts-crosextra-carlito fonts-dejavu-core \
+        fonts-freefont-ttf fonts-liberation fonts-wqy-microhei gnupg \
+        libharfbuzz-subset0 libpango-1.0-0 libpangoft2-1.0-0 nginx python3 tzdata \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /opt/faxroom
 
@@ -38,23 +42,24 @@ root = Path.cwd(); assets.install(root, print); assets.compile_translations(root
     && rm -rf .tools/nodejs .tools/node_modules
 
 FROM base AS portal
-RUN useradd --system --uid 990 --home-dir /var/lib/faxroom --create-home faxroom
+RUN useradd --system --uid 990 --home-dir /var/lib/faxroom --create-home faxroom \
+    && install -d -m 700 -o faxroom -g faxroom /run/faxroom
 COPY --from=build /opt/faxroom /opt/faxroom
 ENV FAXROOM_HOME=/var/lib/faxroom PYTHONDONTWRITEBYTECODE=1 GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 USER faxroom
 VOLUME /var/lib/faxroom
 EXPOSE 8000
-CMD ["gunicorn", "wsgi:app", "--bind", "0.0.0.0:8000", "--worker-class", "gthread", "--workers", "2", \
-     "--threads", "8", "--worker-tmp-dir", "/dev/shm"]
+# The web, and the front that takes requests for it.
+CMD ["python", "bin/lib/front.py", "--with-web", "0.0.0.0:8000"]
 
 FROM portal AS office
 USER root
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends libreoffice-writer-nogui python3-uno \
+    && apt-get install -y --no-install-recommends libreoffice-calc-nogui libreoffice-impress-nogui \
+        libreoffice-math-nogui libreoffice-writer-nogui python3-uno \
     && rm -rf /var/lib/apt/lists/*
 USER faxroom
-CMD ["python", "-m", "app.adapters.office_server", "--port", "2003", "--uno-port", "2002", \
-     "--profile", "/var/lib/faxroom/office"]
+CMD ["python", "-m", "app.adapters.office_server", "--socket", "/run/faxroom/office.sock"]
 
 # The last stage is what "docker build" makes.
 FROM portal

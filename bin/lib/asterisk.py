@@ -9,6 +9,7 @@ import hashlib
 import os
 import platform
 import socket
+import stat
 import string
 import subprocess
 import tempfile
@@ -147,7 +148,15 @@ def render(
     libraries, _ = _libraries(root)
     chosen = read_trunk(trunk, sip_port)
     etc = home / "etc"
-    for folder in ("etc/local", "lib", "log", "spool/faxroom/incoming", "spool/faxroom/outgoing", "spool/tmp"):
+    for folder in (
+        "etc/local",
+        "lib",
+        "log",
+        "spool/faxroom/incoming",
+        "spool/faxroom/outgoing",
+        "spool/faxroom/answered",
+        "spool/tmp",
+    ):
         (home / folder).mkdir(parents=True, exist_ok=True)
     home.chmod(0o700)
     values = {
@@ -170,6 +179,12 @@ def render(
     }
     for template in TEMPLATES.glob("*.conf"):
         _write(etc / template.name, template, values)
+
+
+#: Below an instance's home, where it runs under an account of its own: what it writes, and what it reads besides.
+WRITTEN = ("lib", "log", "run", "spool/tmp", "spool/faxroom/incoming", "spool/faxroom/answered")
+READ = ("etc", "etc/local", "spool/faxroom/outgoing")
+PASSED = (".", "spool", "spool/faxroom")
 
 
 def _write(target: Path, template: Path, values: dict[str, object]) -> None:
@@ -199,11 +214,21 @@ def _account(trunk: Trunk) -> str:
 
 def _run_folder(home: Path) -> Path:
     folder = home / "run"
-    if len(str(folder)) > LONGEST_SOCKET:
-        digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
-        folder = Path(tempfile.gettempdir()) / f"faxroom-{os.getuid()}-{digest}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if len(str(folder)) <= LONGEST_SOCKET:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder
+    digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+    folder = Path(tempfile.gettempdir()) / f"faxroom-{os.getuid()}-{digest}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise SetupError(f"{folder} is not ours alone. Remove it and start again.")
     return folder
+
+
+def control_socket(home: Path) -> Path:
+    """Where its console listens; it greets whoever connects."""
+    return _run_folder(home) / "asterisk.ctl"
 
 
 def _check_host_name() -> None:

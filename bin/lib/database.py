@@ -1,7 +1,8 @@
 """Bring the database to the newest form and, when nobody is in it, load a provision file.
 
 Runs in the project's environment: ``python bin/lib/database.py PROVISION_FILE [IMAP_PORT]``. Prints ``provisioned`` if
-it did. With a port the demo gets Mail2Fax boxes of the mail server that is there.
+it did, ``held`` if the database was restored and nobody has answered yet. With a port the demo gets Mail2Fax boxes of
+the mail server that is there.
 """
 
 import os
@@ -16,6 +17,7 @@ import yaml  # noqa: E402
 from flask_migrate import upgrade  # noqa: E402
 
 from app.factory import create_app  # noqa: E402
+from app.fax.holding import held_since  # noqa: E402
 from app.provisioning import ProvisionError, apply_provision_file  # noqa: E402
 from tenants.db import db  # noqa: E402
 from tenants.models import Tenant, User  # noqa: E402
@@ -25,6 +27,8 @@ def main() -> None:
     file, *imap_port = Path(sys.argv[1]), *sys.argv[2:]
     with create_app().app_context():
         upgrade()
+        if held_since(db.session):
+            print("held")
         if db.session.scalar(sa.select(Tenant.id).limit(1)) or db.session.scalar(sa.select(User.id).limit(1)):
             return
         try:

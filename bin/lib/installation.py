@@ -31,8 +31,11 @@ def install(
 
     def rest_of_packages() -> None:
         progress.step("packages", lambda say: _install_packages(wanted, say, log=log, for_tests=for_tests))
+        progress.step("front", lambda say: packages.install_server("nginx", say, log=log / "packages.log"))
         if for_tests or with_mailboxes:
-            progress.step("dovecot", lambda say: packages.install_dovecot(say, log=log / "packages.log"))
+            progress.step(
+                "dovecot", lambda say: packages.install_server("dovecot-imapd", say, log=log / "packages.log")
+            )
         if for_tests:
             progress.step("hylafax", lambda say: packages.install_hylafax(root / HYLAFAX, say, log=log / "hylafax.log"))
 

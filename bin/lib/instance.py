@@ -3,15 +3,18 @@
 import json
 import os
 import secrets
+import shutil
 import socket
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import accounts
 from shell import SetupError
 
 #: Ports that nobody outside the instance needs to know. Chosen free at the first start, then kept.
-PRIVATE_PORTS = ("redis", "mail", "office", "office_2", "office_pipe", "office_pipe_2")
+PRIVATE_PORTS = ("redis", "mail")
 #: Below what Linux takes for outgoing connections, above what people choose.
 PRIVATE_RANGE = range(20000, 32000)
 
@@ -30,12 +33,35 @@ HANDED_ON = (
     "UNOSERVER_URL",
     "FAXROOM_URL",
     "FAXROOM_SPOOL",
+    "FAXROOM_ASTDB",
+    "FAXROOM_MIN_FREE",
     "FAXROOM_ARCHIVES",
     "FAXROOM_ALLOW_PRIVATE_HOSTS",
     "FAXROOM_LINE_LIMIT",
     "FAXROOM_PROXIES",
     "FAXROOM_SEALING_KEYS",
 )
+#: What bin/up alone reads, besides FAXROOM_HOME and the provision file.
+OF_UP = (
+    "FAXROOM_BIND",
+    "FAXROOM_PORT",
+    "FAXROOM_JOBS",
+    "FAXROOM_SIP_PORT",
+    "FAXROOM_ARI_PORT",
+    "FAXROOM_TRUNK",
+    "FAXROOM_IMAP_PORT",
+    "FAXROOM_SMTP_PORT",
+    "FAXROOM_LISTEN_SECONDS",
+)
+#: In HOME, until offices had rooms: LibreOffice's profiles, and parts of documents that it had put aside.
+OFFICE_PROFILES = ("office", "office_2")
+#: In HOME: what bin/up was given at its last start, for a backup; what the backup's instance was given, for a restored
+#: one.
+GIVEN, RESTORED = "given.env", "restored.env"
+#: In HOME while a restore has not come to its end.
+UNFINISHED = "restore-unfinished"
+#: In HOME, once everything in it was closed to others.
+MENDED = "closed"
 LONGEST_HOME = 80  # Unix sockets and gpg's keys lie below it; such a path holds 107 characters (unix(7))
 
 
@@ -57,12 +83,14 @@ class Instance:
     trunk: str
     provision: Path | None
     jobs: int
+    proxies: int  # of the operator, before our own front
     own_redis: bool
     own_office: bool
     own_asterisk: bool
     own_mail: bool
     imap_port: int | None  # mailboxes for trying out, with the SMTP server at smtp_port
     smtp_port: int | None
+    separate: bool = False  # the front and Asterisk have accounts of their own
 
     @property
     def log(self) -> Path:
@@ -77,15 +105,30 @@ class Instance:
         return self.home / "asterisk"
 
     @property
+    def web(self) -> Path:
+        """Where the front finds the web."""
+        return self.home / "web/web.sock"
+
+    @property
+    def front(self) -> Path:
+        return self.home / "front"
+
+    @property
     def own_mailboxes(self) -> bool:
         """Mails that are handed in are there to be collected; for that both servers must be ours."""
         return self.own_mail and self.imap_port is not None
 
     @property
+    def listen(self) -> str:
+        """Address and port of the front."""
+        return f"[{self.bind}]:{self.port}" if ":" in self.bind else f"{self.bind}:{self.port}"
+
+    @property
     def address(self) -> str:
         """Where this machine finds the portal."""
-        host = "127.0.0.1" if self.bind in ("0.0.0.0", "") else self.bind
-        return f"http://{host}:{self.port}"
+        everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # what listens on all is asked at home
+        bind = everywhere.get(self.bind, self.bind)
+        return f"http://[{bind}]:{self.port}" if ":" in bind else f"http://{bind}:{self.port}"
 
 
 def read_instance(root: Path, environment: Mapping[str, str]) -> Instance:
@@ -107,7 +150,8 @@ def read_instance(root: Path, environment: Mapping[str, str]) -> Instance:
         ari_port=_number(environment, "FAXROOM_ARI_PORT", 8088),
         trunk=environment.get("FAXROOM_TRUNK") or "loop",
         provision=Path(provision).absolute() if provision else None,
-        jobs=_number(environment, "FAXROOM_JOBS", 3, highest=64),
+        jobs=_number(environment, "FAXROOM_JOBS", 2, highest=64),
+        proxies=_number(_told(environment, "FAXROOM_PROXIES"), "FAXROOM_PROXIES", 0, lowest=0, highest=9),
         own_redis=not given(environment, "REDIS_URL"),
         own_office=not given(environment, "UNOSERVER_URL"),
         own_asterisk=not given(environment, "ARI_URL"),
@@ -117,14 +161,38 @@ def read_instance(root: Path, environment: Mapping[str, str]) -> Instance:
     )
 
 
+def restored_defaults(home: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """What a restored instance is told by its backup, where nothing else is given.
+
+    Raises:
+        SetupError: the restore broke off.
+    """
+    if (home / UNFINISHED).exists():
+        raise SetupError(f"Restoring into {home} was not finished. Remove this folder and restore once more.")
+    defaults = read_values(home / RESTORED)
+    return {name: value for name, value in defaults.items() if not given(environment, name.removesuffix("_FILE"))}
+
+
+def read_values(file: Path) -> dict[str, str]:
+    """Lines of NAME=value; nothing where there is no such file."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return {name: value for name, _, value in (line.partition("=") for line in lines)}
+
+
 def _optional_number(environment: Mapping[str, str], name: str) -> int | None:
     return _number(environment, name, 0) if environment.get(name) else None
 
 
-def _number(environment: Mapping[str, str], name: str, default: int, *, highest: int = 65535) -> int:
+def _told(environment: Mapping[str, str], name: str) -> dict[str, str]:
+    """One setting, wherever it was given (app/config.py)."""
+    file = environment.get(f"{name}_FILE")
+    return {name: Path(file).read_text().strip() if file else environment.get(name, "")}
+
+
+def _number(environment: Mapping[str, str], name: str, default: int, *, lowest: int = 1, highest: int = 65535) -> int:
     text = environment.get(name) or str(default)
-    if not text.isdecimal() or not 1 <= int(text) <= highest:
-        raise SetupError(f"{name} is {text!r}; it must be a number from 1 to {highest}.")
+    if not text.isdecimal() or not lowest <= int(text) <= highest:
+        raise SetupError(f"{name} is {text!r}; it must be a number from {lowest} to {highest}.")
     return int(text)
 
 
@@ -194,13 +262,53 @@ def prepare_home(instance: Instance) -> None:
     """The folders and the secrets, readable by their owner only."""
     try:
         instance.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _guard(instance.home, separate=instance.separate)
+        _mend_once(instance.home)
         for folder in (instance.log, instance.run, instance.home / "secrets"):
             folder.mkdir(exist_ok=True)
             folder.chmod(0o700)
+        instance.front.mkdir(mode=0o700, exist_ok=True)
+        instance.web.parent.mkdir(mode=0o700, exist_ok=True)
+        if instance.separate:
+            accounts.open_to(instance.home, accounts.THROUGH)
+            accounts.open_to(instance.web.parent, accounts.FRONT)
     except OSError as error:
         raise SetupError(f"FAXROOM_HOME cannot be written: {error}. Choose another folder.") from error
+    for name in OFFICE_PROFILES:
+        shutil.rmtree(instance.home / name, ignore_errors=True)
     for name in SECRETS:
         _make_secret(instance.home / "secrets" / name)
+
+
+def _guard(home: Path, *, separate: bool) -> None:
+    """Nobody else enters, whatever it was before; what lies at its top is taken from others too. Groups are those of
+    the accounts of ours.
+
+    Raises:
+        SetupError: it belongs to somebody else, who could do so.
+    """
+    if home.stat().st_uid != os.geteuid():
+        raise SetupError(f"{home} belongs to another account. Start as that account, or choose another FAXROOM_HOME.")
+    passed = {home, *(home / name for name in ("web", "front", "asterisk"))} if separate else set()
+    for path in (home, *home.iterdir()):
+        mode = stat.S_IMODE(path.lstat().st_mode)
+        kept = 0o750 if path in passed else 0o700
+        if mode & ~kept and not path.is_symlink():
+            path.chmod(mode & kept)
+
+
+def _mend_once(home: Path) -> None:
+    """What an earlier version or a copy left open to others, all the way down: looked at once, for there may be
+    millions of files, and what came after is closed. Links are not followed."""
+    done = home / MENDED
+    if done.exists():
+        return
+    for _, folders, files, opened in os.fwalk(home):
+        for name in (*folders, *files):
+            mode = os.stat(name, dir_fd=opened, follow_symlinks=False).st_mode
+            if mode & 0o077 and not stat.S_ISLNK(mode):
+                os.chmod(name, stat.S_IMODE(mode) & 0o700, dir_fd=opened)
+    done.touch(mode=0o600)
 
 
 def _make_secret(file: Path) -> None:
@@ -227,13 +335,14 @@ def settings(instance: Instance, ports: Mapping[str, int], environment: Mapping[
     own = {
         "FAXROOM_HOME": str(instance.home),
         "FAXROOM_PORT": str(instance.port),
+        "FAXROOM_FRONT": instance.address,
         "SECRET_KEY_FILE": str(instance.home / "secrets/SECRET_KEY"),
     }
     if instance.own_redis:
         password = secret(instance, "REDIS_PASSWORD")
         own["REDIS_URL"] = f"redis://:{password}@127.0.0.1:{ports['redis']}/0"
     if instance.own_office:
-        own["UNOSERVER_URL"] = f"http://127.0.0.1:{ports['office']},http://127.0.0.1:{ports['office_2']}"
+        own["UNOSERVER_URL"] = ",".join(f"unix:{path}" for path in office_sockets(instance).values())
     if instance.own_asterisk:
         own["ARI_URL"] = f"http://127.0.0.1:{instance.ari_port}"
         own["ARI_PASSWORD_FILE"] = str(instance.home / "secrets/ARI_PASSWORD")
@@ -246,11 +355,28 @@ def settings(instance: Instance, ports: Mapping[str, int], environment: Mapping[
     return {**{name: value for name, value in own.items() if not given(told, name.removesuffix("_FILE"))}, **told}
 
 
+def office_sockets(instance: Instance) -> dict[str, Path]:
+    """Program → where it listens, in a folder that only its owner may enter."""
+    return {name: instance.run / f"{name}.sock" for name in ("office", "office_2")}
+
+
 def write_environment(instance: Instance, values: Mapping[str, str]) -> None:
     """``HOME/faxroom.env``: one NAME=value a line, no quoting, read by ``bin/faxroom``."""
     if broken := [name for name, value in values.items() if "\n" in value]:
         raise SetupError(f"{', '.join(broken)} must be of one line. Give it as a file: {broken[0]}_FILE=PATH")
-    new = instance.home / "faxroom.env.new"
+    write_values(instance.home / "faxroom.env", values)
+
+
+def write_given(instance: Instance, environment: Mapping[str, str]) -> None:
+    """``HOME/given.env``, for a backup: an instance that is restored from it is told the same."""
+    names = (variant for name in (*HANDED_ON, *OF_UP) for variant in (name, f"{name}_FILE"))
+    told = {name: environment[name] for name in names if environment.get(name)}
+    write_values(instance.home / GIVEN, {name: value for name, value in told.items() if "\n" not in value})
+
+
+def write_values(file: Path, values: Mapping[str, str]) -> None:
+    """NAME=value, one a line, for the owner only."""
+    new = file.with_name(f"{file.name}.new")
     new.touch(mode=0o600)
     new.write_text("".join(f"{name}={value}\n" for name, value in sorted(values.items())))
-    new.replace(instance.home / "faxroom.env")
+    new.replace(file)

@@ -12,12 +12,21 @@ from shell import Say, SetupError, run, sudo
 FIRST = ("ca-certificates", "debootstrap", "python3-venv")
 #: "a|b": either will do; the first is installed.
 RUNTIME = (
+    "bubblewrap",  # the room in which LibreOffice opens documents
+    "fonts-crosextra-caladea",  # as wide as Cambria
+    "fonts-crosextra-carlito",  # as wide as Calibri
     "fonts-dejavu-core",  # what documents name, or the like of it
+    "fonts-freefont-ttf",  # scripts from Hebrew to Thai, in 7 MB
     "fonts-liberation",
+    "fonts-wqy-microhei",  # Chinese, Japanese and Korean, in 5 MB
     "gnupg",  # signed and encrypted mail
     "libharfbuzz-subset0",  # WeasyPrint
     "libpango-1.0-0",
     "libpangoft2-1.0-0",
+    "libseccomp2",  # what a child that reads documents may ask of the kernel
+    "libreoffice-calc-nogui|libreoffice-calc",
+    "libreoffice-impress-nogui|libreoffice-impress",
+    "libreoffice-math-nogui|libreoffice-math",  # formulas in documents of Word
     "libreoffice-writer-nogui|libreoffice-writer",
     "python3-uno",
     "redis-tools",  # holds the server's program too, without the service of redis-server
@@ -31,8 +40,10 @@ TEST = (
     "poppler-utils",
     "tesseract-ocr",
 )
-#: Where Debian's package would begin to serve: a link to nowhere keeps systemd from it (systemd.unit(5), masked).
-DOVECOT_UNITS = (Path("/etc/systemd/system/dovecot.service"), Path("/etc/systemd/system/dovecot.socket"))
+#: Debian's packages that would begin to serve → their units, masked before: a link to nowhere keeps systemd from them
+#: (systemd.unit(5)).
+SERVERS = {"dovecot-imapd": ("dovecot.service", "dovecot.socket"), "nginx": ("nginx.service",)}
+UNITS = Path("/etc/systemd/system")
 POLICY = Path("/usr/sbin/policy-rc.d")
 #: A fax machine that is not ours, for the tests. Its libraries beyond libc come with libtiff-tools.
 HYLAFAX = ("hylafax-client", "hylafax-server", "iaxmodem")
@@ -89,20 +100,21 @@ def install_postgres(say: Say, *, log: Path) -> None:
         run([*sudo(), "rm", "-f", drop_in], log=log)
 
 
-def install_dovecot(say: Say, *, log: Path) -> None:
-    """Dovecot's programs, without the service that the package would start and enable."""
-    if not missing(["dovecot-imapd"]):
+def install_server(package: str, say: Say, *, log: Path) -> None:
+    """One of :data:`SERVERS`: its programs, without the service that the package would start and enable. One that is
+    there already is left as it is."""
+    if not missing([package]):
         return
-    say("installing Dovecot's programs")
-    run([*sudo(), "mkdir", "-p", DOVECOT_UNITS[0].parent], log=log)
-    for unit in DOVECOT_UNITS:
+    say(f"installing the programs of {package}")
+    run([*sudo(), "mkdir", "-p", UNITS], log=log)
+    for unit in (UNITS / name for name in SERVERS[package]):
         if not unit.exists() and not unit.is_symlink():
             run([*sudo(), "ln", "-s", "/dev/null", unit], log=log)
     ours = not POLICY.exists()
     if ours:
         run([*sudo(), "sh", "-c", f"printf '#!/bin/sh\\nexit 101\\n' > {POLICY} && chmod 755 {POLICY}"], log=log)
     try:
-        install(["dovecot-imapd"], say, log=log)
+        install([package], say, log=log)
     finally:
         if ours:
             run([*sudo(), "rm", "-f", POLICY], log=log)
@@ -133,6 +145,13 @@ def postgres_programs() -> Path | None:
         return Path(found).parent
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     return versions[-1].parent if versions else None
+
+
+def postgres_program(name: str) -> Path | None:
+    """One for clients: the newest of Debian's, which reads every older, or the one in PATH."""
+    versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
+    found = versions[-1] if versions else shutil.which(name)
+    return Path(found) if found else None
 
 
 def redis_server(tools: Path) -> Path:

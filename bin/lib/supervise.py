@@ -5,6 +5,7 @@ leaves nothing running.
 """
 
 import http.client
+import os
 import shlex
 import socket
 import time
@@ -13,16 +14,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import accounts
 import mailboxes
 import packages
-from instance import Instance, secret
+from instance import Instance, office_sockets, secret
 from shell import SetupError
 
 import asterisk
+import front
 
 #: Sound is 50 packets a second each way, and a late one spoils a fax over G.711: whoever draws pages can wait. Without
 #: the right to it nice only says so.
 AHEAD = ("/usr/bin/nice", "-n", "-15")
+#: Those below are root's.
+FIRST_FREE_PORT = 1024
 TETHER = ("setpriv", "--pdeathsig", "TERM", "--")
 
 
@@ -31,7 +36,8 @@ class Program:
     """One line of the table.
 
     ``ours``: runs our code, so it waits for the database. ``stop_seconds``: until SIGKILL. ``whole_group``: SIGTERM
-    goes to the children too; a worker's job is let finish instead.
+    goes to the children too; a worker's job is let finish instead. ``watched``: says that it gets on (NOTIFY_SOCKET).
+    Others that know the name would wait for a watchdog that stands still.
     """
 
     name: str
@@ -40,40 +46,57 @@ class Program:
     stop_seconds: int = 5
     count: int = 1
     whole_group: bool = True
+    watched: bool = False
 
 
 def programs(instance: Instance, ports: Mapping[str, int]) -> list[Program]:
     """Those whose work others need come first; they are stopped in the opposite order."""
     python = str(instance.root / ".tools/venv/bin/python")
-    table: list[Program] = []
+    table = [Program("watchdog", _watchdog(instance, python))]
     if instance.own_redis:
         server = packages.redis_server(instance.root / ".tools")
         table.append(Program("redis", (str(server), str(instance.home / "redis.conf"))))
     if instance.own_mail:
         table += _mail(instance, ports, python)
     if instance.own_asterisk:
-        command = (*AHEAD, *asterisk.command(_asterisk_root(instance), instance.asterisk))
-        table.append(Program("asterisk", command))
+        command = asterisk.command(_asterisk_root(instance), instance.asterisk)
+        apart = _apart(instance, accounts.ASTERISK, instance.sip_port)
+        table.append(Program("asterisk", (*AHEAD, *apart, *command)))
     if instance.own_office:
-        table += _office(instance, ports, python)
+        table += _office(instance, python)
+    apart = _apart(instance, accounts.FRONT, instance.port)
+    table.append(Program("front", (*apart, *front.command(instance.front))))  # says that the database is prepared
     return table + _ours(instance, python)
+
+
+def _watchdog(instance: Instance, python: str) -> tuple[str, ...]:
+    """A Redis that stands still is waited for by all; nothing is lost with it. Of an Asterisk that has stood still for
+    half a minute no call has lived on: the far ends have given up (T.30), or hear nothing (rtp_timeout)."""
+    command = [python, str(instance.root / "bin/lib/watchdog.py"), "--notify", str(_notify_socket(instance))]
+    if instance.own_redis:
+        command += ["--ask", "20", str(_redis_socket(instance)), "PING"]
+    if instance.own_asterisk:
+        command += ["--ask", "30", str(asterisk.control_socket(instance.asterisk)), ""]
+    return tuple(command)
+
+
+def _notify_socket(instance: Instance) -> Path:
+    return instance.run / "notify.sock"
+
+
+def _redis_socket(instance: Instance) -> Path:
+    return instance.run / "redis.sock"
 
 
 def _ours(instance: Instance, python: str) -> list[Program]:
     worker = (python, str(instance.root / "worker.py"))
-    gentle = {"ours": True, "stop_seconds": 8, "whole_group": False}
-    if instance.jobs == 1:
-        table = [Program("jobs", (*worker, "jobs"), **gentle)]
-    else:
-        # The line's jobs are short and many: one process does nothing else. The others help it out only when they have
-        # nothing else to do.
-        others = (*worker, "jobs", "documents", "mail", "line", "later")
-        table = [Program("jobs-line", (*worker, "jobs", "line"), **gentle)]
-        table.append(Program("jobs", others, count=instance.jobs - 1, **gentle))
-    table.append(Program("line", (*worker, "line"), ours=True))
-    table.append(Program("clock", (*worker, "clock"), ours=True))
+    gentle = {"ours": True, "stop_seconds": 8, "whole_group": False, "watched": True}
+    # One for each kind of job and each office: what waits for one thing holds up nothing else.
+    table = [Program("jobs", (*worker, "jobs", "--documents", str(instance.jobs)), **gentle)]
+    table.append(Program("line", (*worker, "line"), ours=True, watched=True))
+    table.append(Program("clock", (*worker, "clock"), ours=True, watched=True))
     table.append(Program("collect", (*worker, "collect"), **gentle))
-    table.append(Program("web", _web(instance), ours=True))
+    table.append(Program("web", front.web_command(python, instance.web), ours=True))
     return table
 
 
@@ -90,32 +113,24 @@ def _mail(instance: Instance, ports: Mapping[str, int], python: str) -> list[Pro
     ]
 
 
+def _apart(instance: Instance, account: str, port: int) -> tuple[str, ...]:
+    """Before a command that listens to strangers: none of our settings, and an account of its own where root starts."""
+    become = accounts.become(account, low_port=port < FIRST_FREE_PORT) if instance.separate else ()
+    told = {"FAXROOM_HOME": instance.home, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    told |= {name: os.environ[name] for name in ("LANG", "TZ") if name in os.environ}
+    return (*become, "/usr/bin/env", "-i", *(f"{name}={value}" for name, value in told.items()))
+
+
 def _asterisk_root(instance: Instance) -> Path:
     return instance.root / ".tools/asterisk"
 
 
-def _office(instance: Instance, ports: Mapping[str, int], python: str) -> list[Program]:
+def _office(instance: Instance, python: str) -> list[Program]:
     """Two, so that a large document does not hold up the others."""
     return [
-        Program(
-            f"office{suffix}",
-            (
-                *(python, "-m", "app.adapters.office_server", "--port", str(ports[f"office{suffix}"])),
-                *("--uno-port", str(ports[f"office_pipe{suffix}"])),
-                *("--profile", str(instance.home / f"office{suffix}")),
-            ),
-        )
-        for suffix in ("", "_2")
+        Program(name, (python, "-m", "app.adapters.office_server", "--socket", str(path)))
+        for name, path in office_sockets(instance).items()
     ]
-
-
-def _web(instance: Instance) -> tuple[str, ...]:
-    host = f"[{instance.bind}]" if ":" in instance.bind else instance.bind
-    return (
-        *(str(instance.root / ".tools/venv/bin/python"), "-m", "gunicorn", "wsgi:app"),
-        *("--bind", f"{host}:{instance.port}", "--worker-class", "gthread", "--workers", "2", "--threads", "8"),
-        *("--graceful-timeout", "3", "--worker-tmp-dir", "/dev/shm", "--log-level", "warning"),
-    )
 
 
 # ---- Configuration
@@ -156,10 +171,12 @@ serverurl=unix://{instance.run}/supervisor.sock
 def _section(instance: Instance, program: Program, priority: int) -> str:
     command = shlex.join((*TETHER, *program.command)).replace("%", "%%")
     several = f"numprocs={program.count}\nprocess_name=%(program_name)s-%(process_num)s\n" if program.count > 1 else ""
+    notified = str(_notify_socket(instance)).replace("%", "%%")
+    told = f'environment=NOTIFY_SOCKET="{notified}"\n' if program.watched else ""
     suffix = "-%(process_num)s" if program.count > 1 else ""
     return f"""[program:{program.name}]
 command={command}
-{several}priority={priority}
+{several}{told}priority={priority}
 autostart={str(not program.ours).lower()}
 autorestart=true
 startsecs=1
@@ -179,7 +196,8 @@ def write_redis_configuration(instance: Instance, ports: Mapping[str, int]) -> N
     file = instance.home / "redis.conf"
     file.touch(mode=0o600)
     file.write_text(
-        f"bind 127.0.0.1\nport {ports['redis']}\nrequirepass {secret(instance, 'REDIS_PASSWORD')}\n"
+        f"bind 127.0.0.1\nport {ports['redis']}\nunixsocket {_redis_socket(instance)}\nunixsocketperm 700\n"
+        f"requirepass {secret(instance, 'REDIS_PASSWORD')}\n"
         f'save ""\nappendonly no\nmaxmemory-policy noeviction\ndir {instance.run}\ndaemonize no\nlogfile ""\n'
     )
 
@@ -218,7 +236,7 @@ def beginnings(instance: Instance) -> dict[str, int]:
     return {process["name"]: process["start"] for process in answer}
 
 
-def start_ours(instance: Instance, table: list[Program], *, seconds: float = 20) -> None:
+def start_ours(instance: Instance, table: list[Program], *, seconds: float = 60) -> None:
     """Start the programs that waited for the database; supervisord itself may still be starting."""
     waiting = [program.name for program in table if program.ours]
     deadline = time.monotonic() + seconds

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import pwd
 import secrets
 import shutil
 import socket
@@ -16,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import installation
-import packages
+import postgres
 import processes
 from instance import HANDED_ON
 from shell import SetupError, tail
@@ -227,50 +226,7 @@ def _free_ports(count: int) -> list[int]:
 @contextlib.contextmanager
 def _postgres(folder: Path, progress: Progress, **more: str) -> Iterator[str]:
     """A cluster of its own with these settings besides, gone with the tests. Yields the URL of an empty database."""
-    programs = packages.postgres_programs()
-    if programs is None:
-        raise StepFailed("postgresql", "Its programs were not found. Install them: apt-get install postgresql")
-    data, password, log = folder / "pg", secrets.token_hex(16), folder / "pg.log"
-    port = _free_ports(1)[0]
-    who = _unprivileged(data)
-    key = folder / "pg-password"
-    key.write_text(password)
-    key.chmod(0o644)  # in a folder that only we can list
-    initdb = [programs / "initdb", "-D", data, "-U", "faxroom", f"--pwfile={key}", "-A", "scram-sha-256", "-N"]
-    settings = {"port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
-    server = [programs / "postgres", "-D", data, *(f"--{name}={value}" for name, value in (settings | more).items())]
     begin = time.monotonic()
-    with log.open("wb") as output:
-        made = subprocess.run([*who, *initdb, "-E", "UTF8", "--locale=C"], stdout=output, stderr=output, check=False)
-        if made.returncode:
-            raise StepFailed("postgresql", f"initdb failed:\n{tail(log)}")
-        process = subprocess.Popen([*who, *server], stdout=output, stderr=output)
-    try:
-        _wait_for_port(port, process, log)
+    with postgres.cluster(folder / "pg", port=_free_ports(1)[0], **more) as cluster:
         progress.say("postgresql", f"ready ({time.monotonic() - begin:.1f} s)")
-        yield f"postgresql+psycopg://faxroom:{password}@127.0.0.1:{port}/postgres"
-    finally:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=10)
-
-
-def _unprivileged(data: Path) -> list[str]:
-    """PostgreSQL refuses to run as root: the words that make it another user, who owns ``data``."""
-    data.mkdir(mode=0o700)
-    if os.geteuid() != 0:
-        return list(TETHER)
-    user = pwd.getpwnam("nobody")
-    os.chown(data, user.pw_uid, user.pw_gid)
-    ids = [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-    return ["setpriv", *ids, "--pdeathsig", "INT", "--"]
-
-
-def _wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        time.sleep(0.05)
-    raise StepFailed("postgresql", f"It did not start:\n{tail(log)}")
+        yield cluster.url

@@ -1,6 +1,7 @@
 """bin/up: set up what is missing, run the whole of Faxroom, stop all of it at the end."""
 
 import contextlib
+import dataclasses
 import fcntl
 import json
 import os
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import accounts
+import environment
 import installation
 import instance as instances
 import mailboxes
@@ -24,10 +27,14 @@ from shell import SetupError, tail
 from steps import Progress, StepFailed, complain
 
 import asterisk
+import front
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "demo/faxroom.yaml"
-READY_SECONDS = 90
+#: A machine that has too much to do takes long. Who gives up ends what had nearly come up; who waits says for whom.
+READY_SECONDS, TOLD_SECONDS = 600, 60
+#: The part of healthz that no start mends: everything else has to run, so that it goes on when there is room.
+FULL_DISK = "room"
 
 
 def main() -> int:
@@ -50,22 +57,58 @@ def main() -> int:
 def _run() -> int:
     progress = Progress()
     told: list[Instance] = []
-    progress.step("settings", lambda say: told.append(instances.read_instance(ROOT, os.environ)))
+    progress.step("settings", lambda say: told.append(_read_instance(say)))
     instance = told[0]
+    if os.geteuid() == 0:
+        progress.step("accounts", lambda say: told.append(_with_accounts(told[0], say)))
+        instance = told[-1]
     progress.step("home", lambda say: instances.prepare_home(instance))
     with _only_one(instance):
         progress.step("ports", lambda say: instances.check_ports(instance))
         installation.install(ROOT, progress, with_asterisk=instance.own_asterisk, with_mailboxes=instance.own_mailboxes)
+        os.umask(0o077)  # from here on: what was installed before may be used by others
         values, table = _configure(instance, progress)
         supervisord = _start(instance, values)  # what needs no database starts beside it
         progress.step("database", lambda say: _prepare_database(instance, values, say))
         supervise.start_ours(instance, table)
-        progress.step("start", lambda say: _wait_until_ready(instance, supervisord))
+        progress.step("start", lambda say: _wait_until_ready(instance, supervisord, say))
         _tell(instance, progress)
         try:
             return _watch(supervisord, instance)
         finally:
             (instance.run / "ready").unlink(missing_ok=True)
+
+
+def _read_instance(say: Any) -> Instance:
+    instance = instances.read_instance(ROOT, os.environ)
+    if defaults := instances.restored_defaults(instance.home, os.environ):
+        say(f"from {instance.home / instances.RESTORED}: {', '.join(sorted(defaults))}")
+        os.environ.update(defaults)
+        instance = instances.read_instance(ROOT, os.environ)
+    return instance
+
+
+def _with_accounts(instance: Instance, say: Any) -> Instance:
+    """As root: what listens to strangers gets accounts of its own, where these can reach it."""
+    if reason := accounts.why_not((instance.home, ROOT)):
+        say(f"all runs as root: {reason}")
+        return instance
+    accounts.make()
+    return dataclasses.replace(instance, separate=True)
+
+
+def _hand_over(instance: Instance) -> None:
+    """At each start: a home may be older than its accounts, or come from a backup."""
+    accounts.show(instance.front, accounts.FRONT)
+    for name in front.WRITTEN:
+        accounts.give(instance.front / name, accounts.FRONT)
+    if instance.own_asterisk:
+        for name in asterisk.PASSED:
+            accounts.open_to(instance.asterisk / name, accounts.ASTERISK)
+        for name in asterisk.READ:
+            accounts.show(instance.asterisk / name, accounts.ASTERISK)
+        for name in asterisk.WRITTEN:
+            accounts.give(instance.asterisk / name, accounts.ASTERISK)
 
 
 @contextlib.contextmanager
@@ -95,6 +138,8 @@ def _configure(instance: Instance, progress: Progress) -> tuple[dict[str, str], 
 
     def configure(say: object) -> None:
         instances.write_environment(instance, values)
+        instances.write_given(instance, os.environ)
+        front.configure(instance.front, web=instance.web, listen=instance.listen, proxies=instance.proxies)
         if instance.own_redis:
             supervise.write_redis_configuration(instance, ports)
         if instance.own_mailboxes:
@@ -110,6 +155,8 @@ def _configure(instance: Instance, progress: Progress) -> tuple[dict[str, str], 
                 trunk=instance.trunk,
             )
         supervise.write_configuration(instance, table)
+        if instance.separate:
+            _hand_over(instance)
 
     table = supervise.programs(instance, ports)
     progress.step("configure", configure)
@@ -117,12 +164,15 @@ def _configure(instance: Instance, progress: Progress) -> tuple[dict[str, str], 
 
 
 def _environment(values: dict[str, str]) -> dict[str, str]:
-    return {**os.environ, **values}
+    """Whoever started us watches us alone."""
+    kept = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
+    return {**kept, **values}
 
 
 def _prepare_database(instance: Instance, values: dict[str, str], say: Any) -> None:
     file = instance.provision or DEMO
-    command = [str(ROOT / ".tools/venv/bin/python"), str(ROOT / "bin/lib/database.py"), str(file)]
+    python, work = ROOT / ".tools/venv/bin/python", ROOT / "bin/lib/database.py"
+    command = [*supervise.TETHER, str(python), str(work), str(file)]
     if file == DEMO and instance.own_mailboxes:
         command.append(str(instance.imap_port))
     log = instance.log / "database.log"
@@ -132,6 +182,9 @@ def _prepare_database(instance: Instance, values: dict[str, str], say: Any) -> N
         )
     if done.returncode:
         raise SetupError(f"The end of {log}:\n{tail(log)}")
+    (instance.run / "held").unlink(missing_ok=True)
+    if "held" in done.stdout.split():
+        (instance.run / "held").touch()
     if "provisioned" in done.stdout.split():
         say(f"loaded {file}")
         (instance.home / "provisioned").write_text(f"{file}\n")
@@ -142,7 +195,8 @@ def _prepare_database(instance: Instance, values: dict[str, str], say: Any) -> N
 
 def _start(instance: Instance, values: dict[str, str]) -> subprocess.Popen[bytes]:
     """In a session of its own: Ctrl-C reaches us alone, and we stop it in order."""
-    command = [*supervise.TETHER, str(ROOT / ".tools/venv/bin/supervisord"), "-c", instance.home / "supervisord.conf"]
+    python, overseer = ROOT / ".tools/venv/bin/python", ROOT / "bin/lib/overseer.py"
+    command = [*supervise.TETHER, python, overseer, "-c", instance.home / "supervisord.conf"]
     with (instance.log / "supervisord.out").open("ab") as output:
         return subprocess.Popen(
             command,
@@ -154,8 +208,8 @@ def _start(instance: Instance, values: dict[str, str]) -> subprocess.Popen[bytes
         )
 
 
-def _wait_until_ready(instance: Instance, supervisord: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + READY_SECONDS
+def _wait_until_ready(instance: Instance, supervisord: subprocess.Popen[bytes], say: Any) -> None:
+    deadline, told = time.monotonic() + READY_SECONDS, time.monotonic()
     patience = supervise.Patience(starts=4)
     faults: dict[str, str] = {}
     while time.monotonic() < deadline:
@@ -167,6 +221,9 @@ def _wait_until_ready(instance: Instance, supervisord: subprocess.Popen[bytes]) 
         if ending := patience.exhausted(supervise.beginnings(instance)):
             log = instance.log / f"{ending[0]}.log"
             raise SetupError(f"{', '.join(ending)} does not stay up. The end of {log}:\n{tail(log)}")
+        if time.monotonic() - told > TOLD_SECONDS:
+            told = time.monotonic()
+            say(f"still waiting for {', '.join(faults)}")
         time.sleep(0.2)
     lines = "\n".join(f"    {name}: {text}" for name, text in faults.items())
     raise SetupError(f"After {READY_SECONDS} s these do not answer:\n{lines}\nTheir logs are in {instance.log}")
@@ -189,8 +246,10 @@ def _faults(body: bytes) -> dict[str, str]:
     except ValueError:
         return {"web": "answers with an error; see web.log"}
     parts = parts.get("parts", parts)
-    wrong = {name: part for name, part in parts.items() if isinstance(part, dict) and not part.get("ok")}
-    return {name: f"{part.get('error')}. {part.get('advice')}" for name, part in wrong.items()} or {"web": str(parts)}
+    if not all(isinstance(part, dict) for part in parts.values()):
+        return {"web": str(parts)}
+    wrong = {name: part for name, part in parts.items() if not part.get("ok") and name != FULL_DISK}
+    return {name: f"{part.get('error')}. {part.get('advice')}" for name, part in wrong.items()}
 
 
 def _watch(supervisord: subprocess.Popen[bytes], instance: Instance) -> int:
@@ -224,8 +283,25 @@ def _tell(instance: Instance, progress: Progress) -> None:
         ]
     if instance.own_mail:
         lines += ["", f"Mails are kept in {instance.home / 'mail'}/new (give SMTP_URL to have them sent)."]
+    if instance.own_office:
+        lines += _confinement()
+    if os.geteuid() == 0 and not instance.separate:
+        reason = accounts.why_not((instance.home, ROOT))
+        lines += ["", f"WARNING: the front and Asterisk, which strangers reach, run as root, because {reason}."]
+    if (instance.run / "held").exists():
+        lines += [
+            "",
+            "RESTORED FROM A BACKUP: it sends nothing and collects no mail until you run bin/faxroom restored",
+        ]
     lines += [f"Logs are in {instance.log}. Ctrl-C stops everything.", ""]
     print("\n".join(lines), flush=True)
+
+
+def _confinement() -> list[str]:
+    """What to say where LibreOffice would see more than the document; empty where it does not."""
+    command = [environment.PYTHON, "-B", "-m", "app.adapters.room"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return ["", f"WARNING: {said.stdout.strip() or said.stderr.strip()}"] if said.returncode else []
 
 
 def _demo_people(instance: Instance) -> list[tuple[str, str, str]]:

@@ -1,0 +1,140 @@
+"""Kills whoever lives and does nothing any more, stopped or locked up; the supervisor starts it anew.
+
+    python bin/lib/watchdog.py --notify SOCKET [--silent 20] [--ask PATIENCE SOCKET WORD …]
+
+Our own processes say that they get on with their work (``WATCHDOG=1`` to NOTIFY_SOCKET, as sd_notify(3) does). Who has
+said so and then says nothing for ``--silent`` seconds is killed. A program that is not ours is asked at its Unix
+socket: it gets WORD and has PATIENCE seconds to say anything. Seconds are counted in which this process was awake
+itself: on a machine that stood still nobody is killed.
+"""
+
+import argparse
+import contextlib
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+from pathlib import Path
+
+CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: unix(7)
+ASK_SECONDS = 2
+
+
+class Watched:
+    """A process by a handle that no other gets, however often numbers are used again."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid, self.silent = pid, 0
+        self.handle = os.pidfd_open(pid)
+
+    def is_gone(self) -> bool:
+        return _is_ready(0, self.handle)
+
+    def kill(self, why: str) -> None:
+        print(f"killing {self.pid} ({_name(self.pid)}): {why}", flush=True)
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.handle, signal.SIGKILL)
+
+    def close(self) -> None:
+        os.close(self.handle)
+
+
+def _is_ready(seconds: float, *handles: int | socket.socket) -> bool:
+    """Something can be read from one of them, or will be within ``seconds``."""
+    asked = select.poll()
+    for handle in handles:
+        asked.register(handle, select.POLLIN)
+    return bool(asked.poll(1000 * seconds))
+
+
+def _name(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()[:200]
+    return ""
+
+
+# ---- Those who say it themselves
+
+
+def listen(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    notified.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    notified.bind(str(path))
+    path.chmod(0o600)
+    return notified
+
+
+def watch(notified: socket.socket, most: int) -> None:
+    """For ever. ``most``: seconds of silence."""
+    known: dict[int, Watched] = {}
+    while True:
+        time.sleep(1)
+        for pid in _said(notified):
+            with contextlib.suppress(ProcessLookupError):
+                known[pid] = known.get(pid) or Watched(pid)
+                known[pid].silent = 0
+        for pid, process in list(known.items()):
+            process.silent += 1
+            if process.is_gone():
+                known.pop(pid).close()
+            elif process.silent > most:
+                process.kill(f"it has said nothing for {process.silent} s")
+
+
+def _said(notified: socket.socket) -> set[int]:
+    """Process ids, by the kernel's word, of all that have been heard since."""
+    found: set[int] = set()
+    while _is_ready(0, notified):
+        text, more, _, _ = notified.recvmsg(4096, socket.CMSG_SPACE(CREDENTIALS.size))
+        if b"WATCHDOG=1" in text.split(b"\n"):
+            found |= {
+                CREDENTIALS.unpack(data)[0]
+                for level, kind, data in more
+                if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS)
+            }
+    return found
+
+
+# ---- Those who are asked
+
+
+def keep_asking(path: str, word: bytes, patience: int) -> None:
+    """For ever. Where nobody listens there is nobody to kill."""
+    while True:
+        time.sleep(ASK_SECONDS)
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asked:
+            asked.settimeout(patience)
+            asked.connect(path)
+            pid, _, _ = CREDENTIALS.unpack(asked.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))
+            with contextlib.closing(Watched(pid)) as process:
+                asked.sendall(word)
+                if not _answers(asked, process, patience):
+                    process.kill(f"it has not answered at {path} for {patience} s")
+
+
+def _answers(asked: socket.socket, process: Watched, patience: int) -> bool:
+    """Also true of one that ends."""
+    return any(_is_ready(1, asked, process.handle) for _ in range(patience))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--notify", type=Path, required=True)
+    parser.add_argument("--silent", type=int, default=20)
+    parser.add_argument("--ask", nargs=3, action="append", default=[], metavar=("PATIENCE", "SOCKET", "WORD"))
+    given = parser.parse_args()
+    notified = listen(given.notify)
+    for patience, path, word in given.ask:
+        arguments = (path, f"{word}\r\n".encode(), int(patience))
+        threading.Thread(target=keep_asking, args=arguments, daemon=True, name=path).start()
+    watch(notified, given.silent)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
