@@ -46,16 +46,17 @@ def light_docx() -> bytes:
 
 
 class Sender:
-    """Bob at his browser."""
+    """Somebody at a browser."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, email: str = "bob@alpha.test", *, to: str = TO) -> None:
+        self.to = to
         self.http = httpx.Client(base_url=base_url, timeout=60, trust_env=False)
         signed_in = self.http.post(
             "/sign-in",
-            data={"email": "bob@alpha.test", "password": "faxroom-demo", "csrf_token": self._token("/sign-in")},
+            data={"email": email, "password": "faxroom-demo", "csrf_token": self._token("/sign-in")},
         )
         if signed_in.status_code != httpx.codes.SEE_OTHER:
-            sys.exit(f"Bob could not sign in: {signed_in.status_code}")
+            sys.exit(f"{email} could not sign in: {signed_in.status_code}")
         self.form = self.http.get("/faxes/send").text
         self.csrf = self._token("/faxes/send")
         self.entity = re.search(r'name="entity"[^>]*value="(\d+)"|<option value="(\d+)"', self.form)
@@ -69,7 +70,7 @@ class Sender:
         entity = next(filter(None, self.entity.groups()))
         answer = self.http.post(
             "/faxes/send",
-            data={"entity": entity, "to": TO, "send_at": "", "csrf_token": self.csrf},
+            data={"entity": entity, "to": self.to, "send_at": "", "csrf_token": self.csrf},
             files={"document": (name, content)},
         )
         if answer.status_code != httpx.codes.SEE_OTHER:
@@ -101,14 +102,17 @@ class Watch:
         sys.exit(f"Not all were over after {LONGEST_SECONDS} s: {[row.status for row in self.rows(fax_ids)]}")
 
 
-def submit_to_ringing(sender: Sender, watch: Watch, name: str, content: bytes, times: int) -> list[float]:
-    """Seconds from the beginning of the form's request to the ringing at the other end, one fax after the other."""
+def submit_to_ringing(
+    sender: Sender, watch: Watch, name: str, content: bytes, times: int, *, until: str = "ended_at"
+) -> list[float]:
+    """Seconds from the beginning of the form's request to the ringing at the other end, one fax after the other: the
+    next one as soon as ``until`` is known of the one before."""
     taken = []
     for _ in range(times):
         fax_id, began = sender.send(name, content)
         (row,) = watch.until([fax_id], "ringing_at")
         taken.append(unix_seconds(row.ringing_at) - began)
-        watch.until([fax_id], "ended_at")
+        watch.until([fax_id], until)
     return taken
 
 

@@ -228,7 +228,7 @@ def main() -> None:
                 median = round(statistics.median(seconds), 2)
                 result["mail_to_ringing"] = {"median_seconds": median, "all": [round(s, 2) for s in sorted(seconds)]}
             if options.messages:
-                bench.supervisor("stop", "collect", "clock", "jobs-line", "jobs:*")
+                bench.supervisor("stop", "collect", "clock", "jobs")
                 result["waiting"] = waiting(bench, boxes, options.messages, options.workers)
                 result["plain_script"] = plain(bench, boxes, options.messages, options.workers)
     print(json.dumps(result, indent=1))

@@ -43,12 +43,14 @@ def light_page(path: Path) -> Path:
     return path
 
 
-def start_asterisk(home: Path, sip_port: int, ari_port: int, trunk: str = "loop") -> subprocess.Popen[bytes]:
+def start_asterisk(
+    home: Path, sip_port: int, ari_port: int, trunk: str = "loop", ahead: tuple[str, ...] = ()
+) -> subprocess.Popen[bytes]:
     asterisk.install(ASTERISK_ROOT, print)
     account = {"ari_user": USER, "ari_password": PASSWORD}
     asterisk.render(ASTERISK_ROOT, home, sip_port=sip_port, ari_port=ari_port, trunk=trunk, **account)
     return subprocess.Popen(
-        asterisk.command(ASTERISK_ROOT, home),
+        [*ahead, *asterisk.command(ASTERISK_ROOT, home)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.STDOUT,

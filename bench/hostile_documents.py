@@ -1,0 +1,193 @@
+"""Documents that try to show what is not theirs (``tests/hostile.py``), each through LibreOffice or pdfium.
+
+    .tools/venv/bin/python bench/hostile_documents.py [--places png,held,server] [--loaders picture,bullet]
+
+Three columns of hits in one run: LibreOffice with our profile and nothing else, as it was until November 2026; in its
+room, with all links in place; as it is, with the links cut before. A hit is a page with the word or the colour of what
+only the portal may see, or a question to the server of this machine. Then the longest time and the most memory.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from app.adapters import fax_tiff  # noqa: E402
+from app.adapters.converter import convert_to_pdf, office_command, servers_that_answer  # noqa: E402
+from app.adapters.office_profile import write_profile  # noqa: E402
+from app.adapters.offices import UNREACHABLE, Fault, office_at  # noqa: E402
+from app.adapters.rasterizer import rasterize  # noqa: E402
+from app.errors import FaxroomError  # noqa: E402
+from tests.hostile import Canaries, Hostile, canaries, corpus  # noqa: E402
+
+BATCH = 24
+SECONDS = 60
+#: Of a page; none of the PDFs draws more by itself.
+MOST_INK = 0.02
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--places")
+    parser.add_argument("--loaders")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="hostile-") as name, canaries(Path(name)) as known:
+        folder = Path(name)
+        documents = [item for item in corpus(known) if _wanted(item, given.places, given.loaders)]
+        print(f"{len(documents)} documents: {dict(Counter(item.kind for item in documents))}", flush=True)
+        office_documents = [item for item in documents if item.kind != "pdf"]
+        _tell("our profile alone", _alone(office_documents, known, folder))
+        with _Office(folder) as office:
+            room = _each(office_documents, known, office.raw, office)
+            _tell("in its room", room)
+            shipped = _each(office_documents, known, office.shipped, office)
+            _tell("in its room, links cut", shipped)
+            print(f"most memory of a LibreOffice: {office.peak / 1024:.0f} MB")
+        drawn = _each([item for item in documents if item.kind == "pdf"], known, lambda item: _draw(item, folder), None)
+        _tell("PDFs drawn", drawn)
+    return 1 if room.hits or shipped.hits or drawn.hits else 0
+
+
+def _wanted(document: Hostile, places: str | None, loaders: str | None) -> bool:
+    kind_and_loader, _, place = document.name.rpartition(" ")
+    loader = kind_and_loader.partition(" ")[2]
+    return (not places or place in places.split(",")) and (not loaders or loader in loaders.split(","))
+
+
+class Came:
+    def __init__(self) -> None:
+        self.hits: list[str] = []
+        self.converted, self.seconds = 0, [0.0]
+
+
+def _tell(what: str, came: Came) -> None:
+    print(f"{what}: {len(came.hits)} hits; {came.converted} became pages; longest {max(came.seconds):.1f} s")
+    for name in came.hits:
+        print(f"    {name}")
+    sys.stdout.flush()
+
+
+def _each(
+    documents: list[Hostile],
+    known: Canaries,
+    convert: Callable[[Hostile], bytes | bool | None],
+    office: "_Office | None",
+) -> Came:
+    came = Came()
+    for document in documents:
+        known.asked.clear()
+        began = time.monotonic()
+        shown = convert(document)
+        came.seconds.append(time.monotonic() - began)
+        came.converted += shown is not None
+        seen = shown is True or (isinstance(shown, bytes) and known.seen_in(shown))
+        if seen or known.asked:
+            came.hits.append(document.name)
+        if office:
+            office.note_memory()
+    return came
+
+
+def _alone(documents: list[Hostile], known: Canaries, folder: Path) -> Came:
+    """As many at once as LibreOffice takes by itself."""
+    came, profile = Came(), folder / "profile"
+    write_profile(profile)
+    for start in range(0, len(documents), BATCH):
+        batch = {f"{start + n}.{item.kind}": item for n, item in enumerate(documents[start : start + BATCH])}
+        target = folder / f"alone-{start}"
+        target.mkdir()
+        for name, item in batch.items():
+            (target / name).write_bytes(item.data)
+        known.asked.clear()
+        command = ["soffice", f"-env:UserInstallation={profile.as_uri()}", "--headless", "--convert-to", "pdf"]
+        with suppress(subprocess.SubprocessError):
+            subprocess.run(
+                [*command, "--outdir", target, *(target / name for name in batch)], capture_output=True, timeout=180
+            )
+        for name, item in batch.items():
+            pdf = (target / name).with_suffix(".pdf")
+            came.converted += pdf.exists()
+            if pdf.exists() and known.seen_in(pdf.read_bytes()):
+                came.hits.append(item.name)
+        if known.asked:
+            came.hits.append(f"{len(known.asked)} questions to the server")
+    return came
+
+
+def _draw(document: Hostile, folder: Path) -> bool | None:
+    """True: more is on the fax than the document itself draws."""
+    source, target = folder / "drawn.pdf", folder / "drawn.tif"
+    source.write_bytes(document.data)
+    with suppress(FaxroomError):
+        rasterize(source, target)
+        page = fax_tiff.decode(next(iter(fax_tiff.read_pages(target))))
+        black = page.convert("L").histogram()[0]
+        return black / (page.width * page.height) > MOST_INK
+    return None
+
+
+class _Office:
+    def __init__(self, folder: Path) -> None:
+        self.peak = 0
+        path = folder / "run" / "office.sock"
+        self.address, self.command = f"unix:{path}", office_command(sys.executable, socket=path, deadline=SECONDS)
+        self.log = (folder / "office.log").open("ab")
+
+    def __enter__(self) -> "_Office":
+        self._begin()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.wait()
+
+    def _begin(self) -> None:
+        self.process = subprocess.Popen(self.command, cwd=ROOT, stdout=self.log, stderr=self.log)
+
+    def _wait(self) -> None:
+        end = time.monotonic() + 60
+        while not servers_that_answer([self.address]) and time.monotonic() < end:
+            if self.process.poll() is not None:
+                self._begin()
+            time.sleep(0.05)
+
+    def raw(self, document: Hostile) -> bytes | None:
+        """One try, with everything that is in the document."""
+        self._wait()
+        try:
+            return office_at(self.address).convert(document.data, {"kind": document.kind}, SECONDS)[0]
+        except (*UNREACHABLE, Fault):
+            self.process.wait(10)
+            return None
+
+    def shipped(self, document: Hostile) -> bytes | None:
+        self._wait()
+        try:
+            return convert_to_pdf(document.data, kind=document.kind, servers=[self.address], deadline_seconds=SECONDS)
+        except FaxroomError:
+            return None
+
+    def note_memory(self) -> None:
+        for status in Path("/proc").glob("[0-9]*/status"):
+            with suppress(OSError):
+                text = status.read_text()
+                if "soffice.bin" in text and _is_below(int(status.parent.name), self.process.pid):
+                    self.peak = max(self.peak, int(text.partition("VmHWM:")[2].split()[0]))
+
+
+def _is_below(pid: int, ancestor: int) -> bool:
+    while pid > 1 and pid != ancestor:
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return pid == ancestor
+
+
+if __name__ == "__main__":
+    sys.exit(main())
