@@ -84,6 +84,91 @@ def odt_with(
     )
 
 
+TRACKED = (
+    '<w:p xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:r><w:t xml:space="preserve">The sum is </w:t></w:r>'
+    '<w:del w:id="1" w:author="A" w:date="2026-01-01T00:00:00Z"><w:r><w:delText>DELETEDWORD</w:delText></w:r></w:del>'
+    '<w:ins w:id="2" w:author="B" w:date="2026-01-01T00:00:00Z"><w:r><w:t>INSERTEDWORD</w:t></w:r></w:ins></w:p>'
+)
+
+
+WORD = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+MARK = '<w:r><w:fldChar w:fldCharType="{0}"/></w:r>'
+
+
+def word_field(instruction: str, result: str, *, whole: bool = True) -> str:
+    """A field of Word with the result that it had when the document was saved; ``whole``: in a paragraph of its own."""
+    does = f'<w:r><w:instrText xml:space="preserve">{instruction}</w:instrText></w:r>'
+    shows = f"{MARK.format('separate')}<w:r><w:t>{result}</w:t></w:r>{MARK.format('end')}"
+    field = f"{MARK.format('begin')}{does}{shows}"
+    return f"<w:p {WORD}>{field}</w:p>" if whole else field
+
+
+def docx_in(font: str) -> bytes:
+    return docx_of(
+        f'<w:p {WORD}><w:r><w:rPr><w:rFonts w:ascii="{font}" w:hAnsi="{font}"/></w:rPr><w:t>Offer 2041</w:t></w:r></w:p>'
+    )
+
+
+def docx_of(*body: str, comment: tuple[str, str] | None = None) -> bytes:
+    """A DOCX with these paragraphs as they stand in its XML, and one with a comment on it: its text, and the comment."""
+    document = docx.Document()
+    for paragraph in body:
+        document.element.body.insert(-1, parse_xml(paragraph))
+    if comment:
+        document.add_comment(document.add_paragraph(comment[0]).runs, comment[1], author="A")
+    target = io.BytesIO()
+    document.save(target)
+    return target.getvalue()
+
+
+def odp_with(*slides: str) -> bytes:
+    """One page for each, with its text in a frame."""
+    frame = '<draw:frame svg:width="9cm" svg:height="3cm" svg:x="1cm" svg:y="1cm"><draw:text-box><text:p>{0}</text:p></draw:text-box></draw:frame>'
+    pages = "".join(f'<draw:page draw:name="{text}">{frame.format(text)}</draw:page>' for text in slides)
+    return _odf("presentation", pages)
+
+
+def ods_with(columns: int, layout: str, *, value: str = "") -> bytes:
+    """One row of so many wide cells, or of one number; ``layout`` are properties of its page."""
+    cell = f'<table:table-cell office:value-type="float" office:value="{value}"><text:p>{value}</text:p></table:table-cell>'
+    row = cell if value else "<table:table-cell><text:p>some words</text:p></table:table-cell>" * columns
+    page = f'<style:page-layout style:name="P"><style:page-layout-properties fo:page-width="21cm" fo:page-height="29.7cm" {layout}/></style:page-layout>'
+    styles = (
+        f'<office:document-styles {ODF_SPACES} office:version="1.2"><office:automatic-styles>{page}</office:automatic-styles>'
+        '<office:master-styles><style:master-page style:name="M" style:page-layout-name="P"/></office:master-styles>'
+        "</office:document-styles>"
+    )
+    style = '<office:automatic-styles><style:style style:name="T" style:family="table" style:master-page-name="M"/></office:automatic-styles>'
+    table = f'<table:table table:name="A" table:style-name="T"><table:table-row>{row}</table:table-row></table:table>'
+    return _odf("spreadsheet", table, before=style, styles=styles)
+
+
+ODF_SPACES = " ".join(
+    f'xmlns:{prefix}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
+    for prefix, name in {
+        **{name: name for name in ("office", "text", "style", "table", "presentation")},
+        **{"draw": "drawing", "svg": "svg-compatible", "fo": "xsl-fo-compatible"},
+    }.items()
+)
+
+
+def _odf(kind: str, body: str, *, before: str = "", styles: str = "") -> bytes:
+    content = (
+        f'<?xml version="1.0"?><office:document-content {ODF_SPACES} office:version="1.2">{before}<office:body>'
+        f"<office:{kind}>{body}</office:{kind}></office:body></office:document-content>"
+    )
+    whole = f"application/vnd.oasis.opendocument.{kind}"
+    entries = {"mimetype": whole.encode(), "content.xml": content.encode()}
+    listed = ""
+    if styles:
+        entries["styles.xml"] = styles.encode()
+        listed = (
+            '</manifest:file-entry><manifest:file-entry manifest:full-path="styles.xml" manifest:media-type="text/xml">'
+        )
+    entries["META-INF/manifest.xml"] = MANIFEST.format(kind=whole, more=listed).encode()
+    return zipped(entries)
+
+
 def zipped(entries: dict[str, bytes], *, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", compression) as archive:

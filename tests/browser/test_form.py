@@ -59,7 +59,7 @@ def test_what_the_chosen_line_may_not_dial_is_told_when_it_is_sent(visit, letter
 def test_a_file_is_judged_as_soon_as_it_is_chosen(visit, folder, letter):
     page = visit(FORM, who=ALICE)
     page.set_input_files("[name=document]", written(folder, b"Only some words.\n" * 40, "words.pdf"))
-    expect(page.locator("#document-judgment[data-state=bad]")).to_contain_text("PDF")
+    expect(page.locator("#document-judgment[data-state=bad]")).to_contain_text("This is a text")
     assert page.input_value("[name=draft]") == ""
     page.set_input_files("[name=document]", letter)
     expect(page.locator(".kept strong")).to_have_text("letter.pdf")

@@ -222,7 +222,7 @@ def test_a_server_that_goes_away_and_comes_back_loses_nothing(
     with collecting(app):
         with running_dovecot(tmp_path / "box", port=port) as server:
             server.deliver(BOX, write_mail())
-            until(lambda: filed(app) == {MailFate.ACCEPTED: 1})
+            until(lambda: filed(app) == {MailFate.ACCEPTED: 1}, seconds=90)  # it may still be starting
         until(lambda: read(app, sa.select(BoxState.fault)) == [("imap_down",)])
         with running_dovecot(tmp_path / "box", port=port) as server:
             server.deliver(BOX, write_mail())
@@ -313,3 +313,18 @@ def test_waiting_ends_when_a_mail_comes_or_when_asked(dovecot: Dovecot) -> None:
         began = time.monotonic()
         assert mailbox.idle(20)
         assert time.monotonic() - began < 10
+
+
+def test_a_mail_waits_in_the_mailbox_while_a_disk_is_full(app: Flask, cast: Cast, dovecot: Dovecot) -> None:
+    make_box(app, cast, imap=dovecot.url)
+    dovecot.deliver(BOX, write_mail(subject=NUMBER))
+    disks = app.extensions["disks"]
+    least, disks.floor = disks.floor, 2**60
+    with collecting(app):
+        until(lambda: (fault := read(app, sa.select(BoxState.fault))) and fault[0][0] == "no_room")
+    assert filed(app) == Counter()
+    disks.floor = least
+    free_leases(app)
+    with collecting(app):
+        until(lambda: filed(app).total() == 1)
+    assert filed(app) == Counter({MailFate.ACCEPTED: 1})

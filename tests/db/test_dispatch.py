@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from app.fax.dispatch import mark_placed
 from app.fax.lifecycle import move, request_cancel
 from app.fax.results import CallFacts, note_answered, note_pages, record_result, take_back
-from app.models import Attempt, FaxEntity, Notice, Status
+from app.models import Attempt, Fax, FaxEntity, Notice, Status
 from tenants.db import utc_now
 from tenants.models import Tenant, User
 from tests.db.faxes import claim, dial, make_ready, reread, submit
@@ -69,6 +69,61 @@ def test_lines_take_turns(session, cast):
     theirs = submit(session, cast, user=charlie, entity_id=cast.beta_line)
     make_ready(session, theirs)
     assert theirs.id in [attempt.fax_id for attempt in claim(session, line=2)]
+
+
+def test_companies_take_turns_at_the_one_place_there_is(session, cast):
+    """Though all of the other's are older."""
+    for _ in range(4):
+        make_ready(session, submit(session, cast))
+    charlie = session.get_one(User, cast.charlie)
+    theirs = [make_ready(session, submit(session, cast, user=charlie, entity_id=cast.beta_line)) for _ in range(2)]
+    owners = []
+    for _ in range(4):
+        (attempt,) = claim(session, line=1)
+        owners.append(attempt.tenant_id)
+        mark_placed(session, [attempt.id], utc_now())
+        record_result(session, attempt.channel_id, CallFacts("success", pages=2))
+    assert owners == [cast.alpha, cast.beta, cast.alpha, cast.beta]
+    assert {reread(session, fax.id).status for fax in theirs} == {Status.SENT}
+
+
+def test_who_has_fewer_calls_gets_the_next_place(session, cast):
+    """A company with two lines gets no more of what is scarce than one with one."""
+    alice, charlie = session.get_one(User, cast.alice), session.get_one(User, cast.charlie)
+    for _ in range(3):
+        make_ready(session, submit(session, cast))
+        make_ready(session, submit(session, cast, user=alice, entity_id=cast.archive))
+    for _ in range(3):
+        make_ready(session, submit(session, cast, user=charlie, entity_id=cast.beta_line))
+    tenants = [attempt.tenant_id for attempt in claim(session, line=4)]
+    assert (tenants.count(cast.alpha), tenants.count(cast.beta)) == (2, 2)
+
+
+def test_claiming_reads_what_can_be_placed_and_not_what_waits(session, cast):
+    session.get_one(Tenant, cast.alpha).limit_outbound = 2
+    for _ in range(30):
+        make_ready(session, submit(session, cast))
+    session.expunge_all()
+    read = []
+    sa.event.listen(Fax, "load", note := lambda fax, _context: read.append(fax.id))
+    try:
+        assert len(claim(session)) == 2
+        assert len(read) == 2
+        assert claim(session) == []
+        assert len(read) == 2, "no place is free"
+    finally:
+        sa.event.remove(Fax, "load", note)
+
+
+def test_what_may_not_go_holds_up_nothing_behind_it(session, cast):
+    session.get_one(Tenant, cast.alpha).limit_outbound = 1
+    wrong = make_ready(session, submit(session, cast))
+    session.execute(sa.update(Fax).where(Fax.id == wrong.id).values(remote_number="+442071234567"))
+    session.get_one(FaxEntity, cast.frontdesk).template.forbidden_prefixes = ["+44"]
+    session.commit()
+    right = make_ready(session, submit(session, cast))
+    assert [attempt.fax_id for attempt in claim(session)] == [right.id]
+    assert reread(session, wrong.id).status == Status.FAILED
 
 
 def test_a_suspended_company_is_not_dialled_for(session, cast):
@@ -178,3 +233,17 @@ def test_a_move_that_the_table_does_not_allow_changes_nothing(session, cast):
     fax = submit(session, cast)
     assert not move(session, fax.id, Status.SENT)
     assert reread(session, fax.id).status == Status.ACCEPTED
+
+
+def test_what_our_own_full_disk_ended_counts_as_no_attempt(session, cast):
+    attempt = dial(session, cast)
+    fax, template = attempt.fax, attempt.fax.entity.template
+    template.max_attempts = 1
+    session.commit()
+    record_result(session, attempt.channel_id, CallFacts("disk_full"))
+    assert (reread(session, fax.id).status, fax.cause) == (Status.RETRYING, "disk_full")
+    make_ready(session, fax)
+    (again,) = claim(session)
+    assert again.channel_id != attempt.channel_id
+    record_result(session, again.channel_id, CallFacts("busy"))
+    assert reread(session, fax.id).status == Status.FAILED

@@ -63,6 +63,15 @@ def test_a_whole_fax_is_archived_mailed_to_each_and_unread_by_each(app, cast, ph
     assert phone.forgotten == [CHANNEL]
 
 
+def test_a_link_to_another_file_is_not_imported(app, cast, phone, spool, faxes, tmp_path):
+    """Whoever has taken over Asterisk could show somebody else's fax by it."""
+    other = came(spool, channel_id="1.2").rename(tmp_path / "of-another-company.tif")
+    (spool / f"{CHANNEL}.tif").symlink_to(other)
+    told()
+    assert faxes() == []
+    assert other.exists()
+
+
 def test_only_active_users_with_the_permission_are_told(app, cast, phone, spool, faxes):
     db.session.get_one(User, cast.bob).disabled_at = utc_now()
     db.session.commit()

@@ -1,18 +1,21 @@
 """The line process between Asterisk and the jobs: decisions about calls, and what a gap left behind."""
 
 from base64 import b64encode
+from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from app.adapters.ari import Connected, Disconnected
 from app.errors import TemporaryFailure
 from app.fax.receiving import begin_receiving, receiving_fax
-from app.fax.results import CallFacts
-from app.intake.line_events import AllTold, Incoming, Received, StillReceiving
+from app.fax.results import CallFacts, record_result
+from app.intake.line_events import AllTold, Ended, Incoming, Received, StillReceiving
 from app.jobs import listen
 from app.models import Attempt, FaxEntity
 from tenants.db import utc_now
 from tenants.models import Tenant
+from tests.db.faxes import dial
 
 FRONTDESK, NOBODYS = "+390509655637", "+390509999999"
 
@@ -54,7 +57,15 @@ def told(monkeypatch):
 
 
 @pytest.fixture
-def listener(session, cast, jobs, told):
+def marks(app):
+    """The folder in which the dialplan marks the calls of which a page may leave."""
+    folder = app.config["SETTINGS"].spool / "answered"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def listener(session, cast, jobs, told, marks):
     return listen.Listener(Line())
 
 
@@ -256,3 +267,93 @@ def test_a_round_that_takes_long_is_not_begun_anew_before_it_ends(listener, monk
     first.begun -= listen.TELLING_SECONDS  # its end was lost
     listener.take([])
     assert listener.telling is not first
+
+
+# ---- No page leaves before there is a mark of it
+
+
+@pytest.fixture
+def call(session, cast):
+    """The channel id of a fax that was placed so long ago that it can no longer be answered; it lives no more."""
+    attempt = dial(session, cast)
+    attempt.placed_at = utc_now() - timedelta(minutes=5)
+    session.commit()
+    return attempt.channel_id
+
+
+def round_of(listener, between=lambda: None):
+    listener._begin()
+    between()
+    listener._take(AllTold("word"))
+    return listener
+
+
+def outcomes(jobs):
+    return {channel_id: facts["outcome"] for name, channel_id, facts in jobs if name == "record"}
+
+
+def test_a_call_without_a_mark_sent_nothing_and_is_free_to_be_dialled_again(listener, call, jobs):
+    round_of(listener)
+    assert outcomes(jobs) == {call: "other"}
+
+
+def test_a_call_is_not_given_up_because_asterisk_started_anew(session, listener, call, jobs):
+    """A job that was frozen between its fence and its request places the call in the new one, which then sends."""
+    attempt = session.query(Attempt).filter_by(channel_id=call).one()
+    attempt.placed_at = utc_now() - timedelta(seconds=30)
+    session.commit()
+    round_of(listener)
+    assert outcomes(jobs) == {}
+
+
+def test_a_call_with_a_mark_may_have_sent_something(listener, call, marks, jobs):
+    (marks / call).touch()
+    round_of(listener)
+    assert outcomes(jobs) == {call: "unknown"}
+
+
+def test_a_call_that_is_marked_while_others_are_looked_at_is_left_to_the_next_round(listener, call, marks, jobs):
+    """It may have begun after the live channels were listed, and may have ended with Asterisk after that."""
+    round_of(listener, (marks / call).touch)
+    assert outcomes(jobs) == {}
+    round_of(listener)
+    assert outcomes(jobs) == {call: "unknown"}
+
+
+def test_a_spool_that_is_away_is_no_proof_that_nothing_was_sent(listener, call, marks, jobs):
+    marks.rmdir()
+    with pytest.raises(TemporaryFailure, match="spool_down"):
+        listener._begin()
+    assert outcomes(jobs) == {}
+
+
+def test_a_call_that_was_answered_while_nobody_listened_is_being_sent(session, listener, call, marks):
+    (marks / call).touch()
+    listener.line.live = [call]
+    round_of(listener)
+    attempt = session.scalar(sa.select(Attempt).where(Attempt.channel_id == call))
+    assert attempt.answered_at
+    assert attempt.fax.status == "sending"
+
+
+def test_an_end_that_was_heard_and_could_not_be_written_anywhere_is_kept(listener, call, marks, jobs):
+    """The disk was full: neither Asterisk's database nor ours has it."""
+    (marks / call).touch()
+    listener._take(Ended(call, CallFacts("success", pages=2)))
+    jobs.clear()
+    listener.enqueued.clear()
+    round_of(listener)
+    assert outcomes(jobs) == {call: "success"}
+
+
+def test_the_mark_of_a_call_that_is_written_down_goes(session, listener, call, marks):
+    record_result(session, call, CallFacts("busy"))
+    (marks / call).touch()
+    round_of(listener)
+    assert list(marks.iterdir()) == []
+
+
+def test_where_no_call_was_ever_placed_there_need_be_no_folder_of_marks(listener, marks, jobs):
+    marks.rmdir()
+    round_of(listener)
+    assert jobs == []

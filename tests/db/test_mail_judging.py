@@ -1,6 +1,7 @@
 """Who may have a mail become a fax, method by method, and the attacks on each, with the real gpg."""
 
 from datetime import timedelta
+from email.message import EmailMessage
 
 import pytest
 from sqlalchemy.orm import Session
@@ -197,9 +198,26 @@ def test_companions_are_told_from_documents_and_named(judged: Judge):
     assert [check.values["what"] for check in verdict.checks if check.code == "beside"] == ["picture", "vcard", "key"]
 
 
+def test_photographs_tables_and_texts_are_documents_and_what_decorates_a_mail_is_none(judged: Judge):
+    mail = write_mail(documents=())
+    photo = b"\xff\xd8\xff\xe0 photograph"
+    mail.add_attachment(photo, maintype="image", subtype="jpeg", filename="IMG_1.jpg", cid="<f_1>")
+    mail.add_attachment("a;b\n1;2\n", filename="table.csv")
+    mail.add_attachment(b"PK\x03\x04 sheet", maintype="application", subtype="zip", filename="table.xlsx")
+    verdict = judged(mail.as_bytes())
+    assert [document.name for document in verdict.documents] == ["IMG_1.jpg", "table.csv", "table.xlsx"]
+    mail = write_mail()
+    shown = EmailMessage()
+    shown.set_content('<img src="cid:logo">', subtype="html")
+    mail.attach(shown)
+    mail.add_attachment(photo, maintype="image", subtype="jpeg", filename="logo.jpg", cid="<logo>")
+    mail.add_attachment("-----BEGIN PGP PUBLIC KEY BLOCK-----", filename="bob.asc")
+    assert [document.name for document in judged(mail.as_bytes()).documents] == ["letter-0.pdf"]
+
+
 def test_a_document_that_cannot_be_faxed_is_not_left_out_in_silence(judged: Judge):
     mail = write_mail()
-    mail.add_attachment(b"PK\x03\x04 sheet", maintype="application", subtype="zip", filename="table.xlsx")
+    mail.add_attachment(b"MZ program", maintype="application", subtype="octet-stream", filename="table.xlsx")
     assert refused(judged(mail.as_bytes()), "mail_attachment_type")
     mail = write_mail(documents=())
     mail.add_attachment(b"x", maintype="application", subtype="ms-tnef", filename="winmail.dat")

@@ -153,7 +153,7 @@ def test_a_text_of_another_kind_is_not_left_out_in_silence(judged: Judge, ring, 
     mail = parse(raw)
     table = parse(b"Content-Type: text/csv\r\n\r\na,b\r\n")
     mail.attach(table)
-    assert refused(judged(mail.as_bytes(), **PGP), "mail_attachment_type")
+    assert refused(judged(mail.as_bytes(), **PGP), "mail_signature_unbound")
 
 
 def test_a_whole_signed_message_in_place_of_the_signature_vouches_for_nothing(judged: Judge, ring, registered: str):

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import flask_migrate
+import pytest
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
@@ -12,6 +13,8 @@ from tenants.db import db
 
 #: What the database allows in columns of text that are checked.
 ALLOWED = {"authentication": "none", "resolution": "fine", "page_size": "A4", "role": "admin"}
+#: A fax and what it cannot be without, and its document.
+ALONE = ("tenant", "fax_template", "fax_entity", "document", "fax")
 FOLDER = str(Path(__file__).parents[2] / "migrations")
 
 
@@ -82,6 +85,31 @@ def test_every_migration_keeps_the_rows_that_it_finds(app):
             connection.execute(sa.text("DROP TABLE alembic_version"))
 
 
+@pytest.mark.parametrize(
+    ("status", "kind", "lane"),
+    [("accepted", "docx", "offices"), ("preparing", "pdf", "documents"), ("sent", "pdf", None)],
+)
+def test_what_waited_to_be_prepared_before_an_upgrade_waits_in_its_lane(app, status, kind, lane):
+    with app.app_context():
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER, revision="0014")
+        metadata = sa.MetaData()
+        metadata.reflect(db.engine, only=ALONE)
+        wanted = [table for table in metadata.sorted_tables if table.name in ALONE]
+        with db.engine.begin() as connection:
+            for table in wanted:
+                needed = {column.name: _value(column) for column in table.columns if not column.nullable}
+                connection.execute(table.insert().values(needed))
+            connection.execute(sa.text("UPDATE document SET type = :kind"), {"kind": kind})
+            connection.execute(sa.text("UPDATE fax SET status = :status, source_id = '1'"), {"status": status})
+        flask_migrate.upgrade(directory=FOLDER)
+        with db.engine.begin() as connection:
+            assert connection.execute(sa.text("SELECT lane, gave_way FROM fax")).one() == (lane, 0)
+            quotas = "SELECT quota_storage, quota_drafts, quota_uploads, quota_mails FROM tenant"
+            assert connection.execute(sa.text(quotas)).one() == (500, 10_000, 20_000, 20_000)
+            connection.execute(sa.text("DROP TABLE alembic_version"))
+
+
 def _one_row_in_each_table() -> dict[str, int]:
     """Rows that refer to each other, as far as a table must or may refer to one that comes before it."""
     metadata = sa.MetaData()
@@ -103,6 +131,7 @@ def _value(column: sa.Column) -> object:
         bool: False,
         str: ALLOWED.get(column.name, "1"),
         dict: {},
+        object: {},  # JSON, as it is read from the database
         datetime: datetime(2026, 1, 1, tzinfo=UTC),
     }
     return samples[column.type.python_type]

@@ -84,7 +84,8 @@ def test_a_mail_that_is_refused_for_good_is_given_up_with_the_reason(app, notice
     notify.deliver(notice_id)
     given_up = state(app, notice_id)
     assert (given_up.sent_at, given_up.due_at) == (None, None)
-    assert "550 no such user" in given_up.error
+    assert (given_up.error, given_up.cause) == ("550 no such user", "mail_refused")
+    assert given_up.given_up_at
 
 
 def test_a_delivery_that_died_is_done_again_after_its_lease(app, notice_id, server, monkeypatch):
@@ -151,3 +152,76 @@ def test_a_forwarded_mail_says_that_the_document_is_attached_only_if_it_is(
     assert (bare[0], attached in bare[1], removed in bare[1]) == (0, False, True)
     for _count, text in (whole, bare):
         assert text.splitlines()[-1].endswith(f"/faxes/{fax_id}")
+
+
+# ---- A mail server that does not answer
+
+
+@pytest.fixture
+def marks(monkeypatch) -> set[str]:
+    """What is paused; Redis would forget it after some seconds."""
+    marks: set[str] = set()
+    monkeypatch.setattr(notify, "pause", lambda what, seconds: marks.add(what))
+    monkeypatch.setattr(notify, "is_paused", marks.__contains__)
+    return marks
+
+
+def several(app, cast, count: int) -> list[int]:
+    with app.app_context():
+        for _ in range(count):
+            record_result(db.session, dial(db.session, cast).channel_id, CallFacts("unallocated"))
+        return list(db.session.scalars(sa.select(Notice.id).order_by(Notice.id)))
+
+
+def test_one_mail_asks_for_all_while_the_server_is_away_and_all_leave_when_it_is_back(
+    app, cast, notice_id, server, monkeypatch, marks
+):
+    """Each would else wait for a silent server in its turn, and afterwards for the end of its own growing delay."""
+    ids = several(app, cast, 5)
+    asked: list[str] = []
+
+    def away(url: str | None, message: EmailMessage) -> None:
+        asked.append(message["Message-ID"])
+        raise TemporaryFailure("mail_server_down", reason="away")
+
+    monkeypatch.setattr(notify, "send_mail", away)
+    for _ in range(20):  # an outage of many pauses
+        for id_ in ids:
+            notify.deliver(id_)
+        marks.clear()
+        make_due(app, notice_id)
+    assert len(asked) == 20
+    monkeypatch.setattr(notify, "send_mail", lambda url, message: server.append(message))
+    with app.app_context():
+        latest = db.session.scalar(sa.select(sa.func.max(Notice.due_at)))
+    assert latest <= utc_now() + timedelta(seconds=10)
+    for id_ in ids:
+        notify.deliver(id_)
+    assert len(server) == len(ids)
+
+
+def test_a_server_of_ours_that_is_away_for_weeks_refuses_nobody(app, notice_id, monkeypatch):
+    refuse(monkeypatch, TemporaryFailure("mail_server_down", reason="away"))
+    with app.app_context():
+        db.session.execute(sa.update(Notice).values(created_at=utc_now() - timedelta(days=30), tries=5000))
+        db.session.commit()
+    notify.deliver(notice_id)
+    assert state(app, notice_id).due_at
+
+
+def test_a_recipients_server_that_puts_us_off_is_asked_ever_later_and_given_up_after_days(
+    app, notice_id, monkeypatch, marks
+):
+    refuse(monkeypatch, TemporaryFailure("mail_deferred", reason="451 greylisted"))
+    notify.deliver(notice_id)
+    assert not marks, "nobody else waits for it"
+    waiting = state(app, notice_id)
+    assert waiting.due_at > utc_now() + timedelta(seconds=20)
+    with app.app_context():
+        values = {"created_at": utc_now() - timedelta(days=6), "tries": 30, "due_at": utc_now()}
+        db.session.execute(sa.update(Notice).values(**values))
+        db.session.commit()
+    notify.deliver(notice_id)
+    given_up = state(app, notice_id)
+    assert (given_up.due_at, given_up.cause, given_up.error) == (None, "mail_deferred", "451 greylisted")
+    assert given_up.given_up_at

@@ -1,13 +1,29 @@
 """Many writers at SQLite's one write lock."""
 
+import math
+import multiprocessing
+import os
+import resource
+import signal
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from flask import Flask
+from sqlalchemy.exc import OperationalError
 
+import app.jobs.running as running
+from app.jobs.running import job
 from app.models import Fax
+from tenants.connections import Patience, waiting
 from tenants.db import db
 from tenants.models import Tenant
+from tests.web.cast import Cast
 
 
 def test_writers_wait_for_each_other_and_lose_nothing(app, cast):
@@ -45,3 +61,141 @@ def test_a_writer_that_fails_lets_the_next_one_in(app, cast):
 
         threading.Thread(target=write).start()
         assert done.wait(10)
+
+
+# ---- A turn ends, however its transaction does
+
+
+@pytest.fixture
+def file(app: Flask) -> Path:
+    """The database's own."""
+    with app.app_context():
+        if db.engine.dialect.name != "sqlite":
+            pytest.skip("only SQLite's writers queue up")
+        return Path(db.engine.url.database)
+
+
+def seconds_of_another(app: Flask, cast: Cast) -> float:
+    """Until a writer on another connection has got through."""
+    took: list[float] = []
+
+    def write() -> None:
+        began = time.monotonic()
+        with app.app_context(), suppress(OperationalError):
+            db.session.get_one(Tenant, cast.alpha).name = "Alpha Spa"
+            db.session.commit()
+            took.append(time.monotonic() - began)
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    thread.join(10)
+    return took[0] if took else math.inf
+
+
+@contextmanager
+def full_disk(file: Path) -> Iterator[None]:
+    """No file of this process grows any more."""
+    log, before = file.with_name(f"{file.name}-wal"), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def write_more_than_fits(cast: Cast) -> None:
+    db.session.get_one(Tenant, cast.alpha).suspended_reason = "x" * 100_000
+    db.session.flush()
+
+
+def test_a_commit_that_fails_lets_the_next_writer_in_at_once(app, cast, file):
+    with app.app_context():
+        write_more_than_fits(cast)
+        with full_disk(file), pytest.raises(OperationalError):
+            db.session.commit()
+        assert seconds_of_another(app, cast) < 1, "before anybody has rolled back"
+        db.session.rollback()
+        assert db.session.get_one(Tenant, cast.alpha).suspended_reason is None
+
+
+def test_a_job_whose_commit_fails_lets_the_next_writer_in(app, cast, file, monkeypatch):
+    monkeypatch.setattr(running, "application", lambda: app)
+
+    @job
+    def write_and_fail() -> None:
+        write_more_than_fits(cast)
+        with full_disk(file):
+            db.session.commit()
+
+    with pytest.raises(OperationalError):
+        write_and_fail()
+    assert seconds_of_another(app, cast) < 1
+
+
+def test_a_rollback_that_fails_lets_the_next_writer_in(app, cast, file):
+    """The connection is closed then, and with it whatever it holds."""
+    with app.app_context():
+        write_more_than_fits(cast)
+        raw = db.session.connection().connection.dbapi_connection
+        raw.set_authorizer(lambda *_: 1)  # SQLite then does nothing that it is told, not even to roll back
+        with pytest.raises(sa.exc.DatabaseError):
+            db.session.rollback()
+        assert seconds_of_another(app, cast) < 1
+
+
+def test_a_transaction_that_sqlite_itself_has_ended_is_not_committed(app, cast, file):
+    """A full disk has it roll back in the middle; what follows must not count as all."""
+    with app.app_context():
+        db.session.get_one(Tenant, cast.alpha).name = "Alpha & Co"
+        db.session.flush()
+        db.session.connection().connection.dbapi_connection.execute("ROLLBACK")
+        with pytest.raises(OperationalError):
+            db.session.commit()
+        assert seconds_of_another(app, cast) < 1
+
+
+def _keep_writing(app: Flask, cast: Cast, begun: object) -> None:
+    with app.app_context():
+        db.engine.dispose(close=False)  # those of the parent
+        db.session.get_one(Tenant, cast.alpha).name = "Alpha for ever"
+        db.session.flush()
+        begun.set()
+        time.sleep(600)
+
+
+@pytest.fixture
+def writing_for_ever(app: Flask, cast: Cast, file: Path) -> Iterator[BaseProcess]:
+    """Another process in the middle of a transaction."""
+    context = multiprocessing.get_context("fork")
+    begun = context.Event()
+    process = context.Process(target=_keep_writing, args=(app, cast, begun), daemon=True)
+    process.start()
+    assert begun.wait(30)
+    yield process
+    process.kill()
+    process.join()
+
+
+def test_a_turn_dies_with_its_process(app, cast, writing_for_ever):
+    writing_for_ever.kill()
+    assert seconds_of_another(app, cast) < 1
+
+
+def test_who_waits_for_a_frozen_writer_is_told_after_a_while(app, cast, writing_for_ever):
+    os.kill(writing_for_ever.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    with app.app_context(), waiting(Patience(statement=1, lock=0.5, idle=1)):
+        with pytest.raises(OperationalError, match="locked"):
+            db.session.get_one(Tenant, cast.alpha)
+        db.session.rollback()
+    assert 0.5 <= time.monotonic() - began < 2
+
+
+def test_a_page_that_writes_says_in_time_that_a_frozen_process_has_the_turn(app, cast, alice, writing_for_ever):
+    token = alice.token("/faxes")
+    os.kill(writing_for_ever.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    answer = alice.client.post("/sign-out", data={"csrf_token": token})
+    assert answer.status_code == 503 and "look for it in a minute before you repeat it" in answer.text
+    assert alice.get("/faxes").status_code == 200, "who only reads does not wait"
+    assert time.monotonic() - began < 5

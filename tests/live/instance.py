@@ -41,6 +41,14 @@ class Instance:
         with self.app.app_context():
             yield db.session
 
+    def laid(self, name: str, made: Callable[[Path], Path]) -> Path:
+        """Pages where its Asterisk can read them, which may be another account's."""
+        folder = self.app.config["SETTINGS"].spool / "outgoing"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = made(folder / name)
+        path.chmod(0o644)
+        return path
+
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """``bin/faxroom`` as an administrator runs it."""
         root = Path(__file__).parents[2]

@@ -42,6 +42,8 @@ BUSY, SILENT_BELL, UNALLOCATED, REJECTING = "+39050900001", "+39050900002", "+39
 HANGS_UP, PERSON, FAX_MACHINE = "+39050900005", "+39050900006", "+390509655637"
 #: The voice destination of a shared line: somebody picks up at once and stays.
 TELEPHONE = "+39050900007"
+#: Sends the call on (SIP 302) to the other, a line of ours.
+REDIRECTING, REDIRECTED = "+39050900009", "+39050900010"
 #: Seconds after which the machine of HANGS_UP hangs up. Page 1 of :func:`light_then_dense` is through by then, page 2
 #: takes minutes.
 HANGS_UP_AFTER = 27
@@ -62,6 +64,7 @@ exten => {PERSON},1,Answer()
  same => n,Hangup()
 exten => {TELEPHONE},1,Answer()
  same => n,Wait(90)
+exten => {REDIRECTING},1,Transfer(PJSIP/sip:{REDIRECTED}@127.0.0.1)
 exten => T,1,Hangup()
 
 [talks]
@@ -154,6 +157,10 @@ class Line:
             self.kill()
             raise
 
+    def marks(self) -> set[str]:
+        """The calls of which it is on the disk that a page may have left."""
+        return {path.name for path in (self.home / "spool/faxroom/answered").iterdir()}
+
     def received(self) -> list[Path]:
         return sorted((self.home / "spool/faxroom/incoming").glob("*.tif"))
 
@@ -230,7 +237,7 @@ class Ear:
         word = self.ari.ask_results()
         self.wait("the end of the results", 20, lambda: AllTold(word) in self.heard[begin:])
         told = self.heard[begin : self.heard.index(AllTold(word))]
-        return {event.channel_id: event for event in told if isinstance(event, Ended | StillSending)}
+        return {event.channel_id: event for event in told if isinstance(event, Ended)}
 
 
 def call_of(channel_id: str, file: Path, number: str = FAX_MACHINE, **other: Any) -> OutgoingCall:

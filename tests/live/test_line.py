@@ -19,13 +19,16 @@ from app.adapters.ari import DIAL_STRING, Connected
 from app.errors import FaxroomError, PermanentFailure, TemporaryFailure
 from app.fax.results import CallFacts
 from app.fax.retry import DELAYS
-from app.intake.line_events import Answered, Ended, Ringing, StillSending
+from app.intake.line_events import Answered, Ended, Ringing
+from tests.disks import SmallDisk, small_disk
 from tests.live.lines import (
     BUSY,
     FAR_ENDS,
     FAX_MACHINE,
     HANGS_UP,
     PERSON,
+    REDIRECTED,
+    REDIRECTING,
     REJECTING,
     SILENT_BELL,
     UNALLOCATED,
@@ -82,6 +85,7 @@ def placed(line: Line, ear: Ear, unattended: Line, folder: Path, one_page: Path,
         call_of("fax-rejected-1", one_page, REJECTING),
         call_of("fax-dropped-1", dense, HANGS_UP),
         call_of("fax-person-1", one_page, PERSON),
+        call_of("fax-redirected-1", one_page, REDIRECTING),
         call_of("fax-capped-1", dense, max_seconds=8),
         call_of("fax-ended-1", dense),
         call_of("fax-nofile-1", folder / "gone.tif"),
@@ -181,6 +185,14 @@ def test_a_person_who_picks_up_is_no_success(facts: CallFacts) -> None:
     assert (facts.pages, facts.mode) == (0, "audio")
 
 
+@the_end_of("fax-redirected-1")
+def test_a_redirect_by_the_far_end_leads_nowhere(facts: CallFacts, ear: Ear) -> None:
+    """Asterisk's default makes a call of it in the dialplan for those who call us."""
+    assert facts.outcome in ("rejected", "other")
+    assert facts.answered_at is None
+    assert REDIRECTED not in {call.called for call in ear.incoming}
+
+
 @the_end_of("fax-capped-1")
 def test_a_call_ends_at_its_cap(facts: CallFacts) -> None:
     assert (facts.outcome, facts.pages) == ("capped", 0)
@@ -267,19 +279,20 @@ def test_a_killed_asterisk_leaves_the_mark_of_the_call_that_it_was_sending(doome
     with Ear(doomed.ari) as ear:
         doomed.ari.originate(call_of("fax-killed-1", dense))
         ear.await_of(Answered, "fax-killed-1", 10)
-        time.sleep(2.5)  # AstDB commits once a second
         started = doomed.ari.ping()
         doomed.kill()
         with pytest.raises(TemporaryFailure):
             doomed.ari.ping()
         doomed.start()
         ear.wait("a second connection", 20, lambda: ear.connections == 2)
-        assert ear.durable() == {"fax-killed-1": StillSending("fax-killed-1")}
+        assert ear.durable() == {}
+    assert doomed.marks() == {"fax-killed-1"}
     assert "fax-killed-1" not in doomed.ari.live_channels()
     assert doomed.ari.ping() > started
 
 
-def test_a_stopped_asterisk_leaves_a_result_that_is_no_success(doomed: Line, dense: Path) -> None:
+def test_nobody_knows_what_arrived_in_a_call_that_a_stopped_asterisk_cut(doomed: Line, dense: Path) -> None:
+    """It may have been between a page and its confirmation: a second dial could be a second fax."""
     with Ear(doomed.ari) as ear:
         doomed.ari.originate(call_of("fax-stopped-1", dense))
         ear.await_of(Answered, "fax-stopped-1", 10)
@@ -287,8 +300,8 @@ def test_a_stopped_asterisk_leaves_a_result_that_is_no_success(doomed: Line, den
         assert doomed.stop() == 0
         doomed.start()
         ear.wait("a second connection", 20, lambda: ear.connections == 2)
-        told = ear.durable()["fax-stopped-1"]
-    assert isinstance(told, StillSending) or told.facts.outcome != "success"
+        told = ear.durable().get("fax-stopped-1")
+    assert told.facts.outcome == "unknown" if told else doomed.marks() == {"fax-stopped-1"}
 
 
 def test_a_portal_that_comes_and_goes_while_calls_do_never_locks_up_the_line(doomed: Line, one_page: Path) -> None:
@@ -348,3 +361,66 @@ def test_a_number_outside_the_grammar_never_reaches_asterisk(number: str, one_pa
 def test_a_channel_id_outside_the_grammar_never_reaches_asterisk(channel_id: str, one_page: Path) -> None:
     with pytest.raises(PermanentFailure):
         replace(call_of("fax-x-1", one_page, FAX_MACHINE), channel_id=channel_id).body()
+
+
+def test_a_listener_that_another_replaced_listens_again_when_that_one_is_gone(unattended: Line) -> None:
+    """Asterisk keeps the first one's stream open and tells it nothing more."""
+    with Ear(unattended.ari) as first:
+        with Ear(unattended.ari):
+            pass
+        first.wait("it listens anew", 20, lambda: first.connections > 1)
+        assert isinstance(first.durable(), dict)
+
+
+# ---- A disk that is full
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallDisk]:
+    with small_disk(tmp_path_factory.mktemp("small"), "40m") as disk:
+        yield disk
+
+
+@pytest.fixture(scope="module")
+def cramped(asterisk_root: None, small: SmallDisk) -> Iterator[Line]:
+    """An Asterisk all of whose files are on a disk that is full as soon as it runs."""
+    line = Line(small.folder / "home", local={"extensions.conf": FAR_ENDS})
+    line.home.mkdir()
+    line.start()
+    small.fill()
+    yield line
+    small.free()
+    line.stop()
+
+
+def test_a_call_that_is_answered_when_the_disk_is_full_ends_before_its_first_page(
+    cramped: Line, small: SmallDisk, one_page: Path
+) -> None:
+    with Ear(cramped.ari) as ear:
+        small.fill()
+        cramped.ari.originate(call_of("fax-full-1", one_page, PERSON))
+        facts = ear.result("fax-full-1", 20).facts
+        assert (facts.outcome, facts.answered_at) == ("disk_full", None)
+        assert ear.of(Answered, "fax-full-1") is None
+    assert cramped.marks() == set()
+
+
+def test_a_full_disk_makes_the_line_busy_where_there_is_no_portal(
+    cramped: Line, small: SmallDisk, one_page: Path, tmp_path: Path
+) -> None:
+    contact = f"sip:127.0.0.1:{cramped.sip_port}"
+    elsewhere = f"[cramped](trunk)\naors = cramped\n[cramped]\ntype = aor\ncontact = {contact}\n"
+    caller = Line(tmp_path / "caller", local={"pjsip.conf": elsewhere})
+    caller.home.mkdir()
+    caller.start()
+    try:
+        with Ear(caller.ari) as ear:
+            small.fill()
+            caller.ari.originate(CallElsewhere.of(call_of("fax-in-1", one_page), "cramped"))
+            assert ear.result("fax-in-1", 20).facts.outcome == "busy"
+            small.free()
+            caller.ari.originate(CallElsewhere.of(call_of("fax-in-2", one_page), "cramped"))
+            assert ear.result("fax-in-2", 60).facts.outcome == "success"
+            small.fill()
+    finally:
+        caller.stop()

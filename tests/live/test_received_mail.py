@@ -34,8 +34,8 @@ def instance() -> Instance:
 
 
 @pytest.fixture(scope="module")
-def called(instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> None:
-    pages = light_pages(tmp_path_factory.mktemp("pages") / "two.tif", 2)
+def called(instance: Instance) -> None:
+    pages = instance.laid("two.tif", lambda path: light_pages(path, 2))
     for caller, t38 in ((f"+39{NATIONAL}", True), (f"+{FOREIGN}", False)):
         call = call_of(f"fax-{caller[1:]}-1", pages, FRONTDESK, caller_number=caller, t38=t38)
         assert instance.app.extensions["line"].originate(call) == "placed"
@@ -97,10 +97,12 @@ def test_each_who_may_receive_gets_the_references_mail_once(instance, called, nu
         assert len(PdfReader(io.BytesIO(attachment.get_payload(decode=True))).pages) == 2
 
 
-def test_a_kill_of_all_jobs_at_the_hang_up_mails_each_once_all_the_same(instance, tmp_path):
+def test_a_kill_of_all_jobs_at_the_hang_up_mails_each_once_all_the_same(instance):
     caller = f"+39056{secrets.randbelow(10**7):07}"
     line, channel_id = instance.app.extensions["line"], f"fax-{caller[1:]}-1"
-    call = call_of(channel_id, light_pages(tmp_path / "one.tif", 1), FRONTDESK, caller_number=caller)
+    call = call_of(
+        channel_id, instance.laid("one.tif", lambda path: light_pages(path, 1)), FRONTDESK, caller_number=caller
+    )
     assert line.originate(call) == "placed"
     wait_until(30, "the call", lambda: fax_from(instance, caller, Status.RECEIVING))
     wait_until(90, "the hang-up", lambda: channel_id not in line.live_channels())

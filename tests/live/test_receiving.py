@@ -177,14 +177,14 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
     exchange = Exchange(instance, tmp_path_factory.mktemp("receiving"))
     exchange.provision(LINES)
     yield exchange
-    instance.control("start", "line", "jobs-line", "jobs:*")
+    instance.control("start", "line", "jobs")
     exchange.cancel_what_waits()
     exchange.ari.forget(exchange.placed)  # marks of senders that the kill of Asterisk left
 
 
 @pytest.fixture(scope="module")
 def one_page(exchange: Exchange) -> Path:
-    return light_pages(exchange.folder / "one.tif", 1)
+    return exchange.instance.laid("one.tif", lambda path: light_pages(path, 1))
 
 
 @pytest.fixture(scope="module")
@@ -293,10 +293,10 @@ def test_the_kill_of_the_line_in_the_middle_of_it_lost_nothing_and_brought_nothi
 def unattended(exchange: Exchange, one_page: Path, attended: dict[str, str]) -> str:
     """The portal goes away, calls come in, Asterisk is killed, all come back. The channel of what is nobody's."""
     test_the_kill_of_the_line_in_the_middle_of_it_lost_nothing_and_brought_nothing_twice(exchange, attended)
-    dense = light_then_dense(exchange.folder / "dense.tif")
+    dense = exchange.instance.laid("dense.tif", light_then_dense)
     exchange.call("broken, seen", DEDICATED, dense)
     wait_until(20, "the portal has seen it begin", lambda: exchange.find("broken, seen"))
-    exchange.instance.control("stop", "line", "jobs-line", "jobs:*")
+    exchange.instance.control("stop", "line", "jobs")
     exchange.call("broken, unseen", DEDICATED, dense)
     exchange.call("unseen", DEDICATED, one_page)
     exchange.call("unseen, shared", SHARED, one_page)
@@ -309,7 +309,7 @@ def unattended(exchange: Exchange, one_page: Path, attended: dict[str, str]) -> 
     wait_until(30, "the whole ones are through", lambda: exchange.results_on_disk() == len(whole))
     assert exchange.instance.kill("sbin/asterisk") == 1
     wait_until(30, "Asterisk is back", exchange.answers)
-    exchange.instance.control("start", "line", "jobs-line", "jobs:*")
+    exchange.instance.control("start", "line", "jobs")
     return "unseen, nobody's"
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from app.adapters import confinement, printer
 from app.adapters.isolation import run_isolated
-from app.errors import PermanentFailure
+from app.adapters.yielding import GaveWay, sliced
+from app.errors import PermanentFailure, TemporaryFailure
 from tests.unit import harm
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +28,36 @@ def test_a_child_past_its_deadline_is_killed():
     assert time.monotonic() - began < 2
 
 
+def test_what_has_had_its_time_gives_way_only_to_somebody_who_waits():
+    asked = []
+    with sliced(0.5, lambda: bool(asked.append(1))):
+        assert run_isolated(harm.toil, 1.5, deadline_seconds=60) == 0
+    assert asked, "it was asked whether somebody waits"
+    with sliced(0.5, lambda: True), pytest.raises(GaveWay):
+        run_isolated(harm.toil, 600, deadline_seconds=120)
+    with sliced(0.5, lambda: True):
+        assert run_isolated(harm.toil, 0.01, deadline_seconds=60) == 0
+
+
+def test_its_time_is_one_over_all_of_its_children():
+    with sliced(1.2, lambda: True):
+        run_isolated(harm.toil, 0.8, deadline_seconds=60)
+        with pytest.raises(GaveWay):
+            run_isolated(harm.toil, 600, deadline_seconds=120)
+
+
+def test_a_child_that_waits_uses_up_nothing():
+    """On a busy machine time passes in which nothing was done for the document."""
+    with sliced(0.1, lambda: True), pytest.raises(PermanentFailure) as late:
+        run_isolated(harm.hang, deadline_seconds=1)
+    assert late.value.code == "conversion_timed_out"
+
+
+def test_a_child_that_works_long_goes_on_beside_the_others():
+    assert run_isolated(harm.toil, 2.5, deadline_seconds=60) == 10
+    assert run_isolated(harm.toil, 0.1, deadline_seconds=60) == 0
+
+
 @pytest.mark.parametrize(
     ("work", "code"), [(harm.crash, "damaged"), (harm.eat, "too_many_pixels"), (harm.stumble, "damaged")]
 )
@@ -33,6 +65,39 @@ def test_a_child_that_crashes_is_a_failure_of_its_document(work, code):
     with pytest.raises(PermanentFailure) as failure:
         run_isolated(work, deadline_seconds=10)
     assert failure.value.code == code
+
+
+def test_a_child_that_somebody_killed_is_no_fault_of_its_document(tmp_path):
+    mark = tmp_path / "mark"
+    assert run_isolated(harm.be_killed_once, str(mark), writes=[mark], deadline_seconds=20) == "whole"
+
+
+def killed(mark: Path, times: int):
+    """What comes of a document whose first children somebody kills."""
+    end = lambda pid: os.kill(pid, signal.SIGKILL)  # noqa: E731 - a name for what is done
+    return run_isolated(harm.wait_to_be_killed, str(mark), times, writes=[mark], deadline_seconds=30, on_report=end)
+
+
+def test_children_that_are_killed_one_after_the_other_are_no_fault_of_their_document(tmp_path):
+    assert killed(tmp_path / "mark", 3) == "whole"
+    with pytest.raises(TemporaryFailure) as failure:
+        killed(tmp_path / "another", 99)
+    assert failure.value.code == "file_unreadable"
+
+
+def test_a_machine_without_a_thread_left_is_no_fault_of_the_document():
+    with pytest.raises(TemporaryFailure) as failure:
+        run_isolated(harm.find_no_thread, deadline_seconds=20)
+    assert failure.value.code == "file_unreadable"
+
+
+def test_a_report_that_cannot_be_printed_is_printed_later(monkeypatch):
+    def broken(*_arguments, **_more):
+        raise PermanentFailure("damaged")
+
+    monkeypatch.setattr(printer, "run_isolated", broken)
+    with pytest.raises(TemporaryFailure):
+        printer.print_pdf("<p>x")
 
 
 def test_a_child_taken_over_by_its_document_cannot_say_what_it_likes():
@@ -47,6 +112,36 @@ def test_a_child_knows_no_secret_of_its_owner(monkeypatch):
     name, workshop, _ = run_isolated(harm.look_around, "SECRET_KEY", deadline_seconds=10, on_report=told.append)
     assert (name, told) == (None, ["looking"])
     assert b"SECRET_KEY" not in Path(f"/proc/{workshop}/environ").read_bytes()
+
+
+@pytest.mark.skipif(not confinement.can_confine(), reason="this kernel has no Landlock")
+def test_a_child_reaches_the_files_it_was_given_and_nothing_else(tmp_path):
+    given, written, canary = tmp_path / "given", tmp_path / "written", tmp_path / "another's fax"
+    given.write_text("mine")
+    canary.write_text("another's")
+    names = (str(given), str(written), str(canary), os.getpid())
+    came = run_isolated(harm.try_everything, *names, reads=[given], writes=[written], deadline_seconds=10)
+    assert {name for name, answer in came.items() if answer == "yes"} == {
+        "read what it was given",
+        "write what it was given",
+    }
+    assert written.read_text() == "x"
+
+
+def test_a_place_that_cannot_be_written_is_no_fault_of_the_document(tmp_path):
+    with pytest.raises(TemporaryFailure, match="file_unreadable"):
+        run_isolated(harm.look_around, "HOME", writes=[tmp_path / "gone" / "pages.tif"], deadline_seconds=10)
+
+
+def test_a_child_knows_its_own_files_by_any_name(tmp_path):
+    """A storage may be a link to another disk."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "given").write_text("mine")
+    (tmp_path / "storage").symlink_to(tmp_path / "disk")
+    given = tmp_path / "storage" / "given"
+    names = (str(given), str(tmp_path / "written"), str(given), os.getpid())
+    came = run_isolated(harm.try_everything, *names, reads=[given], writes=[tmp_path / "written"], deadline_seconds=10)
+    assert came["read what it was given"] == "yes"
 
 
 def test_each_document_has_a_child_of_its_own_even_at_the_same_time():
@@ -67,6 +162,7 @@ def test_a_workshop_that_was_killed_is_opened_again():
 def test_the_workshop_and_its_children_end_with_their_owner():
     script = """
 import sys, threading
+from app.adapters import confinement, printer
 from app.adapters.isolation import run_isolated
 from tests.unit import harm
 print(*run_isolated(harm.look_around, "HOME", deadline_seconds=30)[1:2], flush=True)

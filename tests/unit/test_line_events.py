@@ -63,6 +63,11 @@ def test_a_good_fax_is_read_field_by_field() -> None:
     )
 
 
+def test_a_call_that_our_own_disk_ended_sent_nothing() -> None:
+    facts = facts_of("ended|1700000040||16||full")
+    assert (facts.outcome, facts.pages, facts.answered_at) == ("disk_full", 0, None)
+
+
 def test_a_mark_without_a_result_is_still_sending() -> None:
     assert read_result("fax-A-1", "sending|1700000000") == StillSending("fax-A-1")
 
@@ -108,6 +113,12 @@ def test_an_unanswered_call_ends_by_its_cause(cause: int, outcome: str) -> None:
 @pytest.mark.parametrize("cause", [0, None, 16, 127, 999])
 def test_a_cause_that_we_do_not_know_is_other(cause: int | None) -> None:
     assert unanswered_outcome(cause) == "other"
+
+
+def test_what_an_asterisk_that_ended_cut_is_unknown_and_its_pages_are_told() -> None:
+    line = answered("FAILED", "1", "HANGUP").replace("|16||", "|0||ending")
+    assert (facts_of(line).outcome, facts_of(line).pages) == ("unknown", 1)
+    assert facts_of(answered().replace("|16||", "|0||ending")).outcome == "success"
 
 
 def test_a_call_answered_too_late_was_not_rejected_by_anybody() -> None:

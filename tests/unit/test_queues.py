@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +12,7 @@ from redis import RedisError
 from app.config import Settings
 from app.factory import create_app
 from app.health import beat
-from app.queues import enqueue
+from app.queues import SECONDS, begin_once, connect, enqueue, redis
 
 
 @pytest.fixture
@@ -42,3 +43,23 @@ def test_a_redis_that_is_silent_holds_up_neither_jobs_nor_the_line(app):
     thread.start()
     thread.join(30)
     assert ended == ["enqueue", "beat"]
+
+
+def test_each_wait_for_redis_ends_after_a_second(app, silent):
+    told = redis_of(app).connection_pool.connection_kwargs
+    assert (told["socket_connect_timeout"], told["socket_timeout"]) == (SECONDS, SECONDS) == (1, 1)
+    fresh = connect(f"redis://127.0.0.1:{silent}/0")
+    began = time.monotonic()
+    with pytest.raises(RedisError):
+        fresh.ping()
+    assert time.monotonic() - began < 2 * SECONDS, "neither greeting, connecting nor command is repeated"
+
+
+def redis_of(app):
+    with app.app_context():
+        return redis()
+
+
+def test_a_job_that_cannot_say_that_it_has_begun_goes_on(app):
+    with app.app_context():
+        begin_once("dispatch")

@@ -14,13 +14,12 @@ from reportlab.lib.pagesizes import A4, A5, LETTER, landscape
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen import canvas
 
-from app.adapters import halftone, page_header
+from app.adapters import page_header
 from app.adapters.fax_pdf import tiff_to_pdf
 from app.adapters.fax_tiff import LENGTHS, WIDTH, count_tiff_pages, decode, read_pages, write_pages
 from app.adapters.page_header import headed
 from app.adapters.rasterizer import (
     count_pdf_pages,
-    draw_all,
     estimate_seconds,
     page_picture,
     rasterize,
@@ -188,13 +187,16 @@ def test_white_text_on_a_dark_ground_stays_white_on_black(tmp_path):
     assert 0.7 < box.mean() < 0.97
 
 
-def test_a_light_filled_area_does_not_turn_black(tmp_path):
+@pytest.mark.parametrize("grey", [0x33, 0x66, 0x99, 0xCC, 0xDD, 0xF2])
+def test_a_filled_area_keeps_its_tone(tmp_path, grey):
     def draw(page):
-        page.setFillColor(HexColor("#dddddd"))
-        page.rect(60, 500, 400, 200, stroke=0, fill=1)
+        page.setFillGray(grey / 255)
+        page.rect(72, 468, 288, 216, stroke=0, fill=1)
 
     (ink,) = faxed(tmp_path, drawn(tmp_path, draw))
-    assert ink.mean() < 0.005
+    area = ink[int((841.9 - 684) * 196 / 72) + 4 : int((841.9 - 468) * 196 / 72) - 4, 204 + 30 : 204 * 5]
+    assert area.mean() == pytest.approx(1 - grey / 255, abs=0.03)
+    assert ink.sum() == pytest.approx(area.mean() * 4 * 204 * 3 * 196, rel=0.1)
 
 
 def photograph(seed: int = 3) -> Image.Image:
@@ -302,29 +304,6 @@ def test_the_rest_of_a_fax_is_the_same_dots_with_a_note_on_the_first_page(tmp_pa
         take_pages(target, 4)
 
 
-@pytest.mark.parametrize("resolution", ["fine", "standard"])
-def test_the_white_of_a_page_is_left_out_and_no_dot_changes(tmp_path, monkeypatch, resolution):
-    def draw(page):
-        page.drawString(72, 800, "A line at the top")
-        page.setFillGray(0.6)
-        page.rect(72, 400, 200, 60, fill=1)
-        page.setFillColor(HexColor("#e0c000"))
-        page.drawString(300, 420, "yellow beside a grey area")
-        page.setFillGray(0)
-        page.drawString(72, 3, "and one at the very bottom")
-
-    source, bands = drawn(tmp_path, draw), halftone.inked_bands
-    parts = []
-    monkeypatch.setattr(halftone, "inked_bands", lambda *page: parts.append(bands(*page)) or parts[-1])
-    target = str(tmp_path / "fax.tif")
-    draw_all(lambda _: None, str(source), target, resolution, "A4", 9)
-    (page,) = read_pages(Path(target))
-    monkeypatch.setattr(halftone, "inked_bands", lambda page, _: [slice(0, len(page))])
-    draw_all(lambda _: None, str(source), target, resolution, "A4", 9)
-    assert len(parts[0]) == 3
-    assert list(read_pages(Path(target))) == [page]
-
-
 def test_an_empty_page_is_white_lines(tmp_path):
     (page,) = faxed(tmp_path, drawn(tmp_path, lambda page: page.showPage()))
     assert page.shape == (LENGTHS["A4"], WIDTH)
@@ -388,7 +367,18 @@ def test_a_fax_becomes_a_pdf_of_the_same_dots_in_its_true_size(tmp_path, resolut
 def test_a_picture_of_a_page_has_the_shape_of_the_paper(tmp_path, resolution):
     source, target = written(tmp_path, pdf(pages=2)), tmp_path / "fax.tif"
     rasterize(source, target, resolution=resolution)
-    for path in (source, target):
-        with Image.open(io.BytesIO(page_picture(path, 2, 400))) as picture:
-            assert picture.width == pytest.approx(400, abs=1)
-            assert picture.height == pytest.approx(400 * 297 / 212, rel=0.03)
+    with Image.open(io.BytesIO(page_picture(target, 2, 400))) as picture:
+        assert picture.width == 400
+        assert picture.height == pytest.approx(400 * 297 / 212, rel=0.03)
+
+
+def test_pages_that_are_cut_into_sheets_are_named(tmp_path):
+    path = tmp_path / "long.pdf"
+    page = canvas.Canvas(str(path), pagesize=A4)
+    for size in (A4, (A4[0], 3 * A4[1]), A4):
+        page.setPageSize(size)
+        page.drawString(50, 50, "text")
+        page.showPage()
+    page.save()
+    assert rasterize(path, tmp_path / "long.tif").notes == ({"kind": "cut", "page": 2, "sheets": 2},)
+    assert rasterize(written(tmp_path, pdf(pages=2)), tmp_path / "short.tif").notes == ()

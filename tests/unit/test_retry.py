@@ -58,6 +58,12 @@ def test_the_last_attempt_is_the_last():
     assert after("busy", attempts=5).status == Status.FAILED
 
 
+def test_our_own_full_disk_ends_no_fax():
+    decision = after("disk_full", attempts=5)
+    assert (decision.status, decision.cause) == (Status.RETRYING, "disk_full")
+    assert "disk_full" in OUTCOMES
+
+
 def test_the_template_may_say_other_delays():
     assert after("busy", delays={"busy": 20}).delay == 20
 

@@ -1,24 +1,30 @@
 """bin/up, bin/test, bin/faxroom: what can be judged without starting anything."""
 
 import configparser
+import dataclasses
 import json
 import os
+import re
 import shutil
 import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from app.config import Settings
+from app.factory import create_app
 from app.provisioning import read_provision_file
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "bin/lib"))
+import accounts  # noqa: E402
 import environment  # noqa: E402 - the set-up's own modules
 import instance as instances  # noqa: E402
 import mailboxes  # noqa: E402
@@ -31,6 +37,9 @@ import testing  # noqa: E402
 import up  # noqa: E402
 from shell import SetupError  # noqa: E402
 
+import asterisk  # noqa: E402
+import front  # noqa: E402
+
 
 def make(home: Path, **environment_: str) -> instances.Instance:
     return instances.read_instance(ROOT, {"FAXROOM_HOME": str(home), **environment_})
@@ -39,6 +48,15 @@ def make(home: Path, **environment_: str) -> instances.Instance:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     return Path(tmp_path, "h")
+
+
+@pytest.fixture
+def through() -> Iterator[Path]:
+    """A folder through which other accounts may pass."""
+    folder = Path(tempfile.mkdtemp(prefix="fx-accounts-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -91,11 +109,162 @@ def test_what_is_given_is_not_started(home: Path, name: str, own: str) -> None:
 def test_a_given_service_is_no_program_of_ours(prepared: instances.Instance) -> None:
     ports = instances.private_ports(prepared.home)
     names = [program.name for program in supervise.programs(prepared, ports)]
-    ours = ["jobs-line", "jobs", "line", "clock", "collect", "web"]
-    assert names == ["redis", "mail", "asterisk", "office", "office_2", *ours]
+    ours = ["jobs", "line", "clock", "collect", "web"]
+    assert names == ["watchdog", "redis", "mail", "asterisk", "office", "office_2", "front", *ours]
     outside = dict.fromkeys(("REDIS_URL", "UNOSERVER_URL", "ARI_URL", "SMTP_URL"), "x")
     lean = make(prepared.home, FAXROOM_JOBS="1", **outside)
-    assert [program.name for program in supervise.programs(lean, ports)] == ["jobs", "line", "clock", "collect", "web"]
+    (watchdog, *rest) = supervise.programs(lean, ports)
+    assert (watchdog.name, [program.name for program in rest]) == ("watchdog", ["front", *ours])
+    assert "--ask" not in watchdog.command
+
+
+# ---- Accounts
+
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has other accounts to give")
+
+
+def test_accounts_are_used_only_where_they_can_pass(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    assert str(tmp_path) in accounts.why_not([tmp_path / "home"])
+    assert accounts.why_not([Path("/usr/lib/faxroom")]) is None
+
+
+@as_root
+def test_a_home_of_root_is_changed_over_and_each_account_reads_its_own_only(through: Path) -> None:
+    accounts.make()
+    instance = dataclasses.replace(make(through / "h"), separate=True)
+    old = make(through / "h")
+    instances.prepare_home(old)
+    (old.home / "storage").mkdir()
+    (old.home / "storage/fax.pdf").write_text("somebody's")
+    for name in (*asterisk.WRITTEN, *asterisk.READ):
+        (old.asterisk / name).mkdir(parents=True, exist_ok=True)
+    (old.asterisk / "lib/astdb.sqlite3").write_text("kept")
+    (old.asterisk / "etc/pjsip.conf").write_text("a password")
+    for _ in range(2):
+        instances.prepare_home(instance)
+        front.configure(instance.front, web=instance.web, listen=instance.listen, proxies=0)
+        up._hand_over(instance)
+
+    def may(name: str, test: str, path: Path) -> bool:
+        return not subprocess.run([*accounts.become(name), "test", test, path], check=False).returncode
+
+    home = instance.home
+    for name, path in (
+        *((accounts.ASTERISK, instance.asterisk / place) for place in asterisk.WRITTEN),
+        *((accounts.FRONT, instance.front / place) for place in front.WRITTEN),
+    ):
+        assert may(name, "-w", path), (name, path)
+    for name, path in (
+        (accounts.ASTERISK, instance.asterisk / "lib/astdb.sqlite3"),
+        (accounts.ASTERISK, instance.asterisk / "etc/pjsip.conf"),
+        (accounts.ASTERISK, instance.asterisk / "spool/faxroom/outgoing"),
+        (accounts.FRONT, instance.front / "nginx.conf"),
+    ):
+        assert may(name, "-r", path), (name, path)
+    assert may(accounts.FRONT, "-x", instance.web.parent)
+    assert not may(accounts.ASTERISK, "-x", instance.web.parent)
+    for name in (accounts.ASTERISK, accounts.FRONT):
+        for path in (home, home / "secrets/SECRET_KEY", home / "storage/fax.pdf", home / "storage", home / "run"):
+            assert not may(name, "-r", path), (name, path)
+        assert not may(name, "-w", home)
+    for path in (instance.asterisk, instance.asterisk / "etc", instance.asterisk / "spool/faxroom/outgoing"):
+        assert not may(accounts.ASTERISK, "-w", path)  # a link there would lead root's pen
+    assert not may(accounts.FRONT, "-r", instance.asterisk / "etc/pjsip.conf")
+    assert not may(accounts.FRONT, "-w", instance.front)
+
+
+def test_a_name_in_tmp_that_somebody_else_has_taken_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    long = Path("/" + "x" * asterisk.LONGEST_SOCKET)
+    folder = asterisk._run_folder(long)
+    assert (folder.parent, asterisk._run_folder(long)) == (tmp_path, folder)
+    folder.chmod(0o777)
+    with pytest.raises(asterisk.SetupError, match="not ours alone"):
+        asterisk._run_folder(long)
+    folder.rmdir()
+    folder.symlink_to("/nowhere")
+    with pytest.raises((asterisk.SetupError, FileExistsError)):
+        asterisk._run_folder(long)
+
+
+@as_root
+def test_no_link_leads_a_giving_astray(through: Path) -> None:
+    accounts.make()
+    elsewhere, given = through / "elsewhere", through / "given"
+    elsewhere.mkdir(mode=0o700)
+    given.mkdir()
+    (elsewhere / "key").touch()
+    (given / "folder").symlink_to(elsewhere)
+    (given / "file").symlink_to(elsewhere / "key")
+    (given / "another name").hardlink_to(elsewhere / "key")
+    accounts.give(given, accounts.ASTERISK)
+    assert {path.stat().st_uid for path in (elsewhere, elsewhere / "key")} == {0}
+
+
+@as_root
+def test_who_becomes_another_account_has_no_right_and_ends_with_its_parent(through: Path) -> None:
+    accounts.make()
+    script = "grep -E '^(CapPrm|CapBnd|NoNewPrivs|Uid)' /proc/self/status"
+    plain = subprocess.run([*accounts.become(accounts.FRONT), "sh", "-c", script], capture_output=True, text=True)
+    values = dict(line.split(":") for line in plain.stdout.splitlines())
+    assert (int(values["CapPrm"], 16), int(values["CapBnd"], 16), values["NoNewPrivs"].strip()) == (0, 0, "1")
+    assert values["Uid"].split()[0] != "0"
+    low = [*accounts.become(accounts.FRONT, low_port=True), "sh", "-c", script]
+    values = dict(line.split(":") for line in subprocess.run(low, capture_output=True, text=True).stdout.splitlines())
+    assert int(values["CapPrm"], 16) == 1 << 10  # CAP_NET_BIND_SERVICE, capabilities(7)
+    inner = " ".join((*accounts.become(accounts.FRONT), "sleep", "60"))
+    parent = subprocess.Popen(["sh", "-c", f"{inner} & echo $!; wait"], stdout=subprocess.PIPE, text=True)
+    pid = int(parent.stdout.readline())
+    time.sleep(0.5)
+    parent.kill()
+    parent.wait()
+    end = time.monotonic() + 5
+    while Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_what_listens_to_strangers_knows_no_setting(prepared: instances.Instance) -> None:
+    for program in supervise.programs(prepared, instances.private_ports(prepared.home)):
+        if program.name in ("asterisk", "front"):
+            words = program.command
+            assert words[words.index("/usr/bin/env") + 1] == "-i"
+            assert not any("SECRET" in word or "REDIS" in word for word in words)
+
+
+# ---- The front
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1", "0.0.0.0", "::1", "::"])
+@pytest.mark.parametrize("proxies", ["0", "2"])
+def test_nginx_reads_what_is_written_for_it(prepared: instances.Instance, bind: str, proxies: str) -> None:
+    instance = make(prepared.home, FAXROOM_BIND=bind, FAXROOM_PROXIES=proxies, FAXROOM_PORT=free_port())
+    front.configure(instance.front, web=instance.web, listen=instance.listen, proxies=instance.proxies)
+    command = [front.NGINX, "-t", "-e", "stderr", "-p", instance.front, "-c", instance.front / "nginx.conf"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_front_takes_what_the_web_takes(prepared: instances.Instance) -> None:
+    assert create_app(Settings.from_environment({"SECRET_KEY": "x"})).config["MAX_CONTENT_LENGTH"] == front.BODY_BYTES
+
+
+def test_a_number_of_proxies_is_a_number(home: Path) -> None:
+    (home.parent / "count").write_text("1\n")
+    assert make(home).proxies == 0
+    assert make(home, FAXROOM_PROXIES_FILE=str(home.parent / "count")).proxies == 1
+    with pytest.raises(SetupError, match="FAXROOM_PROXIES"):
+        make(home, FAXROOM_PROXIES="one")
+
+
+@pytest.mark.parametrize(
+    ("bind", "address"),
+    [("0.0.0.0", "http://127.0.0.1:8000"), ("::", "http://[::1]:8000"), ("192.0.2.1", "http://192.0.2.1:8000")],
+)
+def test_what_listens_everywhere_is_asked_at_home(home: Path, bind: str, address: str) -> None:
+    assert make(home, FAXROOM_BIND=bind).address == address
 
 
 # ---- Ports
@@ -156,6 +325,41 @@ def test_secrets_are_made_once_and_only_their_owner_reads_them(prepared: instanc
     assert len(first) >= 40
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(prepared.home.stat().st_mode) == 0o700
+
+
+def test_a_home_that_others_could_enter_is_closed_at_the_next_start(prepared: instances.Instance) -> None:
+    (prepared.home / "faxroom.sqlite3").touch(mode=0o644)
+    (prepared.home / "storage").mkdir(mode=0o755)
+    prepared.home.chmod(0o755)
+    instances.prepare_home(prepared)
+    for name, mode in ((".", 0o700), ("faxroom.sqlite3", 0o600), ("storage", 0o700)):
+        assert stat.S_IMODE((prepared.home / name).stat().st_mode) == mode
+
+
+def test_what_lay_open_far_down_is_closed_once(prepared: instances.Instance) -> None:
+    (prepared.home / "closed").unlink()
+    file, link = prepared.home / "storage/alpha/fax.pdf", prepared.home / "storage/link"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    link.symlink_to("/usr/bin/true")
+    file.parent.chmod(0o755)
+    file.chmod(0o644)
+    instances.prepare_home(prepared)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (file.parent, file)] == [0o700, 0o600]
+    assert Path("/usr/bin/true").stat().st_mode & 0o755 == 0o755
+
+
+def test_what_an_earlier_office_put_aside_goes(prepared: instances.Instance) -> None:
+    (prepared.home / "office/tmp").mkdir(parents=True)
+    (prepared.home / "office/tmp/lu1.tmp").write_text("a part of a document")
+    instances.prepare_home(prepared)
+    assert not (prepared.home / "office").exists()
+
+
+def test_a_home_of_another_account_is_refused(prepared: instances.Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(SetupError, match="another account"):
+        instances.prepare_home(prepared)
 
 
 def test_the_application_reads_what_is_handed_to_it(prepared: instances.Instance) -> None:
@@ -224,6 +428,40 @@ def test_the_command_line_does_not_override_what_is_set(prepared: instances.Inst
     assert "SMTP_URL=smtp://kept" in lines
 
 
+def test_a_restore_runs_before_anything_is_installed(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    shutil.copy(ROOT / "bin/faxroom", tmp_path / "bin/faxroom")
+    shutil.copytree(ROOT / "bin/lib", tmp_path / "bin/lib")
+    command = [tmp_path / "bin/faxroom", "restore", tmp_path / "nothing"]
+    told = {"PATH": os.environ["PATH"], "FAXROOM_HOME": str(tmp_path / "h")}
+    done = subprocess.run(command, env=told, capture_output=True, text=True, check=False)
+    assert (done.returncode, "is no backup" in done.stderr) == (1, True)
+
+
+# ---- A restored instance
+
+
+def test_a_restored_instance_is_told_what_the_first_one_was_unless_told_otherwise(prepared: instances.Instance) -> None:
+    told = {
+        "FAXROOM_TRUNK": "sip:a:b@c",
+        "SMTP_URL_FILE": "/run/smtp",
+        "DATABASE_URL": "postgresql://db/fax",
+        "HOME": "/",
+    }
+    instances.write_given(prepared, told)
+    assert stat.S_IMODE((prepared.home / instances.GIVEN).stat().st_mode) == 0o600
+    (prepared.home / instances.GIVEN).rename(prepared.home / instances.RESTORED)
+    defaults = instances.restored_defaults(prepared.home, {"SMTP_URL": "smtp://other"})
+    assert defaults == {"FAXROOM_TRUNK": "sip:a:b@c", "DATABASE_URL": "postgresql://db/fax"}
+
+
+def test_a_restore_that_broke_off_is_not_started(prepared: instances.Instance) -> None:
+    assert instances.restored_defaults(prepared.home, {}) == {}
+    (prepared.home / instances.UNFINISHED).touch()
+    with pytest.raises(SetupError, match="Remove this folder and restore once more"):
+        instances.restored_defaults(prepared.home, {})
+
+
 # ---- supervisord
 
 
@@ -237,18 +475,37 @@ def configuration(instance: instances.Instance) -> configparser.RawConfigParser:
 def test_every_process_ends_with_its_parent_and_is_started_again(prepared: instances.Instance) -> None:
     parser = configuration(prepared)
     programs = [parser[name] for name in parser.sections() if name.startswith("program:")]
-    assert len(programs) == 11
+    assert len(programs) == 12
     for program in programs:
         assert program["command"].startswith("setpriv --pdeathsig TERM -- /")
         assert program["autorestart"] == "true"
         assert program["killasgroup"] == "true"
 
 
+def test_only_those_who_never_wait_for_the_watchdog_know_of_it(prepared: instances.Instance) -> None:
+    """gunicorn and Asterisk speak to NOTIFY_SOCKET too, and would hang with a watchdog that stands still."""
+    parser = configuration(prepared)
+    told = {name for name in parser.sections() if "NOTIFY_SOCKET" in parser.get(name, "environment", fallback="")}
+    assert told == {"program:jobs", "program:line", "program:clock", "program:collect"}
+
+
+def test_what_prepares_the_database_ends_with_bin_up_too(prepared: instances.Instance, monkeypatch) -> None:
+    """One that outlived a kill -9 would bring the database to the newest form beside the next one's."""
+    commands = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 0, stdout="")
+
+    monkeypatch.setattr(up.subprocess, "run", run)
+    up._prepare_database(prepared, {}, print)
+    assert tuple(commands[0][: len(supervise.TETHER)]) == supervise.TETHER
+
+
 def test_our_own_processes_wait_for_the_database_and_others_do_not(prepared: instances.Instance) -> None:
     parser = configuration(prepared)
     waiting = {name for name in parser.sections() if parser.get(name, "autostart", fallback="") == "false"}
     assert waiting == {
-        "program:jobs-line",
         "program:jobs",
         "program:line",
         "program:clock",
@@ -366,6 +623,11 @@ def test_the_parts_that_do_not_answer_are_told_with_advice() -> None:
     assert "web" in up._faults(b"<html>")
 
 
+def test_a_full_disk_keeps_nothing_from_being_started() -> None:
+    full = {"ok": False, "error": "disk_full", "advice": "Make room."}
+    assert up._faults(json.dumps({"ok": False, "parts": {"web": {"ok": True}, "room": full}}).encode()) == {}
+
+
 def test_errors_count_as_failed(tmp_path: Path) -> None:
     report = tmp_path / "r.xml"
     report.write_text(
@@ -433,3 +695,41 @@ def test_the_address_of_a_mailbox_leads_nowhere_else() -> None:
     assert mailboxes.mailbox_of(boxes, "Fax@alpha.test") == boxes / "fax@alpha.test"
     for address in ("../fax@alpha.test", ".hidden@alpha.test", "a/b@alpha.test", "", "a\0@alpha.test"):
         assert mailboxes.mailbox_of(boxes, address) is None
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["app_system", "func_curl", "func_env", "res_agi", "app_externalivr", "app_mixmonitor", "pbx_spool"],
+)
+def test_asterisk_has_nothing_that_reads_files_or_calls_elsewhere_or_runs_what_it_is_given(module: str) -> None:
+    lines = (ROOT / "asterisk/modules.conf").read_text().splitlines()
+    assert f"noload = {module}.so" in lines
+
+
+def test_the_commands_of_the_dialplan_hold_nothing_but_the_id_of_their_own_call() -> None:
+    dialplan = (ROOT / "asterisk/extensions.conf").read_text()
+    commands = re.findall(r"SHELL\((.*?)\)}\"", dialplan)
+    assert len(commands) == dialplan.count("SHELL(") == 2
+    assert {name for command in commands for name in re.findall(r"\${(.*?)}", command)} == {
+        "ASTSPOOLDIR",
+        "CHANNEL(uniqueid)",
+    }
+
+
+class Running:
+    """A supervisord that has not ended."""
+
+    def poll(self) -> None:
+        return None
+
+
+def test_a_slow_machine_is_waited_for_and_it_is_said_for_whom(prepared: instances.Instance, monkeypatch) -> None:
+    """To give up would end what had nearly come up, and so on at each start."""
+    said, clock = [], iter(range(0, 1000, 10))
+    monkeypatch.setattr(up.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(up.time, "sleep", lambda _: None)
+    monkeypatch.setattr(up.supervise, "beginnings", lambda _: {"web": 1})
+    answers = iter([{"web": "timed out"}] * 12 + [{}])
+    monkeypatch.setattr(up, "_health", lambda _: next(answers))
+    up._wait_until_ready(prepared, Running(), said.append)
+    assert said and set(said) == {"still waiting for web"}

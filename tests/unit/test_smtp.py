@@ -131,7 +131,7 @@ def test_a_mail_that_is_too_large_is_a_permanent_failure(url):
         ("MAIL", "530 5.7.0 Authentication required"),
         ("MAIL", "553 this sender is somebody else's"),
         ("DATA", "530 5.7.0 Authentication required"),
-        ("DATA", "452 no room at the moment"),
+        ("MAIL", "451 come back later"),
     ],
 )
 def test_a_server_that_refuses_us_and_not_the_mail_is_a_temporary_failure(url, postmaster, command, answer):
@@ -139,6 +139,21 @@ def test_a_server_that_refuses_us_and_not_the_mail_is_a_temporary_failure(url, p
     with pytest.raises(TemporaryFailure, match=answer[4:]) as failure:
         send_mail(url, message("bob@alpha.test"))
     assert failure.value.code == "mail_server_down"
+
+
+def test_a_mail_or_a_recipient_that_is_put_off_waits_alone_and_says_why(url, postmaster):
+    with pytest.raises(TemporaryFailure) as failure:
+        send_mail(url, message("busy@alpha.test"))
+    assert (failure.value.code, failure.value.values["reason"]) == ("mail_deferred", "451 try again later")
+    postmaster.refusals["DATA"] = "452 no room at the moment"
+    with pytest.raises(TemporaryFailure, match="mail_deferred"):
+        send_mail(url, message("bob@alpha.test"))
+
+
+def test_a_server_that_ends_the_conversation_is_away_for_every_mail(url, postmaster):
+    postmaster.refusals["DATA"] = "421 4.3.2 shutting down"
+    with pytest.raises(TemporaryFailure, match="mail_server_down"):
+        send_mail(url, message("bob@alpha.test"))
 
 
 def test_a_recipient_for_whom_a_login_is_wanted_is_a_temporary_failure(url):

@@ -2,6 +2,10 @@
 
 import errno
 import io
+import socket
+import threading
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -123,3 +127,71 @@ def test_it_names_what_it_holds_from_a_key_on(storage):
     for n, name in enumerate(everything):
         assert list(storage.keys(before=soon, after=name)) == everything[n + 1 :]
     assert list(storage.keys(before=datetime.now(UTC) - timedelta(hours=1))) == []
+
+
+# ---- A server that is silent, or that fails for a moment
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ObjectStorage, socket.socket]]:
+    """Objects on a server that takes connections, and the socket at which they come."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        for name, value in {
+            "AWS_ENDPOINT": f"http://127.0.0.1:{server.getsockname()[1]}",
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_REGION": "us-east-1",
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield storage_from_url("s3://bucket/prefix"), server
+
+
+@pytest.mark.parametrize("act", ["check", "open", "delete", "keys", "write", "write much"])
+def test_a_server_that_is_silent_is_given_up_while_a_page_can_still_say_so(bucket, act):
+    silent, _server = bucket
+    acts = {
+        "check": silent.check,
+        "open": lambda: silent.open(KEY),
+        "delete": lambda: silent.delete(KEY),
+        "keys": lambda: list(silent.keys(before=datetime.now(UTC))),
+        "write": lambda: silent.write(KEY, io.BytesIO(b"content")),
+        "write much": lambda: silent.write(KEY, io.BytesIO(bytes(20_000_000))),
+    }
+    began = time.monotonic()
+    with pytest.raises(TemporaryFailure, match="storage_down"):
+        acts[act]()
+    assert time.monotonic() - began < 5
+
+
+def test_a_server_that_falls_silent_in_the_middle_of_a_file_is_given_up_too(bucket):
+    silent, server = bucket
+
+    def answer() -> None:
+        connection, _address = server.accept()
+        connection.recv(65536)
+        head = ("HTTP/1.1 200 OK", "Content-Length: 9999", "ETag: x", "Last-Modified: Sun, 29 Nov 2026 10:00:00 GMT")
+        connection.sendall("\r\n".join((*head, "", "the beginning")).encode())
+        held.append(connection)
+
+    held: list[socket.socket] = []
+    threading.Thread(target=answer, daemon=True).start()
+    began = time.monotonic()
+    with pytest.raises(TemporaryFailure, match="storage_down"):
+        silent.open(KEY)
+    assert time.monotonic() - began < 10, "one more connection may have been tried"
+
+
+def test_a_server_that_fails_for_a_moment_is_asked_again(bucket):
+    storage, server = bucket
+
+    def answer() -> None:
+        for status in ("503 Slow Down", "500 Internal", "200 OK"):
+            connection, _address = server.accept()
+            connection.recv(65536)
+            more = "Content-Length: 0\r\nETag: x\r\nConnection: close\r\n\r\n"
+            connection.sendall(f"HTTP/1.1 {status}\r\n{more}".encode())
+            connection.close()
+
+    threading.Thread(target=answer, daemon=True).start()
+    storage.write(KEY, io.BytesIO(b"content"))

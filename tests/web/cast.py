@@ -5,6 +5,7 @@ import os
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
@@ -13,9 +14,9 @@ from werkzeug.test import TestResponse
 
 from app.fax.receiving import mark_unread
 from app.fax.submit import next_fax_number
-from app.models import Direction, Document, Fax, FaxEntity, FaxTemplate, Grant, Status
+from app.models import Direction, Document, Fax, FaxEntity, FaxTemplate, Grant, Notice, NoticeKind, Status
 from tenants.addresses import claim_address
-from tenants.db import db, utc_now
+from tenants.db import db, new_ulid, utc_now
 from tenants.models import Role, Tenant, User
 from tenants.passwords import hash_password
 
@@ -143,3 +144,10 @@ def receive_fax(app: Flask, cast: Cast, *, unread: bool = True, **more: object) 
             mark_unread(db.session, fax)
         db.session.commit()
     return fax_id
+
+
+def refused_notice(tenant_id: int | None, recipient: str, **more: Any) -> Notice:
+    """A mail that the recipient's server would not take."""
+    told = {"cause": "mail_refused", "error": "550 5.1.1 no such user", "due_at": None, "given_up_at": utc_now()}
+    values = {"kind": NoticeKind.OUTCOME, "language": "en", "message_id": f"<{new_ulid()}@x.invalid>", **told, **more}
+    return Notice(tenant_id=tenant_id, recipient=recipient, **values)

@@ -19,14 +19,35 @@ from werkzeug.routing import Rule
 from app.adapters.rasterizer import rasterize
 from app.fax.settings import PlaceDetails
 from app.fax.templates import TemplateDetails, judge_template
-from app.models import ArchivePlace, Fax, FaxEntity, FaxTemplate, Grant, Mail2FaxBox, MailMessage, PendingChange, Status
+from app.models import (
+    ArchivePlace,
+    Fax,
+    FaxEntity,
+    FaxTemplate,
+    Grant,
+    Mail2FaxBox,
+    MailMessage,
+    PendingChange,
+    Preview,
+    Status,
+)
 from tenants.addresses import claim_address
 from tenants.db import db, new_ulid
 from tenants.links import make_link
 from tenants.models import LinkPurpose, PgpPublicKey, Role, SignInSession, Tenant, User
 from tests.documents import pdf, written
 from tests.unit.test_pgp import Ring
-from tests.web.cast import Browser, Cast, make_document, make_entity, make_fax, make_tenant, make_user, receive_fax
+from tests.web.cast import (
+    Browser,
+    Cast,
+    make_document,
+    make_entity,
+    make_fax,
+    make_tenant,
+    make_user,
+    receive_fax,
+    refused_notice,
+)
 
 METHODS = ("GET", "POST")
 EMAILS = {
@@ -38,14 +59,17 @@ EMAILS = {
 }
 PEOPLE = ("nobody", *EMAILS)
 OF_BETA = {"charlie", "carla"}
-#: Alice and Carla administer their companies. ``herself``: only the one whom it is about, Alice.
+#: Alice and Carla administer their companies. ``herself``: only the one whom it is about, Alice. ``uploader``: Bob,
+#: whose draft not even his administrator sees.
 AUDIENCES = {
     "anybody": set(PEOPLE),
     "people": set(EMAILS),
     "company": {"bob", "alice", "charlie", "carla"},
     "admins": {"alice", "carla"},
     "herself": {"alice"},
+    "uploader": {"bob"},
     "operator": {"olga"},
+    "keepers": {"alice", "carla", "olga"},
 }
 
 TABLE = """
@@ -74,12 +98,16 @@ herself   GET       profile.mail_key                keyed
 company   GET,POST  send.send
 company   POST      send.judge_number
 company   POST      send.take_document
+company   POST      preview.ask
+uploader  GET       preview.more                    looked
+uploader  GET       preview.page                    looked
 company   GET       faxes.faxes
 company   GET       faxes.live
 company   POST      faxes.download
 company   GET       faxes.fax                       sent
 company   GET       faxes.status                    sent
 company   POST      faxes.cancel                    scheduled
+company   POST      faxes.send_looked_at                  scheduled
 company   POST      faxes.resend                    failed
 company   GET       faxes.document                  sent
 company   GET       faxes.report                    sent
@@ -114,6 +142,9 @@ admins    POST      users.reset_second_factor       colleague
 admins    POST      users.sign_out_everywhere       colleague
 admins    POST      users.add_key                   colleague
 admins    POST      users.remove_key                key
+keepers   GET       outbox.outbox
+keepers   POST      outbox.send_all_again
+keepers   POST      outbox.send_again               refused
 admins    GET       audit.log
 admins    GET       audit.csv_file
 admins    GET,POST  alerts.alerts
@@ -373,6 +404,19 @@ def _entity(world: World) -> Thing:
         return {"entity_id": entity.id}
 
 
+def _looked(world: World) -> Thing:
+    """A draft of Bob's, with its page as it will go out."""
+    with world.app.app_context():
+        source, tiff = (make_document(world.app, world.cast.alpha, content=world.tiff) for _ in range(2))
+        source.user_id = world.cast.bob
+        preview = Preview(tenant_id=world.cast.alpha, source_id=source.id, tiff_id=tiff.id, state="done", pages=1)
+        preview.resolution, preview.page_size, preview.version = "fine", "A4", "of today"
+        preview.page_bytes, preview.notes, preview.line_seconds = [1000], [], 16
+        db.session.add(preview)
+        db.session.commit()
+        return {"preview_id": preview.id, "number": 1}
+
+
 def _saved(world: World) -> Thing:
     """A fax entity that Alice has saved and not applied."""
     n = world.next()
@@ -436,6 +480,7 @@ THINGS: dict[str, Callable[[World], Thing]] = {
     "scheduled": _fax(status=Status.SCHEDULED),
     "received": _received,
     "drawn": _drawn,
+    "looked": _looked,
     "colleague": _colleague,
     "invited": _invited,
     "key": _key,
@@ -449,6 +494,7 @@ THINGS: dict[str, Callable[[World], Thing]] = {
     "added_place": _added_place,
     "added_template": _added_template,
     "tenant": _tenant,
+    "refused": lambda world: {"notice_id": _added(world, refused_notice(world.cast.alpha, "bob@alpha.test"))},
 }
 
 

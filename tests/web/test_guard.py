@@ -3,11 +3,14 @@
 import re
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from flask import Flask
+from flask import Flask, request
 from werkzeug.routing import Rule
 
+from app.config import Settings
+from app.factory import create_app
 from app.models import Fax, Status
 from app.web.guard import PUBLIC, is_own_path
 from tenants.db import db, new_ulid
@@ -48,6 +51,17 @@ def test_to_an_outsider_every_fax_of_another_company_is_a_missing_one(app: Flask
             assert answer[0] == 404
             walked += 1
     assert walked >= 7 * len(Status)
+
+
+def test_a_number_that_no_row_can_have_leads_to_nothing(app: Flask, alice: Browser, olga: Browser) -> None:
+    walked = 0
+    for rule, method in routes(app):
+        if "<int:" in rule.rule:
+            for browser in (alice, olga):
+                path = re.sub(r"<(?:[^:>]+:)?[^>]+>", "9" * 20, rule.rule)
+                assert ask(browser, method, path)[0] == 404, rule.rule
+                walked += 1
+    assert walked > 60
 
 
 def test_ids_in_queries_and_forms_reach_nothing_of_another_company(app: Flask, cast: Cast, charlie: Browser) -> None:
@@ -174,6 +188,37 @@ def test_a_body_that_is_too_large_is_answered_with_a_page(app: Flask, cast: Cast
     answer = bob.client.post("/faxes/send", data={"to": "1" * 2000})
     assert answer.status_code == 413
     assert "This file is too large" in answer.text
+
+
+@pytest.mark.parametrize(("refused", "said"), [("413", "This file is too large"), ("503", "disk is almost full")])
+def test_what_the_front_did_not_hand_on_is_refused_in_our_words(bob: Browser, refused: str, said: str) -> None:
+    answer = bob.client.post("/faxes/send", headers={"X-Front-Refused": refused})
+    assert (answer.status_code, said in answer.text) == (int(refused), True)
+    part = bob.client.post("/faxes/send/document", headers={"X-Front-Refused": refused, "HX-Request": "true"})
+    assert 'id="document-field"' in part.text
+    nobody = bob.client.application.test_client().post("/faxes/send", headers={"X-Front-Refused": refused})
+    assert nobody.status_code == 303  # to the sign-in
+
+
+@pytest.mark.parametrize(
+    ("proxies", "front", "heard", "address"),
+    [
+        ("0", None, "198.51.100.7", "127.0.0.1"),
+        ("0", "http://127.0.0.1:1", "198.51.100.7, 192.0.2.1", "192.0.2.1"),
+        ("1", None, "198.51.100.7, 192.0.2.1", "192.0.2.1"),
+        ("1", "http://127.0.0.1:1", "198.51.100.7, 192.0.2.1, 127.0.0.1", "192.0.2.1"),
+    ],
+)
+def test_of_forwarded_addresses_that_of_the_outermost_proxy_is_believed(
+    tmp_path: Path, proxies: str, front: str | None, heard: str, address: str
+) -> None:
+    told = {"FAXROOM_HOME": str(tmp_path), "SECRET_KEY": "x", "FAXROOM_PROXIES": proxies}
+    app = create_app(Settings.from_environment(told | ({"FAXROOM_FRONT": front} if front else {})))
+    app.add_url_rule("/static/who", view_func=lambda: f"{request.remote_addr} {request.host} {request.scheme}")
+    app.before_request_funcs[None] = []
+    claims = {"X-Forwarded-For": heard, "X-Forwarded-Host": "fax.test", "X-Forwarded-Proto": "https"}
+    said = app.test_client().get("/static/who", headers=claims).text
+    assert said == f"{address} " + ("fax.test https" if proxies == "1" else "localhost http")
 
 
 def test_a_fault_of_ours_says_that_the_faxes_are_safe(

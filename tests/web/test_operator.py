@@ -23,6 +23,7 @@ from app.jobs.erase import erase
 from app.models import Attempt, AuditEvent, Document, Fax, FaxEntity, Notice, Status
 from app.queues import QUEUES
 from app.web.operator import PART_NAMES, PART_TASKS, QUEUE_NAMES
+from app.working import Sign
 from tenants.db import db, utc_now
 from tenants.models import EmailAddress, OneTimeLink, Role, Tenant, User
 from tests.web.cast import Browser, Cast, make_document, make_fax, receive_fax
@@ -312,14 +313,9 @@ def test_every_part_and_every_queue_has_a_name_and_a_task() -> None:
 
 
 def test_the_machines_are_told_with_what_runs_there(app: Flask, olga: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Worker:
-        def __init__(self, hostname: str) -> None:
-            self.hostname = hostname
-
-        def queue_names(self) -> list[str]:
-            return list(QUEUES)
-
-    monkeypatch.setattr("app.health.Worker.all", lambda connection: [Worker("fax1"), Worker("fax1"), Worker("<fax2>")])
+    signs = [Sign("fax1", list(QUEUES), 0), Sign("fax1", ["line"], 30), Sign("<fax2>", list(QUEUES), 0)]
+    monkeypatch.setattr("app.health.signs", lambda: signs)
+    monkeypatch.setattr("app.web.operator.check_health", lambda: {"asterisk": {"ok": True}})
     monkeypatch.setattr(app.extensions["line"], "ping", lambda: datetime(2026, 3, 1, 12, tzinfo=UTC))
     page = olga.get("/operator/parts").text
     assert re.findall(r'<dt class="mono break">([^<]*)</dt>', page)[0:2] == ["&lt;fax2&gt;", "fax1"]

@@ -3,14 +3,19 @@
 import io
 import re
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from flask import Flask
 
 from app.models import Document, Fax, FaxEntity, Grant, Status
+from app.web.turns import Turns
 from tenants.db import db, read_only, utc_now
+from tenants.models import Tenant
+from tests.documents import TRACKED, docx_of
 from tests.web.cast import Browser, Cast, make_fax, pdf_bytes
 
 DRAFT = re.compile(r'name="draft" value="([^"]*)"')
@@ -54,6 +59,16 @@ def test_no_other_line_can_be_sent_from_however_it_is_asked(app: Flask, cast: Ca
     assert faxes(app) == []
 
 
+def test_the_form_and_the_fax_say_what_the_document_warns_of(app: Flask, cast: Cast, bob: Browser) -> None:
+    changed = (io.BytesIO(docx_of(TRACKED)), "contract.docx")
+    field = bob.post("/faxes/send/document", document=changed).text
+    assert "This document has tracked changes. The fax shows its final text" in field
+    draft = DRAFT.search(field)[1]
+    bob.post("/faxes/send", entity=str(cast.frontdesk), to="050 1234567", draft=draft)
+    [fax] = faxes(app)
+    assert "This document has tracked changes. The fax shows its final text" in bob.get(f"/faxes/{fax.id}").text
+
+
 def test_every_fault_is_named_at_once_and_nothing_typed_is_lost(app: Flask, cast: Cast, bob: Browser) -> None:
     answer = bob.post("/faxes/send", entity="", to="12 34 nonsense", send_at="2001-01-01T10:00", document=upload())
     assert answer.status_code == 422
@@ -68,13 +83,28 @@ def test_every_fault_is_named_at_once_and_nothing_typed_is_lost(app: Flask, cast
     assert faxes(app)[0].source_id == draft
 
 
+def test_a_full_disk_refuses_with_a_sentence_and_nothing_typed_is_lost(app: Flask, cast: Cast, bob: Browser) -> None:
+    draft = DRAFT.search(bob.post("/faxes/send/document", document=upload(), htmx=True).text)[1]
+    disks = app.extensions["disks"]
+    least, disks.floor = disks.floor, 2**60
+    typed = {"entity": str(cast.frontdesk), "to": "050 1234567", "send_at": "", "draft": draft}
+    answer = bob.post("/faxes/send", **typed)
+    assert answer.status_code == 422
+    for kept in ("disk is almost full", 'value="050 1234567"', "letter.pdf"):
+        assert kept in answer.text
+    assert "disk is almost full" in bob.post("/faxes/send/document", document=upload(), htmx=True).text
+    assert faxes(app) == []
+    disks.floor = least
+    assert bob.post("/faxes/send", **typed).status_code == 303
+
+
 def test_a_document_that_is_refused_leaves_the_earlier_one_in_place(cast: Cast, bob: Browser) -> None:
     draft = DRAFT.search(bob.post("/faxes/send/document", document=upload(), htmx=True).text)[1]
     answer = bob.post(
-        "/faxes/send", entity=str(cast.frontdesk), to="0501234567", draft=draft, document=upload("x.pdf", b"no PDF")
+        "/faxes/send", entity=str(cast.frontdesk), to="0501234567", draft=draft, document=upload("x.pdf", b"MZ program")
     )
     assert answer.status_code == 422
-    assert "This file is not a PDF" in answer.text
+    assert "This is a program, not a document" in answer.text
     assert DRAFT.search(answer.text)[1] == draft
 
 
@@ -260,6 +290,61 @@ def test_who_may_not_send_is_told_how_to_get_it(app: Flask, cast: Cast, bob: Bro
     page = bob.get("/faxes/send").text
     assert "There is no line yet that you may send from" in page
     assert 'name="document"' not in page
+
+
+@pytest.mark.parametrize("path", ["/faxes/send/document", "/faxes/send"])
+def test_who_may_not_send_has_nothing_stored(app: Flask, cast: Cast, bob: Browser, path: str) -> None:
+    with app.app_context():
+        db.session.query(Grant).filter_by(user_id=cast.bob).update({"may_send": False})
+        db.session.commit()
+    form = {"entity": str(cast.frontdesk), "to": "0501234567", "send_at": ""}
+    answer = bob.post(path, document=upload(), htmx=path.endswith("document"), **form)
+    if path.endswith("document"):
+        assert "You may not send from any line, so nothing was uploaded" in answer.text
+    with app.app_context():
+        assert db.session.query(Document).count() == db.session.query(Fax).count() == 0
+    assert not [file for file in (app.config["SETTINGS"].home / "storage").rglob("*") if file.is_file()]
+
+
+def test_a_quota_is_told_with_what_to_do_and_nothing_typed_is_lost(app: Flask, cast: Cast, bob: Browser) -> None:
+    draft = DRAFT.search(bob.post("/faxes/send/document", document=upload(), htmx=True).text)[1]
+    with app.app_context():
+        db.session.query(Tenant).filter_by(id=cast.alpha).update({"quota_uploads": 2})
+        db.session.commit()
+    typed = {"entity": str(cast.frontdesk), "to": "050 1234567", "send_at": "", "draft": draft}
+    answer = bob.post("/faxes/send", document=upload(), **typed)
+    assert answer.status_code == 422
+    for kept in ("You have uploaded 1 documents in 24 hours", 'value="050 1234567"', "letter.pdf", draft):
+        assert kept in answer.text
+    assert bob.post("/faxes/send", **typed).status_code == 303, "what was uploaded before is sent"
+
+
+def test_documents_of_one_company_that_take_long_hold_up_no_other(
+    app: Flask, cast: Cast, bob: Browser, charlie: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = Turns(most=4, most_of_one=2)
+    monkeypatch.setattr("app.web.send.inspections", places)
+    monkeypatch.setattr("app.web.send.INSPECTION_SECONDS", 0.1)
+    poisoned = [places.take(cast.alpha) for _ in range(2)]
+    answer = bob.post("/faxes/send/document", document=upload(), htmx=True)
+    assert "Other documents of your company are still being checked" in answer.text
+    assert "letter.pdf" in charlie.post("/faxes/send/document", document=upload(), htmx=True).text
+    poisoned[0].end()
+    assert DRAFT.search(bob.post("/faxes/send/document", document=upload(), htmx=True).text)
+    assert places.running[cast.alpha] == 1, "it gave its turn back"
+
+
+def test_no_more_wait_for_a_turn_than_may_have_one() -> None:
+    places = Turns(most=4, most_of_one=2)
+    turns = [places.take("alpha") for _ in range(2)]
+    with ThreadPoolExecutor(6) as pool:
+        waiting = [pool.submit(places.wait, "alpha", 20) for _ in range(6)]
+        time.sleep(1)
+        assert sum(one.done() for one in waiting) == 4, "these are told at once"
+        for turn in turns:
+            turn.end()
+        got = [one.result() for one in waiting]
+    assert sum(turn is not None for turn in got) == 2
 
 
 def test_a_draft_that_is_gone_is_asked_for_again(cast: Cast, bob: Browser) -> None:

@@ -1,0 +1,46 @@
+"""What doctor finds beyond the parts."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from app.adapters.ari import Ari
+from app.cli import CLOCKS_APART, _clocks
+from app.errors import TemporaryFailure
+from tenants.db import utc_now
+
+
+class Clock:
+    """An Asterisk whose clock is so many seconds ahead."""
+
+    def __init__(self, ahead: float) -> None:
+        self.ahead = ahead
+
+    def clock(self):
+        return utc_now() + timedelta(seconds=self.ahead)
+
+
+@pytest.mark.parametrize(("ahead", "is_well"), [(0, True), (2, True), (-2, True), (90, False), (-3600, False)])
+def test_clocks_that_differ_are_told(app: Flask, ahead: float, is_well: bool) -> None:
+    app.extensions["line"] = Clock(ahead)
+    with app.app_context():
+        name, ok, text = _clocks()
+    assert (name, ok) == ("clocks", is_well)
+    assert f"{abs(ahead)} s" in text and "NTP" in text and abs(CLOCKS_APART) < 10
+
+
+def test_an_asterisk_that_does_not_answer_is_no_fault_of_its_clock(app: Flask) -> None:
+    with app.app_context():
+        with pytest.raises(TemporaryFailure):
+            app.extensions["line"].clock()
+        assert _clocks() == ("clocks", True, "")
+
+
+def test_asterisks_clock_is_read_from_its_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Answer:
+        headers = {"date": "Sun, 29 Nov 2026 16:20:00 GMT"}
+
+    ari = Ari("http://127.0.0.1:1", "a", "b")
+    monkeypatch.setattr(ari, "_ask", lambda *_, **__: Answer())
+    assert ari.clock().isoformat() == "2026-11-29T16:20:00+00:00"

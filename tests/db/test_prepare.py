@@ -1,0 +1,72 @@
+"""What becomes of an accepted fax while it is prepared; the offices are told what to give."""
+
+import io
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from app.adapters.preparation import Offices, Prepared
+from app.adapters.rasterizer import TiffFacts
+from app.intake.documents import take_upload
+from app.jobs import prepare as job
+from app.kinds import OFFICE_KINDS
+from app.models import Document, Fax, Status
+from tests.db.faxes import reread, submit
+from tests.web.cast import Cast
+
+TRACKED, CUT = {"kind": "tracked_changes"}, {"kind": "cut", "page": 1, "sheets": 2}
+
+
+@pytest.fixture
+def pages(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many pages each document is made, and for whom it was."""
+    wanted = [1]
+
+    def prepared(source: Path, kind: str, folder: Path, *, offices: Offices, **_: object) -> Prepared:
+        for name in ("made.pdf", "made.tif"):
+            (folder / name).write_bytes(b"x")
+        facts = TiffFacts(wanted[0], 1, 20.0, (1,) * wanted[0], notes=(CUT,))
+        wanted[1:] = [offices.locale]
+        return Prepared(folder / "made.pdf", folder / "made.tif", facts, [TRACKED])
+
+    monkeypatch.setattr(job, "prepare_document", prepared)
+    return wanted
+
+
+def take(session: Session, cast: Cast, name: str, data: bytes) -> Document:
+    return take_upload(session, stream=io.BytesIO(data), filename=name, tenant_id=cast.alpha, user_id=cast.bob)
+
+
+def prepared(session: Session, fax: Fax) -> Fax:
+    fax_id = fax.id
+    session.commit()
+    needs_office = fax.source.type in OFFICE_KINDS
+    session.commit()
+    (job.convert if needs_office else job.prepare).__wrapped__()
+    return reread(session, fax_id)
+
+
+def test_warnings_are_kept_with_what_was_made_and_offices_know_how_numbers_are_written(session, cast, pages):
+    fax = prepared(session, submit(session, cast, document=take(session, cast, "a.txt", b"words")))
+    assert (fax.status, fax.pdf.warnings, fax.page_notes) == (Status.READY, [TRACKED], [CUT])
+    assert pages[1] == "it-IT"
+
+
+def test_a_long_spreadsheet_asks_first_and_goes_out_when_it_is_sent_again(app: Flask, session, cast, pages):
+    table = take(session, cast, "prices.csv", b"a;b\n1;2\n")
+    pages[0] = 21
+    asked = prepared(session, submit(session, cast, document=table))
+    assert (asked.status, asked.cause, asked.cause_values) == (Status.FAILED, "many_sheet_pages", {"pages": 21})
+    assert prepared(session, submit(session, cast, document=session.get_one(Document, table.id))).status == Status.READY
+    other = take(session, cast, "prices.csv", b"a;b\n1;2\n")
+    assert prepared(session, submit(session, cast, document=other)).status == Status.FAILED
+
+
+def test_a_long_text_and_a_short_spreadsheet_ask_nothing(session, cast, pages):
+    assert (
+        prepared(session, submit(session, cast, document=take(session, cast, "a.csv", b"a;b"))).status == Status.READY
+    )
+    pages[0] = 21
+    assert prepared(session, submit(session, cast, document=take(session, cast, "a.txt", b"a"))).status == Status.READY

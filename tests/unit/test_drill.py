@@ -1,0 +1,99 @@
+"""The drill's own eyes: a ledger that cannot see harm would find none."""
+
+from collections import Counter
+
+import pytest
+from PIL import Image
+
+from app.adapters.rasterizer import rasterize
+from bench.drilling import codes
+from bench.drilling.codes import Code
+from bench.drilling.faults import FAULTS, KILLED
+from bench.drilling.ledger import Call, Given, Told, judge
+from bench.drilling.plan import plan
+
+FAR = "+390500000001"
+
+
+def arrived(fax: int, *pages: int, of: int = 2, number: str = FAR) -> Call:
+    return Call(number, tuple(Code(fax, page, of) for page in pages))
+
+
+def told(status: str = "sent", *, id: str = "A", cause: str | None = None, broken_off: int = 0, mails=("<a>",)) -> Told:
+    return Told(id=id, status=status, cause=cause, attempts=1, broken_off=broken_off, mails=mails)
+
+
+def verdict(*calls: Call, by: Told | None = None, delivered: Counter[str] | None = None):
+    mails = Counter({"<a>": 1}) if delivered is None else delivered
+    return judge([Given(1, 2, FAR, "A")], [by or told()], calls, mails)
+
+
+@pytest.mark.parametrize("resolution", ["fine", "standard"])
+def test_a_code_is_read_again_from_the_dots_of_the_line(tmp_path, resolution):
+    source, target = tmp_path / "code.pdf", tmp_path / "code.tif"
+    source.write_bytes(codes.pdf(40123, 3))
+    rasterize(source, target, resolution=resolution)
+    with Image.open(target) as tiff:
+        read = []
+        for page in range(tiff.n_frames):
+            tiff.seek(page)
+            read.append(codes.read(tiff))
+    assert read == [Code(40123, page, 3) for page in (1, 2, 3)]
+
+
+def test_a_page_without_a_code_is_none():
+    assert codes.read(Image.new("1", (1728, 2292), 1)) is None
+    assert codes.read(Image.effect_noise((1728, 2292), 200).convert("1")) is None
+
+
+def test_what_came_in_one_call_or_in_the_rest_of_another_is_one_fax():
+    for calls in ([arrived(1, 1, 2)], [arrived(1, 1), arrived(1, 2)], [arrived(1, 1), arrived(1, 1, 2)]):
+        found = verdict(*calls)
+        assert (found.arrived, found.twice, found.broken) == (1, 0, [])
+
+
+def test_a_fax_that_came_whole_in_two_calls_was_sent_twice():
+    found = verdict(arrived(1, 1, 2), arrived(1, 1, 2))
+    assert found.twice == 1
+    assert found.broken == ["fax 1 (A) arrived 2 times, in 1 attempts; it is sent"]
+
+
+def test_one_that_came_again_because_its_call_was_cut_before_the_confirmation_is_counted_and_no_silent_harm():
+    calls = arrived(1, 1, 2), arrived(1, 1, 2)
+    found = verdict(*calls, by=told(broken_off=1))
+    assert (found.twice, found.twice_told, found.broken) == (1, 1, [])
+    assert verdict(*calls, arrived(1, 1, 2), by=told(broken_off=1)).broken
+
+
+@pytest.mark.parametrize(
+    ("calls", "by", "delivered", "said"),
+    [
+        ([arrived(1, 1)], told(), None, "fax 1 (A) is sent, and did not arrive whole"),
+        ([arrived(1, 1, 2)], told(id="B"), None, "fax 1 (A) was accepted and is gone"),
+        ([], told("retrying"), None, "fax 1 (A) is still retrying"),
+        ([], told("failed", cause="damaged"), None, "fax 1 (A) is called damaged, and is sound"),
+        ([], told("unknown", mails=()), None, "fax 1 (A) is unknown with 0 mails about it"),
+        ([], told("failed"), Counter(), "the mail about fax 1 (A) never came"),
+        ([arrived(1, 1, 2, number="+4930")], told(), None, "fax 1 arrived at +4930, where nobody sent it"),
+        ([arrived(1, 1, 2), arrived(2, 1)], told(), None, f"fax 2 arrived at {FAR}, where nobody sent it"),
+    ],
+)
+def test_each_harm_is_told(calls, by, delivered, said):
+    assert said in verdict(*calls, by=by, delivered=delivered).broken
+
+
+def test_a_mail_that_came_again_is_counted_by_its_message_id():
+    found = verdict(arrived(1, 1, 2), delivered=Counter({"<a>": 2}))
+    assert (found.mails, found.mails_again, found.broken) == (1, 1, [])
+
+
+def planned(seed: int):
+    names, to_kill = list(FAULTS), list(KILLED)
+    return plan(seed, faxes=100, kills=2 * len(to_kill), faults=len(names), names=names, to_kill=to_kill)
+
+
+def test_a_plan_is_made_by_its_seed_alone_and_leaves_nothing_out():
+    assert planned(7) == planned(7) != planned(8)
+    done = Counter(event.name for event in planned(7))
+    assert done == dict.fromkeys(FAULTS, 1) | {f"kill {name}": 2 for name in KILLED}
+    assert sum(len(event.faxes) for event in planned(7)) == 100

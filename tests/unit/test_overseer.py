@@ -1,0 +1,149 @@
+"""What supervises writes nowhere that can fill: it goes on while the disk of its logs is full, and after that."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from supervisor import process
+from supervisor.states import ProcessStates
+
+from tests.disks import SmallDisk, small_disk
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "bin/lib"))
+import overseer  # noqa: E402 - the set-up's own module
+
+OURS = [sys.executable, str(ROOT / "bin/lib/overseer.py")]
+
+
+def test_a_program_that_does_not_stay_up_is_never_given_up() -> None:
+    program = object.__new__(process.Subprocess)
+    program.backoff, program.state, program.event_map = 3600, ProcessStates.STARTING, {}
+    overseer._change_state_and_never_give_up(program, ProcessStates.BACKOFF)
+    assert program.backoff == overseer.LONGEST_PAUSE
+    assert program.delay <= time.time() + overseer.LONGEST_PAUSE
+
+
+TALK = """import os, time
+with open(os.environ["ALIVE"], "a") as alive:
+    print(os.getpid(), file=alive)
+while True:
+    print("x" * 500, flush=True)
+    time.sleep(0.01)
+"""
+
+
+class Record:
+    msg = b"some words\n"
+    kw = None
+
+
+def test_what_there_is_no_room_for_is_left_out() -> None:
+    handler = overseer.ForgivingFileHandler("/dev/full")
+    handler.emit(Record())
+    handler.emit(Record())
+
+
+def test_a_log_goes_on_where_it_could_not_be_opened_before(tmp_path: Path) -> None:
+    folder = tmp_path / "not there yet"
+    handler = overseer.ForgivingFileHandler(str(folder / "web.log"))
+    handler.emit(Record())
+    folder.mkdir()
+    handler.emit(Record())
+    assert (folder / "web.log").read_bytes() == Record.msg
+
+
+def test_a_log_is_bounded(tmp_path: Path) -> None:
+    handler = overseer.ForgivingFileHandler(str(tmp_path / "web.log"), maxBytes=30, backupCount=2)
+    for _ in range(100):
+        handler.emit(Record())
+    assert {path.name for path in tmp_path.iterdir()} <= {"web.log", "web.log.1", "web.log.2"}
+    assert (tmp_path / "web.log.2").stat().st_size == 33
+
+
+class Supervised:
+    """A supervisord with one talkative program, its logs on a small disk."""
+
+    def __init__(self, command: list[str], disk: SmallDisk, run: Path, output: Path) -> None:
+        self.run, self.log = run, disk.folder / "talk.log"
+        (run / "talk.py").write_text(TALK)
+        (run / "supervisord.conf").write_text(
+            f"""[supervisord]
+nodaemon=true
+silent=true
+logfile={disk.folder}/supervisord.log
+pidfile={run}/pid
+childlogdir={disk.folder}
+[program:talk]
+command={sys.executable} {run}/talk.py
+environment=ALIVE="{run}/alive"
+startsecs=0
+redirect_stderr=true
+stdout_logfile={self.log}
+stdout_logfile_maxbytes=20KB
+stdout_logfile_backups=2
+"""
+        )
+        with output.open("wb") as said:
+            self.process = subprocess.Popen([*command, "-c", str(run / "supervisord.conf")], stdout=said, stderr=said)
+
+    def beginnings(self) -> list[int]:
+        file = self.run / "alive"
+        return [int(line) for line in file.read_text().split()] if file.exists() else []
+
+    def end(self) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+
+
+def wait_for(true: Callable[[], object], seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if true():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        yield disk
+
+
+@pytest.fixture(params=["on the disk", "elsewhere"])
+def supervised(disk: SmallDisk, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Supervised]:
+    """What it says itself goes to the small disk as well, or not."""
+    output = (disk.folder if request.param == "on the disk" else tmp_path) / "supervisord.out"
+    running = Supervised(OURS, disk, tmp_path, output)
+    yield running
+    running.end()
+
+
+def test_a_full_disk_ends_no_supervisor_and_what_dies_meanwhile_is_started_anew(
+    supervised: Supervised, disk: SmallDisk
+) -> None:
+    assert wait_for(supervised.beginnings, 10)
+    for _ in range(3):
+        disk.fill()
+        os.kill(killed := supervised.beginnings()[-1], signal.SIGKILL)
+        assert wait_for(lambda killed=killed: supervised.beginnings()[-1] != killed, 15)
+        time.sleep(1)
+        assert supervised.process.poll() is None
+        disk.free()
+    before = supervised.log.stat().st_size
+    assert wait_for(lambda: supervised.log.stat().st_size != before, 5)
+
+
+@pytest.mark.parametrize("supervised", ["elsewhere"], indirect=True)
+def test_a_read_only_disk_ends_no_supervisor(supervised: Supervised, disk: SmallDisk) -> None:
+    assert wait_for(supervised.beginnings, 10)
+    assert wait_for(disk.make_read_only, 10), "it is always being written to"
+    os.kill(supervised.beginnings()[-1], signal.SIGKILL)
+    assert wait_for(lambda: len(supervised.beginnings()) == 2, 15)
+    assert supervised.process.poll() is None

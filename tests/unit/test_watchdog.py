@@ -1,0 +1,101 @@
+"""Who lives and does nothing is killed, and nobody else; who does something says so."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.jobs import pulse
+from app.jobs.serve import OVERTIME_SECONDS, Worker
+
+ROOT = Path(__file__).parents[2]
+TALK = "import time\nfrom app.jobs.pulse import say_alive\nwhile True:\n    say_alive()\n    time.sleep(0.1)"
+ANSWER = """
+import socket, sys
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen()
+while True:
+    c, _ = s.accept(); c.recv(100); c.send(b"here"); c.close()
+"""
+
+
+@pytest.fixture
+def watchdog(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """A watchdog that waits for two seconds, for those who speak and for one that is asked at ``asked``."""
+    words = ["--notify", tmp_path / "notify", "--silent", "2", "--ask", "2", tmp_path / "asked", "hello"]
+    watchdog = subprocess.Popen([sys.executable, ROOT / "bin/lib/watchdog.py", *words])
+    while not (tmp_path / "notify").exists():
+        time.sleep(0.05)
+    yield watchdog, tmp_path
+    watchdog.kill()
+    watchdog.wait()
+
+
+@pytest.fixture
+def run(watchdog: tuple[subprocess.Popen[bytes], Path]) -> Path:
+    return watchdog[1]
+
+
+@pytest.fixture(params=["speaks", "is asked"])
+def part(run: Path, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[bytes]]:
+    told = (TALK,) if request.param == "speaks" else (ANSWER, run / "asked")
+    environment = os.environ | {"NOTIFY_SOCKET": str(run / "notify")}
+    process = subprocess.Popen([sys.executable, "-c", *told], cwd=ROOT, env=environment)
+    time.sleep(4)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_who_stands_still_is_killed_and_who_works_is_not(part: subprocess.Popen[bytes]) -> None:
+    assert part.poll() is None
+    part.send_signal(signal.SIGSTOP)
+    assert part.wait(10) == -signal.SIGKILL
+
+
+def test_a_watchdog_holds_no_more_however_long_it_watches(watchdog, part: subprocess.Popen[bytes]) -> None:
+    handles = Path(f"/proc/{watchdog[0].pid}/fd")
+    before = len(list(handles.iterdir()))
+    time.sleep(4)
+    assert part.poll() is None
+    assert len(list(handles.iterdir())) <= before + 2  # those of a question that is just being asked
+
+
+def test_a_part_that_stood_still_for_a_moment_goes_on(part: subprocess.Popen[bytes]) -> None:
+    part.send_signal(signal.SIGSTOP)
+    time.sleep(0.7)
+    part.send_signal(signal.SIGCONT)
+    time.sleep(4)
+    assert part.poll() is None
+
+
+def test_a_loop_that_hangs_gives_no_sign_though_its_process_lives(tmp_path, monkeypatch):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
+        heard.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setattr(pulse, "SECONDS", 0.02)
+        of_loop = pulse.Pulse()
+        assert heard.recv(100) == b"WATCHDOG=1"
+        of_loop.stepped -= pulse.STEP_SECONDS
+        time.sleep(0.1)
+        heard.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            while True:
+                heard.recv(100)
+        of_loop.step()
+        time.sleep(0.1)
+        assert heard.recv(100) == b"WATCHDOG=1"
+
+
+def test_a_worker_gets_on_while_it_waits_and_within_the_time_of_its_job():
+    worker = object.__new__(Worker)
+    assert worker.gets_on()
+    worker.busy_until = time.monotonic() - OVERTIME_SECONDS + 1
+    assert worker.gets_on()
+    worker.busy_until = time.monotonic() - OVERTIME_SECONDS - 1
+    assert not worker.gets_on()
