@@ -104,10 +104,11 @@ class Instance:
         return found
 
     def kill(self, words: str) -> int:
-        """kill -9, as a crash would; how many."""
+        """kill -9, as a crash would; how many. One that ended by itself since it was listed is no fault."""
         pids = self.processes(words)
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         return len(pids)
 
     def control(self, act: str, *programs: str) -> None:

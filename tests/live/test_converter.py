@@ -429,7 +429,8 @@ def test_a_libreoffice_that_is_killed_again_and_again_makes_no_document_damaged(
             if done.wait(0.8):
                 return
             if soffice := office._soffice():
-                os.kill(soffice, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(soffice, signal.SIGKILL)
             office.await_up()
 
     killer = threading.Thread(target=kill)
