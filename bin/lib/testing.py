@@ -75,15 +75,16 @@ def _run(arguments: Sequence[str], folder: Path) -> int:
         if arguments:
             _Pytest("tests", arguments, environment, progress, folder).conclude(count)
         else:
-            elsewhere = [f"--ignore={place}" for place in NEEDS_DATABASE]
-            _Pytest("the real thing", ["tests", *elsewhere], environment, progress, folder).conclude(count)
+            _Pytest("the real thing", NEEDS_INSTANCE, environment, progress, folder).conclude(count)
+            progress.step("instance", lambda say: instance.stop())
             url = stack.enter_context(_postgres(folder, progress))
             postgresql = {**_environment(), "TEST_DATABASE_URL": url}
-            both = [  # each has a processor
-                _Pytest("sqlite", NEEDS_DATABASE, _environment(), progress, folder, quietly=True),
+            side_by_side = [  # none of them waits for anything but a processor
                 _Pytest("postgresql", NEEDS_DATABASE, postgresql, progress, folder, quietly=True),
+                _Pytest("sqlite", NEEDS_DATABASE, _environment(), progress, folder, quietly=True),
+                _Pytest("unit", ["tests/unit"], _environment(), progress, folder, quietly=True),
             ]
-            for running in both:
+            for running in side_by_side:
                 running.conclude(count)
     return _conclude(count, progress)
 
@@ -195,6 +196,15 @@ class _Instance:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise SetupError(f"The instance to be tested did not start:\n{tail(self.log, 30)}")
             time.sleep(0.1)
+
+    def stop(self) -> None:
+        """What is tried without it has the processors to itself."""
+        assert self.process
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            raise SetupError(f"The instance did not stop:\n{tail(self.log, 30)}") from None
 
     def told(self) -> dict[str, str]:
         """What live and browser tests find in their environment."""

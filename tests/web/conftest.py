@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from jinja2 import FileSystemBytecodeCache
 
 from app.config import Settings
 from app.factory import create_app
 from tenants.db import db
 from tenants.models import Role
+from tests.schema import begin_empty
 from tests.web.cast import Browser, Cast, make_entity, make_tenant, make_user
 
 ROOT = Path(__file__).parents[2]
@@ -28,8 +30,14 @@ def _translations() -> None:
     assets.compile_translations(ROOT)
 
 
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of what is made once for all applications: the tables and the compiled templates."""
+    return tmp_path_factory.mktemp("kept")
+
+
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[Flask]:
+def app(tmp_path: Path, kept: Path) -> Iterator[Flask]:
     """An application with an empty database. Nothing listens on its Redis: what it enqueues, the clock would."""
     url = os.environ.get("TEST_DATABASE_URL") or f"sqlite:///{tmp_path}/test.sqlite3"
     settings = Settings.from_environment(
@@ -41,13 +49,12 @@ def app(tmp_path: Path) -> Iterator[Flask]:
         }
     )
     app = create_app(settings, TESTING=True, RATELIMIT_STORAGE_URI="memory://", PROPAGATE_EXCEPTIONS=False)
+    app.jinja_env.bytecode_cache = FileSystemBytecodeCache(str(kept))
     with app.app_context():
-        db.drop_all()
-        db.create_all()
+        begin_empty(kept / "empty.sqlite3")
     yield app
     with app.app_context():
         db.session.remove()
-        db.drop_all()
         db.engine.dispose()
 
 
