@@ -3,7 +3,8 @@
 A document waits in a lane (``Fax.lane``). A job names no fax; it takes the next one of its lane. What takes long while
 others wait gives its place up and is begun anew in the slow lane, each time with more time before it has to give way
 again. While somebody's document is there their other ones wait, so that twenty such documents take no more places than
-one.
+one. And one person has one office: an office that gives a document up takes seconds to start anew, which is longer than
+another's fax may wait, so that there has to be one that need not.
 """
 
 from datetime import datetime, timedelta
@@ -29,15 +30,27 @@ def waits(lane: Lane, now: datetime) -> sa.ColumnElement[bool]:
     database sees that the partial index serves."""
     is_free = sa.or_(Fax.status == Status.ACCEPTED, Fax.lease_until < now)
     waiting = sa.and_(Fax.lane == lane, sa.text(f"fax.{UNPREPARED}"), is_free)
+    if lane == Lane.OFFICES:
+        return sa.and_(waiting, ~_has_slow_one(), ~_has_an_office(now))
     return waiting if lane == Lane.SLOW else sa.and_(waiting, ~_has_slow_one())
 
 
 def _has_slow_one() -> sa.Exists:
     """Whose fax it is, has another one in the slow lane, and not for another's fault such as an office that is away."""
-    other = aliased(Fax, name="slow")
+    slow = aliased(Fax, name="slow")
+    return _has_another(slow, slow.lane == Lane.SLOW, sa.text(f"slow.{UNPREPARED}"))
+
+
+def _has_an_office(now: datetime) -> sa.Exists:
+    """Another document of theirs is being converted, and does not only wait for pages that are drawn."""
+    begun = aliased(Fax, name="begun")
+    is_begun = (sa.text(f"begun.{UNPREPARED}"), begun.status == Status.PREPARING, begun.lease_until > now + LOOKED_AT)
+    return _has_another(begun, begun.lane == Lane.OFFICES, *is_begun)
+
+
+def _has_another(other: type[Fax], *which: sa.ColumnElement[bool]) -> sa.Exists:
     same = (other.tenant_id == Fax.tenant_id, other.user_id == Fax.user_id)
-    is_slow = (other.lane == Lane.SLOW, sa.text(f"slow.{UNPREPARED}"), other.cause.is_(None))
-    return sa.exists().where(*is_slow, *same).correlate(Fax)
+    return sa.exists().where(*which, other.cause.is_(None), *same).correlate(Fax)
 
 
 def somebody_waits(lane: Lane, now: datetime) -> sa.Select[tuple[str]]:
@@ -97,6 +110,14 @@ def move_to_slow_lane(session: Session, fax_id: str, now: datetime) -> None:
     mine = sa.update(Fax).where(Fax.id == fax_id, Fax.status == Status.PREPARING)
     session.execute(mine.values(lane=Lane.SLOW, gave_way=Fax.gave_way + 1, lease_until=now - JUST_OVER))
     enqueue_after_commit(session, LANE_JOBS[Lane.SLOW])
+    session.commit()
+
+
+def wake_others(session: Session, lane: Lane, now: datetime) -> None:
+    """Those of the same person whom the end of one in this lane lets in."""
+    for freed in {Lane.OFFICES: (Lane.OFFICES,), Lane.SLOW: (Lane.DOCUMENTS, Lane.OFFICES)}.get(lane, ()):
+        if session.scalar(somebody_waits(freed, now)):
+            enqueue_after_commit(session, LANE_JOBS[freed])
     session.commit()
 
 

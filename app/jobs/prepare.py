@@ -21,7 +21,7 @@ from app.adapters.yielding import GaveWay, sliced
 from app.errors import FaxroomError, PermanentFailure, Refused, TemporaryFailure
 from app.fax.lifecycle import move
 from app.fax.notices import write_outcome_notice
-from app.fax.preparing import another_waits, claim_next, let_wait, move_to_slow_lane, wake_waiting
+from app.fax.preparing import another_waits, claim_next, let_wait, move_to_slow_lane, wake_others, wake_waiting
 from app.fax.previews import Dots, failure_of, find_preview, is_alive, take_preview
 from app.intake.documents import storage, store_document
 from app.intake.previews import throw_away
@@ -79,6 +79,15 @@ def _prepare_next(lane: Lane) -> None:
     fax = _begin(lane)
     if fax is None:
         return
+    try:
+        _prepare_claimed(fax, lane)
+    finally:
+        with _left_to_the_next():  # else the clock wakes them
+            db.session.rollback()
+            wake_others(db.session, lane, utc_now())
+
+
+def _prepare_claimed(fax: Fax, lane: Lane) -> None:
     mine = (Fax.id == fax.id, Fax.status == Status.PREPARING)
     with lease_renewed(Fax, *mine), tempfile.TemporaryDirectory(prefix="faxroom-prepare-") as folder:
         try:

@@ -17,7 +17,7 @@ from app.adapters.yielding import GaveWay
 from app.errors import TemporaryFailure
 from app.fax.clock_jumps import shift_waits
 from app.fax.lifecycle import request_cancel
-from app.fax.preparing import another_waits, claim_next
+from app.fax.preparing import LOOKED_AT, another_waits, claim_next
 from app.jobs import clock, prepare
 from app.models import Fax, Lane, LastTurn, Status
 from tenants.db import utc_now
@@ -176,6 +176,48 @@ def test_while_one_of_somebodys_documents_is_slow_the_others_wait_and_nobody_els
     session.execute(sa.update(Fax).where(Fax.id == slow).values(status=Status.READY))
     session.commit()
     assert [take(session), take(session, Lane.OFFICES)] == [bobs, bobs_letter]
+
+
+def test_one_person_has_one_office_and_others_have_the_next(session, cast):
+    """An office that gives a document up takes seconds to start: one has to be left for who comes."""
+    first, second = (by(session, cast, cast.alice, kind="docx") for _ in range(2))
+    assert take(session, Lane.OFFICES) == first
+    assert take(session, Lane.OFFICES) is None
+    bobs = by(session, cast, cast.bob, kind="docx")
+    charlies = by(session, cast, cast.charlie, cast.beta_line, kind="docx")
+    assert {take(session, Lane.OFFICES), take(session, Lane.OFFICES)} == {bobs, charlies}
+    session.execute(sa.update(Fax).where(Fax.id == first).values(status=Status.READY, lease_until=None))
+    session.commit()
+    assert take(session, Lane.OFFICES) == second
+
+
+@pytest.mark.parametrize("is_looked_at", [True, False])
+def test_one_that_only_waits_has_no_office(session, cast, is_looked_at):
+    first, second = (by(session, cast, cast.alice, kind="docx") for _ in range(2))
+    assert take(session, Lane.OFFICES) == first
+    values = {"lease_until": utc_now() + LOOKED_AT} if is_looked_at else {"cause": "converter_busy"}
+    session.execute(sa.update(Fax).where(Fax.id == first).values(values))
+    session.commit()
+    assert take(session, Lane.OFFICES) == second
+
+
+@pytest.mark.parametrize("lane", [Lane.OFFICES, Lane.SLOW])
+def test_the_end_of_one_wakes_somebody_for_the_next_of_the_same_person(session, cast, job, woken, monkeypatch, lane):
+    first, second = (by(session, cast, cast.alice, kind="docx") for _ in range(2))
+    session.execute(sa.update(Fax).where(Fax.id == first).values(lane=lane))
+    session.commit()
+    woken.clear()
+
+    def made(fax: Fax, *_: object) -> None:
+        assert fax.id == first
+        assert queues.LANE_JOBS[Lane.OFFICES] not in woken
+        session.execute(sa.update(Fax).where(Fax.id == first).values(status=Status.READY, lease_until=None))
+        session.commit()
+
+    monkeypatch.setattr(prepare, "_prepare", made)
+    {Lane.OFFICES: prepare.convert, Lane.SLOW: prepare.prepare_slowly}[lane]()
+    assert queues.LANE_JOBS[Lane.OFFICES] in woken
+    assert take(session, Lane.OFFICES) == second
 
 
 def test_one_that_waits_for_an_office_holds_up_no_pdf(session, cast):
