@@ -381,6 +381,8 @@ def office_sockets(instance: Instance) -> dict[str, Path]:
 
 #: In HOME, what the portal alone reads and writes, besides its database and the spool.
 PORTAL_FOLDERS = ("storage", "archives", "mail", "mailboxes")
+#: A maildir is made whole or not at all: who finds its folder takes the rest for granted (mailbox.Maildir).
+MAIL_FOLDERS = ("mail/new", "mail/cur", "mail/tmp")
 
 
 def places_elsewhere(instance: Instance, environment: Mapping[str, str]) -> list[tuple[Path, str]]:

@@ -115,7 +115,7 @@ def _hand_over(instance: Instance) -> None:
     accounts.show(instance.front, accounts.FRONT)
     for name in front.WRITTEN:
         accounts.give(instance.front / name, accounts.FRONT)
-    for name in instances.PORTAL_FOLDERS:
+    for name in (*instances.PORTAL_FOLDERS, *instances.MAIL_FOLDERS):
         (instance.home / name).mkdir(mode=0o700, exist_ok=True)
         accounts.give_once(instance.home / name, accounts.PORTAL)
     if instance.own_redis:

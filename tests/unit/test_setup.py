@@ -162,7 +162,8 @@ def test_a_home_of_root_is_changed_over_and_each_account_reads_its_own_only(thro
         *((accounts.FRONT, instance.front / place) for place in front.WRITTEN),
         *((accounts.ASTERISK, instance.asterisk / place) for place in asterisk.FOR_THE_PORTAL),
         *((accounts.PORTAL, instance.asterisk / place) for place in spool),
-        *((accounts.PORTAL, home / place) for place in (*instances.PORTAL_FOLDERS, "database", "web", "run/redis")),
+        *((accounts.PORTAL, home / place) for place in (*instances.PORTAL_FOLDERS, *instances.MAIL_FOLDERS)),
+        *((accounts.PORTAL, home / place) for place in ("database", "web", "run/redis")),
         (accounts.PORTAL, home / "faxroom.sqlite3"),
         (accounts.PORTAL, home / "storage/fax.pdf"),
     ):
