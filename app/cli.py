@@ -280,7 +280,7 @@ def _accounts() -> tuple[str, bool, str]:
     """Nothing that strangers reach runs as root where that can be helped; bin/up says what kept it from that."""
     file = current_app.config["SETTINGS"].home / "front/run"
     as_root = file.exists() and file.stat().st_uid == 0
-    return f"accounts{' (the front and Asterisk run as root: bin/up says why)' if as_root else ''}", True, ""
+    return f"accounts{' (all runs as root: bin/up says why)' if as_root else ''}", True, ""
 
 
 def _held() -> tuple[str, bool, str]:

@@ -152,7 +152,8 @@ class _Queued(sqlite3.Connection):
 
     def __init__(self, database: str, *arguments: Any, **options: Any) -> None:
         super().__init__(database, *arguments, **options)
-        self._turns = _Turns(f"{database}-queue") if Path(database).is_file() else None
+        file = Path(database).resolve()  # a link may lead to it, and where that is nothing can be made
+        self._turns = _Turns(f"{file}-queue") if file.is_file() else None
         self._writes = False
 
     def begin(self) -> None:

@@ -49,7 +49,7 @@ class Disks:
         database, documents = make_url(settings.database_url), urlsplit(settings.storage_url)
         places = {"astdb": settings.astdb, "spool": settings.spool}
         if database.get_backend_name() == "sqlite" and database.database:
-            places["database"] = Path(database.database).parent
+            places["database"] = Path(database.database).resolve().parent
         if documents.scheme == "file":
             places["documents"] = Path(documents.path)
         return cls(places, settings.min_free * MEGABYTE)

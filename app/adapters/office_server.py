@@ -36,19 +36,21 @@ LOOK_AGAIN_SECONDS = 300
 
 
 def open_socket(path: Path) -> socket.socket:
-    """Bound, not yet listening; what a server before us left behind goes.
+    """Bound, not yet listening; what a server before us left behind goes. It is for its owner and for the group that
+    may pass through its folder.
 
     Raises:
         SystemExit: its folder is open to others.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = path.parent.stat()
-    if status.st_mode & 0o077 or status.st_uid not in (0, os.geteuid()):
+    if status.st_mode & 0o067 or status.st_uid not in (0, os.geteuid()):
         raise SystemExit(f"{path.parent} can be entered by others. Give the socket of an office a folder of mode 0700.")
     path.unlink(missing_ok=True)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listening.bind(str(path))
-    path.chmod(0o600)
+    os.chown(path, -1, status.st_gid)
+    path.chmod(0o660 if status.st_mode & 0o010 else 0o600)
     return listening
 
 

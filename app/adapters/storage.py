@@ -86,9 +86,10 @@ class FolderStorage:
         path = self._path(key)
         new = path.with_name(f".new-{path.name}-{secrets.token_hex(4)}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self._make_folders(path.parent)
             with new.open("xb") as target:
                 shutil.copyfileobj(source, target, CHUNK)
+                self._give_to_owner(target.fileno())
                 target.flush()
                 os.fsync(target.fileno())
             new.rename(path)
@@ -97,6 +98,19 @@ class FolderStorage:
             with suppress(OSError):
                 new.unlink(missing_ok=True)
             raise TemporaryFailure("storage_down", reason=str(error)) from error
+
+    def _make_folders(self, folder: Path) -> None:
+        if not folder.is_dir():
+            if folder != self.root:
+                self._make_folders(folder.parent)
+            folder.mkdir(exist_ok=True, parents=folder == self.root)
+            self._give_to_owner(folder)
+
+    def _give_to_owner(self, made: int | Path) -> None:
+        """What root makes on a command line is the portal's, whose the storage is (bin/lib/accounts.py)."""
+        if os.geteuid() == 0:
+            owner = self.root.stat()
+            os.chown(made, owner.st_uid, owner.st_gid)
 
     def open(self, key: str) -> BinaryIO:
         try:

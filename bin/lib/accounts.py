@@ -1,7 +1,8 @@
-"""Accounts for what strangers reach, where bin/up is started as root. The front and Asterisk each have one, which owns
-folders of its own in FAXROOM_HOME and nothing else. What root writes for them lies in folders of root, so that nobody
-can put a link in its way. An ordinary user has no other account to give."""
+"""Accounts of ours, where bin/up is started as root. The portal, the front and Asterisk each have one, which owns
+folders of its own in FAXROOM_HOME and nothing else; an office is nobody. What root writes for them lies in folders of
+root, so that nobody can put a link in its way. An ordinary user has no other account to give."""
 
+import contextlib
 import grp
 import os
 import pwd
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from shell import SetupError
 
-FRONT, ASTERISK = "faxroom-front", "faxroom-asterisk"
+PORTAL, FRONT, ASTERISK = "faxroom-portal", "faxroom-front", "faxroom-asterisk"
 #: Whoever is in it may pass through FAXROOM_HOME to its own folder, and see nothing of it.
 THROUGH = "faxroom"
 #: Ends with its parent: a change of account lets go of what was said before.
@@ -31,7 +32,7 @@ def why_not(places: Iterable[Path]) -> str | None:
 def make() -> None:
     """SetupError where an account cannot be made. Does nothing where all are there."""
     _unless_there(grp.getgrnam, THROUGH, "groupadd", "--system")
-    for name in (FRONT, ASTERISK):
+    for name in (PORTAL, FRONT, ASTERISK):
         options = ("--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent")
         _unless_there(pwd.getpwnam, name, "useradd", *options, "--shell", "/usr/sbin/nologin")
 
@@ -53,6 +54,11 @@ def become(name: str, *, low_port: bool = False) -> tuple[str, ...]:
     return ("setpriv", "--reuid", name, "--regid", name, "--groups", THROUGH, "--nnp", *rights, *TETHER, "--")
 
 
+def may(name: str, test: str, path: Path) -> bool:
+    """``test`` as test(1) has them: ``-r``, ``-w``, ``-x``."""
+    return not subprocess.run([*become(name), "test", test, str(path)], check=False).returncode
+
+
 def give(folder: Path, name: str) -> None:
     """The folder and all in it, for that account only. It may have put links there: none is followed, and a file that
     has another name elsewhere stays whose it is."""
@@ -66,6 +72,47 @@ def give(folder: Path, name: str) -> None:
     folder.chmod(0o700)
 
 
+def give_once(folder: Path, name: str) -> None:
+    """The same, unless it has that account already: there may be millions of files."""
+    if folder.exists() and folder.stat().st_uid != pwd.getpwnam(name).pw_uid:
+        give(folder, name)
+
+
+def hand(folder: Path, owner: str, *, to: str, may_remove: bool = False) -> None:
+    """What ``owner`` puts there is read by ``to``, and taken away by it where it ``may_remove``, and by nobody else."""
+    give(folder, owner)
+    account, group = pwd.getpwnam(owner).pw_uid, grp.getgrnam(to).gr_gid
+    os.chown(folder, account, group)
+    folder.chmod(0o2770 if may_remove else 0o2750)  # the group is that of new files
+    for entry in os.scandir(folder):
+        if entry.is_file(follow_symlinks=False):
+            _hand_file(entry.path, account, group)
+
+
+def _hand_file(path: str, account: int, group: int) -> None:
+    """One that its owner puts a link in the place of meanwhile, or that has another name elsewhere, stays as it is."""
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            if os.fstat(handle).st_nlink == 1:
+                os.fchown(handle, account, group)
+                os.fchmod(handle, 0o640)
+        finally:
+            os.close(handle)
+
+
+def show_file(file: Path, name: str) -> None:
+    """It is ours; that account may read it."""
+    os.chown(file, os.geteuid(), grp.getgrnam(name).gr_gid)
+    file.chmod(0o640)
+
+
+def let_pass(folder: Path) -> None:
+    """The folder is ours; who knows a name in it may pass to it. What is above it keeps everybody else out."""
+    os.chown(folder, os.geteuid(), os.getegid())
+    folder.chmod(0o711)
+
+
 def show(folder: Path, name: str) -> None:
     """The folder is ours, and so is all that we put there; that account may read it."""
     group = grp.getgrnam(name).gr_gid
@@ -73,11 +120,10 @@ def show(folder: Path, name: str) -> None:
     folder.chmod(0o2750)  # the group is that of new files
     for entry in folder.iterdir():
         if entry.is_file() and not entry.is_symlink():
-            os.chown(entry, os.geteuid(), group)
-            entry.chmod(0o640)
+            show_file(entry, name)
 
 
-def open_to(folder: Path, group: str) -> None:
-    """The folder is ours, and the group may pass through it."""
-    os.chown(folder, os.geteuid(), grp.getgrnam(group).gr_gid)
+def open_to(folder: Path, group: str, *, owner: str = "root") -> None:
+    """The folder is the owner's, and the group may pass through it."""
+    os.chown(folder, pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid)
     folder.chmod(0o710)

@@ -182,8 +182,11 @@ def render(
 
 
 #: Below an instance's home, where it runs under an account of its own: what it writes, and what it reads besides.
-WRITTEN = ("lib", "log", "run", "spool/tmp", "spool/faxroom/incoming", "spool/faxroom/answered")
-READ = ("etc", "etc/local", "spool/faxroom/outgoing")
+WRITTEN = ("lib", "log", "run", "spool/tmp")
+READ = ("etc", "etc/local")
+#: What it writes for the portal to take away, and the other way round.
+FOR_THE_PORTAL = ("spool/faxroom/incoming", "spool/faxroom/answered")
+FROM_THE_PORTAL = "spool/faxroom/outgoing"
 PASSED = (".", "spool", "spool/faxroom")
 
 

@@ -1,14 +1,17 @@
 """One instance: where its state lives, which ports it has, what its processes find in their environment."""
 
+import contextlib
 import json
 import os
 import secrets
 import shutil
 import socket
+import sqlite3
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import accounts
 from shell import SetupError
@@ -62,6 +65,8 @@ GIVEN, RESTORED = "given.env", "restored.env"
 UNFINISHED = "restore-unfinished"
 #: In HOME, once everything in it was closed to others.
 MENDED = "closed"
+#: In HOME, folders through which accounts of ours pass to what is theirs.
+SHARED = ("web", "front", "asterisk", "run", "secrets", "redis.conf")
 LONGEST_HOME = 80  # Unix sockets and gpg's keys lie below it; such a path holds 107 characters (unix(7))
 
 
@@ -90,7 +95,7 @@ class Instance:
     own_mail: bool
     imap_port: int | None  # mailboxes for trying out, with the SMTP server at smtp_port
     smtp_port: int | None
-    separate: bool = False  # the front and Asterisk have accounts of their own
+    separate: bool = False  # the portal, the front and Asterisk have accounts of their own
 
     @property
     def log(self) -> Path:
@@ -112,6 +117,11 @@ class Instance:
     @property
     def front(self) -> Path:
         return self.home / "front"
+
+    @property
+    def redis(self) -> Path:
+        """Where Redis listens besides its port."""
+        return self.run / "redis"
 
     @property
     def own_mailboxes(self) -> bool:
@@ -265,19 +275,25 @@ def prepare_home(instance: Instance) -> None:
         _guard(instance.home, separate=instance.separate)
         _mend_once(instance.home)
         for folder in (instance.log, instance.run, instance.home / "secrets"):
-            folder.mkdir(exist_ok=True)
-            folder.chmod(0o700)
-        instance.front.mkdir(mode=0o700, exist_ok=True)
-        instance.web.parent.mkdir(mode=0o700, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
+        for folder in (instance.front, instance.web.parent, instance.redis):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        instance.log.chmod(0o700)
         if instance.separate:
             accounts.open_to(instance.home, accounts.THROUGH)
-            accounts.open_to(instance.web.parent, accounts.FRONT)
+            accounts.open_to(instance.run, accounts.PORTAL)
+            accounts.open_to(instance.web.parent, accounts.FRONT, owner=accounts.PORTAL)
+        else:
+            (instance.run).chmod(0o700)
+            (instance.home / "secrets").chmod(0o700)
     except OSError as error:
         raise SetupError(f"FAXROOM_HOME cannot be written: {error}. Choose another folder.") from error
     for name in OFFICE_PROFILES:
         shutil.rmtree(instance.home / name, ignore_errors=True)
     for name in SECRETS:
         _make_secret(instance.home / "secrets" / name)
+    if instance.separate:
+        accounts.show(instance.home / "secrets", accounts.PORTAL)
 
 
 def _guard(home: Path, *, separate: bool) -> None:
@@ -289,10 +305,10 @@ def _guard(home: Path, *, separate: bool) -> None:
     """
     if home.stat().st_uid != os.geteuid():
         raise SetupError(f"{home} belongs to another account. Start as that account, or choose another FAXROOM_HOME.")
-    passed = {home, *(home / name for name in ("web", "front", "asterisk"))} if separate else set()
+    passed = {home, *(home / name for name in SHARED)} if separate else set()
     for path in (home, *home.iterdir()):
         mode = stat.S_IMODE(path.lstat().st_mode)
-        kept = 0o750 if path in passed else 0o700
+        kept = 0o2751 if path in passed else 0o700
         if mode & ~kept and not path.is_symlink():
             path.chmod(mode & kept)
 
@@ -356,8 +372,52 @@ def settings(instance: Instance, ports: Mapping[str, int], environment: Mapping[
 
 
 def office_sockets(instance: Instance) -> dict[str, Path]:
-    """Program → where it listens, in a folder that only its owner may enter."""
+    """Program → where it listens, in a folder that only its owner may enter, and the portal."""
     return {name: instance.run / f"{name}.sock" for name in ("office", "office_2")}
+
+
+# ---- What the portal has of its own
+
+
+#: In HOME, what the portal alone reads and writes, besides its database and the spool.
+PORTAL_FOLDERS = ("storage", "archives", "mail", "mailboxes")
+#: A maildir is made whole or not at all: who finds its folder takes the rest for granted (mailbox.Maildir).
+MAIL_FOLDERS = ("mail/new", "mail/cur", "mail/tmp")
+
+
+def places_elsewhere(instance: Instance, environment: Mapping[str, str]) -> list[tuple[Path, str]]:
+    """What the portal was told to read (``-r``) or to write (``-w``) outside HOME, where nothing is ours to give."""
+    files = [environment[f"{name}_FILE"] for name in HANDED_ON if environment.get(f"{name}_FILE")]
+    folders = [environment[name] for name in ("FAXROOM_ARCHIVES", "FAXROOM_SPOOL") if environment.get(name)]
+    storage = urlsplit(environment.get("STORAGE_URL", ""))
+    folders += [storage.path] if storage.scheme == "file" else []
+    database = environment.get("DATABASE_URL", "")
+    folders += [str(Path(urlsplit(database).path[1:]).parent)] if database.startswith("sqlite") else []
+    told = [(Path(name), "-r") for name in files] + [(Path(name), "-w") for name in folders]
+    return [(path, test) for path, test in told if not path.absolute().is_relative_to(instance.home)]
+
+
+def move_database(instance: Instance) -> Path:
+    """SQLite writes files beside its own: in HOME, where everything else is root's, a link leads to the folder in which
+    they are. Nothing of this instance may be running. Gives the folder.
+
+    Raises:
+        SetupError: there is one at both places.
+    """
+    folder, name = instance.home / "database", "faxroom.sqlite3"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    old, new = instance.home / name, folder / name
+    if not old.is_symlink():
+        if old.exists() and new.exists():
+            raise SetupError(f"There is a database in {old} and one in {new}. Move the one that is not wanted away.")
+        if old.exists():
+            with contextlib.closing(sqlite3.connect(old)) as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            old.rename(new)  # alone: what was beside it went when it was closed
+        for ending in ("-queue", "-shm", "-wal"):
+            (instance.home / f"{name}{ending}").unlink(missing_ok=True)
+        old.symlink_to(new)
+    return folder
 
 
 def write_environment(instance: Instance, values: Mapping[str, str]) -> None:

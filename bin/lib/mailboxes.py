@@ -95,11 +95,12 @@ def version() -> tuple[int, int]:
     return int(major), int(minor)
 
 
-def write_configuration(home: Path, *, port: int) -> Path:
-    """``home/dovecot.conf``; the mailboxes lie in ``home/boxes``, sockets in ``home/run``."""
+def write_configuration(home: Path, *, port: int, account: str = "") -> Path:
+    """``home/dovecot.conf``; the mailboxes lie in ``home/boxes``, sockets in ``home/run``. ``account``: who will run it
+    if it is not we."""
     boxes, run = home / "boxes", home / "run"
     boxes.mkdir(parents=True, exist_ok=True)
-    user = _user()
+    user = pwd.getpwnam(account) if account else _user()
     values = {"boxes": boxes, "run": run, "port": port, "password": PASSWORD, "user": user.pw_name}
     values["group"] = grp.getgrgid(user.pw_gid).gr_name
     new = version() >= (2, 4)
@@ -114,10 +115,10 @@ def _user() -> pwd.struct_passwd:
     return pwd.getpwuid(os.geteuid()) if os.geteuid() else pwd.getpwnam("dovecot")
 
 
-def command(file: Path) -> tuple[str, ...]:
+def command(file: Path, *, account: str = "") -> tuple[str, ...]:
     """Root goes by another name in a namespace of its own (user_namespaces(7)): files stay where and whose they are.
     Sockets that a killed one left would keep the next from starting."""
     user = _user()
     renamed = ("unshare", "--user", f"--map-user={user.pw_uid}", f"--map-group={user.pw_gid}", "--")
-    words = (*(() if os.geteuid() else renamed), str(DOVECOT), "-F", "-c", str(file))
+    words = (*(() if account or os.geteuid() else renamed), str(DOVECOT), "-F", "-c", str(file))
     return ("/bin/sh", "-c", f"rm -rf {shlex.quote(str(file.parent / 'run'))} && exec {shlex.join(words)}")

@@ -37,7 +37,7 @@ class Program:
 
     ``ours``: runs our code, so it waits for the database. ``stop_seconds``: until SIGKILL. ``whole_group``: SIGTERM
     goes to the children too; a worker's job is let finish instead. ``watched``: says that it gets on (NOTIFY_SOCKET).
-    Others that know the name would wait for a watchdog that stands still.
+    Others that know the name would wait for a watchdog that stands still. ``umask``: of what it makes.
     """
 
     name: str
@@ -47,26 +47,28 @@ class Program:
     count: int = 1
     whole_group: bool = True
     watched: bool = False
+    umask: int = 0o077
 
 
 def programs(instance: Instance, ports: Mapping[str, int]) -> list[Program]:
     """Those whose work others need come first; they are stopped in the opposite order."""
     python = str(instance.root / ".tools/venv/bin/python")
     table = [Program("watchdog", _watchdog(instance, python))]
+    portal = accounts.become(accounts.PORTAL) if instance.separate else ()
     if instance.own_redis:
         server = packages.redis_server(instance.root / ".tools")
-        table.append(Program("redis", (str(server), str(instance.home / "redis.conf"))))
+        table.append(Program("redis", (*portal, str(server), str(instance.home / "redis.conf"))))
     if instance.own_mail:
-        table += _mail(instance, ports, python)
+        table += _mail(instance, ports, portal, python)
     if instance.own_asterisk:
         command = asterisk.command(_asterisk_root(instance), instance.asterisk)
         apart = _apart(instance, accounts.ASTERISK, instance.sip_port)
-        table.append(Program("asterisk", (*AHEAD, *apart, *command)))
+        table.append(Program("asterisk", (*AHEAD, *apart, *command), umask=0o027))
     if instance.own_office:
         table += _office(instance, python)
     apart = _apart(instance, accounts.FRONT, instance.port)
     table.append(Program("front", (*apart, *front.command(instance.front))))  # says that the database is prepared
-    return table + _ours(instance, python)
+    return table + _ours(instance, portal, python)
 
 
 def _watchdog(instance: Instance, python: str) -> tuple[str, ...]:
@@ -85,31 +87,32 @@ def _notify_socket(instance: Instance) -> Path:
 
 
 def _redis_socket(instance: Instance) -> Path:
-    return instance.run / "redis.sock"
+    return instance.redis / "redis.sock"
 
 
-def _ours(instance: Instance, python: str) -> list[Program]:
-    worker = (python, str(instance.root / "worker.py"))
+def _ours(instance: Instance, portal: tuple[str, ...], python: str) -> list[Program]:
+    worker = (*portal, python, str(instance.root / "worker.py"))
     gentle = {"ours": True, "stop_seconds": 8, "whole_group": False, "watched": True}
     # One for each kind of job and each office: what waits for one thing holds up nothing else.
     table = [Program("jobs", (*worker, "jobs", "--documents", str(instance.jobs)), **gentle)]
     table.append(Program("line", (*worker, "line"), ours=True, watched=True))
     table.append(Program("clock", (*worker, "clock"), ours=True, watched=True))
     table.append(Program("collect", (*worker, "collect"), **gentle))
-    table.append(Program("web", front.web_command(python, instance.web), ours=True))
+    table.append(Program("web", (*portal, *front.web_command(python, instance.web)), ours=True))
     return table
 
 
-def _mail(instance: Instance, ports: Mapping[str, int], python: str) -> list[Program]:
+def _mail(instance: Instance, ports: Mapping[str, int], portal: tuple[str, ...], python: str) -> list[Program]:
     """What is handed in is kept; with mailboxes it lies in those of its recipients too."""
+    account = accounts.PORTAL if instance.separate else ""
     listen = f"127.0.0.1:{instance.smtp_port or ports['mail']}"
-    receive, kept = (python, "-m", "aiosmtpd", "-n", "-l", listen, "-c"), str(instance.home / "mail")
+    receive, kept = (*portal, python, "-m", "aiosmtpd", "-n", "-l", listen, "-c"), str(instance.home / "mail")
     if not instance.own_mailboxes:
         return [Program("mail", (*receive, "aiosmtpd.handlers.Mailbox", kept))]
     home = instance.home / "mailboxes"
     return [
         Program("mail", (*receive, "bin.lib.mail_catcher.Mailboxes", kept, str(home / "boxes"))),
-        Program("mailboxes", mailboxes.command(home / "dovecot.conf")),
+        Program("mailboxes", (*portal, *mailboxes.command(home / "dovecot.conf", account=account))),
     ]
 
 
@@ -179,6 +182,7 @@ command={command}
 {several}{told}priority={priority}
 autostart={str(not program.ours).lower()}
 autorestart=true
+umask={program.umask:03o}
 startsecs=1
 startretries=1000
 stopwaitsecs={program.stop_seconds}
@@ -198,7 +202,7 @@ def write_redis_configuration(instance: Instance, ports: Mapping[str, int]) -> N
     file.write_text(
         f"bind 127.0.0.1\nport {ports['redis']}\nunixsocket {_redis_socket(instance)}\nunixsocketperm 700\n"
         f"requirepass {secret(instance, 'REDIS_PASSWORD')}\n"
-        f'save ""\nappendonly no\nmaxmemory-policy noeviction\ndir {instance.run}\ndaemonize no\nlogfile ""\n'
+        f'save ""\nappendonly no\nmaxmemory-policy noeviction\ndir {instance.redis}\ndaemonize no\nlogfile ""\n'
     )
 
 

@@ -70,6 +70,8 @@ def _run() -> int:
         values, table = _configure(instance, progress)
         supervisord = _start(instance, values)  # what needs no database starts beside it
         progress.step("database", lambda say: _prepare_database(instance, values, say))
+        if instance.separate:
+            accounts.give(instances.move_database(instance), accounts.PORTAL)
         supervise.start_ours(instance, table)
         progress.step("start", lambda say: _wait_until_ready(instance, supervisord, say))
         _tell(instance, progress)
@@ -89,12 +91,23 @@ def _read_instance(say: Any) -> Instance:
 
 
 def _with_accounts(instance: Instance, say: Any) -> Instance:
-    """As root: what listens to strangers gets accounts of its own, where these can reach it."""
-    if reason := accounts.why_not((instance.home, ROOT)):
+    """As root: the portal, the front and Asterisk get accounts of their own, where these can reach what is theirs."""
+    if reason := _why_root(instance):
         say(f"all runs as root: {reason}")
         return instance
-    accounts.make()
     return dataclasses.replace(instance, separate=True)
+
+
+def _why_root(instance: Instance) -> str | None:
+    """Why all runs as root; None where it need not, and the accounts are there."""
+    if reason := accounts.why_not((instance.home, ROOT)):
+        return reason
+    accounts.make()
+    for path, test in instances.places_elsewhere(instance, os.environ):
+        if not accounts.may(accounts.PORTAL, test, path):
+            word = "read" if test == "-r" else "write in"
+            return f"{accounts.PORTAL} may not {word} {path}: give it to that account"
+    return None
 
 
 def _hand_over(instance: Instance) -> None:
@@ -102,13 +115,22 @@ def _hand_over(instance: Instance) -> None:
     accounts.show(instance.front, accounts.FRONT)
     for name in front.WRITTEN:
         accounts.give(instance.front / name, accounts.FRONT)
+    for name in (*instances.PORTAL_FOLDERS, *instances.MAIL_FOLDERS):
+        (instance.home / name).mkdir(mode=0o700, exist_ok=True)
+        accounts.give_once(instance.home / name, accounts.PORTAL)
+    if instance.own_redis:
+        accounts.give(instance.redis, accounts.PORTAL)
+        accounts.show_file(instance.home / "redis.conf", accounts.PORTAL)
     if instance.own_asterisk:
         for name in asterisk.PASSED:
-            accounts.open_to(instance.asterisk / name, accounts.ASTERISK)
+            accounts.let_pass(instance.asterisk / name)
         for name in asterisk.READ:
             accounts.show(instance.asterisk / name, accounts.ASTERISK)
         for name in asterisk.WRITTEN:
             accounts.give(instance.asterisk / name, accounts.ASTERISK)
+        for name in asterisk.FOR_THE_PORTAL:
+            accounts.hand(instance.asterisk / name, accounts.ASTERISK, to=accounts.PORTAL, may_remove=True)
+        accounts.hand(instance.asterisk / asterisk.FROM_THE_PORTAL, accounts.PORTAL, to=accounts.ASTERISK)
 
 
 @contextlib.contextmanager
@@ -143,7 +165,8 @@ def _configure(instance: Instance, progress: Progress) -> tuple[dict[str, str], 
         if instance.own_redis:
             supervise.write_redis_configuration(instance, ports)
         if instance.own_mailboxes:
-            mailboxes.write_configuration(instance.home / "mailboxes", port=instance.imap_port or 0)
+            account = accounts.PORTAL if instance.separate else ""
+            mailboxes.write_configuration(instance.home / "mailboxes", port=instance.imap_port or 0, account=account)
         if instance.own_asterisk:
             asterisk.render(
                 ROOT / installation.ASTERISK,
@@ -286,8 +309,7 @@ def _tell(instance: Instance, progress: Progress) -> None:
     if instance.own_office:
         lines += _confinement()
     if os.geteuid() == 0 and not instance.separate:
-        reason = accounts.why_not((instance.home, ROOT))
-        lines += ["", f"WARNING: the front and Asterisk, which strangers reach, run as root, because {reason}."]
+        lines += ["", f"WARNING: all runs as root, what strangers reach too, because {_why_root(instance)}."]
     if (instance.run / "held").exists():
         lines += [
             "",

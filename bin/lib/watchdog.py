@@ -65,7 +65,8 @@ def listen(path: Path) -> socket.socket:
     notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     notified.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     notified.bind(str(path))
-    path.chmod(0o600)
+    os.chown(path, -1, path.parent.stat().st_gid)  # whoever may pass to it
+    path.chmod(0o660)
     return notified
 
 

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -138,29 +140,44 @@ def test_a_home_of_root_is_changed_over_and_each_account_reads_its_own_only(thro
     instances.prepare_home(old)
     (old.home / "storage").mkdir()
     (old.home / "storage/fax.pdf").write_text("somebody's")
-    for name in (*asterisk.WRITTEN, *asterisk.READ):
+    spool = (*asterisk.FOR_THE_PORTAL, asterisk.FROM_THE_PORTAL)
+    for name in (*asterisk.WRITTEN, *asterisk.READ, *spool):
         (old.asterisk / name).mkdir(parents=True, exist_ok=True)
+    (old.home / "redis.conf").write_text("a password")
+    (old.asterisk / spool[0] / "received.tif").write_text("somebody's")
+    with closing(sqlite3.connect(old.home / "faxroom.sqlite3")) as database:
+        database.execute("PRAGMA journal_mode=wal")
+        database.execute("CREATE TABLE kept (id INTEGER)")
     (old.asterisk / "lib/astdb.sqlite3").write_text("kept")
     (old.asterisk / "etc/pjsip.conf").write_text("a password")
     for _ in range(2):
         instances.prepare_home(instance)
         front.configure(instance.front, web=instance.web, listen=instance.listen, proxies=0)
         up._hand_over(instance)
+        accounts.give(instances.move_database(instance), accounts.PORTAL)
 
-    def may(name: str, test: str, path: Path) -> bool:
-        return not subprocess.run([*accounts.become(name), "test", test, path], check=False).returncode
-
-    home = instance.home
+    may, home = accounts.may, instance.home
     for name, path in (
         *((accounts.ASTERISK, instance.asterisk / place) for place in asterisk.WRITTEN),
         *((accounts.FRONT, instance.front / place) for place in front.WRITTEN),
+        *((accounts.ASTERISK, instance.asterisk / place) for place in asterisk.FOR_THE_PORTAL),
+        *((accounts.PORTAL, instance.asterisk / place) for place in spool),
+        *((accounts.PORTAL, home / place) for place in (*instances.PORTAL_FOLDERS, *instances.MAIL_FOLDERS)),
+        *((accounts.PORTAL, home / place) for place in ("database", "web", "run/redis")),
+        (accounts.PORTAL, home / "faxroom.sqlite3"),
+        (accounts.PORTAL, home / "storage/fax.pdf"),
     ):
         assert may(name, "-w", path), (name, path)
+    with closing(sqlite3.connect(home / "faxroom.sqlite3")) as database:
+        assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("kept",)]
     for name, path in (
         (accounts.ASTERISK, instance.asterisk / "lib/astdb.sqlite3"),
         (accounts.ASTERISK, instance.asterisk / "etc/pjsip.conf"),
         (accounts.ASTERISK, instance.asterisk / "spool/faxroom/outgoing"),
         (accounts.FRONT, instance.front / "nginx.conf"),
+        (accounts.PORTAL, home / "secrets/SECRET_KEY"),
+        (accounts.PORTAL, home / "redis.conf"),
+        (accounts.PORTAL, instance.asterisk / spool[0] / "received.tif"),
     ):
         assert may(name, "-r", path), (name, path)
     assert may(accounts.FRONT, "-x", instance.web.parent)
@@ -168,11 +185,46 @@ def test_a_home_of_root_is_changed_over_and_each_account_reads_its_own_only(thro
     for name in (accounts.ASTERISK, accounts.FRONT):
         for path in (home, home / "secrets/SECRET_KEY", home / "storage/fax.pdf", home / "storage", home / "run"):
             assert not may(name, "-r", path), (name, path)
-        assert not may(name, "-w", home)
+    for name in (accounts.PORTAL, accounts.ASTERISK, accounts.FRONT):
+        for path in (home, home / "run", home / "secrets", home / "log", home / "supervisord.conf"):
+            assert not may(name, "-w", path), (name, path)
+        assert not may(name, "-r", home)
+    assert not may(accounts.PORTAL, "-r", instance.asterisk / "etc/pjsip.conf")
+    assert not may(accounts.PORTAL, "-r", instance.asterisk / "lib/astdb.sqlite3")
     for path in (instance.asterisk, instance.asterisk / "etc", instance.asterisk / "spool/faxroom/outgoing"):
         assert not may(accounts.ASTERISK, "-w", path)  # a link there would lead root's pen
     assert not may(accounts.FRONT, "-r", instance.asterisk / "etc/pjsip.conf")
     assert not may(accounts.FRONT, "-w", instance.front)
+
+
+@as_root
+def test_what_the_portal_may_not_reach_elsewhere_keeps_all_with_root(
+    through: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(up, "ROOT", Path("/usr/lib/faxroom"))
+    key, documents = through / "key", through / "documents"
+    key.write_text("a secret")
+    key.chmod(0o600)
+    documents.mkdir(mode=0o700)
+    instance = make(through / "h")
+    for name, value in (("SECRET_KEY_FILE", key), ("STORAGE_URL", f"file://{documents}")):
+        monkeypatch.setenv(name, str(value))
+        reason = up._why_root(instance)
+        assert reason and str(value).removeprefix("file://") in reason
+        monkeypatch.delenv(name)
+    assert up._why_root(instance) is None
+    shutil.chown(documents, accounts.PORTAL)
+    monkeypatch.setenv("STORAGE_URL", f"file://{documents}")
+    assert up._why_root(instance) is None
+
+
+def test_a_database_at_two_places_is_left_to_a_person(home: Path) -> None:
+    instance = make(home)
+    (home / "database").mkdir(parents=True)
+    for place in ("faxroom.sqlite3", "database/faxroom.sqlite3"):
+        (home / place).touch()
+    with pytest.raises(SetupError, match="Move the one that is not wanted away"):
+        instances.move_database(instance)
 
 
 def test_a_name_in_tmp_that_somebody_else_has_taken_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
