@@ -161,6 +161,7 @@ class Report:
     def as_json(self) -> dict[str, object]:
         return {
             "accepted": self.verdict.accepted,
+            "unseen": self.verdict.unseen,
             **{outcome: self.verdict.outcomes.get(outcome, 0) for outcome in ("sent", "unknown", "failed")},
             "arrived": self.verdict.arrived,
             "twice": self.verdict.twice,
@@ -179,7 +180,8 @@ class Report:
 
     def text(self) -> str:
         told = self.as_json()
-        names = ("accepted", "sent", "unknown", "failed", "arrived", "twice", "twice_told", "mails", "mails_again")
+        names = ("accepted", "sent", "unknown", "failed", "arrived", "twice", "twice_told", "unseen")
+        names += ("mails", "mails_again")
         lines = [f"{len(self.done)} of {self.planned} faults and kills in {self.seconds:.0f} s", ""]
         if self.storm:
             killed, broke = self.storm.killed, self.storm.broke
@@ -291,8 +293,7 @@ def drill(choice: argparse.Namespace) -> Report:
                 done.run(events, choice.seconds)
         finally:
             people.leave()
-        verdict = judge(people.given, room.portal.told(), far_end.calls(), room.mail.delivered())
-        verdict.broken += people.broken
+        verdict = judge(people.given, room.portal.told(), far_end.calls(), room.mail.delivered(), people.tried)
         verdict.broken += [f"{one.name}: not mended by itself" for one in done.done if one.recovered is None]
         if verdict.broken and choice.keep:
             _keep(room.portal.home.parents[1], choice.keep)

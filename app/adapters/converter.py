@@ -3,9 +3,9 @@
 A server does one document at a time, so a lock on this machine per server picks a free one; a server that other
 machines use as well simply queues what comes.
 
-An office's fault is no verdict on a document. One that was killed, hangs or has no room on its disk says nothing; what
-fails in an office that has worked before may fail for that. Only what fails twice in a fresh office, with room and all
-of its time, is the document's own doing.
+An office's fault is no verdict on a document. One that was killed, hangs or has no room on its disk or for its threads
+says nothing; what fails in an office that has worked before may fail for that. Only what fails twice in a fresh office,
+with room and all of its time, is the document's own doing.
 """
 
 import fcntl
@@ -72,7 +72,8 @@ def convert_to_pdf(
         PermanentFailure: ``encrypted``, ``damaged``, ``conversion_timed_out``; ``office_unconfined`` where LibreOffice
             would see more than the document.
         TemporaryFailure: ``converter_down`` when no server answers, ``converter_busy`` when none became free,
-            ``converter_failed`` when those that tried were to blame.
+            ``converter_failed`` when those that tried were to blame; ``file_unreadable`` when the document could not
+            be settled before.
     """
     data = source if isinstance(source, bytes) else source.read_bytes()
     with tempfile.TemporaryDirectory(prefix="faxroom-") as folder:

@@ -45,6 +45,9 @@ CALLER_MILLISECONDS = 250
 ASKING_SECONDS = 20
 #: Free bytes without which no document is begun, and nothing is said of one that failed.
 ROOM = 200 * 1024**2
+#: Where fewer threads can be begun, a failure says nothing either: LibreOffice aborts where it gets none, and
+#: gives back with its end what it had: some twenty, and one for each processor.
+THREADS = 64
 #: LibreOffice's word for "start me again" (EXITHELPER_NORMAL_RESTART), which its shell script would heed.
 RESTART = 81
 #: Address space, not memory: LibreOffice maps 0.8 GB before its first document.
@@ -134,7 +137,7 @@ class Office:
     def fault(self, error: Exception) -> dict[str, Any]:
         """What became of a document that was not converted: whose fault it was."""
         ended = self._how_it_ended()
-        if not self.own_disk and not self.has_room():
+        if (not self.own_disk and not self.has_room()) or not can_begin(THREADS):
             code = NO_ROOM
         elif ended is None:
             code = NOT_CONVERTED
@@ -264,6 +267,23 @@ def _answer(office: Office, head: dict[str, Any], body: bytes) -> tuple[dict[str
         return told, pdf
     except Exception as error:
         return office.fault(error), b""
+
+
+def can_begin(count: int) -> bool:
+    """Whether the machine has so many threads left for us (ulimit -u, a control group), which is tried."""
+    enough, begun = threading.Event(), []
+    try:
+        for _ in range(count):
+            thread = threading.Thread(target=enough.wait, daemon=True)
+            thread.start()
+            begun.append(thread)
+    except RuntimeError:  # "can't start new thread"
+        return False
+    finally:
+        enough.set()
+        for thread in begun:
+            thread.join()
+    return True
 
 
 def _judge(result: object) -> None:

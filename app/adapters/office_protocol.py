@@ -24,7 +24,7 @@ LOOK_SECONDS = 0.25
 _LENGTHS = struct.Struct(">IQ")
 
 #: Codes of faults: LibreOffice goes on and has not converted; it ended by itself; somebody ended it; there is no room
-#: on its disk; it cannot be confined on this machine, so no document is opened.
+#: on its disk, or no thread left for it; it cannot be confined on this machine, so no document is opened.
 NOT_CONVERTED, CRASHED, KILLED, NO_ROOM, UNCONFINED = range(1001, 1006)
 
 

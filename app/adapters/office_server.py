@@ -118,7 +118,12 @@ def main() -> int:
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     listening = open_socket(given.socket.absolute())
-    if reason := room.why_there_is_none():
+    try:
+        reason = room.why_there_is_none()
+    except OSError as error:
+        log.error("no room yet, and no verdict on this machine: %s", error)
+        return 1
+    if reason:
         log.error("%s", room.ADVICE.format(reason=reason))
         refuse(listening, reason, seconds=LOOK_AGAIN_SECONDS)
         return 1

@@ -9,7 +9,7 @@ import olefile
 
 from app.adapters.isolation import Report, run_isolated
 from app.adapters.links import cut_package
-from app.errors import FaxroomError
+from app.errors import FaxroomError, TemporaryFailure
 from app.kinds import KINDS, Family
 
 SECONDS = 20
@@ -36,12 +36,17 @@ def settled(data: bytes, kind: str, folder: Path) -> bytes:
     """``data`` is read in a child; ``folder`` is for its files.
 
     A document that cannot be read here is given on as it is: what it is worth is LibreOffice's to say.
+
+    Raises:
+        TemporaryFailure: it could not be tried, so the document keeps what leads out of it.
     """
     source, target = folder / "given", folder / "settled"
     source.write_bytes(data)
     try:
         files = {"reads": [source], "writes": [target]}
         changed = run_isolated(settle_file, str(source), str(target), kind, **files, deadline_seconds=SECONDS)
+    except TemporaryFailure:
+        raise
     except FaxroomError:
         return data
     return target.read_bytes() if changed else data

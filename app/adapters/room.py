@@ -7,6 +7,7 @@ this machine can be written but the one that it may be given.
     python3 -m app.adapters.room         says why this machine has none, and ends with 1 then
 """
 
+import errno
 import os
 import shutil
 import subprocess
@@ -24,6 +25,9 @@ SPACE = 1024**3
 LINKS = ("bin", "lib", "lib64")
 #: Bubblewrap's own environment can be read in the room.
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LC_ALL": "C.UTF-8"}
+
+#: What the kernel says where it has nothing left just now: no process, no memory, no descriptor.
+WANT = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 ADVICE = (
     "Office documents and texts are not opened on this machine, because LibreOffice cannot be confined "
@@ -65,7 +69,11 @@ def room_command(
 
 
 def why_there_is_none() -> str | None:
-    """What keeps this machine from having rooms; None: it has. Takes some milliseconds."""
+    """What keeps this machine from having rooms; None: it has. Takes some milliseconds.
+
+    Raises:
+        OSError: it cannot be known, because the machine has nothing left just now.
+    """
     if not shutil.which("bwrap"):
         return "bubblewrap is not installed"
     lowered = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if can_become_nobody() else {}
@@ -74,9 +82,18 @@ def why_there_is_none() -> str | None:
         done = subprocess.run(
             command, env=ENVIRONMENT, capture_output=True, text=True, timeout=20, cwd="/", check=False, **lowered
         )
-    except (OSError, subprocess.SubprocessError) as error:
+    except subprocess.TimeoutExpired as error:
+        raise TimeoutError(str(error)) from error
+    except OSError as error:
+        if error.errno in WANT:
+            raise
         return str(error)
-    return None if done.returncode == 0 else done.stderr.strip() or f"bwrap ended with {done.returncode}"
+    if done.returncode == 0:
+        return None
+    said = done.stderr.strip()
+    if number := next((number for number in WANT if os.strerror(number) in said), None):
+        raise OSError(number, said)
+    return said or f"bwrap ended with {done.returncode}"
 
 
 def can_become_nobody() -> bool:
@@ -87,12 +104,17 @@ def can_become_nobody() -> bool:
 
 @cache
 def there_are_rooms() -> bool:
-    """Looked at once in the life of a process."""
+    """Looked at until it is known, once in the life of a process. Raises as :func:`why_there_is_none`."""
     return why_there_is_none() is None
 
 
 def main() -> int:
-    if reason := why_there_is_none():
+    try:
+        reason = why_there_is_none()
+    except OSError as error:
+        sys.stdout.write(f"Whether LibreOffice can be confined is not known yet: {error}\n")
+        return 1
+    if reason:
         sys.stdout.write(ADVICE.format(reason=reason) + "\n")
     return 1 if reason else 0
 

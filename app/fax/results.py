@@ -66,6 +66,7 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
         outcome=facts.outcome,
         pages_total=pages_total,
         pages_done=pages_done,
+        pages_confirmed=facts.pages,
         attempts=_counted(session, fax.id),
         max_attempts=1 if fax.origin == TEST else template.max_attempts,
         cancel_requested=fax.cancel_requested_at is not None,

@@ -26,6 +26,8 @@ DELAYS: dict[str, int | None] = {
 LINE_DOWN, LINE_DOWN_DELAY = "line_down", 10
 #: The outcome of a call that was ended before its first page because our own disk was full; no attempt is counted.
 DISK_FULL, DISK_FULL_DELAY = "disk_full", 60
+#: A call that we ended at the template's longest time; the second is the cause of a fax that may have arrived whole.
+CAPPED, CAPPED_LAST_PAGE = "capped", "capped_last_page"
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ def decide(
     outcome: str,
     pages_total: int,
     pages_done: int,
+    pages_confirmed: int,
     attempts: int,
     max_attempts: int,
     cancel_requested: bool = False,
@@ -49,9 +52,9 @@ def decide(
 ) -> Decision:
     """What becomes of a fax after an attempt.
 
-    ``pages_done`` are the pages confirmed so far, this attempt's included; ``attempts`` counts this
-    one as well, and none that our own disk ended. A success with fewer pages than the document is not *sent*; a word
-    we do not know is no success.
+    ``pages_done`` are the pages confirmed so far, this attempt's included, ``pages_confirmed`` those of this attempt
+    alone; ``attempts`` counts this one as well, and none that our own disk ended. A success with fewer pages than the
+    document is not *sent*; a word we do not know is no success.
     """
     if outcome == "unknown":
         return Decision(Status.UNKNOWN, "unknown")
@@ -64,6 +67,10 @@ def decide(
         return Decision(Status.CANCELLED, "cancelled_on_line" if pages_done else "cancelled")
     if outcome == DISK_FULL:
         return Decision(Status.RETRYING, DISK_FULL, DISK_FULL_DELAY)
+    if outcome == CAPPED and pages_total - pages_done == 1:  # we hung up, perhaps between the page and its confirmation
+        return Decision(Status.UNKNOWN, CAPPED_LAST_PAGE)
+    if outcome == CAPPED and not pages_confirmed:  # all of its time was not enough for one page: nor will it be again
+        return Decision(Status.FAILED, CAPPED)
     told = {**DELAYS, **(delays or {})}
     # Who took pages before and rejects a call now is a machine that is not free yet.
     delay = told["busy" if cause == "rejected" and pages_done else cause] if cause in told else told["other"]

@@ -52,7 +52,10 @@ OUTCOMES = {
     "no_answer": _l("Nobody answered."),
     "congestion": _l("The network had no free path to the number."),
     "far_end_no_fax": _l("Somebody or something answered, but no fax machine."),
-    "capped": _l("The call reached the longest time that this line may take."),
+    "capped": _l("Faxroom ended the call because it had reached the longest time for calls from this line."),
+    "capped_last_page": _l(
+        "Faxroom ended the call at the longest time for calls from this line, before the last page was confirmed."
+    ),
     "other": _l("The call failed for a reason that the network did not name."),
     "protocol_error": _l("The two fax machines could not agree on how to send."),
     "dropped": _l("The call was dropped before all pages were through."),
@@ -76,7 +79,11 @@ NEXT_STEPS = {
     "no_answer": _l("Check that the addressee's fax machine is switched on, then send it again."),
     "congestion": _l("Try again in an hour."),
     "far_end_no_fax": _l("Check with the addressee that this is a fax number."),
-    "capped": _l("Split the document, or ask your administrator for a longer limit."),
+    "capped": _l("Ask your administrator to allow longer calls on this line, or split the document."),
+    "capped_last_page": _l(
+        "It may have arrived whole: ask the addressee before you send it again. If it is missing, ask your "
+        "administrator to allow longer calls on this line."
+    ),
     "other": _l("Send it again; if it fails once more, ask your administrator to look at the line."),
     "protocol_error": _l(
         "Send it again; if it fails once more, ask your administrator to lower the speed for this line."

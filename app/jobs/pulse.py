@@ -1,5 +1,5 @@
 """The sign of life of a process, for whoever watches it: ``WATCHDOG=1``, as sd_notify(3) has it. ``bin/up``'s watchdog
-kills a process that stops giving it; under systemd ``WatchdogSec=`` does."""
+kills a process that stops giving it (FAXROOM_NOTIFY_SOCKET); under systemd ``WatchdogSec=`` does."""
 
 import os
 import socket
@@ -14,7 +14,7 @@ STEP_SECONDS = 180.0
 
 def say_alive() -> None:
     """Waits for nobody; where nobody watches nothing is said."""
-    path = os.environ.get("NOTIFY_SOCKET")
+    path = os.environ.get("FAXROOM_NOTIFY_SOCKET") or os.environ.get("NOTIFY_SOCKET")
     if not path:
         return
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as way:

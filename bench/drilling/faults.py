@@ -25,13 +25,18 @@ from .stand_ins import MailServer
 KILLED = (
     *("line", "clock", "collect", "jobs", "web", "web master", "front", "redis", "asterisk", "office", "libreoffice"),
     *("jobs-line", "jobs-documents", "jobs-offices", "jobs-imports", "jobs-mail", "jobs-watch", "jobs-archive"),
-    *("jobs-later", "workshop", "supervisord", "everything"),
+    *("jobs-later", "workshop", "watchdog", "supervisord", "everything"),
 )
 POSTGRESQL_KILLED = ("postgresql", "postgresql's backend")
 #: Who is stopped for good.
-HUNG = ("line", "clock", "collect", "jobs", "jobs-line", "jobs-documents", "redis", "asterisk")
+HUNG = (
+    *("line", "clock", "collect", "jobs", "jobs-line", "jobs-documents", "redis", "asterisk"),
+    *("front", "web master", "watchdog", "supervisord"),
+)
 #: Left to an instance that runs short of memory.
 SPARE_BYTES = 48 * 1024**2
+#: Left to an instance that runs short of processes.
+SPARE_PROCESSES = (1, 6)
 #: Left to a process that runs short of descriptors.
 SCARCE = 3
 
@@ -79,14 +84,8 @@ def killing(name: str) -> Kind:
 
 @contextmanager
 def _killed(room: Room, *, name: str) -> Iterator[None]:
-    """kill -9. supervisord takes all with it, and whoever runs bin/up starts it again."""
+    """kill -9. Whoever runs bin/up starts it again; all else comes back by itself."""
     if name == "everything":
-        room.portal.end_at_once()
-        room.portal.start()
-    elif name == "supervisord":
-        _signal(room.portal.find(name), signal.SIGKILL)
-        assert room.portal.process
-        room.portal.process.wait(60)
         room.portal.end_at_once()
         room.portal.start()
     elif found := room.portal.find(name):
@@ -126,9 +125,11 @@ def _stopped(room: Room, *, name: str) -> Iterator[None]:
 
 @contextmanager
 def _hung(room: Room, *, name: str) -> Iterator[None]:
-    """SIGSTOP, and nobody lets it go on."""
+    """SIGSTOP, and nobody lets it go on. All is well only when it is gone."""
     if found := room.portal.find(name):
-        _signal([room.chance.choice(sorted(found))], signal.SIGSTOP)
+        stopped = room.chance.choice(sorted(found))
+        room.portal.hung.append(stopped)
+        _signal([stopped], signal.SIGSTOP)
     yield
 
 
@@ -279,10 +280,11 @@ def _databases_disk_full(room: Room) -> Iterator[None]:
 
 @contextmanager
 def _processes_scarce(room: Room) -> Iterator[None]:
-    """The instance may have as many processes and threads as it has now, and one more."""
+    """The instance may have as many processes and threads as it has now, and one or a few more: with these LibreOffice
+    begins a document and aborts."""
     group = room.portal.groups["processes"]
     most = group / "pids.max"
-    most.write_text(f"{int((group / 'pids.current').read_text()) + 1}")
+    most.write_text(f"{int((group / 'pids.current').read_text()) + room.chance.randint(*SPARE_PROCESSES)}")
     yield
     most.write_text("max")
 
@@ -347,7 +349,7 @@ FAULTS: dict[str, Kind] = {
     "frozen beside another": Kind(_frozen_beside_another, (10, 40)),
     "descriptors scarce": Kind(_descriptors_scarce),
     "disk full": Kind(lambda room: _full(room.portal.home.parent), (5, 15), needs="disk"),
-    "processes scarce": Kind(_processes_scarce, (5, 15), needs="processes"),
+    "processes scarce": Kind(_processes_scarce, (5, 15), "word", needs="processes"),
     "memory scarce": Kind(_memory_scarce, (5, 15), needs="memory"),
     "postgresql's disk full": Kind(_databases_disk_full, (5, 15), needs="postgresql's disk"),
     "connections terminated": Kind(_connections_terminated, (0, 0), needs="postgresql"),

@@ -23,11 +23,25 @@ class Given:
 
 
 @dataclass(frozen=True)
+class Tried:
+    """A fax that was handed in until whoever did it gave up: it may have been taken, and the answer lost.
+    ``submission`` is what its form is known by, ``said`` the last answer."""
+
+    fax: int
+    pages: int
+    number: str
+    submission: str
+    said: str
+
+
+@dataclass(frozen=True)
 class Told:
-    """What Faxroom says of a fax in the end. ``broken_off`` counts calls that were answered and of which it shows that
-    they ended in an error; ``mails`` are the Message-IDs of the mails about its outcome."""
+    """What Faxroom says of a fax in the end. ``submission`` is of its form; ``broken_off`` counts calls that were
+    answered and of which it shows that they ended in an error; ``mails`` are the Message-IDs of the mails about its
+    outcome."""
 
     id: str
+    submission: str
     status: str
     cause: str | None
     attempts: int
@@ -55,9 +69,11 @@ class Call:
 class Verdict:
     """``broken``: a sentence for each promise that was not kept. ``twice_told`` of those that came ``twice`` came again
     after a call that broke off before its pages were confirmed, which is shown. ``mails`` are those about the outcome
-    of a fax, each counted once; ``mails_again`` how often one of them came once more."""
+    of a fax, each counted once; ``mails_again`` how often one of them came once more. ``unseen`` are faxes that were
+    taken though nobody saw the answer: in no other count but those of the mails, and judged like the others."""
 
     accepted: int = 0
+    unseen: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     arrived: int = 0
     twice: int = 0
@@ -67,7 +83,13 @@ class Verdict:
     broken: list[str] = field(default_factory=list)
 
 
-def judge(given: Iterable[Given], told: Iterable[Told], calls: Iterable[Call], delivered: Counter[str]) -> Verdict:
+def judge(
+    given: Iterable[Given],
+    told: Iterable[Told],
+    calls: Iterable[Call],
+    delivered: Counter[str],
+    tried: Iterable[Tried] = (),
+) -> Verdict:
     """``told`` are all faxes that Faxroom has, ``delivered`` says how often each Message-ID came to the mail server.
 
     A call that was broken off and one that went on with the rest of the pages are one fax. What comes whole in two
@@ -75,24 +97,31 @@ def judge(given: Iterable[Given], told: Iterable[Told], calls: Iterable[Call], d
     and its confirmation (T.30), has that as its result, and so was made again.
     """
     accepted, known, calls = list(given), {fax.id: fax for fax in told}, list(calls)
-    verdict = Verdict(accepted=len(accepted))
+    entered = {fax.submission: fax.id for fax in known.values() if fax.submission}
+    tried = list(tried)
+    unseen = [
+        Given(one.fax, one.pages, one.number, entered[one.submission]) for one in tried if one.submission in entered
+    ]
+    verdict = Verdict(accepted=len(accepted), unseen=len(unseen))
     whole = Counter(fax for call in calls for fax in call.whole())
     pages: dict[int, set[int]] = {}
     for call in calls:
         for code in call.codes:
             pages.setdefault(code.fax, set()).add(code.page)
-    verdict.twice = sum(count > 1 for count in whole.values())
-    for fax in accepted:
+    for fax in (*accepted, *unseen):
         complete = len(pages.get(fax.fax, ())) == fax.pages
-        verdict.arrived += complete
-        verdict.twice_told += whole[fax.fax] > 1 and _is_told(known.get(fax.id), whole[fax.fax])
         verdict.broken += _faults(fax, known.get(fax.id), complete, whole[fax.fax], delivered)
+    for fax in accepted:
+        verdict.arrived += len(pages.get(fax.fax, ())) == fax.pages
+        verdict.twice += whole[fax.fax] > 1
+        verdict.twice_told += whole[fax.fax] > 1 and _is_told(known.get(fax.id), whole[fax.fax])
         verdict.outcomes[known[fax.id].status if fax.id in known else "lost"] += 1
-    numbers = {fax.fax: fax.number for fax in accepted}
+    numbers = {fax.fax: fax.number for fax in (*accepted, *unseen)}
     strays = {(code.fax, call.number) for call in calls for code in call.codes if numbers.get(code.fax) != call.number}
     verdict.broken += [f"fax {fax} arrived at {number}, where nobody sent it" for fax, number in sorted(strays)]
-    ours = {fax.id for fax in accepted}
-    verdict.broken += [f"{id_} was entered, but nobody saw it accepted" for id_ in known if id_ not in ours]
+    ours = {fax.id for fax in (*accepted, *unseen)}
+    verdict.broken += [f"{id_} was entered, and nobody had sent it" for id_ in known if id_ not in ours]
+    verdict.broken += [f"fax {one.fax} was not accepted: {one.said}" for one in tried if one.submission not in entered]
     came = [delivered[mail] for fax in known.values() for mail in fax.mails if delivered[mail]]
     verdict.mails, verdict.mails_again = len(came), sum(came) - len(came)
     return verdict

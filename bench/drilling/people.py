@@ -10,7 +10,7 @@ import httpx
 
 from . import codes
 from .far_end import NUMBERS
-from .ledger import Given
+from .ledger import Given, Tried
 from .portal import PASSWORD, SENDERS
 
 #: How long somebody goes on pressing "send" again.
@@ -47,12 +47,12 @@ class Answer:
 
 @dataclass
 class People:
-    """``given`` is what they saw accepted. Safe to use from several threads."""
+    """``given`` is what they saw accepted, ``tried`` what they gave up. Safe to use from several threads."""
 
     base_url: str
     given: list[Given] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
-    broken: list[str] = field(default_factory=list)
+    tried: list[Tried] = field(default_factory=list)
     _count: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _gone: threading.Event = field(default_factory=threading.Event)
@@ -105,7 +105,7 @@ class People:
                 except (httpx.HTTPError, ValueError) as error:
                     said = repr(error)
                 time.sleep(1)
-        self.broken.append(f"fax {fax} was not accepted: {said}")
+        self.tried.append(Tried(fax, pages, number, form.get("submission", ""), said))
         return None
 
     def _form(self, http: httpx.Client, number: str) -> dict[str, str]:

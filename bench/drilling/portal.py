@@ -57,6 +57,7 @@ class Portal:
         self.cable = Cable(ari_port, real_ari_port)
         self.process: subprocess.Popen[bytes] | None = None
         self.starts = 0
+        self.hung: list[int] = []  # stopped for good, by the drill
         self.groups = _groups(f"drill-{os.getpid()}")
 
     # ---- Its life
@@ -205,7 +206,7 @@ class Portal:
     def told(self) -> list[Told]:
         calls = "SELECT count(*) FROM attempt WHERE fax_id = fax.id"
         broken_off = f"{calls} AND answered_at IS NOT NULL AND outcome NOT IN ('success', 'unknown')"
-        faxes = f"SELECT id, status, cause, ({calls}), ({broken_off}) FROM fax"
+        faxes = f"SELECT id, submission_key, status, cause, ({calls}), ({broken_off}) FROM fax"
         mails = "SELECT fax_id, message_id FROM notice WHERE kind = 'outcome'"
         with self._database() as connection:
             outcomes: dict[str, list[str]] = {}
@@ -215,6 +216,9 @@ class Portal:
         return [Told(id_, *rest, mails=tuple(outcomes.get(id_, ()))) for id_, *rest in rows]
 
     def is_well(self) -> bool:
+        self.hung = [pid for pid in self.hung if _comm(pid)]
+        if self.hung:
+            return False
         with suppress(httpx.HTTPError):
             return httpx.get(f"{self.url}/healthz", timeout=10, trust_env=False).status_code == httpx.codes.OK
         return False
@@ -231,7 +235,8 @@ WORDS = {
     "asterisk": "sbin/asterisk",
     "office": "/usr/bin/python3 -s -m app.adapters.office",
     "libreoffice": "soffice.bin",
-    "supervisord": "supervisord",
+    "watchdog": "bin/lib/watchdog.py",
+    "supervisord": "bin/lib/overseer.py",
 }
 
 

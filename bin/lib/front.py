@@ -70,7 +70,13 @@ def _descriptors() -> int:
     return 3 * CONNECTIONS if most == resource.RLIM_INFINITY else min(most, 3 * CONNECTIONS)
 
 
+def alive_socket(folder: Path) -> Path:
+    """Where it is asked whether it gets on."""
+    return folder / "run/alive.sock"
+
+
 def become_nginx(folder: Path) -> None:
+    alive_socket(folder).unlink(missing_ok=True)  # nginx would not listen at one that it left behind
     resource.setrlimit(resource.RLIMIT_NOFILE, (_descriptors(), resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     os.execv(NGINX, [NGINX, "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")])
 

@@ -36,8 +36,9 @@ class Program:
     """One line of the table.
 
     ``ours``: runs our code, so it waits for the database. ``stop_seconds``: until SIGKILL. ``whole_group``: SIGTERM
-    goes to the children too; a worker's job is let finish instead. ``watched``: says that it gets on (NOTIFY_SOCKET).
-    Others that know the name would wait for a watchdog that stands still. ``umask``: of what it makes.
+    goes to the children too; a worker's job is let finish instead. ``watched``: says that it gets on
+    (FAXROOM_NOTIFY_SOCKET: who knows sd_notify's own name might wait for a watchdog that stands still). ``umask``: of
+    what it makes.
     """
 
     name: str
@@ -75,6 +76,8 @@ def _watchdog(instance: Instance, python: str) -> tuple[str, ...]:
     """A Redis that stands still is waited for by all; nothing is lost with it. Of an Asterisk that has stood still for
     half a minute no call has lived on: the far ends have given up (T.30), or hear nothing (rtp_timeout)."""
     command = [python, str(instance.root / "bin/lib/watchdog.py"), "--notify", str(_notify_socket(instance))]
+    command += ["--answer", str(_watchdog_socket(instance))]
+    command += ["--ask", "20", str(front.alive_socket(instance.front)), "GET /"]
     if instance.own_redis:
         command += ["--ask", "20", str(_redis_socket(instance)), "PING"]
     if instance.own_asterisk:
@@ -84,6 +87,23 @@ def _watchdog(instance: Instance, python: str) -> tuple[str, ...]:
 
 def _notify_socket(instance: Instance) -> Path:
     return instance.run / "notify.sock"
+
+
+def _watchdog_socket(instance: Instance) -> Path:
+    return instance.run / "watchdog.sock"
+
+
+def _supervisor_socket(instance: Instance) -> Path:
+    return instance.run / "supervisor.sock"
+
+
+def guards(instance: Instance) -> list[tuple[str, bytes, int]]:
+    """Those who look after all others and are looked after by bin/up: socket, what is asked there, seconds of patience.
+    A supervisord that has ended takes all with it, so it has the longest."""
+    return [
+        (str(_supervisor_socket(instance)), b"GET /alive HTTP/1.0\r\n\r\n", 30),
+        (str(_watchdog_socket(instance)), b"\n", 20),
+    ]
 
 
 def _redis_socket(instance: Instance) -> Path:
@@ -98,7 +118,7 @@ def _ours(instance: Instance, portal: tuple[str, ...], python: str) -> list[Prog
     table.append(Program("line", (*worker, "line"), ours=True, watched=True))
     table.append(Program("clock", (*worker, "clock"), ours=True, watched=True))
     table.append(Program("collect", (*worker, "collect"), **gentle))
-    table.append(Program("web", (*portal, *front.web_command(python, instance.web)), ours=True))
+    table.append(Program("web", (*portal, *front.web_command(python, instance.web)), ours=True, watched=True))
     return table
 
 
@@ -144,7 +164,7 @@ def write_configuration(instance: Instance, table: list[Program]) -> Path:
     home = instance.home
     parts = [
         f"""[unix_http_server]
-file={instance.run}/supervisor.sock
+file={_supervisor_socket(instance)}
 chmod=0700
 
 [supervisord]
@@ -162,7 +182,7 @@ minfds=4096
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 
 [supervisorctl]
-serverurl=unix://{instance.run}/supervisor.sock
+serverurl=unix://{_supervisor_socket(instance)}
 """
     ]
     parts += [_section(instance, program, priority) for priority, program in enumerate(table, start=1)]
@@ -175,7 +195,7 @@ def _section(instance: Instance, program: Program, priority: int) -> str:
     command = shlex.join((*TETHER, *program.command)).replace("%", "%%")
     several = f"numprocs={program.count}\nprocess_name=%(program_name)s-%(process_num)s\n" if program.count > 1 else ""
     notified = str(_notify_socket(instance)).replace("%", "%%")
-    told = f'environment=NOTIFY_SOCKET="{notified}"\n' if program.watched else ""
+    told = f'environment=FAXROOM_NOTIFY_SOCKET="{notified}"\n' if program.watched else ""
     suffix = "-%(process_num)s" if program.count > 1 else ""
     return f"""[program:{program.name}]
 command={command}
@@ -224,7 +244,7 @@ class _UnixTransport(xmlrpc.client.Transport):
 
 
 def _supervisor(instance: Instance) -> xmlrpc.client.ServerProxy:
-    transport = _UnixTransport(instance.run / "supervisor.sock")
+    transport = _UnixTransport(_supervisor_socket(instance))
     return xmlrpc.client.ServerProxy("http://localhost", transport=transport)
 
 

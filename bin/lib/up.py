@@ -8,12 +8,13 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import accounts
 import environment
@@ -22,6 +23,7 @@ import instance as instances
 import mailboxes
 import processes
 import supervise
+import watchdog
 from instance import Instance
 from shell import SetupError, tail
 from steps import Progress, StepFailed, complain
@@ -33,6 +35,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "demo/faxroom.yaml"
 #: A machine that has too much to do takes long. Who gives up ends what had nearly come up; who waits says for whom.
 READY_SECONDS, TOLD_SECONDS = 600, 60
+#: What supervisord has left behind when it was killed has so long to end; then comes the next one.
+ENDING_SECONDS = 5
 #: The part of healthz that no start mends: everything else has to run, so that it goes on when there is room.
 FULL_DISK = "room"
 
@@ -41,7 +45,7 @@ def main() -> int:
     processes.take_charge()
     code = 0
     try:
-        code = _run()
+        _run()
     except processes.Stopped as stop:
         print(f"\nStopping ({stop}).", flush=True)
     except StepFailed as failure:
@@ -54,7 +58,7 @@ def main() -> int:
     os._exit(code)  # a thread of a failed set-up may still wait for its ended command
 
 
-def _run() -> int:
+def _run() -> NoReturn:
     progress = Progress()
     told: list[Instance] = []
     progress.step("settings", lambda say: told.append(_read_instance(say)))
@@ -68,6 +72,7 @@ def _run() -> int:
         installation.install(ROOT, progress, with_asterisk=instance.own_asterisk, with_mailboxes=instance.own_mailboxes)
         os.umask(0o077)  # from here on: what was installed before may be used by others
         values, table = _configure(instance, progress)
+        _ask_guards(instance)
         supervisord = _start(instance, values)  # what needs no database starts beside it
         progress.step("database", lambda say: _prepare_database(instance, values, say))
         if instance.separate:
@@ -76,7 +81,7 @@ def _run() -> int:
         progress.step("start", lambda say: _wait_until_ready(instance, supervisord, say))
         _tell(instance, progress)
         try:
-            return _watch(supervisord, instance)
+            _keep(supervisord, instance, values, table)
         finally:
             (instance.run / "ready").unlink(missing_ok=True)
 
@@ -275,16 +280,28 @@ def _faults(body: bytes) -> dict[str, str]:
     return {name: f"{part.get('error')}. {part.get('advice')}" for name, part in wrong.items()}
 
 
-def _watch(supervisord: subprocess.Popen[bytes], instance: Instance) -> int:
-    """Until supervisord ends by itself, which it should not. Reaps what was left to us."""
+def _ask_guards(instance: Instance) -> None:
+    """Who looks after the others and stands still is killed; supervisord is started again by us, the watchdog by it."""
+    for asked in supervise.guards(instance):
+        threading.Thread(target=watchdog.keep_asking, args=asked, daemon=True, name=asked[0]).start()
+
+
+def _keep(
+    supervisord: subprocess.Popen[bytes], instance: Instance, values: dict[str, str], table: list[supervise.Program]
+) -> NoReturn:
+    """A supervisord that was killed is followed by another; what it ran has ended with it, or is ended."""
     while True:
+        while supervisord.poll() is None:
+            processes.reap()
+            time.sleep(0.2)
+        complain(f"supervisord has ended, and all processes with it; they are started again. See {instance.log}")
+        processes.end_descendants(seconds=ENDING_SECONDS)
+        supervisord = _start(instance, values)
         try:
-            pid, _ = os.waitpid(-1, 0)
-        except ChildProcessError:
-            pid = supervisord.pid
-        if pid == supervisord.pid:
-            complain(f"supervisord has ended, and all processes with it. See {instance.log}/supervisord.log")
-            return 1
+            supervise.start_ours(instance, table)
+        except SetupError as error:
+            complain(str(error))
+            supervisord.kill()
 
 
 def _tell(instance: Instance, progress: Progress) -> None:

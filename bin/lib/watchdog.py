@@ -1,6 +1,6 @@
 """Kills whoever lives and does nothing any more, stopped or locked up; the supervisor starts it anew.
 
-    python bin/lib/watchdog.py --notify SOCKET [--silent 20] [--ask PATIENCE SOCKET WORD …]
+    python bin/lib/watchdog.py --notify SOCKET [--silent 20] [--ask PATIENCE SOCKET WORD …] [--answer SOCKET]
 
 Our own processes say that they get on with their work (``WATCHDOG=1`` to NOTIFY_SOCKET, as sd_notify(3) does). Who has
 said so and then says nothing for ``--silent`` seconds is killed. A program that is not ours is asked at its Unix
@@ -30,6 +30,7 @@ class Watched:
     def __init__(self, pid: int) -> None:
         self.pid, self.silent = pid, 0
         self.handle = os.pidfd_open(pid)
+        self.started = started(pid)
 
     def is_gone(self) -> bool:
         return _is_ready(0, self.handle)
@@ -51,6 +52,14 @@ def _is_ready(seconds: float, *handles: int | socket.socket) -> bool:
     return bool(asked.poll(1000 * seconds))
 
 
+def started(pid: int) -> str:
+    """When a process was started (clock ticks, proc(5)): tells it from another that has its number later."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
 def _name(pid: int) -> str:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()[:200]
@@ -60,21 +69,24 @@ def _name(pid: int) -> str:
 # ---- Those who say it themselves
 
 
-def listen(path: Path) -> socket.socket:
+def bound(path: Path, kind: socket.SocketKind) -> socket.socket:
     path.unlink(missing_ok=True)
-    notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    notified.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-    notified.bind(str(path))
+    made = socket.socket(socket.AF_UNIX, kind)
+    made.bind(str(path))
     os.chown(path, -1, path.parent.stat().st_gid)  # whoever may pass to it
     path.chmod(0o660)
-    return notified
+    return made
 
 
-def watch(notified: socket.socket, most: int) -> None:
-    """For ever. ``most``: seconds of silence."""
-    known: dict[int, Watched] = {}
+def watch(notified: socket.socket, most: int, kept: Path, asked: socket.socket | None) -> None:
+    """For ever. ``most``: seconds of silence; ``kept``: the file of those who are watched; ``asked``: where somebody
+    asks whether we go on."""
+    known = _remembered(kept)
     while True:
         time.sleep(1)
+        if asked:
+            _answer(asked)
+        before = known.keys() | set()
         for pid in _said(notified):
             with contextlib.suppress(ProcessLookupError):
                 known[pid] = known.get(pid) or Watched(pid)
@@ -85,6 +97,37 @@ def watch(notified: socket.socket, most: int) -> None:
                 known.pop(pid).close()
             elif process.silent > most:
                 process.kill(f"it has said nothing for {process.silent} s")
+        if known.keys() != before:
+            _remember(kept, known)
+
+
+def _remembered(kept: Path) -> dict[int, Watched]:
+    """Those of an earlier life who are still there."""
+    known: dict[int, Watched] = {}
+    with contextlib.suppress(OSError, ValueError):
+        for line in kept.read_text().splitlines():
+            pid, begun = line.split()
+            with contextlib.suppress(ProcessLookupError):
+                process = Watched(int(pid))
+                if process.started == begun:
+                    known[process.pid] = process
+                else:
+                    process.close()
+    return known
+
+
+def _remember(kept: Path, known: dict[int, Watched]) -> None:
+    """On a full disk it is left out: this process goes on all the same."""
+    new = kept.with_suffix(".new")
+    with contextlib.suppress(OSError):
+        new.write_text("".join(f"{process.pid} {process.started}\n" for process in known.values()))
+        new.replace(kept)
+
+
+def _answer(asked: socket.socket) -> None:
+    while _is_ready(0, asked):
+        with contextlib.suppress(OSError), asked.accept()[0] as line:
+            line.sendall(b"here")
 
 
 def _said(notified: socket.socket) -> set[int]:
@@ -127,13 +170,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--notify", type=Path, required=True)
     parser.add_argument("--silent", type=int, default=20)
+    parser.add_argument("--answer", type=Path)
     parser.add_argument("--ask", nargs=3, action="append", default=[], metavar=("PATIENCE", "SOCKET", "WORD"))
     given = parser.parse_args()
-    notified = listen(given.notify)
+    notified, asked = bound(given.notify, socket.SOCK_DGRAM), None
+    notified.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    if given.answer:
+        asked = bound(given.answer, socket.SOCK_STREAM)
+        asked.listen()
     for patience, path, word in given.ask:
         arguments = (path, f"{word}\r\n".encode(), int(patience))
         threading.Thread(target=keep_asking, args=arguments, daemon=True, name=path).start()
-    watch(notified, given.silent)
+    watch(notified, given.silent, given.notify.with_suffix(".known"), asked)
     return 0
 
 

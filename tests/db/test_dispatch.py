@@ -156,6 +156,27 @@ def test_confirmed_pages_are_kept_and_the_next_attempt_sends_the_rest(session, c
     assert reread(session, fax.id).status == Status.SENT
 
 
+def test_our_own_longest_call_keeps_its_pages_and_is_unknown_where_it_may_have_brought_all(session, cast):
+    attempt = dial(session, cast, pages=4)
+    record_result(session, attempt.channel_id, CallFacts("capped", pages=2))
+    fax = reread(session, attempt.fax_id)
+    assert (fax.status, fax.pages_done, fax.cause) == (Status.RETRYING, 2, "capped")
+    fax.due_at = utc_now()
+    session.commit()
+    (second,) = claim(session)
+    record_result(session, second.channel_id, CallFacts("capped", pages=1))
+    fax = reread(session, fax.id)
+    assert (fax.status, fax.pages_done, fax.cause) == (Status.UNKNOWN, 3, "capped_last_page")
+    assert session.scalar(sa.select(sa.func.count(Notice.id))) == 1
+
+
+def test_our_own_longest_call_without_a_page_is_not_tried_over_and_over(session, cast):
+    attempt = dial(session, cast, pages=4)
+    record_result(session, attempt.channel_id, CallFacts("capped"))
+    fax = reread(session, attempt.fax_id)
+    assert (fax.status, fax.cause) == (Status.FAILED, "capped")
+
+
 def test_the_page_count_never_runs_over_the_document(session, cast):
     attempt = dial(session, cast, pages=2)
     record_result(session, attempt.channel_id, CallFacts("success", pages=9))

@@ -441,6 +441,41 @@ def test_a_libreoffice_that_is_killed_again_and_again_makes_no_document_damaged(
     assert "word" in text_of(pdf, tmp_path)
 
 
+@pytest.fixture
+def group() -> Iterator[Path]:
+    """A control group that can hold processes and threads, of either version."""
+    for hierarchy in ("pids", ""):
+        group = Path("/sys/fs/cgroup", hierarchy, f"faxroom-test-{os.getpid()}")
+        with suppress(OSError):
+            group.mkdir()
+            if (group / "pids.max").exists():
+                yield group
+                end = time.monotonic() + 10
+                while group.exists() and time.monotonic() < end:
+                    with suppress(OSError):
+                        group.rmdir()
+                    time.sleep(0.1)
+                return
+            group.rmdir()
+    pytest.skip("this machine has no control group for us")
+
+
+@pytest.mark.parametrize("left", [2, 3])
+def test_a_document_is_not_damaged_for_want_of_processes(group, left, tmp_path, tmp_path_factory):
+    """LibreOffice aborts then, or does not open the document, in one fresh office after the other."""
+    enter = ("sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "--")
+    office = Office(tmp_path_factory.mktemp("scarce"), within=enter)
+    try:
+        office.await_up()
+        (group / "pids.max").write_text(f"{int((group / 'pids.current').read_text()) + left}")
+        with pytest.raises(TemporaryFailure):
+            convert(docx_with("x"), "docx", office)
+        (group / "pids.max").write_text("max")
+        assert "enough" in text_of(until_converted(docx_with("enough"), office), tmp_path)
+    finally:
+        office.stop()
+
+
 def test_a_killed_server_leaves_no_libreoffice_behind(lone):
     soffice = lone.soffice()
     lone.wanted = False

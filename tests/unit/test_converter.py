@@ -1,10 +1,12 @@
 """Whose fault it is that a document was not converted: offices that do as they are told, over the real protocol."""
 
+import errno
 import os
 import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -15,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from app.adapters import converter, office, office_protocol, office_server, offices, room
+from app.adapters import converter, office, office_protocol, office_server, office_sources, offices, room
 from app.adapters.converter import convert_to_pdf
 from app.adapters.yielding import GaveWay, sliced
 from app.errors import PermanentFailure, TemporaryFailure
@@ -292,6 +294,36 @@ def test_an_office_tells_its_own_fault_from_the_documents(tmp_path, monkeypatch,
     assert judge.fault(RuntimeError("x"))["fault"] == code
 
 
+@pytest.mark.parametrize("ended", [None, -6, 77])
+def test_an_office_that_has_no_thread_left_says_nothing_of_the_document(tmp_path, monkeypatch, ended) -> None:
+    judge = office.Office(tmp_path, deadline_seconds=1)
+    judge.process = Process(ended)
+
+    def start(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert judge.fault(RuntimeError("x"))["fault"] == office_protocol.NO_ROOM
+
+
+def test_who_can_begin_so_many_threads_keeps_none() -> None:
+    before = threading.active_count()
+    assert office.can_begin(office.THREADS)
+    assert threading.active_count() == before
+
+
+def test_what_cannot_be_looked_through_just_now_goes_to_no_office(office: Office, monkeypatch) -> None:
+    """Else what leads out of it would still be in it."""
+
+    def no_child(*_: object, **_more: object) -> None:
+        raise TemporaryFailure("file_unreadable")
+
+    monkeypatch.setattr(office_sources, "run_isolated", no_child)
+    with pytest.raises(TemporaryFailure):
+        convert(office)
+    assert office.documents == 0
+
+
 def test_who_fills_a_disk_of_its_own_was_the_document(tmp_path, monkeypatch) -> None:
     judge = office.Office(tmp_path, deadline_seconds=1)
     judge.process = Process(None)
@@ -346,6 +378,27 @@ def test_without_bubblewrap_or_namespaces_there_is_no_room_and_it_is_said_why(tm
     monkeypatch.setattr(room, "ENVIRONMENT", {"PATH": f"{tmp_path}:/usr/bin:/bin"})
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert "namespace" in room.why_there_is_none()
+
+
+def test_a_machine_that_has_nothing_left_just_now_is_not_taken_for_one_without_rooms(tmp_path, monkeypatch) -> None:
+    """For then no document would be opened, for minutes, and each would fail."""
+    says = "bwrap: Creating new namespace failed: Resource temporarily unavailable"
+    (tmp_path / "bwrap").write_text(f"#!/bin/sh\necho {says} >&2; exit 1\n")
+    (tmp_path / "bwrap").chmod(0o755)
+    monkeypatch.setattr(room, "ENVIRONMENT", {"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(OSError, match="unavailable"):
+        room.why_there_is_none()
+
+    def no_process(*_: object, **_more: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(room.subprocess, "run", no_process)
+    with pytest.raises(BlockingIOError):
+        room.why_there_is_none()
+    monkeypatch.setattr(sys, "argv", ["office_server", "--socket", str(tmp_path / "run" / "office.sock")])
+    monkeypatch.setattr(office_server, "refuse", lambda *_, **_more: pytest.fail("it says that it opens none"))
+    assert office_server.main() == 1
 
 
 def test_where_there_is_no_room_everybody_is_told(tmp_path) -> None:

@@ -9,7 +9,7 @@ from app.adapters.rasterizer import rasterize
 from bench.drilling import codes
 from bench.drilling.codes import Code
 from bench.drilling.faults import FAULTS, KILLED
-from bench.drilling.ledger import Call, Given, Told, judge
+from bench.drilling.ledger import Call, Given, Told, Tried, judge
 from bench.drilling.plan import plan
 
 FAR = "+390500000001"
@@ -20,7 +20,8 @@ def arrived(fax: int, *pages: int, of: int = 2, number: str = FAR) -> Call:
 
 
 def told(status: str = "sent", *, id: str = "A", cause: str | None = None, broken_off: int = 0, mails=("<a>",)) -> Told:
-    return Told(id=id, status=status, cause=cause, attempts=1, broken_off=broken_off, mails=mails)
+    known = {"submission": f"form of {id}", "attempts": 1}
+    return Told(id=id, status=status, cause=cause, broken_off=broken_off, mails=mails, **known)
 
 
 def verdict(*calls: Call, by: Told | None = None, delivered: Counter[str] | None = None):
@@ -80,6 +81,30 @@ def test_one_that_came_again_because_its_call_was_cut_before_the_confirmation_is
 )
 def test_each_harm_is_told(calls, by, delivered, said):
     assert said in verdict(*calls, by=by, delivered=delivered).broken
+
+
+def tried(*calls: Call, submission: str, by: Told | None = None):
+    """Fax 1 was seen accepted, fax 2 was handed in and given up."""
+    known, mails = [told(), *([by] if by else [])], Counter({"<a>": 1, "<b>": 1})
+    handed_in = [Tried(2, 2, FAR, submission, "no answer")]
+    return judge([Given(1, 2, FAR, "A")], known, [arrived(1, 1, 2), *calls], mails, handed_in)
+
+
+def test_a_fax_that_was_taken_and_whose_answer_was_lost_is_counted_apart():
+    found = tried(arrived(2, 1, 2), submission="form of B", by=told(id="B", mails=("<b>",)))
+    assert (found.accepted, found.unseen, found.arrived, found.outcomes["sent"]) == (1, 1, 1, 1)
+    assert found.broken == []
+
+
+def test_a_fax_whose_answer_was_lost_is_judged_like_any_other():
+    found = tried(submission="form of B", by=told(id="B", mails=("<b>",)))
+    assert found.broken == ["fax 2 (B) is sent, and did not arrive whole"]
+
+
+def test_a_fax_that_was_never_taken_is_told_and_may_not_arrive():
+    assert tried(submission="another").broken == ["fax 2 was not accepted: no answer"]
+    assert f"fax 2 arrived at {FAR}, where nobody sent it" in tried(arrived(2, 1), submission="").broken
+    assert "B was entered, and nobody had sent it" in tried(submission="", by=told(id="B", mails=("<b>",))).broken
 
 
 def test_a_mail_that_came_again_is_counted_by_its_message_id():

@@ -4,9 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from supervisor import process
@@ -16,7 +19,12 @@ from tests.disks import SmallDisk, small_disk
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "bin/lib"))
-import overseer  # noqa: E402 - the set-up's own module
+import overseer  # noqa: E402 - the set-up's own modules
+import processes  # noqa: E402
+import supervise  # noqa: E402
+import up  # noqa: E402
+import watchdog  # noqa: E402
+from shell import SetupError  # noqa: E402
 
 OURS = [sys.executable, str(ROOT / "bin/lib/overseer.py")]
 
@@ -69,16 +77,18 @@ def test_a_log_is_bounded(tmp_path: Path) -> None:
 class Supervised:
     """A supervisord with one talkative program, its logs on a small disk."""
 
-    def __init__(self, command: list[str], disk: SmallDisk, run: Path, output: Path) -> None:
-        self.run, self.log = run, disk.folder / "talk.log"
+    def __init__(self, command: list[str], logs: Path, run: Path, output: Path) -> None:
+        self.run, self.log = run, logs / "talk.log"
         (run / "talk.py").write_text(TALK)
         (run / "supervisord.conf").write_text(
             f"""[supervisord]
 nodaemon=true
 silent=true
-logfile={disk.folder}/supervisord.log
+logfile={logs}/supervisord.log
 pidfile={run}/pid
-childlogdir={disk.folder}
+childlogdir={logs}
+[unix_http_server]
+file={run}/asked
 [program:talk]
 command={sys.executable} {run}/talk.py
 environment=ALIVE="{run}/alive"
@@ -120,7 +130,7 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 def supervised(disk: SmallDisk, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Supervised]:
     """What it says itself goes to the small disk as well, or not."""
     output = (disk.folder if request.param == "on the disk" else tmp_path) / "supervisord.out"
-    running = Supervised(OURS, disk, tmp_path, output)
+    running = Supervised(OURS, disk.folder, tmp_path, output)
     yield running
     running.end()
 
@@ -147,3 +157,45 @@ def test_a_read_only_disk_ends_no_supervisor(supervised: Supervised, disk: Small
     os.kill(supervised.beginnings()[-1], signal.SIGKILL)
     assert wait_for(lambda: len(supervised.beginnings()) == 2, 15)
     assert supervised.process.poll() is None
+
+
+def test_a_supervisor_that_stands_still_is_killed_and_one_that_goes_on_is_not(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    running = Supervised(OURS, tmp_path / "logs", tmp_path, tmp_path / "supervisord.out")
+    (_, word, _), *_ = supervise.guards(SimpleNamespace(run=tmp_path))
+    threading.Thread(target=watchdog.keep_asking, args=(str(tmp_path / "asked"), word, 3), daemon=True).start()
+    try:
+        assert wait_for(running.beginnings, 10)
+        time.sleep(6)
+        assert running.process.poll() is None
+        running.process.send_signal(signal.SIGSTOP)
+        assert running.process.wait(15) == -signal.SIGKILL
+    finally:
+        running.process.kill()
+        for pid in running.beginnings():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def test_a_supervisor_that_was_killed_is_followed_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, ended = [], []
+
+    def start(*_: object) -> subprocess.Popen[bytes]:
+        begun.append(subprocess.Popen(["sleep", "60"]))
+        return begun[-1]
+
+    def start_ours(*_: object) -> None:
+        begun[-1].kill()
+        if len(begun) == 3:
+            raise processes.Stopped("SIGTERM")
+        if len(begun) == 2:
+            raise SetupError("it does not answer")
+
+    monkeypatch.setattr(up, "_start", start)
+    monkeypatch.setattr(up.supervise, "start_ours", start_ours)
+    monkeypatch.setattr(up.processes, "end_descendants", lambda **_: ended.append(len(begun)))
+    first = start()
+    first.kill()
+    with pytest.raises(processes.Stopped):
+        up._keep(first, SimpleNamespace(log="log"), {}, [])
+    assert (len(begun), ended) == (3, [1, 2])

@@ -8,7 +8,7 @@ from app.models import Status
 
 
 def after(outcome: str, **changes: object):
-    known = {"pages_total": 2, "pages_done": 0, "attempts": 1, "max_attempts": 5}
+    known = {"pages_total": 2, "pages_done": 0, "pages_confirmed": 0, "attempts": 1, "max_attempts": 5}
     return decide(outcome=outcome, **{**known, **changes})
 
 
@@ -62,6 +62,27 @@ def test_our_own_full_disk_ends_no_fax():
     decision = after("disk_full", attempts=5)
     assert (decision.status, decision.cause) == (Status.RETRYING, "disk_full")
     assert "disk_full" in OUTCOMES
+
+
+def test_a_call_that_our_own_limit_ended_goes_on_with_the_rest_where_it_got_on():
+    decision = after("capped", pages_total=9, pages_done=3, pages_confirmed=3)
+    assert (decision.status, decision.cause, decision.delay) == (Status.RETRYING, "capped", DELAYS["capped"])
+
+
+def test_a_call_that_our_own_limit_ended_without_a_page_is_not_made_again_the_same_way():
+    decision = after("capped", pages_total=9, pages_done=3, pages_confirmed=0)
+    assert (decision.status, decision.cause) == (Status.FAILED, "capped")
+
+
+@pytest.mark.parametrize("done", [0, 1])
+def test_a_call_that_our_own_limit_ended_in_its_last_page_may_have_brought_all(done):
+    decision = after("capped", pages_total=done + 1, pages_done=done, pages_confirmed=done)
+    assert (decision.status, decision.cause) == (Status.UNKNOWN, "capped_last_page")
+    assert decision.cause in OUTCOMES and decision.cause in NEXT_STEPS
+
+
+def test_a_cancelled_call_that_our_own_limit_ended_is_cancelled():
+    assert after("capped", cancel_requested=True).status == Status.CANCELLED
 
 
 def test_the_template_may_say_other_delays():

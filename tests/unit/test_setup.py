@@ -117,7 +117,7 @@ def test_a_given_service_is_no_program_of_ours(prepared: instances.Instance) -> 
     lean = make(prepared.home, FAXROOM_JOBS="1", **outside)
     (watchdog, *rest) = supervise.programs(lean, ports)
     assert (watchdog.name, [program.name for program in rest]) == ("watchdog", ["front", *ours])
-    assert "--ask" not in watchdog.command
+    assert str(prepared.asterisk) not in " ".join(watchdog.command)
 
 
 # ---- Accounts
@@ -534,11 +534,13 @@ def test_every_process_ends_with_its_parent_and_is_started_again(prepared: insta
         assert program["killasgroup"] == "true"
 
 
-def test_only_those_who_never_wait_for_the_watchdog_know_of_it(prepared: instances.Instance) -> None:
-    """gunicorn and Asterisk speak to NOTIFY_SOCKET too, and would hang with a watchdog that stands still."""
+def test_who_says_that_it_gets_on_is_told_where_by_a_name_of_our_own(prepared: instances.Instance) -> None:
+    """gunicorn and Asterisk speak to NOTIFY_SOCKET by themselves, and would hang with a watchdog that stands still."""
     parser = configuration(prepared)
-    told = {name for name in parser.sections() if "NOTIFY_SOCKET" in parser.get(name, "environment", fallback="")}
-    assert told == {"program:jobs", "program:line", "program:clock", "program:collect"}
+    told = {name: parser.get(name, "environment", fallback="") for name in parser.sections()}
+    watched = {name for name, environment in told.items() if "NOTIFY_SOCKET" in environment}
+    assert watched == {f"program:{name}" for name in ("jobs", "line", "clock", "collect", "web")}
+    assert all(told[name].startswith("FAXROOM_NOTIFY_SOCKET=") for name in watched)
 
 
 def test_what_prepares_the_database_ends_with_bin_up_too(prepared: instances.Instance, monkeypatch) -> None:

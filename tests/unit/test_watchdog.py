@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,11 @@ from app.jobs import pulse
 from app.jobs.serve import OVERTIME_SECONDS, Worker
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "bin/lib"))
+import watchdog as guard  # noqa: E402 - the set-up's own module
+
+import front  # noqa: E402
+
 TALK = "import time\nfrom app.jobs.pulse import say_alive\nwhile True:\n    say_alive()\n    time.sleep(0.1)"
 ANSWER = """
 import socket, sys
@@ -27,13 +33,20 @@ while True:
 @pytest.fixture
 def watchdog(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     """A watchdog that waits for two seconds, for those who speak and for one that is asked at ``asked``."""
-    words = ["--notify", tmp_path / "notify", "--silent", "2", "--ask", "2", tmp_path / "asked", "hello"]
-    watchdog = subprocess.Popen([sys.executable, ROOT / "bin/lib/watchdog.py", *words])
-    while not (tmp_path / "notify").exists():
-        time.sleep(0.05)
+    watchdog = begin_watchdog(tmp_path)
     yield watchdog, tmp_path
     watchdog.kill()
     watchdog.wait()
+
+
+def begin_watchdog(run: Path) -> subprocess.Popen[bytes]:
+    words = ["--notify", run / "notify", "--silent", "2", "--ask", "2", run / "asked", "GET /"]
+    for name in ("notify", "answers"):
+        (run / name).unlink(missing_ok=True)
+    watchdog = subprocess.Popen([sys.executable, ROOT / "bin/lib/watchdog.py", *words, "--answer", run / "answers"])
+    while not (run / "answers").exists():
+        time.sleep(0.05)
+    return watchdog
 
 
 @pytest.fixture
@@ -43,15 +56,20 @@ def run(watchdog: tuple[subprocess.Popen[bytes], Path]) -> Path:
 
 @pytest.fixture(params=["speaks", "is asked"])
 def part(run: Path, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[bytes]]:
-    told = (TALK,) if request.param == "speaks" else (ANSWER, run / "asked")
-    environment = os.environ | {"NOTIFY_SOCKET": str(run / "notify")}
-    process = subprocess.Popen([sys.executable, "-c", *told], cwd=ROOT, env=environment)
+    told = [sys.executable, "-c", *((TALK,) if request.param == "speaks" else (ANSWER, run / "asked"))]
+    if request.param == "front":
+        front.configure(run / "front", web=run / "web.sock", listen=f"unix:{run}/front.sock", proxies=0)
+        (run / "asked").symlink_to(front.alive_socket(run / "front"))
+        told = [*front.command(run / "front")]
+    environment = os.environ | {"FAXROOM_NOTIFY_SOCKET": str(run / "notify")}
+    process = subprocess.Popen(told, cwd=ROOT, env=environment)
     time.sleep(4)
     yield process
     process.kill()
     process.wait()
 
 
+@pytest.mark.parametrize("part", ["speaks", "is asked", "front"], indirect=True)
 def test_who_stands_still_is_killed_and_who_works_is_not(part: subprocess.Popen[bytes]) -> None:
     assert part.poll() is None
     part.send_signal(signal.SIGSTOP)
@@ -72,6 +90,35 @@ def test_a_part_that_stood_still_for_a_moment_goes_on(part: subprocess.Popen[byt
     part.send_signal(signal.SIGCONT)
     time.sleep(4)
     assert part.poll() is None
+
+
+@pytest.mark.parametrize("part", ["speaks"], indirect=True)
+def test_who_stood_still_before_the_watchdog_was_started_anew_is_not_forgotten(watchdog, part) -> None:
+    first, run = watchdog
+    part.send_signal(signal.SIGSTOP)
+    first.kill()
+    first.wait()
+    second = begin_watchdog(run)
+    try:
+        assert part.wait(10) == -signal.SIGKILL
+    finally:
+        second.kill()
+        second.wait()
+
+
+def test_a_number_that_another_process_has_by_now_is_nobody_who_was_watched(tmp_path: Path) -> None:
+    (tmp_path / "notify.known").write_text(f"{os.getpid()} 1\nnonsense\n")
+    assert guard._remembered(tmp_path / "notify.known") == {}
+    assert guard._remembered(tmp_path / "not there") == {}
+
+
+def test_the_watchdog_says_that_it_goes_on_and_one_that_stands_still_is_killed(watchdog) -> None:
+    process, run = watchdog
+    threading.Thread(target=guard.keep_asking, args=(str(run / "answers"), b"\n", 3), daemon=True).start()
+    time.sleep(6)
+    assert process.poll() is None
+    process.send_signal(signal.SIGSTOP)
+    assert process.wait(10) == -signal.SIGKILL
 
 
 def test_a_loop_that_hangs_gives_no_sign_though_its_process_lives(tmp_path, monkeypatch):

@@ -1,4 +1,5 @@
-"""gunicorn's processes: none outlives the first, not even one that is still loading the application."""
+"""gunicorn's processes: none outlives the first, not even one that is still loading the application; and the first one
+says that it gets on."""
 
 import os
 import signal
@@ -30,3 +31,21 @@ def test_a_worker_that_still_loads_does_not_hold_the_port_of_a_killed_web(tmp_pa
     with socket.socket() as next_web:
         next_web.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         next_web.bind(("127.0.0.1", port))
+
+
+def test_a_first_process_that_stands_still_is_killed_and_one_that_goes_on_is_not(tmp_path: Path) -> None:
+    (tmp_path / "plain.py").write_text("def app(environ, start):\n    start('200 OK', [])\n    return [b'']\n")
+    words = [sys.executable, ROOT / "bin/lib/watchdog.py", "--notify", tmp_path / "notify", "--silent", "3"]
+    watchdog = subprocess.Popen(words)
+    command = [sys.executable, "-m", "gunicorn", "plain:app", "--bind", f"unix:{tmp_path}/web.sock"]
+    environment = {"PYTHONPATH": str(tmp_path), "FAXROOM_NOTIFY_SOCKET": str(tmp_path / "notify")}
+    web = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment)
+    try:
+        time.sleep(8)
+        assert web.poll() is None
+        web.send_signal(signal.SIGSTOP)
+        assert web.wait(15) == -signal.SIGKILL
+    finally:
+        for process in (web, watchdog):
+            process.kill()
+            process.wait()
