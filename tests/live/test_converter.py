@@ -1,5 +1,6 @@
 """The real LibreOffice in its room, with the profile that opens strangers' documents."""
 
+import ctypes
 import http.server
 import os
 import re
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pikepdf
+import pypdfium2 as pdfium
+import pypdfium2.raw as raw
 import pytest
 import uno
 from PIL import Image
@@ -509,6 +512,7 @@ def test_the_room_holds_the_system_and_nothing_of_this_machine(office):
     assert seen_by(office, "/etc") <= {"fonts", "ld.so.cache", "libreoffice", "localtime", "mime.types"}
     assert seen_by(office, "/faxroom/app/adapters") == {
         *("__init__.py", "office.py", "office_converter.py", "office_profile.py", "office_protocol.py"),
+        "office_sheets.py",
     }
 
 
@@ -675,12 +679,36 @@ def test_a_table_shows_its_cells_as_they_are_written(office, tmp_path):
 
 
 def test_a_wide_spreadsheet_is_fitted_to_the_page_unless_its_author_has_set_how_it_prints(office, tmp_path):
-    wide = ";".join(f"column {number}" for number in range(40)) + "\n"
+    wide = ";".join(f"column {number}" for number in range(14)) + "\n"
     assert len(PdfReader(written(tmp_path, convert(wide.encode(), "csv", office), "wide.pdf")).pages) == 1
-    set_by_author = ods_with(40, 'style:scale-to="95%"')
-    free = ods_with(40, "")
+    set_by_author = ods_with(12, 'style:scale-to="95%"')
+    free = ods_with(12, "")
     assert len(PdfReader(written(tmp_path, convert(free, "ods", office), "free.pdf")).pages) == 1
     assert len(PdfReader(written(tmp_path, convert(set_by_author, "ods", office), "set.pdf")).pages) > 1
+
+
+def test_a_spreadsheet_too_wide_to_be_read_on_one_page_goes_on_beside_it(office, tmp_path):
+    table = ";".join(f"column {number}" for number in range(60)) + "\n"
+    made = convert(table.encode(), "csv", office), convert(ods_with(40, ""), "ods", office)
+    for pdf, most_pages in zip(made, (6, 5), strict=True):
+        letters, pages = letters_in(pdf)
+        assert min(letters) >= 6.0
+        assert 1 < pages <= most_pages, "no smaller than it has to be, no more pages than it needs"
+    letters, _pages = letters_in(convert(ods_with(40, 'style:scale-to="30%"'), "ods", office))
+    assert max(letters) < 6.0, "its author has set that"
+
+
+def letters_in(pdf: bytes) -> tuple[list[float], int]:
+    """The sizes of all words in points of paper, and the number of pages."""
+    with pdfium.PdfDocument(pdf) as document:
+        sizes = [_size(item) for page in document for item in page.get_objects(filter=[raw.FPDF_PAGEOBJ_TEXT])]
+        return sizes, len(document)
+
+
+def _size(words: pdfium.PdfObject) -> float:
+    size = ctypes.c_float()
+    raw.FPDFTextObj_GetFontSize(words, size)
+    return round(size.value * abs(words.get_matrix().d), 1)
 
 
 def test_texts_of_every_encoding_and_rtf_are_shown(office, tmp_path):
