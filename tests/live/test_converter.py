@@ -111,14 +111,18 @@ class Office:
         self.process.wait(timeout=10)
 
 
-def store_locked(path: Path, export_filter: str, folder: Path) -> None:
-    """A document that needs a password, made by LibreOffice itself."""
+def store_locked(path: Path, export_filter: str, folder: Path, *, password: str = "4711", formula: str = "") -> None:
+    """A document that needs a password, made by LibreOffice itself: a text, or a workbook with one formula."""
     with _libreoffice(folder) as desktop:
-        document = desktop.loadComponentFromURL("private:factory/swriter", "_blank", 0, (_property("Hidden", True),))
-        document.Text.String = "secret"
-        key = _property("Password", "4711")
+        what = "private:factory/scalc" if formula else "private:factory/swriter"
+        document = desktop.loadComponentFromURL(what, "_blank", 0, (_property("Hidden", True),))
+        if formula:
+            document.Sheets.getByIndex(0).getCellByPosition(0, 0).Formula = formula
+        else:
+            document.Text.String = "secret"
+        key = _property("Password", password)
         if "XML" in export_filter:  # for OOXML the password has to come under this name
-            words = tuple(_named(*word) for word in (("CryptoType", "Standard"), ("OOXPassword", "4711")))
+            words = tuple(_named(*word) for word in (("CryptoType", "Standard"), ("OOXPassword", password)))
             key = _property("EncryptionData", uno.Any("[]com.sun.star.beans.NamedValue", words))
         document.storeToURL(path.as_uri(), (_property("FilterName", export_filter), key))
         document.close(True)
@@ -353,6 +357,17 @@ def test_without_our_profile_both_would_have_happened(tmp_path, make, kind):
 
 
 LOCKED = [("writer8", "odt"), ("MS Word 2007 XML", "docx"), ("MS Word 97", "doc")]
+
+
+@pytest.mark.parametrize(("export_filter", "kind"), [("Calc MS Excel 2007 XML", "xlsx"), ("MS Excel 97", "xls")])
+def test_a_workbook_that_excel_opens_without_asking_is_opened_and_shows_what_its_author_saw(
+    office, tmp_path, export_filter, kind
+):
+    locked = tmp_path / f"locked.{kind}"
+    formula = '=IF(ISERROR(FIND("job";CELL("filename")));"as the author saw it";CELL("filename"))'
+    store_locked(locked, export_filter, tmp_path, password="VelvetSweatshop", formula=formula)
+    assert inspect(locked).kind == kind
+    assert "as the author saw it" in text_of(convert(locked.read_bytes(), kind, office), tmp_path)
 
 
 @pytest.mark.parametrize(("export_filter", "kind"), LOCKED)
