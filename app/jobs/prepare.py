@@ -199,7 +199,7 @@ def _take_over(fax: Fax, preview: Preview) -> bool:
 
 
 def _prepare(fax: Fax, folder: Path, lane: Lane) -> None:
-    template, offices = fax.entity.template, Offices(_offices(lane), fax.tenant.written_as)
+    template, offices = fax.entity.template, Offices(offices_of(is_slow=lane == Lane.SLOW), fax.tenant.written_as)
     made = drawn(fax.source, folder, offices, resolution=template.resolution, page_size=template.page_size)
     _refuse_unasked(fax, made.facts.pages)
     pdf, tiff = store_drawn(fax.source, made)
@@ -245,10 +245,10 @@ def _refuse_unasked(fax: Fax, pages: int) -> None:
         raise PermanentFailure("many_sheet_pages", pages=pages)
 
 
-def _offices(lane: Lane) -> list[str]:
+def offices_of(*, is_slow: bool) -> list[str]:
     """The first one never has what takes long, unless it is the only one."""
     offices = list(current_app.config["SETTINGS"].unoserver_urls)
-    return offices[1:] or offices if lane == Lane.SLOW else offices
+    return offices[1:] or offices if is_slow else offices
 
 
 def _store(path: Path, tenant_id: int, kind: DocumentKind, file_type: str, name: str, pages: int) -> Document:

@@ -44,7 +44,7 @@ def preview_id(app: Flask) -> str:
 def ready(app: Flask, browser: Browser, cast: Cast) -> tuple[str, str]:
     """The draft, and the fragment with all of its pages."""
     answer = upload(browser, cast)
-    draw_preview(preview_id(app))
+    draw_preview()
     return DRAFT.search(answer)[1], browser.get(path_of(answer)).text
 
 
@@ -60,7 +60,7 @@ def test_pages_come_into_the_form_as_they_are_ready(app: Flask, cast: Cast, bob:
     answer = upload(bob, cast)
     assert THUMBS.findall(answer) == []
     assert bob.get(path_of(answer)).status_code == 204, "nothing new"
-    draw_preview(preview_id(app))
+    draw_preview()
     more = bob.get(path_of(answer)).text
     first, second = (path.replace("&amp;", "&") for path in THUMBS.findall(more))
     assert 'hx-swap-oob="beforeend:#preview-pages"' in more
@@ -122,7 +122,7 @@ def test_the_preview_follows_the_line_and_pages_not_seen_do_not_go_out(app: Flas
     assert "in another way than you have seen" in answer.text
     assert 'value="050 1234567"' in answer.text
     again = bob.post("/faxes/send/preview", draft=draft, entity=str(cast.frontdesk), htmx=True).text
-    draw_preview(preview_id(app))
+    draw_preview()
     now = SHOWN.search(bob.get(path_of(again)).text)[1]
     assert now != shown
     assert bob.post("/faxes/send", **fields(cast, draft=draft, preview=now)).status_code == 303
