@@ -35,8 +35,8 @@ REST_SECONDS = 2.0
 #: jobs that wait for the same others: the line and the storage, the offices, what takes long, the spool, the mail
 #: server, places of archives (:mod:`app.jobs.crew`).
 QUEUES = (
-    *("line", "documents", "offices", "slow", "imports", "previews", "preview_offices", "mail", "watch"),
-    *("archive", "later"),
+    *("line", "documents", "offices", "slow", "imports", "previews", "preview_offices", "slow_previews", "mail"),
+    *("watch", "archive", "later"),
 )
 
 #: Job name → (queue, dotted path of the function, longest run in seconds).
@@ -49,7 +49,8 @@ JOBS: dict[str, tuple[str, str, int]] = {
     "convert": ("offices", "app.jobs.prepare.convert", 600),
     "prepare_slowly": ("slow", "app.jobs.prepare.prepare_slowly", 600),
     "preview": ("previews", "app.jobs.preview.preview", 600),
-    "preview_convert": ("preview_offices", "app.jobs.preview.preview", 600),
+    "preview_convert": ("preview_offices", "app.jobs.preview.preview_convert", 600),
+    "preview_slowly": ("slow_previews", "app.jobs.preview.preview_slowly", 600),
     "picture": ("watch", "app.jobs.prepare.picture", 60),
     "deliver": ("mail", "app.jobs.notify.deliver", 120),
     "remind": ("watch", "app.jobs.remind.remind", 120),
@@ -105,9 +106,8 @@ def first_lane(document_type: str) -> str:
     return "offices" if document_type in OFFICE_KINDS else "documents"
 
 
-def preview_job(document_type: str) -> str:
-    """The same for pages that are only looked at: their workers are their own, so that neither waits for the other."""
-    return "preview_convert" if document_type in OFFICE_KINDS else "preview"
+#: The same for pages that are only looked at: their workers are their own, so that neither waits for the other.
+LOOK_JOBS = {"looks": "preview", "office_looks": "preview_convert", "slow_looks": "preview_slowly"}
 
 
 def redis() -> Redis:

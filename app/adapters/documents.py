@@ -78,7 +78,7 @@ def _judge(path: Path, size: int, limits: Limits, text_kind: str | None) -> Docu
         raise Refused("empty")
     what = recognise(head)
     if what == "ole":
-        return judge_ole(path, size)
+        return judge_ole(path, size, limits)
     if what == "zip":
         return judge_zip(path, size, limits)
     if what == "text":

@@ -4,8 +4,8 @@ Links out of it: pictures, sections, objects and data that lie elsewhere. LibreO
 and runs where there is nothing to load; this is the third wall. What people click on (hyperlinks) stays.
 
 Comments, which make LibreOffice without a screen fail. Fields, of which only the result stays that the author saw:
-LibreOffice would work them out anew, with today's date, its own file name, and an error for what it does not know.
-What depends on the page, such as its number, stays a field.
+LibreOffice would work them out anew, with today's date, its own file name, and an error for what it does not know. So
+it is with formulas of today and of the file. What depends on the page, such as its number, stays a field.
 
 A document without any of these is given on as it is, byte by byte; in one with them only the files that hold them are
 written anew. What is no XML is left alone.
@@ -46,6 +46,8 @@ WORDS = (
     b"office:annotation",
     b"text:",
     b"display",
+    b":fld",
+    *(b"TODAY(", b"NOW(", b"CELL(", b"INFO(", b"RAND"),
     b"&amp;Z",
 )
 DEEPEST = 3
@@ -62,6 +64,8 @@ LIVE_FIELD = re.compile(
     r"^\s*(PAGE|NUMPAGES|SECTIONPAGES|SECTION|FORM\w+|HYPERLINK|SYMBOL|EQ|MACROBUTTON|GOTOBUTTON|AUTONUM\w*|LISTNUM)\b",
     re.IGNORECASE,
 )
+#: Formulas that are worked out anew whenever a workbook is opened, by the names that both kinds of package use.
+VOLATILE = re.compile(r"\b(TODAY|NOW|CELL|INFO|RAND|RANDBETWEEN)\(")
 #: What stands in the instruction of a field of Word and is not shown.
 INSTRUCTION = {"instrText", "delInstrText", "t", "delText", "tab", "br", "cr", "sym", "drawing", "pict", "object"}
 #: Fields of OpenDocument texts that are worked out anew when they are opened.
@@ -79,8 +83,8 @@ WORKED_OUT = {
 
 
 def cut_package(data: bytes, *, freezes_fields: bool) -> bytes | None:
-    """A zipped document without its links and comments, and with the results of its fields if it is a text. None:
-    nothing had to be cut.
+    """A zipped document without its links and comments, and with the results of its fields, unless it is a spreadsheet:
+    of those only formulas have results that the author saw. None: nothing had to be cut.
 
     Raises:
         Exception: what zipfile makes of a broken one.
@@ -131,6 +135,17 @@ class _Field:
     has_result: bool = False
 
 
+@dataclass
+class _Cell:
+    """Of a workbook, open: where its formula is written, and what stands in formula and result."""
+
+    begin: int = 0
+    end: int = 0
+    formula: str = ""
+    result: str = ""
+    inside: str = ""
+
+
 class _Cutter:
     """One XML file, written anew as it is read."""
 
@@ -140,6 +155,7 @@ class _Cutter:
         self.fields, self.open_fields = iter(frozen), []
         self.names: list[str | None] = []  # of each element that is open; None: its own tags are left out
         self.written: list[str] = ['<?xml version="1.0" encoding="UTF-8"?>\n']
+        self.cell: _Cell | None = None
         self.changes, self.depth_of_style, self.field, self.skipped, self.in_header = 0, 0, 0, 0, 0
 
     def cut(self, content: bytes) -> bytes | None:
@@ -178,12 +194,37 @@ class _Cutter:
         self.depth_of_style += local == "style"
         self.field += local == "instrText"
         self.in_header += local in SHEET_HEADERS
+        self._begin_in_cell(name)
+        if name == "text:file-name" and "text:display" not in dict(pairs):
+            pairs.append(("text:display", "full"))  # what it means without a word
         self.written.append(f"<{name}")
         for key, value in pairs:
             kept = self._kept(local, _local(key), value) if not key.startswith("xmlns") else value
             self.changes += kept != value
             self.written.append(f" {key}={quoteattr(kept, _WHITE)}")
         self.written.append(">")
+
+    def _begin_in_cell(self, name: str) -> None:
+        """Elements of a workbook have no prefix (ECMA-376 part 1, 18.3.1)."""
+        if name == "c":
+            self.cell = _Cell()
+        elif self.cell and name in ("f", "v"):
+            self.cell.inside = name
+            if name == "f":
+                self.cell.begin = len(self.written)
+
+    def _end_in_cell(self, name: str) -> None:
+        cell = self.cell
+        if cell is None:
+            return
+        if name == "f":
+            cell.end = len(self.written)
+        elif name == "c":
+            self.cell = None
+            if cell.result and VOLATILE.search(cell.formula):
+                del self.written[cell.begin : cell.end]
+                self.changes += 1
+        cell.inside = ""
 
     def _end(self, _name: str) -> None:
         if self.skipped:
@@ -195,6 +236,7 @@ class _Cutter:
         self.field -= _local(name) == "instrText"
         self.in_header -= _local(name) in SHEET_HEADERS
         self.written.append(f"</{name}>")
+        self._end_in_cell(name)
 
     def _goes(self, name: str, local: str, attributes: dict[str, str]) -> bool:
         """Whether an element is left out, with all that is in it."""
@@ -226,7 +268,7 @@ class _Cutter:
 
     def _kept_as(self, name: str, local: str, attributes: dict[str, str]) -> str | None:
         """The name that an element is written with; None: of a field only what is in it."""
-        if local == "fld" and _valued(attributes, "type").startswith("datetime"):  # of a slide
+        if local == "fld" and not _valued(attributes, "type").startswith("slidenum"):  # of a slide
             return f"{name.rpartition(':')[0]}:r"
         if not self.freezes:
             return name
@@ -244,6 +286,10 @@ class _Cutter:
             kept = ""
         elif self.in_header:
             kept = text.replace("&Z", "")  # of a workbook: the folder of the file
+        if self.cell and self.cell.inside == "f":
+            self.cell.formula += text
+        elif self.cell and self.cell.inside == "v":
+            self.cell.result += text
         self.changes += kept != text
         self.written.append(escape(kept, {"\r": "&#13;"}))
 
@@ -252,7 +298,7 @@ class _Cutter:
             return ""
         if element == "file-name" and attribute == "display" and value in ("full", "path"):
             return "name-and-extension"
-        if attribute == "formula" and ("://" in value or "file:" in value.lower()):
+        if attribute == "formula" and ("://" in value or "file:" in value.lower() or VOLATILE.search(value)):
             return ""
         if attribute.startswith("dde-"):
             return ""

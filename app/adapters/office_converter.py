@@ -2,8 +2,7 @@
 
 The package unoserver converts. What it has LibreOffice open passes through us: LibreOffice is told by name how to open,
 so that it guesses no type of its own, and what would show other than the author's document is settled before it is
-written: tracked changes become the final text, a spreadsheet without settings of its own for printing is fitted to the
-width of the page.
+written: tracked changes become the final text, a spreadsheet is put on pages (:mod:`app.adapters.office_sheets`).
 """
 
 from contextlib import suppress
@@ -18,6 +17,7 @@ from com.sun.star.document.UpdateDocMode import NO_UPDATE
 from com.sun.star.text.FilenameDisplayFormat import NAME_AND_EXT
 from unoserver.converter import UnoConverter
 
+from app.adapters.office_sheets import fit
 from app.kinds import KINDS, WRITTEN_BY, Family, Kind
 
 EXPORT = [
@@ -93,8 +93,7 @@ class Converter(UnoConverter):
         if family is Family.TEXT:
             return {"tracked": self._made_final(document)}
         if family is Family.SHEET:
-            for number in range(document.Sheets.Count):
-                _fit(document, document.Sheets.getByIndex(number), is_csv=kind == "csv")
+            fit(document, is_csv=kind == "csv")
         return {}
 
     def _made_final(self, document: Any) -> bool:
@@ -126,21 +125,6 @@ class Converter(UnoConverter):
 
     def _create(self, service: str) -> Any:
         return self.service.createInstanceWithContext(service, self.context)
-
-
-def _fit(document: Any, sheet: Any, *, is_csv: bool) -> None:
-    """To the width of the page, unless its author has set how it prints."""
-    if is_csv:
-        sheet.Columns.OptimalWidth = True
-    style = document.StyleFamilies.getByName("PageStyles").getByName(sheet.PageStyle)
-    scaled = style.PageScale not in (0, 100) or style.ScaleToPages or style.ScaleToPagesX or style.ScaleToPagesY
-    if scaled or sheet.getPrintAreas() or _has_breaks(sheet):
-        return
-    style.ScaleToPagesX, style.ScaleToPagesY = 1, 0
-
-
-def _has_breaks(sheet: Any) -> bool:
-    return any(found.ManualBreak for found in (*sheet.getColumnPageBreaks(), *sheet.getRowPageBreaks()))
 
 
 def _import_options(kind: str, data: bytes, locale: str) -> str:

@@ -5,11 +5,13 @@ import struct
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 from xml.parsers import expat
 
 import olefile
 from PIL import Image
 
+from app.adapters.default_password import opened_package, opened_workbook
 from app.adapters.document_limits import MEGABYTE, DocumentFacts, Limits
 from app.adapters.fonts import missing_in
 from app.errors import Refused
@@ -62,17 +64,20 @@ SHOWN_PARTS = ("word/", "xl/sharedStrings", "xl/worksheets/", "ppt/slides/", "co
 PICTURES = ("word/media/", "xl/media/", "ppt/media/", "Pictures/")
 
 
-def judge_ole(path: Path, size: int) -> DocumentFacts:
+def judge_ole(path: Path, size: int, limits: Limits) -> DocumentFacts:
     """[MS-CFB]: Word, Excel, PowerPoint up to 2003, and what is enciphered of the later ones.
 
     Raises:
-        Refused: ``encrypted``, ``wrong_type``, ``damaged``.
+        Refused: ``encrypted``, ``wrong_type``, ``damaged``; as :func:`judge_zip` for those of the later ones that Excel
+            opens without asking.
     """
     kind: str | None = None
     try:
         with olefile.OleFileIO(path) as container:
             if container.exists("EncryptedPackage"):  # [MS-OFFCRYPTO] 1.3.2
-                raise Refused("encrypted")
+                if (package := opened_package(container)) is None:
+                    raise Refused("encrypted")
+                return judge_zip(io.BytesIO(package), size, limits)
             kind = next((kind for name, kind in OLE_STREAMS.items() if container.exists(name)), None)
             if kind not in KINDS:
                 raise Refused("wrong_type", looks_like=kind or "ole")
@@ -93,14 +98,16 @@ def _judge_doc(container: olefile.OleFileIO) -> None:
 
 def _judge_xls(container: olefile.OleFileIO) -> None:
     """Whether it is enciphered stands among the first records; those begin with their kind and their length."""
-    stream = container.openstream("Workbook" if container.exists("Workbook") else "Book").read(MEGABYTE)
+    stream = container.openstream("Workbook" if container.exists("Workbook") else "Book").read()
     at, seen = 0, 0
     while at + 4 <= len(stream) and seen < 64:
         record, length = struct.unpack_from("<HH", stream, at)
         if seen == 0 and record & 0xFF != BOF & 0xFF:
             raise Refused("damaged", kind="xls")
         if record == FILEPASS:
-            raise Refused("encrypted", kind="xls")
+            if opened_workbook(stream) is None:
+                raise Refused("encrypted", kind="xls")
+            return
         at, seen = at + 4 + length, seen + 1
 
 
@@ -113,7 +120,7 @@ def _judge_ppt(container: olefile.OleFileIO) -> None:
 _JUDGES = {"doc": _judge_doc, "xls": _judge_xls, "ppt": _judge_ppt}
 
 
-def judge_zip(path: Path, size: int, limits: Limits) -> DocumentFacts:
+def judge_zip(package: Path | BinaryIO, size: int, limits: Limits) -> DocumentFacts:
     """Office Open XML (ECMA-376) and OpenDocument (ISO/IEC 26300).
 
     Raises:
@@ -121,7 +128,7 @@ def judge_zip(path: Path, size: int, limits: Limits) -> DocumentFacts:
     """
     found: str | None = None
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(package) as archive:
             _judge_unpacked_size(archive, limits)
             names = set(archive.namelist())
             found, macros = _kind_of(archive, names)

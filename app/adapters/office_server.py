@@ -28,7 +28,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHON = "/usr/bin/python3"  # Debian's own, which sees LibreOffice's "uno"
 INSIDE = "/faxroom"
 FONTS = f"{INSIDE}/fonts.conf"
-OURS = ("__init__.py", "office.py", "office_converter.py", "office_profile.py", "office_protocol.py")
+OURS = tuple(
+    f"{name}.py"
+    for name in ("__init__", "office", "office_converter", "office_profile", "office_protocol", "office_sheets")
+)
 LIBREOFFICE = ("/etc/libreoffice", "/opt/libreoffice")
 FILE_BYTES = 1024**3
 #: A machine may be given its namespaces later: then the supervisor starts the office again.

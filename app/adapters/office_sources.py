@@ -7,8 +7,10 @@ from pathlib import Path
 
 import olefile
 
+from app.adapters.default_password import opened_package, opened_workbook
 from app.adapters.isolation import Report, run_isolated
 from app.adapters.links import cut_package
+from app.adapters.workbooks import settled_workbook
 from app.errors import FaxroomError, TemporaryFailure
 from app.kinds import KINDS, Family
 
@@ -67,9 +69,16 @@ def _changed(source: Path, target: Path, kind: str) -> bytes | None:
         return _settled_rtf(source.read_bytes())
     if kind in ("txt", "csv"):
         return decoded(source.read_bytes()).encode()
-    if kind in ("xls", "ppt"):
+    if kind == "xls":
+        return _settled_xls(source, target)
+    if kind == "ppt":
         return None
-    return cut_package(source.read_bytes(), freezes_fields=KINDS[kind].family is Family.TEXT)
+    data, is_open = source.read_bytes(), True
+    if data.startswith(olefile.MAGIC):
+        with olefile.OleFileIO(data) as container:
+            data, is_open = opened_package(container) or data, False
+    cut = cut_package(data, freezes_fields=KINDS[kind].family is not Family.SHEET)
+    return cut if cut or is_open else data
 
 
 def decoded(data: bytes) -> str:
@@ -89,6 +98,20 @@ def _settled_rtf(data: bytes) -> bytes | None:
     without = data.replace(rb"{\*\annotation", rb"{\*\nnotation ").replace(rb"{\*\atnid", rb"{\*\ntaid ")
     without = RTF_FIELD.sub(lambda found: found[1] + b" " * len(found[2]), without)
     return without if without != data else None
+
+
+def _settled_xls(source: Path, target: Path) -> bytes | None:
+    shutil.copyfile(source, target)
+    with olefile.OleFileIO(target, write_mode=True) as container:
+        if not container.exists("Workbook"):
+            return None
+        given = container.openstream("Workbook").read()
+        opened = opened_workbook(given) or given
+        changed = settled_workbook(opened) or opened
+        if changed == given:
+            return None
+        container.write_stream("Workbook", changed)
+    return target.read_bytes()
 
 
 def _settled_word_97(source: Path, target: Path) -> bytes | None:

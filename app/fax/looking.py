@@ -1,6 +1,7 @@
 """A fax that its sender wants to look at before it goes: prepared, held, sent or given up by a word; by itself it ends.
 
-It has the statuses of every fax. While ``look_until`` is set nothing is due, whatever the status says.
+It has the statuses of every fax. While ``look_until`` is set nothing is due, whatever the status says. A spreadsheet
+that has become more pages than its sender may expect is one, unless they have said that they know (``Fax.pages``).
 """
 
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ from app.errors import Refused
 from app.fax.access import sendable_entities
 from app.fax.lifecycle import move
 from app.fax.notices import write_outcome_notice
+from app.kinds import KINDS, Family
 from app.models import Fax, Status
 from app.queues import enqueue_after_commit
 from tenants.db import utc_now
@@ -22,6 +24,13 @@ LONGEST = timedelta(days=1)
 #: What its pages are shown in.
 HELD = (Status.READY, Status.SCHEDULED)
 NOT_YET = (Status.ACCEPTED, Status.PREPARING)
+#: A spreadsheet that takes more may well not be what its sender thinks of.
+MOST_SHEET_PAGES = 20
+
+
+def asks_first(document_type: str, pages: int) -> bool:
+    """Whether a document of so many pages goes out only if its sender says that all of them are wanted."""
+    return KINDS[document_type].family is Family.SHEET and pages > MOST_SHEET_PAGES
 
 
 def waits_for_look(fax: Fax) -> bool:

@@ -13,16 +13,13 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from app.fax.lifecycle import move
-from app.fax.turns import note_turns, of_company, of_owner
+from app.fax.turns import JUST_OVER, next_in_turn, note_turns
 from app.models import Fax, Lane, Status
 from app.models.fax import UNPREPARED
 from app.queues import LANE_JOBS, enqueue_after_commit
-from tenants.models import Tenant, User
 
 #: Until a fax asks again for pages that are being drawn for a look; much less than the lease of one that is prepared.
 LOOKED_AT = timedelta(seconds=5)
-#: Since when a lease is over that is given back: anybody may have the document at once.
-JUST_OVER = timedelta(seconds=1)
 
 
 def waits(lane: Lane, now: datetime) -> sa.ColumnElement[bool]:
@@ -81,15 +78,8 @@ def claim_next(session: Session, lane: Lane, *, now: datetime, lease: timedelta)
 
 
 def _next(session: Session, lane: Lane, now: datetime) -> str | None:
-    free = waits(lane, now)
-    of_company_ = sa.exists().where(Fax.tenant_id == Tenant.id, free)
-    companies = sa.select(Tenant.id).where(of_company_)
-    tenant_id = session.scalar(companies.order_by(of_company(lane).nulls_first(), Tenant.id).limit(1))
-    of_user = sa.exists().where(Fax.tenant_id == tenant_id, Fax.user_id == User.id, free)
-    people = sa.select(User.id).where(User.tenant_id == tenant_id, of_user)
-    user_id = session.scalar(people.order_by(of_owner(lane, User.id).nulls_first(), User.id).limit(1))
-    theirs = sa.select(Fax.id).where(Fax.tenant_id == tenant_id, Fax.user_id == user_id, free)
-    return session.scalar(theirs.order_by(Fax.id).limit(1))
+    owners = {"tenant": Fax.tenant_id, "user": Fax.user_id}
+    return next_in_turn(session, lane, Fax.id, **owners, waiting=waits(lane, now))
 
 
 def _take(session: Session, fax_id: str, *, now: datetime, until: datetime) -> bool:

@@ -1,27 +1,34 @@
 """The preview of a draft: asked for by the form, drawn by a job, taken over by the fax that is made of it.
 
+They wait in lanes and are drawn by turns, as documents are (:mod:`app.fax.turns`), a few of one person at a time. What
+takes long gives way to others, and is begun anew in the slow lane, as is what somebody has begun and not finished.
+
 Who draws it holds a lease; all that is written of it is written by whoever began last (``tries``), so that one who was
 believed to be dead writes nothing. A fax waits for pages that are being drawn, and draws those itself that nobody has
 begun: drafts keep no fax waiting.
 """
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from app.errors import FaxroomError
+from app.fax.turns import JUST_OVER, next_in_turn, note_turns
 from app.kinds import OFFICE_KINDS
-from app.models import Document, FaxTemplate, Preview, PreviewState
-from app.queues import enqueue_after_commit, preview_job
+from app.models import Document, FaxTemplate, Preview, PreviewLane, PreviewState
+from app.queues import LOOK_JOBS, enqueue_after_commit
 from tenants.models import User
 from tenants.scope import get_owned
 
 S = PreviewState
+#: Previews of one person that are drawn at a time; the others wait.
+MOST_OF_ONE = 2
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ def ask_preview(session: Session, document: Document, dots: Dots) -> Preview:
         return found
     values = {"resolution": dots.resolution, "page_size": dots.page_size, "version": dots.version}
     preview = Preview(tenant_id=document.tenant_id, source_id=document.id, **values)
-    document_id = document.id
+    document_id, lane = document.id, PreviewLane(_first_lane(document.type))
     session.add(preview)
     try:
         session.flush()
@@ -56,7 +63,7 @@ def ask_preview(session: Session, document: Document, dots: Dots) -> Preview:
         return find_preview(session, document_id, dots) or ask_preview(
             session, session.get_one(Document, document_id), dots
         )
-    enqueue_after_commit(session, preview_job(document.type), preview.id)
+    enqueue_after_commit(session, LOOK_JOBS[lane])
     session.commit()
     return preview
 
@@ -75,12 +82,57 @@ def get_preview(session: Session, preview_id: str, user: User) -> Preview | None
     return preview if preview and preview.source.user_id == user.id else None
 
 
+def _first_lane(document_type: str) -> PreviewLane:
+    return PreviewLane.OFFICES if document_type in OFFICE_KINDS else PreviewLane.DOCUMENTS
+
+
 # ---- Drawing
+
+
+def _waits(lane: PreviewLane, now: datetime) -> sa.ColumnElement[bool]:
+    """Of a preview and its document: it is to be drawn, and its owner's turn may come."""
+    needs_office = Document.type.in_(OFFICE_KINDS)
+    kinds = {PreviewLane.DOCUMENTS: ~needs_office, PreviewLane.OFFICES: needs_office, PreviewLane.SLOW: sa.true()}
+    is_begun = Preview.tries > 0
+    is_in_lane = sa.and_(kinds[lane], is_begun if lane == PreviewLane.SLOW else ~is_begun)
+    return sa.and_(Preview.source_id == Document.id, is_in_lane, _is_free(now), _under_way(now) < MOST_OF_ONE)
+
+
+def _under_way(now: datetime) -> sa.ScalarSelect[int]:
+    """How many previews of the owner of the document are being drawn."""
+    drawn, given = aliased(Preview, name="drawn"), aliased(Document, name="given")
+    alive = (drawn.state == S.DRAWING, drawn.lease_until >= now, drawn.tenant_id == Preview.tenant_id)
+    count = sa.select(sa.func.count()).where(*alive, given.id == drawn.source_id, given.user_id == Document.user_id)
+    return count.correlate(Preview, Document).scalar_subquery()
+
+
+def preview_waits(lane: PreviewLane, now: datetime) -> sa.Select[tuple[str]]:
+    return sa.select(Preview.id).where(_waits(lane, now)).limit(1)
+
+
+def another_preview_waits(
+    session: Session, preview: Preview, lane: PreviewLane, *, now: datetime, since: datetime
+) -> bool:
+    """Whether another person has waited in this lane since then."""
+    others = preview_waits(lane, now).where(Document.user_id != preview.source.user_id, Preview.created_at < since)
+    return session.scalar(others) is not None
+
+
+def claim_next_preview(
+    session: Session, lane: PreviewLane, *, now: datetime, lease: timedelta
+) -> tuple[Preview, list[str]] | None:
+    """The one whose turn it is, as :func:`claim_preview` gives it; None where nothing waits."""
+    owners = {"tenant": Preview.tenant_id, "user": Document.user_id}
+    while preview_id := next_in_turn(session, lane, Preview.id, **owners, waiting=_waits(lane, now)):
+        with suppress(LookupError):
+            return claim_preview(session, preview_id, now=now, lease=lease)
+    session.rollback()
+    return None
 
 
 def claim_preview(session: Session, preview_id: str, *, now: datetime, lease: timedelta) -> tuple[Preview, list[str]]:
     """Begin to draw one that waits or was left behind, and forget what others have drawn of it; with the keys in the
-    storage of that. Commits. The row is outside the session.
+    storage of that. Commits, and wakes somebody for the next one. The row is outside the session.
 
     Raises:
         LookupError: it is gone, done or another's.
@@ -88,13 +140,17 @@ def claim_preview(session: Session, preview_id: str, *, now: datetime, lease: ti
     preview = session.get(Preview, preview_id, populate_existing=True)
     if preview is None:
         raise LookupError(preview_id)
-    tries, old = preview.tries, part_ids(preview)
+    tries, old, source = preview.tries, part_ids(preview), preview.source
+    lane = PreviewLane.SLOW if tries else _first_lane(source.type)
     mine = sa.update(Preview).where(Preview.id == preview_id, Preview.tries == tries, _is_free(now))
     begun = {"state": S.DRAWING, "tries": tries + 1, "lease_until": now + lease, "parts": [], "pages": 0}
     if session.execute(mine.values(**begun), execution_options={"synchronize_session": False}).rowcount != 1:
         session.rollback()
         raise LookupError(preview_id)
     keys = remove_documents(session, old)
+    note_turns(session, lane, {source.user_id: source.tenant_id} if source.user_id else {}, now)
+    if session.scalar(preview_waits(lane, now)):
+        enqueue_after_commit(session, LOOK_JOBS[lane])
     session.commit()
     preview = session.get_one(Preview, preview_id, populate_existing=True)
     session.refresh(preview, ["source", "tenant"])
@@ -108,12 +164,10 @@ def _is_free(now: datetime) -> sa.ColumnElement[bool]:
     return sa.and_(Preview.state.in_((S.WAITING, S.DRAWING)), over)
 
 
-def stale_previews(now: datetime, before: datetime, *, needs_office: bool) -> sa.Select[tuple[str]]:
-    """Those that should be under way, entered before then, for the clock."""
-    kind = Document.type.in_(OFFICE_KINDS) if needs_office else Document.type.not_in(OFFICE_KINDS)
-    stale = sa.select(Preview.id).join(Document, Document.id == Preview.source_id)
-    stale = stale.where(_is_free(now), Preview.created_at < before, kind)
-    return stale.order_by(Preview.id).limit(500)
+def give_way(session: Session, preview: Preview, now: datetime) -> bool:
+    """Somebody else draws it anew, in the slow lane; what was drawn can be seen until then. The caller commits."""
+    enqueue_after_commit(session, LOOK_JOBS[PreviewLane.SLOW])
+    return write(session, preview, state=S.WAITING, lease_until=now - JUST_OVER)
 
 
 def write(session: Session, preview: Preview, **values: Any) -> bool:

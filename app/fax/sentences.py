@@ -93,7 +93,8 @@ NEXT_STEPS = {
     "unallocated": _l("Check the number and send it again with the right one."),
     "rejected": _l("Ask the addressee whether calls from your number are blocked."),
     "many_sheet_pages": _l(
-        "To fax all of them, send it again. For fewer, set a print area in the spreadsheet and choose it anew."
+        "To fax all of them, send it again from its page here. For fewer, set a print area in the spreadsheet and send "
+        "that."
     ),
     "file_refused": _l("Send it again; if it fails once more, tell your administrator."),
     "all_confirmed": _l("It has most likely arrived whole: ask the addressee before you send it again."),
@@ -120,6 +121,13 @@ REFUSALS = {
     "entity_missing": _l("Choose the origin line."),
     "looked_otherwise": _l(
         "This line sends the pages in another way than you have seen. Look at them once more, then send the fax."
+    ),
+    "many_sheet_pages_asked": _l(
+        "This spreadsheet takes %(pages)s pages, %(time)s on the line. Should all of them go?"
+    ),
+    "still_counted": _l(
+        "This spreadsheet takes more than %(limit)s pages, which are still being counted. Send the form again in a "
+        "moment, and say whether all of them should go."
     ),
     "entity_not_allowed": _l("You may not send from this line. Choose one of the list."),
     "tenant_suspended": _l("Your company's fax service is suspended, so nothing can be sent. Ask your administrator."),

@@ -32,13 +32,15 @@ def submit_fax(
     repeats: Fax | None = None,
     beside: Callable[[Fax], None] | None = None,
     look_first: bool = False,
+    pages: int | None = None,
 ) -> Fax:
     """Accept a fax: the document is in the storage already, the row is committed here.
 
     A ``submission_key`` that the user has sent before (a double click, a mail delivered twice) gives the first fax.
     ``repeats`` is the fax whose document goes out once more: to another number, or forwarded. ``beside`` writes what is
     committed together with a new fax; what it raises comes through, and the caller rolls back. With ``look_first`` it
-    is prepared and goes when its sender says so (:mod:`app.fax.looking`).
+    is prepared and goes when its sender says so (:mod:`app.fax.looking`). ``pages`` are as many as its sender has
+    agreed to, of a document that does not say it itself.
 
     Raises:
         Refused: with the ``field`` to change; nothing was begun and nothing is lost.
@@ -51,7 +53,7 @@ def submit_fax(
     send_at = read_send_time(send_at_text, tenant.zone, utc_now())
     if document is None:
         raise Refused("document_missing", field="document")
-    fax = Fax(send_at=send_at, source_id=document.id, pages=document.pages, origin=origin)
+    fax = Fax(send_at=send_at, source_id=document.id, pages=document.pages or pages, origin=origin)
     fax.resend_of_id = repeats.id if repeats else None
     fax.look_until = utc_now() + LONGEST if look_first else None
     values = {"user": user, "entity": entity, "addressee": addressee, "submission_key": submission_key}

@@ -1,16 +1,18 @@
 """Who is served next: whoever has waited longest for a turn, first among the companies, then within one."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.models import LastTurn
-from tenants.models import Tenant
+from tenants.models import Tenant, User
 
-#: The kind of turn that a fax entity takes on the line; those of documents are named as their lanes.
+#: The kind of turn that a fax entity takes on the line; those of documents and of previews are named as their lanes.
 LINE = "line"
+#: Since when a lease is over that is given back: anybody may have the document at once.
+JUST_OVER = timedelta(seconds=1)
 
 
 def of_company(kind: str) -> sa.ScalarSelect[datetime]:
@@ -23,6 +25,26 @@ def of_owner(kind: str, owner: InstrumentedAttribute[int]) -> sa.ScalarSelect[da
     """The same of a person or a fax entity."""
     last = sa.select(LastTurn.at).where(LastTurn.kind == kind, LastTurn.owner_id == owner)
     return last.correlate(owner.class_).scalar_subquery()
+
+
+def next_in_turn(
+    session: Session,
+    kind: str,
+    what: InstrumentedAttribute[str],
+    *,
+    tenant: InstrumentedAttribute[int],
+    user: InstrumentedAttribute[int],
+    waiting: sa.ColumnElement[bool],
+) -> str | None:
+    """The id (``what``) of the oldest of those that wait, of the person and the company whose turn it is."""
+    of_its_company = sa.exists().where(tenant == Tenant.id, waiting)
+    companies = sa.select(Tenant.id).where(of_its_company)
+    tenant_id = session.scalar(companies.order_by(of_company(kind).nulls_first(), Tenant.id).limit(1))
+    of_its_user = sa.exists().where(tenant == tenant_id, user == User.id, waiting)
+    people = sa.select(User.id).where(User.tenant_id == tenant_id, of_its_user)
+    user_id = session.scalar(people.order_by(of_owner(kind, User.id).nulls_first(), User.id).limit(1))
+    theirs = sa.select(what).where(tenant == tenant_id, user == user_id, waiting)
+    return session.scalar(theirs.order_by(what).limit(1))
 
 
 def note_turns(session: Session, kind: str, owners: dict[int, int], at: datetime) -> None:

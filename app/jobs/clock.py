@@ -14,12 +14,12 @@ from app.fax.holding import held_since
 from app.fax.lifecycle import WAITING
 from app.fax.looking import overdue
 from app.fax.preparing import somebody_waits
-from app.fax.previews import stale_previews
+from app.fax.previews import preview_waits
 from app.health import beat
 from app.jobs.pulse import Pulse
 from app.jobs.running import application
-from app.models import Fax, Lane, Notice
-from app.queues import JOBS, LANE_JOBS, enqueue, enqueue_once, is_paused, queue, redis
+from app.models import Fax, Lane, Notice, PreviewLane
+from app.queues import JOBS, LANE_JOBS, LOOK_JOBS, enqueue, enqueue_once, is_paused, queue, redis
 from tenants.connections import DATABASE_DOWN
 from tenants.db import db, read_only, utc_now
 from tenants.models import Tenant
@@ -107,8 +107,9 @@ def tick() -> None:
     for lane in Lane:
         if db.session.scalar(somebody_waits(lane, now)):
             enqueue_once(LANE_JOBS[lane])
-    for needs_office, job_name in ((False, "preview"), (True, "preview_convert")):
-        _enqueue_stale(job_name, stale_previews(now, now - PATIENCE, needs_office=needs_office))
+    for lane in PreviewLane:
+        if db.session.scalar(preview_waits(lane, now)):
+            enqueue_once(LOOK_JOBS[lane])
     if db.session.scalar(overdue(now).limit(1)):
         enqueue_once("give_up_looking")
     if not held_since(db.session) and not is_paused("mail"):

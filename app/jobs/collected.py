@@ -31,7 +31,7 @@ from app.intake.documents import storage, take_source
 from app.intake.mail2fax import TEST_PASSED, Check, MailDocument, Verdict, judge
 from app.models import Authentication, Document, Fax, FaxEntity, Mail2FaxBox, MailFate, MailMessage
 from tenants.db import db, only_reading, utc_now
-from tenants.models import User
+from tenants.models import Tenant, User
 
 log = logging.getLogger(__name__)
 
@@ -175,8 +175,9 @@ def _accept(delivery: Delivery, verdict: Verdict) -> Dealt:
     """Documents first, which is what takes long; then fax, message and answer in one commit."""
     session, entered = db.session, []
     with tempfile.TemporaryDirectory(prefix="faxroom-mail-") as folder:
-        path, name = _one_document(verdict.documents, Path(folder))
+        path, name, warnings = _one_document(verdict.documents, Path(folder), _written_as(delivery.tenant_id))
         source = take_source(session, path, filename=name, tenant_id=delivery.tenant_id, user_id=verdict.user_id)
+        source.warnings = [*(source.warnings or []), *warnings] or None
     key = source.storage_key
 
     def beside(fax: Fax) -> None:
@@ -240,8 +241,17 @@ def _plain(values: Any) -> Any:
 # ---- Several documents are one fax
 
 
-def _one_document(documents: Sequence[MailDocument], folder: Path) -> tuple[Path, str]:
-    """Where it lies, and its name.
+def _written_as(tenant_id: int) -> str:
+    """How the company writes numbers and dates. No transaction stays open for it."""
+    locale = db.session.get_one(Tenant, tenant_id).written_as
+    db.session.rollback()
+    return locale
+
+
+def _one_document(
+    documents: Sequence[MailDocument], folder: Path, locale: str
+) -> tuple[Path, str, list[dict[str, Any]]]:
+    """Where it lies, its name, and what its sender should know of those that it was made of.
 
     Raises:
         Refused, PermanentFailure: one of them cannot be sent.
@@ -253,12 +263,18 @@ def _one_document(documents: Sequence[MailDocument], folder: Path) -> tuple[Path
     for path, document in zip(paths, documents, strict=True):
         path.write_bytes(document.content)
     if len(documents) == 1:
-        return paths[0], documents[0].name
-    joined = folder / "joined.pdf"
-    join_pdfs([_as_pdf(path, document.name) for path, document in zip(paths, documents, strict=True)], joined)
-    return joined, f"{Path(documents[0].name).stem or 'document'} + {len(documents) - 1}.pdf"
+        return paths[0], documents[0].name, []
+    joined, offices = folder / "joined.pdf", list(current_app.config["SETTINGS"].unoserver_urls)
+    made = [
+        _as_pdf(path, document.name, Offices(offices, locale, queue_seconds=QUEUE_SECONDS))
+        for path, document in zip(paths, documents, strict=True)
+    ]
+    join_pdfs([pdf for pdf, _warnings in made], joined)
+    name = f"{Path(documents[0].name).stem or 'document'} + {len(documents) - 1}.pdf"
+    return joined, name, [warning for _pdf, warnings in made for warning in warnings]
 
 
-def _as_pdf(path: Path, name: str) -> Path:
-    offices = Offices(list(current_app.config["SETTINGS"].unoserver_urls), queue_seconds=QUEUE_SECONDS)
-    return pdf_of(path, inspect(path, name=name).kind, path.parent, name=name, offices=offices)[0]
+def _as_pdf(path: Path, name: str, offices: Offices) -> tuple[Path, list[dict[str, Any]]]:
+    facts = inspect(path, name=name)
+    pdf, warnings = pdf_of(path, facts.kind, path.parent, name=name, offices=offices)
+    return pdf, [*facts.warnings, *warnings]

@@ -28,6 +28,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "slow": ("slow",),
     "previews": ("previews",),
     "preview_offices": ("preview_offices",),
+    "slow_previews": ("slow_previews",),
     "imports": ("imports",),
     "mail": ("mail",),
     "watch": ("watch",),
@@ -44,7 +45,7 @@ _libc = ctypes.CDLL(None)
 
 
 #: What takes long, and what is only looked at, is done beside the others, not in their stead: nice(1).
-NICENESS = {"slow": 10, "previews": 5, "preview_offices": 5}
+NICENESS = {"slow": 10, "previews": 5, "preview_offices": 5, "slow_previews": 15}
 
 
 def run(*, documents: int) -> None:

@@ -20,13 +20,13 @@ from app.adapters.program_version import preparation_version
 from app.adapters.yielding import GaveWay, sliced
 from app.errors import FaxroomError, PermanentFailure, Refused, TemporaryFailure
 from app.fax.lifecycle import move
+from app.fax.looking import LONGEST, asks_first
 from app.fax.notices import write_outcome_notice
 from app.fax.preparing import another_waits, claim_next, let_wait, move_to_slow_lane, wake_others, wake_waiting
 from app.fax.previews import Dots, failure_of, find_preview, is_alive, take_preview
 from app.intake.documents import storage, store_document
 from app.intake.previews import throw_away
 from app.jobs.running import job
-from app.kinds import KINDS, Family
 from app.models import Document, DocumentKind, Fax, FaxEntity, Lane, Preview, PreviewState, Status
 from app.pictures import ensure_picture
 from app.queues import LANE_JOBS, begin_once, enqueue_after_commit
@@ -35,8 +35,6 @@ from tenants.db import db, utc_now
 
 log = logging.getLogger(__name__)
 
-#: A spreadsheet that takes more may well not be what its sender thinks of.
-MOST_SHEET_PAGES = 20
 LEASE = timedelta(seconds=30)
 #: Before the next try of what could not be prepared for another's fault.
 SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=10)
@@ -200,9 +198,7 @@ def _take_over(fax: Fax, preview: Preview) -> bool:
     if not take_preview(session, preview, PreviewState.DONE):
         session.rollback()
         return False
-    tiff = session.get_one(Document, preview.tiff_id)
-    if tiff.created_at > fax.created_at:  # nobody has seen how many there are
-        _ask_first(fax, preview.pages)
+    _refuse_unasked(fax, preview.pages)
     pages = Pages(preview.pages, preview.line_seconds or 0, preview.notes, preview.pdf_id, preview.tiff_id)
     _finish(fax, pages, stored=[])
     return True
@@ -212,9 +208,9 @@ def _take_over(fax: Fax, preview: Preview) -> bool:
 
 
 def _prepare(fax: Fax, folder: Path, lane: Lane) -> None:
-    template, offices = fax.entity.template, Offices(_offices(lane), fax.tenant.written_as)
+    template, offices = fax.entity.template, Offices(offices_of(is_slow=lane == Lane.SLOW), fax.tenant.written_as)
     made = drawn(fax.source, folder, offices, resolution=template.resolution, page_size=template.page_size)
-    _ask_first(fax, made.facts.pages)
+    _refuse_unasked(fax, made.facts.pages)
     pdf, tiff = store_drawn(fax.source, made)
     pages = Pages(made.facts.pages, round(made.facts.seconds), list(made.facts.notes), pdf.id if pdf else None, tiff.id)
     _finish(fax, pages, stored=[document for document in (pdf, tiff) if document])
@@ -246,22 +242,22 @@ def store_drawn(source: Document, made: Prepared) -> tuple[Document | None, Docu
     return pdf, tiff
 
 
-def _ask_first(fax: Fax, pages: int) -> None:
-    """Raises PermanentFailure where a spreadsheet has become more pages than its sender may expect."""
-    if KINDS[fax.source.type].family is Family.SHEET and pages > MOST_SHEET_PAGES and not _was_asked(fax):
+def _is_unexpected(fax: Fax, pages: int) -> bool:
+    """Whether its sender does not know that it has so many, and has to say that all of them are wanted. To send a fax
+    again is to say so."""
+    return asks_first(fax.source.type, pages) and fax.pages != pages and fax.resend_of_id is None
+
+
+def _refuse_unasked(fax: Fax, pages: int) -> None:
+    """Raises PermanentFailure where nobody is there to be asked: it came by mail or from a program."""
+    if fax.origin != "web" and _is_unexpected(fax, pages):
         raise PermanentFailure("many_sheet_pages", pages=pages)
 
 
-def _offices(lane: Lane) -> list[str]:
+def offices_of(*, is_slow: bool) -> list[str]:
     """The first one never has what takes long, unless it is the only one."""
     offices = list(current_app.config["SETTINGS"].unoserver_urls)
-    return offices[1:] or offices if lane == Lane.SLOW else offices
-
-
-def _was_asked(fax: Fax) -> bool:
-    """Whether an earlier fax of this very document ended with the question: to send it again is the answer."""
-    earlier = sa.select(Fax.id).where(Fax.source_id == fax.source_id, Fax.cause == "many_sheet_pages")
-    return db.session.scalar(earlier.where(Fax.id != fax.id).limit(1)) is not None
+    return offices[1:] or offices if is_slow else offices
 
 
 def _store(path: Path, tenant_id: int, kind: DocumentKind, file_type: str, name: str, pages: int) -> Document:
@@ -282,13 +278,15 @@ class Pages:
 def _finish(fax: Fax, pages: Pages, *, stored: list[Document]) -> None:
     """Rows of the new documents and the move in one commit; nothing of it if the fax was cancelled meanwhile."""
     session, now = db.session, utc_now()
+    look_until = now + LONGEST if _is_unexpected(fax, pages.count) else fax.look_until
     later = fax.send_at is not None and fax.send_at > now
     due_at = fax.send_at if later else now
     done = move(
         session,
         fax.id,
         Status.SCHEDULED if later else Status.READY,
-        due_at=None if fax.look_until else due_at,
+        due_at=None if look_until else due_at,
+        look_until=look_until,
         lease_until=None,
         cause=None,
         pages=pages.count,

@@ -5,17 +5,19 @@ import logging
 import tempfile
 import time
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-
-from flask import current_app
 
 from app.adapters.fax_tiff import read_pages, write_pages
 from app.adapters.preparation import Offices
 from app.adapters.program_version import preparation_version
+from app.adapters.yielding import GaveWay, sliced
 from app.errors import PermanentFailure, Refused, TemporaryFailure
-from app.fax.preparing import wake_waiting
+from app.fax.preparing import somebody_waits, wake_waiting
 from app.fax.previews import (
-    claim_preview,
+    another_preview_waits,
+    claim_next_preview,
+    give_way,
     part_ids,
     remove_documents,
     told,
@@ -23,9 +25,21 @@ from app.fax.previews import (
 )
 from app.intake.documents import storage, store_document
 from app.intake.previews import throw_away
-from app.jobs.prepare import LEASE, drawn, lease_renewed, store_drawn
+from app.jobs.prepare import (
+    LEASE,
+    MORE_EACH_TIME,
+    SHORTEST_WAIT,
+    SLICE_SECONDS,
+    drawn,
+    lease_renewed,
+    offices_of,
+    store_drawn,
+)
 from app.jobs.running import job
-from app.models import Document, DocumentKind, Preview, PreviewState
+from app.kinds import OFFICE_KINDS
+from app.models import Document, DocumentKind, Lane, Preview, PreviewLane, PreviewState
+from app.queues import LOOK_JOBS, begin_once
+from tenants.connections import DATABASE_DOWN, only_reading
 from tenants.db import db, utc_now
 
 log = logging.getLogger(__name__)
@@ -41,12 +55,30 @@ class Gone(Exception):
 
 
 @job
-def preview(preview_id: str) -> None:
-    """Draw the pages of a draft. Returns quietly when somebody else does or the draft was thrown away."""
-    try:
-        row, left = claim_preview(db.session, preview_id, now=utc_now(), lease=LEASE)
-    except LookupError:
+def preview() -> None:
+    """The pages of the next PDF that is looked at."""
+    _draw_next(PreviewLane.DOCUMENTS)
+
+
+@job
+def preview_convert() -> None:
+    """Of the next document that needs an office."""
+    _draw_next(PreviewLane.OFFICES)
+
+
+@job
+def preview_slowly() -> None:
+    """Of the next one that gave way to others, or that somebody has begun and not finished."""
+    _draw_next(PreviewLane.SLOW)
+
+
+def _draw_next(lane: PreviewLane) -> None:
+    """Draw the pages of the draft whose turn it is. Returns quietly when none waits."""
+    begin_once(LOOK_JOBS[lane])
+    found = claim_next_preview(db.session, lane, now=utc_now(), lease=LEASE)
+    if found is None:
         return
+    row, left = found
     _delete(left)
     if row.version != preparation_version():  # asked for by a program that was replaced meanwhile
         throw_away(db.session, Preview.id == row.id)
@@ -54,7 +86,11 @@ def preview(preview_id: str) -> None:
     mine = (Preview.id == row.id, Preview.tries == row.tries, Preview.state == PreviewState.DRAWING)
     with lease_renewed(Preview, *mine), tempfile.TemporaryDirectory(prefix="faxroom-preview-") as folder:
         try:
-            _draw(row, Path(folder))
+            with sliced(SLICE_SECONDS * MORE_EACH_TIME ** (row.tries - 1), partial(_is_wanted, row, lane)):
+                _draw(row, Path(folder), lane)
+        except GaveWay:
+            log.info("preview %s takes long and gives way", row.id)
+            _give_way(row)
         except Gone:
             log.info("preview %s is not wanted any more", row.id)
         except TemporaryFailure as failure:
@@ -65,10 +101,33 @@ def preview(preview_id: str) -> None:
             _conclude(row, [], state=PreviewState.FAILED, lease_until=None, **told(failure))
 
 
-def _draw(row: Preview, folder: Path) -> None:
+def _is_wanted(row: Preview, lane: PreviewLane) -> bool:
+    """Somebody else has waited for this place, or a fax for this office. A database that is away for a moment wants
+    nothing."""
+    session, now = db.session, utc_now()
+    try:
+        with only_reading():
+            if row.source.type in OFFICE_KINDS and session.scalar(somebody_waits(Lane.OFFICES, now)):
+                return True
+            return another_preview_waits(session, row, lane, now=now, since=now - SHORTEST_WAIT)
+    except DATABASE_DOWN:
+        return False
+    finally:
+        session.rollback()
+
+
+def _give_way(row: Preview) -> None:
+    session, now = db.session, utc_now()
+    session.rollback()
+    if give_way(session, row, now):
+        wake_waiting(session, row.source_id, now, is_over=False)
+    session.commit()
+
+
+def _draw(row: Preview, folder: Path, lane: PreviewLane) -> None:
     shown = _Shown(row, folder)
     on_page = None if row.source.pages == 1 else shown.note
-    offices = Offices(list(current_app.config["SETTINGS"].unoserver_urls), row.tenant.written_as)
+    offices = Offices(offices_of(is_slow=lane == PreviewLane.SLOW), row.tenant.written_as)
     paper = {"resolution": row.resolution, "page_size": row.page_size}
     made = drawn(row.source, folder, offices, on_page=on_page, **paper)
     facts, (pdf, tiff) = made.facts, store_drawn(row.source, made)

@@ -49,7 +49,7 @@ MOST_JOBS = 5000
 OVERTIME_SECONDS = 60.0
 
 #: Who serves one of these needs the workshop for nearly every job.
-WITH_WORKSHOP = {"documents", "offices", "slow", "previews", "preview_offices"}
+WITH_WORKSHOP = {"documents", "offices", "slow", "previews", "preview_offices", "slow_previews"}
 
 
 class Worker(SimpleWorker):

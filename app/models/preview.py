@@ -19,6 +19,14 @@ class PreviewState(StrEnum):
     FAILED = "failed"
 
 
+class PreviewLane(StrEnum):
+    """Where a preview waits to be drawn, as documents do (:class:`app.models.fax.Lane`)."""
+
+    DOCUMENTS = "looks"
+    OFFICES = "office_looks"
+    SLOW = "slow_looks"  # somebody has begun it, and gave way, died or found no office
+
+
 class Preview(TenantOwned, db.Model):
     """One for each document and what else its dots depend on: ``resolution`` and ``page_size`` of the line's template,
     and ``version`` of the program.

@@ -9,7 +9,8 @@ from tenants.db import TenantOwned, db
 
 
 class LastTurn(TenantOwned, db.Model):
-    """When a person's document (``kind``: a lane) or a fax entity's fax (``kind``: the line) was last taken in hand.
+    """When a person's document or preview (``kind``: a lane) or a fax entity's fax (``kind``: the line) was last
+    taken in hand.
 
     ``owner_id`` is the user or the entity. A company's last turn is the last one of these (:mod:`app.fax.turns`).
     """

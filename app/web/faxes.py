@@ -28,7 +28,7 @@ from app.fax.inbox import colleagues, read_item
 from app.fax.lifecycle import is_final, request_cancel
 from app.fax.lifecycle import may_resend as is_resendable
 from app.fax.log import count_new, load_rows, read_page
-from app.fax.looking import may_release, release_fax
+from app.fax.looking import asks_first, may_release, release_fax
 from app.fax.naming import document_name, report_name
 from app.fax.outbox import refused_of_fax
 from app.fax.page_warnings import page_warnings
@@ -51,6 +51,7 @@ blueprint = Blueprint("faxes", __name__)
 blueprint.add_app_template_global(status_name)
 blueprint.add_app_template_global(STATUSES.get, "statuses")
 blueprint.add_app_template_global(may_release)
+blueprint.add_app_template_global(asks_first)
 blueprint.add_app_template_global(page_warnings)
 
 PAGE = 50

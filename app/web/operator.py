@@ -86,6 +86,7 @@ QUEUE_NAMES = {
     "slow": _l("Documents that take long"),
     "previews": _l("Drawing previews"),
     "preview_offices": _l("Converting for previews"),
+    "slow_previews": _l("Previews that take long"),
     "imports": _l("Entering received faxes"),
     "mail": _l("Sending mails"),
     "watch": _l("Previews and warnings"),

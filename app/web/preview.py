@@ -1,7 +1,8 @@
 """The preview in the send form: the pages of a draft as they will go out, shown as they are ready."""
 
 import logging
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 
 from flask import Blueprint, abort, render_template, request, url_for
 from flask_login import current_user
@@ -13,12 +14,15 @@ from app.adapters.rasterizer import USUAL_RATE, call_seconds
 from app.errors import FaxroomError
 from app.fax.access import sendable_entities
 from app.fax.document_sentences import warning_texts
+from app.fax.looking import asks_first
 from app.fax.page_warnings import page_warnings
 from app.fax.previews import Dots, ask_preview, failure_of, find_preview, get_preview
-from app.fax.sentences import sentence
+from app.fax.sentences import line_time_text, sentence
 from app.intake.documents import get_draft
+from app.kinds import KINDS, Family
 from app.models import Document, FaxEntity, FaxTemplate, Preview, PreviewState
 from app.pictures import FULL, SCREEN, WIDTHS, draw_page
+from app.web.turns import countings
 from app.web.viewer import KEEP_FOR_LONG
 from tenants.db import db, utc_now
 
@@ -31,6 +35,8 @@ RHYTHM = ((4, "150ms"), (20, "500ms"), (120, "2s"))
 SELDOM = "5s"
 #: What htmx takes as the end of its questions: somebody sent these pages, or threw them away.
 STOP_POLLING = 286
+#: So long a form that is sent waits for the number of its spreadsheet's pages, and how often it looks.
+COUNTING_SECONDS, LOOK_SECONDS = 4.0, 0.05
 
 
 @blueprint.before_request
@@ -50,6 +56,16 @@ class Look:
     @property
     def is_moving(self) -> bool:
         return self.preview.state in (PreviewState.WAITING, PreviewState.DRAWING)
+
+    @property
+    def asks(self) -> bool:
+        """It has more pages than go out unasked; while it is moving at least so many."""
+        return self.fault is None and asks_first(self.preview.source.type, self.preview.pages)
+
+    @property
+    def question(self) -> str:
+        values = {"pages": self.preview.pages, "time": line_time_text(self.seconds)}
+        return sentence("many_sheet_pages_asked", **values)
 
     @property
     def rhythm(self) -> str:
@@ -100,6 +116,26 @@ def begin_look(document: Document, entity: str) -> Look | None:
     return Look(ask_preview(db.session, document, Dots.of(template, preparation_version())), template, is_chosen)
 
 
+def counted(document: Document, entity: str, *, waits: bool) -> Look | None:
+    """Of a spreadsheet, whose pages nobody knows before they are drawn. What is not known yet is waited for, for a
+    moment; commits."""
+    look = begin_look(document, entity) if KINDS[document.type].family is Family.SHEET else None
+    turn = countings.take(current_user.tenant_id) if look and waits else None
+    if turn is None:
+        return look
+    preview_id, until = look.preview.id, time.monotonic() + COUNTING_SECONDS
+    try:
+        while look.is_moving and not look.asks and time.monotonic() < until:
+            db.session.rollback()
+            time.sleep(LOOK_SECONDS)
+            if (preview := get_preview(db.session, preview_id, current_user)) is None:
+                return None
+            look = replace(look, preview=preview)
+    finally:
+        turn.end()
+    return look
+
+
 def _template(entity: str) -> tuple[FaxTemplate, bool] | None:
     lines = sendable_entities(db.session, current_user)
     chosen = [line for line in lines if str(line.id) == entity]
@@ -129,7 +165,8 @@ def ask() -> str:
     """A fragment: the whole preview, for the line that is chosen now."""
     draft = get_draft(db.session, request.form.get("draft", ""), current_user)
     look = begin_look(draft, request.form.get("entity", "")) if draft else None
-    return render_template("partials/send/preview.html", look=look, document=draft)
+    agreed = request.form.get("all_pages", "")
+    return render_template("partials/send/preview.html", look=look, document=draft, agreed=agreed)
 
 
 @blueprint.get("/<preview_id>")

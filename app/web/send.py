@@ -17,6 +17,7 @@ from app.errors import Refused
 from app.fax.access import get_visible_fax, sendable_entities
 from app.fax.dialing import DialingRules, hold_rules
 from app.fax.dialing import judge_number as fault_of_number
+from app.fax.looking import MOST_SHEET_PAGES
 from app.fax.numbers import Addressee, read_addressee, shown_number
 from app.fax.schedule import read_send_time
 from app.fax.sentences import sentence
@@ -26,7 +27,7 @@ from app.intake.previews import throw_away
 from app.intake.room import hold_room
 from app.models import Document, Fax, FaxEntity, Preview
 from app.web.guard import SAFE_METHODS, reads
-from app.web.preview import begin_look, fault_of_pages
+from app.web.preview import Look, begin_look, counted, fault_of_pages
 from app.web.turns import INSPECTION_SECONDS, inspections
 from tenants.db import db, utc_now
 
@@ -35,13 +36,13 @@ blueprint = Blueprint("send", __name__, url_prefix="/faxes/send")
 Errors = dict[str, str]
 MEGABYTES = DOCUMENT_BYTES // (1024 * 1024)
 #: As they stand on the page, one below the other.
-FIELDS = ("to", "entity", "document", "send_at")
+FIELDS = ("to", "entity", "document", "all_pages", "send_at")
 
 
 @dataclass(frozen=True)
 class SendForm:
     """What stands in the fields, as typed. ``draft`` is the id of a document that was taken already, ``preview`` the
-    one of it that was shown."""
+    one of it that was shown, ``all_pages`` how many pages of a long spreadsheet are wanted all the same."""
 
     entity: str = ""
     to: str = ""
@@ -50,6 +51,7 @@ class SendForm:
     submission: str = ""
     preview: str = ""
     look_first: str = ""
+    all_pages: str = ""
 
     @classmethod
     def read(cls) -> "SendForm":
@@ -58,6 +60,11 @@ class SendForm:
     @property
     def entity_id(self) -> int | None:
         return int(self.entity) if self.entity.isascii() and self.entity.isdigit() and len(self.entity) < 10 else None
+
+    @property
+    def agreed_pages(self) -> int | None:
+        is_number = self.all_pages.isascii() and self.all_pages.isdigit() and len(self.all_pages) < 6
+        return int(self.all_pages) if is_number else None
 
     def key(self, document: Document | None) -> str:
         """The same for a double click, another one as soon as anything in the form is changed (Back, then edit)."""
@@ -102,17 +109,22 @@ def _submit() -> Response:
         flash(_("This form was sent already: this is the fax that it made."), "info")
         return _to(earlier)
     errors |= judge(form)
+    look = counted(document, form.entity, waits=not errors) if document else None
     if document is None:
         errors.setdefault("document", sentence("document_missing"))
     elif fault := fault_of_pages(form.preview, document, _line(form)):
         errors.setdefault("document", fault)
+    elif look and look.asks and look.is_moving:
+        errors.setdefault("document", sentence("still_counted", limit=MOST_SHEET_PAGES))
+    elif look and look.asks and form.agreed_pages != look.preview.pages:
+        errors["all_pages"] = look.question
     if not errors:
         try:
             return _to(_accept(form, document, key))
         except Refused as refusal:
             errors[refusal.field or "form"] = said(refusal)
     db.session.rollback()
-    return _page(form, document, errors)
+    return _page(form, document, errors, asked=look)
 
 
 def _accept(form: SendForm, document: Document | None, key: str) -> Fax:
@@ -126,6 +138,7 @@ def _accept(form: SendForm, document: Document | None, key: str) -> Fax:
         document=document,
         submission_key=key,
         look_first=bool(form.look_first),
+        pages=form.agreed_pages,
     )
 
 
@@ -225,14 +238,22 @@ def said(refusal: Refused) -> str:
     return sentence(refusal.code, **refusal.values)
 
 
-def _page(form: SendForm, document: Document | None, errors: Errors, *, earlier: Fax | None = None) -> Response:
+def _page(
+    form: SendForm,
+    document: Document | None,
+    errors: Errors,
+    *,
+    earlier: Fax | None = None,
+    asked: Look | None = None,
+) -> Response:
+    """``asked``: what is known of a spreadsheet's pages, for who has no script that asks for them."""
     ordered = {name: errors[name] for name in (*FIELDS, "form") if name in errors}
     kept = replace(form, draft=document.id if document else "")
     entities = sendable_entities(db.session, current_user)
     only = str(entities[0].id) if len(entities) == 1 else ""
     kept = replace(kept, entity=kept.entity or only, submission=kept.submission or secrets.token_urlsafe(18))
     values = {"form": kept, "document": document, "errors": ordered, "entities": entities}
-    values |= number_values(kept, errors) | {"limits": _limits()}
+    values |= number_values(kept, errors) | {"limits": _limits(), "asked": asked, "agreed": form.all_pages}
     if earlier:
         values |= _number_to_change(earlier, values)
     return make_response(render_template("send/send.html", **values), 422 if errors else 200)

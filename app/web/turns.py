@@ -62,6 +62,8 @@ class Turn:
 downloads = Turns(most=4, most_of_one=2)
 #: Of every document that is judged while its form waits: most take some hundredths of a second, and a hostile one 20 s.
 inspections = Turns(most=4, most_of_one=2)
+#: Of every spreadsheet whose pages are counted while its form waits.
+countings = Turns(most=4, most_of_one=2)
 #: So long a document waits for that, and how often it looks.
 INSPECTION_SECONDS, LOOK_SECONDS = 2.0, 0.02
 

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.orm import Session
 
+from app.adapters.preparation import Offices
 from app.errors import TemporaryFailure
 from app.fax.answers import MOST_TOLD, tell_of_fault
 from app.fax.collecting import (
@@ -263,6 +264,22 @@ def test_several_documents_become_one_fax_in_order(session: Session, cast: Cast,
     assert message.fate == MailFate.ACCEPTED, (message.reason, message.checks)
     assert message.fax.source.pages == 5
     assert message.fax.source.name == "letter-0 + 1.pdf"
+
+
+def test_several_documents_keep_what_is_to_be_said_of_each_and_are_written_as_the_company_writes(
+    session: Session, cast: Cast, box_id: int, monkeypatch: pytest.MonkeyPatch
+):
+    told = iter(([{"kind": "tracked_changes"}], [], [{"kind": "missing_characters", "characters": "\u13a0"}]))
+    locales, as_pdf = [], collected.pdf_of
+
+    def converted(*arguments: object, offices: Offices, **options: object) -> tuple[object, list[dict[str, str]]]:
+        locales.append(offices.locale)
+        return as_pdf(*arguments, offices=offices, **options)[0], next(told)
+
+    monkeypatch.setattr(collected, "pdf_of", converted)
+    message = take(session, cast, box_id, write_mail(documents=(pdf_bytes(), pdf_bytes(), pdf_bytes())).as_bytes())
+    assert [warning["kind"] for warning in message.fax.source.warnings] == ["tracked_changes", "missing_characters"]
+    assert locales == ["it-IT"] * 3
 
 
 # ---- Refusals

@@ -4,16 +4,18 @@ import io
 from pathlib import Path
 
 import pytest
-from flask import Flask
 from sqlalchemy.orm import Session
 
 from app.adapters.preparation import Offices, Prepared
 from app.adapters.rasterizer import TiffFacts
+from app.fax.looking import release_fax
+from app.fax.submit import resend_fax
 from app.intake.documents import take_upload
 from app.jobs import prepare as job
 from app.kinds import OFFICE_KINDS
 from app.models import Document, Fax, Status
-from tests.db.faxes import reread, submit
+from tenants.models import User
+from tests.db.faxes import claim, reread, submit
 from tests.web.cast import Cast
 
 TRACKED, CUT = {"kind": "tracked_changes"}, {"kind": "cut", "page": 1, "sheets": 2}
@@ -54,14 +56,32 @@ def test_warnings_are_kept_with_what_was_made_and_offices_know_how_numbers_are_w
     assert pages[1] == "it-IT"
 
 
-def test_a_long_spreadsheet_asks_first_and_goes_out_when_it_is_sent_again(app: Flask, session, cast, pages):
-    table = take(session, cast, "prices.csv", b"a;b\n1;2\n")
+def test_a_long_spreadsheet_that_nobody_was_asked_about_waits_for_its_sender(session, cast, pages):
     pages[0] = 21
-    asked = prepared(session, submit(session, cast, document=table))
+    asked = prepared(session, submit(session, cast, document=take(session, cast, "prices.csv", b"a;b\n1;2\n")))
+    assert (asked.status, asked.cause, asked.due_at) == (Status.READY, None, None)
+    assert asked.look_until
+    assert claim(session) == []
+    assert release_fax(session, asked, session.get_one(User, cast.bob))
+    assert [attempt.fax_id for attempt in claim(session)] == [asked.id]
+
+
+@pytest.mark.parametrize(("agreed", "waits"), [(21, False), (20, True)])
+def test_a_long_spreadsheet_goes_out_with_as_many_pages_as_its_sender_knows_of(session, cast, pages, agreed, waits):
+    pages[0] = 21
+    table = take(session, cast, "prices.csv", b"a;b\n1;2\n")
+    fax = prepared(session, submit(session, cast, document=table, pages=agreed))
+    assert (fax.status, fax.look_until is not None, fax.pages) == (Status.READY, waits, 21)
+
+
+def test_a_long_spreadsheet_by_mail_is_told_of_and_goes_out_when_it_is_sent_again(session, cast, pages):
+    pages[0] = 21
+    table = take(session, cast, "prices.csv", b"a;b\n1;2\n")
+    asked = prepared(session, submit(session, cast, document=table, origin="mail"))
     assert (asked.status, asked.cause, asked.cause_values) == (Status.FAILED, "many_sheet_pages", {"pages": 21})
-    assert prepared(session, submit(session, cast, document=session.get_one(Document, table.id))).status == Status.READY
-    other = take(session, cast, "prices.csv", b"a;b\n1;2\n")
-    assert prepared(session, submit(session, cast, document=other)).status == Status.FAILED
+    again = resend_fax(session, user=session.get_one(User, cast.bob), fax=asked, submission_key="again")
+    again = prepared(session, again)
+    assert (again.status, again.look_until) == (Status.READY, None)
 
 
 def test_a_long_text_and_a_short_spreadsheet_ask_nothing(session, cast, pages):

@@ -296,5 +296,11 @@ def test_the_first_office_never_has_what_takes_long(app, session, cast, job, mon
     for offices, lane in itertools.product((["unix:/a", "unix:/b"], ["unix:/a"]), (Lane.OFFICES, Lane.SLOW)):
         app.config["SETTINGS"] = replace(app.config["SETTINGS"], unoserver_urls=tuple(offices))
         with pytest.raises(TemporaryFailure):
-            preparation.pdf_of(source, "docx", tmp_path, name="a", offices=preparation.Offices(prepare._offices(lane)))
+            preparation.pdf_of(
+                source,
+                "docx",
+                tmp_path,
+                name="a",
+                offices=preparation.Offices(prepare.offices_of(is_slow=lane == Lane.SLOW)),
+            )
     assert asked == [["unix:/a", "unix:/b"], ["unix:/b"], ["unix:/a"], ["unix:/a"]]

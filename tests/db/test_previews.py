@@ -1,9 +1,10 @@
 """What was looked at is what goes out: drawn once, taken over by the fax, gone with its draft."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -12,17 +13,19 @@ from sqlalchemy.orm import Session
 
 import app.jobs.preview as previewing
 import app.jobs.running as running
+from app import queues
 from app.adapters import preparation
 from app.adapters.program_version import preparation_version
+from app.adapters.yielding import working
 from app.errors import PermanentFailure, TemporaryFailure
 from app.fax.looking import give_up_overdue, release_fax
 from app.fax.preparing import LOOKED_AT
-from app.fax.previews import Dots, ask_preview, claim_preview, stale_previews
+from app.fax.previews import MOST_OF_ONE, Dots, ask_preview, claim_next_preview, claim_preview, preview_waits
 from app.fax.submit import submit_fax
+from app.jobs import clock
 from app.jobs import prepare as preparing
-from app.jobs.preview import preview as draw_preview
 from app.jobs.sweep import sweep
-from app.models import Document, Fax, FaxEntity, FaxTemplate, Notice, Preview, Status
+from app.models import Document, Fax, FaxEntity, FaxTemplate, Notice, Preview, PreviewLane, Status
 from tenants.db import db, utc_now
 from tenants.models import User
 from tests.documents import pdf
@@ -57,9 +60,11 @@ def submitted(session: Session, cast: Cast, document: Document, key: str = "key"
     return submit_fax(session, user=session.get_one(User, cast.bob), submission_key=key, **what, **more)
 
 
-def draw(session: Session, preview_id: str) -> None:
-    session.rollback()  # the job has a session of its own
-    draw_preview(preview_id)
+def draw(session: Session) -> None:
+    """What waits, whether it was begun before or not."""
+    session.rollback()  # the jobs have a session of their own
+    previewing.preview()
+    previewing.preview_slowly()
 
 
 def bring_on(session: Session, fax: Fax) -> None:
@@ -95,7 +100,7 @@ def drawings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_what_was_looked_at_goes_out_dot_by_dot_without_being_drawn_twice(app, session, cast, drawings):
     document = draft(app, cast)
     preview_id = asked(session, cast, document).id
-    draw(session, preview_id)
+    draw(session)
     shown = session.get_one(Preview, preview_id)
     tiff_id, pages = shown.tiff_id, shown.pages
     assert (pages, shown.state, len(shown.page_bytes)) == (PAGES, "done", PAGES)
@@ -134,7 +139,7 @@ def test_a_fax_waits_for_pages_that_are_being_drawn_and_gets_those(app, session,
         return rasterize(*arguments, **options)
 
     monkeypatch.setattr(preparation, "rasterize", meanwhile)
-    draw(session, preview_id)
+    draw(session)
     assert (len(drawings), woken) == (1, ["preparing"])
     tiff_id = session.get_one(Preview, preview_id).tiff_id
     bring_on(session, fax)
@@ -162,11 +167,11 @@ def test_pages_that_come_while_a_fax_lies_down_to_wait_wake_it_at_once(app, sess
 
 def test_a_fax_keeps_nobody_waiting_for_pages_that_nobody_has_begun(app, session, cast, drawings):
     document = draft(app, cast)
-    preview_id = asked(session, cast, document).id
+    asked(session, cast, document)
     fax = submitted(session, cast, document)
     bring_on(session, fax)
     assert the(session, fax).status == "ready"
-    draw(session, preview_id)  # comes too late and finds nothing to do
+    draw(session)  # comes too late and finds nothing to do
     assert len(drawings) == 1
 
 
@@ -177,8 +182,8 @@ def test_a_worker_that_died_leaves_its_preview_to_the_next_and_the_fax_waits_for
     with pytest.raises(LookupError):
         claim_preview(session, preview_id, now=utc_now(), lease=SOON)
     later = utc_now() + 2 * SOON
-    assert session.scalars(stale_previews(later, later, needs_office=False)).all() == [preview_id]
-    assert session.scalars(stale_previews(later, later, needs_office=True)).all() == []
+    waiting = [session.scalar(preview_waits(lane, later)) for lane in PreviewLane]
+    assert waiting == [None, None, preview_id], "it may be why"
     claim_preview(session, preview_id, now=later, lease=-2 * SOON)  # and dies as well
     fax = submitted(session, cast, document)
     bring_on(session, fax)
@@ -190,7 +195,7 @@ def test_a_worker_that_died_leaves_its_preview_to_the_next_and_the_fax_waits_for
 def test_a_kill_at_any_commit_loses_nothing_and_draws_no_second_fax(app, session, cast, monkeypatch, at):
     """Whoever draws or takes over is killed at one of its commits; the next one finds the fax and brings it on."""
     document = draft(app, cast)
-    preview_id = asked(session, cast, document).id
+    asked(session, cast, document)
     fax = submitted(session, cast, document)
     session.rollback()
 
@@ -205,7 +210,7 @@ def test_a_kill_at_any_commit_loses_nothing_and_draws_no_second_fax(app, session
 
     sa.event.listen(Session, "before_commit", dying)
     try:
-        for act in (lambda: draw_preview(preview_id), lambda: preparing.prepare()):
+        for act in (previewing.preview, preparing.prepare):
             try:
                 act()
             except Killed:
@@ -217,7 +222,7 @@ def test_a_kill_at_any_commit_loses_nothing_and_draws_no_second_fax(app, session
     for model in (Fax, Preview):
         session.execute(sa.update(model).where(model.lease_until.is_not(None)).values(lease_until=long_ago))
     session.commit()
-    draw(session, preview_id)
+    draw(session)
     bring_on(session, fax)
     there = the(session, fax)
     assert (there.status, there.pages, there.tiff.pages) == ("ready", PAGES, PAGES)
@@ -239,7 +244,7 @@ def test_pages_can_be_seen_while_the_others_are_drawn_and_their_parts_go(app, se
 
     monkeypatch.setattr(previewing, "write", watched)
     preview_id = asked(session, cast, document).id
-    draw(session, preview_id)
+    draw(session)
     assert seen == [1, 2, 3, 3]
     shown = session.get_one(Preview, preview_id, populate_existing=True)
     assert (shown.parts, shown.state) == ([], "done")
@@ -250,7 +255,7 @@ def test_pages_can_be_seen_while_the_others_are_drawn_and_their_parts_go(app, se
 def test_drawing_stops_when_the_draft_is_thrown_away(app, session, cast, monkeypatch):
     monkeypatch.setattr(previewing, "SHOW_SECONDS", 0)
     document = draft(app, cast)
-    preview_id = asked(session, cast, document).id
+    asked(session, cast, document)
     note = previewing._Shown.note
 
     def gone(self: object, number: int) -> None:
@@ -259,7 +264,7 @@ def test_drawing_stops_when_the_draft_is_thrown_away(app, session, cast, monkeyp
         note(self, number)
 
     monkeypatch.setattr(previewing._Shown, "note", gone)
-    draw(session, preview_id)
+    draw(session)
     assert session.scalar(sa.select(sa.func.count()).where(Document.kind == "tiff")) == 0
     assert not any(name.endswith(".tif") for name in stored(app))
 
@@ -275,7 +280,7 @@ def test_what_cannot_be_drawn_is_told_in_the_form_and_fails_the_fax_with_the_sam
         raise PermanentFailure("too_many_pages", limit=200)
 
     monkeypatch.setattr(preparation, "rasterize", damaged)
-    draw(session, preview_id)
+    draw(session)
     shown = session.get_one(Preview, preview_id)
     assert (shown.state, shown.cause, shown.cause_values) == ("failed", "too_many_pages", {"limit": 200})
     fax = submitted(session, cast, document)
@@ -295,21 +300,22 @@ def test_another_part_that_is_down_only_makes_the_preview_wait(app, session, cas
 
     rasterize = preparation.rasterize
     monkeypatch.setattr(preparation, "rasterize", down)
-    draw(session, preview_id)
+    draw(session)
     shown = session.get_one(Preview, preview_id)
     assert (shown.state, shown.cause) == ("waiting", "storage_down")
     monkeypatch.setattr(preparation, "rasterize", rasterize)
-    draw(session, preview_id)
+    draw(session)
     assert session.get_one(Preview, preview_id, populate_existing=True).state == "waiting", "not yet"
     session.execute(sa.update(Preview).values(lease_until=utc_now() - SOON))
     session.commit()
-    draw(session, preview_id)
+    draw(session)
     assert session.get_one(Preview, preview_id, populate_existing=True).state == "done"
 
 
 def test_pages_that_were_shown_for_other_settings_do_not_go_out(app, session, cast, drawings):
     document = draft(app, cast)
-    draw(session, asked(session, cast, document).id)
+    asked(session, cast, document)
+    draw(session)
     session.execute(sa.update(FaxTemplate).values(resolution="standard"))
     session.commit()
     fax = submitted(session, cast, document)
@@ -322,7 +328,8 @@ def test_pages_that_were_shown_for_other_settings_do_not_go_out(app, session, ca
 
 def test_of_two_faxes_for_one_preview_one_takes_it_and_the_other_draws_its_own(app, session, cast, drawings):
     document = draft(app, cast)
-    draw(session, asked(session, cast, document).id)
+    asked(session, cast, document)
+    draw(session)
     faxes = [submitted(session, cast, document, key) for key in ("one", "two")]
     for fax in faxes:
         bring_on(session, fax)
@@ -334,7 +341,8 @@ def test_of_two_faxes_for_one_preview_one_takes_it_and_the_other_draws_its_own(a
 
 def test_a_cancelled_fax_leaves_the_preview_to_the_sweep(app, session, cast):
     document = draft(app, cast)
-    draw(session, asked(session, cast, document).id)
+    asked(session, cast, document)
+    draw(session)
     fax = submitted(session, cast, document)
     session.execute(sa.update(Fax).values(status=Status.CANCELLED))
     session.commit()
@@ -344,7 +352,8 @@ def test_a_cancelled_fax_leaves_the_preview_to_the_sweep(app, session, cast):
 
 def test_a_draft_that_is_thrown_away_takes_its_preview_with_it(app, session, cast):
     document = draft(app, cast)
-    draw(session, asked(session, cast, document).id)
+    asked(session, cast, document)
+    draw(session)
     session.rollback()
     sweep()
     assert session.scalar(sa.select(Preview)) is not None
@@ -356,6 +365,113 @@ def test_a_draft_that_is_thrown_away_takes_its_preview_with_it(app, session, cas
     sweep()
     assert session.scalars(sa.select(Document)).all() == []
     assert not any(name.endswith((".tif", ".pdf")) for name in stored(app))
+
+
+# ---- Whose turn it is
+
+
+def drafts_of(app: Flask, session: Session, cast: Cast, tenant_id: int, user_id: int, count: int = 1) -> list[str]:
+    """The previews of so many drafts."""
+    made = []
+    for _ in range(count):
+        document = make_document(app, tenant_id, content=pdf())
+        document.user_id = user_id
+        session.commit()
+        made.append(asked(session, cast, document).id)
+    return made
+
+
+def taken(session: Session, lane: PreviewLane = PreviewLane.DOCUMENTS) -> str | None:
+    found = claim_next_preview(session, lane, now=utc_now(), lease=SOON)
+    return found[0].id if found else None
+
+
+def finished(session: Session, preview_id: str | None) -> str | None:
+    session.execute(sa.update(Preview).where(Preview.id == preview_id).values(state="done"))
+    session.commit()
+    return preview_id
+
+
+def test_previews_take_turns_between_companies_and_people(app, session, cast):
+    bobs = drafts_of(app, session, cast, cast.alpha, cast.bob, 6)
+    order = [finished(session, taken(session))]
+    alices = drafts_of(app, session, cast, cast.alpha, cast.alice, 2)
+    charlies = drafts_of(app, session, cast, cast.beta, cast.charlie, 2)
+    order += [finished(session, taken(session)) for _ in range(5)]
+    assert order == [bobs[0], charlies[0], alices[0], charlies[1], bobs[1], alices[1]]
+
+
+def test_of_one_person_a_few_are_drawn_at_a_time_and_those_of_others_meanwhile(app, session, cast):
+    bobs = drafts_of(app, session, cast, cast.alpha, cast.bob, 4)
+    assert [taken(session) for _ in range(3)] == [*bobs[:MOST_OF_ONE], None]
+    [alices] = drafts_of(app, session, cast, cast.alpha, cast.alice)
+    assert taken(session) == alices
+    finished(session, bobs[0])
+    assert taken(session) == bobs[2]
+    session.execute(sa.update(Preview).values(lease_until=utc_now() - SOON))  # all who draw have died
+    session.commit()
+    assert [taken(session, PreviewLane.SLOW) for _ in range(2)] == [alices, bobs[1]]
+
+
+def test_one_preview_job_wakes_the_next_and_the_clock_finds_what_waits(app, session, cast, monkeypatch):
+    woken: list[str] = []
+    monkeypatch.setattr(queues, "enqueue_once", woken.append)
+    monkeypatch.setattr(clock, "enqueue_once", woken.append)
+    monkeypatch.setattr(clock, "redis", lambda: SimpleNamespace(set=lambda *_, **__: False))
+    monkeypatch.setattr(clock, "queue", lambda _name: SimpleNamespace(count=1))
+    drafts_of(app, session, cast, cast.alpha, cast.bob, 2)
+    assert woken == ["preview", "preview"]
+    taken(session)
+    taken(session)
+    assert woken[2:] == ["preview"], "nothing is left after the second"
+    session.execute(sa.update(Preview).values(lease_until=utc_now() - SOON))
+    session.commit()
+    clock.tick()
+    assert woken[3:] == ["preview_slowly"]
+
+
+def test_a_preview_that_takes_long_gives_way_to_another_person_and_shows_its_pages_meanwhile(
+    app, session, cast, monkeypatch
+):
+    monkeypatch.setattr(previewing, "SHOW_SECONDS", 0)
+    long = asked(session, cast, draft(app, cast)).id
+    session.execute(sa.update(Document).values(pages=None))  # as of a document that is not PDF yet
+    session.commit()
+    rasterize, others = preparation.rasterize, []
+
+    def slowly(*arguments: object, on_page: Callable[[int], None], **options: object) -> object:
+        made = rasterize(*arguments, on_page=on_page, **options)
+        with working() as look:
+            look(previewing.SLICE_SECONDS)  # so much and nobody waits
+        others.extend(drafts_of(app, db.session, cast, cast.beta, cast.charlie))
+        db.session.execute(sa.update(Preview).where(Preview.id != long).values(created_at=utc_now() - SOON))
+        db.session.commit()
+        with working() as look:
+            look(0.1)
+        return made
+
+    monkeypatch.setattr(preparation, "rasterize", slowly)
+    session.rollback()
+    previewing.preview()
+    there = session.get_one(Preview, long, populate_existing=True)
+    assert (there.state, there.tries, there.pages, len(there.parts)) == ("waiting", 1, PAGES, PAGES)
+    monkeypatch.setattr(preparation, "rasterize", rasterize)
+    draw(session)
+    states = {
+        one.id: one.state for one in session.scalars(sa.select(Preview).execution_options(populate_existing=True))
+    }
+    assert states == {long: "done", others[0]: "done"}
+
+
+def test_a_preview_gives_its_office_to_a_fax(app, session, cast):
+    [looked_at_first, _] = drafts_of(app, session, cast, cast.alpha, cast.bob, 2)
+    session.execute(sa.update(Document).values(type="docx"))
+    session.commit()
+    row, _ = claim_next_preview(session, PreviewLane.OFFICES, now=utc_now(), lease=SOON)
+    assert row.id == looked_at_first
+    assert not previewing._is_wanted(row, PreviewLane.OFFICES), "their own other one keeps it"
+    submitted(session, cast, session.get_one(Document, row.source_id))
+    assert previewing._is_wanted(row, PreviewLane.OFFICES)
 
 
 # ---- Looking first

@@ -1,5 +1,6 @@
 """The real LibreOffice in its room, with the profile that opens strangers' documents."""
 
+import ctypes
 import http.server
 import os
 import re
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pikepdf
+import pypdfium2 as pdfium
+import pypdfium2.raw as raw
 import pytest
 import uno
 from PIL import Image
@@ -108,14 +111,18 @@ class Office:
         self.process.wait(timeout=10)
 
 
-def store_locked(path: Path, export_filter: str, folder: Path) -> None:
-    """A document that needs a password, made by LibreOffice itself."""
+def store_locked(path: Path, export_filter: str, folder: Path, *, password: str = "4711", formula: str = "") -> None:
+    """A document that needs a password, made by LibreOffice itself: a text, or a workbook with one formula."""
     with _libreoffice(folder) as desktop:
-        document = desktop.loadComponentFromURL("private:factory/swriter", "_blank", 0, (_property("Hidden", True),))
-        document.Text.String = "secret"
-        key = _property("Password", "4711")
+        what = "private:factory/scalc" if formula else "private:factory/swriter"
+        document = desktop.loadComponentFromURL(what, "_blank", 0, (_property("Hidden", True),))
+        if formula:
+            document.Sheets.getByIndex(0).getCellByPosition(0, 0).Formula = formula
+        else:
+            document.Text.String = "secret"
+        key = _property("Password", password)
         if "XML" in export_filter:  # for OOXML the password has to come under this name
-            words = tuple(_named(*word) for word in (("CryptoType", "Standard"), ("OOXPassword", "4711")))
+            words = tuple(_named(*word) for word in (("CryptoType", "Standard"), ("OOXPassword", password)))
             key = _property("EncryptionData", uno.Any("[]com.sun.star.beans.NamedValue", words))
         document.storeToURL(path.as_uri(), (_property("FilterName", export_filter), key))
         document.close(True)
@@ -352,6 +359,17 @@ def test_without_our_profile_both_would_have_happened(tmp_path, make, kind):
 LOCKED = [("writer8", "odt"), ("MS Word 2007 XML", "docx"), ("MS Word 97", "doc")]
 
 
+@pytest.mark.parametrize(("export_filter", "kind"), [("Calc MS Excel 2007 XML", "xlsx"), ("MS Excel 97", "xls")])
+def test_a_workbook_that_excel_opens_without_asking_is_opened_and_shows_what_its_author_saw(
+    office, tmp_path, export_filter, kind
+):
+    locked = tmp_path / f"locked.{kind}"
+    formula = '=IF(ISERROR(FIND("job";CELL("filename")));"as the author saw it";CELL("filename"))'
+    store_locked(locked, export_filter, tmp_path, password="VelvetSweatshop", formula=formula)
+    assert inspect(locked).kind == kind
+    assert "as the author saw it" in text_of(convert(locked.read_bytes(), kind, office), tmp_path)
+
+
 @pytest.mark.parametrize(("export_filter", "kind"), LOCKED)
 def test_a_document_with_a_password_is_refused_before_and_by_libreoffice(office, tmp_path, export_filter, kind):
     locked = tmp_path / "locked.bin"
@@ -544,6 +562,7 @@ def test_the_room_holds_the_system_and_nothing_of_this_machine(office):
     assert seen_by(office, "/etc") <= {"fonts", "ld.so.cache", "libreoffice", "localtime", "mime.types"}
     assert seen_by(office, "/faxroom/app/adapters") == {
         *("__init__.py", "office.py", "office_converter.py", "office_profile.py", "office_protocol.py"),
+        "office_sheets.py",
     }
 
 
@@ -710,12 +729,36 @@ def test_a_table_shows_its_cells_as_they_are_written(office, tmp_path):
 
 
 def test_a_wide_spreadsheet_is_fitted_to_the_page_unless_its_author_has_set_how_it_prints(office, tmp_path):
-    wide = ";".join(f"column {number}" for number in range(40)) + "\n"
+    wide = ";".join(f"column {number}" for number in range(14)) + "\n"
     assert len(PdfReader(written(tmp_path, convert(wide.encode(), "csv", office), "wide.pdf")).pages) == 1
-    set_by_author = ods_with(40, 'style:scale-to="95%"')
-    free = ods_with(40, "")
+    set_by_author = ods_with(12, 'style:scale-to="95%"')
+    free = ods_with(12, "")
     assert len(PdfReader(written(tmp_path, convert(free, "ods", office), "free.pdf")).pages) == 1
     assert len(PdfReader(written(tmp_path, convert(set_by_author, "ods", office), "set.pdf")).pages) > 1
+
+
+def test_a_spreadsheet_too_wide_to_be_read_on_one_page_goes_on_beside_it(office, tmp_path):
+    table = ";".join(f"column {number}" for number in range(60)) + "\n"
+    made = convert(table.encode(), "csv", office), convert(ods_with(40, ""), "ods", office)
+    for pdf, most_pages in zip(made, (6, 5), strict=True):
+        letters, pages = letters_in(pdf)
+        assert min(letters) >= 6.0
+        assert 1 < pages <= most_pages, "no smaller than it has to be, no more pages than it needs"
+    letters, _pages = letters_in(convert(ods_with(40, 'style:scale-to="30%"'), "ods", office))
+    assert max(letters) < 6.0, "its author has set that"
+
+
+def letters_in(pdf: bytes) -> tuple[list[float], int]:
+    """The sizes of all words in points of paper, and the number of pages."""
+    with pdfium.PdfDocument(pdf) as document:
+        sizes = [_size(item) for page in document for item in page.get_objects(filter=[raw.FPDF_PAGEOBJ_TEXT])]
+        return sizes, len(document)
+
+
+def _size(words: pdfium.PdfObject) -> float:
+    size = ctypes.c_float()
+    raw.FPDFTextObj_GetFontSize(words, size)
+    return round(size.value * abs(words.get_matrix().d), 1)
 
 
 def test_texts_of_every_encoding_and_rtf_are_shown(office, tmp_path):

@@ -52,6 +52,39 @@ def test_what_lies_in_the_document_stays(tmp_path, link: str) -> None:
     assert cut(xml, tmp_path) == xml
 
 
+@pytest.mark.parametrize("formula", ["TODAY()", "YEAR(NOW())", 'CELL("filename")', "IF(1,2,INFO(&quot;system&quot;))"])
+def test_a_workbook_keeps_the_results_of_formulas_of_today_and_of_the_file(tmp_path, formula: str) -> None:
+    cell, other = "<c><f>{}</f><v>{}</v></c>", "<c><f>1+KNOW(1)</f><v>2</v></c>"
+    given = f"<s>{cell.format(formula, 36000)}{other}{cell.format(formula, '')}</s>"
+    whole = settled(zipped({"xl/worksheets/sheet1.xml": given.encode()}), "xlsx", tmp_path)
+    with zipfile.ZipFile(io.BytesIO(whole)) as package:
+        [written] = [package.read(name).decode() for name in package.namelist()]
+    assert written.count("<c><v>36000</v></c>") == 1
+    assert other in written
+    assert written.count("<f>") == 2, "and what has no result is worked out"
+    ods = f"<t:x {X} xmlns:table='urn:t'><table:table-cell table:formula='of:={formula}'/></t:x>".replace('"file', '"f')
+    assert 'table:formula=""' in cut(ods, tmp_path)
+
+
+def test_a_slide_keeps_the_results_of_its_fields_but_for_its_number(tmp_path) -> None:
+    field = '<a:fld id="1" type="{}"><a:t>{}</a:t></a:fld>'
+    given = (
+        f"<a:p>{field.format('slidenum', 1)}{field.format('file', 'a.pptx')}{field.format('datetime1', '1/2')}</a:p>"
+    )
+    whole = settled(zipped({"ppt/slides/slide1.xml": given.encode()}), "pptx", tmp_path)
+    with zipfile.ZipFile(io.BytesIO(whole)) as package:
+        written = package.read("ppt/slides/slide1.xml").decode()
+    assert field.format("slidenum", 1) in written
+    assert "<a:r><a:t>a.pptx</a:t></a:r><a:r><a:t>1/2</a:t></a:r>" in written
+
+
+def test_a_field_of_the_file_that_does_not_say_how_shows_its_name_only(tmp_path) -> None:
+    xml = f"<t:x {X}><text:file-name>x</text:file-name></t:x>"
+    whole = settled(zipped({"mimetype": b"x", "content.xml": xml.encode()}), "ods", tmp_path)
+    with zipfile.ZipFile(io.BytesIO(whole)) as package:
+        assert 'text:display="name-and-extension"' in package.read("content.xml").decode()
+
+
 def test_what_is_clicked_on_stays(tmp_path) -> None:
     xml = f"<t:x {X}><text:a xlink:href='https://example.org/'>see (there)</text:a></t:x>"
     assert cut(xml, tmp_path) == xml

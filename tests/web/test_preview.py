@@ -9,6 +9,7 @@ from flask import Flask
 from PIL import Image
 
 import app.jobs.running as running
+import app.web.preview as pages_of_form
 from app.adapters.fax_tiff import decode, read_pages
 from app.jobs.prepare import prepare
 from app.jobs.preview import preview as draw_preview
@@ -31,7 +32,7 @@ def _jobs(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def upload(browser: Browser, cast: Cast, content: bytes | None = None, **more: object) -> str:
     file = (io.BytesIO(content or pdf(pages=2)), "letter.pdf")
-    fields = {"entity": str(cast.frontdesk), "document": file, **more}
+    fields = {"entity": str(cast.frontdesk), "document": file} | more
     return browser.post("/faxes/send/document", htmx=True, **fields).text
 
 
@@ -43,7 +44,7 @@ def preview_id(app: Flask) -> str:
 def ready(app: Flask, browser: Browser, cast: Cast) -> tuple[str, str]:
     """The draft, and the fragment with all of its pages."""
     answer = upload(browser, cast)
-    draw_preview(preview_id(app))
+    draw_preview()
     return DRAFT.search(answer)[1], browser.get(path_of(answer)).text
 
 
@@ -59,7 +60,7 @@ def test_pages_come_into_the_form_as_they_are_ready(app: Flask, cast: Cast, bob:
     answer = upload(bob, cast)
     assert THUMBS.findall(answer) == []
     assert bob.get(path_of(answer)).status_code == 204, "nothing new"
-    draw_preview(preview_id(app))
+    draw_preview()
     more = bob.get(path_of(answer)).text
     first, second = (path.replace("&amp;", "&") for path in THUMBS.findall(more))
     assert 'hx-swap-oob="beforeend:#preview-pages"' in more
@@ -121,7 +122,7 @@ def test_the_preview_follows_the_line_and_pages_not_seen_do_not_go_out(app: Flas
     assert "in another way than you have seen" in answer.text
     assert 'value="050 1234567"' in answer.text
     again = bob.post("/faxes/send/preview", draft=draft, entity=str(cast.frontdesk), htmx=True).text
-    draw_preview(preview_id(app))
+    draw_preview()
     now = SHOWN.search(bob.get(path_of(again)).text)[1]
     assert now != shown
     assert bob.post("/faxes/send", **fields(cast, draft=draft, preview=now)).status_code == 303
@@ -154,6 +155,68 @@ def test_a_document_that_is_replaced_takes_its_preview_with_it(app: Flask, cast:
         [left] = db.session.scalars(sa.select(Preview))
         assert left.source_id != draft
         assert db.session.scalar(sa.select(sa.func.count()).where(Document.kind == "tiff")) == 0
+
+
+TABLE = {"to": "050 1234567", "send_at": "2026-12-24T10:00"}
+
+
+def counted(app: Flask, pages: int = 34, state: str = "done") -> None:
+    with app.app_context():
+        drawn = {"state": state, "pages": pages, "page_bytes": [50_000] * pages}
+        db.session.execute(sa.update(Preview).values(**drawn))
+        db.session.commit()
+
+
+def test_a_long_spreadsheet_asks_in_the_form_as_soon_as_its_pages_are_counted(
+    app: Flask, cast: Cast, bob: Browser
+) -> None:
+    file = (io.BytesIO(b"a;b\n1;2\n"), "prices.csv")
+    answer = upload(bob, cast, document=file)
+    assert "all_pages" not in answer.replace("#all_pages", "").replace("entity,all_pages", "")
+    counted(app, 20)
+    assert 'name="all_pages"' not in bob.get(path_of(answer)).text, "so many ask nothing"
+    counted(app)
+    more = bob.get(path_of(answer)).text
+    assert "This spreadsheet takes 34 pages, about 19 minutes on the line. Should all of them go?" in more
+    assert 'name="all_pages" value="34"' in more
+    sent = {"draft": DRAFT.search(answer)[1], "preview": SHOWN.search(more)[1]} | fields(cast, **TABLE)
+    for unanswered in ({}, {"all_pages": "33"}):
+        refused = bob.post("/faxes/send", **sent, **unanswered)
+        assert refused.status_code == 422
+        assert '<a href="#all_pages">This spreadsheet takes 34 pages' in refused.text
+        for kept in ("050 1234567", "2026-12-24T10:00", sent["draft"]):
+            assert f'value="{kept}"' in refused.text
+    assert re.search(r'value="34"[^>]*aria-invalid="true">', refused.text), "and is not ticked"
+    asked = bob.post("/faxes/send/preview", htmx=True, entity=sent["entity"], draft=sent["draft"], all_pages="34").text
+    assert re.search(r'name="all_pages" value="34"[^>]* checked>', asked), "what was ticked stays"
+    assert bob.post("/faxes/send", **sent, all_pages="34").status_code == 303
+    with app.app_context():
+        assert db.session.scalar(sa.select(Fax.pages)) == 34
+
+
+def test_a_spreadsheet_that_comes_with_the_form_is_counted_and_asks_before_it_is_sent(
+    app: Flask, cast: Cast, bob: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages_of_form.time, "sleep", lambda _seconds: counted(app))
+    file = (io.BytesIO(b"a;b\n1;2\n"), "prices.csv")
+    refused = bob.post("/faxes/send", **fields(cast), document=file)
+    assert refused.status_code == 422
+    assert 'name="all_pages" value="34"' in refused.text
+    again = fields(cast, draft=DRAFT.search(refused.text)[1], all_pages="34")
+    assert bob.post("/faxes/send", **again).status_code == 303
+
+
+def test_a_spreadsheet_that_is_being_counted_is_not_sent_unasked_and_keeps_no_form_for_long(
+    app: Flask, cast: Cast, bob: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages_of_form, "COUNTING_SECONDS", 0.0)
+    draft = DRAFT.search(upload(bob, cast, document=(io.BytesIO(b"a;b\n1;2\n"), "prices.csv")))[1]
+    counted(app, 21, "drawing")
+    refused = bob.post("/faxes/send", **fields(cast, draft=draft))
+    assert refused.status_code == 422
+    assert "more than 20 pages, which are still being counted" in refused.text
+    counted(app, 5, "drawing")
+    assert bob.post("/faxes/send", **fields(cast, draft=draft)).status_code == 303, "it asks on its page if need be"
 
 
 def test_without_javascript_a_fax_waits_until_it_was_looked_at(app: Flask, cast: Cast, bob: Browser) -> None:
