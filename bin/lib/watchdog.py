@@ -154,7 +154,9 @@ def keep_asking(path: str, word: bytes, patience: int) -> None:
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asked:
             asked.settimeout(patience)
             asked.connect(path)
-            pid, _, _ = CREDENTIALS.unpack(asked.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))
+            pid, user, _ = CREDENTIALS.unpack(asked.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))
+            if os.lstat(path).st_uid != user:  # whoever may write there leads us to somebody else's process
+                continue
             with contextlib.closing(Watched(pid)) as process:
                 asked.sendall(word)
                 if not _answers(asked, process, patience):

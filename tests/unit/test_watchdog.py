@@ -76,6 +76,26 @@ def test_who_stands_still_is_killed_and_who_works_is_not(part: subprocess.Popen[
     assert part.wait(10) == -signal.SIGKILL
 
 
+SILENT = "import socket, sys, time; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); time.sleep(60)"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has accounts for others")
+def test_who_may_write_where_one_is_asked_leads_the_watchdog_to_nobody_else(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", SILENT, tmp_path / "another's"])
+    (tmp_path / "asked").symlink_to(tmp_path / "another's")
+    os.lchown(tmp_path / "asked", 65534, 65534)
+    try:
+        asking = threading.Thread(target=guard.keep_asking, args=(str(tmp_path / "asked"), b"\n", 1), daemon=True)
+        asking.start()
+        time.sleep(8)
+        assert process.poll() is None
+        os.lchown(tmp_path / "asked", 0, 0)
+        assert process.wait(10) == -signal.SIGKILL
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_a_watchdog_holds_no_more_however_long_it_watches(watchdog, part: subprocess.Popen[bytes]) -> None:
     handles = Path(f"/proc/{watchdog[0].pid}/fd")
     before = len(list(handles.iterdir()))
