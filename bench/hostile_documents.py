@@ -4,7 +4,8 @@
 
 Three columns of hits in one run: LibreOffice with our profile and nothing else, as it was until November 2026; in its
 room, with all links in place; as it is, with the links cut before. A hit is a page with the word or the colour of what
-only the portal may see, or a question to the server of this machine. Then the longest time and the most memory.
+only the portal may see, or a question to the server of this machine. Of each column the three documents that took
+longest and the most memory that a LibreOffice had at any of them are told.
 """
 
 import argparse
@@ -50,7 +51,6 @@ def main() -> int:
             _tell("in its room", room)
             shipped = _each(office_documents, known, office.shipped, office)
             _tell("in its room, links cut", shipped)
-            print(f"most memory of a LibreOffice: {office.peak / 1024:.0f} MB")
         drawn = _each([item for item in documents if item.kind == "pdf"], known, lambda item: _draw(item, folder), None)
         _tell("PDFs drawn", drawn)
     return 1 if room.hits or shipped.hits or drawn.hits else 0
@@ -65,11 +65,15 @@ def _wanted(document: Hostile, places: str | None, loaders: str | None) -> bool:
 class Came:
     def __init__(self) -> None:
         self.hits: list[str] = []
-        self.converted, self.seconds = 0, [0.0]
+        self.converted, self.seconds = 0, Counter[str]()
+        self.peak: tuple[int, str] = (0, "")  # kB, and at which document
 
 
 def _tell(what: str, came: Came) -> None:
-    print(f"{what}: {len(came.hits)} hits; {came.converted} became pages; longest {max(came.seconds):.1f} s")
+    print(f"{what}: {len(came.hits)} hits; {came.converted} became pages")
+    print("    longest:", ", ".join(f"{seconds:.1f} s {name}" for name, seconds in came.seconds.most_common(3)))
+    if came.peak[0]:
+        print(f"    most memory: {came.peak[0] / 1024:.0f} MB {came.peak[1]}")
     for name in came.hits:
         print(f"    {name}")
     sys.stdout.flush()
@@ -86,13 +90,13 @@ def _each(
         known.asked.clear()
         began = time.monotonic()
         shown = convert(document)
-        came.seconds.append(time.monotonic() - began)
+        came.seconds[document.name] = time.monotonic() - began
         came.converted += shown is not None
         seen = shown is True or (isinstance(shown, bytes) and known.seen_in(shown))
         if seen or known.asked:
             came.hits.append(document.name)
         if office:
-            office.note_memory()
+            came.peak = max(came.peak, (office.memory(), document.name))
     return came
 
 
@@ -136,7 +140,6 @@ def _draw(document: Hostile, folder: Path) -> bool | None:
 
 class _Office:
     def __init__(self, folder: Path) -> None:
-        self.peak = 0
         path = folder / "run" / "office.sock"
         self.address, self.command = f"unix:{path}", office_command(sys.executable, socket=path, deadline=SECONDS)
         self.log = (folder / "office.log").open("ab")
@@ -175,12 +178,15 @@ class _Office:
         except FaxroomError:
             return None
 
-    def note_memory(self) -> None:
+    def memory(self) -> int:
+        """The most that its LibreOffice has had so far, in kB."""
+        most = 0
         for status in Path("/proc").glob("[0-9]*/status"):
-            with suppress(OSError):
+            with suppress(OSError, IndexError, ValueError):  # it has just ended
                 text = status.read_text()
                 if "soffice.bin" in text and _is_below(int(status.parent.name), self.process.pid):
-                    self.peak = max(self.peak, int(text.partition("VmHWM:")[2].split()[0]))
+                    most = max(most, int(text.partition("VmHWM:")[2].split()[0]))
+        return most
 
 
 def _is_below(pid: int, ancestor: int) -> bool:

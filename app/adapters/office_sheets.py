@@ -8,6 +8,8 @@ from typing import Any
 CONTENTS = 1 | 2 | 4 | 16
 #: Letters below it are not readable on a fax (points).
 LEAST_LETTERS = 6.0
+#: More pages than a fax may have.
+MOST_ACROSS = 200
 
 
 def fit(document: Any, *, is_csv: bool) -> None:
@@ -37,35 +39,35 @@ def _has_breaks(sheet: Any) -> bool:
 
 def _pages_across(sheet: Any, style: Any) -> int:
     """With letters of the least size; LibreOffice makes them as large as that many pages allow, to their full size."""
-    least = min(1.0, LEAST_LETTERS / _letters(sheet))
-    room = (style.Width - style.LeftMargin - style.RightMargin) / least
-    pages, filled = 1, 0.0
-    for width in _widths(sheet):
-        if filled and filled + width > room:
+    letters, last = _contents(sheet)
+    drawn = max((shape.Position.X + shape.Size.Width for shape in _shapes(sheet)), default=0)
+    room = (style.Width - style.LeftMargin - style.RightMargin) / min(1.0, LEAST_LETTERS / letters)
+    pages, filled, right, columns = 1, 0.0, 0, sheet.Columns
+    for number in range(columns.Count):
+        if pages > MOST_ACROSS or (number > last and right >= drawn):
+            break
+        column = columns.getByIndex(number)
+        if not column.IsVisible:
+            continue
+        if filled and filled + column.Width > room:
             pages, filled = pages + 1, 0.0
-        filled += width
+        filled, right = filled + column.Width, right + column.Width
     return pages
 
 
-def _widths(sheet: Any) -> Iterator[int]:
-    """Of the columns that are printed (1/100 mm)."""
-    cursor = sheet.createCursor()
-    cursor.gotoEndOfUsedArea(False)
-    columns = sheet.Columns
-    for number in range(cursor.RangeAddress.EndColumn + 1):
-        column = columns.getByIndex(number)
-        if column.IsVisible:
-            yield column.Width
-
-
-def _letters(sheet: Any) -> float:
-    """How large most of its cells are written (points)."""
+def _contents(sheet: Any) -> tuple[float, int]:
+    """How large most of its cells are written (points), and the last column of them."""
     cells: Counter[float] = Counter()
-    formats = sheet.getUniqueCellFormatRanges()
+    formats, last = sheet.getUniqueCellFormatRanges(), 0
     for number in range(formats.Count):
         alike = formats.getByIndex(number)
-        addresses = alike.queryContentCells(CONTENTS).RangeAddresses
-        cells[alike.CharHeight] += sum(
-            (at.EndColumn - at.StartColumn + 1) * (at.EndRow - at.StartRow + 1) for at in addresses
-        )
-    return max(cells.most_common(1)[0][0], LEAST_LETTERS) if cells else LEAST_LETTERS
+        for at in alike.queryContentCells(CONTENTS).RangeAddresses:
+            cells[alike.CharHeight] += (at.EndColumn - at.StartColumn + 1) * (at.EndRow - at.StartRow + 1)
+            last = max(last, at.EndColumn)
+    return max(cells.most_common(1)[0][0], LEAST_LETTERS) if cells else LEAST_LETTERS, last
+
+
+def _shapes(sheet: Any) -> Iterator[Any]:
+    page = sheet.DrawPage
+    for number in range(page.Count):
+        yield page.getByIndex(number)

@@ -58,7 +58,10 @@ def prepare_document(
         pdf = folder / "document.pdf"
         tiff_to_pdf(tiff, pdf)
         return Prepared(pdf, tiff, exact, [])
-    pdf, warnings = pdf_of(source, kind, folder, name=name, offices=offices, page_size=page_size)
+    if KINDS[kind].family is Family.PICTURE:
+        pdf, warnings = _laid_out(source, kind, folder, page_size), []
+    else:
+        pdf, warnings = pdf_of(source, kind, folder, name=name, offices=offices, page_size=page_size)
     paper = {"resolution": resolution, "page_size": page_size}
     facts = rasterize(pdf, tiff, **paper, on_page=on_page, deadline_seconds=DRAWING_SECONDS)
     return Prepared(pdf, tiff, facts, warnings)
@@ -72,13 +75,15 @@ def pdf_of(
     Raises:
         PermanentFailure, TemporaryFailure: as :func:`app.adapters.converter.convert_to_pdf`, with the ``kind``.
     """
-    family, target = KINDS[kind].family, folder / f"{source.stem}-document.pdf"
+    family, target = KINDS[kind].family, _target(source, folder)
     warnings: list[dict[str, Any]] = []
     if family is Family.PDF:
         return source, warnings
     if family is Family.PICTURE:
-        given = (str(source), kind, str(target), page_size)
-        run_isolated(lay_out, *given, reads=[source], writes=[target], deadline_seconds=PICTURE_SECONDS)
+        tiff = target.with_suffix(".tif")
+        if not _exact_pages(source, kind, tiff, page_size):
+            return _laid_out(source, kind, folder, page_size), warnings
+        tiff_to_pdf(tiff, target)
         return target, warnings
     pdf = convert_to_pdf(
         source,
@@ -92,6 +97,18 @@ def pdf_of(
     )
     target.write_bytes(pdf)
     return target, warnings
+
+
+def _target(source: Path, folder: Path) -> Path:
+    return folder / f"{source.stem}-document.pdf"
+
+
+def _laid_out(source: Path, kind: str, folder: Path, page_size: PageSize) -> Path:
+    """Where the PDF of a picture is."""
+    target = _target(source, folder)
+    given = (str(source), kind, str(target), page_size)
+    run_isolated(lay_out, *given, reads=[source], writes=[target], deadline_seconds=PICTURE_SECONDS)
+    return target
 
 
 def _exact_pages(source: Path, kind: str, tiff: Path, page_size: PageSize) -> TiffFacts | None:

@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from app.adapters.dots import CELL, Ink
 from app.adapters.drawing import Drawing, Screens, ink_of, prepared, tone_of
+from app.adapters.fax_sheets import exact_pages
 from app.adapters.fax_tiff import (
     DOTS_ACROSS,
     DOTS_DOWN,
@@ -52,6 +53,7 @@ __all__ = [
 ]
 
 Resolution = Literal["fine", "standard"]
+Drawn = Drawing | FaxPage
 
 USUAL_RATE = 14_400  # bit/s
 #: A page that would take longer is screened coarser.
@@ -201,7 +203,7 @@ def _draw(
         sheets = list(itertools.islice(_sheets(document, page_size), page_limit + 1))
         if len(sheets) > page_limit:
             raise PermanentFailure("too_many_pages", limit=page_limit)
-        paper = _Paper(resolution, page_size)
+        paper = _Paper(resolution, page_size, exact_pages(pdf_path, most_rows=LENGTHS[page_size]))
 
         def pages() -> Iterator[FaxPage]:
             done = _one_ahead(lambda at: paper.draw(document, *sheets[at]), paper.fax_page, len(sheets))
@@ -225,13 +227,13 @@ def _sheets(document: pdfium.PdfDocument, page_size: PageSize) -> Iterator[tuple
             yield index, sheet
 
 
-def _one_ahead(drawn: Callable[[int], Drawing], coded: Callable[[Drawing], FaxPage], count: int) -> Iterator[FaxPage]:
+def _one_ahead(drawn: Callable[[int], Drawn], coded: Callable[[Drawn], FaxPage], count: int) -> Iterator[FaxPage]:
     """While one page is screened and coded, the next is drawn beside it. pdfium is used by one thread at a time."""
     if count == 1:
         yield coded(drawn(0))
         return
     with ThreadPoolExecutor(1) as hand:
-        coming: Future[Drawing] | None = hand.submit(drawn, 0)
+        coming: Future[Drawn] | None = hand.submit(drawn, 0)
         for following in range(1, count + 1):
             drawing = coming.result()
             coming = hand.submit(drawn, following) if following < count else None
@@ -243,7 +245,9 @@ def _one_ahead(drawn: Callable[[int], Drawing], coded: Callable[[Drawing], FaxPa
 class _Paper:
     """What a page is drawn on."""
 
-    def __init__(self, resolution: str, page_size: str) -> None:
+    def __init__(self, resolution: str, page_size: str, exact: dict[int, FaxPage]) -> None:
+        """``exact``: what is a fax already, by the index of its page."""
+        self.exact = exact
         self.dots_down = DOTS_DOWN[resolution]
         self.cell_rows = CELL * self.dots_down // DOTS_DOWN["fine"]
         self.rows = LENGTHS[page_size] * self.dots_down // DOTS_DOWN["fine"]
@@ -272,13 +276,19 @@ class _Paper:
         page.close()
         return views
 
-    def draw(self, document: pdfium.PdfDocument, index: int, sheet: Sheet | None) -> Drawing:
+    def draw(self, document: pdfium.PdfDocument, index: int, sheet: Sheet | None) -> Drawn:
+        if index in self.exact:
+            self.seen.append(None)
+            return self.exact[index]
         views = self.views(document, index, sheet)
         self.seen.append(seen_in(views))
         return prepared(views, self.cell_rows)
 
-    def fax_page(self, drawing: Drawing) -> FaxPage:
+    def fax_page(self, drawing: Drawn) -> FaxPage:
         """The first way to screen it that does not take too long on the line, from the finest to the coarsest."""
+        if isinstance(drawing, FaxPage):
+            self.dear.append(None)
+            return drawing
         for ink in self._ways(drawing):
             page = encode(np.packbits(ink, axis=1).tobytes(), rows=self.rows, dots_down=self.dots_down)
             seconds = len(page.strip) * 8 * ECM_OVERHEAD / USUAL_RATE

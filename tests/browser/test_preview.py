@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.desk import ALICE, BETA, fill
+from tests.browser.desk import ALICE, BETA, cancel, fill, follow, submit, wait_for_status
 from tests.browser.test_looks import check_looks
 from tests.documents import pdf, written
 
@@ -61,6 +61,42 @@ def test_a_page_is_enlarged_turned_over_by_keys_and_closed_where_it_was_opened(v
     page.keyboard.press("Escape")
     expect(page.locator("#look")).to_be_hidden()
     expect(page.locator(f"[data-look='{MANY - 1}']")).to_be_focused()
+
+
+def test_a_long_spreadsheet_asks_in_the_form_and_keeps_what_was_typed(visit, folder, later):
+    rows = "".join(f"{number};Article {number}\n" for number in range(1300))
+    page = visit("/faxes/send", who=ALICE, bypass_csp=True)
+    fill(page, to=BETA, line="frontdesk", document=written(folder, rows.encode(), "prices.csv"), at=later)
+    asked = page.locator("#all_pages")
+    expect(asked).to_be_visible(timeout=60_000)
+    page.locator("#preview-pages").evaluate("strip => strip.remove()")  # axe cannot judge what is scrolled out of it
+    check_looks(page)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    submit(page)
+    expect(page.locator(".summary a")).to_contain_text("Should all of them go?")
+    assert (page.input_value("[name=to]"), page.input_value("[name=send_at]")) == (BETA, later)
+    page.locator("#preview-pages li").first.wait_for()
+    page.click(".summary a")
+    expect(asked).to_be_focused()
+    page.keyboard.press("Space")
+    submit(page)
+    cancel(page)
+
+
+def test_without_javascript_a_fax_is_shown_first_and_goes_when_its_sender_says_so(visit, letter):
+    page = visit("/faxes/send", who=ALICE, script=False)
+    fill(page, to=BETA, line="frontdesk", document=letter)
+    page.check("[name=look_first]")
+    submit(page)
+    release = page.locator("#release")
+    expect(release).to_be_visible(timeout=60_000)  # the page loads itself again until then
+    expect(page.locator("#fax-state")).to_have_text("Waiting for you")
+    shown = page.locator("img[src*='/pages/']")
+    expect(shown).to_have_count(2)
+    assert all(image.evaluate("image => image.naturalWidth > 0") for image in shown.all())
+    follow(release)
+    wait_for_status(page, "dialing", "sending", "sent")
+    cancel(page)
 
 
 def test_a_swipe_turns_over(visit, letter):

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from flask import Flask
@@ -24,6 +24,8 @@ from tenants.db import db, new_ulid
 from tests.live.lines import ASTERISK_ROOT, asterisk
 
 T = TypeVar("T")
+#: What is told of a row that did not become what it should.
+TOLD = ("status", "state", "cause", "pages", "pages_done", "tries", "attempts")
 
 
 class Instance:
@@ -78,18 +80,19 @@ class Instance:
                 origin="command",
             ).id
 
-    def read(self, fax_id: str, what: Callable[[Fax], T]) -> T:
+    def read(self, row_id: str, what: Callable[[Any], T], *, of: type[Any] = Fax) -> T:
         with self.session() as session:
-            return what(session.get_one(Fax, fax_id))
+            return what(session.get_one(of, row_id))
 
-    def until(self, fax_id: str, done: Callable[[Fax], bool], *, seconds: float = 120) -> None:
-        """Wait for a fax to be as wanted; what it is instead, when it does not come to that."""
+    def until(self, row_id: str, done: Callable[[Any], bool], *, seconds: float = 120, of: type[Any] = Fax) -> None:
+        """Wait for a fax, or another row, to be as wanted; what it is instead, when it does not come to that."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            if self.read(fax_id, done):
+            if self.read(row_id, done, of=of):
                 return
             time.sleep(0.2)
-        raise AssertionError(self.read(fax_id, lambda fax: (fax.status, fax.cause, fax.pages_done, len(fax.attempts))))
+        told = self.read(row_id, lambda row: {key: getattr(row, key) for key in TOLD if hasattr(row, key)}, of=of)
+        raise AssertionError(told)
 
     def processes(self, words: str) -> list[int]:
         """Those of this very instance whose command line holds these words."""

@@ -17,10 +17,15 @@ import pytest
 import sqlalchemy as sa
 from pypdf import PdfReader
 from reportlab.pdfgen.canvas import Canvas
+from sqlalchemy.orm import Session
 
+from app.adapters.program_version import preparation_version
 from app.fax.lifecycle import is_final, request_cancel
-from app.intake.documents import storage
-from app.models import Direction, Fax, FaxTemplate, Status
+from app.fax.previews import Dots, ask_preview
+from app.fax.submit import submit_fax
+from app.intake.documents import storage, take_upload
+from app.models import Direction, Document, Fax, FaxEntity, FaxTemplate, Preview, Status
+from tenants.addresses import user_by_address
 from tenants.models import User
 from tests.live.instance import Instance
 from tests.live.lines import BUSY, FAR_ENDS, HANGS_UP, SILENT_BELL, UNALLOCATED
@@ -251,3 +256,31 @@ def test_a_provision_file_with_a_fault_changes_nothing(instance, tmp_path):
     assert answer.returncode != 0
     assert "licence" in answer.stderr
     assert "Changed" not in instance.command("faxes", "--json").stdout
+
+
+def test_workers_killed_while_they_draw_a_preview_cost_neither_the_preview_nor_a_second_fax(instance, tmp_path):
+    with instance.session() as session:
+        user = user_by_address(session, BOB)
+        lines = sa.select(FaxEntity).where(FaxEntity.tenant_id == user.tenant_id, FaxEntity.name == "frontdesk")
+        line = session.scalars(lines).one()
+        dots, line_id, whose = Dots.of(line.template, preparation_version()), line.id, (user.tenant_id, user.id)
+        looked_at, sent_on = (_draft(session, pdf(tmp_path / f"{pages}.pdf", pages), *whose) for pages in (40, 3))
+        drafts = [session.get_one(Document, draft) for draft in (looked_at, sent_on)]
+        preview_id, _ = [ask_preview(session, draft, dots).id for draft in drafts]
+    instance.until(preview_id, lambda preview: preview.state == "drawing", of=Preview)
+    assert instance.kill("worker.py jobs") > 1
+    with instance.session() as session:
+        what = {"entity_id": line_id, "addressee_text": BETA, "send_at_text": None, "submission_key": sent_on}
+        document = session.get_one(Document, sent_on)
+        fax_id = submit_fax(session, user=session.get_one(User, whose[1]), document=document, **what).id
+    instance.until(preview_id, lambda preview: preview.state == "done", of=Preview)
+    assert instance.read(preview_id, lambda preview: (preview.tries, preview.pages), of=Preview) == (2, 40)
+    fax = end_of(instance, fax_id)
+    assert (fax.status, fax.pages_done, len(fax.attempts)) == (Status.SENT, 3, 1)
+    with instance.session() as session:
+        assert session.scalar(sa.select(sa.func.count()).where(Fax.source_id == sent_on)) == 1
+
+
+def _draft(session: Session, path: Path, tenant_id: int, user_id: int) -> str:
+    with path.open("rb") as stream:
+        return take_upload(session, stream=stream, filename=path.name, tenant_id=tenant_id, user_id=user_id).id

@@ -4,16 +4,20 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pikepdf
 import pytest
+from pikepdf import Dictionary, Name
 from PIL import Image, ImageFile
 from pypdf import PdfReader
 
 from app.adapters.document_limits import Limits
-from app.adapters.fax_tiff import DOTS_DOWN, LENGTHS, WIDTH, decode, read_pages
+from app.adapters.fax_tiff import DOTS_DOWN, LENGTHS, WIDTH, decode, encode, read_pages, write_pages
+from app.adapters.pdf_join import join_pdfs
 from app.adapters.picture_files import judge_picture
-from app.adapters.preparation import Offices, Prepared, prepare_document
+from app.adapters.preparation import Offices, Prepared, pdf_of, prepare_document
+from app.adapters.rasterizer import rasterize
 from app.errors import FaxroomError
-from tests.documents import written
+from tests.documents import pdf, written
 
 NOBODY = Offices([])
 
@@ -127,3 +131,31 @@ def test_half_a_picture_is_damaged_where_a_library_takes_half_ones(tmp_path, mon
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(FaxroomError, match="damaged"):
         judge_picture(path, 2000, Limits(), "jpeg")
+
+
+@pytest.mark.parametrize("shown", ["as it is", "turned", "smaller", "with a note", "with words on it"])
+def test_pages_of_a_fax_machine_that_are_joined_with_others_keep_their_dots(tmp_path: Path, shown: str) -> None:
+    noise = np.random.default_rng(1)
+    given = [
+        encode(np.packbits(noise.random((rows, WIDTH)) < 0.1, axis=1).tobytes(), rows=rows, dots_down=dots_down)
+        for rows, dots_down in ((2291, 196), (1145, 98), (900, 196))
+    ]
+    write_pages(tmp_path / "fax.tif", given, total=len(given))
+    fax, _ = pdf_of(tmp_path / "fax.tif", "tiff", tmp_path, name="fax.tif", offices=NOBODY)
+    join_pdfs([written(tmp_path, pdf(), "letter.pdf"), fax], tmp_path / "joined.pdf")
+    with pikepdf.open(tmp_path / "joined.pdf", allow_overwriting_input=True) as document:
+        page = document.pages[1]
+        if shown == "turned":
+            page.obj.Rotate = 90
+        elif shown == "smaller":
+            page.contents_add(b"0.5 0 0 0.5 0 0 cm", prepend=True)
+        elif shown == "with a note":
+            mark = {"Type": Name.Annot, "Subtype": Name.Square, "Rect": [50, 50, 200, 200], "IC": [0], "F": 4}
+            page.obj.Annots = [Dictionary(**mark)]
+        elif shown == "with words on it":
+            page.contents_add(b"0 g 50 50 200 200 re f")
+        document.save()
+    facts = rasterize(tmp_path / "joined.pdf", tmp_path / "joined.tif")
+    _letter, *came = read_pages(tmp_path / "joined.tif")
+    kept = [page.strip == fax_page.strip for page, fax_page in zip(came, given, strict=True)]
+    assert (facts.pages, kept) == (4, [shown == "as it is", True, True])
