@@ -11,7 +11,7 @@ from xml.parsers import expat
 import olefile
 from PIL import Image
 
-from app.adapters.default_password import opened_package, opened_workbook
+from app.adapters.default_password import opened
 from app.adapters.document_limits import MEGABYTE, DocumentFacts, Limits
 from app.adapters.fonts import missing_in
 from app.errors import Refused
@@ -75,7 +75,7 @@ def judge_ole(path: Path, size: int, limits: Limits) -> DocumentFacts:
     try:
         with olefile.OleFileIO(path) as container:
             if container.exists("EncryptedPackage"):  # [MS-OFFCRYPTO] 1.3.2
-                if (package := opened_package(container)) is None:
+                if (package := opened(path.read_bytes())) is None:
                     raise Refused("encrypted")
                 return judge_zip(io.BytesIO(package), size, limits)
             kind = next((kind for name, kind in OLE_STREAMS.items() if container.exists(name)), None)
@@ -105,7 +105,8 @@ def _judge_xls(container: olefile.OleFileIO) -> None:
         if seen == 0 and record & 0xFF != BOF & 0xFF:
             raise Refused("damaged", kind="xls")
         if record == FILEPASS:
-            if opened_workbook(stream) is None:
+            container.fp.seek(0)
+            if opened(container.fp.read()) is None:
                 raise Refused("encrypted", kind="xls")
             return
         at, seen = at + 4 + length, seen + 1

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import olefile
 
-from app.adapters.default_password import opened_package, opened_workbook
+from app.adapters.default_password import opened
 from app.adapters.isolation import Report, run_isolated
 from app.adapters.links import cut_package
 from app.adapters.workbooks import settled_workbook
@@ -73,12 +73,9 @@ def _changed(source: Path, target: Path, kind: str) -> bytes | None:
         return _settled_xls(source, target)
     if kind == "ppt":
         return None
-    data, is_open = source.read_bytes(), True
-    if data.startswith(olefile.MAGIC):
-        with olefile.OleFileIO(data) as container:
-            data, is_open = opened_package(container) or data, False
-    cut = cut_package(data, freezes_fields=KINDS[kind].family is not Family.SHEET)
-    return cut if cut or is_open else data
+    data = source.read_bytes()
+    unlocked = opened(data) if data.startswith(olefile.MAGIC) else None
+    return cut_package(unlocked or data, freezes_fields=KINDS[kind].family is not Family.SHEET) or unlocked
 
 
 def decoded(data: bytes) -> str:
@@ -101,15 +98,14 @@ def _settled_rtf(data: bytes) -> bytes | None:
 
 
 def _settled_xls(source: Path, target: Path) -> bytes | None:
-    shutil.copyfile(source, target)
+    unlocked = opened(source.read_bytes())
+    target.write_bytes(unlocked or source.read_bytes())
     with olefile.OleFileIO(target, write_mode=True) as container:
         if not container.exists("Workbook"):
             return None
-        given = container.openstream("Workbook").read()
-        opened = opened_workbook(given) or given
-        changed = settled_workbook(opened) or opened
-        if changed == given:
-            return None
+        changed = settled_workbook(container.openstream("Workbook").read())
+        if changed is None:
+            return unlocked
         container.write_stream("Workbook", changed)
     return target.read_bytes()
 
