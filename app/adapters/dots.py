@@ -18,8 +18,9 @@ cv2.setNumThreads(1)  # a document has one processor; and threads of a parent ar
 CELL = 4
 #: Less difference than this is not seen.
 FAINT = 10
-#: A stroke's dots reach to where it is so dark, as a share of its middle.
-STROKE_SHARE = 0.42
+#: A stroke's dots reach to where it is so dark, as a share of its middle; those of a white one further, for black
+#: spreads into it, on paper and in the eye.
+STROKE_SHARE, WHITE_STROKE_SHARE = 0.42, 0.3
 
 
 def kernel(columns: int, cell_rows: int) -> NDArray[np.uint8]:
@@ -27,9 +28,9 @@ def kernel(columns: int, cell_rows: int) -> NDArray[np.uint8]:
     return np.ones((columns * cell_rows // CELL | 1, columns | 1), np.uint8)
 
 
-def strokes_of(difference: Plane, cell_rows: int) -> Ink:
+def strokes_of(difference: Plane, cell_rows: int, share: float = STROKE_SHARE) -> Ink:
     """Where something differs enough of as much as it does next to there."""
-    enough = cv2.convertScaleAbs(cv2.dilate(difference, kernel(7, cell_rows)), alpha=STROKE_SHARE)
+    enough = cv2.convertScaleAbs(cv2.dilate(difference, kernel(7, cell_rows)), alpha=share)
     return difference > cv2.max(enough, FAINT)
 
 

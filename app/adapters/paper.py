@@ -154,6 +154,7 @@ def _even_part(region: Ink, ground: Plane, shares: Plane) -> Ink:
     near = np.ones((WIDELY, WIDELY), np.uint8)
     brightest = cv2.dilate(ground, near)
     even = region & (cv2.subtract(brightest, cv2.erode(ground, near)) < EVEN_WIDELY * brightest)
+    even &= ~_printed(region, ground, shares)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(even.view(np.uint8), connectivity=4)
     areas = stats[:, cv2.CC_STAT_AREA]
     marks = np.bincount(labels[even & (shares < 255 * CLEAR)], minlength=count)
@@ -161,6 +162,29 @@ def _even_part(region: Ink, ground: Plane, shares: Plane) -> Ink:
     kept[1:] |= areas[1:] == areas[1:].max(initial=0)
     kept[0] = False
     return kept[labels]
+
+
+def _printed(region: Ink, ground: Plane, shares: Plane) -> Ink:
+    """What has an edge, be it a part of one, and is darker than the paper around it lets expect: a picture into which
+    paper runs where both are of one grey. A shadow with an edge has words in it."""
+    outline, printed = np.zeros_like(ground), np.zeros_like(ground)
+    cv2.fillPoly(outline, [_edge(region)], 1)
+    edges, _ = cv2.findContours(outline & ~region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    for edge in edges:
+        if min(cv2.boundingRect(edge)[2:]) > WORD_HIGH:
+            cv2.fillConvexPoly(printed, cv2.convexHull(edge), 1)
+    beside = region & (printed == 0)
+    if not printed.any() or not beside.any():
+        return np.zeros_like(region)
+    darker = region & (printed > 0) & (ground < PAPER_FROM * _continued(ground, beside))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(darker.view(np.uint8), connectivity=4)
+    for label in range(1, count):
+        left, top, wide, high, _ = stats[label]
+        box = slice(top, top + high), slice(left, left + wide)
+        piece = labels[box] == label
+        if min(wide, high) > WORD_HIGH and _has_words(piece, shares[box], WORDY):
+            darker[box] &= ~piece
+    return darker
 
 
 def _bare(ground: Plane, regions: list[tuple[Box, Ink]]) -> Paper | None:
@@ -211,14 +235,14 @@ def _around(cells: Plane, blank: Ink, sheets: Plane, hulls: list[Corners]) -> In
         for near in (outlines, outlines.T)
         for side in (near[:STRIP].any(axis=0), near[-STRIP:].any(axis=0))
     )
-    around &= ~_with_writing(cells, around)
+    around &= ~_with_writing(cells, around, hulls)
     if (above and below) or (left and right):
         around &= ~cv2.morphologyEx(around.view(np.uint8), cv2.MORPH_OPEN, np.ones((STRIP, STRIP), np.uint8)).view(bool)
     return around
 
 
-def _with_writing(cells: Plane, around: Ink) -> Ink:
-    """Around lines of light writing: whatever they stand on, it is no desk."""
+def _with_writing(cells: Plane, around: Ink, hulls: list[Corners]) -> Ink:
+    """Around lines of light writing: whatever they stand on, it is no desk, and beside a sheet it is a part of it."""
     letters = cv2.morphologyEx(cells, cv2.MORPH_TOPHAT, np.ones((BRIDGED, BRIDGED), np.uint8)) > LIGHTER
     inside = cv2.erode(around.view(np.uint8), np.ones((3, 3), np.uint8)).view(bool)
     _, labels, stats, _ = cv2.connectedComponentsWithStats((letters & inside).view(np.uint8), connectivity=8)
@@ -229,7 +253,35 @@ def _with_writing(cells: Plane, around: Ink) -> Ink:
     _, labels, stats, _ = cv2.connectedComponentsWithStats(lines, connectivity=8)
     long = (stats[:, cv2.CC_STAT_WIDTH] > LONG) & (stats[:, cv2.CC_STAT_HEIGHT] <= 2 * WORD_HIGH)  # it may be tilted
     long[0] = False
-    return _grown(long[labels], 2 * WORD_HIGH + 1)
+    written = _grown(long[labels], 2 * WORD_HIGH + 1)
+    heads = np.zeros_like(cells)
+    for part in cv2.findContours(written.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]:
+        for hull in hulls:
+            for head in _heads(hull[:, 0], part[:, 0]):
+                cv2.fillConvexPoly(heads, head, 1)
+    return written | (heads > 0)
+
+
+def _heads(sheet: Corners, writing: Corners) -> Iterator[Corners]:
+    """What a sheet is if its sides go on as far as there is writing: that of it which is beyond its outline."""
+    start, right, _, down = cv2.boxPoints(cv2.minAreaRect(sheet))
+    sides = np.stack([right - start, down - start], axis=1)
+    sides /= (sides**2).sum(axis=0)
+    (x, y), places = ((sheet - start) @ sides).T, (writing - start) @ sides
+    corners = sheet[[np.argmin(x + y), np.argmax(x - y), np.argmax(x + y), np.argmin(x - y)]].astype(np.float32)
+    middle = places.mean(axis=0)
+    for side, (beyond, far, beside) in enumerate(
+        (
+            (-middle[1], -places[:, 1].min(), middle[0]),
+            (middle[0] - 1, places[:, 0].max() - 1, middle[1]),
+            (middle[1] - 1, places[:, 1].max() - 1, middle[0]),
+            (-middle[0], -places[:, 0].min(), middle[1]),
+        )
+    ):
+        if beyond > 0 and far < MOST_ADDED and 0 < beside < 1:
+            before, first, last, behind = np.roll(corners, 1 - side, axis=0)
+            head = [first, last, last + far * (last - behind), first + far * (first - before)]
+            yield np.rint(head).astype(np.int32)
 
 
 def _completed(cells: Plane, outlines: Plane, hulls: list[Corners]) -> list[Corners]:

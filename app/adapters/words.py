@@ -6,7 +6,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from app.adapters.dots import Cells, Ink, Plane, as_grey, mean_of_cells, spread, spread_marks, strokes_of
+from app.adapters.dots import (
+    WHITE_STROKE_SHARE,
+    Cells,
+    Ink,
+    Plane,
+    as_grey,
+    mean_of_cells,
+    spread,
+    spread_marks,
+    strokes_of,
+)
 
 Numbers = NDArray[np.int32]
 
@@ -73,7 +83,12 @@ def words_of(
     if letters is not None:  # a large word that lies across the page is seen between the small ones
         tight = cv2.dilate((inked > 0).view(np.uint8), np.ones((3, 3), np.uint8)) > 0
         plates[letters & ~tight] = 0
-    return Words(strokes, spread_marks(white[plates], cell_rows, ground.shape), within, plates, count, bare)
+    rather_white = spread_marks(white[plates], cell_rows, ground.shape)
+    left, top, wide, high = cv2.boundingRect(rather_white.view(np.uint8))
+    box = slice(top, top + high), slice(left, left + wide)
+    if high:
+        strokes[box] |= strokes_of(changes[box], cell_rows, WHITE_STROKE_SHARE) & rather_white[box]
+    return Words(strokes, rather_white, within, plates, count, bare)
 
 
 def _edges(ground: Plane, pictured: Ink | None, cell_rows: int) -> Ink:

@@ -220,6 +220,22 @@ def test_a_watermark_is_seen_between_the_words(tmp_path):
     assert ink[marked].mean() > 0.07
 
 
+def test_white_letters_lose_nothing_to_the_black_around_them(tmp_path):
+    """Wherever the page itself is nearer to the letter than by a third."""
+
+    def draw(page: canvas.Canvas) -> None:
+        page.setFillColor(HexColor("#333333"))
+        page.rect(40, 400, 500, 400, stroke=0, fill=1)
+        page.setFillColor(white)
+        page.setFont("Helvetica", 9)
+        for row in range(10):
+            page.drawString(60, 760 - 30 * row, "Council policy for managers of the third department")
+
+    ink, grey, _seconds = faxed(tmp_path, draw)
+    inside = part(grey, 50, 450, 530, 790)
+    assert part(ink, 50, 450, 530, 790)[inside > 51 + 204 * 0.34].mean() < 0.01
+
+
 # ---- Lines, edges, colours
 
 

@@ -149,6 +149,8 @@ def test_light_words_on_a_bar_that_the_desk_goes_on_from_are_not_lost() -> None:
     near = cv2.dilate((bar & (placed(page) > 160)).view(np.uint8), np.ones((9, 9), np.uint8)).view(bool)
     assert mean_ink(layers)[bar & (placed(page) > 200)].mean() < 0.3
     assert mean_ink(layers)[bar & near & (placed(page) < 40)].mean() > 0.7
+    bar = cv2.erode(bar.view(np.uint8), np.ones((41, 41), np.uint8)).view(bool)
+    assert mean_ink(layers)[bar & (placed(page) < 40)].mean() > 0.9, "nor is the bar beside them"
     assert mean_ink(layers)[1800:].mean() < 0.01, "the desk itself costs nothing"
 
 
@@ -164,12 +166,15 @@ def test_the_dark_head_of_a_scanned_letter_stays_where_the_scanner_shaded_a_side
     assert head[page[20:140, 60:-20] == 255].mean() < 0.3
 
 
-@pytest.mark.parametrize("name", ["portrait", "pale"])
+@pytest.mark.parametrize("name", ["portrait", "pale", "fading"])
 def test_a_photograph_printed_on_a_sheet_keeps_its_tone(name: str) -> None:
-    """Also one whose sky is as bright as the paper, so that nothing lies between the two."""
+    """Also one whose sky is as bright as the paper, so that nothing lies between them, and one that fades into it."""
     page = written()
-    printed = np.asarray(photograph("landscape" if name == "pale" else name).convert("L"))
-    printed = cv2.resize(printed, (600, 700), interpolation=cv2.INTER_AREA)
+    if name == "fading":
+        printed = np.clip(255 - np.arange(600) / 2, 90, 255).astype(np.uint8)[None].repeat(700, axis=0)
+    else:
+        printed = np.asarray(photograph("landscape" if name == "pale" else name).convert("L"))
+        printed = cv2.resize(printed, (600, 700), interpolation=cv2.INTER_AREA)
     if name == "pale":
         printed = np.where(np.arange(700)[:, None] < 300, 250, 60 + 0.6 * printed).astype(np.uint8)
     page[400:1100, 200:800] = printed
