@@ -15,8 +15,8 @@ from .portal import PASSWORD, SENDERS
 
 #: How long somebody goes on pressing "send" again.
 PATIENCE = 300
-#: Who is refused for this reason does as it says.
-TRY_LATER = "Try again later"
+#: Who is refused for one of these reasons does as it says.
+TRY_LATER = ("Try again later", "again in a moment")
 PAGES = ("/faxes", "/faxes/send")
 
 
@@ -100,7 +100,7 @@ class People:
                         return self._accepted(Given(fax, pages, number, answer.headers["Location"].rsplit("/", 1)[1]))
                     if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
                         said = " ".join(re.findall(r"<li>(.*?)</li>", answer.text))
-                        if TRY_LATER not in said:
+                        if not any(words in said for words in TRY_LATER):
                             break
                 except (httpx.HTTPError, ValueError) as error:
                     said = repr(error)
