@@ -1,6 +1,7 @@
 """All that is installed once and shared by every instance: ``.tools/``, the web's assets, Debian packages."""
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +49,7 @@ def install(
     def own_asterisk() -> None:
         progress.step("asterisk", lambda say: _install_asterisk(root / ASTERISK, say))
 
+    os.umask(0o022)  # what is installed is used by other accounts too, whoever starts us
     with _alone(root, progress):
         progress.step("basics", lambda say: packages.install(packages.FIRST, say, log=log / "packages.log"))
         progress.together(rest_of_packages, python_and_assets, *([own_asterisk] if with_asterisk else []))

@@ -108,6 +108,9 @@ def _why_root(instance: Instance) -> str | None:
     if reason := accounts.why_not((instance.home, ROOT)):
         return reason
     accounts.make()
+    for path in filter(Path.exists, (ROOT / "wsgi.py", ROOT / "app/factory.py", ROOT / ".tools/venv/bin/python")):
+        if not accounts.may(accounts.PORTAL, "-r", path):
+            return f"{accounts.PORTAL} may not read {path}: let others read {ROOT}"
     for path, test in instances.places_elsewhere(instance, os.environ):
         if not accounts.may(accounts.PORTAL, test, path):
             word = "read" if test == "-r" else "write in"

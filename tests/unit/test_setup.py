@@ -216,6 +216,9 @@ def test_what_the_portal_may_not_reach_elsewhere_keeps_all_with_root(
     shutil.chown(documents, accounts.PORTAL)
     monkeypatch.setenv("STORAGE_URL", f"file://{documents}")
     assert up._why_root(instance) is None
+    monkeypatch.setattr(up, "ROOT", through)
+    (through / "wsgi.py").touch(mode=0o600)
+    assert str(through / "wsgi.py") in up._why_root(instance)
 
 
 def test_a_database_at_two_places_is_left_to_a_person(home: Path) -> None:
