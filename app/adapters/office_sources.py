@@ -98,8 +98,9 @@ def _settled_rtf(data: bytes) -> bytes | None:
 
 
 def _settled_xls(source: Path, target: Path) -> bytes | None:
-    unlocked = opened(source.read_bytes())
-    target.write_bytes(unlocked or source.read_bytes())
+    data = source.read_bytes()
+    unlocked = opened(data)
+    target.write_bytes(unlocked or data)
     with olefile.OleFileIO(target, write_mode=True) as container:
         if not container.exists("Workbook"):
             return None

@@ -68,8 +68,7 @@ def claim_next(session: Session, lane: Lane, *, now: datetime, lease: timedelta)
         if _take(session, fax_id, now=now, until=now + lease):
             tenant_id, user_id = session.execute(sa.select(Fax.tenant_id, Fax.user_id).where(Fax.id == fax_id)).one()
             note_turns(session, lane, {user_id: tenant_id} if user_id else {}, now)
-            if session.scalar(somebody_waits(lane, now)):
-                enqueue_after_commit(session, LANE_JOBS[lane])
+            _wake(session, lane, now)
             session.commit()
             return fax_id
         session.rollback()  # another worker was faster
@@ -106,9 +105,14 @@ def move_to_slow_lane(session: Session, fax_id: str, now: datetime) -> None:
 def wake_others(session: Session, lane: Lane, now: datetime) -> None:
     """Those of the same person whom the end of one in this lane lets in."""
     for freed in {Lane.OFFICES: (Lane.OFFICES,), Lane.SLOW: (Lane.DOCUMENTS, Lane.OFFICES)}.get(lane, ()):
-        if session.scalar(somebody_waits(freed, now)):
-            enqueue_after_commit(session, LANE_JOBS[freed])
+        _wake(session, freed, now)
     session.commit()
+
+
+def _wake(session: Session, lane: Lane, now: datetime) -> None:
+    """A worker, when the caller commits, if there is something for it."""
+    if session.scalar(somebody_waits(lane, now)):
+        enqueue_after_commit(session, LANE_JOBS[lane])
 
 
 def let_wait(session: Session, fax_id: str, now: datetime) -> None:

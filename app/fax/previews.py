@@ -54,7 +54,7 @@ def ask_preview(session: Session, document: Document, dots: Dots) -> Preview:
         return found
     values = {"resolution": dots.resolution, "page_size": dots.page_size, "version": dots.version}
     preview = Preview(tenant_id=document.tenant_id, source_id=document.id, **values)
-    document_id, lane = document.id, PreviewLane(_first_lane(document.type))
+    document_id, lane = document.id, _first_lane(document.type)
     session.add(preview)
     try:
         session.flush()

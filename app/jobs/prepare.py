@@ -116,16 +116,19 @@ def _begin(lane: Lane) -> Fax | None:
 
 
 def _is_wanted(fax: Fax, lane: Lane) -> bool:
-    """Somebody else has waited for this place, and not only since a moment ago: another may be free. A database that is
-    away for a moment wants nothing."""
-    session, now = db.session, utc_now()
+    """Somebody else has waited for this place, and not only since a moment ago: another may be free."""
+    return asked_in_between(lambda now: another_waits(db.session, fax, lane, now=now, since=now - SHORTEST_WAIT))
+
+
+def asked_in_between(question: Callable[[datetime], bool]) -> bool:
+    """What the database says while a document is worked on. One that is away for a moment wants nothing."""
     try:
         with only_reading():
-            return another_waits(session, fax, lane, now=now, since=now - SHORTEST_WAIT)
+            return question(utc_now())
     except DATABASE_DOWN:
         return False
     finally:
-        session.rollback()
+        db.session.rollback()
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import itertools
 import logging
 import tempfile
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from app.jobs.prepare import (
     MORE_EACH_TIME,
     SHORTEST_WAIT,
     SLICE_SECONDS,
+    asked_in_between,
     drawn,
     lease_renewed,
     offices_of,
@@ -39,7 +40,6 @@ from app.jobs.running import job
 from app.kinds import OFFICE_KINDS
 from app.models import Document, DocumentKind, Lane, Preview, PreviewLane, PreviewState
 from app.queues import LOOK_JOBS, begin_once
-from tenants.connections import DATABASE_DOWN, only_reading
 from tenants.db import db, utc_now
 
 log = logging.getLogger(__name__)
@@ -102,18 +102,14 @@ def _draw_next(lane: PreviewLane) -> None:
 
 
 def _is_wanted(row: Preview, lane: PreviewLane) -> bool:
-    """Somebody else has waited for this place, or a fax for this office. A database that is away for a moment wants
-    nothing."""
-    session, now = db.session, utc_now()
-    try:
-        with only_reading():
-            if row.source.type in OFFICE_KINDS and session.scalar(somebody_waits(Lane.OFFICES, now)):
-                return True
-            return another_preview_waits(session, row, lane, now=now, since=now - SHORTEST_WAIT)
-    except DATABASE_DOWN:
-        return False
-    finally:
-        session.rollback()
+    """Somebody else has waited for this place, or a fax for this office."""
+
+    def question(now: datetime) -> bool:
+        if row.source.type in OFFICE_KINDS and db.session.scalar(somebody_waits(Lane.OFFICES, now)):
+            return True
+        return another_preview_waits(db.session, row, lane, now=now, since=now - SHORTEST_WAIT)
+
+    return asked_in_between(question)
 
 
 def _give_way(row: Preview) -> None:

@@ -119,6 +119,11 @@ class Instance:
         return self.home / "front"
 
     @property
+    def portal_account(self) -> str:
+        """Who runs the portal; empty where we do."""
+        return accounts.PORTAL if self.separate else ""
+
+    @property
     def redis(self) -> Path:
         """Where Redis listens besides its port."""
         return self.run / "redis"
@@ -284,7 +289,7 @@ def prepare_home(instance: Instance) -> None:
             accounts.open_to(instance.run, accounts.PORTAL)
             accounts.open_to(instance.web.parent, accounts.FRONT, owner=accounts.PORTAL)
         else:
-            (instance.run).chmod(0o700)
+            instance.run.chmod(0o700)
             (instance.home / "secrets").chmod(0o700)
     except OSError as error:
         raise SetupError(f"FAXROOM_HOME cannot be written: {error}. Choose another folder.") from error

@@ -55,7 +55,7 @@ def programs(instance: Instance, ports: Mapping[str, int]) -> list[Program]:
     """Those whose work others need come first; they are stopped in the opposite order."""
     python = str(instance.root / ".tools/venv/bin/python")
     table = [Program("watchdog", _watchdog(instance, python))]
-    portal = accounts.become(accounts.PORTAL) if instance.separate else ()
+    portal = accounts.become(instance.portal_account) if instance.separate else ()
     if instance.own_redis:
         server = packages.redis_server(instance.root / ".tools")
         table.append(Program("redis", (*portal, str(server), str(instance.home / "redis.conf"))))
@@ -124,7 +124,6 @@ def _ours(instance: Instance, portal: tuple[str, ...], python: str) -> list[Prog
 
 def _mail(instance: Instance, ports: Mapping[str, int], portal: tuple[str, ...], python: str) -> list[Program]:
     """What is handed in is kept; with mailboxes it lies in those of its recipients too."""
-    account = accounts.PORTAL if instance.separate else ""
     listen = f"127.0.0.1:{instance.smtp_port or ports['mail']}"
     receive, kept = (*portal, python, "-m", "aiosmtpd", "-n", "-l", listen, "-c"), str(instance.home / "mail")
     if not instance.own_mailboxes:
@@ -132,7 +131,7 @@ def _mail(instance: Instance, ports: Mapping[str, int], portal: tuple[str, ...],
     home = instance.home / "mailboxes"
     return [
         Program("mail", (*receive, "bin.lib.mail_catcher.Mailboxes", kept, str(home / "boxes"))),
-        Program("mailboxes", (*portal, *mailboxes.command(home / "dovecot.conf", account=account))),
+        Program("mailboxes", (*portal, *mailboxes.command(home / "dovecot.conf", account=instance.portal_account))),
     ]
 
 

@@ -173,8 +173,8 @@ def _configure(instance: Instance, progress: Progress) -> tuple[dict[str, str], 
         if instance.own_redis:
             supervise.write_redis_configuration(instance, ports)
         if instance.own_mailboxes:
-            account = accounts.PORTAL if instance.separate else ""
-            mailboxes.write_configuration(instance.home / "mailboxes", port=instance.imap_port or 0, account=account)
+            home, port = instance.home / "mailboxes", instance.imap_port or 0
+            mailboxes.write_configuration(home, port=port, account=instance.portal_account)
         if instance.own_asterisk:
             asterisk.render(
                 ROOT / installation.ASTERISK,
