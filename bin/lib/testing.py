@@ -75,16 +75,16 @@ def _run(arguments: Sequence[str], folder: Path) -> int:
         if arguments:
             _Pytest("tests", arguments, environment, progress, folder).conclude(count)
         else:
-            _Pytest("the real thing", NEEDS_INSTANCE, environment, progress, folder).conclude(count)
-            progress.step("instance", lambda say: instance.stop())
             url = stack.enter_context(_postgres(folder, progress))
             postgresql = {**_environment(), "TEST_DATABASE_URL": url}
-            side_by_side = [  # none of them waits for anything but a processor
-                _Pytest("postgresql", NEEDS_DATABASE, postgresql, progress, folder, quietly=True),
-                _Pytest("sqlite", NEEDS_DATABASE, _environment(), progress, folder, quietly=True),
-                _Pytest("unit", ["tests/unit"], _environment(), progress, folder, quietly=True),
+            beside = [  # those of the real thing wait for most of the time, these for a processor only
+                _Pytest("postgresql", NEEDS_DATABASE, postgresql, progress, folder, aside=True),
+                _Pytest("sqlite", NEEDS_DATABASE, _environment(), progress, folder, aside=True),
+                _Pytest("unit", ["tests/unit"], _environment(), progress, folder, aside=True),
             ]
-            for running in side_by_side:
+            _Pytest("the real thing", NEEDS_INSTANCE, environment, progress, folder).conclude(count)
+            progress.step("instance", lambda say: instance.stop())
+            for running in beside:
                 running.conclude(count)
     return _conclude(count, progress)
 
@@ -112,7 +112,7 @@ def _check(name: str, command: Sequence[str], count: Counter[str], progress: Pro
 
 
 class _Pytest:
-    """A run of pytest. What one says that runs ``quietly`` is shown when it is over."""
+    """A run of pytest. One that runs ``aside`` takes what others leave of the processors, and speaks when it is over."""
 
     def __init__(
         self,
@@ -122,14 +122,15 @@ class _Pytest:
         progress: Progress,
         folder: Path,
         *,
-        quietly: bool = False,
+        aside: bool = False,
     ) -> None:
         progress.say("pytest", f"{name}: {' '.join(arguments)}")
         self.name, self.progress, self.begin = name, progress, time.monotonic()
         self.report, self.log = folder / f"{name}.xml", folder / f"{name}.log"
-        command = [BIN / "python", "-m", "pytest", f"--junitxml={self.report}", *arguments]
+        last = ["nice", "-n", "19"] if aside else []
+        command = [*last, BIN / "python", "-m", "pytest", f"--junitxml={self.report}", *arguments]
         with self.log.open("wb") as log:
-            said = {"stdout": log, "stderr": log} if quietly else {}
+            said = {"stdout": log, "stderr": log} if aside else {}
             self.process = subprocess.Popen(command, cwd=ROOT, env=dict(environment), stdin=subprocess.DEVNULL, **said)
 
     def conclude(self, count: Counter[str]) -> None:
@@ -198,7 +199,7 @@ class _Instance:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        """What is tried without it has the processors to itself."""
+        """What is still being tried without it has the processors to itself."""
         assert self.process
         self.process.terminate()
         try:
