@@ -9,7 +9,7 @@
 #   docker run … faxroom flask --app wsgi db upgrade            the database, before the first start and each new version
 #   docker run … faxroom flask --app wsgi provision FILE        tenants; likewise send, faxes, doctor
 #
-# Settings come by the environment (docs/architecture.md): SECRET_KEY, DATABASE_URL, REDIS_URL, STORAGE_URL, SMTP_URL,
+# Settings come by the environment (docs/configure.md): SECRET_KEY, DATABASE_URL, REDIS_URL, STORAGE_URL, SMTP_URL,
 # MAIL_FROM, FAXROOM_URL, ARI_URL, ARI_USER, ARI_PASSWORD, FAXROOM_SPOOL, UNOSERVER_URL; secrets better as NAME_FILE.
 # PostgreSQL, Redis and Asterisk run elsewhere. The document converter has LibreOffice on top. It is reached by a socket
 # in a folder that it shares with the jobs (UNOSERVER_URL=unix:/run/faxroom/office.sock), and makes a room of its own for

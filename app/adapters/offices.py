@@ -1,7 +1,7 @@
 """Offices as the jobs reach them: on this machine by a socket, elsewhere by TLS with a secret.
 
 unix:PATH               one of ours (``office_server.py``), in a folder that only we may enter
-https://SECRET@HOST     a plain unoserver behind something that ends TLS and asks for the secret; see README.md
+https://SECRET@HOST     a plain unoserver behind something that ends TLS and asks for the secret; see docs/install.md
 http://127.0.0.1:PORT   the same on this machine, by who knows what he does; in clear to nowhere else
 """
 
