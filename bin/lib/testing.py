@@ -112,7 +112,7 @@ def _check(name: str, command: Sequence[str], count: Counter[str], progress: Pro
 
 
 class _Pytest:
-    """A run of pytest. One that runs ``aside`` takes what others leave of the processors, and speaks when it is over."""
+    """A run of pytest. One that runs ``aside`` takes what others leave of the processors, and speaks at its end."""
 
     def __init__(
         self,
