@@ -70,7 +70,7 @@ def save(page: Page) -> None:
 def add(page: Page) -> tuple[str, str]:
     """A new line with Bob as its user, saved and not applied."""
     name, extension = fresh()
-    page.get_by_role("link", name="Add a fax entity").first.click()
+    page.get_by_role("link", name="Add a fax line").first.click()
     page.fill("#name", name)
     page.fill("#extension", extension)
     page.select_option("#template", label="default")
@@ -79,19 +79,19 @@ def add(page: Page) -> tuple[str, str]:
     page.get_by_role("row", name="bob@alpha.test").get_by_label("Send").check()
     with page.expect_navigation():
         page.click(".lines-save button")
-    expect(page.locator(".notice.info")).to_contain_text("It holds once you apply the changes")
+    expect(page.locator(".notice.info")).to_contain_text("Takes effect when you apply your changes")
     return name, extension
 
 
 def apply(page: Page) -> None:
-    page.get_by_role("link", name="Look and apply").click()
+    page.get_by_role("link", name="Review and apply").click()
     with page.expect_navigation():
         page.get_by_role("button", name="Apply changes").click()
     expect(page.locator(".notice.info")).to_contain_text("now")
 
 
 def entity(page: Page, name: str) -> None:
-    page.get_by_role("link", name="Fax entities").first.click()
+    page.get_by_role("link", name="Fax lines").first.click()
     page.get_by_role("rowheader", name=name).get_by_role("link").first.click()
     expect(page.locator("h1")).to_have_text(name)
 
@@ -101,7 +101,7 @@ def test_a_line_is_added_used_changed_and_closed(visit, script):
     page = visit("/entities", who=ALICE, script=script)
     name, extension = add(page)
     row = page.get_by_role("row", name=name)
-    expect(row).to_contain_text("new, not applied")
+    expect(row).to_contain_text("new, not active yet")
     expect(row).to_contain_text("sends: 1, receives: 0")
     apply(page)
     bobs = visit("/faxes/send", who=BOB, script=script)
@@ -111,7 +111,7 @@ def test_a_line_is_added_used_changed_and_closed(visit, script):
     page.check("[name=shared_with_voice][value=yes]")
     page.fill("#voice_destination", extension)
     save(page)
-    expect(page.locator("#voice_destination-judgment")).to_contain_text("is a fax line itself")
+    expect(page.locator("#voice_destination-judgment")).to_contain_text("is itself a fax line")
     page.fill("#voice_destination", "39999")
     save(page)
     apply(page)
@@ -122,7 +122,7 @@ def test_a_line_is_added_used_changed_and_closed(visit, script):
     for _asked_twice in range(2):
         with page.expect_navigation():
             page.get_by_role("button", name="Close this line").click()
-    expect(page.get_by_role("row", name=name)).to_contain_text("closing, not applied")
+    expect(page.get_by_role("row", name=name)).to_contain_text("closing, not active yet")
     apply(page)
     page.goto(page.url.partition("/changes")[0] + "/entities")
     expect(page.get_by_role("row", name=name)).to_have_count(0)
@@ -143,12 +143,12 @@ def test_what_is_discarded_leaves_nothing_behind(visit, instance: Instance, scri
     entity(page, "frontdesk")
     page.fill("#name", f"{NAME}, renamed")
     save(page)
-    page.get_by_role("link", name="Look and apply").click()
+    page.get_by_role("link", name="Review and apply").click()
     expect(page.locator(".lines-change")).to_have_count(2)
     page.get_by_role("button", name=f"Discard: {name}").click()
     expect(page.locator(".lines-change")).to_have_count(1)
     page.get_by_role("button", name="Discard all").click()
-    expect(page.locator("h2")).to_have_text("Nothing is waiting")
+    expect(page.locator("h2")).to_have_text("No saved changes")
     with instance.session() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(PendingChange)) == 0
         assert session.scalar(sa.select(sa.func.count()).where(FaxEntity.name.like(f"{NAME}%"))) == 0
@@ -173,7 +173,7 @@ def test_five_hundred_users_are_searched_and_chosen_at_once(visit, crowd, script
     expect(page.locator(".people-pager")).to_contain_text("Page 2 of")
     with page.expect_navigation():
         page.click(".lines-save button")
-    page.get_by_role("link", name="Look and apply").click()
+    page.get_by_role("link", name="Review and apply").click()
     expect(page.locator(".lines-differences tbody tr")).to_have_count(11)
     page.get_by_role("button", name="Discard all").click()
 
@@ -187,7 +187,7 @@ def test_one_that_cannot_be_applied_is_named_and_nothing_is(visit, instance: Ins
         other = FaxEntity(tenant_id=alpha.id, name=f"{NAME}, faster", extension=extension, template_id=template)
         session.add(other)
         session.commit()
-    page.get_by_role("link", name="Look and apply").click()
+    page.get_by_role("link", name="Review and apply").click()
     page.get_by_role("button", name="Apply changes").click()
     refused = page.locator("[role=alert][autofocus]")
     expect(refused).to_contain_text(f"Nothing was applied, because of {name}")
@@ -230,7 +230,7 @@ def added_one(page: Page) -> None:
 
 def waiting(page: Page) -> None:
     added(page)
-    follow(page.get_by_role("link", name="Look and apply"))
+    follow(page.get_by_role("link", name="Review and apply"))
 
 
 PAGES: dict[str, tuple[str, Callable[[Page], None] | None]] = {

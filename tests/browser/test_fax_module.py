@@ -147,7 +147,7 @@ def test_a_filter_is_cleared_by_the_keyboard_which_goes_on_in_the_search(visit, 
 
 def test_nothing_found_is_told_and_leads_back(visit, word) -> None:
     page = visit(f"{SENT}&q={word}&since=2020-01-01", who=ALICE)
-    expect(page.locator("#list h2")).to_have_text("No fax fits")
+    expect(page.locator("#list h2")).to_have_text("No matching faxes")
     page.click(".chips-all")
     expect(page).to_have_url(re.compile(r"/faxes\?direction=sent$"))
 

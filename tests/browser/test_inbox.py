@@ -179,7 +179,7 @@ def test_a_fax_goes_from_hand_to_hand(visit, arrive, script):
     slip(page, fax_id).locator("a.cover-row").click()
     expect(page.locator(".desk-state")).to_contain_text("Nobody has taken it")
     page.click("#take")
-    expect(page.locator(".desk-state")).to_contain_text("You have it")
+    expect(page.locator(".desk-state")).to_contain_text("You have taken it")
     page.click("summary:has-text('Hand it over')")
     page.select_option("#hand-to", label="Bob")
     page.fill("#hand-note", "Please answer today")
@@ -189,7 +189,7 @@ def test_a_fax_goes_from_hand_to_hand(visit, arrive, script):
 
     bob = visit("/inbox?tab=mine", who=BOB, script=script)
     slip(bob, fax_id).locator("a.cover-row").click()
-    expect(bob.locator(".desk-state")).to_contain_text("Lo hai tu")
+    expect(bob.locator(".desk-state")).to_contain_text("L'hai preso tu")
     expect(bob.locator(".history")).to_contain_text("Please answer today")
     bob.click("#done")
     expect(bob.locator(".desk-state")).to_contain_text("Lo hai segnato come fatto")
@@ -237,7 +237,7 @@ def test_a_fax_is_forwarded_by_mail_and_nothing_typed_is_lost(visit, arrive, scr
     expect(page.locator("#note")).to_have_value("For you")
     page.check(".people label:has-text('Bob') input")
     page.click("button:has-text('Send mail')")
-    expect(page.locator(".history")).to_contain_text("Alice forwarded it by mail to Bob")
+    expect(page.locator(".history")).to_contain_text("Alice forwarded it by email to Bob")
     expect(page.locator(".history")).to_contain_text("For you")
 
 
@@ -251,7 +251,7 @@ def test_a_fax_is_forwarded_by_fax_and_its_number_is_judged(visit, arrive, later
     page.fill("#to", CALLER)
     page.fill("#send_at", "2020-01-01T10:00")
     page.click("button:has-text('Send fax')")
-    expect(page.locator("#send_at-judgment")).to_contain_text("This time has passed")
+    expect(page.locator("#send_at-judgment")).to_contain_text("This time is in the past")
     expect(page.locator("#to")).to_have_value(CALLER)
     page.fill("#send_at", later)
     page.click("button:has-text('Send fax')")

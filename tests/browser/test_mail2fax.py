@@ -57,7 +57,7 @@ def require_proof(page: Page, required: bool) -> None:
 @SCRIPTS
 def test_the_servers_name_is_pasted_and_the_schedule_typed(visit, script):
     page = box_page(visit, script=script)
-    expect(page.locator("#no-answers")).to_contain_text("Whoever forgets the PIN gets no answer")
+    expect(page.locator("#no-answers")).to_contain_text("If someone forgets the PIN they get no answer")
     page.fill("#poll_seconds", "soon")
     page.fill("#authserv_id", "spf=pass")
     save(page)
@@ -81,15 +81,15 @@ def test_proof_is_required_only_with_the_servers_name_and_the_name_stays_while_i
     save(page)
     page.locator(".back a").click()
     require_proof(page, True)
-    expect(page.locator(".notice.info")).to_contain_text("only if the mail server vouches")
+    expect(page.locator(".notice.info")).to_contain_text("only if the mail server confirms")
     expect(page.get_by_label("Require proof of the sender's address")).to_be_checked()
     page.get_by_role("link", name="faxbox", exact=True).click()
     page.fill("#authserv_id", "")
     save(page)
-    expect(page.locator(".summary")).to_contain_text("Your company demands proof")
+    expect(page.locator(".summary")).to_contain_text("Your company requires proof")
     page.goto(page.url.partition("/mail2fax")[0] + "/mail2fax")
     require_proof(page, False)
-    expect(page.locator(".notice.info")).to_contain_text("no proof by the mail server is needed")
+    expect(page.locator(".notice.info")).to_contain_text("Confirmation by the mail server is no longer required")
 
 
 # ---- Log and tester
@@ -102,19 +102,19 @@ def test_a_mail_is_found_in_the_log_with_every_rule_that_was_looked_at(visit, in
     assert (tested.fate, forgotten.fate) == (MailFate.TESTED, MailFate.REFUSED)
     assert (tested.answered, forgotten.answered) == (True, False)
     page = box_page(visit, script=script)
-    follow(page.get_by_role("link", name="What became of its mails"))
+    follow(page.get_by_role("link", name="What became of its emails"))
     rows = page.locator(".mail-log tbody tr")
-    expect(rows.nth(0)).to_contain_text("There is no PIN in the text")
-    expect(rows.nth(1)).to_contain_text("A test: nothing was dialled")
+    expect(rows.nth(0)).to_contain_text("There is no PIN in the message")
+    expect(rows.nth(1)).to_contain_text("Test: nothing was dialled")
     rows.nth(1).get_by_role("link").first.click()
-    expect(page.locator("h1")).to_have_text("A test: nothing was dialled")
+    expect(page.locator("h1")).to_have_text("Test: nothing was dialled")
     expect(page.locator("main")).to_contain_text("moved to the folder Fax done")
     checks = page.locator(".mail-checks tr")
-    expect(checks.filter(has_text="The PIN stands in the text")).to_contain_text("Passed")
+    expect(checks.filter(has_text="The PIN is in the message")).to_contain_text("Passed")
     page.locator(".back a").click()
     rows.nth(0).get_by_role("link").first.click()
-    expect(checks.filter(has_text="The PIN stands in the text")).to_contain_text("Failed")
-    page.get_by_role("link", name="Let the mail server vouch for senders").click()
+    expect(checks.filter(has_text="The PIN is in the message")).to_contain_text("Failed")
+    page.get_by_role("link", name="Let the mail server confirm senders").click()
     expect(page.locator("#authserv_id")).to_be_visible()
 
 
@@ -146,11 +146,11 @@ def test_a_mail_is_tested_from_a_file_and_leaves_nothing(visit, instance: Instan
 
     before = known()
     page = box_page(visit, script=script)
-    page.get_by_role("link", name="Test a mail, rule by rule").click()
-    for text, told in {"PIN 4711": "This mail would become a fax", "PIN 1111": "The PIN in the text"}.items():
+    page.get_by_role("link", name="Test an email, rule by rule").click()
+    for text, told in {"PIN 4711": "This email would become a fax", "PIN 1111": "The PIN in the message"}.items():
         page.set_input_files("#mail", a_mail(folder, text=text))
         with page.expect_navigation():
-            page.get_by_role("button", name="Test this mail").click()
+            page.get_by_role("button", name="Test this email").click()
         expect(page.locator("#verdict")).to_contain_text(told)
         expect(page.locator(".mail-checks tbody tr").first).to_contain_text("Passed")
     assert not tells_pin(page.content())
@@ -159,9 +159,9 @@ def test_a_mail_is_tested_from_a_file_and_leaves_nothing(visit, instance: Instan
 
 def test_no_file_is_told(visit):
     page = box_page(visit)
-    page.get_by_role("link", name="Test a mail, rule by rule").click()
-    page.get_by_role("button", name="Test this mail").click()
-    expect(page.get_by_role("alert")).to_contain_text("Choose the mail")
+    page.get_by_role("link", name="Test an email, rule by rule").click()
+    page.get_by_role("button", name="Test this email").click()
+    expect(page.get_by_role("alert")).to_contain_text("Choose an email")
 
 
 # ---- Users
@@ -206,7 +206,7 @@ def wrong_box(visit, instance: Instance) -> Page:
 def log(visit, instance: Instance) -> Page:
     row_of(instance, hand_in(instance, text="Hello"))
     page = one_box(visit, instance)
-    follow(page.get_by_role("link", name="What became of its mails"))
+    follow(page.get_by_role("link", name="What became of its emails"))
     return page
 
 
@@ -218,10 +218,10 @@ def message(visit, instance: Instance) -> Page:
 
 def page_of_tester(visit, instance: Instance, folder: Path) -> Page:
     page = one_box(visit, instance)
-    page.get_by_role("link", name="Test a mail, rule by rule").click()
+    page.get_by_role("link", name="Test an email, rule by rule").click()
     page.set_input_files("#mail", a_mail(folder, text="PIN 1111"))
     with page.expect_navigation():
-        page.get_by_role("button", name="Test this mail").click()
+        page.get_by_role("button", name="Test this email").click()
     return page
 
 

@@ -16,7 +16,7 @@ from tests.live.instance import Instance
 
 pytestmark = pytest.mark.browser
 
-NOTHING = re.compile("There is nothing here|Qui non c'è nulla")
+NOTHING = re.compile("Page not found|Qui non c'è nulla")
 BOTH = pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without JavaScript"])
 
 
@@ -26,7 +26,7 @@ def a_slug() -> str:
 
 def open_company(page: Page, slug: str, *, email: str = "") -> None:
     """By the form, from the list of companies to the page of the new one."""
-    page.click("text=Open a company")
+    page.click("text=Add a company")
     page.fill("[name=slug]", slug)
     page.fill("[name=name]", f"Company {slug}")
     page.fill("[name=serial]", "KPBX-G")
@@ -48,8 +48,8 @@ def test_a_company_is_opened_and_its_first_administrator_comes_in(visit, instanc
     slug = a_slug()
     address = f"gina@{slug}.test"
     page = visit("/operator/tenants", who=OLGA, script=script)
-    page.click("text=Open a company")
-    press(page, "Open the company")
+    page.click("text=Add a company")
+    press(page, "Add the company")
     expect(page.locator("[name=slug]")).to_have_attribute("aria-invalid", "true")
     page.goto(page.url.replace("/new", ""))
     open_company(page, slug, email=address)
@@ -73,7 +73,7 @@ def test_a_suspended_company_reads_why_and_is_opened_again(visit, desk: Desk, in
     press(page, "Suspend")
     gina.reload()
     expect(gina.locator("body")).to_contain_text("The invoice of October is open.")
-    press(page, "Open it again")
+    press(page, "Reopen")
     gina.reload()
     expect(gina.locator("body")).not_to_contain_text("The invoice of October is open.")
 
@@ -91,7 +91,7 @@ def test_a_company_takes_everything_away_and_is_deleted(visit, tmp_path: Path, s
         assert json.loads(archive.read("rows/tenant.jsonl"))["slug"] == slug
     page.click("text=Delete the company …")
     expect(page.locator("main")).to_contain_text("Suspend the company first")
-    page.click("text=To the company")
+    page.click("text=Go to the company")
     press(page, "Suspend")
     page.click("text=Delete the company …")
     page.fill("[name=slug]", "something else")
@@ -118,7 +118,7 @@ def test_the_overview_asks_the_parts_and_keeps_its_counts_fresh(visit):
     page = visit("/operator", who=OLGA)
     expect(page.locator("#parts")).to_contain_text("Asterisk")
     expect(page.locator("#parts .tone-bad")).to_have_count(0)
-    expect(page.locator("#parts")).to_contain_text("Asterisk runs since")
+    expect(page.locator("#parts")).to_contain_text("Asterisk running since")
     with page.expect_response(lambda answer: answer.url.endswith("/operator"), timeout=20_000):
         pass
     expect(page.locator("#now")).to_contain_text("Alpha")

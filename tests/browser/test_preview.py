@@ -73,7 +73,7 @@ def test_a_long_spreadsheet_asks_in_the_form_and_keeps_what_was_typed(visit, fol
     check_looks(page)
     page.set_viewport_size({"width": 1280, "height": 800})
     submit(page)
-    expect(page.locator(".summary a")).to_contain_text("Should all of them go?")
+    expect(page.locator(".summary a")).to_contain_text("Send all of them?")
     assert (page.input_value("[name=to]"), page.input_value("[name=send_at]")) == (BETA, later)
     page.locator("#preview-pages li").first.wait_for()
     page.click(".summary a")

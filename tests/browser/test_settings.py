@@ -56,7 +56,7 @@ def add_folder(page: Page, name: str) -> None:
     page.fill("[name=name]", name)
     page.fill("[name=folder]", "faxes/all")
     save(page)
-    expect(page.locator(".notice.info")).to_contain_text("Saved. Test this place, then apply the changes.")
+    expect(page.locator(".notice.info")).to_contain_text("Saved. Test this archive, then apply your changes.")
 
 
 def apply(page: Page, path: str = "/settings") -> None:
@@ -84,7 +84,7 @@ def test_limits_are_typed_refused_and_saved(visit, script):
     form.locator("button").click()
     expect(page.locator(".summary a")).to_have_attribute("href", "#outbound")
     expect(page.locator("#outbound")).to_have_value("many")
-    for number, told in {"900": "It holds once you apply the changes", "0": "This is as it was"}.items():
+    for number, told in {"900": "Takes effect when you apply your changes", "0": "Nothing changed"}.items():
         page.fill("#outbound", number)
         form.locator("button").click()
         expect(page.locator(".notice.info").first).to_contain_text(told)
@@ -99,22 +99,22 @@ def test_a_folder_is_added_tested_moved_and_removed(visit, script):
     page = visit("/settings", who=ALICE, script=script)
     first, second = fresh("shelf"), fresh("cellar")
     add_folder(page, first)
-    try_it(page, "Test this place")
+    try_it(page, "Test this archive")
     expect(page.locator("#tried")).to_contain_text(f"{first} works")
     page.click(".back a")
     add_folder(page, second)
     page.click(".back a")
     names = page.locator(".settings-places th a")
     expect(names).to_have_text([first, second])
-    expect(page.locator(".settings-places .badge")).to_have_text(["new, not applied yet"] * 2)
+    expect(page.locator(".settings-places .badge")).to_have_text(["new, not active yet"] * 2)
     apply(page)
     page.get_by_role("button", name=f"Move {second} up").click()
     expect(names).to_have_text([second, first])
     page.get_by_role("link", name=second).click()
-    press(page, "Remove this place")
+    press(page, "Remove this archive")
     expect(page.locator("h1")).to_have_text(f"Remove {second}?")
-    press(page, "Remove this place")
-    expect(page.locator(".notice.info")).to_contain_text(f"{second} is removed once you apply the changes")
+    press(page, "Remove this archive")
+    expect(page.locator(".notice.info")).to_contain_text(f"{second} will be removed when you apply your changes")
     expect(names).to_have_text([second, first])
     apply(page)
     expect(names).to_have_text([first])
@@ -138,7 +138,7 @@ def test_a_fax_that_is_over_is_copied_document_and_report(visit, instance: Insta
 
     wait_until(lambda: copied() == wanted, "both copies in the folder")
     page.reload()
-    expect(page.locator(".settings-places .badge")).to_have_text("All copied")
+    expect(page.locator(".settings-places .badge")).to_have_text("Everything copied")
 
 
 def wait_until(done: Callable[[], bool], what: str, *, seconds: float = 60) -> None:
@@ -160,7 +160,7 @@ def test_a_bucket_inside_the_installation_is_refused_and_its_key_is_never_shown(
     save(page)
     expect(page.locator("h1")).to_have_text(name)
     assert "hunter2" not in page.content()
-    try_it(page, "Test this place")
+    try_it(page, "Test this archive")
     expect(page.locator("#tried .notice.bad")).to_contain_text("inside the installation")
 
 
@@ -198,10 +198,10 @@ def test_what_a_retention_removes_is_shown_before_it_holds(visit, old, script):
     page.fill("#days_sent", "365")
     page.locator("#retention button").click()
     page.locator("main form button.danger").click()
-    expect(page.locator(".notice.info")).to_contain_text("It holds once you apply the changes")
+    expect(page.locator(".notice.info")).to_contain_text("Takes effect when you apply your changes")
     expect(page.locator("#days_sent")).to_have_value("365")
     page.get_by_role("link", name="Saved changes").first.click()
-    expect(page.locator(".lines-differences")).to_contain_text("sent files removed at once")
+    expect(page.locator(".lines-differences")).to_contain_text("sent files kept for")
     press(page, "Discard all")
     expect(page.locator(".notice.info")).to_contain_text("discarded")
 
@@ -240,7 +240,7 @@ def test_the_log_is_downloaded_as_the_list_shows_it(visit, sent, instance: Insta
 
 def test_a_number_that_no_fax_has_is_told(visit):
     page = visit("/faxes/download?direction=sent&from=99999999", who=ALICE, bypass_csp=True)
-    expect(page.locator("#from-judgment")).to_contain_text("There is no fax with the number 99999999")
+    expect(page.locator("#from-judgment")).to_contain_text("This list has no fax with the number 99999999")
     check_looks(page)
 
 
@@ -269,11 +269,11 @@ def test_a_box_is_entered_tested_and_removed_and_shows_no_secret(visit, script):
     name = fresh("post")
     add_box(page, name)
     assert "hunter2" not in page.content() and "lQOYBF" not in page.content()
-    expect(page.locator("#private_key-judgment")).to_contain_text("One is kept")
+    expect(page.locator("#private_key-judgment")).to_contain_text("A PIN is stored")
     try_it(page, "Test the mailbox")
     expect(page.locator("#tried .notice.bad")).to_contain_text("inside the installation")
     press(page, "Remove the private key")
-    expect(page.locator("#private_key-judgment")).to_contain_text("Only for mails that come encrypted")
+    expect(page.locator("#private_key-judgment")).to_contain_text("Only for encrypted emails")
     page.fill("[name=host]", "imap.elsewhere.test")
     save(page)
     expect(page.locator("#password-judgment")).to_contain_text("enter the password again")
@@ -296,7 +296,7 @@ def test_the_audit_log_answers_filters_and_is_a_file(visit, script):
     if not script:
         page.click("form.finder button")
     first = page.locator(".audit tbody tr").first
-    expect(first).to_contain_text("Archive place: added")
+    expect(first).to_contain_text("Archive location: added")
     expect(first).to_contain_text(name)
     file = page.get_by_role("link", name="Download as CSV")
     expect(file).to_have_attribute("href", re.compile("action=archive_place"))
@@ -315,12 +315,12 @@ def with_errors(page: Page) -> None:
 
 def a_folder(page: Page) -> None:
     add_folder(page, fresh("shelf"))
-    try_it(page, "Test this place")
+    try_it(page, "Test this archive")
 
 
 def no_folder(page: Page) -> None:
     a_folder(page)
-    press(page, "Remove this place")
+    press(page, "Remove this archive")
 
 
 def two_folders(page: Page) -> None:

@@ -50,17 +50,17 @@ def test_a_template_is_added_mended_applied_and_removed(visit, script):
     page.check("#premium_allowed")
     save(page)
     row = page.locator("table.rows tr", has_text=name)
-    expect(row).to_contain_text("new, not applied yet")
+    expect(row).to_contain_text("new, not active yet")
     page.goto(page.url.replace("/templates", "/changes"))
     expect(page.locator("main")).to_contain_text("+390586")
     page.get_by_role("button", name="Apply changes").click()
     page.get_by_role("link", name="Templates").first.click()
     row = page.locator("table.rows tr", has_text=name)
-    expect(row).not_to_contain_text("not applied yet")
+    expect(row).not_to_contain_text("not active yet")
     row.get_by_role("link").click()
     expect(page.locator("#delay_busy")).to_have_value("30")
     page.get_by_role("button", name="Remove this template").click()
-    expect(page.locator("table.rows tr", has_text=name)).to_contain_text("removed, not applied yet")
+    expect(page.locator("table.rows tr", has_text=name)).to_contain_text("removed, not active yet")
 
 
 @pytest.mark.parametrize("path", ["/templates", "/templates/new", "/templates/1", "/entities/1/test"])
@@ -75,7 +75,7 @@ def test_a_line_is_tested_while_somebody_watches(visit):
     page.get_by_role("button", name=re.compile("Test this line|Test again")).click()
     expect(page.locator("#test-result")).to_have_attribute("data-test", "running")
     expect(page.locator("#test-result")).to_have_attribute("data-test", "good", timeout=120_000)
-    for text in ("T.38", "14,400 bit/s", "1 of 1 page", "arrived dot by dot"):
+    for text in ("T.38", "14,400 bit/s", "1 of 1 page", "arrived exactly"):
         expect(page.locator(".test-steps")).to_contain_text(text)
     expect(page.locator(".test-page img")).to_have_count(2)
     expect(page.get_by_role("button", name="Test again")).to_be_visible()

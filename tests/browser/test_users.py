@@ -65,7 +65,7 @@ def test_an_invitation_is_withdrawn_and_its_link_is_dead(visit, instance: Instan
     link = mailed_link(instance, address)
     page.click("text=Withdraw the invitation")
     page.click("text=Withdraw it")
-    expect(page.locator(".notice.info")).to_contain_text("The invitation of Wanda Wrong is withdrawn")
+    expect(page.locator(".notice.info")).to_contain_text("The invitation for Wanda Wrong was withdrawn")
     page = visit(link, script=script)
     expect(page.locator("main")).not_to_contain_text("Wanda")
     invite(visit("/users", who=ALICE, script=script), address, "Wanda Right")
@@ -114,7 +114,9 @@ def test_a_file_is_checked_before_anybody_is_invited(visit):
     page = visit("/users/import", who=ALICE)
     content = f"email;name\nnonsense;N\nfile{time.time_ns()}@alpha.test;File\n"
     choose(page, content)
-    expect(page.locator(".people-problem")).to_have_text(["This is no email address. Write it like name@example.org."])
+    expect(page.locator(".people-problem")).to_have_text(
+        ["This is not an email address. Write it like name@example.org."]
+    )
     choose(page, content.replace("nonsense;N\n", ""))
     page.click("text=Invite 1 user")
     expect(page.locator(".notice.info")).to_contain_text("1 user was invited")

@@ -397,7 +397,7 @@ def test_a_reminder_names_what_lies_there_and_is_not_sent_when_somebody_has_look
     with app.app_context():
         assert all(notice.sent_at for notice in db.session.scalars(sa.select(Notice)))
     (mail,) = server
-    assert mail["Subject"] == "[KPBX40299999] 1 received fax has not been looked at for days"
+    assert mail["Subject"] == "[KPBX40299999] 1 received fax has been waiting for days"
     assert "050 123 4567, frontdesk, since " in mail.get_content()
     assert mail.get_content().rstrip().endswith("/inbox")
 

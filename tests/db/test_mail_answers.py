@@ -121,7 +121,7 @@ def test_a_test_that_passed_is_no_refusal(app: Flask, cast: Cast, sent: list[Ema
         db.session.commit()
     deliver(app)
     (mail,) = sent
-    assert mail["Subject"] == "[KPBX40299999] Your test mail is right"
+    assert mail["Subject"] == "[KPBX40299999] Your test email passed"
     assert (mail["Auto-Submitted"], mail["In-Reply-To"]) == ("auto-replied", "<its@id>")
     text = " ".join(mail.get_content().split())
     assert "everything is right" in text
@@ -169,7 +169,7 @@ def test_the_administrators_are_told_what_is_wrong_with_a_box(app: Flask, cast: 
     deliver(app)
     (mail,) = sent
     assert mail["To"] == "alice@alpha.test"
-    assert mail["Subject"] == "[KPBX40299999] No mails are collected from fax"
+    assert mail["Subject"] == "[KPBX40299999] fax: emails are not being collected"
     text = mail.get_content().replace("\n", " ")
     for told in ("does not accept this user name", "Nothing is lost", f"/mail2fax/{box_id}/log"):
         assert told in text, told

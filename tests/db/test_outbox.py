@@ -126,7 +126,7 @@ def test_what_a_colleague_sent_does_not_reach_who_may_not_see_the_fax_any_more(a
 
 @pytest.mark.parametrize(
     ("language", "attached", "removed"),
-    [("en", "The document is attached.", "The document was removed"), ("it", "è allegato", "è stato eliminato")],
+    [("en", "The document is attached.", "The document was deleted"), ("it", "è allegato", "è stato eliminato")],
 )
 def test_a_forwarded_mail_says_that_the_document_is_attached_only_if_it_is(
     app, cast, server, monkeypatch, language, attached, removed

@@ -60,7 +60,7 @@ def test_one_person_may_use_half_and_the_company_all_of_its_storage(session, cas
     stored(session, cast, GIGABYTE, user=cast.alice, fax=True)
     assert refusal(session, cast.charlie) is None, "another company's storage is another's"
     limit(session, cast, quota_storage=0)
-    assert refusal(session, cast.bob) is None, "0 is no limit"
+    assert refusal(session, cast.bob) is None, "0 means no limit"
 
 
 def test_received_pages_count_for_the_company_and_what_was_erased_for_nobody(session, cast):

@@ -27,7 +27,7 @@ from tests.web.saving import IDS, add
 
 ADDRESS = "wanted@shared.test"
 BOX = BoxDetails(name="Box", email=ADDRESS, host="imap.shared.test", username="fax", password="secret")
-TAKEN = "This address is taken"
+TAKEN = "This address is already in use"
 
 Act = Callable[[Session], Any]
 

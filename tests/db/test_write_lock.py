@@ -196,6 +196,6 @@ def test_a_page_that_writes_says_in_time_that_a_frozen_process_has_the_turn(app,
     os.kill(writing_for_ever.pid, signal.SIGSTOP)
     began = time.monotonic()
     answer = alice.client.post("/sign-out", data={"csrf_token": token})
-    assert answer.status_code == 503 and "look for it in a minute before you repeat it" in answer.text
+    assert answer.status_code == 503 and "Check in a minute before you submit it again" in answer.text
     assert alice.get("/faxes").status_code == 200, "who only reads does not wait"
     assert time.monotonic() - began < 5

@@ -109,7 +109,7 @@ def mail_to(instance: Instance, recipient: str, subject: str, *, seconds: float 
             if (message["To"], message["Subject"]) == (recipient, subject):
                 return message
         time.sleep(0.3)
-    raise AssertionError(f"no mail {subject!r} to {recipient}")
+    raise AssertionError(f"no email {subject!r} to {recipient}")
 
 
 def report_text(message: EmailMessage) -> str:

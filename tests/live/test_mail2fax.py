@@ -106,7 +106,7 @@ def test_a_users_test_is_answered_as_what_it_is_and_dials_nothing(instance: Inst
     row = row_of(instance, message_id)
     assert (row.fate, row.fax_id, row.filed_in) == (MailFate.TESTED, None, "Fax done")
     answer = answer_to(instance, message_id)
-    assert "Your test mail is right" in str(answer["Subject"])
+    assert "Your test email passed" in str(answer["Subject"])
     assert "would be faxed to +49 30 23125000" in " ".join(answer.get_content().split())
 
 

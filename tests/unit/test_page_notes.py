@@ -99,8 +99,8 @@ def test_each_kind_of_note_is_one_sentence_with_its_pages():
         assert page_warnings(None) == []
     assert said == [
         "Page 4 of the document is longer than the paper: it goes out as 3 pages.",
-        "Takes long on the line because of its pictures: page 6 (up to 66 seconds at full speed).",
-        "Takes long on the line because of grey or colour areas: pages 3, 5 and 9 (up to 69 seconds at full speed).",
-        "Very light original, parts of it may not be seen: page 1. A darker scan is safer.",
-        "Text that is too small to be read with ease (2 points, below 6): 10 pages.",
+        "Slow to send because of pictures: page 6 (up to 66 seconds at full speed).",
+        "Slow to send because of grey or colour areas: pages 3, 5 and 9 (up to 69 seconds at full speed).",
+        "Very light original. Parts of it may not be visible: page 1. Use a darker scan.",
+        "Text below 6 points may be hard to read (2 points): 10 pages.",
     ]

@@ -23,7 +23,7 @@ def settings(app: Flask, tenant_id: int) -> tuple[int, int, int]:
 
 
 def test_an_administrator_says_when_to_be_warned(app: Flask, cast: Cast, alice: Browser) -> None:
-    assert "when 80 % of the last 10 faxes failed, and when one has stood still for 30" in alice.get("/figures").text
+    assert "when 80 % of the last 10 faxes failed, and when one has been stuck for 30" in alice.get("/figures").text
     form = {"alert_failed_percent": "50", "alert_failed_of": "20", "alert_stuck_minutes": "0"}
     assert alice.post(PAGE, page=PAGE, **form).status_code == 303
     assert settings(app, cast.alpha) == (50, 20, 0)
@@ -32,7 +32,7 @@ def test_an_administrator_says_when_to_be_warned(app: Flask, cast: Cast, alice: 
     assert acts(app) == [("settings.alerts_changed", "Alpha Srl")]
     alice.post(PAGE, page=PAGE, **form)
     assert len(acts(app)) == 1, "nothing was changed"
-    assert "Fax settings: warnings by mail changed" in alice.get("/audit").text
+    assert "Fax settings: email warnings changed" in alice.get("/audit").text
 
 
 def test_what_was_set_holds(app: Flask, cast: Cast, alice: Browser) -> None:

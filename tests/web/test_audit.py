@@ -50,7 +50,7 @@ def test_an_administrator_reads_who_did_what_from_where_and_what_changed(
 def test_what_an_operator_did_is_marked_as_such(app: Flask, cast: Cast, olga: Browser, alice: Browser) -> None:
     olga.get(f"/operator/tenants/{cast.alpha}")
     page = alice.get("/audit").text
-    assert "Company: looked at by the operator" in page
+    assert "Company: viewed by the operator" in page
     assert re.search(r'Olga</span> <span class="holder">operator', page)
 
 
@@ -121,10 +121,10 @@ def test_the_log_is_filtered_by_person_thing_and_days_of_the_company(app: Flask,
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ("person=987654", "Nobody like that stands in the log"),
-        ("person=x", "Nobody like that"),
-        ("action=nonsense", "There is no such thing"),
-        ("since=yesterday", "is no date"),
+        ("person=987654", "No such person in the log"),
+        ("person=x", "No matching users"),
+        ("action=nonsense", "No such entry"),
+        ("since=yesterday", "is not a date"),
         ("since=2026-03-10&until=2026-03-01", "The last day is before the first one"),
     ],
 )
@@ -250,6 +250,11 @@ def test_values_are_told_as_people_say_them(app: Flask, cast: Cast, alice: Brows
     note(app, cast.alpha, cast.alice, "shelf", action="archive_place.changed", before=before, after=after)
     text = " ".join(re.sub(r"<[^>]+>", " ", alice.get("/audit").text).split())
     assert "switched on: no yes" in text
-    for told in ("order: shelf, cloud", "secret key: a new one", "days of sent files: for ever", "folder: empty all"):
+    for told in (
+        "order: shelf, cloud",
+        "secret key: a new one",
+        "sent files kept for (days): for ever",
+        "folder: empty all",
+    ):
         assert told in text
     assert "bucket" not in text, "what was empty and is empty is no change"

@@ -120,11 +120,11 @@ def test_who_comes_second_is_told_and_overwrites_nothing(app: Flask, cast: Cast,
     dora = another_administrator(app, cast)
     save(app, alice, cast.frontdesk, name="reception")
     save(app, dora, cast.frontdesk, name="hall")
-    assert "Colleagues have saved changes of their own" in dora.get("/changes").text
+    assert "Colleagues have saved changes too" in dora.get("/changes").text
     assert apply(alice).status_code == 303
     answer = apply(dora)
     assert answer.status_code == 422
-    assert "Somebody has changed the same thing meanwhile" in answer.text
+    assert "Someone else has changed the same thing in the meantime" in answer.text
     assert whole(app, cast.frontdesk).name == "reception"
 
 
@@ -145,7 +145,7 @@ def test_only_what_the_page_showed_is_applied(app: Flask, cast: Cast, alice: Bro
     save(app, alice, cast.archive, name="cellar")
     assert post(alice, "/changes/apply", shown).status_code == 303
     assert len(saved(app)) == 2
-    assert "Look at the list again" in alice.get("/changes").text
+    assert "Review the list" in alice.get("/changes").text
 
 
 def test_nobody_sees_applies_or_discards_what_a_colleague_has_saved(app: Flask, cast: Cast, alice: Browser):
@@ -176,7 +176,7 @@ def test_a_form_that_is_older_than_what_holds_is_shown_again_with_what_was_typed
     fields = {"name": "reception", "extension": "501", "template": "1", "authentication": "none", "stamp": stamp}
     answer = post(alice, path, fields)
     assert answer.status_code == 422
-    assert "Somebody has changed this meanwhile" in answer.text
+    assert "Someone has changed this in the meantime" in answer.text
     assert 'value="reception"' in answer.text
     assert saved(app) == []
 
@@ -228,7 +228,7 @@ def test_two_companies_that_race_for_one_number_cannot_both_have_it(
 
     answer = while_uncommitted(app, theirs, lambda: post(alice, "/changes/apply", ids))
     assert answer.status_code == 422
-    assert "Somebody else was faster" in answer.text
+    assert "Someone else has just taken" in answer.text
     assert whole(app, cast.frontdesk).number == "+390509655637"
     assert len(saved(app)) == 1
 
@@ -245,7 +245,7 @@ def test_two_administrators_who_apply_at_once_do_it_one_after_the_other(
 
     answer = while_uncommitted(app, colleague, lambda: post(alice, "/changes/apply", ids))
     assert answer.status_code == 422
-    assert "Somebody has changed the same thing meanwhile" in answer.text
+    assert "Someone else has changed the same thing in the meantime" in answer.text
     assert whole(app, cast.frontdesk).name == "hall"
 
 

@@ -80,7 +80,7 @@ def test_who_has_sent_a_form_off_is_told_to_look_before_repeating_it(bob: Browse
     down()
     answer = bob.client.post("/sign-out", data={"csrf_token": token})
     assert answer.status_code == 503
-    assert SAFE in answer.text and "look for it in a minute before you repeat it" in answer.text
+    assert SAFE in answer.text and "Check in a minute before you submit it again" in answer.text
 
 
 def test_a_part_of_a_page_is_answered_with_a_part(app: Flask, cast: Cast, bob: Browser, down) -> None:
@@ -90,7 +90,7 @@ def test_a_part_of_a_page_is_answered_with_a_part(app: Flask, cast: Cast, bob: B
     assert answer.status_code == 503
     assert answer.headers["HX-Retarget"] == "#trouble"
     assert answer.text.lstrip().startswith('<p id="trouble"') and "<html" not in answer.text
-    assert "goes on by itself" in answer.text and "data-stays" not in answer.text
+    assert "continues automatically" in answer.text and "data-stays" not in answer.text
 
 
 def test_what_was_done_in_a_part_of_a_page_stays_to_be_read(bob: Browser, down) -> None:
@@ -98,7 +98,7 @@ def test_what_was_done_in_a_part_of_a_page_stays_to_be_read(bob: Browser, down) 
     down()
     answer = bob.client.post("/sign-out", data={"csrf_token": token}, headers={"HX-Request": "true"})
     assert answer.status_code == 503
-    assert "data-stays" in answer.text and "look for it in a minute before you repeat it" in answer.text
+    assert "data-stays" in answer.text and "Check in a minute before you submit it again" in answer.text
 
 
 def test_nothing_of_the_database_is_asked_for_it(app: Flask, bob: Browser, down, monkeypatch) -> None:

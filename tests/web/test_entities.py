@@ -46,7 +46,7 @@ def test_a_new_line_is_saved_given_users_and_applied(app: Flask, cast: Cast, ali
     assert re.fullmatch(r"/entities/added/\d+/users", answer.headers["Location"])
     assert save_users(alice, answer.headers["Location"], shown=[cast.bob], sends=[cast.bob]).status_code == 303
     assert "sales" not in bob.get("/faxes/send").text
-    assert "new, not applied" in alice.get("/entities").text
+    assert "new, not active yet" in alice.get("/entities").text
     assert "Bob (bob@alpha.test)" in alice.get("/changes").text
     assert apply(alice).status_code == 303
     sales = by_name(app, "sales")
@@ -111,28 +111,28 @@ def test_a_line_that_closes_makes_room_for_another_in_one_go(app: Flask, cast: C
     ("typed", "told"),
     [
         ({"name": ""}, "Enter a name"),
-        ({"name": "FrontDesk"}, "a fax entity of this name already"),
+        ({"name": "FrontDesk"}, "already a fax line with this name"),
         ({"name": "x" * 101}, "100 characters at most"),
         ({"extension": ""}, "digits only"),
         ({"extension": "5 01"}, "digits only"),
         ({"extension": "501"}, "501 is in use by frontdesk"),
         ({"extension": "112"}, "emergency number"),
-        ({"extension": "0501234567"}, "is a public number too"),
-        ({"number": "12"}, "no such number"),
-        ({"number": "hello"}, "no such number"),
+        ({"extension": "0501234567"}, "is also a public number"),
+        ({"number": "12"}, "This number does not exist"),
+        ({"number": "hello"}, "This number does not exist"),
         ({"number": "+39 050 9655637"}, "is in use by frontdesk"),
-        ({"number": "0509655638"}, "is taken"),
-        ({"template": ""}, "Choose the template"),
-        ({"template": "999999"}, "Choose the template"),
+        ({"number": "0509655638"}, "is already in use"),
+        ({"template": ""}, "Choose a template"),
+        ({"template": "999999"}, "Choose a template"),
         ({"limit_outbound": "-1"}, "number of calls"),
         ({"shared_with_voice": "yes", "voice_destination": "1,2"}, "digits only"),
         ({"shared_with_voice": "yes", "voice_destination": "118"}, "emergency number"),
-        ({"shared_with_voice": "yes", "voice_destination": "505"}, "a fax line itself"),
-        ({"shared_with_voice": "yes", "voice_destination": "502"}, "a fax line itself"),
-        ({"shared_with_voice": "yes", "voice_destination": "050 9655637"}, "a fax line itself"),
-        ({"shared_with_voice": "yes", "voice_destination": "+390509655638"}, "a fax line itself"),
-        ({"box": "999999"}, "a Mail2Fax box of the list"),
-        ({"authentication": "guess"}, "how a mail proves"),
+        ({"shared_with_voice": "yes", "voice_destination": "505"}, "itself a fax line"),
+        ({"shared_with_voice": "yes", "voice_destination": "502"}, "itself a fax line"),
+        ({"shared_with_voice": "yes", "voice_destination": "050 9655637"}, "itself a fax line"),
+        ({"shared_with_voice": "yes", "voice_destination": "+390509655638"}, "itself a fax line"),
+        ({"box": "999999"}, "a Mail2Fax box from the list"),
+        ({"authentication": "guess"}, "how senders prove"),
     ],
 )
 def test_what_is_wrong_is_named_before_it_is_saved(app: Flask, cast: Cast, alice: Browser, typed, told):
@@ -155,13 +155,13 @@ def test_what_somebody_saved_counts_as_taken_for_themselves(app: Flask, cast: Ca
 def test_a_number_to_which_a_shared_line_leads_is_no_fax_line(app: Flask, cast: Cast, alice: Browser):
     save(app, alice, cast.frontdesk, shared_with_voice="yes", voice_destination="600")
     answer = add(app, alice, cast.alpha, extension="600")
-    assert "Calls of frontdesk that are no fax are led to 600" in answer.text
+    assert "Calls to frontdesk that are not faxes are forwarded to 600" in answer.text
     with app.app_context():
         theirs = db.session.get_one(FaxEntity, cast.beta_line)
         theirs.shared_with_voice, theirs.voice_destination = True, "0509655650"
         db.session.commit()
     answer = add(app, alice, cast.alpha, number="+39 050 9655650")
-    assert "Calls that are no fax are led to +390509655650" in answer.text
+    assert "Calls that are not faxes are forwarded to +390509655650" in answer.text
     assert "office" not in answer.text
 
 
@@ -171,10 +171,10 @@ def test_a_number_to_which_a_shared_line_leads_is_no_fax_line(app: Flask, cast: 
         ("extension", "501", "501 is in use by frontdesk"),
         ("extension", "777", "777 is free"),
         ("extension", "7x", "digits only"),
-        ("number", "0509655638", "is taken"),
+        ("number", "0509655638", "is already in use"),
         ("number", "050 9655640", "050 965 5640 is free"),
-        ("number", "1", "no such number"),
-        ("extension", "", "enters the numbering plan"),
+        ("number", "1", "This number does not exist"),
+        ("extension", "", "joins the numbering plan"),
     ],
 )
 def test_while_it_is_typed_a_number_is_told_to_be_free_or_whose_it_is(alice: Browser, field, typed, told):
@@ -338,7 +338,7 @@ def test_a_closed_line_is_used_by_nobody_and_its_faxes_stay(app: Flask, cast: Ca
     assert "Close frontdesk?" in post(alice, f"/entities/{cast.frontdesk}/close", {}).text
     assert close(alice, cast.frontdesk).status_code == 303
     assert "frontdesk" in bob.get("/faxes/send").text, "not before it is applied"
-    assert "closing, not applied" in alice.get("/entities").text
+    assert "closing, not active yet" in alice.get("/entities").text
     apply(alice)
     assert "frontdesk" not in alice.get("/entities").text
     assert alice.get(f"/entities/{cast.frontdesk}").status_code == 404
@@ -361,10 +361,10 @@ def test_a_line_from_which_a_fax_still_goes_is_not_closed(app: Flask, cast: Cast
     make_fax(app, cast, status=status)
     answer = apply(alice)
     assert answer.status_code == 422
-    assert "still wait or are on their way (1)" in answer.text
+    assert "still has or are on their way (1)" in answer.text
     assert whole(app, cast.frontdesk).closed_at is None
     page = close(alice, cast.frontdesk)
-    assert "still wait" in page.text, "and it is said before it is saved"
+    assert "still has" in page.text, "and it is said before it is saved"
 
 
 def test_a_fax_that_is_coming_in_does_not_keep_a_line_open(app: Flask, cast: Cast, alice: Browser):
@@ -375,7 +375,7 @@ def test_a_fax_that_is_coming_in_does_not_keep_a_line_open(app: Flask, cast: Cas
 
 def test_saving_the_form_takes_back_that_a_line_closes(app: Flask, cast: Cast, alice: Browser):
     close(alice, cast.frontdesk)
-    assert "is to be closed" in alice.get(f"/entities/{cast.frontdesk}").text
+    assert "will be closed" in alice.get(f"/entities/{cast.frontdesk}").text
     save(app, alice, cast.frontdesk, name="reception")
     apply(alice)
     entity = whole(app, cast.frontdesk)
@@ -396,7 +396,7 @@ def test_only_the_companys_own_administrator_reaches_a_line(app: Flask, cast: Ca
 
 def test_a_forged_company_template_or_box_is_ignored(app: Flask, cast: Cast, alice: Browser):
     theirs = template_of(app, cast.beta)
-    assert "Choose the template" in add(app, alice, cast.alpha, template=theirs).text
+    assert "Choose a template" in add(app, alice, cast.alpha, template=theirs).text
     forged = {"tenant_id": str(cast.beta), "closed_at": "2020-01-01", "id": str(cast.beta_line)}
     add(app, alice, cast.alpha, **forged)
     apply(alice)
@@ -407,4 +407,4 @@ def test_a_forged_company_template_or_box_is_ignored(app: Flask, cast: Cast, ali
 def test_a_form_without_a_change_says_so(app: Flask, cast: Cast, alice: Browser):
     assert form_of(app, cast.frontdesk)["name"] == "frontdesk"
     save(app, alice, cast.frontdesk)
-    assert "there is nothing to apply" in alice.get("/entities").text
+    assert "Nothing changed" in alice.get("/entities").text

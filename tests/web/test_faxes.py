@@ -37,7 +37,7 @@ def test_the_list_shows_the_newest_first_page_by_page(app: Flask, cast: Cast, bo
 
 def test_an_empty_list_says_what_will_be_there(bob: Browser) -> None:
     assert "Send the first one" in bob.get("/faxes?direction=sent").text
-    assert "Every fax that comes in at a line" in bob.get("/faxes?direction=received").text
+    assert "Every fax received on your lines" in bob.get("/faxes?direction=received").text
 
 
 def test_received_faxes_are_seen_by_who_may_receive(app: Flask, cast: Cast, bob: Browser, alice: Browser) -> None:
@@ -164,7 +164,7 @@ def test_what_is_over_cannot_be_cancelled_and_says_so(app: Flask, cast: Cast, bo
     bob.post(f"/faxes/{fax_id}/cancel")
     page = bob.get(f"/faxes/{fax_id}").text
     assert 'data-fax-status="sent"' in page
-    assert "It could not be cancelled any more" in page
+    assert "Too late to cancel" in page
 
 
 def test_a_failed_fax_is_sent_again_once_however_often_it_is_clicked(app: Flask, cast: Cast, bob: Browser) -> None:

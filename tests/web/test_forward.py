@@ -57,8 +57,8 @@ def test_a_fax_is_mailed_once_to_each_chosen_colleague_however_often_it_is_click
         assert answer.headers["Location"] == f"/faxes/{fax_id}"
     assert mails(app) == [("alice@alpha.test", "Please answer")]
     page = bob.get(f"/faxes/{fax_id}").text
-    assert "The mail to Alice is on its way." in page
-    assert "Bob forwarded it by mail to Alice" in page
+    assert "The email to Alice is on its way." in page
+    assert "Bob forwarded it by email to Alice" in page
     assert "Please answer" in page
 
 
@@ -96,7 +96,7 @@ def test_nobody_is_mailed_a_fax_that_they_may_not_see(app: Flask, cast: Cast, bo
             data={"colleagues": [str(cast.alice), str(stranger)], "submission": "x", "csrf_token": bob.token("/faxes")},
         )
         assert answer.status_code == 422
-        assert "may not see this fax any more" in answer.text
+        assert "may no longer see this fax" in answer.text
         assert re.search(rf'value="{cast.alice}" checked', answer.text), "what was chosen is still chosen"
     assert mails(app) == []
     with app.app_context():
@@ -125,7 +125,7 @@ def test_a_fax_whose_document_was_removed_while_the_form_was_open_is_mailed_to_n
         db.session.execute(gone.execution_options(synchronize_session=False))  # as another process does it
         with pytest.raises(Refused) as refusal:
             forward_by_mail(db.session, fax=fax, user=user, to_ids=[cast.alice], note="", submission_key="another")
-        assert "was removed meanwhile" in sentence(refusal.value.code)
+        assert "was deleted in the meantime" in sentence(refusal.value.code)
         assert forward_by_mail(db.session, fax=fax, user=user, to_ids=[cast.alice], **key), "a second click, not a mail"
     assert mails(app) == [("alice@alpha.test", None)]
 
@@ -205,7 +205,7 @@ def test_what_is_wrong_with_the_number_is_said_and_nothing_is_lost(app: Flask, c
     answer = bob.post(f"/faxes/{fax_id}/forward/fax", to="112", entity=str(cast.frontdesk), send_at="2020-01-01T10:00")
     assert answer.status_code == 422
     assert "emergency number" in answer.text
-    assert "This time has passed" in answer.text
+    assert "This time is in the past" in answer.text
     assert 'value="112"' in answer.text
     assert 'value="2020-01-01T10:00"' in answer.text
     for entity in (str(cast.archive), str(cast.beta_line), "", "x"):
@@ -281,4 +281,4 @@ def test_a_number_that_the_line_may_not_dial_any_more_is_told_when_the_form_is_o
     with app.app_context():
         db.session.get_one(FaxEntity, cast.frontdesk).template.forbidden_prefixes = ["+39050"]
         db.session.commit()
-    assert "Numbers that begin with +39050 may not be dialled" in bob.get(f"/faxes/send?again={fax_id}").text
+    assert "Numbers starting with +39050 cannot be dialled" in bob.get(f"/faxes/send?again={fax_id}").text

@@ -134,11 +134,11 @@ def test_who_comes_second_is_told_who_has_it(app: Flask, cast: Cast, bob: Browse
     for act in ("take", "done"):
         answer = bob.post(f"/faxes/{fax_id}/{act}", htmx=htmx, back="/inbox")
         text = answer.text if htmx else bob.get(answer.headers["Location"]).text
-        assert "Alice was faster and has it now." in text
+        assert "Alice took it first." in text
     assert row(app, fax_id).taken_by_id == cast.alice
     alice.post(f"/faxes/{fax_id}/done")
     answer = bob.post(f"/faxes/{fax_id}/done", back="/inbox")
-    assert "Alice has marked it done already." in bob.get(answer.headers["Location"]).text
+    assert "Alice has already marked it done." in bob.get(answer.headers["Location"]).text
 
 
 def test_all_that_was_opened_is_done_in_one_go(app: Flask, cast: Cast, bob: Browser) -> None:
@@ -149,7 +149,7 @@ def test_all_that_was_opened_is_done_in_one_go(app: Flask, cast: Cast, bob: Brow
     page = bob.get("/inbox").text
     ids = re.findall(r'name="ids" value="(\w+)"', page)
     assert set(ids) == set(read)
-    assert "Mark these 2 done" in page
+    assert "Mark 2 as done" in page
     bob.post("/inbox/done", ids=[*ids, fresh])
     page = bob.get("/inbox").text
     assert order(page) == [fresh]
@@ -171,7 +171,11 @@ def test_the_list_is_sent_again_only_when_something_in_it_has_changed(
 
 
 def test_an_empty_inbox_says_what_will_be_there(bob: Browser) -> None:
-    for tab, words in (("open", "Nothing waits"), ("mine", "You have taken nothing"), ("done", "Nothing was marked")):
+    for tab, words in (
+        ("open", "Inbox is empty"),
+        ("mine", "You have not taken any faxes"),
+        ("done", "Nothing has been marked"),
+    ):
         assert words in bob.get(f"/inbox?tab={tab}").text
 
 
@@ -296,7 +300,7 @@ def test_the_page_says_who_has_it_since_when_and_what_happened(
     fax_id = receive_fax(app, cast)
     assert "Nobody has taken it" in bob.get(f"/faxes/{fax_id}").text
     bob.post(f"/faxes/{fax_id}/take")
-    assert "You have it" in bob.get(f"/faxes/{fax_id}").text
+    assert "You have taken it" in bob.get(f"/faxes/{fax_id}").text
     page = alice.get(f"/faxes/{fax_id}").text
     assert "Bob has it" in page
     assert "Take over from Bob" in page
@@ -321,7 +325,7 @@ def test_done_and_next_leads_to_what_waits_longest_and_at_the_end_to_the_inbox(
     assert bob.post(f"/faxes/{young}/done", next="1").headers["Location"] == f"/faxes/{old}"
     assert "Fax 1 is done. This is the next one." in bob.get(f"/faxes/{old}").text
     assert bob.post(f"/faxes/{old}/done", next="1").headers["Location"] == "/inbox"
-    assert "Nothing else waits for you." in bob.get("/inbox").text
+    assert "Your inbox is empty." in bob.get("/inbox").text
 
 
 def test_a_fax_leads_back_to_the_inbox_whatever_is_done_on_its_page(app: Flask, cast: Cast, bob: Browser) -> None:
@@ -348,7 +352,7 @@ def test_a_fax_is_handed_over_only_to_colleagues_who_may_see_it(app: Flask, cast
         answer = bob.post(f"/faxes/{fax_id}/hand-over", to=str(stranger))
         assert answer.status_code == 303
         shown = bob.get(answer.headers["Location"]).text
-        assert "may not see this fax any more" in shown or "Choose at least one colleague" in shown
+        assert "may no longer see this fax" in shown or "Choose at least one colleague" in shown
     assert row(app, fax_id).taken_by_id is None
     with app.app_context():
         assert db.session.query(InboxEvent).count() == 0

@@ -59,7 +59,7 @@ def test_a_box_is_kept_with_its_server_and_its_secrets_sealed(app: Flask, alice:
 
 def test_no_secret_ever_comes_back_in_a_page_or_stands_in_the_audit_log(app: Flask, alice: Browser):
     page = add(alice)
-    shown = [alice.get(page.headers["Location"]), alice.get("/mail2fax"), add(alice, host="no host")]
+    shown = [alice.get(page.headers["Location"]), alice.get("/mail2fax"), add(alice, host="does not exist")]
     assert not any("hunter2" in answer.text or "lQOYBF" in answer.text for answer in shown)
     with app.app_context():
         (event,) = db.session.scalars(sa.select(AuditEvent).where(AuditEvent.action == "box.added"))
@@ -87,7 +87,7 @@ def test_a_kept_password_is_not_sent_to_another_server(app: Flask, alice: Browse
 def test_what_was_typed_is_not_lost_by_a_refusal(alice: Browser):
     answer = add(alice, host="not a host", port="99999", email="nobody")
     assert answer.status_code == 422
-    for text in ('value="faxbox"', 'value="not a host"', 'value="99999"', "no email address", "A port is a number"):
+    for text in ('value="faxbox"', 'value="not a host"', 'value="99999"', "not an email address", "A port is a number"):
         assert text in answer.text
 
 
@@ -96,7 +96,7 @@ def test_an_address_that_anybody_holds_is_refused_without_telling_whose(app: Fla
     for address in ("Charlie@beta.test", "fax@beta.test", "bob@alpha.test"):
         answer = add(alice, email=address)
         assert answer.status_code == 422
-        assert "This address is taken" in answer.text
+        assert "This address is already in use" in answer.text
         assert "Charlie<" not in answer.text
         assert "Beta" not in answer.text
 
@@ -104,7 +104,7 @@ def test_an_address_that_anybody_holds_is_refused_without_telling_whose(app: Fla
 def test_only_a_private_key_is_taken_for_one(alice: Browser):
     public = KEY.replace("PRIVATE", "PUBLIC")
     assert "This is a public key" in add(alice, private_key=public).text
-    assert "no PGP private key" in add(alice, private_key="hello").text
+    assert "not contain a PGP private key" in add(alice, private_key="hello").text
 
 
 def test_a_mailbox_inside_the_installation_is_refused(app: Flask, cast: Cast, alice: Browser):
@@ -113,7 +113,7 @@ def test_a_mailbox_inside_the_installation_is_refused(app: Flask, cast: Cast, al
     assert "inside the installation" in page.text
     object.__setattr__(app.config["SETTINGS"], "private_hosts", ("yes",))
     page = alice.post(f"/mail2fax/{box_id}/test", htmx=True)
-    assert "does not answer" in page.text
+    assert "does not respond" in page.text
     assert "<html" not in page.text
 
 
@@ -160,7 +160,7 @@ def test_a_schedule_that_no_server_bears_is_refused(alice: Browser, seconds: str
 def test_what_is_no_servers_name_is_refused(alice: Browser, name: str):
     answer = add(alice, authserv_id=name)
     assert answer.status_code == 422
-    assert "letters, digits, dots and dashes" in answer.text
+    assert "letters, digits, dots and hyphens" in answer.text
     assert "<b>mx" not in answer.text
 
 
@@ -194,7 +194,7 @@ def test_where_proof_is_required_no_box_loses_its_servers_name(app: Flask, cast:
         add(alice, name="second", email="second@alpha.test"),
     ):
         assert answer.status_code == 422
-        assert "Your company demands proof" in answer.text
+        assert "Your company requires proof" in answer.text
     assert box_of(app).authserv_id == "mx.alpha.test"
     assert alice.post("/mail2fax/proof").status_code == 303
     assert not required(app, cast)
@@ -221,14 +221,14 @@ def test_a_box_says_where_the_address_alone_is_enough(app: Flask, cast: Cast, al
 
 def test_a_box_with_a_pin_says_that_who_forgets_it_gets_no_answer(app: Flask, cast: Cast, alice: Browser):
     box_id = add_box(app, cast.alpha)
-    assert "Whoever forgets the PIN" not in alice.get(f"/mail2fax/{box_id}").text
+    assert "If someone forgets the PIN" not in alice.get(f"/mail2fax/{box_id}").text
     with app.app_context():
         line = db.session.get_one(FaxEntity, cast.frontdesk)
         line.box_id, line.authentication, line.pin = box_id, "pin", "4711"
         db.session.commit()
-    assert "Whoever forgets the PIN" in alice.get(f"/mail2fax/{box_id}").text
+    assert "If someone forgets the PIN" in alice.get(f"/mail2fax/{box_id}").text
     alice.post(f"/mail2fax/{box_id}", **(FORM | {"authserv_id": "mx.alpha.test"}))
-    assert "Whoever forgets the PIN" not in alice.get(f"/mail2fax/{box_id}").text
+    assert "If someone forgets the PIN" not in alice.get(f"/mail2fax/{box_id}").text
 
 
 def test_a_box_that_an_entity_has_is_not_removed(app: Flask, cast: Cast, alice: Browser):
@@ -236,7 +236,7 @@ def test_a_box_that_an_entity_has_is_not_removed(app: Flask, cast: Cast, alice: 
     with app.app_context():
         db.session.get_one(FaxEntity, cast.frontdesk).box_id = box_id
         db.session.commit()
-    assert "Fax entities use this box: frontdesk" in alice.post(f"/mail2fax/{box_id}/remove", really="yes").text
+    assert "These fax lines use this box: frontdesk" in alice.post(f"/mail2fax/{box_id}/remove", really="yes").text
     with app.app_context():
         db.session.get_one(FaxEntity, cast.frontdesk).box_id = None
         db.session.commit()

@@ -39,7 +39,7 @@ def test_an_accepted_mail_leads_to_its_fax(app: Flask, cast: Cast, alice: Browse
     page = alice.get(f"/mail2fax/{box_id}/log").text
     assert "Became a fax" in page
     assert f"/faxes/{fax_id}" in page
-    assert "The sender was told by mail" in alice.get(f"/mail2fax/{box_id}/log/{message_id}").text
+    assert "The sender was told by email" in alice.get(f"/mail2fax/{box_id}/log/{message_id}").text
 
 
 def test_a_refused_mail_is_told_with_the_sentence_that_its_sender_reads(
@@ -63,7 +63,7 @@ def test_a_test_is_no_refusal(app: Flask, cast: Cast, alice: Browser, box_id: in
     message_id = add(app, cast, box_id, fate=MailFate.TESTED, checks=[{"code": "pin", "passed": True}], **values)
     for path in (f"/mail2fax/{box_id}/log", f"/mail2fax/{box_id}/log/{message_id}"):
         page = alice.get(path).text
-        assert "A test: nothing was dialled" in page
+        assert "Test: nothing was dialled" in page
         assert "would be faxed to 050 123 4567" in page
         assert "Refused" not in page
 
@@ -73,12 +73,12 @@ def test_who_got_no_answer_because_nobody_vouches_is_named_with_what_to_do(
 ):
     theirs = add(app, cast, box_id, reason="mail_pin_missing", user_id=cast.bob)
     strangers = add(app, cast, box_id, uid=2, reason="sender_unknown")
-    assert "nobody vouches for its sender" in alice.get(f"/mail2fax/{box_id}/log/{theirs}").text
-    assert "nobody vouches for its sender" not in alice.get(f"/mail2fax/{box_id}/log/{strangers}").text
+    assert "nobody confirmed its sender" in alice.get(f"/mail2fax/{box_id}/log/{theirs}").text
+    assert "nobody confirmed its sender" not in alice.get(f"/mail2fax/{box_id}/log/{strangers}").text
     with app.app_context():
         db.session.get_one(Mail2FaxBox, box_id).authserv_id = "mx.alpha.test"
         db.session.commit()
-    assert "nobody vouches for its sender" not in alice.get(f"/mail2fax/{box_id}/log/{theirs}").text
+    assert "nobody confirmed its sender" not in alice.get(f"/mail2fax/{box_id}/log/{theirs}").text
 
 
 def test_a_long_log_has_pages(app: Flask, cast: Cast, alice: Browser, box_id: int):
@@ -98,13 +98,13 @@ def test_a_fault_is_told_with_what_to_do(app: Flask, cast: Cast, alice: Browser,
     set_state(app, cast, box_id, fault="imap_refused", fault_since=since, failures=3)
     page = alice.get(f"/mail2fax/{box_id}/log").text
     assert "does not accept this user name and password" in page
-    assert "the mails wait in the mailbox" in page
+    assert "the emails wait in the mailbox" in page
 
 
 def test_a_box_that_works_says_since_when_it_was_looked_into(app: Flask, cast: Cast, alice: Browser, box_id: int):
-    assert "Nobody has looked into this mailbox yet" in alice.get(f"/mail2fax/{box_id}/log").text
+    assert "This mailbox has not been checked yet" in alice.get(f"/mail2fax/{box_id}/log").text
     set_state(app, cast, box_id, looked_at=utc_now(), idle=True)
-    assert "tells of new mails at once" in alice.get(f"/mail2fax/{box_id}/log").text
+    assert "announces new emails at once" in alice.get(f"/mail2fax/{box_id}/log").text
 
 
 def test_the_log_is_the_companys_administrators_alone(

@@ -26,16 +26,16 @@ def drop(browser: Browser, box_id: int, raw: bytes):
 def test_a_mail_that_would_be_accepted_is_told_so_and_leaves_nothing(app: Flask, alice: Browser, box_id: int):
     page = drop(alice, box_id, write_mail().as_bytes())
     assert page.status_code == 200
-    assert "This mail would become a fax." in page.text
+    assert "This email would become a fax." in page.text
     with app.app_context():
         assert not any(db.session.query(model).count() for model in (Fax, MailMessage, Notice))
 
 
 def test_each_rule_is_shown_with_its_outcome(alice: Browser, box_id: int):
     page = drop(alice, box_id, write_mail(sender="Bob@alpha.test", text="PIN 4712").as_bytes()).text
-    assert "This mail would be refused." in page
-    assert "Faxes are accepted only from the address of a user" in page
-    assert "The PIN in the text of the mail is wrong" in page
+    assert "This email would be refused." in page
+    assert "Faxes are accepted only from the email address of a user" in page
+    assert "The PIN in the message is wrong" in page
     assert page.count("Failed") == 2
 
 
@@ -66,7 +66,7 @@ def test_a_message_of_the_log_shows_what_was_looked_at_when_it_came(
         db.session.commit()
         message_id = row.id
     page = alice.get(f"/mail2fax/{box_id}/log/{message_id}").text
-    assert "The PIN stands in the text" in page
+    assert "The PIN is in the message" in page
     assert "Failed" in page
 
 
@@ -79,18 +79,18 @@ def test_users_read_how_their_mails_have_to_be(app: Flask, cast: Cast, bob: Brow
     page = bob.get("/profile").text
     assert "fax@alpha.test" in page
     assert "bob@alpha.test" in page
-    assert "the PIN of the line" in page
+    assert "the line's PIN" in page
     assert not tells_pin(page)
     assert "test 050 1234567" in page
-    assert "Send a fax by mail" not in charlie.get("/profile").text
+    assert "Send a fax by email" not in charlie.get("/profile").text
 
 
 def test_users_read_that_the_mail_server_has_to_vouch(app: Flask, cast: Cast, bob: Browser, box_id: int):
-    assert "has to vouch for you" not in bob.get("/profile").text
+    assert "must confirm the sender" not in bob.get("/profile").text
     with app.app_context():
         db.session.get_one(Tenant, cast.alpha).mail_proof_required = True
         db.session.commit()
-    assert "has to vouch for you" in bob.get("/profile").text
+    assert "must confirm the sender" in bob.get("/profile").text
 
 
 def test_the_public_key_of_the_box_is_for_those_who_may_send(

@@ -38,7 +38,7 @@ def test_every_number_stands_there_with_its_holder(app: Flask, cast: Cast, alice
         "→ 600",
         "sales",
         "505",
-        "saved, not applied: new",
+        "saved, not active yet: new",
     ):
         assert text in page
     assert "503 – 504" in page
@@ -53,10 +53,10 @@ def test_the_file_has_the_same_and_no_cell_is_a_formula(app: Flask, cast: Cast, 
         db.session.commit()
     add(app, alice, cast.alpha, name="sales", extension="505")
     first, second, third, gap = rows(alice)
-    assert (first["Extension"], first["Public number"], first["Fax entity"]) == ("501", "'+390509655637", "frontdesk")
-    assert second["Fax entity"] == "'=HYPERLINK(1)"
-    assert third["Status"] == "saved, not applied: new"
-    assert (gap["Extension"], gap["Fax entity"]) == ("503–504", "free")
+    assert (first["Extension"], first["Public number"], first["Fax line"]) == ("501", "'+390509655637", "frontdesk")
+    assert second["Fax line"] == "'=HYPERLINK(1)"
+    assert third["Status"] == "saved, not active yet: new"
+    assert (gap["Extension"], gap["Fax line"]) == ("503–504", "free")
 
 
 def test_a_conflict_that_came_in_by_another_way_is_named_with_what_to_do(app: Flask, cast: Cast, alice: Browser):
@@ -68,7 +68,7 @@ def test_a_conflict_that_came_in_by_another_way_is_named_with_what_to_do(app: Fl
     assert "3 conflicts" in page
     assert "112 is an emergency number" in page
     assert "501 is a fax line itself" in page
-    assert "Calls of archive that are no fax are led to 501" in page
+    assert "Calls to archive that are not faxes are forwarded to 501" in page
     assert "emergency" in next(row for row in rows(alice) if row["Extension"] == "112")["Conflicts"]
 
 

@@ -96,25 +96,25 @@ def test_an_operator_opens_a_company_with_all_that_belongs_to_it(app: Flask, olg
     ("field", "value", "sentence"),
     [
         ("slug", "", "Enter a short name"),
-        ("slug", "Gamma", "small letters, digits and hyphens only"),
-        ("slug", "-gamma", "begins with a letter or digit"),
-        ("slug", "alpha", "There is a company with this short name already"),
-        ("name", "", "Enter the name."),
+        ("slug", "Gamma", "lower-case letters, digits and hyphens"),
+        ("slug", "-gamma", "starts with a letter or digit"),
+        ("slug", "alpha", "There is already a company with this short name"),
+        ("name", "", "Enter a name."),
         ("name", "x" * 101, "100 characters at most"),
-        ("serial", "", "Enter the serial number"),
+        ("serial", "", "Enter a serial number"),
         ("serial", "a]b", "letters, digits, dots, hyphens"),
-        ("region", "XX", "Choose the country"),
-        ("timezone", "Rome", "no time zone"),
-        ("timezone", "../etc/passwd", "no time zone"),
-        ("language", "de", "Choose one of the languages"),
+        ("region", "XX", "Choose a country"),
+        ("timezone", "Rome", "not a time zone"),
+        ("timezone", "../etc/passwd", "not a time zone"),
+        ("language", "de", "Choose a language"),
         ("outside_prefix", "0a", "up to 4 digits"),
         ("fax_channels", "", "a whole number from 0 to 99999"),
         ("fax_channels", "-1", "a whole number"),
         ("limit_inbound", "1.5", "a whole number"),
         ("limit_outbound", "100000", "a whole number"),
         ("limit_total", "²", "a whole number"),
-        ("admin_email", "nobody", "This is no email address"),
-        ("admin_email", "alice@alpha.test", "This address is taken"),
+        ("admin_email", "nobody", "This is not an email address"),
+        ("admin_email", "alice@alpha.test", "This address is already in use"),
     ],
 )
 def test_each_field_is_judged_and_nothing_typed_is_lost(
@@ -170,8 +170,8 @@ def test_a_smaller_licence_keeps_what_exists_and_says_so(app: Flask, cast: Cast,
     form = {**GAMMA, "fax_channels": "1"}
     answer = olga.post(alpha, page=alpha, **form)
     page = olga.get(answer.headers["Location"]).text
-    assert "The company has 2 fax entities and 1 licensed channels. It keeps them" in page
-    assert "What exists stays; no fax entity can be added." in page
+    assert "The company has 2 fax lines but 1 licensed channels. It keeps them" in page
+    assert "Existing lines stay, but none can be added." in page
     with app.app_context():
         assert licence_of(db.session, cast.alpha).used == 2
 
@@ -250,9 +250,9 @@ def test_an_operator_invites_an_administrator_later(app: Flask, cast: Cast, olga
 @pytest.mark.parametrize(
     ("name", "email", "sentence"),
     [
-        ("", "ada@alpha.test", "Enter the name."),
-        ("Ada", "", "Enter the email address."),
-        ("Ada", "charlie@beta.test", "This address is taken"),
+        ("", "ada@alpha.test", "Enter a name."),
+        ("Ada", "", "Enter an email address."),
+        ("Ada", "charlie@beta.test", "This address is already in use"),
     ],
 )
 def test_an_invitation_is_judged(olga: Browser, alpha: str, name: str, email: str, sentence: str) -> None:
@@ -275,7 +275,7 @@ def test_the_operator_withdraws_an_invitation_to_administer(app: Flask, cast: Ca
     for user_id in (cast.alice, cast.bob, cast.charlie):
         assert olga.post(f"{alpha}/administrators/{user_id}/withdrawal", page=alpha).status_code == 404
     assert olga.post(f"{alpha}/administrators/{gina}/withdrawal", page=alpha).status_code == 303
-    assert "The invitation of Gina is withdrawn" in olga.get(alpha).text
+    assert "The invitation for Gina was withdrawn" in olga.get(alpha).text
     assert "Gina" not in olga.get(alpha).text
     with app.app_context():
         assert db.session.get(User, gina) is None
@@ -320,7 +320,7 @@ def test_the_machines_are_told_with_what_runs_there(app: Flask, olga: Browser, m
     page = olga.get("/operator/parts").text
     assert re.findall(r'<dt class="mono break">([^<]*)</dt>', page)[0:2] == ["&lt;fax2&gt;", "fax1"]
     assert "2 workers" in page
-    assert "Asterisk runs since" in page
+    assert "Asterisk running since" in page
 
 
 # ---- Taking away and deleting
@@ -396,7 +396,7 @@ def test_only_a_suspended_company_with_no_call_is_deleted_by_who_types_its_name(
     fax_id = on_the_line(app, cast)
     olga.post(f"{alpha}/suspend", page=alpha)
     assert "Type alpha to delete it" in ask("Alpha")
-    assert "is on the line at the moment" in ask("alpha")
+    assert "has a fax on the line" in ask("alpha")
     with app.app_context():
         assert db.session.get(Tenant, cast.alpha).deleting_at is None
         db.session.execute(sa.update(Attempt).where(Attempt.fax_id == fax_id).values(ended_at=utc_now()))
@@ -487,7 +487,7 @@ def test_a_deletion_that_is_killed_anywhere_goes_on_to_the_end(
 def test_the_installations_log_says_who_deleted_a_company(app: Flask, doomed: Cast, olga: Browser) -> None:
     erase(doomed.alpha)
     page = olga.get("/operator/log").text
-    assert "Company: deletion begun" in page
+    assert "Company: deletion started" in page
     assert "Olga" in page
     assert "Alpha Srl" in page
 

@@ -119,7 +119,7 @@ def test_the_preview_follows_the_line_and_pages_not_seen_do_not_go_out(app: Flas
     shown = SHOWN.search(more)[1]
     answer = bob.post("/faxes/send", **fields(cast, draft=draft, preview=shown))
     assert answer.status_code == 422
-    assert "in another way than you have seen" in answer.text
+    assert "differently from what you saw" in answer.text
     assert 'value="050 1234567"' in answer.text
     again = bob.post("/faxes/send/preview", draft=draft, entity=str(cast.frontdesk), htmx=True).text
     draw_preview()
@@ -177,13 +177,13 @@ def test_a_long_spreadsheet_asks_in_the_form_as_soon_as_its_pages_are_counted(
     assert 'name="all_pages"' not in bob.get(path_of(answer)).text, "so many ask nothing"
     counted(app)
     more = bob.get(path_of(answer)).text
-    assert "This spreadsheet takes 34 pages, about 19 minutes on the line. Should all of them go?" in more
+    assert "This spreadsheet has 34 pages, about 19 minutes on the line. Send all of them?" in more
     assert 'name="all_pages" value="34"' in more
     sent = {"draft": DRAFT.search(answer)[1], "preview": SHOWN.search(more)[1]} | fields(cast, **TABLE)
     for unanswered in ({}, {"all_pages": "33"}):
         refused = bob.post("/faxes/send", **sent, **unanswered)
         assert refused.status_code == 422
-        assert '<a href="#all_pages">This spreadsheet takes 34 pages' in refused.text
+        assert '<a href="#all_pages">This spreadsheet has 34 pages' in refused.text
         for kept in ("050 1234567", "2026-12-24T10:00", sent["draft"]):
             assert f'value="{kept}"' in refused.text
     assert re.search(r'value="34"[^>]*aria-invalid="true">', refused.text), "and is not ticked"
@@ -226,13 +226,13 @@ def test_without_javascript_a_fax_waits_until_it_was_looked_at(app: Flask, cast:
     assert "http-equiv" in bob.get(path).text
     prepare()
     page = bob.get(path).text
-    for said in ("Waiting for you", "Nothing was dialed yet", "given up at", "Send it now", "Give it up"):
+    for said in ("Waiting for you", "Nothing has been dialled yet", "cancelled at", "Send now", "Cancel it"):
         assert said in page
     assert "http-equiv" not in page, "nobody is disturbed while looking"
     assert page.count("/pages/") == 2
     assert bob.post(f"{path}/send").status_code == 303
-    assert "Dialing as soon as a line is free" in bob.get(path).text
+    assert "Dialling as soon as a line is free" in bob.get(path).text
     assert (
-        "does not wait for you any more"
+        "is no longer waiting for you"
         in bob.client.post(f"{path}/send", data={"csrf_token": bob.token("/faxes")}, follow_redirects=True).text
     )

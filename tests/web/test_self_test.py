@@ -29,7 +29,7 @@ def made(app: Flask) -> list[Fax]:
 
 
 def test_a_line_is_tested_with_a_page_of_its_own(app: Flask, cast: Cast, alice: Browser):
-    assert "This line was not tested yet." in alice.get(path(cast)).text
+    assert "This line has not been tested yet." in alice.get(path(cast)).text
     answer = start(alice, cast, submission="k")
     assert (answer.status_code, answer.headers["Location"]) == (303, path(cast))
     (test,) = made(app)
@@ -84,7 +84,7 @@ def test_what_came_of_it_stands_on_the_page(app: Flask, cast: Cast, alice: Brows
     make_fax(app, cast, entity_id=cast.archive, test_of_id=test.id, **more)
     page = alice.get(path(cast)).text
     assert 'data-test="doubt"' in page
-    for text in ("G.711. The template asks for T.38.", "9,600 bit/s. The template allows 14,400.", "1 of 1 page"):
+    for text in ("G.711. The template asks for T.38.", "9,600 bit/s. The template allows up to 14,400.", "1 of 1 page"):
         assert text in page
     assert "hx-get" not in page.partition('id="test-result"')[2].partition(">")[0], "nothing is asked any more"
 

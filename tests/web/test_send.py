@@ -55,7 +55,7 @@ def test_the_form_offers_only_lines_that_this_user_may_send_from(bob: Browser, a
 def test_no_other_line_can_be_sent_from_however_it_is_asked(app: Flask, cast: Cast, bob: Browser, line: str) -> None:
     answer = bob.post("/faxes/send", entity=str(getattr(cast, line)), to="050 1234567", document=upload())
     assert answer.status_code == 422
-    assert "You may not send from this line" in answer.text
+    assert "You do not have permission to send from this line" in answer.text
     assert faxes(app) == []
 
 
@@ -72,7 +72,7 @@ def test_the_form_and_the_fax_say_what_the_document_warns_of(app: Flask, cast: C
 def test_every_fault_is_named_at_once_and_nothing_typed_is_lost(app: Flask, cast: Cast, bob: Browser) -> None:
     answer = bob.post("/faxes/send", entity="", to="12 34 nonsense", send_at="2001-01-01T10:00", document=upload())
     assert answer.status_code == 422
-    for text in ("Choose the origin line", "A fax number has digits only", "This time has passed"):
+    for text in ("Choose the origin line", "A fax number contains only digits", "This time is in the past"):
         assert text in answer.text
     assert re.findall(r'<a href="#(\w+)">', answer.text) == ["to", "entity", "send_at"]
     for kept in ('value="12 34 nonsense"', 'value="2001-01-01T10:00"', "letter.pdf", "2 pages"):
@@ -133,15 +133,15 @@ def test_a_file_that_is_too_large_is_refused_in_the_form(app: Flask, bob: Browse
     [
         ("050 1234567", "National number:"),
         ("+49 30 901820", "International number:"),
-        ("501", "Extension of your own numbering plan:"),
+        ("501", "Internal extension:"),
         ("112", "This is an emergency number"),
-        ("05O1234567", "A fax number has digits only"),
+        ("05O1234567", "A fax number contains only digits"),
         ("+", "This number is too short"),
         (" + ( ) ", "This number is too short"),
         ("0" * 60, "This number is too long"),
         ("+39 " + "0" * 50, "This number is too long"),
-        ("++39", "A fax number has digits only"),
-        ("", "A national number, one from abroad"),
+        ("++39", "A fax number contains only digits"),
+        ("", "A national number, an international number"),
     ],
 )
 def test_the_number_is_judged_while_the_form_is_filled(bob: Browser, typed: str, said: str) -> None:
@@ -152,7 +152,7 @@ def test_the_number_is_judged_while_the_form_is_filled(bob: Browser, typed: str,
 
 @pytest.mark.parametrize(
     ("cause", "told"),
-    [("unallocated", "The number does not exist."), ("busy", "A national number, one from abroad")],
+    [("unallocated", "The number does not exist."), ("busy", "A national number, an international number")],
 )
 def test_the_number_of_an_earlier_fax_is_not_called_good(
     app: Flask, cast: Cast, bob: Browser, cause: str, told: str
@@ -172,7 +172,7 @@ def test_a_double_click_sends_one_fax(app: Flask, cast: Cast, bob: Browser) -> N
     second = bob.post("/faxes/send", **data, document=upload())
     assert first.headers["Location"] == second.headers["Location"]
     assert len(faxes(app)) == 1
-    assert "This form was sent already" in bob.get(second.headers["Location"]).text
+    assert "This form was already submitted" in bob.get(second.headers["Location"]).text
 
 
 def test_two_clicks_at_the_very_same_time_send_one_fax(app: Flask, cast: Cast, bob: Browser) -> None:
@@ -215,12 +215,12 @@ def rules(app: Flask, cast: Cast) -> Callable[..., None]:
 @pytest.mark.parametrize(
     ("values", "typed", "said"),
     [
-        ({"forbidden_prefixes": ["+39050"]}, "050 1234567", "Numbers that begin with +39050 may not be dialled"),
+        ({"forbidden_prefixes": ["+39050"]}, "050 1234567", "Numbers starting with +39050 cannot be dialled"),
         ({"forbidden_prefixes": ["+39050"]}, "+49 30 901820", "International number:"),
         ({"allowed_prefixes": ["+39"]}, "+49 30 901820", "only numbers that begin with +39 may be dialled"),
         ({}, "899 123456", "This is a premium number"),
         ({"premium_allowed": True}, "899 123456", "National number:"),
-        ({"allowed_prefixes": ["+44"]}, "501", "Extension of your own numbering plan:"),
+        ({"allowed_prefixes": ["+44"]}, "501", "Internal extension:"),
     ],
 )
 def test_the_rules_of_the_chosen_line_are_told_while_the_number_is_typed(
@@ -239,7 +239,7 @@ def test_that_the_line_has_sent_its_faxes_of_the_day_is_told_while_the_number_is
     asked = {"to": "050 1234567", "entity": str(cast.frontdesk)}
     assert "National number:" in bob.post("/faxes/send/number", **asked, htmx=True).text
     make_fax(app, cast)
-    assert "This line sends 1 faxes a day" in bob.post("/faxes/send/number", **asked, htmx=True).text
+    assert "This line sends 1 faxes per day" in bob.post("/faxes/send/number", **asked, htmx=True).text
     in_two_days = (utc_now() + timedelta(days=2)).strftime("%Y-%m-%dT%H:%M")
     later = bob.post("/faxes/send/number", **asked, send_at=in_two_days, htmx=True).text
     assert "National number:" in later, "the day on which it goes out counts"
@@ -288,7 +288,7 @@ def test_who_may_not_send_is_told_how_to_get_it(app: Flask, cast: Cast, bob: Bro
         db.session.query(Grant).filter_by(user_id=cast.bob).delete()
         db.session.commit()
     page = bob.get("/faxes/send").text
-    assert "There is no line yet that you may send from" in page
+    assert "You do not have permission to send from any line yet" in page
     assert 'name="document"' not in page
 
 

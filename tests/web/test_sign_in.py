@@ -41,7 +41,7 @@ def test_sign_in_never_leads_to_another_site(nobody: Browser) -> None:
 def test_a_wrong_password_and_an_unknown_address_get_the_same_answer(nobody: Browser, email: str) -> None:
     answer = nobody.sign_in(email, "wrong")
     assert answer.status_code == 422
-    assert "Email address or password is wrong" in answer.text
+    assert "The email address or password is wrong" in answer.text
     assert f'value="{email}"' in answer.text, "what was typed is kept"
     assert "wrong<" not in answer.text.replace("is wrong", ""), "but never a password"
 
@@ -85,7 +85,7 @@ def test_guessing_one_account_is_slowed_down_from_wherever_it_comes(nobody: Brow
     answer = nobody.sign_in("bob@alpha.test")
     assert answer.status_code == 429, "even the right password waits"
     assert int(answer.headers["Retry-After"]) >= 60
-    assert "Too many wrong tries. Wait" in answer.text
+    assert "Too many failed attempts. Wait" in answer.text
     assert 'value="bob@alpha.test"' in answer.text
     assert nobody.sign_in("alice@alpha.test").status_code == 303, "others do not"
 
@@ -178,7 +178,7 @@ def test_a_code_counts_once(app: Flask, nobody: Browser, factor) -> None:
     nobody.sign_in("bob@alpha.test")
     answer = give_code(nobody, first)
     assert answer.status_code == 422, "it was used when the second factor was set up"
-    assert "was used already" in answer.text
+    assert "was already used" in answer.text
     assert give_code(nobody, second).status_code == 303
     thief = Browser(app)
     thief.sign_in("bob@alpha.test")

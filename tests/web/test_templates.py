@@ -66,7 +66,7 @@ def acts(app: Flask) -> list[str]:
 def test_a_template_is_saved_shown_applied_and_audited(app: Flask, cast: Cast, alice: Browser):
     assert alice.post("/templates/new", **FORM).headers["Location"] == "/templates"
     assert one(app, name="slow") is None, "saved is not applied"
-    assert "new, not applied yet" in alice.get("/templates").text
+    assert "new, not active yet" in alice.get("/templates").text
     assert "+39050" in alice.get("/changes").text
     assert apply(alice).status_code == 303
     saved = one(app, name="slow", tenant_id=cast.alpha)
@@ -80,7 +80,7 @@ def test_a_template_is_saved_shown_applied_and_audited(app: Flask, cast: Cast, a
     assert (saved.allowed_prefixes, saved.forbidden_prefixes) == (["+39050", "+44"], ["+390586"])
     assert saved.daily_cap == 20
     assert acts(app) == ["template.added"]
-    assert "not applied yet" not in alice.get("/templates").text
+    assert "not active yet" not in alice.get("/templates").text
 
 
 def test_the_form_shows_what_is_kept_and_saving_it_again_changes_nothing(
@@ -105,24 +105,24 @@ def test_the_form_shows_what_is_kept_and_saving_it_again_changes_nothing(
 
 def test_what_was_saved_is_discarded_without_a_trace(app: Flask, cast: Cast, alice: Browser, frontdesk: int):
     change(alice, frontdesk)
-    assert "changed, not applied yet" in alice.get("/templates").text
+    assert "changed, not active yet" in alice.get("/templates").text
     alice.post(f"/templates/{frontdesk}/discard", page="/templates/new")
     assert one(app, frontdesk).name == "for frontdesk"
-    assert "not applied yet" not in alice.get("/templates").text
+    assert "not active yet" not in alice.get("/templates").text
     assert acts(app) == []
 
 
 @pytest.mark.parametrize(
     ("field", "typed", "told"),
     [
-        ("name", "", "Enter the name."),
+        ("name", "", "Enter a name."),
         ("name", "x" * 101, "100 characters at most"),
-        ("name", "FOR Archive", "There is a template of this name already."),
+        ("name", "FOR Archive", "There is already a template with this name."),
         ("header", "x" * 51, "50 characters at most"),
-        ("station_id", "Alpha", "digits, blanks and + only"),
-        ("resolution", "superfine", "Choose one of the list."),
-        ("page_size", "A3", "Choose one of the list."),
-        ("max_rate", "33600", "Choose one of the list."),
+        ("station_id", "Alpha", "digits, spaces and +"),
+        ("resolution", "superfine", "Choose one from the list."),
+        ("page_size", "A3", "Choose one from the list."),
+        ("max_rate", "33600", "Choose one from the list."),
         ("max_attempts", "0", "Enter a whole number from 1 to 50."),
         ("ring_seconds", "1e2", "Enter a whole number from 5 to 180."),
         ("max_seconds", "", "Enter a whole number from 60 to 14400."),
@@ -164,7 +164,7 @@ def test_an_old_page_overwrites_nothing(app: Flask, cast: Cast, alice: Browser, 
 def test_a_template_that_a_line_has_is_not_removed(app: Flask, cast: Cast, alice: Browser, frontdesk: int):
     answer = alice.post(f"/templates/{frontdesk}/remove", page=f"/templates/{frontdesk}")
     assert answer.status_code == 422
-    assert "Fax entities use this template: frontdesk." in answer.text
+    assert "These fax lines use this template: frontdesk." in answer.text
 
 
 def test_a_template_without_a_line_is_removed_and_closed_lines_do_not_count(
@@ -174,7 +174,7 @@ def test_a_template_without_a_line_is_removed_and_closed_lines_do_not_count(
         db.session.get_one(FaxEntity, cast.frontdesk).closed_at = utc_now()
         db.session.commit()
     assert alice.post(f"/templates/{frontdesk}/remove", page=f"/templates/{frontdesk}").status_code == 303
-    assert "removed, not applied yet" in alice.get("/templates").text
+    assert "removed, not active yet" in alice.get("/templates").text
     assert one(app, frontdesk) is not None
     apply(alice)
     assert one(app, frontdesk) is None
@@ -195,7 +195,7 @@ def test_a_line_that_took_it_meanwhile_keeps_a_template_from_being_removed(
         db.session.commit()
     answer = apply(alice)
     assert answer.status_code == 422
-    assert "Fax entities use this template: frontdesk." in answer.text
+    assert "These fax lines use this template: frontdesk." in answer.text
     assert one(app, slow.id) is not None
 
 
@@ -244,14 +244,14 @@ def test_what_a_colleague_has_saved_is_not_shown(app: Flask, cast: Cast, alice: 
     assert alice.get(f"/templates/{frontdesk}").text.count("for frontdesk") >= 1
 
 
-# ---- Simultaneity goes the same way
+# ---- Simultaneous calls goes the same way
 
 
 def test_simultaneity_is_saved_and_applied_with_the_rest(app: Flask, cast: Cast, alice: Browser, frontdesk: int):
     assert alice.post("/settings/limits", inbound="2", outbound="", total="4").status_code == 303
     change(alice, frontdesk, name="renamed")
     page = alice.get("/changes").text
-    assert "Simultaneity" in page
+    assert "Simultaneous calls" in page
     assert 'value="4"' in alice.get("/settings").text
     assert apply(alice).status_code == 303
     assert one(app, frontdesk).name == "renamed"

@@ -116,7 +116,7 @@ def test_an_invited_user_chooses_a_password_by_the_mailed_link_and_is_in(
     assert nobody.get("/profile").status_code == 200
     assert Browser(app).sign_in("dora@alpha.test", GOOD).status_code == 303
     again = Browser(app)
-    assert again.get(link).status_code == 404, "the link works once"
+    assert again.get(link).status_code == 404, "The link works once"
     assert ("user.invited", "dora@alpha.test") in acts(app)
     assert ("user.accepted", "dora@alpha.test") in acts(app)
 
@@ -142,7 +142,7 @@ def test_an_invitation_expires_after_seven_days_and_is_replaced_by_the_next(
 ) -> None:
     invite(alice)
     first, dora = post.link(), id_of(app, "dora@alpha.test")
-    assert "A mail with a link went out within the last minute" in _follow(alice, f"/users/{dora}/invitation")
+    assert "An email with a link was already sent within the last minute" in _follow(alice, f"/users/{dora}/invitation")
     assert post.collect() == [], "a double click sends one mail"
     _age(app, minutes=2)
     alice.post(f"/users/{dora}/invitation", page=f"/users/{dora}")
@@ -151,7 +151,7 @@ def test_an_invitation_expires_after_seven_days_and_is_replaced_by_the_next(
     assert nobody.get(second).status_code == 200
     _age(app, days=7)
     assert nobody.get(second).status_code == 404
-    assert "no link is open" in alice.get(f"/users/{dora}").text
+    assert "the link has expired" in alice.get(f"/users/{dora}").text
 
 
 def _age(app: Flask, **passed: int) -> None:
@@ -184,7 +184,7 @@ def test_an_address_that_is_taken_is_refused_without_telling_whose_it_is(
 ) -> None:
     answer = invite(alice, email=email)
     assert answer.status_code == 422
-    assert "This address is taken." in answer.text
+    assert "This address is already in use." in answer.text
     assert 'value="Dora"' in answer.text, "what was typed is kept"
     for name in ("Charlie", "Beta", "Olga"):
         assert name not in answer.text
@@ -201,14 +201,14 @@ def test_a_double_click_invites_once_and_leads_to_the_same_user(app: Flask, post
 @pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [
-        ("email", "", "Enter the email address"),
-        ("email", "no address", "This is no email address"),
-        ("email", "a@alpha.test\nBcc: b@alpha.test", "This is no email address"),
+        ("email", "", "Enter an email address"),
+        ("email", "no address", "This is not an email address"),
+        ("email", "a@alpha.test\nBcc: b@alpha.test", "This is not an email address"),
         ("name", "", "Enter the name"),
         ("name", "x" * 101, "100 characters at most"),
         ("name", "two\nlines", "100 characters at most"),
-        ("role", "operator", "Choose one of the roles"),
-        ("language", "xx", "Choose one of the languages"),
+        ("role", "operator", "Choose a role"),
+        ("language", "xx", "Choose a language"),
     ],
 )
 def test_what_is_wrong_is_said_beside_its_field(
@@ -231,7 +231,7 @@ def test_forged_fields_are_ignored(app: Flask, cast: Cast, alice: Browser) -> No
     [
         ("short", "short", "at least 10 characters"),
         ("x" * 201, "x" * 201, "200 characters at most"),
-        ("dora@alpha.test", "dora@alpha.test", "is no password"),
+        ("dora@alpha.test", "dora@alpha.test", "Do not use your name or email address"),
         (GOOD, "another one", "do not match"),
     ],
 )
@@ -266,7 +266,7 @@ def test_a_withdrawn_invitation_leaves_no_link_no_account_and_a_free_address(
     assert "Withdraw the invitation" in alice.get(f"/users/{dora}").text
     answer = withdraw(alice, dora)
     assert answer.headers["Location"] == "/users"
-    assert "The invitation of Dora is withdrawn" in alice.get("/users").text
+    assert "The invitation for Dora was withdrawn" in alice.get("/users").text
     assert nobody.get(link).status_code == 404
     assert alice.get(f"/users/{dora}").status_code == 404
     assert alice.post(f"/users/{dora}/withdrawal", page="/users").status_code == 404, "a double click"
@@ -311,7 +311,7 @@ def test_who_has_come_in_or_has_faxes_is_not_withdrawn(app: Flask, cast: Cast, a
     dora = id_of(app, "dora@alpha.test")
     make_fax(app, cast, user_id=dora)
     assert withdraw(alice, dora).headers["Location"] == f"/users/{dora}"
-    assert "Close the account instead" in alice.get(f"/users/{dora}").text
+    assert "Close it instead" in alice.get(f"/users/{dora}").text
     assert user(app, dora).is_active
 
 
@@ -355,7 +355,7 @@ def test_an_address_elsewhere_is_no_address_to_change_to(app: Flask, cast: Cast,
     form = {"email": "Charlie@beta.test", "name": "Robert", "role": "user"}
     answer = alice.post(f"/users/{cast.bob}", page=f"/users/{cast.bob}", **form)
     assert answer.status_code == 422
-    assert "This address is taken." in answer.text
+    assert "This address is already in use." in answer.text
     assert 'value="Robert"' in answer.text
     assert (user(app, cast.bob).email, user(app, cast.bob).name) == ("bob@alpha.test", "Bob")
 
@@ -426,12 +426,12 @@ def test_closing_kills_links_too(app: Flask, post: Post, alice: Browser, nobody:
 
 
 def test_the_last_administrator_can_be_neither_closed_nor_demoted(app: Flask, cast: Cast, alice: Browser) -> None:
-    assert "Make somebody else an administrator first" in _follow(alice, f"/users/{cast.alice}/disable")
+    assert "Make someone else an administrator first" in _follow(alice, f"/users/{cast.alice}/disable")
     answer = alice.post(
         f"/users/{cast.alice}", page=f"/users/{cast.alice}", email="alice@alpha.test", name="A", role="user"
     )
     assert answer.status_code == 422
-    assert "Make somebody else an administrator first" in answer.text
+    assert "Make someone else an administrator first" in answer.text
     assert user(app, cast.alice).is_active
     assert user(app, cast.alice).is_admin
 
@@ -496,13 +496,13 @@ def test_an_administrator_signs_somebody_out(cast: Cast, alice: Browser, bob: Br
 
 
 def test_the_company_may_demand_a_second_factor(app: Flask, cast: Cast, alice: Browser, bob: Browser) -> None:
-    assert "From now on everybody needs" not in bob.get("/faxes").text
+    assert "A second factor is now required for everyone" not in bob.get("/faxes").text
     alice.post("/users/second-factor", page="/users", required="yes")
     for browser in (alice, bob):
         assert browser.get("/faxes").headers["Location"] == "/profile/second-factor"
         assert browser.get("/profile").headers["Location"] == "/profile/second-factor"
     assert bob.get("/faxes", headers={"HX-Request": "true"}).headers["HX-Redirect"] == "/profile/second-factor"
-    assert "Your company demands a second factor" in bob.get("/profile/second-factor").text
+    assert "Your company requires a second factor" in bob.get("/profile/second-factor").text
     set_up_second_factor(app, bob, cast.bob)
     assert bob.get("/faxes").status_code == 200
     answer = bob.post("/profile/second-factor/remove", page="/profile/second-factor", current=PASSWORD)
@@ -558,18 +558,18 @@ def test_each_bad_row_is_named_and_nobody_is_invited(app: Flask, post: Post, ali
     )
     page = upload(alice, content)
     assert page.status_code == 422
-    assert "Nobody was invited: 7 rows have to change" in page.text
+    assert "Nobody was invited: 7 rows need correcting" in page.text
     wrong = re.findall(r'data-label="Line">(\d+)<.*?people-problem">([^<]+)<', page.text, re.S)
     assert [int(line) for line, _ in wrong] == [3, 4, 5, 6, 7, 8, 9]
     for (_, said), sentence in zip(
         wrong,
         [
-            "is taken",
+            "is already in use",
             "in line 2 already",
-            "no email address",
+            "not an email address",
             "Enter the name",
-            "of the roles",
-            "of the lang",
+            "a role",
+            "a language",
             "more cells",
         ],
         strict=True,
@@ -585,13 +585,13 @@ def test_each_bad_row_is_named_and_nobody_is_invited(app: Flask, post: Post, ali
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"", "There is nobody in this file"),
-        (b"email;name\n", "There is nobody in this file"),
-        (b"\xff\xfee\x00m\x00", "no text in UTF-8"),
-        ("email;name\nmüller@alpha.test;Müller\n".encode("latin-1"), "no text in UTF-8"),
-        (b"name;role\nBob;user\n", "has to name the columns"),
-        (b"email;name;tenant_id\na@b.test;A;2\n", "has to name the columns"),
-        (b"email;name;name\na@b.test;A;2\n", "has to name the columns"),
+        (b"", "This file lists nobody"),
+        (b"email;name\n", "This file lists nobody"),
+        (b"\xff\xfee\x00m\x00", "not UTF-8 text"),
+        ("email;name\nmüller@alpha.test;Müller\n".encode("latin-1"), "not UTF-8 text"),
+        (b"name;role\nBob;user\n", "must name the columns"),
+        (b"email;name;tenant_id\na@b.test;A;2\n", "must name the columns"),
+        (b"email;name;name\na@b.test;A;2\n", "must name the columns"),
         (b'email;name\na@b.test;"A\n', "Line 2 cannot be read"),
         (b"email;name\n" + b"a@b.test;A\n" * 501, "more than 500 rows"),
         (b"email;name\n" + b"a" * 200_001, "larger than 200 kB"),
@@ -629,7 +629,7 @@ def test_a_public_key_is_entered_shown_and_removed(
     assert "/keys/" not in pages[1], "people see their keys, administrators change them"
     key_id = re.search(r"/keys/(\d+)/remove", pages[0])[1]
     alice.post(f"/users/{cast.bob}/keys/{key_id}/remove", page=f"/users/{cast.bob}")
-    assert "No key yet" in alice.get(f"/users/{cast.bob}").text
+    assert "No keys yet" in alice.get(f"/users/{cast.bob}").text
     assert [act for act, _ in acts(app)] == ["user.key_added", "user.key_added", "user.key_removed"]
 
 
@@ -642,7 +642,7 @@ def test_a_secret_key_is_refused_and_not_kept(
     fingerprint = ring.make("Careless <careless@alpha.test>")
     answer = give_key(alice, cast.bob, ring.secret(fingerprint))
     assert answer.status_code == 422
-    assert "This is a secret key. It was not kept." in answer.text
+    assert "This is a secret key. It was not saved." in answer.text
     assert "PRIVATE" not in answer.text
     with app.app_context():
         assert db.session.query(PgpPublicKey).count() == 0
@@ -653,7 +653,7 @@ def test_a_key_stands_for_one_person(cast: Cast, alice: Browser, ring: Ring) -> 
     assert give_key(alice, cast.bob, content).status_code == 303
     answer = give_key(alice, cast.alice, content)
     assert answer.status_code == 422
-    assert "belongs to another user already" in answer.text
+    assert "already belongs to another user" in answer.text
 
 
 def test_thirty_days_before_a_key_expires_its_owner_is_told_once(

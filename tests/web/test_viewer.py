@@ -208,7 +208,7 @@ def test_a_page_number_in_the_address_leads_to_the_page(bob: Browser, letter: st
 WAITING = {
     Status.ACCEPTED: "The pages are being prepared",
     Status.PREPARING: "The pages are being prepared",
-    Status.RECEIVING: "This fax is still coming in",
+    Status.RECEIVING: "This fax is still arriving",
 }
 
 
