@@ -365,7 +365,7 @@ def enable_user(user_id: int) -> Response:
             return None
         enable(person)
         if person.is_invited:
-            return _("The account of %(name)s is open again. Send the invitation once more.", name=person.name)
+            return _("The account of %(name)s is open again. Send the invitation again.", name=person.name)
         return _("The account of %(name)s is open again, with the same password as before.", name=person.name)
 
     return _act(user_id, "user.enabled", act)
