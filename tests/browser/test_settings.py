@@ -302,7 +302,7 @@ def test_the_audit_log_answers_filters_and_is_a_file(visit, script):
     expect(file).to_have_attribute("href", re.compile("action=archive_place"))
     listed = rows(downloaded(page, "Download as CSV"))
     assert {row["Action"].partition(".")[0] for row in listed} == {"archive_place"}
-    assert listed[0]["Thing"] == name
+    assert listed[0]["Item"] == name
 
 
 # ---- Looks

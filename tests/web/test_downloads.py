@@ -65,7 +65,7 @@ def test_a_row_says_what_the_fax_module_says(app: Flask, cast: Cast, alice: Brow
         "Direction": "Sent",
         "Status": "Sent",
         "Submitted or received": "2026-11-23 09:30:00+01:00",
-        "Over": "2026-11-23 09:30:00+01:00",
+        "Finished": "2026-11-23 09:30:00+01:00",
         "Line": "frontdesk",
         "Extension": "501",
         "Own number": "'+390509655637",
