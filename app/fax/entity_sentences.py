@@ -40,7 +40,7 @@ ENTITY_SENTENCES = {
     "pin_missing": _l("Enter the PIN that emails must contain."),
     "pin_unreadable": _l("A PIN has 4 to 32 letters and digits, without spaces."),
     "entity_faxes_under_way": _l(
-        "This line still has %(count)s faxes waiting or being sent. Wait until they are finished, or cancel them."
+        "Faxes of this line are still waiting or being sent (%(count)s). Wait until they finish, or cancel them."
     ),
     "change_gone": _l("Someone has removed it in the meantime. Discard this change."),
     "change_overtaken": _l(

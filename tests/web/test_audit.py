@@ -122,7 +122,7 @@ def test_the_log_is_filtered_by_person_thing_and_days_of_the_company(app: Flask,
     ("query", "sentence"),
     [
         ("person=987654", "No such person in the log"),
-        ("person=x", "No matching users"),
+        ("person=x", "No such person in the log"),
         ("action=nonsense", "No such entry"),
         ("since=yesterday", "is not a date"),
         ("since=2026-03-10&until=2026-03-01", "The last day is before the first one"),
@@ -249,7 +249,7 @@ def test_values_are_told_as_people_say_them(app: Flask, cast: Cast, alice: Brows
     before = {"enabled": False, "folder": ""}
     note(app, cast.alpha, cast.alice, "shelf", action="archive_place.changed", before=before, after=after)
     text = " ".join(re.sub(r"<[^>]+>", " ", alice.get("/audit").text).split())
-    assert "switched on: no yes" in text
+    assert "active: no yes" in text
     for told in (
         "order: shelf, cloud",
         "secret key: a new one",

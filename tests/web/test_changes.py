@@ -45,7 +45,7 @@ def another_administrator(app: Flask, cast: Cast) -> Browser:
 def test_what_is_saved_holds_only_once_it_is_applied(app: Flask, cast: Cast, alice: Browser):
     assert save(app, alice, cast.frontdesk, name="reception").status_code == 303
     assert whole(app, cast.frontdesk).name == "frontdesk"
-    assert "1 change is saved" in alice.get("/users").text, "every page of the administration says so"
+    assert "1 saved change is not active" in alice.get("/users").text, "every page of the administration says so"
     page = alice.get("/changes").text
     assert "<del>frontdesk</del>" in page
     assert "<ins>reception</ins>" in page
@@ -69,7 +69,7 @@ def test_a_discarded_draft_leaves_nothing_behind(app: Flask, cast: Cast, alice: 
     assert len(saved(app)) == 2
     post(alice, "/changes/discard", {})
     assert saved(app) == []
-    assert "saved and" not in alice.get("/entities").text
+    assert "not active until you apply" not in alice.get("/entities").text
     with app.app_context():
         assert db.session.query(FaxEntity).count() == 3
         assert db.session.query(AuditEvent).count() == 0

@@ -120,7 +120,7 @@ def test_a_download_goes_on_with_the_fax_where_it_broke_off(app: Flask, cast: Ca
         ("from=77", "This list has no fax with the number 77."),
         ("from=abc", "This list has no fax with the number abc."),
         ("status=nonsense", "No such status"),
-        ("since=2026-99-99", "“2026-99-99” is no date"),
+        ("since=2026-99-99", "“2026-99-99” is not a date"),
         ("entity=999", "No such line"),
     ],
 )
@@ -221,7 +221,7 @@ def test_what_is_missing_stands_in_a_note_and_the_rest_is_there(app: Flask, cast
     *files, note = archive.namelist()
     assert [name[-6:] for name in files] == ["_1.pdf"]
     text = archive.read(note).decode()
-    assert "could not be read" in text and "removed after 90 days" in text
+    assert "could not be read" in text and "deleted after 90 days" in text
 
 
 def test_an_archive_of_nothing_is_an_archive(cast: Cast, alice: Browser):

@@ -112,9 +112,9 @@ def test_a_line_that_closes_makes_room_for_another_in_one_go(app: Flask, cast: C
     [
         ({"name": ""}, "Enter a name"),
         ({"name": "FrontDesk"}, "already a fax line with this name"),
-        ({"name": "x" * 101}, "100 characters at most"),
-        ({"extension": ""}, "digits only"),
-        ({"extension": "5 01"}, "digits only"),
+        ({"name": "x" * 101}, "up to 100 characters"),
+        ({"extension": ""}, "up to 16 digits"),
+        ({"extension": "5 01"}, "up to 16 digits"),
         ({"extension": "501"}, "501 is in use by frontdesk"),
         ({"extension": "112"}, "emergency number"),
         ({"extension": "0501234567"}, "is also a public number"),
@@ -125,7 +125,7 @@ def test_a_line_that_closes_makes_room_for_another_in_one_go(app: Flask, cast: C
         ({"template": ""}, "Choose a template"),
         ({"template": "999999"}, "Choose a template"),
         ({"limit_outbound": "-1"}, "number of calls"),
-        ({"shared_with_voice": "yes", "voice_destination": "1,2"}, "digits only"),
+        ({"shared_with_voice": "yes", "voice_destination": "1,2"}, "up to 16 digits"),
         ({"shared_with_voice": "yes", "voice_destination": "118"}, "emergency number"),
         ({"shared_with_voice": "yes", "voice_destination": "505"}, "itself a fax line"),
         ({"shared_with_voice": "yes", "voice_destination": "502"}, "itself a fax line"),
@@ -170,7 +170,7 @@ def test_a_number_to_which_a_shared_line_leads_is_no_fax_line(app: Flask, cast: 
     [
         ("extension", "501", "501 is in use by frontdesk"),
         ("extension", "777", "777 is free"),
-        ("extension", "7x", "digits only"),
+        ("extension", "7x", "up to 16 digits"),
         ("number", "0509655638", "is already in use"),
         ("number", "050 9655640", "050 965 5640 is free"),
         ("number", "1", "This number does not exist"),
@@ -361,10 +361,10 @@ def test_a_line_from_which_a_fax_still_goes_is_not_closed(app: Flask, cast: Cast
     make_fax(app, cast, status=status)
     answer = apply(alice)
     assert answer.status_code == 422
-    assert "still has or are on their way (1)" in answer.text
+    assert "are still waiting or being sent (1)" in answer.text
     assert whole(app, cast.frontdesk).closed_at is None
     page = close(alice, cast.frontdesk)
-    assert "still has" in page.text, "and it is said before it is saved"
+    assert "still waiting or being sent" in page.text, "and it is said before it is saved"
 
 
 def test_a_fax_that_is_coming_in_does_not_keep_a_line_open(app: Flask, cast: Cast, alice: Browser):

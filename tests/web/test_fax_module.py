@@ -77,7 +77,7 @@ def test_nothing_found_says_which_filters_hold_and_clears_each(app: Flask, cast:
     enter(app, cast)
     page = bob.get("/faxes?direction=sent&q=nothing&status=failed&since=2026-01-02").text
     assert '<span class="visually-hidden" role="status">No fax found</span>' in page, "the headline below shows it"
-    assert "<h2>No fax fits</h2>" in page
+    assert "<h2>No matching faxes</h2>" in page
     assert re.findall(r'<span class="muted">([^<]+)</span> <span class="chip-value">', page)[-1] == "From day"
     chips = {html.unescape(place) for place in re.findall(r'class="chip" id="clear-\w+" href="([^"]+)"', page)}
     assert chips == {
@@ -292,7 +292,7 @@ def test_the_archive_says_what_it_does_not_hold(app: Flask, cast: Cast, bob: Bro
     assert archive.getinfo(note).date_time[0] >= utc_now().year - 1
     text = archive.read(note).decode()
     assert "_1.pdf: this fax has no pages" in text
-    assert "_2.pdf: it could not be read" in text
+    assert "_2.pdf: could not be read" in text
 
 
 def test_the_archive_travels_while_it_is_made(app: Flask, cast: Cast, bob: Browser) -> None:
