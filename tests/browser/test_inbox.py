@@ -152,7 +152,7 @@ def test_of_two_colleagues_the_second_is_told_who_has_it(visit, arrive, script):
     alice.click(f"#take-{fax_id}")
     expect(slip(alice, fax_id).locator(".holder")).to_be_visible()
     bob.click(f"#take-{fax_id}")
-    expect(bob.locator("main")).to_contain_text("Alice ha fatto prima")
+    expect(bob.locator("main")).to_contain_text("Alice l'ha preso prima")
     expect(slip(bob, fax_id).locator(".holder")).to_contain_text("Alice")
 
 
@@ -180,7 +180,7 @@ def test_a_fax_goes_from_hand_to_hand(visit, arrive, script):
     expect(page.locator(".desk-state")).to_contain_text("Nobody has taken it")
     page.click("#take")
     expect(page.locator(".desk-state")).to_contain_text("You have taken it")
-    page.click("summary:has-text('Hand it over')")
+    page.click("summary:has-text('Hand over')")
     page.select_option("#hand-to", label="Bob")
     page.fill("#hand-note", "Please answer today")
     page.click("button:has-text('Hand over')")
@@ -268,7 +268,7 @@ def as_it_came(_page: Page) -> None:
 
 def taken(page: Page) -> None:
     page.click("#take")
-    page.click("summary:has-text('Hand it over')")
+    page.click("summary:has-text('Hand over')")
 
 
 def done(page: Page) -> None:

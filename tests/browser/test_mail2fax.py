@@ -75,7 +75,7 @@ def test_the_servers_name_is_pasted_and_the_schedule_typed(visit, script):
 def test_proof_is_required_only_with_the_servers_name_and_the_name_stays_while_it_is(visit, script):
     page = visit("/mail2fax", who=ALICE, script=script)
     require_proof(page, True)
-    expect(page.locator(".summary")).to_contain_text("every mail to them would be refused: faxbox")
+    expect(page.locator(".summary")).to_contain_text("every email to them would be refused: faxbox")
     page.get_by_role("link", name="faxbox", exact=True).click()
     page.fill("#authserv_id", SERVER)
     save(page)

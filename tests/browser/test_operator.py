@@ -16,7 +16,7 @@ from tests.live.instance import Instance
 
 pytestmark = pytest.mark.browser
 
-NOTHING = re.compile("Page not found|Qui non c'è nulla")
+NOTHING = re.compile("Page not found|Pagina non trovata")
 BOTH = pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without JavaScript"])
 
 

@@ -188,7 +188,7 @@ def test_the_mails_say_what_is_the_matter_and_when_it_is_over(
     assert "[KPBX40299999] Most faxes of Alpha Srl are failing" in subjects
     assert "[KPBX40299999] Faxes of Alpha Srl are stuck" in subjects
     failing = next(mail.get_content() for mail in mails if "failing" in mail["Subject"])
-    assert "of the last 10 faxes that Alpha Srl has sent, 9 have failed" in failing
+    assert "9 of the last 10 faxes sent by Alpha Srl have failed" in failing
     assert "- 9 × The line was busy." in failing
     assert "/faxes?direction=sent&status=failed" in failing
 

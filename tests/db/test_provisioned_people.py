@@ -50,7 +50,7 @@ def test_keys_of_the_file_are_entered_once_and_stay_until_the_file_names_others(
 
 
 @pytest.mark.parametrize(
-    ("content", "sentence"), [("nonsense", "key.asc: There is no PGP public key in this"), (None, "cannot be read")]
+    ("content", "sentence"), [("nonsense", "key.asc: This does not contain a PGP public key"), (None, "cannot be read")]
 )
 def test_a_key_that_is_none_is_a_fault_and_nothing_is_applied(session, tmp_path, content, sentence):
     if content:

@@ -41,7 +41,7 @@ def test_a_new_one_dials_no_premium_number(session, tmp_path):
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ("allowed_prefixes: [all]", "allowed_prefixes: “all” is no beginning of a number."),
+        ("allowed_prefixes: [all]", "allowed_prefixes: “all” is not the start of a number."),
         ("forbidden_prefixes: ['+39'], allowed_prefixes: ['050']", "+39050 is both allowed and forbidden."),
         ("daily_cap: -1", "daily_cap: Enter a whole number from 0 to 100000."),
         ("max_attempts: 51", "max_attempts: Enter a whole number from 1 to 50."),

@@ -263,7 +263,7 @@ def test_a_fax_that_is_being_sent_keeps_its_line_from_closing(
 
     answer = while_uncommitted(app, sends, lambda: post(alice, "/changes/apply", ids))
     assert answer.status_code == 422
-    assert "on their way (1)" in answer.text
+    assert "waiting or being sent (1)" in answer.text
     assert whole(app, cast.frontdesk).closed_at is None
 
 

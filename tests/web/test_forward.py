@@ -110,7 +110,7 @@ def test_a_mail_to_nobody_or_with_a_novel_loses_nothing(app: Flask, cast: Cast, 
     assert "Choose at least one colleague." in answer.text
     assert "My &lt;note&gt;</textarea>" in answer.text
     answer = bob.post(f"/faxes/{fax_id}/forward/mail", colleagues=str(cast.alice), note="x" * 1001)
-    assert "more than 1000 characters" in answer.text
+    assert "longer than 1000 characters" in answer.text
     assert mails(app) == []
 
 

@@ -174,7 +174,7 @@ def test_proof_is_required_only_where_every_box_can_have_it(app: Flask, cast: Ca
     add_box(app, cast.beta, email="fax@beta.test", name="theirs")
     refused = alice.post("/mail2fax/proof", required="yes")
     assert refused.status_code == 422
-    assert "every mail to them would be refused: faxbox" in refused.text
+    assert "every email to them would be refused: faxbox" in refused.text
     assert "theirs" not in refused.text
     assert not required(app, cast)
     alice.post(where, **(FORM | {"password": "", "authserv_id": "mx.alpha.test"}))

@@ -67,7 +67,7 @@ def test_a_conflict_that_came_in_by_another_way_is_named_with_what_to_do(app: Fl
     page = alice.get("/numbering").text
     assert "3 conflicts" in page
     assert "112 is an emergency number" in page
-    assert "501 is a fax line itself" in page
+    assert "501 is itself a fax line" in page
     assert "Calls to archive that are not faxes are forwarded to 501" in page
     assert "emergency" in next(row for row in rows(alice) if row["Extension"] == "112")["Conflicts"]
 

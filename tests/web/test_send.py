@@ -217,7 +217,7 @@ def rules(app: Flask, cast: Cast) -> Callable[..., None]:
     [
         ({"forbidden_prefixes": ["+39050"]}, "050 1234567", "Numbers starting with +39050 cannot be dialled"),
         ({"forbidden_prefixes": ["+39050"]}, "+49 30 901820", "International number:"),
-        ({"allowed_prefixes": ["+39"]}, "+49 30 901820", "only numbers that begin with +39 may be dialled"),
+        ({"allowed_prefixes": ["+39"]}, "+49 30 901820", "Only numbers starting with +39 can be dialled"),
         ({}, "899 123456", "This is a premium number"),
         ({"premium_allowed": True}, "899 123456", "National number:"),
         ({"allowed_prefixes": ["+44"]}, "501", "Internal extension:"),
@@ -280,7 +280,7 @@ def test_a_strangers_file_name_and_number_stay_text(bob: Browser) -> None:
 
 def test_the_time_is_the_companys(app: Flask, cast: Cast, bob: Browser) -> None:
     page = bob.get("/faxes/send").text
-    assert "Otherwise the time in Rome" in page
+    assert "Times are in the Rome time zone" in page
 
 
 def test_who_may_not_send_is_told_how_to_get_it(app: Flask, cast: Cast, bob: Browser) -> None:

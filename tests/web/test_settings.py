@@ -227,7 +227,7 @@ def test_removing_a_place_is_asked_once_more_and_says_what_is_lost(app: Flask, c
         copy = ArchiveCopy(tenant_id=cast.alpha, fax_id=fax_id, place_id=places(app)[0].id, kind="sent")
         db.session.add(copy)
         db.session.commit()
-    assert "1 copy that is due is not made any more" in alice.post(f"{where}/remove").text
+    assert "1 waiting copy will not be made" in alice.post(f"{where}/remove").text
     assert len(places(app)) == 1
     assert alice.post(f"{where}/remove", really="yes").status_code == 303
     assert len(places(app)) == 1 and "removed, not active yet" in alice.get("/settings").text
@@ -244,7 +244,7 @@ def test_copies_that_fail_for_long_are_told_on_every_page_of_the_administration(
         db.session.add(copy)
         db.session.commit()
     for path in ("/settings", "/users", "/mail2fax"):
-        assert "have not reached the archive shelf" in alice.get(path).text
+        assert "have been failing to reach the archive shelf" in alice.get(path).text
     assert "The archive does not respond" in alice.get("/settings").text
 
 

@@ -128,7 +128,7 @@ def test_what_was_saved_is_discarded_without_a_trace(app: Flask, cast: Cast, ali
         ("max_seconds", "", "Enter a whole number from 60 to 14400."),
         ("daily_cap", "-1", "Enter a whole number from 0 to 100000."),
         ("delay_busy", "soon", "Enter seconds from 0 to 86400"),
-        ("allowed_prefixes", "+39\nall", "“all” is no beginning of a number."),
+        ("allowed_prefixes", "+39\nall", "“all” is not the start of a number."),
         ("forbidden_prefixes", "05", "+39050 is both allowed and forbidden."),
     ],
 )
