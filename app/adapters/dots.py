@@ -4,6 +4,8 @@ Planes are grey, ``(rows, columns)`` of uint8 with 255 as white; ink is bool wit
 ``cell_rows`` rows, 4 at fine and 2 at standard resolution: half a millimetre on paper.
 """
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,8 @@ from numpy.typing import NDArray
 Plane = NDArray[np.uint8]
 Ink = NDArray[np.bool_]
 Cells = NDArray[np.float32]
+#: Rows and columns.
+Box = tuple[slice, slice]
 
 cv2.setNumThreads(1)  # a document has one processor; and threads of a parent are none in its forked child
 
@@ -43,6 +47,59 @@ def mean_of_cells(plane: Plane, cell_rows: int) -> Cells:
         plane = cv2.copyMakeBorder(plane, 0, below, 0, right, cv2.BORDER_REPLICATE)
     half = cv2.resize(plane, (across * CELL // 2, down * cell_rows // 2), interpolation=cv2.INTER_AREA)
     return cv2.resize(half, (across, down), interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+def busy(marks: NDArray, margin: int) -> Iterator[Box]:
+    """Boxes that hold all marks, with so much around them; what lies beside each other is in one."""
+    rows = np.flatnonzero(marks.max(axis=1))
+    if not len(rows):
+        return
+    ends = np.flatnonzero(np.diff(rows) > 2 * margin)
+    for top, bottom in zip(rows[[0, *(ends + 1)]].tolist(), rows[[*ends, -1]].tolist(), strict=True):
+        columns = np.flatnonzero(marks[top : bottom + 1].max(axis=0))
+        left, right = int(columns[0]), int(columns[-1])
+        yield within(grown((slice(top, bottom + 1), slice(left, right + 1)), margin), box_of(marks))
+
+
+def box_of(plane: NDArray) -> Box:
+    """All of it."""
+    return slice(0, plane.shape[0]), slice(0, plane.shape[1])
+
+
+def grown(box: Box, by: int) -> Box:
+    rows, columns = (slice(max(side.start - by, 0), side.stop + by) for side in box)
+    return rows, columns
+
+
+def within(box: Box, outer: Box) -> Box:
+    """What of a box is in another one, counted from where that begins; empty where it is nothing."""
+    rows, columns = (
+        slice(max(side.start - around.start, 0), max(min(side.stop, around.stop) - around.start, 0))
+        for side, around in zip(box, outer, strict=True)
+    )
+    return rows, columns
+
+
+def moved(box: Box, outer: Box) -> Box:
+    """A box that is counted from where another begins, on the page."""
+    rows, columns = (
+        slice(side.start + around.start, side.stop + around.start) for side, around in zip(box, outer, strict=True)
+    )
+    return rows, columns
+
+
+def dots_of(cells: Box, cell_rows: int) -> Box:
+    """The same box in dots."""
+    rows, columns = cells
+    return slice(rows.start * cell_rows, rows.stop * cell_rows), slice(columns.start * CELL, columns.stop * CELL)
+
+
+def cells_of(dots: Box, cell_rows: int) -> Box:
+    """The cells in which a box of dots lies."""
+    rows, columns = dots
+    return slice(rows.start // cell_rows, -(-rows.stop // cell_rows)), slice(
+        columns.start // CELL, -(-columns.stop // CELL)
+    )
 
 
 def as_grey(ink: Ink) -> Plane:

@@ -62,7 +62,10 @@ def dear_note(drawing: Drawing, ink: Ink, seconds: float) -> Note:
     """With what most of the changes from white to black and back are spent on."""
     changes = ink[:, 1:] != ink[:, :-1]
     tone = (drawing.ground[:, 1:] < WHITE_ABOVE) & (drawing.ground[:, 1:] >= BLACK_BELOW)
-    pictured = np.zeros_like(tone) if drawing.pictured is None else drawing.pictured[:, 1:]
+    pictured = np.zeros_like(ink)
+    for box in drawing.pictures:
+        pictured[box] = True
+    pictured = pictured[:, 1:]
     spent = {PICTURES: pictured, AREAS: tone & ~pictured, DETAIL: ~tone & ~pictured}
     why = max(spent, key=lambda part: int(np.count_nonzero(changes & spent[part])))
     return {"kind": "dear", "seconds": round(seconds), "why": why}

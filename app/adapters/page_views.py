@@ -16,15 +16,13 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 from numpy.typing import NDArray
 
-from app.adapters.dots import Plane
+from app.adapters.dots import Box, Plane
 from app.adapters.fax_tiff import DOTS_ACROSS
 
 #: Where a page lies in a bitmap, as pdfium wants it: left, top, width, height in dots, quarter turns clockwise.
 Place = tuple[int, int, int, int, int]
 #: a, b, c, d, e, f of ISO 32000-1, 8.3.3.
 Matrix = tuple[float, float, float, float, float, float]
-#: Rows and columns.
-Box = tuple[slice, slice]
 
 UNCHANGED: Matrix = (1, 0, 0, 1, 0, 0)
 #: Forms within forms deeper than this are drawn, but their objects are not looked at one by one.
