@@ -29,7 +29,6 @@ from app.adapters.dots import (
     as_grey,
     box_of,
     busy,
-    cells_of,
     dots_of,
     grown,
     kernel,
@@ -284,9 +283,7 @@ def _put_words(ink: Ink, drawing: Drawing, words: Words, screens: Screens, cells
             _put_step(ink[there], drawing, words, screens, number, marks[part], on_page)
 
 
-def _put_step(
-    ink: Ink, drawing: Drawing, words: Words, screens: Screens, number: int, marks: Ink, cells: Box
-) -> None:
+def _put_step(ink: Ink, drawing: Drawing, words: Words, screens: Screens, number: int, marks: Ink, cells: Box) -> None:
     """The words of one step. ``ink`` is that of ``cells``, of which those that are ``marks`` are meant."""
     cell_rows, dots = drawing.cell_rows, dots_of(cells, drawing.cell_rows)
     there = dots_of(within(cells, words.cells), cell_rows)

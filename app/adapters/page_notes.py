@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+import cv2
 import numpy as np
 
 from app.adapters.dots import Ink, Plane
@@ -52,9 +53,10 @@ def _is_light(views: Views) -> bool:
 
 
 def _is_faint(plane: Plane) -> bool:
-    paper = float(np.median(plane))
-    at = min(int(plane.size * DARKEST), plane.size - 1)
-    darkest = float(np.partition(plane, at, axis=None)[at])
+    levels = cv2.calcHist([np.ascontiguousarray(plane)], [0], None, [256], [0, 256]).ravel().cumsum(dtype=np.float64)
+    half = np.array(((plane.size - 1) // 2, plane.size // 2))
+    paper = float(np.searchsorted(levels, half, side="right").mean())
+    darkest = float(np.searchsorted(levels, min(int(plane.size * DARKEST), plane.size - 1), side="right"))
     return NOTHING <= paper - darkest < FAINT
 
 

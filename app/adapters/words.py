@@ -50,9 +50,10 @@ UPRIGHT = 0.5
 
 @dataclass(frozen=True)
 class Words:
-    """All of it is about ``cells``, the part of the page in which its words are. ``strokes`` are the dots of letters, ``rather_white`` is where those are white on a dark plate, ``free`` what a
-    plate may take: what has the ground of the words and is not crisp itself. ``plates`` numbers the words from 1 to
-    ``count`` - 1, in the cells of their plates; 0 is none. ``bare`` words are white on a middle tone.
+    """All of it is about ``cells``, the part of the page in which its words are. ``strokes`` are the dots of letters,
+    ``rather_white`` is where those are white on a dark plate, ``free`` what a plate may take: what has the ground of
+    the words and is not crisp itself. ``plates`` numbers the words from 1 to ``count`` - 1, in the cells of their
+    plates; 0 is none. ``bare`` words are white on a middle tone.
     """
 
     cells: Box
