@@ -51,14 +51,18 @@ def mean_of_cells(plane: Plane, cell_rows: int) -> Cells:
 
 def busy(marks: NDArray, margin: int) -> Iterator[Box]:
     """Boxes that hold all marks, with so much around them; what lies beside each other is in one."""
-    rows = np.flatnonzero(marks.max(axis=1))
-    if not len(rows):
-        return
-    ends = np.flatnonzero(np.diff(rows) > 2 * margin)
-    for top, bottom in zip(rows[[0, *(ends + 1)]].tolist(), rows[[*ends, -1]].tolist(), strict=True):
-        columns = np.flatnonzero(marks[top : bottom + 1].max(axis=0))
-        left, right = int(columns[0]), int(columns[-1])
-        yield within(grown((slice(top, bottom + 1), slice(left, right + 1)), margin), box_of(marks))
+    for top, bottom in _runs(marks.max(axis=1), 2 * margin):
+        for left, right in _runs(marks[top:bottom].max(axis=0), max(2 * margin, marks.shape[1] // 8)):
+            yield within(grown((slice(top, bottom), slice(left, right)), margin), box_of(marks))
+
+
+def _runs(marks: NDArray, gap: int) -> list[tuple[int, int]]:
+    """Start and stop of each; over a gap of so many it goes on."""
+    there = np.flatnonzero(marks)
+    if not len(there):
+        return []
+    ends = np.flatnonzero(np.diff(there) > gap)
+    return list(zip(there[[0, *(ends + 1)]].tolist(), (there[[*ends, -1]] + 1).tolist(), strict=True))
 
 
 def box_of(plane: NDArray) -> Box:

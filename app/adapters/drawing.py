@@ -98,7 +98,7 @@ class Drawing:
 
 def prepared(views: Views, cell_rows: int) -> Drawing:
     reference, ground = views.full, views.bare
-    black, white = _thin(views.letterless, cell_rows)
+    black, white = _thin(views.letterless, views.pictures, cell_rows)
     if views.pictures:
         reference, ground = reference.copy(), ground.copy()
         for box in views.pictures:
@@ -159,10 +159,18 @@ def _count(plane: Plane, least: int, most: int) -> int:
 # ---- What is thin
 
 
-def _thin(plane: Plane, cell_rows: int) -> tuple[Ink, Ink]:
-    """Lines and other thin things that are darker, and lighter, than what is on both sides of them."""
+def _thin(plane: Plane, pictures: list[Box], cell_rows: int) -> tuple[Ink, Ink]:
+    """Lines and other thin things that are darker, and lighter, than what is on both sides of them; within pictures it
+    is not looked for."""
+    marks = plane != plane[0, 0]
+    for box in pictures:  # but at their edges, as what is beside them depends on that
+        rows, columns = (
+            slice(side.start and side.start + 2 * THIN, side.stop - (side.stop < length and 2 * THIN))
+            for side, length in zip(box, plane.shape, strict=True)
+        )
+        marks[rows, columns] = False
     black, white, thin = np.zeros(plane.shape, bool), np.zeros(plane.shape, bool), kernel(THIN, cell_rows)
-    for box in busy(plane != plane[0, 0], 2 * THIN):
+    for box in busy(marks, 2 * THIN):
         part = plane[box]
         darker, lighter = (cv2.morphologyEx(part, act, thin) for act in (cv2.MORPH_BLACKHAT, cv2.MORPH_TOPHAT))
         strokes, dark = strokes_of(cv2.max(darker, lighter), cell_rows), darker >= lighter
@@ -297,8 +305,14 @@ def _put_step(ink: Ink, drawing: Drawing, words: Words, screens: Screens, number
     else:
         share, edge = STEPS[number]
         plate = _plate(drawing, dark, share, screens.plates, dots)
-    put(ink, plate, here & words.free[there])
-    put(ink, ~dark, here & strokes)
+    free = here & words.free[there]
+    strokes = here & strokes
+    if plate is dark and not dark.any():
+        ink &= ~free
+        ink |= strokes
+    else:
+        put(ink, plate, free)
+        put(ink, ~dark, strokes)
     if edge is not None:
         around = grown(there, CELL)
         inside = cv2.erode(words.strokes[around].view(np.uint8), kernel(2 * edge + 1, cell_rows)).view(bool)
