@@ -4,6 +4,8 @@ Planes are grey, ``(rows, columns)`` of uint8 with 255 as white; ink is bool wit
 ``cell_rows`` rows, 4 at fine and 2 at standard resolution: half a millimetre on paper.
 """
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,8 @@ from numpy.typing import NDArray
 Plane = NDArray[np.uint8]
 Ink = NDArray[np.bool_]
 Cells = NDArray[np.float32]
+#: Rows and columns.
+Box = tuple[slice, slice]
 
 cv2.setNumThreads(1)  # a document has one processor; and threads of a parent are none in its forked child
 
@@ -43,6 +47,63 @@ def mean_of_cells(plane: Plane, cell_rows: int) -> Cells:
         plane = cv2.copyMakeBorder(plane, 0, below, 0, right, cv2.BORDER_REPLICATE)
     half = cv2.resize(plane, (across * CELL // 2, down * cell_rows // 2), interpolation=cv2.INTER_AREA)
     return cv2.resize(half, (across, down), interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+def busy(marks: NDArray, margin: int) -> Iterator[Box]:
+    """Boxes that hold all marks, with so much around them; what lies beside each other is in one."""
+    for top, bottom in _runs(marks.max(axis=1), 2 * margin):
+        for left, right in _runs(marks[top:bottom].max(axis=0), max(2 * margin, marks.shape[1] // 8)):
+            yield within(grown((slice(top, bottom), slice(left, right)), margin), box_of(marks))
+
+
+def _runs(marks: NDArray, gap: int) -> list[tuple[int, int]]:
+    """Start and stop of each; over a gap of so many it goes on."""
+    there = np.flatnonzero(marks)
+    if not len(there):
+        return []
+    ends = np.flatnonzero(np.diff(there) > gap)
+    return list(zip(there[[0, *(ends + 1)]].tolist(), (there[[*ends, -1]] + 1).tolist(), strict=True))
+
+
+def box_of(plane: NDArray) -> Box:
+    """All of it."""
+    return slice(0, plane.shape[0]), slice(0, plane.shape[1])
+
+
+def grown(box: Box, by: int) -> Box:
+    rows, columns = (slice(max(side.start - by, 0), side.stop + by) for side in box)
+    return rows, columns
+
+
+def within(box: Box, outer: Box) -> Box:
+    """What of a box is in another one, counted from where that begins; empty where it is nothing."""
+    rows, columns = (
+        slice(max(side.start - around.start, 0), max(min(side.stop, around.stop) - around.start, 0))
+        for side, around in zip(box, outer, strict=True)
+    )
+    return rows, columns
+
+
+def moved(box: Box, outer: Box) -> Box:
+    """A box that is counted from where another begins, on the page."""
+    rows, columns = (
+        slice(side.start + around.start, side.stop + around.start) for side, around in zip(box, outer, strict=True)
+    )
+    return rows, columns
+
+
+def dots_of(cells: Box, cell_rows: int) -> Box:
+    """The same box in dots."""
+    rows, columns = cells
+    return slice(rows.start * cell_rows, rows.stop * cell_rows), slice(columns.start * CELL, columns.stop * CELL)
+
+
+def cells_of(dots: Box, cell_rows: int) -> Box:
+    """The cells in which a box of dots lies."""
+    rows, columns = dots
+    return slice(rows.start // cell_rows, -(-rows.stop // cell_rows)), slice(
+        columns.start // CELL, -(-columns.stop // CELL)
+    )
 
 
 def as_grey(ink: Ink) -> Plane:

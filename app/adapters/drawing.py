@@ -22,19 +22,26 @@ from numpy.typing import NDArray
 from app.adapters.dots import (
     CELL,
     FAINT,
+    Box,
     Cells,
     Ink,
     Plane,
     as_grey,
+    box_of,
+    busy,
+    dots_of,
+    grown,
     kernel,
     mean_of_cells,
+    moved,
     put,
     smoothed,
     spread_marks,
     strokes_of,
+    within,
 )
 from app.adapters.halftone import BLACK_BELOW, MID_GREY, WHITE_ABOVE, screened
-from app.adapters.page_views import Box, Views
+from app.adapters.page_views import Views
 from app.adapters.picture import picture_layers
 from app.adapters.words import Words, words_of
 
@@ -50,7 +57,9 @@ PAPER, LIGHT, DARK, BEYOND = 0.4, 224, 52, 0.003
 #: is from the page's tone to white or black, how many dots of a stroke's edge are crisp (None: all). Then comes tone
 #: alone.
 STEPS: dict[int, tuple[float, int | None]] = {1: (1.0, None), 2: (0.8, 3), 3: (0.6, 2), 4: (0.3, 1)}
-BARE, TONE = 0, len(STEPS) + 1
+BARE, TONE, NO_WORD = 0, len(STEPS) + 1, len(STEPS) + 2
+#: Cells between what is drawn at a time.
+TOGETHER = 2
 #: Contrast from which on a large letter is crisp as a whole; and dots of its edge by the contrast that they need.
 SOLID, EDGES = 200, {3: 100, 2: 64, 1: 25}
 
@@ -69,14 +78,16 @@ class Drawing:
     """All that is decided about a page before its tone is screened.
 
     ``reference`` is what the page is measured against, ``ground`` what is screened. ``black`` and ``white`` is what is
-    crisp: all that is thin, and large letters. ``pictured`` is where pictures are.
+    crisp: all that is thin, and large letters. ``pictures`` is where pictures are, ``wanted`` how dark each cell is
+    (255 is black).
     """
 
     reference: Plane
     ground: Plane
     black: Ink
     white: Ink
-    pictured: Ink | None
+    pictures: list[Box]
+    wanted: Cells
     words: Words | None
     cell_rows: int
     #: What the guarantee has asked for so far: ``BARE``, one of :data:`STEPS` or ``TONE`` for each word, and the cells
@@ -86,29 +97,34 @@ class Drawing:
 
 
 def prepared(views: Views, cell_rows: int) -> Drawing:
-    reference, ground, pictured = views.full, views.bare, None
-    black, white = _thin(views.letterless, cell_rows)
+    reference, ground = views.full, views.bare
+    black, white = _thin(views.letterless, views.pictures, cell_rows)
     if views.pictures:
-        reference, ground, pictured = reference.copy(), ground.copy(), np.zeros_like(black)
+        reference, ground = reference.copy(), ground.copy()
         for box in views.pictures:
             layers = picture_layers(views.bare[box], cell_rows=cell_rows)
             reference[box] = layers.reference
             if views.words is not None:
                 cv2.copyTo(views.full[box], _differ(views.full[box], views.bare[box]), reference[box])
             ground[box] = smoothed(layers.reference, cell_rows)
-            black[box], white[box], pictured[box] = layers.black, layers.white, True
+            black[box], white[box] = layers.black, layers.white
     ground = _on_paper(ground, views.page)
-    free, large = ~(black | white), None
+    crisp, large = black | white, None
     if views.letterless is not views.bare:
         large = _add_large_letters(views, black, white, cell_rows)
     words = None
     if views.words is not None:
         words = words_of(
-            views.words, reference, ground, free=free, pictured=pictured, letters=large, cell_rows=cell_rows
+            *(views.words, reference, ground),
+            crisp=crisp,
+            pictures=views.pictures,
+            letters=large,
+            cell_rows=cell_rows,
         )
     steps = np.where(words.bare, BARE, 1).astype(np.uint8) if words else np.zeros(1, np.uint8)
-    as_tone = np.zeros((-(-len(ground) // cell_rows), -(-ground.shape[1] // CELL)), bool)
-    return Drawing(reference, ground, black, white, pictured, words, cell_rows, steps, as_tone)
+    wanted = 255 - mean_of_cells(reference, cell_rows)
+    as_tone = np.zeros(wanted.shape, bool)
+    return Drawing(reference, ground, black, white, views.pictures, wanted, words, cell_rows, steps, as_tone)
 
 
 def _differ(one: Plane, other: Plane) -> Plane:
@@ -118,7 +134,11 @@ def _differ(one: Plane, other: Plane) -> Plane:
 def _on_paper(ground: Plane, page: Box) -> Plane:
     """A page on a light grey goes on white paper, and one on nearly black on black: dots all over it are dear, and in
     the way of whoever reads. What differs from that stays as far from it, and there is nothing beyond."""
-    counts = cv2.calcHist([ground[page]], [0], None, [256], [0, 256]).ravel()
+    part = ground[page]
+    grey = max(_count(part, LIGHT, WHITE_ABOVE - 1), _count(part, BLACK_BELOW, DARK)) if part.size else 0
+    if grey <= PAPER * part.size:  # a tenth of what it takes to count each level
+        return ground
+    counts = cv2.calcHist([part], [0], None, [256], [0, 256]).ravel()
     whole = counts.sum()
     level = int(counts.argmax())
     if counts[level] <= PAPER * whole:
@@ -132,17 +152,30 @@ def _on_paper(ground: Plane, page: Box) -> Plane:
     return ground
 
 
+def _count(plane: Plane, least: int, most: int) -> int:
+    return cv2.countNonZero(cv2.inRange(plane, least, most))
+
+
 # ---- What is thin
 
 
-def _thin(plane: Plane, cell_rows: int) -> tuple[Ink, Ink]:
-    """Lines and other thin things that are darker, and lighter, than what is on both sides of them."""
-    if (plane == plane[0, 0]).all():
-        return np.zeros(plane.shape, bool), np.zeros(plane.shape, bool)
-    thin = kernel(THIN, cell_rows)
-    darker, lighter = (cv2.morphologyEx(plane, act, thin) for act in (cv2.MORPH_BLACKHAT, cv2.MORPH_TOPHAT))
-    strokes, dark = strokes_of(cv2.max(darker, lighter), cell_rows), darker >= lighter
-    return strokes & dark, strokes & ~dark
+def _thin(plane: Plane, pictures: list[Box], cell_rows: int) -> tuple[Ink, Ink]:
+    """Lines and other thin things that are darker, and lighter, than what is on both sides of them; within pictures it
+    is not looked for."""
+    marks = plane != plane[0, 0]
+    for box in pictures:  # but at their edges, as what is beside them depends on that
+        rows, columns = (
+            slice(side.start and side.start + 2 * THIN, side.stop - (side.stop < length and 2 * THIN))
+            for side, length in zip(box, plane.shape, strict=True)
+        )
+        marks[rows, columns] = False
+    black, white, thin = np.zeros(plane.shape, bool), np.zeros(plane.shape, bool), kernel(THIN, cell_rows)
+    for box in busy(marks, 2 * THIN):
+        part = plane[box]
+        darker, lighter = (cv2.morphologyEx(part, act, thin) for act in (cv2.MORPH_BLACKHAT, cv2.MORPH_TOPHAT))
+        strokes, dark = strokes_of(cv2.max(darker, lighter), cell_rows), darker >= lighter
+        black[box], white[box] = strokes & dark, strokes & ~dark
+    return black, white
 
 
 def _add_large_letters(views: Views, black: Ink, white: Ink, cell_rows: int) -> Ink:
@@ -176,18 +209,18 @@ def _around(difference: Plane, margin: int) -> Box:
 
 def ink_of(drawing: Drawing, screens: Screens) -> Ink:
     """The dots, with the guarantee held. What it asks for in one screen it asks for in the next."""
-    cell_rows, steps, as_tone = drawing.cell_rows, drawing.steps, drawing.as_tone
-    tone = _toned(drawing, drawing.ground, screens)
-    wanted = 255 - mean_of_cells(drawing.reference, cell_rows)
+    whole = box_of(drawing.wanted)
+    tone = _toned(drawing, drawing.ground, screens, dots_of(whole, drawing.cell_rows))
+    ink, difference, changed = np.empty_like(tone), np.empty_like(drawing.wanted), [whole]
     while True:
-        ink = _composed(drawing, tone, screens)
-        off = _off(wanted, ink, cell_rows) & ~as_tone
+        for cells in changed:
+            dots = dots_of(cells, drawing.cell_rows)
+            ink[dots] = _composed(drawing, tone, screens, cells)
+            difference[cells] = mean_of_cells(as_grey(ink[dots]), drawing.cell_rows) - drawing.wanted[cells]
+        off = _off(difference) & ~drawing.as_tone
         if not off.any():
             return ink
-        nearer = _may_come_nearer(drawing.words, steps, off)
-        steps[nearer] += 1
-        if not len(nearer):
-            np.logical_or(as_tone, off, out=as_tone)
+        changed = _come_nearer(drawing, off)
 
 
 def tone_of(drawing: Drawing) -> Ink:
@@ -195,68 +228,105 @@ def tone_of(drawing: Drawing) -> Ink:
     return screened(smoothed(drawing.reference, drawing.cell_rows), "coarsest", drawing.cell_rows)
 
 
-def _toned(drawing: Drawing, plane: Plane, screens: Screens) -> Ink:
-    ink = screened(plane, screens.areas, drawing.cell_rows)
-    if drawing.pictured is not None:
-        put(ink, screened(plane, screens.pictures, drawing.cell_rows), drawing.pictured)
+def _toned(drawing: Drawing, plane: Plane, screens: Screens, dots: Box) -> Ink:
+    ink = _screened(drawing, plane, screens.areas, dots)
+    for box in drawing.pictures if screens.pictures != screens.areas else ():
+        part = within(box, dots)
+        ink[part] = _screened(drawing, plane, screens.pictures, moved(part, dots))
     return ink
 
 
-def _off(wanted: Cells, ink: Ink, cell_rows: int) -> Ink:
+def _screened(drawing: Drawing, plane: Plane, screen: str, dots: Box) -> Ink:
+    return screened(plane[dots], screen, drawing.cell_rows, at=(dots[0].start, dots[1].start))
+
+
+def _off(difference: Cells) -> Ink:
     """The cells of all patches that are off."""
-    difference = mean_of_cells(as_grey(ink), cell_rows) - wanted
     mean = cv2.boxFilter(difference, -1, (PATCH, PATCH), borderType=cv2.BORDER_CONSTANT)
     off = (np.abs(mean) > MOST_OFF * 255).astype(np.uint8)
     back = PATCH - 1 - PATCH // 2
     return cv2.dilate(off, np.ones((PATCH, PATCH), np.uint8), anchor=(back, back)).view(bool)
 
 
-def _may_come_nearer(words: Words | None, steps: NDArray[np.uint8], off: Ink) -> NDArray[np.int32]:
-    """The words in patches that are off which are not mere tone yet."""
-    if words is None:
-        return np.zeros(0, np.int32)
-    there = np.unique(words.plates[off])
-    return there[(there > 0) & (steps[there] < TONE)]
+def _come_nearer(drawing: Drawing, off: Ink) -> list[Box]:
+    """The words in patches that are off which are not mere tone yet take a step towards it; where there is none, the
+    patches are tone. Gives the cells that change by that."""
+    words = drawing.words
+    if words is not None:
+        there = np.unique(words.plates[off[words.cells]])
+        nearer = there[(there > 0) & (drawing.steps[there] < TONE)]
+        if len(nearer):
+            drawing.steps[nearer] += 1
+            chosen = np.zeros(words.count, bool)
+            chosen[nearer] = True
+            return [moved(cells, words.cells) for cells in busy(chosen[words.plates], TOGETHER)]
+    np.logical_or(drawing.as_tone, off, out=drawing.as_tone)
+    return list(busy(off, TOGETHER))
 
 
-def _composed(drawing: Drawing, tone: Ink, screens: Screens) -> Ink:
-    ink = tone.copy()
-    ink |= drawing.black
-    ink &= ~drawing.white
+def _composed(drawing: Drawing, tone: Ink, screens: Screens, cells: Box) -> Ink:
+    """The dots of some cells."""
+    dots = dots_of(cells, drawing.cell_rows)
+    ink = tone[dots] | drawing.black[dots]
+    ink &= ~drawing.white[dots]
     if drawing.words:
-        _put_words(ink, drawing, drawing.words, screens)
-    if drawing.as_tone.any():
-        where = spread_marks(drawing.as_tone, drawing.cell_rows, tone.shape)
-        put(ink, _toned(drawing, drawing.reference, screens), where)
+        _put_words(ink, drawing, drawing.words, screens, cells)
+    for part in busy(drawing.as_tone[cells], TOGETHER):
+        marks, there = drawing.as_tone[moved(part, cells)], dots_of(part, drawing.cell_rows)
+        toned = _toned(drawing, drawing.reference, screens, moved(there, dots))
+        put(ink[there], toned, spread_marks(marks, drawing.cell_rows, toned.shape))
     return ink
 
 
-def _put_words(ink: Ink, drawing: Drawing, words: Words, screens: Screens) -> None:
-    steps, cell_rows, shape = drawing.steps, drawing.cell_rows, ink.shape
-    for number in np.unique(steps[1:]):
-        here = spread_marks((steps == number)[words.plates] & (words.plates > 0), cell_rows, shape)
-        if number == TONE:
-            put(ink, screened(drawing.reference, screens.areas, cell_rows), here & words.strokes)
-        if number == BARE:
-            ground = np.full_like(drawing.ground, MID_GREY)
-            put(ink, screened(ground, "rows", cell_rows), here & words.within)
-            put(ink, ~words.rather_white, here & words.strokes)
-        if number not in STEPS:
-            continue
+def _put_words(ink: Ink, drawing: Drawing, words: Words, screens: Screens, cells: Box) -> None:
+    """``ink`` is that of ``cells``."""
+    inner = within(cells, words.cells)
+    plates = words.plates[inner]
+    steps = np.where(plates > 0, drawing.steps[plates], NO_WORD)
+    for number in np.flatnonzero(np.bincount(steps.ravel(), minlength=NO_WORD + 1)[:NO_WORD]).tolist():
+        marks = steps == number
+        for part in busy(marks, TOGETHER):
+            on_page = moved(moved(part, inner), words.cells)
+            there = dots_of(within(on_page, cells), drawing.cell_rows)
+            _put_step(ink[there], drawing, words, screens, number, marks[part], on_page)
+
+
+def _put_step(ink: Ink, drawing: Drawing, words: Words, screens: Screens, number: int, marks: Ink, cells: Box) -> None:
+    """The words of one step. ``ink`` is that of ``cells``, of which those that are ``marks`` are meant."""
+    cell_rows, dots = drawing.cell_rows, dots_of(cells, drawing.cell_rows)
+    there = dots_of(within(cells, words.cells), cell_rows)
+    here, strokes, dark = spread_marks(marks, cell_rows, ink.shape), words.strokes[there], words.rather_white[there]
+    if number == TONE:
+        put(ink, _screened(drawing, drawing.reference, screens.areas, dots), here & strokes)
+        return
+    if number == BARE:
+        plate = screened(np.full(ink.shape, MID_GREY, np.uint8), "rows", cell_rows, at=(dots[0].start, dots[1].start))
+        edge = None
+    else:
         share, edge = STEPS[number]
-        put(ink, _plate(drawing, words.rather_white, share, screens.plates), here & words.within)
-        put(ink, ~words.rather_white, here & words.strokes)
-        if edge is not None:
-            inside = cv2.erode(words.strokes.view(np.uint8), kernel(2 * edge + 1, cell_rows)).view(bool)
-            put(ink, screened(drawing.reference, screens.areas, cell_rows), here & inside)
+        plate = _plate(drawing, dark, share, screens.plates, dots)
+    free = here & words.free[there]
+    strokes = here & strokes
+    if plate is dark and not dark.any():
+        ink &= ~free
+        ink |= strokes
+    else:
+        put(ink, plate, free)
+        put(ink, ~dark, strokes)
+    if edge is not None:
+        around = grown(there, CELL)
+        inside = cv2.erode(words.strokes[around].view(np.uint8), kernel(2 * edge + 1, cell_rows)).view(bool)
+        here &= inside[within(there, around)]
+        put(ink, _screened(drawing, drawing.reference, screens.areas, dots), here)
 
 
-def _plate(drawing: Drawing, dark: Ink, share: float, screen: str) -> Ink:
+def _plate(drawing: Drawing, dark: Ink, share: float, screen: str, dots: Box) -> Ink:
     """The ground of words, brought nearer to black or white by ``share``."""
     if share == 1:
         return dark
+    ground, at = drawing.ground[dots], (dots[0].start, dots[1].start)
     ends = WHITE_ABOVE, BLACK_BELOW - 1
-    lighter, darker = (cv2.convertScaleAbs(drawing.ground, alpha=1 - share, beta=share * end) for end in ends)
-    plate = screened(lighter, screen, drawing.cell_rows)
-    put(plate, screened(darker, screen, drawing.cell_rows), dark)
+    lighter, darker = (cv2.convertScaleAbs(ground, alpha=1 - share, beta=share * end) for end in ends)
+    plate = screened(lighter, screen, drawing.cell_rows, at=at)
+    put(plate, screened(darker, screen, drawing.cell_rows, at=at), dark)
     return plate

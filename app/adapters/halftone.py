@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.adapters.dots import CELL, Ink, Plane
+from app.adapters.fax_tiff import WIDTH
 
 #: Columns and rows of a dot at 204 x 196 to the inch, by name.
 CELLS = {"small": (4, 4), "upright": (4, 16), "usual": (8, 16), "coarse": (10, 22), "coarsest": (14, 30)}
@@ -28,9 +29,13 @@ DASH = 32
 MID_GREY = 127
 
 
-def screened(grey: Plane, screen: str, cell_rows: int = CELL) -> Ink:
-    """``screen`` is ``fine``, ``rows`` or one of :data:`CELLS`."""
-    thresholds = _thresholds(screen, cell_rows, grey.shape[1])
+def screened(grey: Plane, screen: str, cell_rows: int = CELL, *, at: tuple[int, int] = (0, 0)) -> Ink:
+    """``screen`` is ``fine``, ``rows`` or one of :data:`CELLS`; ``at`` is the row and column of the page at which
+    ``grey`` begins."""
+    top, left = at
+    thresholds = _thresholds(screen, cell_rows, left + grey.shape[1])[:, left:]
+    if down := top % len(thresholds):
+        thresholds = np.roll(thresholds, -down, axis=0)
     ink, high = np.empty(grey.shape, bool), len(thresholds)
     whole = len(grey) // high * high
     np.less(grey[:whole].reshape(-1, *thresholds.shape), thresholds, out=ink[:whole].reshape(-1, *thresholds.shape))
@@ -38,9 +43,13 @@ def screened(grey: Plane, screen: str, cell_rows: int = CELL) -> Ink:
     return ink
 
 
-@lru_cache(16)
 def _thresholds(screen: str, cell_rows: int, columns: int) -> Plane:
-    """One row of cells, as wide as the page."""
+    """One row of cells, so wide."""
+    return _wide_thresholds(screen, cell_rows, -(-columns // WIDTH) * WIDTH)[:, :columns]
+
+
+@lru_cache(16)
+def _wide_thresholds(screen: str, cell_rows: int, columns: int) -> Plane:
     cell = {"fine": _dispersed, "rows": _rows}.get(screen, partial(_clustered, screen, cell_rows))()
     across = -(-columns // cell.shape[1])
     return np.ascontiguousarray(np.tile(np.clip(cell, BLACK_BELOW, WHITE_ABOVE), (1, across))[:, :columns])

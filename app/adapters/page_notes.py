@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+import cv2
 import numpy as np
 
 from app.adapters.dots import Ink, Plane
@@ -52,9 +53,10 @@ def _is_light(views: Views) -> bool:
 
 
 def _is_faint(plane: Plane) -> bool:
-    paper = float(np.median(plane))
-    at = min(int(plane.size * DARKEST), plane.size - 1)
-    darkest = float(np.partition(plane, at, axis=None)[at])
+    levels = cv2.calcHist([np.ascontiguousarray(plane)], [0], None, [256], [0, 256]).ravel().cumsum(dtype=np.float64)
+    half = np.array(((plane.size - 1) // 2, plane.size // 2))
+    paper = float(np.searchsorted(levels, half, side="right").mean())
+    darkest = float(np.searchsorted(levels, min(int(plane.size * DARKEST), plane.size - 1), side="right"))
     return NOTHING <= paper - darkest < FAINT
 
 
@@ -62,7 +64,10 @@ def dear_note(drawing: Drawing, ink: Ink, seconds: float) -> Note:
     """With what most of the changes from white to black and back are spent on."""
     changes = ink[:, 1:] != ink[:, :-1]
     tone = (drawing.ground[:, 1:] < WHITE_ABOVE) & (drawing.ground[:, 1:] >= BLACK_BELOW)
-    pictured = np.zeros_like(tone) if drawing.pictured is None else drawing.pictured[:, 1:]
+    pictured = np.zeros_like(ink)
+    for box in drawing.pictures:
+        pictured[box] = True
+    pictured = pictured[:, 1:]
     spent = {PICTURES: pictured, AREAS: tone & ~pictured, DETAIL: ~tone & ~pictured}
     why = max(spent, key=lambda part: int(np.count_nonzero(changes & spent[part])))
     return {"kind": "dear", "seconds": round(seconds), "why": why}

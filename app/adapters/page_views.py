@@ -16,15 +16,16 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 from numpy.typing import NDArray
 
-from app.adapters.dots import Plane
+from app.adapters.dots import Box, Plane
 from app.adapters.fax_tiff import DOTS_ACROSS
 
 #: Where a page lies in a bitmap, as pdfium wants it: left, top, width, height in dots, quarter turns clockwise.
 Place = tuple[int, int, int, int, int]
 #: a, b, c, d, e, f of ISO 32000-1, 8.3.3.
 Matrix = tuple[float, float, float, float, float, float]
-#: Rows and columns.
-Box = tuple[slice, slice]
+
+#: Left, bottom, right, top.
+Bounds = tuple[float, float, float, float]
 
 UNCHANGED: Matrix = (1, 0, 0, 1, 0, 0)
 #: Forms within forms deeper than this are drawn, but their objects are not looked at one by one.
@@ -37,6 +38,12 @@ LARGE, LARGE_IF_LIGHT = 30.0, 16.0
 SMALL, SMALL_LENGTH = 6.0, 72.0
 #: Up to this darkness (255 is black) words are white.
 WHITISH = 20
+#: Rows that are turned to grey at a time.
+STRIP = 32
+#: Dots around a picture that it may reach, and around the box of words, which says little of some fonts (5 mm).
+PICTURE_ROOM, WORDS_ROOM = 2, 40
+#: A page of more pictures is drawn as it is.
+MOST_PICTURES = 100
 FLAGS = raw.FPDF_ANNOT | raw.FPDF_PRINTING
 
 
@@ -66,6 +73,9 @@ class _Objects:
     large: list[raw.FPDF_PAGEOBJECT] = field(default_factory=list)
     #: Corners of each picture on the page, in points: four pairs.
     pictures: list[NDArray[np.float64]] = field(default_factory=list)
+    images: list[raw.FPDF_PAGEOBJECT] = field(default_factory=list)
+    #: Of all words the box and the matrix that leads from there to the page.
+    letters: list[tuple[Bounds, Matrix]] = field(default_factory=list)
     smallest: float = SMALL
     #: Of all words that are small, together, in points of paper.
     small_length: float = 0.0
@@ -78,16 +88,20 @@ def views_of(page: pdfium.PdfPage, place: Place, shape: tuple[int, int], *, fill
     full, boxes = _grey(coloured), _boxes(objects.pictures, page, place, shape)
     bare = letterless = full
     words = None
+    kept = _switch_off_pictures(objects, page, place, shape) if objects.words or objects.large else []
     if objects.words:
         _switch(objects.words, on=False)
         wordless = _drawn(page, place, shape, filled)
-        bare = letterless = _grey(wordless)
-        words = _grey(cv2.absdiff(coloured, wordless, dst=wordless))  # of each colour: red on green may be one grey
+        for box in kept:
+            wordless[box] = coloured[box]
+        bare = letterless = full.copy()
+        words = _changes(coloured, wordless, bare)
         del wordless
     if objects.large:
-        del coloured
         _switch(objects.large, on=False)
         letterless = _grey(_drawn(page, place, shape, filled))
+        for box in kept:
+            letterless[box] = bare[box]
     left, top, columns, rows, _turns = place
     box = slice(max(top, 0), min(top + rows, filled)), slice(max(left, 0), min(left + columns, shape[1]))
     small = objects.smallest if objects.small_length >= SMALL_LENGTH else None
@@ -109,6 +123,18 @@ def _drawn(page: pdfium.PdfPage, place: Place, shape: tuple[int, int], filled: i
     return plane
 
 
+def _changes(coloured: NDArray[np.uint8], wordless: NDArray[np.uint8], bare: Plane) -> Plane:
+    """How much each dot changes with the words, in any colour: red on green may be one grey. ``bare`` becomes the grey
+    of ``wordless``, where it is not already."""
+    words = np.zeros_like(bare)
+    for top in range(0, len(bare), STRIP):
+        rows = slice(top, top + STRIP)
+        change = cv2.absdiff(coloured[rows], wordless[rows])
+        if change.any():
+            words[rows], bare[rows] = _grey(change), _grey(wordless[rows])
+    return words
+
+
 def _grey(coloured: NDArray[np.uint8]) -> Plane:
     return cv2.cvtColor(coloured, cv2.COLOR_BGR2GRAY)
 
@@ -122,33 +148,26 @@ def _objects_of(page: pdfium.PdfPage, scale: float) -> _Objects:
     for item, matrix in _walk(raw.FPDFPage_CountObjects(page), lambda i: raw.FPDFPage_GetObject(page, i), UNCHANGED, 0):
         kind = raw.FPDFPageObj_GetType(item)
         if kind == raw.FPDF_PAGEOBJ_TEXT:
-            (found.large if _is_large(item, matrix, scale) else found.words).append(item)
-            _note_small(found, item, matrix, scale)
+            if raw.FPDFTextObj_GetTextRenderMode(item) == raw.FPDF_TEXTRENDERMODE_INVISIBLE:
+                continue  # what was read out of a scan
+            size, bounds = _size_and_bounds(item)
+            found.letters.append((bounds, matrix))
+            points = scale * size * _enlarging(_times(_matrix_of(item), matrix))
+            across, along = sorted(scale * _enlarging(matrix) * side for side in _sides(bounds))
+            (found.large if _is_large(item, points, across) else found.words).append(item)
+            if 0 < points < SMALL and 0 < across < SMALL:
+                found.small_length += along
+                found.smallest = min(found.smallest, points)
         elif kind == raw.FPDF_PAGEOBJ_IMAGE:
             found.pictures.append(_corners(item, matrix))
+            found.images.append(item)
     return found
 
 
-def _is_large(item: raw.FPDF_PAGEOBJECT, matrix: Matrix, scale: float) -> bool:
-    size = scale * _size(item, matrix)
+def _is_large(item: raw.FPDF_PAGEOBJECT, points: float, across: float) -> bool:
+    """By what the font says and by the box: a dash has a flat one, and a font may measure itself in other units."""
+    size = min(points, 1.5 * across)
     return size >= LARGE or (size >= LARGE_IF_LIGHT and _is_light(item))
-
-
-def _note_small(found: _Objects, item: raw.FPDF_PAGEOBJECT, matrix: Matrix, scale: float) -> None:
-    """By what the font says and by the box: a dash has a flat box, and a font may measure itself in other units."""
-    if raw.FPDFTextObj_GetTextRenderMode(item) == raw.FPDF_TEXTRENDERMODE_INVISIBLE:
-        return  # what was read out of a scan
-    size, edges = ctypes.c_float(), [ctypes.c_float() for _ in range(4)]
-    raw.FPDFTextObj_GetFontSize(item, size)
-    raw.FPDFPageObj_GetBounds(item, *edges)
-    left, bottom, right, top = (edge.value for edge in edges)
-    a, b, c, d, _e, _f = _times(_matrix_of(item), matrix)
-    points = scale * abs(size.value) * abs(a * d - b * c) ** 0.5
-    enlarged = scale * abs(matrix[0] * matrix[3] - matrix[1] * matrix[2]) ** 0.5
-    across, along = sorted((enlarged * (right - left), enlarged * (top - bottom)))
-    if 0 < points < SMALL and 0 < across < SMALL:
-        found.small_length += along
-        found.smallest = min(found.smallest, points)
 
 
 def _is_light(item: raw.FPDF_PAGEOBJECT) -> bool:
@@ -159,16 +178,23 @@ def _is_light(item: raw.FPDF_PAGEOBJECT) -> bool:
     return WHITISH < darkness * opacity.value / 255 < 128  # white words are there to be read, on a dark ground
 
 
-def _size(item: raw.FPDF_PAGEOBJECT, matrix: Matrix) -> float:
-    """Of words, in points of the page; by their box as well, for a font may measure itself in other units."""
+def _size_and_bounds(item: raw.FPDF_PAGEOBJECT) -> tuple[float, Bounds]:
+    """Of words: what their font says, and their box."""
     size, edges = ctypes.c_float(), [ctypes.c_float() for _ in range(4)]
     raw.FPDFTextObj_GetFontSize(item, size)
     raw.FPDFPageObj_GetBounds(item, *edges)
     left, bottom, right, top = (edge.value for edge in edges)
-    a, b, c, d, _e, _f = _times(_matrix_of(item), matrix)
-    enlarged = abs(matrix[0] * matrix[3] - matrix[1] * matrix[2]) ** 0.5
-    box = 1.5 * enlarged * min(right - left, top - bottom)
-    return min(abs(size.value) * abs(a * d - b * c) ** 0.5, box)
+    return abs(size.value), (left, bottom, right, top)
+
+
+def _sides(bounds: Bounds) -> tuple[float, float]:
+    left, bottom, right, top = bounds
+    return right - left, top - bottom
+
+
+def _enlarging(matrix: Matrix) -> float:
+    a, b, c, d, _e, _f = matrix
+    return abs(a * d - b * c) ** 0.5
 
 
 def _walk(
@@ -203,6 +229,33 @@ def _corners(item: raw.FPDF_PAGEOBJECT, matrix: Matrix) -> NDArray[np.float64]:
     """A picture is drawn in the unit square of its own matrix (ISO 32000-1, 8.9.5)."""
     a, b, c, d, e, f = _times(_matrix_of(item), matrix)
     return np.array([(e, f), (a + e, b + f), (c + e, d + f), (a + c + e, b + d + f)])
+
+
+def _switch_off_pictures(objects: _Objects, page: pdfium.PdfPage, place: Place, shape: tuple[int, int]) -> list[Box]:
+    """Those that no word comes near: to draw a picture takes long, and there the page without words is the page. Where
+    they are."""
+    if not 0 < len(objects.images) <= MOST_PICTURES:
+        return []
+    to_dots, kept, off = _to_dots(page, place), [], []
+    letters = np.array([to_dots(_on_page(*one)) for one in objects.letters])
+    pictures = np.array([to_dots(four) for four in objects.pictures])
+    if not (np.isfinite(letters).all() and np.isfinite(pictures).all()):
+        return []
+    first, last = letters.min(axis=1) - WORDS_ROOM, letters.max(axis=1) + WORDS_ROOM
+    for item, four in zip(objects.images, pictures, strict=True):
+        start, stop = four.min(axis=0) - PICTURE_ROOM, four.max(axis=0) + PICTURE_ROOM
+        if not ((first < stop) & (start < last)).all(axis=1).any():
+            (left, top), (right, bottom) = (np.clip(at, 0, shape[::-1]).astype(int).tolist() for at in (start, stop))
+            kept.append((slice(top, bottom), slice(left, right)))
+            off.append(item)
+    _switch(off, on=False)
+    return kept
+
+
+def _on_page(bounds: Bounds, matrix: Matrix) -> NDArray[np.float64]:
+    """The corners."""
+    (left, bottom, right, top), (a, b, c, d, e, f) = bounds, matrix
+    return np.array([(a * x + c * y + e, b * x + d * y + f) for x in (left, right) for y in (bottom, top)])
 
 
 def _switch(objects: list[raw.FPDF_PAGEOBJECT], *, on: bool) -> None:

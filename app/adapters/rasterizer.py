@@ -7,10 +7,12 @@ The page is drawn by pdfium at the dots of the line (204 across, 196 or 98 down)
 import io
 import itertools
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Literal
 
 import numpy as np
@@ -53,8 +55,6 @@ __all__ = [
 ]
 
 Resolution = Literal["fine", "standard"]
-Drawn = Drawing | FaxPage
-
 USUAL_RATE = 14_400  # bit/s
 #: A page that would take longer is screened coarser.
 PAGE_SECONDS = 95
@@ -76,6 +76,8 @@ ECM_OVERHEAD = 1.05
 #: Without error correction there is no T.6 but T.4 in two dimensions, larger by this much on text (as measured).
 T4_OVERHEAD = 1.6
 PAGE_LIMIT = 200
+#: Pages that are drawn at a time.
+HANDS = 2
 
 FORBIDDEN = {raw.FPDF_ERR_PASSWORD: "encrypted", raw.FPDF_ERR_SECURITY: "encrypted"}
 
@@ -95,6 +97,14 @@ endstream endobj
 trailer<</Root 1 0 R>>
 %%EOF
 """
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A page of the fax, and what a person should know of it."""
+
+    page: FaxPage
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -206,13 +216,16 @@ def _draw(
         paper = _Paper(resolution, page_size, exact_pages(pdf_path, most_rows=LENGTHS[page_size]))
 
         def pages() -> Iterator[FaxPage]:
-            done = _one_ahead(lambda at: paper.draw(document, *sheets[at]), paper.fax_page, len(sheets))
-            for number, page in enumerate(done, 1):
-                yield page
+            done = _side_by_side(lambda at: paper.drawn(document, *sheets[at]), len(sheets))
+            for number, drawn in enumerate(done, 1):
+                notes.extend(note | {"page": number} for note in drawn.notes)
+                yield drawn.page
                 report(number)
 
+        notes: list[Note] = []
         sizes = write_pages(tiff_path, pages(), total=len(sheets))
-        return {"bytes": sizes, "notes": cuts(index for index, _sheet in sheets) + paper.notes()}
+        notes.sort(key=lambda note: note["kind"] == "dear")  # what is on the pages, then what they take
+        return {"bytes": sizes, "notes": cuts(index for index, _sheet in sheets) + notes}
 
 
 def _sheets(document: pdfium.PdfDocument, page_size: PageSize) -> Iterator[tuple[int, Sheet | None]]:
@@ -227,19 +240,18 @@ def _sheets(document: pdfium.PdfDocument, page_size: PageSize) -> Iterator[tuple
             yield index, sheet
 
 
-def _one_ahead(drawn: Callable[[int], Drawn], coded: Callable[[Drawn], FaxPage], count: int) -> Iterator[FaxPage]:
-    """While one page is screened and coded, the next is drawn beside it. pdfium is used by one thread at a time."""
+def _side_by_side(drawn: Callable[[int], Drawn], count: int) -> Iterator[Drawn]:
+    """Two pages at a time, in their order."""
     if count == 1:
-        yield coded(drawn(0))
+        yield drawn(0)
         return
-    with ThreadPoolExecutor(1) as hand:
-        coming: Future[Drawn] | None = hand.submit(drawn, 0)
-        for following in range(1, count + 1):
-            drawing = coming.result()
-            coming = hand.submit(drawn, following) if following < count else None
-            page = coded(drawing)
-            del drawing  # tens of megabytes, while the next may still be on its way
-            yield page
+    with ThreadPoolExecutor(HANDS) as hands:
+        coming = deque(hands.submit(drawn, at) for at in range(min(HANDS, count)))
+        for following in range(HANDS, count + HANDS):
+            done = coming.popleft().result()
+            if following < count:
+                coming.append(hands.submit(drawn, following))
+            yield done
 
 
 class _Paper:
@@ -251,13 +263,8 @@ class _Paper:
         self.dots_down = DOTS_DOWN[resolution]
         self.cell_rows = CELL * self.dots_down // DOTS_DOWN["fine"]
         self.rows = LENGTHS[page_size] * self.dots_down // DOTS_DOWN["fine"]
-        #: Of each page in its order; drawing and coding are one page apart.
-        self.seen: list[Note | None] = []
-        self.dear: list[Note | None] = []
-
-    def notes(self) -> list[Note]:
-        both = (enumerate(notes, 1) for notes in (self.seen, self.dear))
-        return [note | {"page": page} for page, note in itertools.chain(*both) if note]
+        #: pdfium is used by one thread at a time.
+        self.pdfium = Lock()
 
     def views(self, document: pdfium.PdfDocument, index: int, sheet: Sheet | None) -> Views:
         """As large as the sheet says, centred, at the top; what lies across is turned upright."""
@@ -276,26 +283,25 @@ class _Paper:
         page.close()
         return views
 
-    def draw(self, document: pdfium.PdfDocument, index: int, sheet: Sheet | None) -> Drawn:
+    def drawn(self, document: pdfium.PdfDocument, index: int, sheet: Sheet | None) -> Drawn:
         if index in self.exact:
-            self.seen.append(None)
-            return self.exact[index]
-        views = self.views(document, index, sheet)
-        self.seen.append(seen_in(views))
-        return prepared(views, self.cell_rows)
+            return Drawn(self.exact[index])
+        with self.pdfium:
+            views = self.views(document, index, sheet)
+        seen, drawing = seen_in(views), prepared(views, self.cell_rows)
+        del views  # tens of megabytes
+        page, dear = self.screened(drawing)
+        return Drawn(page, tuple(note for note in (seen, dear) if note))
 
-    def fax_page(self, drawing: Drawn) -> FaxPage:
-        """The first way to screen it that does not take too long on the line, from the finest to the coarsest."""
-        if isinstance(drawing, FaxPage):
-            self.dear.append(None)
-            return drawing
+    def screened(self, drawing: Drawing) -> tuple[FaxPage, Note | None]:
+        """The first way to screen it that does not take too long on the line, from the finest to the coarsest; and
+        what is to be said of it."""
         for ink in self._ways(drawing):
             page = encode(np.packbits(ink, axis=1).tobytes(), rows=self.rows, dots_down=self.dots_down)
             seconds = len(page.strip) * 8 * ECM_OVERHEAD / USUAL_RATE
             if seconds <= PAGE_SECONDS:
                 break
-        self.dear.append(dear_note(drawing, ink, seconds) if seconds > DEAR_SECONDS else None)
-        return page
+        return page, dear_note(drawing, ink, seconds) if seconds > DEAR_SECONDS else None
 
     def _ways(self, drawing: Drawing) -> Iterator[Ink]:
         """In coarser and coarser screens; then, where it is all lines, with fewer of them, and as mere tone."""

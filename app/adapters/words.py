@@ -8,14 +8,21 @@ from numpy.typing import NDArray
 
 from app.adapters.dots import (
     WHITE_STROKE_SHARE,
+    Box,
     Cells,
     Ink,
     Plane,
     as_grey,
+    box_of,
+    busy,
+    cells_of,
+    dots_of,
+    grown,
     mean_of_cells,
     spread,
     spread_marks,
     strokes_of,
+    within,
 )
 
 Numbers = NDArray[np.int32]
@@ -33,20 +40,26 @@ AROUND, GAPS, LEADING = 3, (2, 6), 3
 SPACIOUS = 0.25
 #: Darkness of a ground on which white words need no plate, and how much lighter than it they are.
 MIDDLE, LIGHTER = (0.4, 0.66), 0.25
+#: Cells around all words of a page that any of this may reach.
+REACH = 12
+#: Dots around a letter in which its contrast is looked for.
+BESIDE = 3
 #: A word that fills so much of its box has the whole of it as its plate; one that lies across does not.
 UPRIGHT = 0.5
 
 
 @dataclass(frozen=True)
 class Words:
-    """``strokes`` are the dots of letters, ``rather_white`` is where those are white on a dark plate, ``within`` what a
-    plate may take: what has the ground of the words and is not crisp itself. ``plates`` numbers the words from 1 to
-    ``count`` - 1, in the cells of their plates; 0 is none. ``bare`` words are white on a middle tone.
+    """All of it is about ``cells``, the part of the page in which its words are. ``strokes`` are the dots of letters,
+    ``rather_white`` is where those are white on a dark plate, ``free`` what a plate may take: what has the ground of
+    the words and is not crisp itself. ``plates`` numbers the words from 1 to ``count`` - 1, in the cells of their
+    plates; 0 is none. ``bare`` words are white on a middle tone.
     """
 
+    cells: Box
     strokes: Ink
     rather_white: Ink
-    within: Ink
+    free: Ink
     plates: Numbers
     count: int
     bare: Ink
@@ -57,48 +70,54 @@ def words_of(
     reference: Plane,
     ground: Plane,
     *,
-    free: Ink,
-    pictured: Ink | None,
+    crisp: Ink,
+    pictures: list[Box],
     letters: Ink | None,
     cell_rows: int,
 ) -> Words | None:
     """``changes`` is how much each dot changes with the words, ``reference`` the page with them, ``ground`` without.
 
-    ``free`` is where nothing is crisp, ``pictured`` where pictures are, ``letters`` the cells of large letters. None
-    where there are no words.
+    ``crisp`` is what is thin, ``pictures`` where pictures are, ``letters`` the cells
+    of large letters. None where there are no words.
     """
-    strokes = strokes_of(changes, cell_rows)
+    cells = within(grown(cells_of(_around(changes), cell_rows), REACH), cells_of(box_of(changes), cell_rows))
+    dots = dots_of(cells, cell_rows)
+    changes, reference, ground = changes[dots], reference[dots], ground[dots]
+    strokes = np.zeros(changes.shape, bool)
+    for part in busy(changes, BESIDE):
+        strokes[part] = strokes_of(changes[part], cell_rows)
     inked = mean_of_cells(as_grey(strokes), cell_rows) / 255
     if not inked.any():
         return None
-    levels = _upon(mean_of_cells(ground, cell_rows), inked > 0)
-    within = cv2.absdiff(ground, spread(levels, cell_rows, ground.shape)) < SAME_GROUND
-    if pictured is not None:
-        within |= pictured
-    within &= free
-    plates, count = _numbered(inked > 0, _edges(ground, pictured, cell_rows), levels)
+    means, pictures = mean_of_cells(ground, cell_rows), [within(box, dots) for box in pictures]
+    levels = _upon(means, inked > 0)
+    free = cv2.absdiff(ground, spread(levels, cell_rows, ground.shape)) < SAME_GROUND
+    edges = cv2.morphologyEx(means, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > SAME_GROUND
+    for box in pictures:
+        free[box] = True
+        edges[cells_of(box, cell_rows)] = False
+    free &= ~crisp[dots]
+    plates, count = _numbered(inked > 0, edges, levels)
     tones = inked - mean_of_cells(cv2.bitwise_and(reference, reference, mask=strokes.view(np.uint8)), cell_rows) / 255
     white, off, bare = _rather_white(plates, count, inked=inked, tones=tones, ground=1 - levels / 255)
+    letters = None if letters is None else letters[cells]
     plates = _with_leading(plates, off <= SPACIOUS, letters)
     if letters is not None:  # a large word that lies across the page is seen between the small ones
         tight = cv2.dilate((inked > 0).view(np.uint8), np.ones((3, 3), np.uint8)) > 0
         plates[letters & ~tight] = 0
-    rather_white = spread_marks(white[plates], cell_rows, ground.shape)
-    left, top, wide, high = cv2.boundingRect(rather_white.view(np.uint8))
-    box = slice(top, top + high), slice(left, left + wide)
-    if high:
-        strokes[box] |= strokes_of(changes[box], cell_rows, WHITE_STROKE_SHARE) & rather_white[box]
-    return Words(strokes, rather_white, within, plates, count, bare)
+    rather_white = np.zeros(ground.shape, bool)
+    if white.any():
+        rather_white = spread_marks(white[plates], cell_rows, ground.shape)
+        for box in busy(rather_white, 0):
+            wider = within(grown(box, BESIDE), box_of(strokes))
+            whitish = strokes_of(changes[wider], cell_rows, WHITE_STROKE_SHARE)[within(box, wider)]
+            strokes[box] |= whitish & rather_white[box]
+    return Words(cells, strokes, rather_white, free, plates, count, bare)
 
 
-def _edges(ground: Plane, pictured: Ink | None, cell_rows: int) -> Ink:
-    """Cells in which one ground ends and another begins."""
-    edges = (
-        cv2.morphologyEx(mean_of_cells(ground, cell_rows), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > SAME_GROUND
-    )
-    if pictured is not None:
-        edges &= mean_of_cells(as_grey(pictured), cell_rows) == 0
-    return edges
+def _around(changes: Plane) -> Box:
+    left, top, wide, high = cv2.boundingRect(changes)
+    return slice(top, top + high), slice(left, left + wide)
 
 
 def _numbered(letters: Ink, edges: Ink, levels: Cells) -> tuple[Numbers, int]:
@@ -147,9 +166,11 @@ def _rather_white(plates: Numbers, count: int, *, inked: Cells, tones: Cells, gr
     darkness times that, ``ground`` the darkness of what they stand on.
     """
 
-    there = np.flatnonzero(plates)
+    cells = np.bincount(plates.ravel(), minlength=count)
+    cells[0] = 0
+    cells = np.maximum(cells, 1)
+    there = np.flatnonzero((inked > 0) & (plates > 0))
     numbers = plates.ravel()[there]
-    cells = np.maximum(np.bincount(numbers, minlength=count), 1)
 
     def mean(values: Cells) -> Cells:
         return np.bincount(numbers, values.ravel()[there], count) / cells
