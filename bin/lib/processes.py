@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -51,11 +52,12 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def end_descendants(*, seconds: float) -> None:
-    """End all that we started: our children first, who stop their own in order; after ``seconds`` whatever is left."""
+def end_descendants(*, seconds: float, spared: Callable[[], int | None] = lambda: None) -> None:
+    """End all that we started but ``spared``: our children first, who stop their own in order; after ``seconds``
+    whatever is left."""
     begin = time.monotonic()
     asked: set[int] = set()
-    while left := descendants(os.getpid()):
+    while left := [pid for pid in descendants(os.getpid()) if pid != spared()]:
         waited = time.monotonic() - begin
         if waited > seconds + 3:
             break  # what even SIGKILL does not end is waiting for the kernel

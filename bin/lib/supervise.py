@@ -10,7 +10,7 @@ import shlex
 import socket
 import time
 import xmlrpc.client
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,9 +67,13 @@ def programs(instance: Instance, ports: Mapping[str, int]) -> list[Program]:
         table.append(Program("asterisk", (*AHEAD, *apart, *command), umask=0o027))
     if instance.own_office:
         table += _office(instance, python)
-    apart = _apart(instance, accounts.FRONT, instance.port)
-    table.append(Program("front", (*apart, *front.command(instance.front))))  # says that the database is prepared
     return table + _ours(instance, portal, python)
+
+
+def front_program(instance: Instance) -> Program:
+    """No line of the table: bin/up runs it itself (:mod:`keeping`)."""
+    apart = _apart(instance, accounts.FRONT, instance.port)
+    return Program("front", (*apart, *front.command(instance.front)))
 
 
 def _watchdog(instance: Instance, python: str) -> tuple[str, ...]:
@@ -259,8 +263,10 @@ def beginnings(instance: Instance) -> dict[str, int]:
     return {process["name"]: process["start"] for process in answer}
 
 
-def start_ours(instance: Instance, table: list[Program], *, seconds: float = 60) -> None:
-    """Start the programs that waited for the database; supervisord itself may still be starting."""
+def start_ours(
+    instance: Instance, table: list[Program], *, has_ended: Callable[[], bool] = lambda: False, seconds: float = 60
+) -> None:
+    """Start the programs that waited for the database; supervisord itself may still be starting, or have ended."""
     waiting = [program.name for program in table if program.ours]
     deadline = time.monotonic() + seconds
     while waiting:
@@ -268,7 +274,7 @@ def start_ours(instance: Instance, table: list[Program], *, seconds: float = 60)
             _supervisor(instance).supervisor.startProcessGroup(waiting[0], False)
             waiting.pop(0)
         except UNANSWERED as error:
-            if time.monotonic() > deadline:
+            if has_ended() or time.monotonic() > deadline:
                 raise SetupError(
                     f"supervisord does not answer ({error}). See {instance.log}/supervisord.log"
                 ) from error
