@@ -34,6 +34,14 @@ def test_a_placed_call_is_waited_for_until_it_can_no_longer_be_answered(session,
     ring = timedelta(seconds=attempt.fax.entity.template.ring_seconds)
     assert held(attempt, now=attempt.placed_at + ring).results == {}
     late = attempt.placed_at + ring + REQUEST_GRACE + timedelta(seconds=1)
+    assert held(attempt, now=late).results[attempt.channel_id].outcome == "line_down"
+
+
+def test_a_lost_call_that_rang_counts_as_one(session, cast):
+    """Nobody's telephone should ring for ever, whatever ends our Asterisk each time."""
+    attempt = dial(session, cast)
+    attempt.ringing_at = utc_now()
+    late = attempt.placed_at + timedelta(minutes=10)
     assert held(attempt, now=late).results[attempt.channel_id].outcome == "other"
 
 
