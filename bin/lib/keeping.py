@@ -1,5 +1,5 @@
-"""The front, run by bin/up itself and not by supervisord: it stays when that ends with all that it runs, so that people
-are told meanwhile."""
+"""What bin/up runs itself and not by supervisord: the front and Asterisk. They stay when supervisord ends with all that
+it runs, so that people are told meanwhile and calls go on."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import processes
@@ -18,12 +18,12 @@ from supervise import TETHER, Program
 SHORTEST_LIFE = 1.0
 #: Its log is cut at so many bytes, looked at every so many seconds; what was is kept beside it, once.
 LOG_BYTES, LOOK_SECONDS = 10 * 1024**2, 60.0
-#: All that we started has so long to end, the front after all others.
+#: All that we started has so long to end, and what we keep after that.
 ENDING_SECONDS = 15
 
 
-class Front:
-    """A thread waits for its end and starts the next one. ``starts`` counts."""
+class Kept:
+    """One program. A thread waits for its end and starts the next one. ``starts`` counts."""
 
     def __init__(self, program: Program, *, folder: Path, log: Path) -> None:
         self.program, self.folder, self.log = program, folder, log
@@ -33,11 +33,11 @@ class Front:
 
     def start(self) -> None:
         """The process is bound to the thread that starts it (prctl(2)), which lives as long as this one."""
-        threading.Thread(target=self._keep, daemon=True, name="front").start()
+        threading.Thread(target=self._keep, daemon=True, name=self.program.name).start()
 
-    def stop(self) -> None:
+    def let_go(self) -> None:
+        """Its next end is the last one."""
         self._over.set()
-        processes.end_descendants(seconds=ENDING_SECONDS)
 
     def _keep(self) -> None:
         while not self._over.is_set():
@@ -84,12 +84,30 @@ def _appended(log: Path) -> contextlib.AbstractContextManager[object]:
         return contextlib.nullcontext(subprocess.DEVNULL)
 
 
-@contextlib.contextmanager
-def fronted(front: Front) -> Iterator[Front]:
-    """The front runs, and ends after all else that we started: what is under way is answered."""
-    front.start()
-    try:
-        yield front
-    finally:
-        processes.end_descendants(seconds=ENDING_SECONDS, spared=lambda: front.pid)
-        front.stop()
+class Keeper:
+    """All of them, in the order in which they are started."""
+
+    def __init__(self, programs: Iterable[Program], *, folder: Path, logs: Path) -> None:
+        self.all = [Kept(program, folder=folder, log=logs / f"{program.name}.log") for program in programs]
+
+    def pids(self) -> set[int]:
+        return {kept.pid for kept in self.all if kept.pid is not None}
+
+    def starts(self) -> dict[str, int]:
+        return {kept.program.name: kept.starts for kept in self.all}
+
+    def end_others(self, *, seconds: float) -> None:
+        processes.end_descendants(seconds=seconds, spared=self.pids)
+
+    @contextlib.contextmanager
+    def keeping(self) -> Iterator["Keeper"]:
+        """They run, and end after all else that we started: what is under way is answered."""
+        for kept in self.all:
+            kept.start()
+        try:
+            yield self
+        finally:
+            self.end_others(seconds=ENDING_SECONDS)
+            for kept in self.all:
+                kept.let_go()
+            processes.end_descendants(seconds=ENDING_SECONDS)

@@ -61,19 +61,20 @@ def programs(instance: Instance, ports: Mapping[str, int]) -> list[Program]:
         table.append(Program("redis", (*portal, str(server), str(instance.home / "redis.conf"))))
     if instance.own_mail:
         table += _mail(instance, ports, portal, python)
-    if instance.own_asterisk:
-        command = asterisk.command(_asterisk_root(instance), instance.asterisk)
-        apart = _apart(instance, accounts.ASTERISK, instance.sip_port)
-        table.append(Program("asterisk", (*AHEAD, *apart, *command), umask=0o027))
     if instance.own_office:
         table += _office(instance, python)
     return table + _ours(instance, portal, python)
 
 
-def front_program(instance: Instance) -> Program:
-    """No line of the table: bin/up runs it itself (:mod:`keeping`)."""
+def kept_programs(instance: Instance) -> list[Program]:
+    """No lines of the table: bin/up runs them itself (:mod:`keeping`). Asterisk completes a call without us."""
     apart = _apart(instance, accounts.FRONT, instance.port)
-    return Program("front", (*apart, *front.command(instance.front)))
+    table = [Program("front", (*apart, *front.command(instance.front)))]  # says that the database is prepared
+    if instance.own_asterisk:
+        command = asterisk.command(_asterisk_root(instance), instance.asterisk)
+        apart = _apart(instance, accounts.ASTERISK, instance.sip_port)
+        table.append(Program("asterisk", (*AHEAD, *apart, *command), umask=0o027))
+    return table
 
 
 def _watchdog(instance: Instance, python: str) -> tuple[str, ...]:

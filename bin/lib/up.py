@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import threading
@@ -40,6 +41,8 @@ READY_SECONDS, TOLD_SECONDS = 600, 60
 ENDING_SECONDS = 5
 #: What has been started more often than this before all was ready does not stay up.
 MOST_STARTS = 4
+#: Files that each process may have open.
+DESCRIPTORS = 4096
 #: The part of healthz that no start mends: everything else has to run, so that it goes on when there is room.
 FULL_DISK = "room"
 
@@ -76,10 +79,10 @@ def _run(last: contextlib.ExitStack) -> None:
         progress.step("ports", lambda say: instances.check_ports(instance))
         installation.install(ROOT, progress, with_asterisk=instance.own_asterisk, with_mailboxes=instance.own_mailboxes)
         os.umask(0o077)  # from here on: what was installed before may be used by others
+        _take_descriptors()
         values, table = _configure(instance, progress)
-        program, log = supervise.front_program(instance), instance.log / "front.log"
-        before = last.enter_context(keeping.fronted(keeping.Front(program, folder=ROOT, log=log)))
-        running = Supervised(instance, values, table, before)
+        keeper = keeping.Keeper(supervise.kept_programs(instance), folder=ROOT, logs=instance.log)
+        running = Supervised(instance, values, table, last.enter_context(keeper.keeping()))
         running.start()  # what needs no database starts beside it
         _ask_guards(instance)
         progress.step("database", lambda say: _prepare_database(instance, values, say))
@@ -95,6 +98,13 @@ def _run(last: contextlib.ExitStack) -> None:
                 time.sleep(0.2)
         finally:
             (instance.run / "ready").unlink(missing_ok=True)
+
+
+def _take_descriptors() -> None:
+    """As supervisord does (minfds) for what it runs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 def _read_instance(say: Any) -> Instance:
@@ -254,9 +264,9 @@ class Supervised:
     """supervisord and what it runs. One that has ended is followed by another, from the first start on."""
 
     def __init__(
-        self, instance: Instance, values: dict[str, str], table: list[supervise.Program], before: keeping.Front
+        self, instance: Instance, values: dict[str, str], table: list[supervise.Program], keeper: keeping.Keeper
     ) -> None:
-        self.instance, self.values, self.table, self.before = instance, values, table, before
+        self.instance, self.values, self.table, self.keeper = instance, values, table, keeper
         self.starts = 0
         self.with_ours = False
 
@@ -275,18 +285,18 @@ class Supervised:
             self.process.wait()
 
     def look(self) -> None:
-        """What it ran has ended with it, or is ended; the front stays, and says so meanwhile."""
+        """What it ran has ended with it, or is ended. The front stays, and says so meanwhile; calls go on."""
         if self.process.poll() is None:
             return
-        complain(f"supervisord has ended, and all processes with it; they are started again. See {self.instance.log}")
-        processes.end_descendants(seconds=ENDING_SECONDS, spared=lambda: self.before.pid)
+        complain(f"supervisord has ended, and what it ran with it; all is started again. See {self.instance.log}")
+        self.keeper.end_others(seconds=ENDING_SECONDS)
         self.start()
         if self.with_ours:
             self.start_ours()
 
     def restless(self) -> list[str]:
-        """Those of the two that do not stay up."""
-        starts = {"supervisord": self.starts, "front": self.before.starts}
+        """Those that we run ourselves and that do not stay up."""
+        starts = {"supervisord": self.starts, **self.keeper.starts()}
         return [name for name, count in starts.items() if count > MOST_STARTS]
 
 

@@ -113,11 +113,13 @@ def test_a_given_service_is_no_program_of_ours(prepared: instances.Instance) -> 
     ports = instances.private_ports(prepared.home)
     names = [program.name for program in supervise.programs(prepared, ports)]
     ours = ["jobs", "line", "clock", "collect", "web"]
-    assert names == ["watchdog", "redis", "mail", "asterisk", "office", "office_2", *ours]
+    assert names == ["watchdog", "redis", "mail", "office", "office_2", *ours]
+    assert [program.name for program in supervise.kept_programs(prepared)] == ["front", "asterisk"]
     outside = dict.fromkeys(("REDIS_URL", "UNOSERVER_URL", "ARI_URL", "SMTP_URL"), "x")
     lean = make(prepared.home, FAXROOM_JOBS="1", **outside)
     (watchdog, *rest) = supervise.programs(lean, ports)
     assert (watchdog.name, [program.name for program in rest]) == ("watchdog", ours)
+    assert [program.name for program in supervise.kept_programs(lean)] == ["front"]
     assert str(prepared.asterisk) not in " ".join(watchdog.command)
 
 
@@ -284,7 +286,7 @@ def test_who_becomes_another_account_has_no_right_and_ends_with_its_parent(throu
 
 def test_what_listens_to_strangers_knows_no_setting(prepared: instances.Instance) -> None:
     table = supervise.programs(prepared, instances.private_ports(prepared.home))
-    for program in (*table, supervise.front_program(prepared)):
+    for program in (*table, *supervise.kept_programs(prepared)):
         if program.name in ("asterisk", "front"):
             words = program.command
             assert words[words.index("/usr/bin/env") + 1] == "-i"
@@ -532,7 +534,7 @@ def configuration(instance: instances.Instance) -> configparser.RawConfigParser:
 def test_every_process_ends_with_its_parent_and_is_started_again(prepared: instances.Instance) -> None:
     parser = configuration(prepared)
     programs = [parser[name] for name in parser.sections() if name.startswith("program:")]
-    assert len(programs) == 11
+    assert len(programs) == 10
     for program in programs:
         assert program["command"].startswith("setpriv --pdeathsig TERM -- /")
         assert program["autorestart"] == "true"
