@@ -183,9 +183,10 @@ def reconcile(
     """Hold the open attempts of one node against what its Asterisk knows.
 
     ``live`` are its channels, ``results`` the durable results, ``answered`` the calls with a durable mark that pages
-    may leave. A marked call whose channel is gone without a result is *unknown*. Of one without a mark no page went
-    out, for none leaves before the mark is on the disk; it is given up when it can no longer be answered. That Asterisk
-    has started anew meanwhile proves nothing: whoever places the call may have been held up, and ask it only now.
+    may leave. A marked call whose channel is gone without a result is *unknown*, with the pages that were heard to be
+    confirmed. Of one without a mark no page went out, for none leaves before the mark is on the disk; it is given up
+    when it can no longer be answered. That Asterisk has started anew meanwhile proves nothing: whoever places the call
+    may have been held up, and ask it only now.
     """
     found: dict[str, CallFacts] = {}
     never_heard: list[int] = []
@@ -196,12 +197,12 @@ def reconcile(
         elif channel_id in live:
             continue
         elif channel_id in answered:
-            found[channel_id] = CallFacts("unknown")
+            found[channel_id] = CallFacts("unknown", pages=attempt.pages_confirmed)
         elif attempt.placed_at is None:
             if now - attempt.created_at > REQUEST_GRACE:
                 never_heard.append(attempt.id)
         elif _cannot_be_answered(attempt, now=now):
-            found[channel_id] = CallFacts(_of_a_lost_call(attempt))
+            found[channel_id] = CallFacts(_of_a_lost_call(attempt), pages=attempt.pages_confirmed)
     return Reconciled(found, never_heard)
 
 

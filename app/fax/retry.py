@@ -60,7 +60,7 @@ def decide(
     document is not *sent*; a word we do not know is no success.
     """
     if outcome == "unknown":
-        return Decision(Status.UNKNOWN, "unknown")
+        return Decision(Status.UNKNOWN, "all_confirmed" if 0 < pages_total <= pages_done else "unknown")
     if pages_done >= pages_total and outcome == "success":
         return Decision(Status.SENT)
     if pages_done >= pages_total:  # it arrived, by all that we know: a second dial would be a second fax
