@@ -82,9 +82,9 @@ def _watchdog(instance: Instance, python: str) -> tuple[str, ...]:
     half a minute no call has lived on: the far ends have given up (T.30), or hear nothing (rtp_timeout)."""
     command = [python, str(instance.root / "bin/lib/watchdog.py"), "--notify", str(_notify_socket(instance))]
     command += ["--answer", str(_watchdog_socket(instance))]
-    command += ["--ask", "20", str(front.alive_socket(instance.front)), "GET /"]
+    command += ["--ask", "15", str(front.alive_socket(instance.front)), "GET /"]
     if instance.own_redis:
-        command += ["--ask", "20", str(_redis_socket(instance)), "PING"]
+        command += ["--ask", "15", str(_redis_socket(instance)), "PING"]
     if instance.own_asterisk:
         command += ["--ask", "30", str(asterisk.control_socket(instance.asterisk)), ""]
     return tuple(command)
@@ -103,11 +103,11 @@ def _supervisor_socket(instance: Instance) -> Path:
 
 
 def guards(instance: Instance) -> list[tuple[str, bytes, int]]:
-    """Those who look after all others and are looked after by bin/up: socket, what is asked there, seconds of patience.
-    A supervisord that has ended takes all with it, so it has the longest."""
+    """Those who look after all others and are looked after by bin/up: socket, what is asked there, seconds of
+    patience."""
     return [
-        (str(_supervisor_socket(instance)), b"GET /alive HTTP/1.0\r\n\r\n", 30),
-        (str(_watchdog_socket(instance)), b"\n", 20),
+        (str(_supervisor_socket(instance)), b"GET /alive HTTP/1.0\r\n\r\n", 15),
+        (str(_watchdog_socket(instance)), b"\n", 15),
     ]
 
 
