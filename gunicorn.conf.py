@@ -1,14 +1,18 @@
-"""gunicorn reads this where it is started. Workers end with the process that forked them, however that ends: one that
-is still loading the application would hold the port, and the next web could not begin. The first process itself says
-that it gets on, after each look at its workers (every second)."""
+"""gunicorn reads this where it is started. The first process loads the application before it listens, so that whoever
+comes meanwhile is told at once, and forks its workers, so that one that was killed is followed by another within a
+second. Workers end with the process that forked them, however that ends. The first process itself says that it gets on,
+after each look at its workers (every second)."""
 
 import ctypes
 import os
 import signal
+import threading
+from contextlib import suppress
 from typing import Any
 
 from app.jobs.pulse import say_alive
 
+preload_app = True
 PR_SET_PDEATHSIG = 1  # prctl(2)
 OWNER = os.getpid()
 
@@ -18,6 +22,21 @@ def post_fork(server: Any, worker: Any) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != OWNER:  # it died before we were bound to it
         os._exit(1)
+
+
+def post_worker_init(worker: Any) -> None:
+    """All its threads are there from the beginning. gunicorn would make them as they are needed, and a worker that gets
+    none just then ends (worker class gthread)."""
+    count = worker.cfg.threads
+    together = threading.Barrier(count)
+    with suppress(RuntimeError):  # there are none just now; a request that finds one is answered all the same
+        for _ in range(count):
+            worker.tpool.submit(_meet, together)
+
+
+def _meet(together: threading.Barrier) -> None:
+    with suppress(threading.BrokenBarrierError):
+        together.wait(5)
 
 
 def when_ready(server: Any) -> None:

@@ -6,7 +6,7 @@ import logging
 import socket
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from flask import Flask, current_app
 from redis import RedisError
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.adapters.converter import servers_that_answer
 from app.errors import FaxroomError, TemporaryFailure
@@ -51,6 +50,11 @@ ADVICE = {
     "front": "It takes requests for the web, and bin/up starts it again: front.log says why it does not stay.",
     "room": "A disk is full: no fax is sent or taken before there is room. Make some; bin/faxroom doctor says where.",
 }
+#: What to do where a part could not even be asked.
+NO_THREAD = (
+    "No thread is left to ask with: raise the limit of processes (ulimit -u, TasksMax, pids.max), "
+    "or end what else uses them up."
+)
 
 
 def beat(process: str) -> None:
@@ -176,20 +180,34 @@ def check_health() -> dict[str, dict[str, Any]]:
     Parts are asked side by side."""
     app = current_app._get_current_object()
     pool = ThreadPoolExecutor(len(CHECKS))
-    asked = {name: pool.submit(_check, app, name) for name in CHECKS}
-    wait(asked.values(), timeout=LONGEST)
+    asked = {name: _asked(pool, app, name) for name in CHECKS}
+    wait([answer for answer in asked.values() if answer], timeout=LONGEST)
     pool.shutdown(wait=False)
-    late = {"ok": False, "error": "TimeoutError"}
-    return {
-        name: answer.result() if answer.done() else late | {"advice": ADVICE[name]} for name, answer in asked.items()
-    }
+    return {name: _told(name, answer) for name, answer in asked.items()}
+
+
+def _asked(pool: ThreadPoolExecutor, app: Flask, name: str) -> Future[dict[str, Any]] | None:
+    """None where this process may have no thread more."""
+    try:
+        return pool.submit(_check, app, name)
+    except RuntimeError as error:
+        log.warning("%s was not asked: %s", name, error)
+        return None
+
+
+def _told(name: str, answer: Future[dict[str, Any]] | None) -> dict[str, Any]:
+    if answer is None:
+        return {"ok": False, "error": "no_thread", "advice": NO_THREAD}
+    if not answer.done():
+        return {"ok": False, "error": "TimeoutError", "advice": ADVICE[name]}
+    return answer.result()
 
 
 def _check(app: Flask, name: str) -> dict[str, Any]:
     with app.app_context(), waiting(PAGE), only_reading():
         try:
             warning = CHECKS[name]()
-        except (FaxroomError, RedisError, SQLAlchemyError, OSError, http.client.HTTPException) as error:
+        except Exception as error:  # one that nobody foresaw is an answer too
             log.warning("%s does not answer: %s", name, error)
             return {"ok": False, "error": _brief(error), "advice": ADVICE[name]}
     return {"ok": True, "warning": warning} if warning else {"ok": True}

@@ -13,7 +13,7 @@ PROBE_SECONDS = 2.5
 #: What a job that came back proves holds for so long.
 SERVED_SECONDS = 20
 #: A worker says so often what it does, and what it has said holds for so long.
-SIGN_SECONDS, SIGN_HOLDS = 5.0, 20
+SIGN_SECONDS, SIGN_HOLDS = 3.0, 20
 _WORKERS = "faxroom:workers"
 
 

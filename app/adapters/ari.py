@@ -56,6 +56,8 @@ LINES_AT_ONCE = 60  # a variable of the dialplan holds 4,095 characters
 _UNSAFE = re.compile(r"[^\w .+\-:/()&@#*'!?]|[\r\n]", re.ASCII)
 #: So many events are handed on together, if they are there.
 MOST_EVENTS = 100
+#: HTTP's answers to who has the wrong name or password.
+_NOT_LET_IN = (401, 403)
 #: In the answer to FAXSession: the file in the spool is named after the channel.
 _OUR_SESSION = re.compile(r"FileName: \S*/(?P<channel>fax-[A-Za-z0-9-]+)\.tif\r?\nPagesTransmitted: (?P<pages>[0-9]+)")
 
@@ -160,10 +162,11 @@ class Ari:
         return self._http
 
     def _ask(self, method: str, path: str, *, expected: tuple[int, ...] = (), **arguments: Any) -> httpx.Response:
-        """One request.
+        """One request. What is about this machine, and not about the call, is temporary: Asterisk is not there, is
+        starting, has no thread or memory left (5xx), or does not know us (401, 403).
 
         Raises:
-            TemporaryFailure: ``line_down``. ``certain`` tells whether Asterisk certainly did not get the request.
+            TemporaryFailure: ``line_down``. ``certain`` tells whether Asterisk certainly did nothing.
             PermanentFailure: ``line_refused``: it got it and will not do it.
         """
         try:
@@ -174,6 +177,10 @@ class Ari:
             raise TemporaryFailure("line_down", reason=str(error), certain=False) from error
         if _is_starting(response):
             raise TemporaryFailure("line_down", reason="Asterisk is starting", certain=True)
+        if response.is_server_error or response.status_code in _NOT_LET_IN:
+            certain = response.status_code in _NOT_LET_IN or _is_out_of_memory(response)
+            reason = f"{response.status_code} {response.text[:200]}"
+            raise TemporaryFailure("line_down", reason=reason, certain=certain)
         if response.is_success or response.status_code in expected:
             return response
         raise PermanentFailure("line_refused", status=response.status_code, reason=response.text[:200])
@@ -368,6 +375,15 @@ def _is_starting(response: httpx.Response) -> bool:
         return True
     is_json = response.headers.get("content-type", "").startswith("application/json")
     return response.status_code == httpx.codes.NOT_FOUND and not is_json
+
+
+def _is_out_of_memory(response: httpx.Response) -> bool:
+    """Asterisk could make no channel, or no thread to dial with: all of these come before it dials (Asterisk 22,
+    res/ari/resource_channels.c: ari_channels_handle_originate_with_id)."""
+    with contextlib.suppress(ValueError):
+        told = response.json()
+        return isinstance(told, dict) and told.get("message") == "Allocation failed"
+    return False
 
 
 def _only(names: tuple[str, ...]) -> dict[str, Any]:

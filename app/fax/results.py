@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.fax.dialing import TEST
 from app.fax.lifecycle import ON_THE_LINE, move
 from app.fax.notices import write_outcome_notice
-from app.fax.retry import DISK_FULL, LINE_DOWN, LINE_DOWN_DELAY, decide
+from app.fax.retry import LINE_DOWN, LINE_DOWN_DELAY, OUR_SIDE, decide
 from app.fax.search import with_name
 from app.models import Attempt, Fax, Status
 from app.queues import enqueue_after_commit
@@ -87,9 +87,9 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
 
 
 def _counted(session: Session, fax_id: str) -> int:
-    """Attempts that count against the template's limit: our own full disk is nobody else's fault."""
+    """Attempts that count against the template's limit: what ended on our own side is nobody else's fault."""
     mine = sa.select(sa.func.count()).select_from(Attempt).where(Attempt.fax_id == fax_id)
-    return session.scalar(mine.where(Attempt.outcome.is_distinct_from(DISK_FULL))) or 0
+    return session.scalar(mine.where(Attempt.outcome.is_(None) | Attempt.outcome.not_in(OUR_SIDE))) or 0
 
 
 def close_attempt(session: Session, attempt_id: int, facts: CallFacts) -> bool:
@@ -183,9 +183,10 @@ def reconcile(
     """Hold the open attempts of one node against what its Asterisk knows.
 
     ``live`` are its channels, ``results`` the durable results, ``answered`` the calls with a durable mark that pages
-    may leave. A marked call whose channel is gone without a result is *unknown*. Of one without a mark no page went
-    out, for none leaves before the mark is on the disk; it is given up when it can no longer be answered. That Asterisk
-    has started anew meanwhile proves nothing: whoever places the call may have been held up, and ask it only now.
+    may leave. A marked call whose channel is gone without a result is *unknown*, with the pages that were heard to be
+    confirmed. Of one without a mark no page went out, for none leaves before the mark is on the disk; it is given up
+    when it can no longer be answered. That Asterisk has started anew meanwhile proves nothing: whoever places the call
+    may have been held up, and ask it only now.
     """
     found: dict[str, CallFacts] = {}
     never_heard: list[int] = []
@@ -196,13 +197,21 @@ def reconcile(
         elif channel_id in live:
             continue
         elif channel_id in answered:
-            found[channel_id] = CallFacts("unknown")
+            found[channel_id] = CallFacts("unknown", pages=attempt.pages_confirmed)
         elif attempt.placed_at is None:
             if now - attempt.created_at > REQUEST_GRACE:
                 never_heard.append(attempt.id)
         elif _cannot_be_answered(attempt, now=now):
-            found[channel_id] = CallFacts("unknown" if attempt.answered_at else "other")
+            found[channel_id] = CallFacts(_of_a_lost_call(attempt), pages=attempt.pages_confirmed)
     return Reconciled(found, never_heard)
+
+
+def _of_a_lost_call(attempt: Attempt) -> str:
+    """Asterisk never heard of it, or ended before it had written anything down: our side. One that rang counts all the
+    same, for nobody's telephone should ring for ever."""
+    if attempt.answered_at:
+        return "unknown"
+    return "other" if attempt.ringing_at else LINE_DOWN
 
 
 def _cannot_be_answered(attempt: Attempt, *, now: datetime) -> bool:

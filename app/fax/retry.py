@@ -22,10 +22,13 @@ DELAYS: dict[str, int | None] = {
     "rejected": NEVER,
     "file_refused": NEVER,
 }
-#: Seconds until the next try where Asterisk could not be asked at all. Nothing was dialled, no attempt is counted.
+#: Seconds until the next try where our own Asterisk could not be asked, could not dial, or ended before anything was
+#: sent. No attempt is counted.
 LINE_DOWN, LINE_DOWN_DELAY = "line_down", 10
 #: The outcome of a call that was ended before its first page because our own disk was full; no attempt is counted.
 DISK_FULL, DISK_FULL_DELAY = "disk_full", 60
+#: What is our own fault costs a fax none of its attempts.
+OUR_SIDE = {LINE_DOWN: LINE_DOWN_DELAY, DISK_FULL: DISK_FULL_DELAY}
 #: A call that we ended at the template's longest time; the second is the cause of a fax that may have arrived whole.
 CAPPED, CAPPED_LAST_PAGE = "capped", "capped_last_page"
 
@@ -53,11 +56,11 @@ def decide(
     """What becomes of a fax after an attempt.
 
     ``pages_done`` are the pages confirmed so far, this attempt's included, ``pages_confirmed`` those of this attempt
-    alone; ``attempts`` counts this one as well, and none that our own disk ended. A success with fewer pages than the
+    alone; ``attempts`` counts this one as well, and none that ended on our side. A success with fewer pages than the
     document is not *sent*; a word we do not know is no success.
     """
     if outcome == "unknown":
-        return Decision(Status.UNKNOWN, "unknown")
+        return Decision(Status.UNKNOWN, "all_confirmed" if 0 < pages_total <= pages_done else "unknown")
     if pages_done >= pages_total and outcome == "success":
         return Decision(Status.SENT)
     if pages_done >= pages_total:  # it arrived, by all that we know: a second dial would be a second fax
@@ -65,8 +68,8 @@ def decide(
     cause = "incomplete" if outcome == "success" else outcome
     if cancel_requested:
         return Decision(Status.CANCELLED, "cancelled_on_line" if pages_done else "cancelled")
-    if outcome == DISK_FULL:
-        return Decision(Status.RETRYING, DISK_FULL, DISK_FULL_DELAY)
+    if outcome in OUR_SIDE:
+        return Decision(Status.RETRYING, outcome, OUR_SIDE[outcome])
     if outcome == CAPPED and pages_total - pages_done == 1:  # we hung up, perhaps between the page and its confirmation
         return Decision(Status.UNKNOWN, CAPPED_LAST_PAGE)
     if outcome == CAPPED and not pages_confirmed:  # all of its time was not enough for one page: nor will it be again

@@ -2,7 +2,7 @@
 
 The durable result is one line written by the hangup handler of ``asterisk/extensions.conf``:
 ``ended|ended|answered|Q.850 cause|capped|late`` (*late* is ``full`` where the disk was, ``ending`` where Asterisk was
-about to end and cut the call: nobody knows what arrived) and, for a call that sent,
+about to end and cut the call: nobody knows what arrived, unless T.30 had not begun) and, for a call that sent,
 ``|status|pages|rate|ecm|mode|error|statusstr|station id``, the last three in base64. Times are Unix seconds.
 For what is received see :func:`read_received`. A call that waits for a decision stands in
 ``Stasis(faxroom,incoming|fax,<called number in base64>)``.
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.fax.results import CallFacts
+from app.fax.retry import DISK_FULL, LINE_DOWN
 
 PREFIX = "fax-"  # of the channel ids that are ours
 
@@ -145,16 +146,20 @@ def read_result(channel_id: str, line: str) -> Ended | StillSending:
         return Ended(channel_id, CallFacts("unknown", error=f"unreadable result: {line[:100]}"))
     ended, answered, cause, capped, late = (_number(field) for field in fields[1:6])
     if len(fields) == 6:
-        outcome = "disk_full" if fields[5] == "full" else "other" if late else unanswered_outcome(cause)
+        ours = {"full": DISK_FULL, "ending": LINE_DOWN}.get(fields[5])
+        outcome = ours or ("other" if late else unanswered_outcome(cause))
         return Ended(channel_id, CallFacts(outcome, hangup_cause=cause, ended_at=ended, answered_at=answered))
     status, pages, rate, ecm, mode, error, text, station = fields[6:]
     error_word = _decoded(error)
     told = {"pages": _number(pages) or 0, "capped": bool(capped), "station": bool(station)}
-    cut = fields[5] == "ending" and status != "SUCCESS"
+    if fields[5] == "ending" and status != "SUCCESS":
+        outcome = LINE_DOWN if error_word == BEFORE_T30 else "unknown"
+    else:
+        outcome = answered_outcome(status, error_word, **told)
     return Ended(
         channel_id,
         CallFacts(
-            outcome="unknown" if cut else answered_outcome(status, error_word, **told),
+            outcome=outcome,
             pages=_number(pages) or 0,
             mode=mode or None,
             rate=_number(rate),
@@ -241,6 +246,13 @@ ERRORS = {
     "AUDIO_ERROR": "protocol_error",
     "T38_NEG_ERROR": "protocol_error",
 }
+
+
+#: FAXOPT(error) of a call that ended while SendFAX still waited for the far end to offer T.38. T.30 had not begun, so
+#: surely no page has left: SendFAX writes this word only where it gives up before its session begins, which empties the
+#: field; what fills it afterwards are other words (Asterisk 22, res/res_fax.c: sendfax_exec, generic_fax_exec;
+#: res_fax_spandsp.c: t30_phase_e_handler). INIT_ERROR is no such proof: a session goes on after it.
+BEFORE_T30 = "T38_NEG_ERROR"
 
 
 def unanswered_outcome(cause: int | None) -> str:

@@ -7,7 +7,8 @@ import threading
 import time
 from contextlib import suppress
 
-SECONDS = 5.0
+#: Five times in what bin/lib/watchdog.py takes for silence.
+SECONDS = 3.0
 #: One step of a loop takes no longer, whatever its neighbours do: each wait for one of them has a limit of its own.
 STEP_SECONDS = 180.0
 

@@ -1,5 +1,6 @@
 """What is done to an instance: each fault holds while its context does, and is over when that ends."""
 
+import errno
 import os
 import random
 import resource
@@ -35,6 +36,8 @@ HUNG = (
 )
 #: Left to an instance that runs short of memory.
 SPARE_BYTES = 48 * 1024**2
+#: So often a limit of memory is asked for.
+MEMORY_TRIES = 8
 #: Left to an instance that runs short of processes.
 SPARE_PROCESSES = (1, 6)
 #: Left to a process that runs short of descriptors.
@@ -293,13 +296,33 @@ def _processes_scarce(room: Room) -> Iterator[None]:
 def _memory_scarce(room: Room) -> Iterator[None]:
     """The instance may have as much memory as it has now, and a page or two to draw: the kernel kills whom it likes."""
     group = room.portal.groups["memory"]
-    used = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
     most = next(file for file in (group / "memory.max", group / "memory.limit_in_bytes") if file.exists())
-    most.write_text(f"{int(used.get('anon') or used['total_rss']) + SPARE_BYTES}")
+    _limit_memory(group, most)
     try:
         yield
     finally:
         most.write_text("max" if most.name == "memory.max" else "-1")
+
+
+def _limit_memory(group: Path, most: Path) -> None:
+    """The older version of control groups refuses (EBUSY) a limit below what it cannot take away just now; what is used
+    grows meanwhile, so it is asked for anew, with a little more each time."""
+    for spare in range(1, MEMORY_TRIES + 1):
+        try:
+            most.write_text(f"{fixed_memory(group) + spare * SPARE_BYTES}")
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY or spare == MEMORY_TRIES:
+                raise
+
+
+def fixed_memory(group: Path) -> int:
+    """Bytes that the kernel cannot take away: all but what it can read again from files. What lies on a tmpfs is among
+    them, and so is what the kernel itself holds for the processes."""
+    used = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    current = next(file for name in ("memory.current", "memory.usage_in_bytes") if (file := group / name).exists())
+    whole = "total_" if "total_inactive_file" in used else ""
+    return int(current.read_text()) - sum(int(used[f"{whole}{name}"]) for name in ("inactive_file", "active_file"))
 
 
 def _fill(file: Path) -> None:

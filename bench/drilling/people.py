@@ -21,8 +21,12 @@ PAGES = ("/faxes", "/faxes/send")
 
 
 def browser(base_url: str, email: str) -> httpx.Client:
+    """Who is told to come back in a moment does so."""
     http = httpx.Client(base_url=base_url, timeout=30, trust_env=False)
-    token = _hidden(http.get("/sign-in").text, "csrf_token")
+    end = time.monotonic() + PATIENCE
+    while (page := http.get("/sign-in")).status_code == httpx.codes.SERVICE_UNAVAILABLE and time.monotonic() < end:
+        time.sleep(1)
+    token = _hidden(page.text, "csrf_token")
     answer = http.post("/sign-in", data={"email": email, "password": PASSWORD, "csrf_token": token})
     if answer.status_code != httpx.codes.SEE_OTHER:
         raise SystemExit(f"{email} could not sign in: {answer.status_code}")

@@ -58,7 +58,7 @@ class Portal:
         self.process: subprocess.Popen[bytes] | None = None
         self.starts = 0
         self.hung: list[int] = []  # stopped for good, by the drill
-        self.groups = _groups(f"drill-{os.getpid()}")
+        self.groups = control_groups(f"drill-{os.getpid()}")
 
     # ---- Its life
 
@@ -247,7 +247,7 @@ HOLDERS = {
 }
 
 
-def _groups(name: str) -> dict[str, Path]:
+def control_groups(name: str) -> dict[str, Path]:
     """What can be held on this machine → the control group in which it is."""
     found: dict[str, Path] = {}
     for what, places in HOLDERS.items():

@@ -34,6 +34,12 @@ HANDED_ON = """proxy_http_version 1.1;
             proxy_set_header X-Forwarded-Protocol "";
             proxy_set_header X-Forwarded-Ssl "";"""
 
+#: To the web, whole.
+HANDED_OVER = """limit_conn by_client $at_once;
+            $handed_on
+            proxy_set_header X-Front-Refused "";
+            proxy_pass http://web;"""
+
 #: Below its folder, what it writes itself.
 WRITTEN = ("bodies", "answers", "run")
 
@@ -55,6 +61,7 @@ def configure(folder: Path, *, web: Path, listen: str, proxies: int) -> None:
         "connections": min(CONNECTIONS, _descriptors() // 3),
         "handed_on": HANDED_ON.format(**{"host": '""', "proto": '""', **said}),
     }
+    values["handed_over"] = string.Template(HANDED_OVER).substitute(values)
     new = folder / "nginx.conf.new"
     new.write_text(string.Template((TEMPLATES / "nginx.conf").read_text()).substitute(values))
     new.replace(folder / "nginx.conf")

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import FrameType
 
@@ -35,8 +36,8 @@ def ignore_stop_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def descendants(pid: int) -> list[int]:
-    """All processes below ``pid``, zombies left out."""
+def descendants(pid: int, *, spared: Collection[int] = ()) -> list[int]:
+    """All processes below ``pid``; left out are zombies, and ``spared`` with what is below them."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
@@ -45,17 +46,18 @@ def descendants(pid: int) -> list[int]:
                 children.setdefault(int(parent), []).append(int(entry.parent.name))
     found, queue = [], [pid]
     while queue:
-        below = children.get(queue.pop(), [])
+        below = [child for child in children.get(queue.pop(), []) if child not in spared]
         found += below
         queue += below
     return found
 
 
-def end_descendants(*, seconds: float) -> None:
-    """End all that we started: our children first, who stop their own in order; after ``seconds`` whatever is left."""
+def end_descendants(*, seconds: float, spared: Callable[[], Collection[int]] = tuple) -> None:
+    """End all that we started but ``spared`` and theirs: our children first, who stop their own in order; after
+    ``seconds`` whatever is left."""
     begin = time.monotonic()
     asked: set[int] = set()
-    while left := descendants(os.getpid()):
+    while left := descendants(os.getpid(), spared=spared()):
         waited = time.monotonic() - begin
         if waited > seconds + 3:
             break  # what even SIGKILL does not end is waiting for the kernel

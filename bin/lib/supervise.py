@@ -10,7 +10,7 @@ import shlex
 import socket
 import time
 import xmlrpc.client
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,15 +61,20 @@ def programs(instance: Instance, ports: Mapping[str, int]) -> list[Program]:
         table.append(Program("redis", (*portal, str(server), str(instance.home / "redis.conf"))))
     if instance.own_mail:
         table += _mail(instance, ports, portal, python)
+    if instance.own_office:
+        table += _office(instance, python)
+    return table + _ours(instance, portal, python)
+
+
+def kept_programs(instance: Instance) -> list[Program]:
+    """No lines of the table: bin/up runs them itself (:mod:`keeping`). Asterisk completes a call without us."""
+    apart = _apart(instance, accounts.FRONT, instance.port)
+    table = [Program("front", (*apart, *front.command(instance.front)))]  # says that the database is prepared
     if instance.own_asterisk:
         command = asterisk.command(_asterisk_root(instance), instance.asterisk)
         apart = _apart(instance, accounts.ASTERISK, instance.sip_port)
         table.append(Program("asterisk", (*AHEAD, *apart, *command), umask=0o027))
-    if instance.own_office:
-        table += _office(instance, python)
-    apart = _apart(instance, accounts.FRONT, instance.port)
-    table.append(Program("front", (*apart, *front.command(instance.front))))  # says that the database is prepared
-    return table + _ours(instance, portal, python)
+    return table
 
 
 def _watchdog(instance: Instance, python: str) -> tuple[str, ...]:
@@ -77,9 +82,9 @@ def _watchdog(instance: Instance, python: str) -> tuple[str, ...]:
     half a minute no call has lived on: the far ends have given up (T.30), or hear nothing (rtp_timeout)."""
     command = [python, str(instance.root / "bin/lib/watchdog.py"), "--notify", str(_notify_socket(instance))]
     command += ["--answer", str(_watchdog_socket(instance))]
-    command += ["--ask", "20", str(front.alive_socket(instance.front)), "GET /"]
+    command += ["--ask", "15", str(front.alive_socket(instance.front)), "GET /"]
     if instance.own_redis:
-        command += ["--ask", "20", str(_redis_socket(instance)), "PING"]
+        command += ["--ask", "15", str(_redis_socket(instance)), "PING"]
     if instance.own_asterisk:
         command += ["--ask", "30", str(asterisk.control_socket(instance.asterisk)), ""]
     return tuple(command)
@@ -98,11 +103,11 @@ def _supervisor_socket(instance: Instance) -> Path:
 
 
 def guards(instance: Instance) -> list[tuple[str, bytes, int]]:
-    """Those who look after all others and are looked after by bin/up: socket, what is asked there, seconds of patience.
-    A supervisord that has ended takes all with it, so it has the longest."""
+    """Those who look after all others and are looked after by bin/up: socket, what is asked there, seconds of
+    patience."""
     return [
-        (str(_supervisor_socket(instance)), b"GET /alive HTTP/1.0\r\n\r\n", 30),
-        (str(_watchdog_socket(instance)), b"\n", 20),
+        (str(_supervisor_socket(instance)), b"GET /alive HTTP/1.0\r\n\r\n", 15),
+        (str(_watchdog_socket(instance)), b"\n", 15),
     ]
 
 
@@ -259,8 +264,10 @@ def beginnings(instance: Instance) -> dict[str, int]:
     return {process["name"]: process["start"] for process in answer}
 
 
-def start_ours(instance: Instance, table: list[Program], *, seconds: float = 60) -> None:
-    """Start the programs that waited for the database; supervisord itself may still be starting."""
+def start_ours(
+    instance: Instance, table: list[Program], *, has_ended: Callable[[], bool] = lambda: False, seconds: float = 60
+) -> None:
+    """Start the programs that waited for the database; supervisord itself may still be starting, or have ended."""
     waiting = [program.name for program in table if program.ours]
     deadline = time.monotonic() + seconds
     while waiting:
@@ -268,7 +275,7 @@ def start_ours(instance: Instance, table: list[Program], *, seconds: float = 60)
             _supervisor(instance).supervisor.startProcessGroup(waiting[0], False)
             waiting.pop(0)
         except UNANSWERED as error:
-            if time.monotonic() > deadline:
+            if has_ended() or time.monotonic() > deadline:
                 raise SetupError(
                     f"supervisord does not answer ({error}). See {instance.log}/supervisord.log"
                 ) from error

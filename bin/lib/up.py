@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import threading
@@ -14,12 +15,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import accounts
 import environment
 import installation
 import instance as instances
+import keeping
 import mailboxes
 import processes
 import supervise
@@ -37,15 +39,19 @@ DEMO = ROOT / "demo/faxroom.yaml"
 READY_SECONDS, TOLD_SECONDS = 600, 60
 #: What supervisord has left behind when it was killed has so long to end; then comes the next one.
 ENDING_SECONDS = 5
+#: What has been started more often than this before all was ready does not stay up.
+MOST_STARTS = 4
+#: Files that each process may have open.
+DESCRIPTORS = 4096
 #: The part of healthz that no start mends: everything else has to run, so that it goes on when there is room.
 FULL_DISK = "room"
 
 
 def main() -> int:
     processes.take_charge()
-    code = 0
+    code, last = 0, contextlib.ExitStack()
     try:
-        _run()
+        _run(last)
     except processes.Stopped as stop:
         print(f"\nStopping ({stop}).", flush=True)
     except StepFailed as failure:
@@ -53,12 +59,14 @@ def main() -> int:
         code = 1
     finally:
         processes.ignore_stop_signals()
-        processes.end_descendants(seconds=15)
+        last.close()
+        processes.end_descendants(seconds=keeping.ENDING_SECONDS)
     sys.stdout.flush()
     os._exit(code)  # a thread of a failed set-up may still wait for its ended command
 
 
-def _run() -> NoReturn:
+def _run(last: contextlib.ExitStack) -> None:
+    """``last`` is left when all is to be ended."""
     progress = Progress()
     told: list[Instance] = []
     progress.step("settings", lambda say: told.append(_read_instance(say)))
@@ -71,19 +79,32 @@ def _run() -> NoReturn:
         progress.step("ports", lambda say: instances.check_ports(instance))
         installation.install(ROOT, progress, with_asterisk=instance.own_asterisk, with_mailboxes=instance.own_mailboxes)
         os.umask(0o077)  # from here on: what was installed before may be used by others
+        _take_descriptors()
         values, table = _configure(instance, progress)
+        keeper = keeping.Keeper(supervise.kept_programs(instance), folder=ROOT, logs=instance.log)
+        running = Supervised(instance, values, table, last.enter_context(keeper.keeping()))
+        running.start()  # what needs no database starts beside it
         _ask_guards(instance)
-        supervisord = _start(instance, values)  # what needs no database starts beside it
         progress.step("database", lambda say: _prepare_database(instance, values, say))
         if instance.separate:
             accounts.give(instances.move_database(instance), accounts.PORTAL)
-        supervise.start_ours(instance, table)
-        progress.step("start", lambda say: _wait_until_ready(instance, supervisord, say))
+        running.start_ours()
+        progress.step("start", lambda say: _wait_until_ready(running, say))
         _tell(instance, progress)
         try:
-            _keep(supervisord, instance, values, table)
+            while True:
+                running.look()
+                processes.reap()
+                time.sleep(0.2)
         finally:
             (instance.run / "ready").unlink(missing_ok=True)
+
+
+def _take_descriptors() -> None:
+    """As supervisord does (minfds) for what it runs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 def _read_instance(say: Any) -> Instance:
@@ -239,18 +260,58 @@ def _start(instance: Instance, values: dict[str, str]) -> subprocess.Popen[bytes
         )
 
 
-def _wait_until_ready(instance: Instance, supervisord: subprocess.Popen[bytes], say: Any) -> None:
+class Supervised:
+    """supervisord and what it runs. One that has ended is followed by another, from the first start on."""
+
+    def __init__(
+        self, instance: Instance, values: dict[str, str], table: list[supervise.Program], keeper: keeping.Keeper
+    ) -> None:
+        self.instance, self.values, self.table, self.keeper = instance, values, table, keeper
+        self.starts = 0
+        self.with_ours = False
+
+    def start(self) -> None:
+        self.process = _start(self.instance, self.values)
+        self.starts += 1
+
+    def start_ours(self) -> None:
+        """What waited for the database. A supervisord that does not take it is ended, and the next one does."""
+        self.with_ours = True
+        try:
+            supervise.start_ours(self.instance, self.table, has_ended=lambda: self.process.poll() is not None)
+        except SetupError as error:
+            complain(str(error))
+            self.process.kill()
+            self.process.wait()
+
+    def look(self) -> None:
+        """What it ran has ended with it, or is ended. The front stays, and says so meanwhile; calls go on."""
+        if self.process.poll() is None:
+            return
+        complain(f"supervisord has ended, and what it ran with it; all is started again. See {self.instance.log}")
+        self.keeper.end_others(seconds=ENDING_SECONDS)
+        self.start()
+        if self.with_ours:
+            self.start_ours()
+
+    def restless(self) -> list[str]:
+        """Those that we run ourselves and that do not stay up."""
+        starts = {"supervisord": self.starts, **self.keeper.starts()}
+        return [name for name, count in starts.items() if count > MOST_STARTS]
+
+
+def _wait_until_ready(running: Supervised, say: Any) -> None:
+    instance = running.instance
     deadline, told = time.monotonic() + READY_SECONDS, time.monotonic()
-    patience = supervise.Patience(starts=4)
+    patience = supervise.Patience(starts=MOST_STARTS)
     faults: dict[str, str] = {}
     while time.monotonic() < deadline:
-        if supervisord.poll() is not None:
-            raise SetupError(f"supervisord ended. The end of its log:\n{tail(instance.log / 'supervisord.out')}")
+        running.look()
         faults = _health(instance)
         if not faults:
             return
-        if ending := patience.exhausted(supervise.beginnings(instance)):
-            log = instance.log / f"{ending[0]}.log"
+        if ending := running.restless() or patience.exhausted(supervise.beginnings(instance)):
+            log = instance.log / ("supervisord.out" if ending[0] == "supervisord" else f"{ending[0]}.log")
             raise SetupError(f"{', '.join(ending)} does not stay up. The end of {log}:\n{tail(log)}")
         if time.monotonic() - told > TOLD_SECONDS:
             told = time.monotonic()
@@ -287,24 +348,6 @@ def _ask_guards(instance: Instance) -> None:
     """Who looks after the others and stands still is killed; supervisord is started again by us, the watchdog by it."""
     for asked in supervise.guards(instance):
         threading.Thread(target=watchdog.keep_asking, args=asked, daemon=True, name=asked[0]).start()
-
-
-def _keep(
-    supervisord: subprocess.Popen[bytes], instance: Instance, values: dict[str, str], table: list[supervise.Program]
-) -> NoReturn:
-    """A supervisord that was killed is followed by another; what it ran has ended with it, or is ended."""
-    while True:
-        while supervisord.poll() is None:
-            processes.reap()
-            time.sleep(0.2)
-        complain(f"supervisord has ended, and all processes with it; they are started again. See {instance.log}")
-        processes.end_descendants(seconds=ENDING_SECONDS)
-        supervisord = _start(instance, values)
-        try:
-            supervise.start_ours(instance, table)
-        except SetupError as error:
-            complain(str(error))
-            supervisord.kill()
 
 
 def _tell(instance: Instance, progress: Progress) -> None:

@@ -1,6 +1,6 @@
 """Kills whoever lives and does nothing any more, stopped or locked up; the supervisor starts it anew.
 
-    python bin/lib/watchdog.py --notify SOCKET [--silent 20] [--ask PATIENCE SOCKET WORD …] [--answer SOCKET]
+    python bin/lib/watchdog.py --notify SOCKET [--silent 15] [--ask PATIENCE SOCKET WORD …] [--answer SOCKET]
 
 Our own processes say that they get on with their work (``WATCHDOG=1`` to NOTIFY_SOCKET, as sd_notify(3) does). Who has
 said so and then says nothing for ``--silent`` seconds is killed. A program that is not ours is asked at its Unix
@@ -171,7 +171,7 @@ def _answers(asked: socket.socket, process: Watched, patience: int) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--notify", type=Path, required=True)
-    parser.add_argument("--silent", type=int, default=20)
+    parser.add_argument("--silent", type=int, default=15)
     parser.add_argument("--answer", type=Path)
     parser.add_argument("--ask", nargs=3, action="append", default=[], metavar=("PATIENCE", "SOCKET", "WORD"))
     given = parser.parse_args()

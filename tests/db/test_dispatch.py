@@ -256,13 +256,14 @@ def test_a_move_that_the_table_does_not_allow_changes_nothing(session, cast):
     assert reread(session, fax.id).status == Status.ACCEPTED
 
 
-def test_what_our_own_full_disk_ended_counts_as_no_attempt(session, cast):
+@pytest.mark.parametrize("ours", ["disk_full", "line_down"])
+def test_what_ended_on_our_own_side_counts_as_no_attempt(session, cast, ours):
     attempt = dial(session, cast)
     fax, template = attempt.fax, attempt.fax.entity.template
     template.max_attempts = 1
     session.commit()
-    record_result(session, attempt.channel_id, CallFacts("disk_full"))
-    assert (reread(session, fax.id).status, fax.cause) == (Status.RETRYING, "disk_full")
+    record_result(session, attempt.channel_id, CallFacts(ours))
+    assert (reread(session, fax.id).status, fax.cause) == (Status.RETRYING, ours)
     make_ready(session, fax)
     (again,) = claim(session)
     assert again.channel_id != attempt.channel_id

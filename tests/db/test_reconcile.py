@@ -2,9 +2,10 @@
 
 from datetime import timedelta
 
-from app.fax.results import REQUEST_GRACE, CallFacts, reconcile
+from app.fax.results import REQUEST_GRACE, CallFacts, note_answered, note_pages, reconcile, record_result
+from app.models import Status
 from tenants.db import utc_now
-from tests.db.faxes import claim, dial, make_ready, submit
+from tests.db.faxes import claim, dial, make_ready, reread, submit
 
 
 def held(attempt, **known):
@@ -29,11 +30,38 @@ def test_an_answered_call_that_is_gone_without_a_result_is_unknown(session, cast
     assert held(attempt, answered={attempt.channel_id}).results[attempt.channel_id].outcome == "unknown"
 
 
+def test_what_was_heard_of_an_unknown_call_is_kept(session, cast):
+    attempt = dial(session, cast)
+    note_answered(session, [attempt.channel_id])
+    note_pages(session, attempt.channel_id, 1)
+    facts = held(attempt, answered={attempt.channel_id}).results[attempt.channel_id]
+    record_result(session, attempt.channel_id, facts)
+    fax = reread(session, attempt.fax_id)
+    assert (fax.status, fax.cause, fax.pages_done) == (Status.UNKNOWN, "unknown", 1)
+
+
+def test_an_unknown_call_of_which_every_page_was_confirmed_says_so(session, cast):
+    attempt = dial(session, cast)
+    note_pages(session, attempt.channel_id, attempt.fax.pages)
+    facts = held(attempt, answered={attempt.channel_id}).results[attempt.channel_id]
+    record_result(session, attempt.channel_id, facts)
+    fax = reread(session, attempt.fax_id)
+    assert (fax.status, fax.cause) == (Status.UNKNOWN, "all_confirmed")
+
+
 def test_a_placed_call_is_waited_for_until_it_can_no_longer_be_answered(session, cast):
     attempt = dial(session, cast)
     ring = timedelta(seconds=attempt.fax.entity.template.ring_seconds)
     assert held(attempt, now=attempt.placed_at + ring).results == {}
     late = attempt.placed_at + ring + REQUEST_GRACE + timedelta(seconds=1)
+    assert held(attempt, now=late).results[attempt.channel_id].outcome == "line_down"
+
+
+def test_a_lost_call_that_rang_counts_as_one(session, cast):
+    """Nobody's telephone should ring for ever, whatever ends our Asterisk each time."""
+    attempt = dial(session, cast)
+    attempt.ringing_at = utc_now()
+    late = attempt.placed_at + timedelta(minutes=10)
     assert held(attempt, now=late).results[attempt.channel_id].outcome == "other"
 
 

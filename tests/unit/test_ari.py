@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import httpx
 import pytest
 
-from app.adapters.ari import LINES_AT_ONCE, Ari
-from app.errors import PermanentFailure
+from app.adapters.ari import LINES_AT_ONCE, Ari, OutgoingCall
+from app.errors import PermanentFailure, TemporaryFailure
 
 
 @pytest.fixture
@@ -49,3 +50,43 @@ def test_lines_are_told_in_pieces_that_a_variable_of_the_dialplan_holds(asked, a
     entries = "&".join(told).split("&")
     assert len(entries) == LINES_AT_ONCE + 3
     assert entries[-2:] == ["1*501:120|", "39050:"]
+
+
+def answering(ari: Ari, status: int, body: Any, *, as_json: bool = True) -> Ari:
+    content = {"json": body} if as_json else {"text": body}
+    transport = httpx.MockTransport(lambda _: httpx.Response(status, **content))
+    ari._http = httpx.Client(base_url="http://asterisk/ari", transport=transport)
+    return ari
+
+
+CALL = OutgoingCall("fax-A-1", "+390501234567", "/a.tif", "", "", True, 14400, True, 60, 3600, 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "certain"),
+    [
+        (500, {"message": "Allocation failed"}, True),  # no channel, or no thread to dial with: before it dials
+        (500, {"message": "Internal error"}, False),
+        (503, {"message": "Service Unavailable"}, True),  # it is starting
+        (504, {"message": "a proxy's word"}, False),
+        (401, {"error": "Authentication required"}, True),
+        (403, {"message": "Forbidden"}, True),
+    ],
+)
+def test_an_asterisk_that_cannot_is_down_and_what_it_did_not_begin_is_certain(ari, status, body, certain):
+    with pytest.raises(TemporaryFailure) as failure:
+        answering(ari, status, body).originate(CALL)
+    assert (failure.value.code, failure.value.values["certain"]) == ("line_down", certain)
+
+
+@pytest.mark.parametrize("body", ["<html>", '["Allocation failed"]'])
+def test_a_500_that_says_nothing_of_the_kind_is_doubtful(ari, body):
+    with pytest.raises(TemporaryFailure) as failure:
+        answering(ari, 500, body, as_json=False).originate(CALL)
+    assert failure.value.values["certain"] is False
+
+
+def test_what_asterisk_will_not_do_is_about_the_call(ari):
+    with pytest.raises(PermanentFailure):
+        answering(ari, 400, {"message": "Invalid parameter"}).originate(CALL)
+    assert answering(ari, 409, {"message": "Conflict"}).originate(CALL) == "adopted"

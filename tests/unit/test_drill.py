@@ -1,6 +1,11 @@
 """The drill's own eyes: a ledger that cannot see harm would find none."""
 
+import os
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -8,9 +13,10 @@ from PIL import Image
 from app.adapters.rasterizer import rasterize
 from bench.drilling import codes
 from bench.drilling.codes import Code
-from bench.drilling.faults import FAULTS, KILLED
+from bench.drilling.faults import FAULTS, KILLED, SPARE_BYTES, fixed_memory
 from bench.drilling.ledger import Call, Given, Told, Tried, judge
 from bench.drilling.plan import plan
+from bench.drilling.portal import control_groups
 
 FAR = "+390500000001"
 
@@ -122,3 +128,33 @@ def test_a_plan_is_made_by_its_seed_alone_and_leaves_nothing_out():
     done = Counter(event.name for event in planned(7))
     assert done == dict.fromkeys(FAULTS, 1) | {f"kill {name}": 2 for name in KILLED}
     assert sum(len(event.faxes) for event in planned(7)) == 100
+
+
+HOLD = """import mmap, os, sys
+kept = mmap.mmap(-1, 30 << 20); kept.write(b"x" * (30 << 20))
+with open(sys.argv[1], "wb") as file:
+    file.write(b"x" * (80 << 20))
+print("here", flush=True); sys.stdin.read()
+"""
+
+
+def test_memory_becomes_scarce_also_where_much_of_it_lies_on_a_tmpfs(tmp_path):
+    group = control_groups(f"test-{os.getpid()}").get("memory")
+    if group is None:
+        pytest.skip("no control groups here")
+    file = Path(f"/dev/shm/drill-{os.getpid()}")
+    enter = ["sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "--"]
+    held = subprocess.Popen([*enter, sys.executable, "-c", HOLD, file], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert held.stdout.readline() == b"here\n"
+        with FAULTS["memory scarce"].breaking(SimpleNamespace(portal=SimpleNamespace(groups={"memory": group}))):
+            limit = next(path for name in ("memory.max", "memory.limit_in_bytes") if (path := group / name).exists())
+            assert fixed_memory(group) < int(limit.read_text()) <= fixed_memory(group) + 2 * SPARE_BYTES
+            assert fixed_memory(group) > 110 << 20
+            assert held.poll() is None
+    finally:
+        held.kill()
+        held.communicate()
+        file.unlink(missing_ok=True)
+        for one in control_groups(f"test-{os.getpid()}").values():
+            one.rmdir()

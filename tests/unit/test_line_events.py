@@ -121,6 +121,14 @@ def test_what_an_asterisk_that_ended_cut_is_unknown_and_its_pages_are_told() -> 
     assert facts_of(answered().replace("|16||", "|0||ending")).outcome == "success"
 
 
+def test_what_it_cut_before_t30_began_is_our_side_and_nothing_has_left() -> None:
+    """With the words that such a call leaves behind; once T.30 has begun nobody knows."""
+    waiting = answered("FAILED", "0", "T38_NEG_ERROR").replace("|16||", "|0||ending")
+    assert facts_of(waiting).outcome == "line_down"
+    for words in ("HANGUP", "The call dropped prematurely", "INIT_ERROR", ""):
+        assert facts_of(answered("FAILED", "0", words).replace("|16||", "|0||ending")).outcome == "unknown"
+
+
 def test_a_call_answered_too_late_was_not_rejected_by_anybody() -> None:
     assert facts_of("ended|1700000040||21||1").outcome == "other"
 

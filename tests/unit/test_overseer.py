@@ -19,6 +19,7 @@ from tests.disks import SmallDisk, small_disk
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "bin/lib"))
+import keeping  # noqa: E402 - the set-up's own modules
 import overseer  # noqa: E402 - the set-up's own modules
 import processes  # noqa: E402
 import supervise  # noqa: E402
@@ -177,25 +178,118 @@ def test_a_supervisor_that_stands_still_is_killed_and_one_that_goes_on_is_not(tm
                 os.kill(pid, signal.SIGKILL)
 
 
-def test_a_supervisor_that_was_killed_is_followed_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    begun, ended = [], []
+class Beginnings:
+    """What stands in for supervisord: processes that end when they are told."""
 
-    def start(*_: object) -> subprocess.Popen[bytes]:
-        begun.append(subprocess.Popen(["sleep", "60"]))
-        return begun[-1]
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun: list[subprocess.Popen[bytes]] = []
+        self.ended: list[int] = []
+        self.ours: list[int] = []
+        monkeypatch.setattr(up, "_start", self.start)
+        monkeypatch.setattr(up.supervise, "start_ours", self.start_ours)
+        monkeypatch.setattr(up.supervise, "beginnings", lambda _: {})
+        monkeypatch.setattr(up.processes, "end_descendants", lambda **_: self.ended.append(len(self.begun)))
 
-    def start_ours(*_: object) -> None:
-        begun[-1].kill()
-        if len(begun) == 3:
-            raise processes.Stopped("SIGTERM")
-        if len(begun) == 2:
+    def start(self, *_: object) -> subprocess.Popen[bytes]:
+        self.begun.append(subprocess.Popen(["sleep", "60"]))
+        return self.begun[-1]
+
+    def kill(self) -> None:
+        self.begun[-1].kill()
+        self.begun[-1].wait()
+
+    def start_ours(self, *_: object, has_ended: Callable[[], bool]) -> None:
+        if has_ended() or len(self.begun) == 2:
             raise SetupError("it does not answer")
+        self.ours.append(len(self.begun))
 
-    monkeypatch.setattr(up, "_start", start)
-    monkeypatch.setattr(up.supervise, "start_ours", start_ours)
-    monkeypatch.setattr(up.processes, "end_descendants", lambda **_: ended.append(len(begun)))
-    first = start()
-    first.kill()
-    with pytest.raises(processes.Stopped):
-        up._keep(first, SimpleNamespace(log="log"), {}, [])
-    assert (len(begun), ended) == (3, [1, 2])
+
+@pytest.fixture
+def beginnings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Beginnings]:
+    found = Beginnings(monkeypatch)
+    yield found
+    found.kill()
+
+
+def supervised_by(tmp_path: Path) -> up.Supervised:
+    return up.Supervised(SimpleNamespace(log=tmp_path), {}, [], keeping.Keeper([], folder=tmp_path, logs=tmp_path))
+
+
+def test_a_supervisor_that_was_killed_is_followed_by_another(beginnings: Beginnings, tmp_path: Path) -> None:
+    running = supervised_by(tmp_path)
+    running.start()
+    running.start_ours()
+    running.look()
+    assert (len(beginnings.begun), beginnings.ours, beginnings.ended) == (1, [1], [])
+    beginnings.kill()
+    running.look()  # the second takes nothing, and is ended
+    running.look()
+    assert (len(beginnings.begun), beginnings.ours, beginnings.ended) == (3, [1, 3], [1, 2])
+
+
+@pytest.mark.parametrize("with_ours", [False, True])
+def test_a_supervisor_that_is_killed_during_the_first_start_is_followed_by_another(
+    beginnings: Beginnings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_ours: bool
+) -> None:
+    running = supervised_by(tmp_path)
+    running.start()
+    if with_ours:
+        running.start_ours()
+    beginnings.kill()
+    if not with_ours:
+        running.start_ours()
+    monkeypatch.setattr(up, "_health", lambda _: {"web": "away"} if 3 not in beginnings.ours else {})
+    up._wait_until_ready(running, print)
+    assert beginnings.ours[-1] == len(beginnings.begun) == 3
+
+
+def test_a_supervisor_that_does_not_stay_up_at_all_ends_the_start_with_its_log(
+    beginnings: Beginnings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "supervisord.out").write_text("Error: a section is missing\n")
+    monkeypatch.setattr(up, "_health", lambda _: beginnings.kill() or {"web": "away"})
+    running = supervised_by(tmp_path)
+    running.start()
+    with pytest.raises(SetupError, match="a section is missing"):
+        up._wait_until_ready(running, print)
+
+
+def begun(file: Path) -> list[int]:
+    return [int(pid) for pid in file.read_text().split()] if file.exists() else []
+
+
+def test_what_bin_up_runs_itself_is_back_at_once_and_stays_when_all_else_is_ended(tmp_path: Path) -> None:
+    file, log = tmp_path / "begun", tmp_path / "front.log"
+    talk = f"import os, subprocess; print('x' * 100, flush=True); open({str(file)!r}, 'a').write(f'{{os.getpid()}} '); "
+    program = supervise.Program("front", (sys.executable, "-c", talk + "subprocess.run(['sleep', '60'])"))
+    keeper = keeping.Keeper([program], folder=tmp_path, logs=tmp_path)
+    with keeper.keeping():
+        assert wait_for(lambda: len(processes.descendants(os.getpid())) == 2, 10)
+        child = processes.descendants(begun(file)[0])[0]
+        other = subprocess.Popen(["sleep", "60"])
+        keeper.end_others(seconds=0.1)
+        other.wait()
+        assert processes.descendants(os.getpid()) == [begun(file)[0], child]
+        time.sleep(keeping.SHORTEST_LIFE)
+        began = time.monotonic()
+        os.kill(begun(file)[-1], signal.SIGKILL)
+        assert wait_for(lambda: len(begun(file)) == 2, 10)
+        assert time.monotonic() - began < 1
+        assert (keeper.starts(), keeper.pids()) == ({"front": 2}, {begun(file)[-1]})
+        assert wait_for(lambda: len(log.read_text().split()) == 2, 5)
+        os.kill(child, signal.SIGKILL)  # what a killed one leaves behind is not ours to end in this test
+    assert processes.descendants(os.getpid()) == []
+    time.sleep(1.5)
+    assert len(begun(file)) == 2
+
+
+def test_a_log_of_theirs_is_bounded_and_may_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "LOG_BYTES", 10)
+    program = supervise.Program("front", ("/bin/echo", "some words"))
+    kept = keeping.Kept(program, folder=tmp_path, log=tmp_path / "front.log")
+    kept._run()
+    kept._run()
+    assert (tmp_path / "front.log").read_text() == (tmp_path / "front.log.1").read_text() == "some words\n"
+    away = keeping.Kept(program, folder=tmp_path, log=tmp_path / "not there/front.log")
+    away._run()
+    assert away.starts == 1

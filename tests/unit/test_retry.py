@@ -58,10 +58,12 @@ def test_the_last_attempt_is_the_last():
     assert after("busy", attempts=5).status == Status.FAILED
 
 
-def test_our_own_full_disk_ends_no_fax():
-    decision = after("disk_full", attempts=5)
-    assert (decision.status, decision.cause) == (Status.RETRYING, "disk_full")
-    assert "disk_full" in OUTCOMES
+@pytest.mark.parametrize("ours", ["disk_full", "line_down"])
+def test_what_ends_on_our_own_side_ends_no_fax(ours):
+    decision = after(ours, attempts=5)
+    assert (decision.status, decision.cause) == (Status.RETRYING, ours)
+    assert after(ours, cancel_requested=True).status == Status.CANCELLED
+    assert ours in OUTCOMES
 
 
 def test_a_call_that_our_own_limit_ended_goes_on_with_the_rest_where_it_got_on():

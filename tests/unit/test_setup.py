@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -112,11 +113,13 @@ def test_a_given_service_is_no_program_of_ours(prepared: instances.Instance) -> 
     ports = instances.private_ports(prepared.home)
     names = [program.name for program in supervise.programs(prepared, ports)]
     ours = ["jobs", "line", "clock", "collect", "web"]
-    assert names == ["watchdog", "redis", "mail", "asterisk", "office", "office_2", "front", *ours]
+    assert names == ["watchdog", "redis", "mail", "office", "office_2", *ours]
+    assert [program.name for program in supervise.kept_programs(prepared)] == ["front", "asterisk"]
     outside = dict.fromkeys(("REDIS_URL", "UNOSERVER_URL", "ARI_URL", "SMTP_URL"), "x")
     lean = make(prepared.home, FAXROOM_JOBS="1", **outside)
     (watchdog, *rest) = supervise.programs(lean, ports)
-    assert (watchdog.name, [program.name for program in rest]) == ("watchdog", ["front", *ours])
+    assert (watchdog.name, [program.name for program in rest]) == ("watchdog", ours)
+    assert [program.name for program in supervise.kept_programs(lean)] == ["front"]
     assert str(prepared.asterisk) not in " ".join(watchdog.command)
 
 
@@ -282,7 +285,8 @@ def test_who_becomes_another_account_has_no_right_and_ends_with_its_parent(throu
 
 
 def test_what_listens_to_strangers_knows_no_setting(prepared: instances.Instance) -> None:
-    for program in supervise.programs(prepared, instances.private_ports(prepared.home)):
+    table = supervise.programs(prepared, instances.private_ports(prepared.home))
+    for program in (*table, *supervise.kept_programs(prepared)):
         if program.name in ("asterisk", "front"):
             words = program.command
             assert words[words.index("/usr/bin/env") + 1] == "-i"
@@ -530,7 +534,7 @@ def configuration(instance: instances.Instance) -> configparser.RawConfigParser:
 def test_every_process_ends_with_its_parent_and_is_started_again(prepared: instances.Instance) -> None:
     parser = configuration(prepared)
     programs = [parser[name] for name in parser.sections() if name.startswith("program:")]
-    assert len(programs) == 12
+    assert len(programs) == 10
     for program in programs:
         assert program["command"].startswith("setpriv --pdeathsig TERM -- /")
         assert program["autorestart"] == "true"
@@ -773,13 +777,6 @@ def test_the_commands_of_the_dialplan_hold_nothing_but_the_id_of_their_own_call(
     }
 
 
-class Running:
-    """A supervisord that has not ended."""
-
-    def poll(self) -> None:
-        return None
-
-
 def test_a_slow_machine_is_waited_for_and_it_is_said_for_whom(prepared: instances.Instance, monkeypatch) -> None:
     """To give up would end what had nearly come up, and so on at each start."""
     said, clock = [], iter(range(0, 1000, 10))
@@ -788,5 +785,6 @@ def test_a_slow_machine_is_waited_for_and_it_is_said_for_whom(prepared: instance
     monkeypatch.setattr(up.supervise, "beginnings", lambda _: {"web": 1})
     answers = iter([{"web": "timed out"}] * 12 + [{}])
     monkeypatch.setattr(up, "_health", lambda _: next(answers))
-    up._wait_until_ready(prepared, Running(), said.append)
+    never_ended = SimpleNamespace(instance=prepared, look=lambda: None, restless=lambda: [])
+    up._wait_until_ready(never_ended, said.append)
     assert said and set(said) == {"still waiting for web"}

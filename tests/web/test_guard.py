@@ -11,6 +11,7 @@ from werkzeug.routing import Rule
 
 from app.config import Settings
 from app.factory import create_app
+from app.health import CHECKS
 from app.models import Fax, Status
 from app.web.guard import PUBLIC, is_own_path
 from tenants.db import db, new_ulid
@@ -243,3 +244,28 @@ def test_health_needs_no_sign_in(nobody: Browser, monkeypatch: pytest.MonkeyPatc
     assert answer.json == {"ok": False, "parts": parts}
     parts["redis"] = {"ok": True}
     assert nobody.get("/healthz").status_code == 200
+
+
+def test_healthz_says_so_in_json_where_no_thread_is_left_to_ask_with(
+    nobody: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("threading.Thread.start", none_left)
+    answer = nobody.get("/healthz")
+    assert (answer.status_code, answer.json["ok"]) == (503, False)
+    assert {part["error"] for part in answer.json["parts"].values()} == {"no_thread"}
+    assert "ulimit" in answer.json["parts"]["database"]["advice"]
+
+
+def test_healthz_answers_in_json_whatever_breaks(nobody: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("app.web.health.check_health", broken)
+    answer = nobody.get("/healthz")
+    assert (answer.status_code, answer.json["parts"]["web"]["error"]) == (503, "MemoryError")
+    monkeypatch.undo()
+    monkeypatch.setitem(CHECKS, "storage", broken)
+    assert nobody.get("/healthz").json["parts"]["storage"]["error"] == "MemoryError"
