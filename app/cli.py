@@ -15,7 +15,7 @@ from flask import Flask, current_app
 from redis import RedisError
 
 from app.adapters import confinement, room
-from app.adapters.converter import why_unconfined
+from app.adapters.converter import guards_of, why_unconfined
 from app.adapters.disks import MEGABYTE
 from app.adapters.sealed_files import ENDING
 from app.adapters.smtp import check_mail_server
@@ -267,8 +267,10 @@ def _surroundings() -> list[tuple[str, bool, str]]:
 
 def _office_room() -> tuple[str, bool, str]:
     """LibreOffice opens strangers' documents only where it sees nothing else."""
-    reason = why_unconfined(list(current_app.config["SETTINGS"].unoserver_urls))
-    return "office's room", reason is None, room.ADVICE.format(reason=reason)
+    servers = list(current_app.config["SETTINGS"].unoserver_urls)
+    reason, guards = why_unconfined(servers), guards_of(servers)
+    named = f" ({', '.join(guards)})" if guards else ""
+    return f"office's room{named}", reason is None, room.ADVICE.format(reason=reason)
 
 
 def _landlock() -> tuple[str, bool, str]:

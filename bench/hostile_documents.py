@@ -2,20 +2,23 @@
 
     .tools/venv/bin/python bench/hostile_documents.py [--places png,held,server] [--loaders picture,bullet]
 
-Three columns of hits in one run: LibreOffice with our profile and nothing else, as it was until November 2026; in its
-room, with all links in place; as it is, with the links cut before. A hit is a page with the word or the colour of what
+Columns of hits in one run: LibreOffice with our profile and nothing else, as it was until November 2026; in its
+room, with all links in place; behind the fence that stands where there are no namespaces, likewise; as it is, with the
+links cut before; PDFs as they are drawn. A hit is a page with the word or the colour of what
 only the portal may see, or a question to the server of this machine. Of each column the three documents that took
-longest and the most memory that a LibreOffice had at any of them are told.
+longest are told, and the most memory that a LibreOffice had at any of them, and a child that read, judged or drew one
+(looked at every 5 ms).
 """
 
 import argparse
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,6 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 from app.adapters import fax_tiff  # noqa: E402
 from app.adapters.converter import convert_to_pdf, office_command, servers_that_answer  # noqa: E402
+from app.adapters.isolation import workshop_pid  # noqa: E402
 from app.adapters.office_profile import write_profile  # noqa: E402
 from app.adapters.offices import UNREACHABLE, Fault, office_at  # noqa: E402
 from app.adapters.rasterizer import rasterize  # noqa: E402
@@ -31,6 +35,21 @@ from tests.hostile import Canaries, Hostile, canaries, corpus  # noqa: E402
 
 BATCH = 24
 SECONDS = 60
+#: How often is looked at the children, in seconds.
+LOOK_SECONDS = 0.005
+#: A container without rights, whose user reads all that this one reads.
+NO_NAMESPACES = (
+    "bwrap",
+    "--die-with-parent",
+    "--unshare-user",
+    "--disable-userns",
+    "--cap-drop",
+    "ALL",
+    "--dev-bind",
+    "/",
+    "/",
+    "--",
+)
 #: Of a page; none of the PDFs draws more by itself.
 MOST_INK = 0.02
 
@@ -51,9 +70,12 @@ def main() -> int:
             _tell("in its room", room)
             shipped = _each(office_documents, known, office.shipped, office)
             _tell("in its room, links cut", shipped)
+        with _Office(folder, without=NO_NAMESPACES) as office:
+            fenced = _each(office_documents, known, office.raw, office)
+            _tell("behind the fence", fenced)
         drawn = _each([item for item in documents if item.kind == "pdf"], known, lambda item: _draw(item, folder), None)
         _tell("PDFs drawn", drawn)
-    return 1 if room.hits or shipped.hits or drawn.hits else 0
+    return 1 if room.hits or shipped.hits or fenced.hits or drawn.hits else 0
 
 
 def _wanted(document: Hostile, places: str | None, loaders: str | None) -> bool:
@@ -66,14 +88,16 @@ class Came:
     def __init__(self) -> None:
         self.hits: list[str] = []
         self.converted, self.seconds = 0, Counter[str]()
-        self.peak: tuple[int, str] = (0, "")  # kB, and at which document
+        self.peak: tuple[int, str] = (0, "")  # kB, and at which document: a LibreOffice
+        self.child_peak: tuple[int, str] = (0, "")  # the same: a child
 
 
 def _tell(what: str, came: Came) -> None:
     print(f"{what}: {len(came.hits)} hits; {came.converted} became pages")
     print("    longest:", ", ".join(f"{seconds:.1f} s {name}" for name, seconds in came.seconds.most_common(3)))
-    if came.peak[0]:
-        print(f"    most memory: {came.peak[0] / 1024:.0f} MB {came.peak[1]}")
+    for what, (peak, name) in {"a LibreOffice": came.peak, "a child": came.child_peak}.items():
+        if peak:
+            print(f"    most memory of {what}: {peak / 1024:.0f} MB {name}")
     for name in came.hits:
         print(f"    {name}")
     sys.stdout.flush()
@@ -89,7 +113,9 @@ def _each(
     for document in documents:
         known.asked.clear()
         began = time.monotonic()
-        shown = convert(document)
+        with _children_watched() as child_peak:
+            shown = convert(document)
+        came.child_peak = max(came.child_peak, (child_peak[0], document.name))
         came.seconds[document.name] = time.monotonic() - began
         came.converted += shown is not None
         seen = shown is True or (isinstance(shown, bytes) and known.seen_in(shown))
@@ -98,6 +124,29 @@ def _each(
         if office:
             came.peak = max(came.peak, (office.memory(), document.name))
     return came
+
+
+@contextmanager
+def _children_watched() -> Iterator[list[int]]:
+    """Its one number becomes the most memory, in kB, that a child had that read a document meanwhile."""
+    most, done = [0], threading.Event()
+    workshop = workshop_pid()
+    children = Path(f"/proc/{workshop}/task/{workshop}/children")
+
+    def watch() -> None:
+        while not done.wait(LOOK_SECONDS):
+            for child in children.read_text().split():
+                with suppress(OSError, IndexError, ValueError):  # it has just ended
+                    status = Path(f"/proc/{child}/status").read_text()
+                    most[0] = max(most[0], int(status.partition("VmHWM:")[2].split()[0]))
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield most
+    finally:
+        done.set()
+        watching.join()
 
 
 def _alone(documents: list[Hostile], known: Canaries, folder: Path) -> Came:
@@ -139,9 +188,10 @@ def _draw(document: Hostile, folder: Path) -> bool | None:
 
 
 class _Office:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, without: Sequence[str] = ()) -> None:
         path = folder / "run" / "office.sock"
-        self.address, self.command = f"unix:{path}", office_command(sys.executable, socket=path, deadline=SECONDS)
+        self.address = f"unix:{path}"
+        self.command = [*without, *office_command(sys.executable, socket=path, deadline=SECONDS)]
         self.log = (folder / "office.log").open("ab")
 
     def __enter__(self) -> "_Office":
