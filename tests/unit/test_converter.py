@@ -384,7 +384,7 @@ def test_what_stands_around_an_office_is_told(office: Office, tmp_path: Path) ->
             "none here",
             "no Landlock",
             1,
-            "not opened on this machine, because LibreOffice cannot be confined (none here; no",
+            "because LibreOffice cannot be confined (none here; no Landlock)",
         ),
     ],
 )
