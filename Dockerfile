@@ -13,7 +13,8 @@
 # MAIL_FROM, FAXROOM_URL, ARI_URL, ARI_USER, ARI_PASSWORD, FAXROOM_SPOOL, UNOSERVER_URL; secrets better as NAME_FILE.
 # PostgreSQL, Redis and Asterisk run elsewhere. The document converter has LibreOffice on top. It is reached by a socket
 # in a folder that it shares with the jobs (UNOSERVER_URL=unix:/run/faxroom/office.sock), and makes a room of its own for
-# LibreOffice, which Docker's usual profiles forbid; without them it opens no document and says so.
+# LibreOffice, which Docker's usual profiles forbid; with them it stands behind Landlock, and where the kernel has none it
+# opens no document and says so.
 #
 #   docker build -t faxroom-office --target office .
 #   docker run --restart=always --network none --cap-drop ALL --security-opt seccomp=unconfined \

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from flask import Flask, current_app
 from redis import RedisError
 
 from app.adapters import confinement, room
-from app.adapters.converter import why_unconfined
+from app.adapters.converter import guards_of, why_unconfined
 from app.adapters.disks import MEGABYTE
 from app.adapters.sealed_files import ENDING
 from app.adapters.smtp import check_mail_server
@@ -39,6 +40,8 @@ from tenants.db import db, utc_now
 from tenants.models import Tenant
 from tenants.sealed import reseal_all
 
+#: What bin/up takes as it is, and how a version's number stands in a name of Debian's.
+TRIED, NUMBER = Path(__file__).resolve().parents[1] / "asterisk.lock", re.compile(r"\d+(\.\d+)+")
 #: Seconds by which the clocks of portal and Asterisk may differ; one of them tells whole ones.
 CLOCKS_APART = 5
 
@@ -260,6 +263,7 @@ def _surroundings() -> list[tuple[str, bool, str]]:
         _spool(),
         _disks(),
         _clocks(),
+        _asterisk(),
         _unclaimed(),
         _held(),
     ]
@@ -267,8 +271,10 @@ def _surroundings() -> list[tuple[str, bool, str]]:
 
 def _office_room() -> tuple[str, bool, str]:
     """LibreOffice opens strangers' documents only where it sees nothing else."""
-    reason = why_unconfined(list(current_app.config["SETTINGS"].unoserver_urls))
-    return "office's room", reason is None, room.ADVICE.format(reason=reason)
+    servers = list(current_app.config["SETTINGS"].unoserver_urls)
+    reason, guards = why_unconfined(servers), guards_of(servers)
+    named = f" ({', '.join(guards)})" if guards else ""
+    return f"office's room{named}", reason is None, room.ADVICE.format(reason=reason)
 
 
 def _landlock() -> tuple[str, bool, str]:
@@ -338,6 +344,17 @@ def _clocks() -> tuple[str, bool, str]:
         return "clocks", True, ""  # that Asterisk does not answer stands among the parts
     advice = "Keep both machines in step with a time server (NTP). Calls that are answered may send nothing otherwise."
     return "clocks", apart <= CLOCKS_APART, f"Asterisk's and the portal's differ by {apart:.0f} s. {advice}"
+
+
+def _asterisk() -> tuple[str, bool, str]:
+    """No fault: Debian's updates are newer than what was tried, and an operator may have an Asterisk of their own."""
+    try:
+        number = NUMBER.search(current_app.extensions["line"].version())
+    except (FaxroomError, KeyError, ValueError):
+        return "asterisk's version", True, ""
+    tried = {NUMBER.search(line.split()[1]) for line in TRIED.read_text().splitlines() if line.startswith("asterisk ")}
+    was_tried = number and number[0] in {known[0] for known in tried if known}
+    return f"asterisk's version ({number[0] if number else '?'}, {'tried' if was_tried else 'not tried'})", True, ""
 
 
 def _unclaimed() -> tuple[str, bool, str]:

@@ -1,21 +1,25 @@
 """Documents that try to show what is not theirs (``tests/hostile.py``), each through LibreOffice or pdfium.
 
     .tools/venv/bin/python bench/hostile_documents.py [--places png,held,server] [--loaders picture,bullet]
+        [--columns room,fence]
 
-Three columns of hits in one run: LibreOffice with our profile and nothing else, as it was until November 2026; in its
-room, with all links in place; as it is, with the links cut before. A hit is a page with the word or the colour of what
-only the portal may see, or a question to the server of this machine. Of each column the three documents that took
-longest and the most memory that a LibreOffice had at any of them are told.
+Columns of hits in one run: LibreOffice with our profile and nothing else (``alone``), as it was until November 2026;
+in its room, with all links in place (``room``); behind the fence that stands where there are no namespaces, likewise
+(``fence``); as it is, with the links cut before (``shipped``); PDFs as they are drawn (``pdf``). A hit is a page with
+the word or the colour of what only the portal may see, or a question to the server of this machine. Of each column
+the three documents that took longest are told, and the most memory that a LibreOffice had at any of them, and a child
+that read, judged or drew one (looked at every 5 ms).
 """
 
 import argparse
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,14 +27,31 @@ sys.path.insert(0, str(ROOT))
 
 from app.adapters import fax_tiff  # noqa: E402
 from app.adapters.converter import convert_to_pdf, office_command, servers_that_answer  # noqa: E402
+from app.adapters.isolation import workshop_pid  # noqa: E402
 from app.adapters.office_profile import write_profile  # noqa: E402
 from app.adapters.offices import UNREACHABLE, Fault, office_at  # noqa: E402
 from app.adapters.rasterizer import rasterize  # noqa: E402
 from app.errors import FaxroomError  # noqa: E402
 from tests.hostile import Canaries, Hostile, canaries, corpus  # noqa: E402
 
+ALONE = "alone"
 BATCH = 24
 SECONDS = 60
+#: How often is looked at the children, in seconds.
+LOOK_SECONDS = 0.005
+#: A container without rights, whose user reads all that this one reads.
+NO_NAMESPACES = (
+    "bwrap",
+    "--die-with-parent",
+    "--unshare-user",
+    "--disable-userns",
+    "--cap-drop",
+    "ALL",
+    "--dev-bind",
+    "/",
+    "/",
+    "--",
+)
 #: Of a page; none of the PDFs draws more by itself.
 MOST_INK = 0.02
 
@@ -39,21 +60,35 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--places")
     parser.add_argument("--loaders")
+    parser.add_argument("--columns")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hostile-") as name, canaries(Path(name)) as known:
         folder = Path(name)
         documents = [item for item in corpus(known) if _wanted(item, given.places, given.loaders)]
         print(f"{len(documents)} documents: {dict(Counter(item.kind for item in documents))}", flush=True)
-        office_documents = [item for item in documents if item.kind != "pdf"]
-        _tell("our profile alone", _alone(office_documents, known, folder))
-        with _Office(folder) as office:
-            room = _each(office_documents, known, office.raw, office)
-            _tell("in its room", room)
-            shipped = _each(office_documents, known, office.shipped, office)
-            _tell("in its room, links cut", shipped)
-        drawn = _each([item for item in documents if item.kind == "pdf"], known, lambda item: _draw(item, folder), None)
-        _tell("PDFs drawn", drawn)
-    return 1 if room.hits or shipped.hits or drawn.hits else 0
+        ways, came = _ways(folder, known, documents), {}
+        for name in given.columns.split(",") if given.columns else ways:
+            came[name] = ways[name]()
+            _tell(name, came[name])
+    return 1 if any(one.hits for name, one in came.items() if name != ALONE) else 0
+
+
+def _ways(folder: Path, known: Canaries, documents: list[Hostile]) -> dict[str, Callable[[], "Came"]]:
+    """The columns, each made when it is called."""
+    pdfs = [item for item in documents if item.kind == "pdf"]
+    others = [item for item in documents if item.kind != "pdf"]
+
+    def through(how: str, *without: str) -> Came:
+        with _Office(folder, without=without) as office:
+            return _each(others, known, getattr(office, how), office)
+
+    return {
+        ALONE: lambda: _alone(others, known, folder),
+        "room": lambda: through("raw"),
+        "fence": lambda: through("raw", *NO_NAMESPACES),
+        "shipped": lambda: through("shipped"),
+        "pdf": lambda: _each(pdfs, known, lambda item: _draw(item, folder), None),
+    }
 
 
 def _wanted(document: Hostile, places: str | None, loaders: str | None) -> bool:
@@ -66,14 +101,16 @@ class Came:
     def __init__(self) -> None:
         self.hits: list[str] = []
         self.converted, self.seconds = 0, Counter[str]()
-        self.peak: tuple[int, str] = (0, "")  # kB, and at which document
+        self.peak: tuple[int, str] = (0, "")  # kB, and at which document: a LibreOffice
+        self.child_peak: tuple[int, str] = (0, "")  # the same: a child
 
 
 def _tell(what: str, came: Came) -> None:
     print(f"{what}: {len(came.hits)} hits; {came.converted} became pages")
     print("    longest:", ", ".join(f"{seconds:.1f} s {name}" for name, seconds in came.seconds.most_common(3)))
-    if came.peak[0]:
-        print(f"    most memory: {came.peak[0] / 1024:.0f} MB {came.peak[1]}")
+    for what, (peak, name) in {"a LibreOffice": came.peak, "a child": came.child_peak}.items():
+        if peak:
+            print(f"    most memory of {what}: {peak / 1024:.0f} MB {name}")
     for name in came.hits:
         print(f"    {name}")
     sys.stdout.flush()
@@ -89,7 +126,9 @@ def _each(
     for document in documents:
         known.asked.clear()
         began = time.monotonic()
-        shown = convert(document)
+        with _children_watched() as child_peak:
+            shown = convert(document)
+        came.child_peak = max(came.child_peak, (child_peak[0], document.name))
         came.seconds[document.name] = time.monotonic() - began
         came.converted += shown is not None
         seen = shown is True or (isinstance(shown, bytes) and known.seen_in(shown))
@@ -98,6 +137,29 @@ def _each(
         if office:
             came.peak = max(came.peak, (office.memory(), document.name))
     return came
+
+
+@contextmanager
+def _children_watched() -> Iterator[list[int]]:
+    """Its one number becomes the most memory, in kB, that a child had that read a document meanwhile."""
+    most, done = [0], threading.Event()
+    workshop = workshop_pid()
+    children = Path(f"/proc/{workshop}/task/{workshop}/children")
+
+    def watch() -> None:
+        while not done.wait(LOOK_SECONDS):
+            for child in children.read_text().split():
+                with suppress(OSError, IndexError, ValueError):  # it has just ended
+                    status = Path(f"/proc/{child}/status").read_text()
+                    most[0] = max(most[0], int(status.partition("VmHWM:")[2].split()[0]))
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield most
+    finally:
+        done.set()
+        watching.join()
 
 
 def _alone(documents: list[Hostile], known: Canaries, folder: Path) -> Came:
@@ -139,9 +201,10 @@ def _draw(document: Hostile, folder: Path) -> bool | None:
 
 
 class _Office:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, without: Sequence[str] = ()) -> None:
         path = folder / "run" / "office.sock"
-        self.address, self.command = f"unix:{path}", office_command(sys.executable, socket=path, deadline=SECONDS)
+        self.address = f"unix:{path}"
+        self.command = [*without, *office_command(sys.executable, socket=path, deadline=SECONDS)]
         self.log = (folder / "office.log").open("ab")
 
     def __enter__(self) -> "_Office":

@@ -195,6 +195,11 @@ class Ari:
         answer = self._ask("GET", "/asterisk/info", params={"only": "status"}, timeout=PING_SECONDS)
         return parsedate_to_datetime(answer.headers["date"])
 
+    def version(self) -> str:
+        """Such as ``22.10.1~dfsg+~cs6.17.60671434-1``."""
+        answer = self._ask("GET", "/asterisk/info", params={"only": "system"}, timeout=PING_SECONDS).json()
+        return str(answer["system"]["version"])
+
     def originate(self, call: OutgoingCall) -> Literal["placed", "adopted"]:
         """Place a call. *adopted*: a channel with this id lives already, so it has been placed before (ARI's 409)."""
         response = self._ask("POST", f"/channels/{quote(call.channel_id)}", json=call.body(), expected=(409,))

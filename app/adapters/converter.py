@@ -15,7 +15,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,6 +119,15 @@ def why_unconfined(servers: list[str]) -> str | None:
         except (*UNREACHABLE, Fault):
             continue
     return None
+
+
+def guards_of(servers: list[str]) -> list[str]:
+    """What stands around the offices that say so, each once: namespaces, or Landlock and seccomp."""
+    found = dict[str, None]()
+    for office in map(office_at, servers):
+        with suppress(Unconfined, *UNREACHABLE, Fault):
+            found[office.state().guard] = None
+    return [guard for guard in found if guard]
 
 
 # ---- Choosing

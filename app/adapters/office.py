@@ -1,12 +1,16 @@
 """What runs inside an office's room (:mod:`app.adapters.room`): a LibreOffice, and who speaks for it.
 
-    python3 -m app.adapters.office FD DEADLINE
+    python3 -m app.adapters.office FD DEADLINE [--fenced FOLDER --filter FD --callers GROUP]
 
 Answers on the listening socket ``FD`` (:mod:`app.adapters.office_protocol`), one document at a time, and ends with its
 LibreOffice: then the whole room goes, and is made anew. The package unoserver converts; its own server would listen on
 TCP, ask a hung LibreOffice to end and wait for it for ever, and sleep seven seconds at its start.
+
+Behind a fence instead of in a room (:mod:`app.adapters.office_server`) it is the same with a FOLDER for /tmp, which is
+emptied at the end, and a filter of system calls for LibreOffice alone.
 """
 
+import argparse
 import ctypes
 import logging
 import os
@@ -21,13 +25,26 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from app.adapters import confinement
 from app.adapters.office_converter import Converter
 from app.adapters.office_profile import write_profile
-from app.adapters.office_protocol import CRASHED, KILLED, NO_ROOM, NOT_CONVERTED, Broken, receive, send, user_of
+from app.adapters.office_protocol import (
+    CRASHED,
+    FENCE,
+    KILLED,
+    NAMESPACES,
+    NO_ROOM,
+    NOT_CONVERTED,
+    Broken,
+    group_of,
+    receive,
+    send,
+    user_of,
+)
 from app.kinds import OFFICE_KINDS
 
 log = logging.getLogger("faxroom.office")
@@ -45,6 +62,8 @@ CALLER_MILLISECONDS = 250
 ASKING_SECONDS = 20
 #: Free bytes without which no document is begun, and nothing is said of one that failed.
 ROOM = 200 * 1024**2
+#: Behind a fence: what an office may put on the machine's disk, and how often is looked.
+FOLDER_BYTES, FOLDER_FILES, FOLDER_SECONDS = 1024**3, 20_000, 1.0
 #: Where fewer threads can be begun, a failure says nothing either: LibreOffice aborts where it gets none, and
 #: gives back with its end what it had: some twenty, and one for each processor.
 THREADS = 64
@@ -53,6 +72,8 @@ RESTART = 81
 #: Address space, not memory: LibreOffice maps 0.8 GB before its first document.
 MEMORY = 2 * 1024**3
 PR_SET_PDEATHSIG = 1
+#: Where fonts are found, and where LibreOffice puts its pipe.
+HANDED_ON = ("FONTCONFIG_FILE", "OSL_SOCKET_PATH")
 FLAGS = "--headless --invisible --nocrashreport --nodefault --nologo --nofirststartwizard --norestore".split()
 #: Where distributions put the real program; the shell script "soffice" in front of it would outlive a signal.
 PROGRAMS = ("/usr/lib/libreoffice/program/soffice.bin", "/opt/libreoffice/program/soffice.bin")
@@ -63,8 +84,12 @@ _libc = ctypes.CDLL(None)
 class Office:
     """A LibreOffice that is gone when this process is, and never works past the deadline."""
 
-    def __init__(self, folder: Path, *, deadline_seconds: float, own_disk: bool = True) -> None:
-        """``own_disk``: nobody else writes where ``folder`` is, so whoever fills it was a document."""
+    def __init__(
+        self, folder: Path, *, deadline_seconds: float, own_disk: bool = True, call_filter: bytes = b""
+    ) -> None:
+        """``own_disk``: nobody else writes where ``folder`` is, so whoever fills it was a document. Otherwise it is
+        behind a fence: ``call_filter`` is LibreOffice's."""
+        self.folder, self.call_filter = folder, call_filter
         self.profile, self.scratch, self.job = folder / "profile", folder / "scratch", folder / "job"
         self.deadline_seconds, self.own_disk = deadline_seconds, own_disk
         self.pipe = secrets.token_hex(16)
@@ -100,7 +125,11 @@ class Office:
             self.converter.uno_info()
         finally:
             watch.cancel()
-        return {"documents": self.documents, "has_room": self.has_room()}
+        return {"documents": self.documents, "has_room": self.has_room(), "guard": self.guard}
+
+    @property
+    def guard(self) -> str:
+        return NAMESPACES if self.own_disk else FENCE
 
     def convert(self, data: bytes, wanted: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
         """The PDF, and what else is to be said of the document.
@@ -156,7 +185,18 @@ class Office:
 
     def end(self) -> None:
         self.kill()
+        if not self.own_disk:
+            _emptied(self.folder)
         os._exit(1)
+
+    def keep_small(self) -> None:
+        """To be called in a thread of its own, where the folder's disk is the machine's."""
+        while True:
+            time.sleep(FOLDER_SECONDS)
+            sizes = [size for folder in os.walk(self.folder) for size in _sizes(folder[0])]
+            if sum(sizes) > FOLDER_BYTES or len(sizes) > FOLDER_FILES:
+                log.error("%s files of %s bytes in all: too much", len(sizes), sum(sizes))
+                self.end()
 
     def end_with_libreoffice(self) -> None:
         """To be called in a thread of its own. What a caller waits for is answered with a fault first."""
@@ -176,13 +216,20 @@ class Office:
         """LibreOffice fills a new profile in at its first start and asks to be started again."""
         command = [executable, *FLAGS, f"-env:UserInstallation={self.profile.as_uri()}", "--terminate_after_init"]
         for _ in range(3):
-            done = subprocess.run(command, env=self._environment(), preexec_fn=_tether, check=False)
+            done = subprocess.run(command, env=self._environment(), preexec_fn=self._tether, check=False)
             if done.returncode != RESTART:
                 return
 
     def _environment(self) -> dict[str, str]:
         ours = {"PATH": "/usr/bin:/bin", "HOME": str(self.profile), "TMPDIR": str(self.scratch), "LC_ALL": "C.UTF-8"}
-        return ours | {name: os.environ[name] for name in ("FONTCONFIG_FILE",) if name in os.environ}
+        return ours | {name: os.environ[name] for name in HANDED_ON if name in os.environ}
+
+    def _tether(self) -> None:
+        """In the child: end with the parent, and an address space that no honest document fills."""
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        if self.call_filter:
+            confinement.apply_filter(self.call_filter)
 
     def _answers(self, executable: str, end: float) -> bool:
         """Start LibreOffice; False when it ended, as it does after it has filled a fresh profile."""
@@ -191,7 +238,7 @@ class Office:
             [executable, *FLAGS, f"-env:UserInstallation={self.profile.as_uri()}", accept],
             env=self._environment(),
             start_new_session=True,
-            preexec_fn=_tether,
+            preexec_fn=self._tether,
         )
         while time.monotonic() < end and self.process.poll() is None:
             try:
@@ -216,13 +263,13 @@ class Office:
         return timer
 
 
-def serve(office: Office, listening: socket.socket) -> None:
+def serve(office: Office, listening: socket.socket, callers: int | None = None) -> None:
     """Answer one caller after the other. Returns after a document that was not converted: the next one finds a fresh
-    office, which is what a verdict on a document takes."""
+    office, which is what a verdict on a document takes. ``callers``: a group whose members are answered."""
     while True:
         line, _ = listening.accept()
         with line:
-            if user_of(line) != os.getuid():  # root, who has made us nobody, looks like it
+            if not _is_known(line, is_behind_fence=not office.own_disk, callers=callers):
                 continue
             try:
                 head, body = receive(line, seconds=ASKING_SECONDS)
@@ -236,6 +283,12 @@ def serve(office: Office, listening: socket.socket) -> None:
                 answer = {}
             if "fault" in answer or office.is_lowered:  # the kernel takes a niceness back from nobody
                 return
+
+
+def _is_known(line: socket.socket, *, is_behind_fence: bool, callers: int | None) -> bool:
+    """Ourselves; in a room root, who has made us nobody, and its callers look like it."""
+    user = user_of(line)
+    return user == os.getuid() or (is_behind_fence and (user == 0 or group_of(line) == callers))
 
 
 @contextmanager
@@ -297,10 +350,12 @@ def _emptied(folder: Path) -> None:
     folder.mkdir(parents=True, mode=0o700, exist_ok=True)
 
 
-def _tether() -> None:
-    """In the child: end with the parent, and an address space that no honest document fills."""
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+def _sizes(folder: str) -> Iterator[int]:
+    """Of the files in it, which come and go."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(OSError):
+                yield entry.stat(follow_symlinks=False).st_size
 
 
 def _have_us_watched() -> None:
@@ -356,16 +411,30 @@ def find_office() -> str:
 
 
 def main() -> int:
-    handle, deadline = sys.argv[1:]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("socket", type=int)
+    parser.add_argument("deadline", type=float)
+    parser.add_argument("--fenced", type=Path)
+    parser.add_argument("--filter", type=int)
+    parser.add_argument("--callers", type=int)
+    given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     os.umask(0o077)
     _have_us_watched()
-    office = Office(Path("/tmp"), deadline_seconds=float(deadline))
-    with socket.socket(fileno=int(handle)) as listening:
+    office = Office(
+        given.fenced or Path("/tmp"),
+        deadline_seconds=given.deadline,
+        own_disk=given.fenced is None,
+        call_filter=os.read(given.filter, 1 << 16) if given.filter else b"",
+    )
+    with socket.socket(fileno=given.socket) as listening:
+        if given.fenced:
+            signal.signal(signal.SIGTERM, lambda *_: office.end())
+            threading.Thread(target=office.keep_small, daemon=True).start()
         office.start()
         threading.Thread(target=office.end_with_libreoffice, daemon=True).start()
         listening.listen()  # only now: who can connect is served
-        serve(office, listening)
+        serve(office, listening, given.callers)
     office.end()
     return 1
 

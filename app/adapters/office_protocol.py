@@ -4,7 +4,7 @@ A message is the length of its head (4 bytes) and of its body (8), both big-endi
 names a path or a filter; ``name`` is what a document shows that shows the name of its file. Standard library only: the
 office has nothing else.
 
-    {"do": "state"}                     → {"documents": 0, "has_room": true}
+    {"do": "state"}                     → {"documents": 0, "has_room": true, "guard": "namespaces"}
     {"do": "convert", "kind": "docx", "name": "letter.docx", "locale": "it-IT"}
                                         → {"tracked": false} and the PDF, or {"fault": 1001, "reason": "…"}
 """
@@ -23,6 +23,9 @@ PIECE = 1024**2
 LOOK_SECONDS = 0.25
 _LENGTHS = struct.Struct(">IQ")
 
+#: What stands around an office.
+NAMESPACES, FENCE = "namespaces", "Landlock and seccomp"
+
 #: Codes of faults: LibreOffice goes on and has not converted; it ended by itself; somebody ended it; there is no room
 #: on its disk, or no thread left for it; it cannot be confined on this machine, so no document is opened.
 NOT_CONVERTED, CRASHED, KILLED, NO_ROOM, UNCONFINED = range(1001, 1006)
@@ -34,10 +37,15 @@ class Broken(OSError):
 
 def user_of(line: socket.socket) -> int:
     """Who is at the other end (SO_PEERCRED, unix(7)). In a room whoever is unknown there is *nobody*."""
-    _pid, user, _group = struct.unpack(
-        "3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    )
-    return user
+    return _peer(line)[1]
+
+
+def group_of(line: socket.socket) -> int:
+    return _peer(line)[2]
+
+
+def _peer(line: socket.socket) -> tuple[int, ...]:
+    return struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
 
 
 def send(line: socket.socket, head: dict[str, Any], body: bytes = b"") -> None:

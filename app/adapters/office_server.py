@@ -5,34 +5,41 @@
 Opens the socket, in a folder that nobody else may enter, and goes into a room (:mod:`app.adapters.room`) with it and
 with copies of the few files of ours that :mod:`app.adapters.office` consists of; as root it becomes *nobody* before. So
 nothing of this machine can be written by a LibreOffice, and the only way out is that socket. Where there can be no
-room, it opens no document and says so.
+room, a fence stands around a folder of the office's own (:mod:`app.adapters.confinement`); where there can be neither,
+it opens no document and says so.
 """
 
 import argparse
+import hashlib
 import importlib.util
 import logging
 import os
 import resource
+import shutil
 import socket
 import sys
 import time
 from pathlib import Path
 
-from app.adapters import room
-from app.adapters.confinement import DANGEROUS, call_filter
-from app.adapters.office_protocol import UNCONFINED, Broken, receive, send
+from app.adapters import confinement, room
+from app.adapters.confinement import DANGEROUS, LIBREOFFICE, call_filter
+from app.adapters.office_protocol import FENCE, UNCONFINED, Broken, receive, send
 
 log = logging.getLogger("faxroom.office")
 
 ROOT = Path(__file__).resolve().parents[2]
-PYTHON = "/usr/bin/python3"  # Debian's own, which sees LibreOffice's "uno"
 INSIDE = "/faxroom"
 FONTS = f"{INSIDE}/fonts.conf"
 OURS = tuple(
     f"{name}.py"
-    for name in ("__init__", "office", "office_converter", "office_profile", "office_protocol", "office_sheets")
+    for name in (
+        *("__init__", "confinement", "office", "office_converter", "office_profile", "office_protocol"),
+        "office_sheets",
+    )
 )
-LIBREOFFICE = ("/etc/libreoffice", "/opt/libreoffice")
+SHOWN = ("/etc/libreoffice", "/opt/libreoffice")
+#: Behind a fence a place that may not be read is a fault, where one that is not there is none.
+SHOWN_BEHIND = (*SHOWN, "/var/lib/libreoffice", "/var/spool/libreoffice")
 FILE_BYTES = 1024**3
 #: A machine may be given its namespaces later: then the supervisor starts the office again.
 LOOK_AGAIN_SECONDS = 300
@@ -64,25 +71,77 @@ def enter_room(listening: socket.socket, *, deadline: float) -> None:
         OSError: there is no bubblewrap.
     """
     handles = {place: os.open(path, os.O_RDONLY) for place, path in _copied().items()}
-    program = _filter()
+    program = _filter(DANGEROUS)
     for handle in (*handles.values(), listening.fileno(), *([program] if program is not None else [])):
         os.set_inheritable(handle, True)
+    _own_nothing()
+    command = room.room_command(
+        _office(listening, deadline),
+        shown=SHOWN,
+        files=handles,
+        call_filter=program,
+        environment={**room.ENVIRONMENT, "PYTHONPATH": INSIDE, "FONTCONFIG_FILE": FONTS},
+    )
+    os.execvpe(command[0], command, room.ENVIRONMENT)
+
+
+def stand_behind_fence(listening: socket.socket, *, deadline: float) -> None:
+    """Become an office with a fence around it. Never returns.
+
+    Raises:
+        SystemExit: its folder is somebody else's.
+        OSError: there is no fence on this machine.
+    """
+    folder = _fenced_folder(listening)
+    for place, path in _copied().items():
+        (folder / place[1:]).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, folder / place[1:])
+    inside = folder / "room"
+    inside.mkdir(mode=0o700)
+    status, program = Path(listening.getsockname()).parent.stat(), _filter(LIBREOFFICE)
+    for handle in (listening.fileno(), program):
+        os.set_inheritable(handle, True)
+    if room.can_become_nobody():
+        os.chown(inside, room.NOBODY, room.NOBODY)
+    callers = ["--callers", str(status.st_gid)] if status.st_mode & 0o010 else []
+    fenced = ["--fenced", str(inside), "--filter", str(program), *callers]
+    environment = room.ENVIRONMENT | {"HOME": str(inside), "OSL_SOCKET_PATH": str(inside)}
+    environment |= {"PYTHONPATH": str(folder / INSIDE[1:]), "FONTCONFIG_FILE": str(folder / FONTS[1:])}
+    _own_nothing()
+    confinement.fence(shown=(*SHOWN_BEHIND, folder / INSIDE[1:]), folder=inside)
+    os.execve(room.PYTHON, [*_office(listening, deadline), *fenced], environment)
+
+
+def _fenced_folder(listening: socket.socket) -> Path:
+    """Empty, ours, and a short way from the root: LibreOffice's pipe is in it (unix(7): 107 characters). Of each socket
+    the same one, so that what a killed office left behind goes."""
+    digest = hashlib.sha256(listening.getsockname().encode()).hexdigest()[:12]
+    folder = Path("/tmp") / f"faxroom-office-{digest}"
+    if folder.is_symlink() or (folder.exists() and folder.lstat().st_uid != os.geteuid()):
+        raise SystemExit(f"{folder} is somebody else's. Remove it; the office starts by itself then.")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o711)
+    folder.chmod(0o711)  # who is nobody passes through
+    return folder
+
+
+def _office(listening: socket.socket, deadline: float) -> list[str]:
+    return [room.PYTHON, "-s", "-m", "app.adapters.office", str(listening.fileno()), str(deadline)]
+
+
+def _own_nothing() -> None:
     if room.can_become_nobody():  # a user who owns nothing
         os.setgroups([])
         os.setresgid(room.NOBODY, room.NOBODY, room.NOBODY)
         os.setresuid(room.NOBODY, room.NOBODY, room.NOBODY)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
-    inside = [PYTHON, "-s", "-m", "app.adapters.office", str(listening.fileno()), str(deadline)]
-    environment = {**room.ENVIRONMENT, "PYTHONPATH": INSIDE, "FONTCONFIG_FILE": FONTS}
-    command = room.room_command(inside, shown=LIBREOFFICE, files=handles, call_filter=program, environment=environment)
     os.chdir("/")
-    os.execvpe(command[0], command, room.ENVIRONMENT)
 
 
-def _filter() -> int | None:
+def _filter(forbidden: tuple[str, ...]) -> int | None:
     """A descriptor of the program that keeps LibreOffice from what it need not ask of the kernel."""
-    if not (program := call_filter(DANGEROUS)):
+    if not (program := call_filter(forbidden)):
         return None
     handle = os.memfd_create("filter")
     os.write(handle, program)
@@ -123,13 +182,17 @@ def main() -> int:
     listening = open_socket(given.socket.absolute())
     try:
         reason = room.why_there_is_none()
+        neither = reason and room.why_neither()
     except OSError as error:
         log.error("no room yet, and no verdict on this machine: %s", error)
         return 1
-    if reason:
-        log.error("%s", room.ADVICE.format(reason=reason))
-        refuse(listening, reason, seconds=LOOK_AGAIN_SECONDS)
+    if neither:
+        log.error("%s", room.ADVICE.format(reason=neither))
+        refuse(listening, neither, seconds=LOOK_AGAIN_SECONDS)
         return 1
+    if reason:
+        log.info("no namespaces (%s): behind %s", reason, FENCE)
+        stand_behind_fence(listening, deadline=given.deadline)
     enter_room(listening, deadline=given.deadline)
     return 1
 

@@ -47,10 +47,12 @@ class Unconfined(Exception):
 
 @dataclass(frozen=True)
 class State:
-    """``documents``: how many were given to it since it was started."""
+    """``documents``: how many were given to it since it was started. ``guard``: what stands around it, where it says
+    so."""
 
     documents: int
     has_room: bool
+    guard: str = ""
 
 
 class Office(ABC):
@@ -108,7 +110,7 @@ class _Beside(Office):
 
     def state(self) -> State:
         told, _ = self._ask({"do": "state"}, b"", STATE_SECONDS)
-        return State(int(told["documents"]), bool(told["has_room"]))
+        return State(int(told["documents"]), bool(told["has_room"]), str(told.get("guard", "")))
 
     def convert(self, data: bytes, wanted: dict[str, str], deadline_seconds: float) -> tuple[bytes, dict[str, Any]]:
         told, pdf = self._ask({"do": "convert", **wanted}, data, deadline_seconds + GRACE_SECONDS)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import gnupg
 
-from app.adapters.room import room_command, there_are_rooms
+from app.adapters.room import confined_command
 from app.errors import Refused, TemporaryFailure
 
 SECONDS = 10
@@ -46,12 +46,7 @@ class _Gpg(gnupg.GPG):
 
     def make_args(self, args: list[str], passphrase: bool) -> list[str]:
         command = ["timeout", "--kill-after=1", str(SECONDS), *super().make_args(args, passphrase)]
-        return confined(command, str(self.gnupghome))
-
-
-def confined(command: list[str], home: str) -> list[str]:
-    """The command in a room in which gpg sees its home and nothing else, where this machine has rooms."""
-    return room_command(command, folder=home) if there_are_rooms() else command
+        return confined_command(command, str(self.gnupghome))
 
 
 @contextmanager

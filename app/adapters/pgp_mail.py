@@ -9,7 +9,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.adapters.pgp import confined, gpg_home
+from app.adapters.pgp import gpg_home
+from app.adapters.room import confined_command
 from app.errors import PermanentFailure, TemporaryFailure
 
 #: A document of the largest size, in base64, with room.
@@ -107,7 +108,7 @@ def _run(home: Path, arguments: list[str]) -> tuple[int, list[list[str]]]:
     (home / "status").unlink(missing_ok=True)
     try:
         done = subprocess.run(
-            confined(command, str(home)),
+            confined_command(command, str(home)),
             env=environment,
             cwd=home,
             stdin=subprocess.DEVNULL,

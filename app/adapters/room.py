@@ -2,9 +2,10 @@
 
 Made by bubblewrap: user, mount, pid, network, ipc and host name of its own. In a room are the system's programs,
 libraries and fonts, an empty /tmp that goes with it, and what it is given. No other process is there, and no folder of
-this machine can be written but the one that it may be given.
+this machine can be written but the one that it may be given. Where a machine gives no namespaces, as many containers do
+not, a fence stands in its stead (:mod:`app.adapters.confinement`): the same places, on the machine's own disk.
 
-    python3 -m app.adapters.room         says why this machine has none, and ends with 1 then
+    python3 -m app.adapters.room         says which of the two this machine has, and ends with 1 where neither
 """
 
 import errno
@@ -16,8 +17,11 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+from app.adapters import confinement
 from app.adapters.confinement import SETTINGS, SYSTEM
+from app.adapters.office_protocol import FENCE, NAMESPACES
 
+PYTHON = "/usr/bin/python3"  # Debian's own, which sees LibreOffice's "uno"
 NOBODY = 65534
 CHANGE_USER = 1 << 6 | 1 << 7  # CAP_SETGID, CAP_SETUID
 #: For what a program puts aside; in memory, and only as far as it is used.
@@ -32,7 +36,7 @@ WANT = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 ADVICE = (
     "Office documents and texts are not opened on this machine, because LibreOffice cannot be confined "
     "({reason}). PDFs and pictures are sent all the same. Install bubblewrap, and allow user namespaces "
-    "(kernel.unprivileged_userns_clone=1, user.max_user_namespaces above 0; in a container see README.md)."
+    "(kernel.unprivileged_userns_clone=1, user.max_user_namespaces above 0; in a container see docs/install.md)."
 )
 
 
@@ -96,10 +100,24 @@ def why_there_is_none() -> str | None:
     return said or f"bwrap ended with {done.returncode}"
 
 
+def why_neither() -> str | None:
+    """What keeps this machine from having a room or a fence; None: it has one of them. Raises as
+    :func:`why_there_is_none`."""
+    reason, fenceless = why_there_is_none(), confinement.why_no_fence()
+    return f"{reason}; {fenceless}" if reason and fenceless else None
+
+
 def can_become_nobody() -> bool:
-    """Root with the right to change its user, which root of a container may lack."""
+    """Root with the right to change its user, which root of a container may lack, or lack the other user."""
     status = Path("/proc/self/status").read_text()
-    return os.geteuid() == 0 and int(status.partition("CapEff:")[2].split()[0], 16) & CHANGE_USER == CHANGE_USER
+    may = os.geteuid() == 0 and int(status.partition("CapEff:")[2].split()[0], 16) & CHANGE_USER == CHANGE_USER
+    return may and all(_is_there(NOBODY, Path(f"/proc/self/{kind}_map")) for kind in ("uid", "gid"))
+
+
+def _is_there(number: int, known: Path) -> bool:
+    """In this process's user namespace (user_namespaces(7))."""
+    lines = (map(int, line.split()) for line in known.read_text().splitlines())
+    return any(first <= number < first + count for first, _outside, count in lines)
 
 
 @cache
@@ -108,15 +126,30 @@ def there_are_rooms() -> bool:
     return why_there_is_none() is None
 
 
+def confined_command(inside: Sequence[str], folder: str) -> list[str]:
+    """``inside`` as it sees the system and ``folder``, and nothing else where this machine can have that. Raises as
+    :func:`why_there_is_none`."""
+    if there_are_rooms():
+        return room_command(inside, folder=folder)
+    if confinement.why_no_fence():
+        return [*inside]
+    return [PYTHON, "-I", confinement.__file__, folder, *inside]
+
+
 def main() -> int:
     try:
         reason = why_there_is_none()
+        neither = reason and why_neither()
     except OSError as error:
         sys.stdout.write(f"Whether LibreOffice can be confined is not known yet: {error}\n")
         return 1
-    if reason:
-        sys.stdout.write(ADVICE.format(reason=reason) + "\n")
-    return 1 if reason else 0
+    if neither:
+        sys.stdout.write(ADVICE.format(reason=neither) + "\n")
+    elif reason:
+        sys.stdout.write(f"Documents are opened behind {FENCE}, because there are no namespaces ({reason}).\n")
+    else:
+        sys.stdout.write(f"Documents are opened in {NAMESPACES} of their own.\n")
+    return 1 if neither else 0
 
 
 if __name__ == "__main__":

@@ -18,6 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import tried
+from shell import SetupError
+
 Say = Callable[[str], None]
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "asterisk"
@@ -33,10 +36,6 @@ RTP_PORTS, UDPTL_PORTS = 1000, 2000
 SLICES = 16
 #: A Unix socket's path holds 107 characters (unix(7)).
 LONGEST_SOCKET = 107 - len("/asterisk.ctl")
-
-
-class SetupError(Exception):
-    """A step that failed, with what to do about it."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +71,9 @@ def is_installed(root: Path) -> bool:
     return (root / "faxroom-complete").exists()
 
 
-def install(root: Path, say: Say, *, sudo: tuple[str, ...] = ()) -> None:
-    """Unpack Asterisk into ``root`` unless it is there. An interrupted attempt is begun anew.
+def install(root: Path, say: Say, *, sudo: tuple[str, ...] = (), allowed: str = tried.SERIES_TOO) -> None:
+    """Unpack Asterisk into ``root`` unless it is there. An interrupted attempt is begun anew. ``allowed`` is
+    FAXROOM_ASTERISK (:mod:`tried`).
 
     Raises:
         SetupError: with the last lines of the log and what to do.
@@ -90,9 +90,14 @@ def install(root: Path, say: Say, *, sudo: tuple[str, ...] = ()) -> None:
     say("installing Asterisk 22 in it")
     policy = root / "usr/sbin/policy-rc.d"
     _run([*sudo, "sh", "-c", f"printf '#!/bin/sh\\nexit 101\\n' > {policy} && chmod 755 {policy}"], root, "policy")
-    packages = ["asterisk", "asterisk-modules"]
-    command = ["chroot", str(root), "apt-get", "install", "-y", "--no-install-recommends", *packages]
-    _run([*apart, "env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C", *command], root, "apt-get")
+    command = ["env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C", "chroot", str(root), "apt-get", "install", "-y"]
+    command += ["--no-install-recommends", "asterisk", "asterisk-modules"]
+    _run([*apart, *command, "--download-only"], root, "apt-get")
+    lock = tried.read_lock()
+    found = tried.fetched((root / "var/cache/apt/archives").glob("*.deb"), {package.name for package in lock})
+    for line in tried.judge(found, lock, allowed=allowed):
+        say(line)
+    _run([*apart, *command, "--no-download"], root, "apt-get")
     _run([*sudo, "chroot", str(root), "apt-get", "clean"], root, "apt-get clean")
     _run([*sudo, "touch", str(root / "faxroom-complete")], root, "the last step")
 

@@ -383,10 +383,11 @@ def _tell(instance: Instance, progress: Progress) -> None:
 
 
 def _confinement() -> list[str]:
-    """What to say where LibreOffice would see more than the document; empty where it does not."""
+    """What stands between LibreOffice and this machine; a warning where nothing can."""
     command = [environment.PYTHON, "-B", "-m", "app.adapters.room"]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return ["", f"WARNING: {said.stdout.strip() or said.stderr.strip()}"] if said.returncode else []
+    text = said.stdout.strip() or said.stderr.strip()
+    return ["", f"WARNING: {text}" if said.returncode else text]
 
 
 def _demo_people(instance: Instance) -> list[tuple[str, str, str]]:

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from app.adapters.ari import Ari
-from app.cli import CLOCKS_APART, _clocks
+from app.cli import CLOCKS_APART, _asterisk, _clocks
 from app.errors import TemporaryFailure
 from tenants.db import utc_now
 
@@ -44,3 +44,25 @@ def test_asterisks_clock_is_read_from_its_answers(monkeypatch: pytest.MonkeyPatc
     ari = Ari("http://127.0.0.1:1", "a", "b")
     monkeypatch.setattr(ari, "_ask", lambda *_, **__: Answer())
     assert ari.clock().isoformat() == "2026-11-29T16:20:00+00:00"
+
+
+class Versioned:
+    def __init__(self, told: str) -> None:
+        self.told = told
+
+    def version(self) -> str:
+        return self.told
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ("22.10.1~dfsg+~cs6.17.60671434-1", "22.10.1, tried"),
+        ("22.99.0~dfsg-1", "22.99.0, not tried"),
+        ("GIT-master", "?, not tried"),
+    ],
+)
+def test_it_is_told_whether_this_asterisk_was_tried(app: Flask, told: str, said: str) -> None:
+    app.extensions["line"] = Versioned(told)
+    with app.app_context():
+        assert _asterisk() == (f"asterisk's version ({said})", True, "")

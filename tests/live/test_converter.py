@@ -28,8 +28,9 @@ from pypdf import PdfReader
 from app.adapters.converter import convert_to_pdf, office_command, servers_that_answer, why_unconfined
 from app.adapters.documents import inspect
 from app.adapters.office_profile import write_profile
-from app.adapters.office_server import PYTHON
+from app.adapters.office_protocol import FENCE
 from app.adapters.offices import UNREACHABLE, Fault, office_at
+from app.adapters.room import NOBODY, PYTHON
 from app.adapters.yielding import GaveWay, sliced
 from app.errors import PermanentFailure, Refused, TemporaryFailure
 from bench.documents.poison import POISON
@@ -594,15 +595,104 @@ def test_nothing_on_this_machine_listens_for_an_office_but_its_socket(office):
     assert office.socket.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_where_there_are_no_namespaces_no_document_is_opened_and_it_is_said_why(tmp_path):
-    """In a container without rights."""
-    container = ["bwrap", "--die-with-parent", "--unshare-user", "--disable-userns", "--cap-drop", "ALL"]
-    office = Office(tmp_path, within=[*container, "--dev-bind", "/", "/", "--"])
+# ---- Behind a fence
+
+#: What a machine is without: its root could still become nobody.
+WITHOUT = """
+import os, sys
+from app.adapters import confinement
+confinement._libc.prctl(confinement.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+confinement.apply_filter(confinement.call_filter(tuple(sys.argv[1].split(","))))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+NO_NAMESPACES = [sys.executable, "-c", WITHOUT, "unshare"]
+NEITHER = [sys.executable, "-c", WITHOUT, "unshare,landlock_create_ruleset"]
+#: Without rights, and with one user.
+CONTAINER = ["bwrap", "--die-with-parent", "--unshare-user", "--disable-userns", "--cap-drop", "ALL"]
+
+
+@pytest.fixture(scope="module")
+def fenced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    office = Office(tmp_path_factory.mktemp("fenced"), within=[*CONTAINER, "--dev-bind", "/", "/", "--"])
+    office.await_up()
+    yield office
+    office.stop()
+
+
+def folder_of(office: Office) -> Path:
+    """Where a fenced office may write."""
+    words = _command_line(Path(f"/proc/{office.speakers()[0]}")).split("\0")
+    return Path(words[words.index("--fenced") + 1])
+
+
+def test_where_there_are_no_namespaces_documents_are_opened_behind_a_fence(fenced, tmp_path):
+    assert office_at(fenced.url).state().guard == FENCE
+    assert why_unconfined([fenced.url]) is None
+    fenced_folder = folder_of(fenced)
+    for _ in range(2):
+        assert text_of(convert(docx_with("hello"), "docx", fenced), tmp_path) == "hello"
+    assert text_of(convert(odt_with("hello"), "odt", fenced), tmp_path) == "hello"
+    assert convert(b"a;b\n1;2\n", "csv", fenced).startswith(b"%PDF-")
+    assert list((fenced_folder / "job").glob("*")) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "loader"), [(kind, name) for kind in LOADERS if kind != "pdf" for name in LOADERS[kind]]
+)
+def test_a_document_behind_the_fence_shows_no_file_of_this_machine(fenced, known, kind, loader):
+    """Which its user may read: here Landlock alone stands before it."""
+    fenced.await_up()
+    with suppress(*UNREACHABLE, Fault):  # the next one finds a fresh office
+        pdf, _ = office_at(fenced.url).convert(LOADERS[kind][loader](known.places["png"]), {"kind": kind}, DEADLINE)
+        assert not known.seen_in(pdf)
+
+
+@pytest.mark.parametrize("place", ["held", "own-environment", "environment", "job", "server"])
+def test_a_document_behind_the_fence_shows_nothing_of_this_machine(fenced, known, place):
+    fenced.await_up()
+    pdf, _ = office_at(fenced.url).convert(LOADERS["odt"]["picture"](known.places[place]), {"kind": "odt"}, DEADLINE)
+    assert not known.seen_in(pdf) and known.asked == []
+
+
+def test_behind_the_fence_a_killed_libreoffice_is_there_again_and_leaves_nothing(fenced, tmp_path):
+    fenced.await_up()
+    folder, first = folder_of(fenced), fenced.soffice()
+    (folder / "left behind").write_text("of another's document")
+    os.kill(first, signal.SIGKILL)
+    fenced.await_another(first)
+    assert text_of(convert(docx_with("again"), "docx", fenced), tmp_path) == "again"
+    assert folder_of(fenced) == folder and not (folder / "left behind").exists()
+
+
+def test_an_office_behind_the_fence_that_fills_the_disk_is_ended(fenced):
+    fenced.await_up()
+    folder, first = folder_of(fenced), fenced.soffice()
+    with (folder / "job" / "large").open("wb") as large:
+        large.truncate(1024**3 + 1)
+    fenced.await_another(first)
+    assert not (folder / "job" / "large").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user has no other account to give")
+def test_behind_the_fence_of_root_is_nobody(tmp_path, tmp_path_factory):
+    office = Office(tmp_path_factory.mktemp("of-root"), within=NO_NAMESPACES)
+    try:
+        office.await_up()
+        assert office_at(office.url).state().guard == FENCE
+        assert text_of(convert(docx_with("hello"), "docx", office), tmp_path) == "hello"
+        assert {Path(f"/proc/{pid}").stat().st_uid for pid in (office.soffice(), *office.speakers())} == {NOBODY}
+    finally:
+        office.stop()
+
+
+def test_where_there_is_neither_no_document_is_opened_and_it_is_said_why(tmp_path):
+    office = Office(tmp_path, within=NEITHER)
     try:
         office.await_up()
         with pytest.raises(PermanentFailure, match="office_unconfined"):
             convert(docx_with("x"), "docx", office)
-        assert "namespace" in why_unconfined([office.url])
+        reason = why_unconfined([office.url])
+        assert "namespace" in reason and "Landlock" in reason
         assert office._soffice() is None
     finally:
         office.stop()

@@ -2,7 +2,11 @@
 
 import ctypes
 import os
+import resource
 import socket
+import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 
@@ -87,3 +91,62 @@ def _outcome(attempt):
     except PermissionError:
         return "no"
     return "yes"
+
+
+def try_everything_behind_the_fence():
+    """In a process behind it that is taken over: says what can be done, line by line. Its folder is the current one;
+    arguments: another file, beside which is one that it may read, its caller's pid, a socket of this machine."""
+    another, caller, address = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def asked(number, *arguments):
+        if libc.syscall(number, *(ctypes.c_long(value) for value in arguments)) < 0:
+            raise PermissionError(ctypes.get_errno(), "refused")
+
+    def local(kind=socket.SOCK_STREAM):
+        return socket.socket(socket.AF_UNIX, kind)
+
+    tries = {
+        "write in its folder": lambda: Path("own").write_text("x"),
+        "begin a thread": lambda: threading.Thread(target=int).start(),
+        "run a program": lambda: subprocess.run(["/usr/bin/true"], check=True),
+        "wait at a socket": lambda: local().bind("waiting"),
+        "read another file": lambda: Path(another).read_text(),
+        "empty another file": lambda: os.truncate(another, 0),
+        "empty what it may read": lambda: os.open(Path(another).with_name("shown"), os.O_RDONLY | os.O_TRUNC),
+        "open another file's mode": lambda: Path(another).chmod(0o777),
+        "give another file away": lambda: os.chown(another, os.getuid(), os.getgid()),
+        "date another file": lambda: os.utime(another),
+        "remove another file": lambda: Path(another).unlink(),
+        "rename another file": lambda: Path(another).rename("mine"),
+        "link another file": lambda: os.link(another, "mine"),
+        "list its folder": lambda: [*Path(another).parent.iterdir()],
+        "list /tmp": lambda: [*Path("/tmp").iterdir()],
+        "make a file in /tmp": lambda: Path(f"/tmp/{os.getpid()}").touch(),
+        "make a socket in /tmp": lambda: local().bind(f"/tmp/{os.getpid()}.sock"),
+        "watch a folder": lambda: libc.inotify_init1(0) < 0 and asked(-1),
+        "list processes": lambda: [*Path("/proc").iterdir()],
+        "look into its caller's environment": lambda: Path(f"/proc/{caller}/environ").read_bytes(),
+        "look into its own": lambda: Path("/proc/self/environ").read_bytes(),
+        "open its caller's files": lambda: [*Path(f"/proc/{caller}/fd").iterdir()],
+        "follow its caller's files": lambda: Path(f"/proc/{caller}/fd/0").readlink(),
+        "signal its caller": lambda: os.kill(caller, 0),
+        "slow its caller down": lambda: os.setpriority(os.PRIO_PROCESS, caller, 19),
+        "limit its caller": lambda: resource.prlimit(caller, resource.RLIMIT_CPU),
+        "connect to a socket": lambda: local().connect(address),
+        "send to a socket without connecting": lambda: local(socket.SOCK_DGRAM),
+        "send by a pair": lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM),
+        "go to the network": lambda: socket.socket(socket.AF_INET),
+        "go to it by UDP": lambda: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM),
+        "talk to the kernel": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
+        "make a namespace": lambda: libc.unshare(0x10000000) and asked(-1),
+        "make one as it forks": lambda: asked(56, 0x10000000 | 17, 0, 0, 0, 0),
+        "find shared memory": lambda: libc.shmat(0, None, 0) == -1 and asked(-1),
+    }
+    for name, attempt in tries.items():
+        try:
+            attempt()
+        except OSError:
+            continue
+        sys.stdout.write(f"{name}\n")
+        sys.stdout.flush()

@@ -57,7 +57,7 @@ class Office:
             time.sleep(60)
         if self.unconfined:
             return {"fault": office_protocol.UNCONFINED, "reason": "no namespaces"}, b""
-        return {"documents": self.documents, "has_room": self.has_room}, b""
+        return {"documents": self.documents, "has_room": self.has_room, "guard": "namespaces"}, b""
 
     def convert(self) -> tuple[dict[str, Any], bytes]:
         self.documents += 1
@@ -367,6 +367,37 @@ def test_a_full_disk_is_no_room(tmp_path, monkeypatch) -> None:
 
 
 # ---- The room
+
+
+def test_what_stands_around_an_office_is_told(office: Office, tmp_path: Path) -> None:
+    assert converter.guards_of([office.url, f"unix:{tmp_path}/nobody.sock", office.url]) == ["namespaces"]
+    office.unconfined = True
+    assert converter.guards_of([office.url]) == []
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "landlock", "code", "said"),
+    [
+        (None, None, 0, "namespaces of their own"),
+        ("none here", None, 0, "behind Landlock and seccomp, because there are no namespaces (none here)"),
+        (
+            "none here",
+            "no Landlock",
+            1,
+            "because LibreOffice cannot be confined (none here; no Landlock)",
+        ),
+    ],
+)
+def test_it_is_said_which_of_the_two_a_machine_has(monkeypatch, capsys, namespaces, landlock, code, said) -> None:
+    monkeypatch.setattr(room, "why_there_is_none", lambda: namespaces)
+    monkeypatch.setattr(room.confinement, "why_no_fence", lambda: landlock)
+    assert room.main() == code
+    assert said in capsys.readouterr().out
+
+
+def test_a_user_who_is_not_in_this_namespace_cannot_be_become(tmp_path) -> None:
+    (tmp_path / "map").write_text("         0       1000          1\n")
+    assert not room._is_there(room.NOBODY, tmp_path / "map") and room._is_there(0, tmp_path / "map")
 
 
 def test_without_bubblewrap_or_namespaces_there_is_no_room_and_it_is_said_why(tmp_path, monkeypatch) -> None:

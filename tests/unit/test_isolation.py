@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters import confinement, printer
+from app.adapters import confinement, printer, room
 from app.adapters.isolation import run_isolated
 from app.adapters.yielding import GaveWay, sliced
 from app.errors import PermanentFailure, TemporaryFailure
@@ -126,6 +127,63 @@ def test_a_child_reaches_the_files_it_was_given_and_nothing_else(tmp_path):
         "write what it was given",
     }
     assert written.read_text() == "x"
+
+
+FENCED = """
+import os, sys
+from app.adapters import confinement
+from tests.unit import harm
+folder = sys.argv.pop(1)
+confinement.landlock_version = lambda known=min(int(sys.argv.pop(1)), confinement.landlock_version()): known
+confinement.fence(folder=folder, shown=[sys.argv[2].replace("canary", "shown")])
+if sys.argv.pop(1) == "LibreOffice":
+    confinement.apply_filter(confinement.call_filter(confinement.LIBREOFFICE))
+os.chdir(folder)
+harm.try_everything_behind_the_fence()
+"""
+OWN = {"write in its folder", "begin a thread", "run a program", "wait at a socket"}
+
+
+def behind_the_fence(folder, *, version, who):
+    """What a program that was taken over there can do, of all that it tries, as on a kernel that old."""
+    inside, outside = folder / "inside", folder / "outside"
+    inside.mkdir()
+    outside.mkdir()
+    for name in ("canary", "shown"):
+        (outside / name).write_text("another's")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(outside / "socket"))
+        listening.listen()
+        arguments = (inside, version, who, outside / "canary", os.getpid(), outside / "socket")
+        command = [sys.executable, "-c", FENCED, *map(str, arguments)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+    assert (outside / "canary").read_text() == (outside / "shown").read_text() == "another's"
+    return set(done.stdout.splitlines())
+
+
+@pytest.mark.skipif(confinement.why_no_fence() is not None, reason="no Landlock or no libseccomp")
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 6, 9])
+def test_a_libreoffice_behind_the_fence_reaches_its_folder_and_nothing_else(tmp_path, version):
+    assert behind_the_fence(tmp_path, version=version, who="LibreOffice") == OWN
+
+
+@pytest.mark.skipif(confinement.why_no_fence() is not None, reason="no Landlock or no libseccomp")
+def test_who_speaks_for_it_may_connect_and_set_it_back_and_no_more(tmp_path):
+    allowed = {"connect to a socket", "slow its caller down"}
+    assert behind_the_fence(tmp_path, version=9, who="gpg") - allowed == OWN
+
+
+def test_a_program_stands_behind_the_fence_where_there_are_no_namespaces(tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "there_are_rooms", lambda: False)
+    (tmp_path / "home").mkdir()
+    (tmp_path / "canary").write_text("another's")
+    look = f"echo mine >own; cat own; cat {tmp_path}/canary; ls /proc"
+    command = room.confined_command(["sh", "-c", look], str(tmp_path / "home"))
+    done = subprocess.run(command, cwd=tmp_path / "home", capture_output=True, text=True, timeout=30)
+    assert done.stdout == "mine\n"
+    monkeypatch.setattr(confinement, "why_no_fence", lambda: "there is none")
+    assert room.confined_command(["gpg"], "/home") == ["gpg"]
 
 
 def test_a_place_that_cannot_be_written_is_no_fault_of_the_document(tmp_path):

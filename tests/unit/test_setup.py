@@ -37,6 +37,7 @@ import shell  # noqa: E402
 import steps  # noqa: E402
 import supervise  # noqa: E402
 import testing  # noqa: E402
+import tried  # noqa: E402
 import up  # noqa: E402
 from shell import SetupError  # noqa: E402
 
@@ -775,6 +776,95 @@ def test_the_commands_of_the_dialplan_hold_nothing_but_the_id_of_their_own_call(
         "ASTSPOOLDIR",
         "CHANNEL(uniqueid)",
     }
+
+
+# ---- Which Asterisk is taken
+
+KNOWN = {
+    tried.Package("asterisk", "1:22.10.1-1", "amd64", "a" * 64),
+    tried.Package("asterisk-config", "1:22.10.1-1", "all", "b" * 64),
+}
+
+
+def moved_to(version: str, digest: str = "c" * 64) -> set[tried.Package]:
+    return {
+        tried.Package("asterisk", version, "amd64", digest),
+        tried.Package("asterisk-config", version, "all", digest),
+    }
+
+
+@pytest.mark.parametrize("allowed", ["tried", "series", "any"])
+def test_an_asterisk_that_was_tried_is_taken_without_a_word(allowed: str) -> None:
+    assert tried.judge(KNOWN, KNOWN, allowed=allowed) == []
+
+
+@pytest.mark.parametrize("allowed", ["tried", "series", "any"])
+def test_another_file_of_a_version_that_was_tried_is_never_taken(allowed: str) -> None:
+    with pytest.raises(SetupError, match="not the one that was tried: its SHA-256 is ccc"):
+        tried.judge(moved_to("1:22.10.1-1"), KNOWN, allowed=allowed)
+
+
+def test_when_the_archive_has_moved_the_same_series_is_taken_and_it_is_said() -> None:
+    said = tried.judge(moved_to("1:22.11.0-1"), KNOWN)
+    assert len(said) == 2 and "asterisk 1:22.11.0-1 amd64 was not tried" in said[0] and "c" * 64 in said[0]
+    with pytest.raises(SetupError, match=r"1:22\.10\.1-1 was\), and FAXROOM_ASTERISK=tried allows no other"):
+        tried.judge(moved_to("1:22.11.0-1"), KNOWN, allowed="tried")
+
+
+def test_another_series_is_taken_only_by_who_says_so() -> None:
+    with pytest.raises(SetupError, match="FAXROOM_ASTERISK=any"):
+        tried.judge(moved_to("1:23.0.0-1"), KNOWN)
+    assert len(tried.judge(moved_to("1:23.0.0-1"), KNOWN, allowed="any")) == 2
+    with pytest.raises(SetupError, match="neither tried nor series nor any"):
+        tried.judge(KNOWN, KNOWN, allowed="yes")
+    with pytest.raises(SetupError, match="gave no asterisk-config"):
+        tried.judge({package for package in KNOWN if package.name == "asterisk"}, KNOWN)
+
+
+def test_files_of_the_archive_are_known_by_what_is_in_them(tmp_path: Path) -> None:
+    for name in ("asterisk_1%3a22.10.1+dfsg-1_amd64.deb", "libc6_2.41-1_amd64.deb"):
+        (tmp_path / name).write_bytes(b"x")
+    digest = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+    found = tried.fetched(tmp_path.glob("*.deb"), ["asterisk", "asterisk-modules"])
+    assert found == {tried.Package("asterisk", "1:22.10.1+dfsg-1", "amd64", digest)}
+
+
+def test_what_was_tried_is_of_the_series_that_is_taken() -> None:
+    lock = tried.read_lock()
+    assert {"asterisk", "asterisk-modules", "asterisk-config", "libspandsp2t64"} == {package.name for package in lock}
+    assert all(re.fullmatch("[0-9a-f]{64}", package.sha256) for package in lock)
+    assert {tried.series_of(package.version) for package in lock if package.name == "asterisk"} == {tried.SERIES}
+
+
+class Apt:
+    """What is run to install Asterisk; apt puts ``files`` into the root's cache."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        self.files, self.ran = files, []
+
+    def run(self, command: list[str], root: Path, what: str) -> None:
+        self.ran.append(" ".join(command))
+        if "debootstrap" in command:
+            for folder in ("usr/sbin", "var/cache/apt/archives"):
+                (root / folder).mkdir(parents=True)
+        if "--download-only" in command:
+            for name, content in self.files.items():
+                (root / "var/cache/apt/archives" / name).write_bytes(content)
+
+
+def test_nothing_of_an_asterisk_is_installed_before_its_files_are_judged(tmp_path: Path, monkeypatch) -> None:
+    names = sorted(package.name for package in tried.read_lock())
+    apt = Apt({f"{name}_1%3a23.0.0-1_amd64.deb": b"x" for name in names})
+    monkeypatch.setattr(asterisk, "_run", apt.run)
+    with pytest.raises(SetupError, match="not of the series 22 either"):
+        asterisk.install(tmp_path / "root", lambda _: None)
+    assert any("--download-only" in command for command in apt.ran)
+    assert not any("apt-get install" in command and "--download-only" not in command for command in apt.ran)
+    said: list[str] = []
+    shutil.rmtree(tmp_path / "root")
+    asterisk.install(tmp_path / "root", said.append, allowed="any")
+    assert any("apt-get install" in command and "--no-download" in command for command in apt.ran)
+    assert sum("was not tried" in line for line in said) == len(names)
 
 
 def test_a_slow_machine_is_waited_for_and_it_is_said_for_whom(prepared: instances.Instance, monkeypatch) -> None:
