@@ -232,7 +232,8 @@ def _toned(drawing: Drawing, plane: Plane, screens: Screens, dots: Box) -> Ink:
     ink = _screened(drawing, plane, screens.areas, dots)
     for box in drawing.pictures if screens.pictures != screens.areas else ():
         part = within(box, dots)
-        ink[part] = _screened(drawing, plane, screens.pictures, moved(part, dots))
+        if ink[part].size:
+            ink[part] = _screened(drawing, plane, screens.pictures, moved(part, dots))
     return ink
 
 
