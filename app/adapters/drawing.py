@@ -66,11 +66,13 @@ SOLID, EDGES = 200, {3: 100, 2: 64, 1: 25}
 
 @dataclass(frozen=True)
 class Screens:
-    """Names of :data:`app.adapters.halftone.CELLS`: for the plates of words, for drawn areas and for pictures."""
+    """Names of screens (:mod:`app.adapters.halftone`): for the plates of words, for drawn areas, for pictures that were
+    taken and for those that were drawn."""
 
     plates: str
     areas: str
     pictures: str
+    drawings: str
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ class Drawing:
     """All that is decided about a page before its tone is screened.
 
     ``reference`` is what the page is measured against, ``ground`` what is screened. ``black`` and ``white`` is what is
-    crisp: all that is thin, and large letters. ``pictures`` is where pictures are, ``wanted`` how dark each cell is
+    crisp: all that is thin, and large letters. ``pictures`` is where pictures are, ``drawings``
+    those of them that were drawn, ``wanted`` how dark each cell is
     (255 is black).
     """
 
@@ -87,6 +90,7 @@ class Drawing:
     black: Ink
     white: Ink
     pictures: list[Box]
+    drawings: list[Box]
     wanted: Cells
     words: Words | None
     cell_rows: int
@@ -98,6 +102,7 @@ class Drawing:
 
 def prepared(views: Views, cell_rows: int) -> Drawing:
     reference, ground = views.full, views.bare
+    drawings: list[Box] = []
     black, white = _thin(views.letterless, views.pictures, cell_rows)
     if views.pictures:
         reference, ground = reference.copy(), ground.copy()
@@ -108,6 +113,7 @@ def prepared(views: Views, cell_rows: int) -> Drawing:
                 cv2.copyTo(views.full[box], _differ(views.full[box], views.bare[box]), reference[box])
             ground[box] = smoothed(layers.reference, cell_rows)
             black[box], white[box] = layers.black, layers.white
+            drawings += [box] * layers.drawn
     ground = _on_paper(ground, views.page)
     crisp, large = black | white, None
     if views.letterless is not views.bare:
@@ -124,7 +130,7 @@ def prepared(views: Views, cell_rows: int) -> Drawing:
     steps = np.where(words.bare, BARE, 1).astype(np.uint8) if words else np.zeros(1, np.uint8)
     wanted = 255 - mean_of_cells(reference, cell_rows)
     as_tone = np.zeros(wanted.shape, bool)
-    return Drawing(reference, ground, black, white, views.pictures, wanted, words, cell_rows, steps, as_tone)
+    return Drawing(reference, ground, black, white, views.pictures, drawings, wanted, words, cell_rows, steps, as_tone)
 
 
 def _differ(one: Plane, other: Plane) -> Plane:
@@ -230,9 +236,11 @@ def tone_of(drawing: Drawing) -> Ink:
 
 def _toned(drawing: Drawing, plane: Plane, screens: Screens, dots: Box) -> Ink:
     ink = _screened(drawing, plane, screens.areas, dots)
-    for box in drawing.pictures if screens.pictures != screens.areas else ():
+    for box in drawing.pictures:
+        screen = screens.drawings if box in drawing.drawings else screens.pictures
         part = within(box, dots)
-        ink[part] = _screened(drawing, plane, screens.pictures, moved(part, dots))
+        if screen != screens.areas and ink[part].size:
+            ink[part] = _screened(drawing, plane, screen, moved(part, dots))
     return ink
 
 

@@ -7,7 +7,7 @@ it. Three kinds of screens, named for :class:`app.adapters.drawing.Screens`:
 - ``rows``: whole rows of dots, black or white. A full page of mid grey costs 6 seconds of line at 14,400 bit/s, where
   clustered dots cost 70 and more, and rows next to each other are a grey to the eye. For areas of one tone.
 - :data:`CELLS`: clustered dots, staggered and upright, because in T.6 a dot that continues the one above costs a bit or
-  two. For pictures, whose tone changes along a row.
+  two. For photographs, whose tone changes along a row.
 """
 
 from functools import lru_cache, partial

@@ -97,6 +97,7 @@ def views_of(page: pdfium.PdfPage, place: Place, shape: tuple[int, int], *, fill
         bare = letterless = full.copy()
         words = _changes(coloured, wordless, bare)
         del wordless
+    del coloured
     if objects.large:
         _switch(objects.large, on=False)
         letterless = _grey(_drawn(page, place, shape, filled))

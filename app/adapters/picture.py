@@ -55,7 +55,8 @@ EDGE, EDGE_FROM = 2, 64
 
 @dataclass(frozen=True)
 class PictureLayers:
-    """``reference`` is how the picture is meant to look, ``black`` and ``white`` the dots that are to be crisp.
+    """``reference`` is how the picture is meant to look, ``black`` and ``white`` the dots that are to be crisp. One
+    that is ``drawn`` has areas of one tone.
 
     What neither of them covers is to be screened from the reference.
     """
@@ -63,13 +64,14 @@ class PictureLayers:
     reference: Plane
     black: Ink
     white: Ink
+    drawn: bool
 
 
 def picture_layers(grey: Plane, *, cell_rows: int = CELL) -> PictureLayers:
     """``grey`` is the part of the drawn page inside the picture's box; ``cell_rows`` 4 at fine, 2 at standard."""
     if grey.size == 0:
         nothing = np.zeros(grey.shape, bool)
-        return PictureLayers(grey, nothing, nothing)
+        return PictureLayers(grey, nothing, nothing, False)
     rows, columns = grey.shape
     below, right = -rows % cell_rows, -columns % CELL
     plane = cv2.copyMakeBorder(grey, 0, below, 0, right, cv2.BORDER_REPLICATE) if below or right else grey
@@ -90,7 +92,7 @@ def picture_layers(grey: Plane, *, cell_rows: int = CELL) -> PictureLayers:
     if drawn:
         black |= _edges(plane, cell_rows) & ~white
     cut = slice(rows), slice(columns)
-    return PictureLayers(plane[cut], black[cut], white[cut])
+    return PictureLayers(plane[cut], black[cut], white[cut], bool(drawn))
 
 
 def _edges(plane: Plane, cell_rows: int) -> Ink:

@@ -59,13 +59,13 @@ USUAL_RATE = 14_400  # bit/s
 #: A page that would take longer is screened coarser.
 PAGE_SECONDS = 95
 SCREENS = (
-    Screens("fine", "fine", "usual"),
-    Screens("fine", "rows", "usual"),
-    Screens("small", "rows", "usual"),
-    Screens("upright", "rows", "usual"),
-    Screens("upright", "rows", "coarse"),
-    Screens("rows", "rows", "rows"),
-    Screens("coarsest", "coarsest", "coarsest"),
+    Screens("fine", "fine", "usual", "rows"),
+    Screens("fine", "rows", "usual", "rows"),
+    Screens("small", "rows", "usual", "rows"),
+    Screens("upright", "rows", "usual", "rows"),
+    Screens("upright", "rows", "coarse", "rows"),
+    Screens("rows", "rows", "rows", "rows"),
+    Screens("coarsest", "coarsest", "coarsest", "coarsest"),
 )
 #: Where no screen is coarse enough: how often a line is repeated.
 REPEATED = (2, 4)

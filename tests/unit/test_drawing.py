@@ -375,3 +375,17 @@ def test_a_page_full_of_hatching_takes_no_longer_than_a_page_may(tmp_path):
 
     _ink, _grey, seconds = faxed(tmp_path, draw)
     assert seconds <= 95
+
+
+def drawn_as_picture(page: canvas.Canvas) -> None:
+    """Areas of one tone each, as a screenshot or a sign has them."""
+    picture = Image.new("RGB", (950, 1200), "#ffffff")
+    for row, ground in enumerate(("#4472c4", "#c0504d", "#9bbb59", "#d9d9d9")):
+        picture.paste(ground, (0, 300 * row, 950, 300 * row + 300))
+    page.drawImage(ImageReader(picture), 60, 150, 475, 600)
+
+
+def test_a_drawn_picture_takes_little_of_the_line_and_keeps_its_tones(tmp_path):
+    ink, grey, seconds = faxed(tmp_path, drawn_as_picture)
+    assert furthest_off(ink, grey) < 1 / 3
+    assert seconds < 20

@@ -62,6 +62,16 @@ def photographed(page: canvas.Canvas) -> None:
     page.drawString(100, 700, "What was seen on that day")
 
 
+def hatched(page: canvas.Canvas) -> None:
+    """Lines so dense and light that they are tone in the end; pictures beside them and among them."""
+    photographed(page)
+    page.setStrokeColor(HexColor("#c8c8c8"))
+    page.setLineWidth(1)
+    for row in range(150):
+        page.line(60, 2 * row + 20, 500, 2 * row + 20)
+    page.drawImage(ImageReader(photograph("things")), 200, 100, 40, 30)
+
+
 def words_on_photograph(page: canvas.Canvas) -> None:
     photographed(page)
     page.setFillColor(white)
@@ -98,7 +108,7 @@ def test_boxes_hold_every_mark_with_what_is_around_it_and_little_else():
     assert list(busy(np.zeros((4, 4), bool), 1)) == []
 
 
-@pytest.mark.parametrize("draw", [marked_words, letter, photographed])
+@pytest.mark.parametrize("draw", [marked_words, letter, photographed, hatched])
 def test_a_page_whose_words_came_nearer_piece_by_piece_is_what_it_would_be_as_a_whole(tmp_path, draw):
     drawing = prepared(views(drawn(tmp_path / "page.pdf", draw)), 4)
     for screens in SCREENS[:3]:
@@ -106,6 +116,13 @@ def test_a_page_whose_words_came_nearer_piece_by_piece_is_what_it_would_be_as_a_
         whole = box_of(drawing.wanted)
         tone = _toned(drawing, drawing.ground, screens, dots_of(whole, 4))
         assert np.array_equal(ink, _composed(drawing, tone, screens, whole))
+
+
+def test_dense_lines_do_become_tone(tmp_path):
+    drawing = prepared(views(drawn(tmp_path / "page.pdf", hatched)), 4)
+    ink_of(drawing, SCREENS[0])
+    assert drawing.as_tone.any()
+    assert not drawing.as_tone.all()
 
 
 def test_marked_words_do_come_nearer(tmp_path):
