@@ -230,7 +230,6 @@ def test_a_kill_of_all_jobs_and_of_the_line_loses_nothing_and_dials_nothing_twic
 
 def test_a_kill_of_supervisord_cuts_no_call_and_people_are_told_meanwhile(instance, sent, tmp_path):
     """What it ran ends with it and is started again; the front and Asterisk stay."""
-    end_of(instance, sent["ten pages"])
     kept = instance.processes("/usr/sbin/nginx") + instance.processes("sbin/asterisk")
     on_the_line = instance.send(BOB, "frontdesk", BETA, pdf(tmp_path / "kept.pdf", 1))
     instance.until(on_the_line, lambda fax: fax.status == Status.SENDING)
