@@ -57,6 +57,7 @@ class Portal:
         self.cable = Cable(ari_port, real_ari_port)
         self.process: subprocess.Popen[bytes] | None = None
         self.starts = 0
+        self._has_cable = False
         self.hung: list[int] = []  # stopped for good, by the drill
         self.groups = control_groups(f"drill-{os.getpid()}")
 
@@ -72,12 +73,17 @@ class Portal:
             if self.process.poll() is not None:
                 time.sleep(1)
                 self._begin()
+            if not self._has_cable and self._moved.exists() and self.find("asterisk"):
+                self._listen()  # not before: bin/up wants to see the port free
             time.sleep(0.1)
-        self._put_cable()
+        if not self._has_cable:
+            self._move_asterisk()
+            self._listen()
 
     def _begin(self) -> None:
         self.starts += 1
         self.cable.be_gone()
+        self._has_cable = False
         (self.home / "run/ready").unlink(missing_ok=True)
         joining = "".join(f"echo $$ > {group}/cgroup.procs && " for group in {*self.groups.values()})
         enter = ["sh", "-c", f'{joining}exec "$@"', "--"]
@@ -94,15 +100,24 @@ class Portal:
     def log(self) -> Path:
         return self.home.parent / f"up-{self.starts}.log"
 
-    def _put_cable(self) -> None:
-        """Asterisk moves to another port, as it reads it at its next start, and the cable leads there."""
-        file = self.home / "asterisk/etc/http.conf"
-        file.write_text(file.read_text().replace(f"bindport = {self.cable.port}", f"bindport = {self.cable.to}"))
+    @property
+    def _moved(self) -> Path:
+        """Where Asterisk reads that it has another port than the portal thinks."""
+        return self.home / "asterisk/etc/local/http.conf"
+
+    def _move_asterisk(self) -> None:
+        """Once: whoever does so after each start cuts the calls that have begun meanwhile."""
+        self._moved.write_text(f"bindport = {self.cable.to}\n")
+        self._moved.chmod(0o644)
         pids = self.find("asterisk")
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
         _until_gone(pids)
+
+    def _listen(self) -> None:
+        """The cable leads from the one port to the other."""
         self.cable.listen()
+        self._has_cable = True
 
     def stop(self) -> None:
         """As Ctrl-C would."""

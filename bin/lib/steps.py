@@ -1,5 +1,6 @@
 """Steps of a set-up: told while they run, measured, several at once where they may."""
 
+import contextlib
 import sys
 import threading
 import time
@@ -59,4 +60,6 @@ class Progress:
 
 
 def complain(text: str) -> None:
-    print(f"\n{text}", file=sys.stderr, flush=True)
+    """Where there is room for it."""
+    with contextlib.suppress(OSError):
+        print(f"\n{text}", file=sys.stderr, flush=True)

@@ -27,7 +27,7 @@ BIN = ROOT / ".tools/venv/bin"
 DEMO_PASSWORD = "faxroom-demo"
 NEEDS_INSTANCE = ("tests/live", "tests/browser")
 NEEDS_DATABASE = ("tests/web", "tests/db")
-READY_SECONDS = 120
+READY_SECONDS = 300
 CHECKS = (
     ("ruff check", ["ruff", "check", "."]),
     ("ruff format", ["ruff", "format", "--check", "."]),

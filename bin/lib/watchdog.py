@@ -36,9 +36,11 @@ class Watched:
         return _is_ready(0, self.handle)
 
     def kill(self, why: str) -> None:
-        print(f"killing {self.pid} ({_name(self.pid)}): {why}", flush=True)
+        name = _name(self.pid)
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.handle, signal.SIGKILL)
+        with contextlib.suppress(OSError):  # no room for it
+            print(f"killed {self.pid} ({name}): {why}", flush=True)
 
     def close(self) -> None:
         os.close(self.handle)

@@ -294,7 +294,7 @@ def outcomes(jobs):
 
 def test_a_call_without_a_mark_sent_nothing_and_is_free_to_be_dialled_again(listener, call, jobs):
     round_of(listener)
-    assert outcomes(jobs) == {call: "other"}
+    assert outcomes(jobs) == {call: "line_down"}
 
 
 def test_a_call_is_not_given_up_because_asterisk_started_anew(session, listener, call, jobs):

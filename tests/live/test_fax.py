@@ -13,6 +13,7 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import docx
+import httpx
 import pytest
 import sqlalchemy as sa
 from pypdf import PdfReader
@@ -31,6 +32,8 @@ from tests.live.instance import Instance
 from tests.live.lines import BUSY, FAR_ENDS, HANGS_UP, SILENT_BELL, UNALLOCATED
 
 pytestmark = pytest.mark.live
+
+URL = os.environ.get("FAXROOM_TEST_URL", "http://127.0.0.1:8000")
 
 BETA = "+493023125000"
 BOB, ALICE = "bob@alpha.test", "alice@alpha.test"
@@ -223,6 +226,22 @@ def test_a_kill_of_all_jobs_and_of_the_line_loses_nothing_and_dials_nothing_twic
     while received(instance) < before + 2 and time.monotonic() < end:
         time.sleep(0.5)
     assert received(instance) == before + 2
+
+
+def test_a_kill_of_supervisord_cuts_no_call_and_people_are_told_meanwhile(instance, sent, tmp_path):
+    """What it ran ends with it and is started again; the front and Asterisk stay."""
+    kept = instance.processes("/usr/sbin/nginx") + instance.processes("sbin/asterisk")
+    on_the_line = instance.send(BOB, "frontdesk", BETA, pdf(tmp_path / "kept.pdf", 1))
+    instance.until(on_the_line, lambda fax: fax.status == Status.SENDING)
+    assert instance.kill("bin/lib/overseer.py") == 1
+    told = set()
+    end = time.monotonic() + 120
+    while told != {503, 200} and time.monotonic() < end:
+        told.add(httpx.get(f"{URL}/sign-in", timeout=5).status_code)
+        time.sleep(0.2)
+    fax = end_of(instance, on_the_line)
+    assert (told, fax.status, len(fax.attempts)) == ({503, 200}, Status.SENT, 1)
+    assert instance.processes("/usr/sbin/nginx") + instance.processes("sbin/asterisk") == kept
 
 
 def received(instance: Instance) -> int:

@@ -181,4 +181,4 @@ def test_what_died_while_the_disk_was_full_is_up_soon_after_there_is_room(
 def test_the_disk_has_harmed_no_attempt_that_can_be_told_of(instance: Instance) -> None:
     with instance.session() as session:
         outcomes = set(session.scalars(sa.select(Attempt.outcome).join(Fax).where(Fax.status == Status.SENT)))
-    assert outcomes <= {"success", "disk_full", "other", "dropped"}
+    assert outcomes <= {"success", "disk_full", "line_down", "other", "dropped"}

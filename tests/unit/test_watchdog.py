@@ -1,5 +1,7 @@
 """Who lives and does nothing is killed, and nobody else; who does something says so."""
 
+import errno
+import io
 import os
 import signal
 import socket
@@ -17,7 +19,8 @@ from app.jobs.serve import OVERTIME_SECONDS, Worker
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "bin/lib"))
-import watchdog as guard  # noqa: E402 - the set-up's own module
+import watchdog as guard  # noqa: E402 - the set-up's own modules
+from steps import complain  # noqa: E402
 
 import front  # noqa: E402
 
@@ -166,3 +169,21 @@ def test_a_worker_gets_on_while_it_waits_and_within_the_time_of_its_job():
     assert worker.gets_on()
     worker.busy_until = time.monotonic() - OVERTIME_SECONDS - 1
     assert not worker.gets_on()
+
+
+class Full(io.StringIO):
+    """A file on a disk without room."""
+
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_where_there_is_no_room_to_say_so_it_is_killed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, Full())
+    still = subprocess.Popen(["sleep", "60"])
+    watched = guard.Watched(still.pid)
+    watched.kill("a test")
+    watched.close()
+    assert still.wait(5) == -signal.SIGKILL
+    complain("a test")
