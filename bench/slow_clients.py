@@ -1,6 +1,7 @@
 """What slow and half-open connections do to everybody else.
 
     .tools/venv/bin/python bench/slow_clients.py [--connections 500] [--seconds 30]
+        [--kinds "slow body"] [--byte-seconds 9] [--front-only]
 
 Starts an instance of its own and asks for ordinary pages, signed in, a connection for each: first while it is quiet,
 then while the connections stand, of each kind as many: headers that come a byte every two seconds, bodies that do so,
@@ -46,7 +47,6 @@ KINDS: dict[str, tuple[bytes, bytes]] = {
     "half-closed": (POST + b"Content-Length: 4000\r\n\r\nemail=", b""),
     "not reading": (b"GET /static/faxroom.css HTTP/1.1\r\n" + BEGUN + b"\r\n", b""),
 }
-BYTE_SECONDS = 2
 #: Of this machine too. Seven of them: each kind comes from each.
 SOURCES = tuple(f"127.0.0.{n}" for n in range(2, 9))
 
@@ -54,7 +54,7 @@ SOURCES = tuple(f"127.0.0.{n}" for n in range(2, 9))
 # ---- The attack
 
 
-async def _slow(port: int, kind: str, source: str, until: float) -> None:
+async def _slow(port: int, kind: str, source: str, until: float, byte_seconds: float) -> None:
     """One connection after the other from an address, until then."""
     at_once, slowly = KINDS[kind]
     while time.monotonic() < until:
@@ -67,7 +67,7 @@ async def _slow(port: int, kind: str, source: str, until: float) -> None:
                 for byte in slowly:
                     writer.write(bytes([byte]))
                     await writer.drain()  # raises what the other side did
-                    await asyncio.sleep(BYTE_SECONDS)
+                    await asyncio.sleep(byte_seconds)
                     if time.monotonic() > until or reader.at_eof():
                         break
                 await asyncio.wait_for(_gone(reader, kind), max(until - time.monotonic(), 0.01))
@@ -84,17 +84,20 @@ async def _gone(reader: asyncio.StreamReader, kind: str) -> None:
         pass
 
 
-async def _attack(port: int, connections: int, seconds: float) -> None:
-    until = time.monotonic() + seconds
-    kinds = zip(cycle(KINDS), range(connections), strict=False)
-    await asyncio.gather(*(_slow(port, kind, SOURCES[n % len(SOURCES)], until) for kind, n in kinds))
+async def _attack(port: int, options: argparse.Namespace) -> None:
+    until = time.monotonic() + options.seconds
+    kinds = zip(cycle(options.kinds.split(",")), range(min(options.connections, 2000)), strict=False)
+    sources = cycle(SOURCES)
+    slow = (_slow(port, kind, next(sources), until, options.byte_seconds) for kind, _ in kinds)
+    await asyncio.gather(*slow)
 
 
 @contextmanager
-def attacked(port: int, connections: int, seconds: float) -> Iterator[None]:
+def attacked(port: int, options: argparse.Namespace) -> Iterator[None]:
     """By a process of its own; it stands when this begins."""
-    command = [sys.executable, __file__, "--attack", str(port), "--connections", str(connections)]
-    process = subprocess.Popen([*command, "--seconds", str(seconds + 10)])
+    command = [sys.executable, __file__, "--attack", str(port), "--connections", str(options.connections)]
+    command += ["--kinds", options.kinds, "--byte-seconds", str(options.byte_seconds)]
+    process = subprocess.Popen([*command, "--seconds", str(options.seconds + 10)])
     try:
         time.sleep(3)
         yield
@@ -158,7 +161,7 @@ def compare(name: str, port: int, options: argparse.Namespace) -> None:
     cookies = sign_in(url)
     pages(url, cookies, 3)
     quiet = told("quiet", pages(url, cookies, options.seconds))
-    with attacked(port, options.connections, options.seconds):
+    with attacked(port, options):
         under = told("under attack", pages(url, cookies, options.seconds))
     print(f"  ratio of p95: {under / quiet:.2f}", flush=True)
 
@@ -189,17 +192,21 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=500)
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--attack", type=int, metavar="PORT", help=argparse.SUPPRESS)
+    parser.add_argument("--kinds", default=",".join(KINDS), help="of connections, separated by commas")
+    parser.add_argument("--byte-seconds", type=float, default=2, help="between the bytes of slow ones")
+    parser.add_argument("--front-only", action="store_true", help="not gunicorn alone as well")
     options = parser.parse_args()
     if options.attack:
-        asyncio.run(_attack(options.attack, min(options.connections, 2000), options.seconds))
+        asyncio.run(_attack(options.attack, options))
         return
     folder = Path(tempfile.mkdtemp(prefix="fx-slow-"))
     try:
         port, sip_port, ari_port, alone = free_ports(4)
         with instance(folder / "home", port=port, sip_port=sip_port, ari_port=ari_port):
             compare(f"the front, {options.connections} connections", port, options)
-            with gunicorn_alone(folder / "home", alone):
-                compare("gunicorn alone", alone, options)
+            if not options.front_only:
+                with gunicorn_alone(folder / "home", alone):
+                    compare("gunicorn alone", alone, options)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -84,7 +84,7 @@ ALWAYS: tuple[Rule, ...] = (
     ("prlimit64", 0, SCMP_CMP_NE, 0, 0),
 )
 #: Behind the fence: sockets of this machine's files only, and no way to send to one without connecting; nothing made
-#: empty by who may only read it. By access(2) no folder can be written: so LibreOffice's pipe is not put into /tmp.
+#: empty by who may only read it.
 AF_UNIX, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_TYPE = 1, 2, 3, 5, 0xF
 O_ACCMODE, O_TRUNC, W_OK = 0o3, 0o1000, 2
 BEHIND: tuple[Rule, ...] = (
@@ -95,7 +95,10 @@ BEHIND: tuple[Rule, ...] = (
         for kind in (SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET)
     ),
     *((name, at, SCMP_CMP_MASKED_EQ, O_ACCMODE | O_TRUNC, O_TRUNC) for name, at in (("open", 1), ("openat", 2))),
-    *((name, at, SCMP_CMP_EQ, W_OK, 0) for name, at in (("access", 1), ("faccessat", 2), ("faccessat2", 2))),
+)
+#: By access(2) no folder can be written: so LibreOffice puts its pipe where OSL_SOCKET_PATH says, and not into /tmp.
+NOT_IN_TMP: tuple[Rule, ...] = tuple(
+    (name, at, SCMP_CMP_EQ, W_OK, 0) for name, at in (("access", 1), ("faccessat", 2), ("faccessat2", 2))
 )
 #: What the filter cannot look into: programs do without, where the kernel does not know them.
 UNKNOWN = ("clone3", "openat2")

@@ -109,6 +109,7 @@ def stand_behind_fence(listening: socket.socket, *, deadline: float) -> None:
     environment |= {"PYTHONPATH": str(folder / INSIDE[1:]), "FONTCONFIG_FILE": str(folder / FONTS[1:])}
     _own_nothing()
     confinement.fence(shown=(*SHOWN_BEHIND, folder / INSIDE[1:]), folder=inside)
+    confinement.apply_filter(call_filter((), confinement.NOT_IN_TMP))
     os.execve(room.PYTHON, [*_office(listening, deadline), *fenced], environment)
 
 

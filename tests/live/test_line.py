@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from PIL import Image
@@ -264,6 +265,26 @@ def test_hundreds_of_results_are_told_and_forgotten(line: Line, ear: Ear, one_pa
     assert set(ids) - set(ear.durable()) == set()
     line.ari.forget(ids)
     wait_until(10, "all are forgotten", lambda: not set(ids) & set(ear.durable()))
+
+
+STRANGE_IDS = ("fax-x';touch hacked;'", "fax-$(touch hacked)", "fax-`touch hacked`", 'fax-"|touch hacked|"')
+
+
+def test_not_even_who_has_the_password_of_ari_gets_words_into_a_command(unattended: Line, one_page: Path) -> None:
+    """Neither by a call's id nor by variables of a call, nor by asking for the function itself."""
+    http, spool = unattended.ari._client, unattended.home / "spool/faxroom"
+    body = call_of("fax-strange-1", one_page).body()
+    shadowing = {"ASTSPOOLDIR": f"{spool}/answered'; touch hacked; cd '", "FAX_MARK": "'; touch hacked; '"}
+    for number, channel_id in enumerate((*STRANGE_IDS, "fax-shadowing-1")):
+        told = body | {"variables": body["variables"] | (shadowing if number == len(STRANGE_IDS) else {})}
+        assert http.post(f"/channels/{quote(channel_id, safe='')}", json=told).is_success
+    names = {"fax-xtouchhacked", "fax-touchhacked", "fax-shadowing-1"}
+    wait_until(60, "the marks of these calls", lambda: names <= unattended.marks())
+    answer = http.get("/asterisk/variable", params={"variable": "SHELL(touch hacked)"})
+    assert answer.json().get("value", "") == ""
+    said = {"Action": "Getvar", "Variable": "SHELL(touch hacked)"}
+    http.get(str(http.base_url).replace("/ari", "") + "/rawman", params=said)
+    assert not [*unattended.home.rglob("hacked")] and not Path("hacked").exists()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.adapters import room
 from app.adapters.pgp import KEY_BYTES, read_public_key
 from app.errors import Refused
 from tenants.db import utc_now
@@ -49,7 +50,11 @@ def bob(ring: Ring) -> str:
     return ring.make("Bob Über <bob@alpha.test>")
 
 
-def test_a_key_is_read_with_fingerprint_user_ids_and_expiry(ring, bob):
+@pytest.mark.parametrize("has_namespaces", [True, False])
+def test_a_key_is_read_with_fingerprint_user_ids_and_expiry(ring, bob, monkeypatch, has_namespaces):
+    """In a room, and behind the fence that stands where there are none."""
+    if not has_namespaces:
+        monkeypatch.setattr(room, "there_are_rooms", lambda: False)
     for armor in (True, False):
         key = read_public_key(ring.public(bob, armor=armor))
         assert (key.fingerprint, key.user_ids, key.validity) == (bob, ("Bob Über <bob@alpha.test>",), "valid")

@@ -774,8 +774,13 @@ def test_the_commands_of_the_dialplan_hold_nothing_but_the_id_of_their_own_call(
     assert len(commands) == dialplan.count("SHELL(") == 2
     assert {name for command in commands for name in re.findall(r"\${(.*?)}", command)} == {
         "ASTSPOOLDIR",
-        "CHANNEL(uniqueid)",
+        "FAX_MARK",
     }
+    assert {*re.findall(r"Set\(FAX_MARK=(.*)\)", dialplan)} == {r"${FILTER(0-9A-Za-z.\x2d,${CHANNEL(uniqueid)})}"}
+    lines = dialplan.splitlines()
+    for number in (number for number, line in enumerate(lines) if "SHELL(" in line):
+        assert "Set(FAX_MARK=" in lines[number - 1]
+    assert "live_dangerously = no" in (ROOT / "asterisk/asterisk.conf").read_text().splitlines()
 
 
 # ---- Which Asterisk is taken
