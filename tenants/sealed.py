@@ -1,5 +1,5 @@
-"""Text that is encrypted in the database: passwords of mailboxes, private keys, PINs, secrets of second factors, and the
-keys of companies, which seal their documents."""
+"""Text that is encrypted in the database: passwords of mailboxes, private keys, PINs, secrets of second factors, and
+the keys of companies, which seal their documents."""
 
 import base64
 import hashlib

@@ -35,14 +35,11 @@ def destroy_keys(session: Session, tenant_id: int) -> None:
     session.execute(sa.delete(CompanyKey).where(CompanyKey.tenant_id == tenant_id))
 
 
-def companies_with_keys(session: Session) -> list[int]:
-    return list(session.scalars(sa.select(CompanyKey.tenant_id).distinct().order_by(CompanyKey.tenant_id)))
-
-
-def are_renewed(session: Session, tenant_id: int) -> bool:
-    """Whether the company has more than one key, so that some documents may have an older one."""
-    count = sa.select(sa.func.count()).select_from(CompanyKey).where(CompanyKey.tenant_id == tenant_id)
-    return (session.scalar(count) or 0) > 1
+def companies_with_older_keys(session: Session) -> list[int]:
+    """Some of their documents may still have one."""
+    company = CompanyKey.tenant_id
+    renewed = sa.select(company).group_by(company).having(sa.func.count() > 1)
+    return list(session.scalars(renewed.order_by(company)))
 
 
 def plain_documents(session: Session, *, after: str, limit: int) -> list[Unsealed]:
@@ -56,7 +53,7 @@ def plain_documents(session: Session, *, after: str, limit: int) -> list[Unseale
 
 
 def documents_with_older_key(
-    session: Session, tenant_id: int, newest: str, *, after: str, limit: int
+    session: Session, *, tenant_id: int, newest: str, after: str, limit: int
 ) -> list[Unsealed]:
     query = sa.select(Document.id, Document.storage_key, Document.sha256).where(
         Document.tenant_id == tenant_id, Document.sealed_with != newest, Document.removed_at.is_(None)
@@ -65,7 +62,9 @@ def documents_with_older_key(
 
 
 def _found(session: Session, query: sa.Select, after: str, limit: int) -> list[Unsealed]:
-    return [Unsealed(*row) for row in session.execute(query.where(Document.id > after).order_by(Document.id).limit(limit))]
+    return [
+        Unsealed(*row) for row in session.execute(query.where(Document.id > after).order_by(Document.id).limit(limit))
+    ]
 
 
 def note_sealed(session: Session, document_id: str, name: str) -> bool:

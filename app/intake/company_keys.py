@@ -42,7 +42,7 @@ class CompanyKeys:
 
     def _forget_old(self) -> None:
         now = time.monotonic()
-        self._kept = {owner: kept for owner, kept in self._kept.items() if kept[0] > now}
+        self._kept = {owner: kept for owner, kept in list(self._kept.items()) if kept[0] > now}
 
     def digest_if_sealed(self, key: str) -> str | None:
         query = sa.select(Document.sha256).where(Document.storage_key == key, Document.sealed_with.is_not(None))

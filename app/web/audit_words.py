@@ -12,7 +12,6 @@ THINGS = {
     "archive_place": _l("Archive place"),
     "box": _l("Mail2Fax box"),
     "entity": _l("Fax entity"),
-    "installation": _l("Installation"),
     "log": _l("Fax log"),
     "mail2fax": _l("Mail2Fax"),
     "numbering": _l("Numbering plan"),
