@@ -53,15 +53,21 @@ class SealedStorage:
         self.inner.write(key, sealed_for(key, source, first))
         return name_of(first).hex()
 
-    def open(self, key: str) -> BinaryIO:
-        """As :meth:`Storage.open`; any part can be read.
+    def open(self, key: str, *, whole: bool = False) -> BinaryIO:
+        """As :meth:`Storage.open`; any part can be read. ``whole``: every part of it proves right before any is given
+        out, for an answer that cannot be taken back once it has begun.
 
         Raises:
-            PermanentFailure: ``sealed_file_damaged``, also from a read; ``sealing_key_unknown``.
+            PermanentFailure: ``sealed_file_damaged``, also from a read unless it is ``whole``; ``sealing_key_unknown``.
         """
         file = self.inner.open(key)
         try:
-            return self._opened(key, file)
+            content = self._opened(key, file)
+            if whole and content is not file:
+                while content.read(CHUNK):
+                    pass
+                content.seek(0)
+            return content
         except BaseException:
             file.close()
             raise

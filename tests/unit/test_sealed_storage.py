@@ -114,6 +114,20 @@ def test_one_bit_that_differs_anywhere_gives_nothing_of_its_piece_out(storage, r
     assert why_not(storage) in ("sealed_file_damaged", "sealing_key_unknown")
 
 
+def test_what_is_asked_for_whole_is_refused_before_its_first_byte_for_a_fault_in_the_middle(storage):
+    content = os.urandom(3 * PIECE)
+    storage.write(KEY, io.BytesIO(content))
+    with storage.open(KEY, whole=True) as file:
+        assert file.read() == content
+    sealed = bytearray(lying(storage))
+    sealed[HEAD + PIECE + TAG + 5] ^= 1
+    lay(storage, bytes(sealed))
+    with storage.open(KEY) as file:
+        assert file.read(PIECE) == content[:PIECE], "what is whole of it can be read"
+    with pytest.raises(PermanentFailure, match="sealed_file_damaged"):
+        storage.open(KEY, whole=True)
+
+
 @pytest.mark.parametrize("cut", [1, TAG, PIECE, PIECE + TAG, 2 * (PIECE + TAG), 3 * (PIECE + TAG)])
 def test_a_file_that_lacks_its_end_is_not_given_out_at_all(storage, cut):
     storage.write(KEY, io.BytesIO(os.urandom(3 * PIECE)))
