@@ -22,6 +22,7 @@ from app.adapters.sealed_files import ENDING
 from app.adapters.smtp import check_mail_server
 from app.archiving import unsealed
 from app.backup import BackupFailed, make_backup
+from app.config import OWN_KEYS
 from app.errors import FaxroomError, Refused, TemporaryFailure
 from app.fax.access import sendable_entities
 from app.fax.holding import held_since
@@ -297,11 +298,16 @@ def _rotate_company(slug: str) -> None:
 
 
 def _rotate_installation() -> None:
-    ring = current_app.config["SEALING_KEYS"]
+    ring, home = current_app.config["SEALING_KEYS"], current_app.config["SETTINGS"].home
     if ring.file is None:
         raise click.ClickException(
             "FAXROOM_SEALING_KEYS is given by value. Put a new key in front of it wherever Faxroom runs, start it "
             "anew, and run: bin/faxroom reseal"
+        )
+    if ring.file.resolve() != (home / OWN_KEYS).resolve():
+        raise click.ClickException(
+            f"{ring.file} (FAXROOM_SEALING_KEYS_FILE) is yours to change. Put a new key in front of it wherever "
+            "Faxroom runs, and run: bin/faxroom reseal"
         )
     try:
         ring.put_in_front()

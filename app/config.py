@@ -7,6 +7,8 @@ from pathlib import Path
 
 #: Of the installation, not of a tenant: what a document may be at most.
 DOCUMENT_BYTES = 30 * 1024 * 1024
+#: In FAXROOM_HOME: the keys that `bin/faxroom keys rotate` makes.
+OWN_KEYS = "secrets/FAXROOM_SEALING_KEYS"
 
 
 def _read(environment: Mapping[str, str], name: str, default: str | None = None) -> str | None:
@@ -91,7 +93,7 @@ class Settings:
 def _sealing_file(environment: Mapping[str, str], home: Path) -> Path | None:
     if path := environment.get("FAXROOM_SEALING_KEYS_FILE"):
         return Path(path)
-    return None if environment.get("FAXROOM_SEALING_KEYS") else home / "secrets/FAXROOM_SEALING_KEYS"
+    return None if environment.get("FAXROOM_SEALING_KEYS") else home / OWN_KEYS
 
 
 def _with_driver(url: str) -> str:

@@ -45,7 +45,10 @@ class SealingKeys(Sequence[bytes]):
         mark = (facts.st_ino, facts.st_mtime_ns, facts.st_size) if facts else None
         if mark == self._mark:
             return
-        found = _split(self.file.read_text()) if self.file and facts else self._given
+        text = self.file.read_text().strip() if self.file and facts else ""
+        if facts and not text:
+            return  # it is being written at this moment: nothing is encrypted with an empty key
+        found = tuple(text.split(",")) if facts else self._given
         self._secrets, self._keys = found, [sealing_key(secret) for secret in found]
         self._mark = mark
 
@@ -59,7 +62,7 @@ class SealingKeys(Sequence[bytes]):
 
     def put_in_front(self) -> None:
         """A new secret, which encrypts from now on, in every process that reads the file. It is on the disk before
-        anything is encrypted with it.
+        anything is encrypted with it; whoever dies before that leaves the file as it was.
 
         Raises:
             OSError: the file cannot be written.
@@ -81,10 +84,6 @@ class SealingKeys(Sequence[bytes]):
             os.fsync(opened)
         finally:
             os.close(opened)
-
-
-def _split(text: str) -> tuple[str, ...]:
-    return tuple(text.strip().split(","))
 
 
 def _box() -> MultiFernet:

@@ -28,7 +28,7 @@ from app.errors import PermanentFailure, TemporaryFailure
 from app.factory import create_app
 from app.fax.erasing import begin_erasing
 from app.fax.exporting import exported_tables
-from app.fax.keys import renew_key
+from app.fax.keys import destroy_keys, renew_key
 from app.intake.documents import storage, store_document
 from app.models import AuditEvent, CompanyKey, Document, DocumentKind
 from app.sealing import seal_documents
@@ -169,6 +169,23 @@ def test_no_process_remembers_a_key_for_longer_than_a_minute(app, session, cast,
 
 def test_a_company_takes_its_rows_along_without_its_keys(session, cast):
     assert "company_key" not in {table.name for table in exported_tables(cast.alpha)}
+
+
+def test_of_a_key_that_is_gone_nothing_is_left_in_the_file_of_the_database(app, session, cast):
+    if db.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL keeps dead rows until its vacuum")
+    kept = session.scalar(sa.text("SELECT content FROM company_key WHERE tenant_id = :id"), {"id": cast.alpha}).encode()
+    session.rollback()
+
+    def is_in_the_file() -> bool:
+        with db.engine.connect() as connection:
+            connection.connection.dbapi_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return kept in Path(db.engine.url.database).read_bytes()
+
+    assert is_in_the_file()
+    destroy_keys(session, cast.alpha)
+    session.commit()
+    assert not is_in_the_file()
 
 
 # ---- What lay plain before an upgrade
@@ -392,7 +409,7 @@ def test_a_key_that_is_given_by_value_is_the_administrators_to_change(app, tmp_p
     assert (told.exit_code, "is given by value" in told.output) == (1, True), told.output
 
 
-def test_a_file_of_keys_elsewhere_is_read_again_when_it_changes(tmp_path):
+def test_a_file_of_keys_elsewhere_is_read_again_when_it_changes(app, tmp_path):
     file = tmp_path / "keys"
     file.write_text("one\n")
     settings = Settings.from_environment({"SECRET_KEY": "x", "FAXROOM_SEALING_KEYS_FILE": str(file)})
@@ -400,6 +417,12 @@ def test_a_file_of_keys_elsewhere_is_read_again_when_it_changes(tmp_path):
     assert list(keys) == [sealing_key("one")]
     file.write_text("two,one\n")
     assert list(keys) == [sealing_key("two"), sealing_key("one")]
+    file.write_text("")
+    assert list(keys) == [sealing_key("two"), sealing_key("one")], "an editor is writing it at this moment"
+    app.config["SEALING_KEYS"] = keys
+    with app.app_context():
+        told = run(app, "keys", "rotate")
+    assert (told.exit_code, "is yours to change" in told.output, file.read_text()) == (1, True, "")
 
 
 # ---- Backups
