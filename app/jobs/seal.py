@@ -11,6 +11,7 @@ log = logging.getLogger(__name__)
 
 #: Then others have their turn; the job comes again.
 LONGEST = 120.0
+MOST_TOLD = 10
 
 
 @long_job
@@ -19,7 +20,8 @@ def seal() -> None:
     sealed = seal_documents(time.monotonic() + LONGEST)
     if sealed.count:
         log.info("%d documents were sealed with the newest keys of their companies", sealed.count)
-    for key in sealed.left:
-        log.error("%s was not sealed: it is not there, or not what was stored", key)
+    if sealed.left:
+        told = ", ".join(sealed.left[:MOST_TOLD])
+        log.error("%d documents are not there, or not what was stored, among them %s", len(sealed.left), told)
     if not sealed.done:
         enqueue("seal")

@@ -18,6 +18,8 @@ from sqlalchemy.orm import Session
 import app.backup as backups
 import app.intake.company_keys as company_keys
 import app.jobs.leftovers as leftovers
+import app.jobs.running as running
+import app.jobs.seal as job
 import app.sealing as sealing
 import tenants.sealed as sealed_texts
 from app.adapters.sealed_files import key_name
@@ -238,6 +240,22 @@ def test_a_document_whose_time_is_up_while_it_is_sealed_does_not_come_back(app, 
     assert seal_documents(math.inf).count == 0
     with pytest.raises((PermanentFailure, TemporaryFailure)):
         storage().open(key)
+
+
+def test_the_hourly_job_seals_what_lies_plain_and_comes_again_while_there_is_more(
+    app, session, cast, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(running, "application", lambda: app)
+    asked: list[str] = []
+    monkeypatch.setattr(job, "enqueue", asked.append)
+    document = keep_plain(session, cast.alpha, tmp_path)
+    monkeypatch.setattr(job, "LONGEST", -1.0)
+    job.seal()
+    assert (asked, lying(app, document)) == (["seal"], LETTER)
+    monkeypatch.setattr(job, "LONGEST", 60.0)
+    job.seal()
+    assert (asked, row(session, document.id).sealed_with is None) == (["seal"], False)
+    assert lying(app, document) != LETTER == read(document)
 
 
 def test_sealing_stops_when_its_time_is_up_and_goes_on_where_it_was(app, session, cast, tmp_path):
