@@ -1,5 +1,5 @@
 """A backup while everything runs: one folder that ``bin/lib/restore.py`` makes an installation of, on a machine that
-has nothing.
+has nothing. Documents are sealed in it as they are in the storage, with the keys that its database has.
 
 The order is what keeps it whole. What Asterisk holds for the portal comes first: a received page leaves the spool only
 when the database has it, so it is in one of the two. Then the database, in one moment. Then the documents that it
@@ -23,11 +23,13 @@ from typing import BinaryIO
 import sqlalchemy as sa
 from flask import current_app
 
+from app.adapters.sealed_storage import owner_of, sealed_for
 from app.config import Settings
 from app.errors import PermanentFailure, TemporaryFailure
 from app.fax.receiving import attempt_name
+from app.intake.company_keys import keys_of
 from app.intake.documents import storage
-from app.models import Attempt, Document
+from app.models import Attempt, CompanyKey, Document
 from tenants.db import db, only_reading, utc_now
 
 #: Of the manifest; ``bin/lib/restore.py`` refuses others.
@@ -67,6 +69,9 @@ class _Contents:
         kept = sa.select(Document.sha256, Document.storage_key).where(Document.removed_at.is_(None))
         for digest, key in connection.execution_options(stream_results=True).execute(kept):
             self.list.write(f"{digest} {key}\n")
+        companies = connection.scalars(sa.select(CompanyKey.tenant_id).distinct()).all()
+        #: Of each company, the newest.
+        self.keys = {str(company): keys_of(connection, company)[0] for company in companies}
 
     def documents(self) -> Iterator[tuple[str, str]]:
         """Digest and storage key."""
@@ -178,16 +183,32 @@ class _Writer:
     def _documents(self, contents: _Contents) -> None:
         for digest, key in contents.documents():
             try:
-                source = storage().open(key)
+                is_same = self._document(key, digest, contents.keys.get(owner_of(key)))
             except PermanentFailure:
                 self.summary.missing.append(key)
                 continue
-            with source:
-                copied = self._keep(source, f"storage/{key}")
             self.summary.documents += 1
-            if copied != digest:
+            if not is_same:
                 self.summary.changed.append(key)
         self.summary.missing = _still_wanted(self.summary.missing)
+
+    def _document(self, key: str, digest: str, with_key: bytes | None) -> bool:
+        """Sealed anew: its company may have got another key since the database was copied. False if it is not what was
+        stored; one that cannot be opened is kept as it lies.
+
+        Raises:
+            PermanentFailure: it is not there.
+        """
+        storage().as_it_lies(key).close()
+        try:
+            with storage().open(key) as file:
+                content = _Digested(file)
+                self._keep(sealed_for(key, content, with_key) if with_key else content, f"storage/{key}")
+        except PermanentFailure:
+            with storage().as_it_lies(key) as file:
+                self._keep(file, f"storage/{key}")
+            return False
+        return content.digest.hexdigest() == digest
 
     def _tree(self, root: Path, name: str, *, late: bool = False) -> None:
         """What of it vanishes meanwhile was taken over, and is found there."""
@@ -216,8 +237,8 @@ class _Writer:
         path.touch(mode=0o600)
         return path
 
-    def _keep(self, source: BinaryIO, name: str) -> str:
-        """Copy, make durable, note; the digest."""
+    def _keep(self, source: BinaryIO, name: str) -> None:
+        """Copy, make durable, note."""
         digest, size = hashlib.sha256(), 0
         with self._path(name).open("wb") as target:
             while chunk := source.read(CHUNK):
@@ -227,7 +248,6 @@ class _Writer:
             target.flush()
             os.fsync(target.fileno())
         self._note(name, digest.hexdigest(), size)
-        return digest.hexdigest()
 
     def _note(self, name: str, digest: str, size: int) -> None:
         """As sha256sum writes it, and checks it."""
@@ -241,8 +261,9 @@ class _Writer:
         """What sessions and stored passwords depend on, by value: a file that a setting names may lie anywhere. What
         else bin/up was given is the restored instance's default."""
         self._place("secrets/SECRET_KEY").write_text(settings.secret_key)
-        if settings.sealing_secrets != (settings.secret_key,):
-            self._place("secrets/FAXROOM_SEALING_KEYS").write_text(",".join(settings.sealing_secrets))
+        sealing = ",".join(current_app.config["SEALING_KEYS"].secrets)  # after the database: they open what it has
+        if sealing != settings.secret_key:
+            self._place("secrets/FAXROOM_SEALING_KEYS").write_text(sealing)
         inline = []
         for name, value in _given(settings.home):
             plain = name.removesuffix("_FILE")
@@ -274,6 +295,18 @@ class _Writer:
         _facts(path)
         for folder in (self.folder, *(place for place in self.folder.rglob("*") if place.is_dir())):
             _sync_folder(folder)
+
+
+class _Digested:
+    """A file that is read to its end, and the SHA-256 of what was read."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self.source, self.digest = source, hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        data = self.source.read(size)
+        self.digest.update(data)
+        return data
 
 
 def _facts(path: Path) -> tuple[str, int]:

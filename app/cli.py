@@ -1,6 +1,7 @@
 """The administrator's command line, ``bin/faxroom``."""
 
 import json
+import math
 import os
 import re
 import socket
@@ -22,21 +23,25 @@ from app.adapters.sealed_files import ENDING
 from app.adapters.smtp import check_mail_server
 from app.archiving import unsealed
 from app.backup import BackupFailed, make_backup
+from app.config import OWN_KEYS
 from app.errors import FaxroomError, Refused, TemporaryFailure
 from app.fax.access import sendable_entities
 from app.fax.holding import held_since
+from app.fax.keys import renew_key
 from app.fax.lifecycle import is_final
 from app.fax.restored import give_up, in_doubt
 from app.fax.sentences import in_language, sentence, story
 from app.fax.submit import submit_fax
 from app.health import check_health, unclaimed_files
+from app.intake.company_keys import keys_of
 from app.intake.documents import take_upload
 from app.intake.room import disks
 from app.kinds import KINDS
-from app.models import Fax
+from app.models import CompanyKey, Fax
 from app.provisioning import ProvisionError, apply_provision_file
+from app.sealing import seal_documents
 from tenants.addresses import user_by_address
-from tenants.db import db, utc_now
+from tenants.db import db, only_reading, utc_now
 from tenants.models import Tenant
 from tenants.sealed import reseal_all
 
@@ -44,10 +49,12 @@ from tenants.sealed import reseal_all
 TRIED, NUMBER = Path(__file__).resolve().parents[1] / "asterisk.lock", re.compile(r"\d+(\.\d+)+")
 #: Seconds by which the clocks of portal and Asterisk may differ; one of them tells whole ones.
 CLOCKS_APART = 5
+#: Between two words of a command that takes long.
+TELL_SECONDS = 10
 
 
 def init_app(app: Flask) -> None:
-    for command in (provision, send, faxes, doctor, backup, restored, unseal, reseal):
+    for command in (provision, send, faxes, doctor, backup, restored, unseal, reseal, seal, keys):
         app.cli.add_command(command)
 
 
@@ -226,6 +233,10 @@ def restored(yes: bool) -> None:
 @click.command()
 def reseal() -> None:
     """Encrypt all secrets of the database anew with the first of FAXROOM_SEALING_KEYS."""
+    _reseal()
+
+
+def _reseal() -> None:
     counted = reseal_all(db.session, db.metadata)
     for column, count in counted.anew.items():
         click.echo(f"{count:6} {column}")
@@ -233,6 +244,83 @@ def reseal() -> None:
         lost = "\n".join(f"- {column}: {count}" for column, count in counted.unreadable.items())
         raise click.ClickException(f"Some were encrypted with a key that is not in FAXROOM_SEALING_KEYS:\n{lost}")
     click.echo("All secrets have the first key now. Keep the others as long as an archive has files sealed with them.")
+
+
+@click.command()
+def seal() -> None:
+    """Seal what documents lie plain, or have an older key of their company. May be stopped and run again.
+
+    An upgraded installation does this by itself, a little at a time.
+    """
+    _seal()
+
+
+def _seal() -> None:
+    told_at = time.monotonic()
+
+    def tell(count: int) -> None:
+        nonlocal told_at
+        if time.monotonic() - told_at > TELL_SECONDS:
+            told_at = time.monotonic()
+            click.echo(f"{count} sealed …")
+
+    try:
+        sealed = seal_documents(math.inf, told=tell)
+    except TemporaryFailure as failure:
+        raise click.ClickException(
+            f"The storage does not answer: {failure}. Run it again: bin/faxroom seal"
+        ) from failure
+    click.echo(f"{sealed.count} documents were sealed.")
+    if sealed.left:
+        lost = "\n".join(f"- {key}" for key in sealed.left[:20])
+        raise click.ClickException(f"{len(sealed.left)} are not there, or not what was stored:\n{lost}")
+
+
+@click.group()
+def keys() -> None:
+    """The keys that seal documents: one of each company, and those of the installation, which seal these."""
+
+
+@keys.command("rotate")
+@click.option("--tenant", "slug", metavar="SLUG", help="The company's key. By default the installation's.")
+def rotate(slug: str | None) -> None:
+    """Make a new key, and seal with it what the one before has sealed. May be stopped and run again, while all runs."""
+    if slug:
+        _rotate_company(slug)
+    else:
+        _rotate_installation()
+
+
+def _rotate_company(slug: str) -> None:
+    tenant = db.session.scalar(sa.select(Tenant).where(Tenant.slug == slug, Tenant.deleting_at.is_(None)))
+    if tenant is None:
+        raise click.ClickException(f"There is no tenant {slug}.")
+    renew_key(db.session, tenant)
+    click.echo(f"{slug} has a new key. Processes that run use it within a minute. If you stop this: bin/faxroom seal")
+    _seal()
+
+
+def _rotate_installation() -> None:
+    ring, home = current_app.config["SEALING_KEYS"], current_app.config["SETTINGS"].home
+    if ring.file is None:
+        raise click.ClickException(
+            "FAXROOM_SEALING_KEYS is given by value. Put a new key in front of it wherever Faxroom runs, start it "
+            "anew, and run: bin/faxroom reseal"
+        )
+    if ring.file.resolve() != (home / OWN_KEYS).resolve():
+        raise click.ClickException(
+            f"{ring.file} (FAXROOM_SEALING_KEYS_FILE) is yours to change. Put a new key in front of it wherever "
+            "Faxroom runs, and run: bin/faxroom reseal"
+        )
+    try:
+        ring.put_in_front()
+    except OSError as error:
+        raise click.ClickException(f"{ring.file} cannot be written: {error.strerror}. Nothing has changed.") from error
+    click.echo(f"{ring.file} has a new key in front. If you stop this: bin/faxroom reseal")
+    _reseal()
+    click.echo(
+        "If Faxroom runs on other machines too, give them this file as FAXROOM_SEALING_KEYS_FILE. Make a backup."
+    )
 
 
 @click.command()
@@ -265,6 +353,7 @@ def _surroundings() -> list[tuple[str, bool, str]]:
         _clocks(),
         _asterisk(),
         _unclaimed(),
+        _company_keys(),
         _held(),
     ]
 
@@ -295,6 +384,18 @@ def _held() -> tuple[str, bool, str]:
     db.session.rollback()
     advice = "Restored from a backup: nothing is dialled, mailed or collected until you run: bin/faxroom restored"
     return "hold", held is None, advice
+
+
+def _company_keys() -> tuple[str, bool, str]:
+    """Without them no document can be read, however whole it is."""
+    with only_reading(), db.engine.connect() as connection:
+        companies = connection.scalars(sa.select(CompanyKey.tenant_id).distinct()).all()
+        try:
+            strange = [company for company in companies if not keys_of(connection, company)]
+        except TemporaryFailure as failure:
+            advice = "Give back the one that was there, or restore it from a backup: without it nothing can be read."
+            return "keys of companies", False, f"{failure.values['reason']}. {advice}"
+    return "keys of companies", not strange, f"Of companies {strange} the key is another's. Restore the database."
 
 
 def _mail_server() -> tuple[str, bool, str]:

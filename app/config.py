@@ -7,6 +7,8 @@ from pathlib import Path
 
 #: Of the installation, not of a tenant: what a document may be at most.
 DOCUMENT_BYTES = 30 * 1024 * 1024
+#: In FAXROOM_HOME: the keys that `bin/faxroom keys rotate` makes.
+OWN_KEYS = "secrets/FAXROOM_SEALING_KEYS"
 
 
 def _read(environment: Mapping[str, str], name: str, default: str | None = None) -> str | None:
@@ -39,7 +41,8 @@ class Settings:
     trusted_proxies: int
     front: str | None  # address of what reads requests for the web on this machine, bin/lib/front.py
     secure_cookies: bool
-    sealing_secrets: tuple[str, ...] = field(repr=False)
+    sealing_secrets: tuple[str, ...] = field(repr=False)  # where there is no file of them
+    sealing_file: Path | None  # read again when it changes; None: given by value
     archives: Path  # below it each tenant has a folder for local archives
     private_hosts: tuple[str, ...]  # hosts and networks inside that tenants may name; "yes": all
 
@@ -81,9 +84,16 @@ class Settings:
             front=read("FAXROOM_FRONT"),
             secure_cookies=base_url.startswith("https://"),
             sealing_secrets=tuple((read("FAXROOM_SEALING_KEYS") or secret_key).split(",")),
+            sealing_file=_sealing_file(environment, home),
             archives=Path(read("FAXROOM_ARCHIVES", f"{home}/archives")).absolute(),
             private_hosts=tuple(name.strip() for name in read("FAXROOM_ALLOW_PRIVATE_HOSTS", "").split(",")),
         )
+
+
+def _sealing_file(environment: Mapping[str, str], home: Path) -> Path | None:
+    if path := environment.get("FAXROOM_SEALING_KEYS_FILE"):
+        return Path(path)
+    return None if environment.get("FAXROOM_SEALING_KEYS") else home / OWN_KEYS
 
 
 def _with_driver(url: str) -> str:

@@ -10,9 +10,11 @@ from app import cli, models, web
 from app.adapters.ari import Ari
 from app.adapters.disks import Disks
 from app.adapters.offices import office_at
+from app.adapters.sealed_storage import SealedStorage
 from app.adapters.storage import storage_from_url
 from app.config import DOCUMENT_BYTES, Settings
-from app.models.sealed import sealing_key
+from app.intake.company_keys import CompanyKeys
+from app.models.sealed import SealingKeys
 from app.queues import connect
 from tenants.connections import POOL_SECONDS
 from tenants.db import db
@@ -36,7 +38,7 @@ def create_app(settings: Settings | None = None, **overrides: object) -> Flask:
     app.config.update(
         SETTINGS=settings,
         SECRET_KEY=settings.secret_key,
-        SEALING_KEYS=[sealing_key(secret) for secret in settings.sealing_secrets],
+        SEALING_KEYS=SealingKeys(settings.sealing_secrets, settings.sealing_file),
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS={"pool_timeout": POOL_SECONDS},
         MAX_CONTENT_LENGTH=DOCUMENT_BYTES + 1024 * 1024,
@@ -49,7 +51,7 @@ def create_app(settings: Settings | None = None, **overrides: object) -> Flask:
         office_at(address)
     app.extensions["redis"] = connect(settings.redis_url)
     app.extensions["disks"] = Disks.of(settings)
-    app.extensions["storage"] = storage_from_url(settings.storage_url)
+    app.extensions["storage"] = SealedStorage(storage_from_url(settings.storage_url), CompanyKeys())
     app.extensions["line"] = Ari(settings.ari_url, settings.ari_user, settings.ari_password)
     _believe_proxies(app, settings)
     db.init_app(app)

@@ -38,7 +38,7 @@ def ensure_picture(session: Session, fax: Fax) -> Document | None:
     if fax.picture is None and fax.tiff is not None:
         fax_id, tenant_id, key = fax.id, fax.tenant_id, fax.tiff.storage_key
         session.rollback()  # drawing takes a while: hold no lock
-        with storage().local_copy(key) as tiff, tempfile.NamedTemporaryFile(suffix=".png") as target:
+        with storage().local_copy(key) as tiff, tempfile.NamedTemporaryFile(prefix="faxroom-", suffix=".png") as target:
             target.write(page_picture(tiff, 1, WIDTH))
             target.flush()
             picture = store_document(

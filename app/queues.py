@@ -61,6 +61,7 @@ JOBS: dict[str, tuple[str, str, int]] = {
     "count": ("watch", "app.jobs.watch.count", 600),
     "erase": ("later", "app.jobs.erase.erase", 600),
     "sweep": ("later", "app.jobs.sweep.sweep", 300),
+    "seal": ("later", "app.jobs.seal.seal", 600),
 }
 
 

@@ -58,7 +58,7 @@ def _picture(fax: Fax) -> str | None:
 
 
 def _store(session: Session, fax_id: str, tenant_id: int, name: str, pdf: bytes) -> None:
-    with tempfile.NamedTemporaryFile(suffix=".pdf") as target:
+    with tempfile.NamedTemporaryFile(prefix="faxroom-", suffix=".pdf") as target:
         target.write(pdf)
         target.flush()
         report = store_document(

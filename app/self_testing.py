@@ -52,7 +52,7 @@ def test_page(entity: FaxEntity, language: str) -> str:
 
 
 def _store(session: Session, pdf: bytes, *, tenant_id: int, name: str) -> Document:
-    with tempfile.NamedTemporaryFile(suffix=".pdf") as target:
+    with tempfile.NamedTemporaryFile(prefix="faxroom-", suffix=".pdf") as target:
         target.write(pdf)
         target.flush()
         path = Path(target.name)

@@ -14,6 +14,7 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +26,12 @@ from reportlab.pdfgen.canvas import Canvas
 from running import database_url, settings, unix_seconds
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from app.config import Settings  # noqa: E402
+from app.factory import create_app  # noqa: E402
+from app.intake.documents import storage  # noqa: E402
+
 HOME = Path(os.environ.get("FAXROOM_HOME", ROOT / "var")).absolute()
 TO = "+493023125000"
 LONGEST_SECONDS = 300
@@ -133,12 +140,15 @@ def raw(count: int, fax_page: Path) -> dict[str, object]:
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
 
 
-def prepared_page(watch: Watch, storage: Path) -> Path:
+def prepared_page(watch: Watch, told: dict[str, str], target: Path) -> Path:
+    """The page as it is dialled: in the storage it lies sealed."""
     with watch.engine.connect() as connection:
         key = connection.execute(
             sa.text("SELECT storage_key FROM document WHERE kind = 'tiff' ORDER BY id DESC")
         ).scalar()
-    return storage / key
+    with create_app(Settings.from_environment(told)).app_context(), storage().open(key) as page:
+        target.write_bytes(page.read())
+    return target
 
 
 def main() -> None:
@@ -161,7 +171,8 @@ def main() -> None:
             f"{choice.many} at once by Faxroom: {sent} sent, accepted in {accepted:.1f} s, wall {wall:.1f} s",
             flush=True,
         )
-        peer = raw(choice.many, prepared_page(watch, HOME / "storage"))
+        with tempfile.TemporaryDirectory() as folder:
+            peer = raw(choice.many, prepared_page(watch, told, Path(folder) / "page.tif"))
         print(f"{choice.many} at once by the plain script: {peer['outcomes']}, wall {peer['wall_seconds']:.1f} s")
         print(f"ratio {wall / peer['wall_seconds']:.2f}")
 

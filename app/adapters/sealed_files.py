@@ -1,9 +1,10 @@
-"""Files sealed for an archive: AES-256-GCM in pieces, so that a file of any size takes the memory of one piece.
+"""Sealed files: AES-256-GCM in pieces, so that a file of any size takes the memory of one piece.
 
-The form, after STREAM (Hoang, Reyhanitabar, Rogaway, Vizár, 2015): ``MAGIC``, 8 bytes that tell which key it was, 16
-bytes of salt, then pieces of 64 KiB, each with its tag of 16 bytes. The key of a file is HKDF-SHA256 of the sealing key
-with the salt, so no key seals two files. The nonce counts the pieces and marks the last one: nothing can be cut off,
-moved or put in unseen. The head is authenticated with each piece.
+The form, after STREAM (Hoang, Reyhanitabar, Rogaway, Vizár, 2015): ``MAGIC`` in an archive or ``STORED`` in the
+storage, 8 bytes that tell which key it was, 16 bytes of salt, then pieces of 64 KiB, each with its tag of 16 bytes. The
+key of a file is HKDF-SHA256 of the sealing key with the salt, so no key seals two files. The nonce counts the pieces
+and marks the last one: nothing can be cut off, moved or put in unseen. The head is authenticated with each piece, and
+with it the ``context``, which is not in the file: where it belongs. Elsewhere it cannot be opened.
 """
 
 import hashlib
@@ -19,13 +20,13 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from app.errors import PermanentFailure
 
-MAGIC = b"faxroom-sealed-1\n"
+MAGIC, STORED = b"faxroom-sealed-1\n", b"faxroom-stored-1\n"
 PIECE, TAG, SALT, NAME = 64 * 1024, 16, 16, 8
 HEAD = len(MAGIC) + NAME + SALT
 ENDING = ".sealed"
 
 
-def _name_of(key: bytes) -> bytes:
+def name_of(key: bytes) -> bytes:
     """Tells keys apart and nothing about them."""
     return hashlib.sha256(b"faxroom sealed file key " + key).digest()[:NAME]
 
@@ -63,13 +64,13 @@ def _read(source: BinaryIO, size: int) -> bytes:
     return b"".join(parts)
 
 
-def seal(source: BinaryIO, key: bytes) -> Iterator[bytes]:
+def seal(source: BinaryIO, key: bytes, *, magic: bytes = MAGIC, context: bytes = b"") -> Iterator[bytes]:
     """The sealed form of the rest of ``source``, piece by piece."""
     salt = os.urandom(SALT)
-    head, cipher = MAGIC + _name_of(key) + salt, _cipher(key, salt)
+    head, cipher = magic + name_of(key) + salt, _cipher(key, salt)
     yield head
     for number, last, piece in _pieces(source, PIECE):
-        yield cipher.encrypt(_nonce(number, last), piece, head)
+        yield cipher.encrypt(_nonce(number, last), piece, head + context)
 
 
 def unseal(source: BinaryIO, keys: Sequence[bytes]) -> Iterator[bytes]:
@@ -82,7 +83,7 @@ def unseal(source: BinaryIO, keys: Sequence[bytes]) -> Iterator[bytes]:
     if len(head) < HEAD or not head.startswith(MAGIC):
         raise PermanentFailure("not_sealed")
     name, salt = head[len(MAGIC) : len(MAGIC) + NAME], head[-SALT:]
-    key = next((key for key in keys if _name_of(key) == name), None)
+    key = next((key for key in keys if name_of(key) == name), None)
     if key is None:
         raise PermanentFailure("sealing_key_unknown")
     cipher = _cipher(key, salt)
@@ -96,15 +97,81 @@ def unseal(source: BinaryIO, keys: Sequence[bytes]) -> Iterator[bytes]:
 class SealedReader(io.RawIOBase):
     """The sealed form of a file as something to read from, never whole in memory."""
 
-    def __init__(self, source: BinaryIO, key: bytes) -> None:
-        self._pieces, self._rest = seal(source, key), b""
+    def __init__(self, source: BinaryIO, key: bytes, *, magic: bytes = MAGIC, context: bytes = b"") -> None:
+        self._pieces, self._rest = seal(source, key, magic=magic, context=context), memoryview(b"")
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, target: memoryview) -> int:  # type: ignore[override]
         if not self._rest:
-            self._rest = next(self._pieces, b"")
+            self._rest = memoryview(next(self._pieces, b""))
         count = min(len(target), len(self._rest))
         target[:count], self._rest = self._rest[:count], self._rest[count:]
         return count
+
+
+def key_name(source: BinaryIO) -> bytes | None:
+    """Of the key that sealed a file of the storage, which is read from its beginning; None for one that lies plain."""
+    source.seek(0)
+    head = _read(source, HEAD)
+    return head[len(STORED) : len(STORED) + NAME] if len(head) == HEAD and head.startswith(STORED) else None
+
+
+class OpenedReader(io.RawIOBase):
+    """A sealed file of the storage as it was: any part of it, for no more than the pieces that it lies in.
+
+    Its last piece is opened first, so that a file which lacks its end is not given out at all. ``size`` is what it was
+    before it was sealed, in bytes.
+
+    Raises:
+        PermanentFailure: ``sealed_file_damaged``, at once or from a read.
+    """
+
+    def __init__(self, source: BinaryIO, key: bytes, *, context: bytes) -> None:
+        self._source = source
+        body = source.seek(0, os.SEEK_END) - HEAD
+        source.seek(0)
+        head = _read(source, HEAD)
+        self._known, self._cipher = head + context, _cipher(key, head[-SALT:])
+        self._count = max(1, -(-body // (PIECE + TAG)))
+        self.size, self._place = body - TAG * self._count, 0
+        self._number, self._piece = -1, b""
+        self._open(self._count - 1)
+
+    def _open(self, number: int) -> bytes:
+        if number != self._number:
+            self._source.seek(HEAD + number * (PIECE + TAG))
+            sealed = _read(self._source, PIECE + TAG)
+            try:
+                self._piece = self._cipher.decrypt(_nonce(number, number == self._count - 1), sealed, self._known)
+            except InvalidTag as error:
+                raise PermanentFailure("sealed_file_damaged") from error
+            self._number = number
+        return self._piece
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._place = max(0, {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self.size}[whence] + offset)
+        return self._place
+
+    def readinto(self, target: memoryview) -> int:  # type: ignore[override]
+        if self._place >= self.size:
+            return 0
+        number, begin = divmod(self._place, PIECE)
+        part = memoryview(self._open(number))[begin : begin + len(target)]
+        target[: len(part)] = part
+        self._place += len(part)
+        return len(part)
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()

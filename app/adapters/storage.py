@@ -218,6 +218,15 @@ class ObjectStorage:
 
     def write(self, key: str, source: BinaryIO) -> None:
         """Of a large file it is asked first whether anybody is there."""
+        if not source.seekable():  # it is made while it is read, and a server is told first how much comes
+            with tempfile.SpooledTemporaryFile(max_size=8 * CHUNK) as whole:
+                shutil.copyfileobj(source, whole, CHUNK)
+                whole.seek(0)
+                self._write(key, whole)  # type: ignore[arg-type]
+            return
+        self._write(key, source)
+
+    def _write(self, key: str, source: BinaryIO) -> None:
         is_small = _left(source) <= SMALL
         if not is_small:
             self.check()

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.adapters.documents import inspect
 from app.adapters.isolation import open_workshop
-from app.adapters.storage import Storage
+from app.adapters.sealed_storage import SealedStorage
 from app.errors import Refused
 from app.fax.quotas import hold_upload
 from app.intake.room import hold_room
@@ -25,7 +25,7 @@ from tenants.models import User
 from tenants.scope import get_owned
 
 
-def storage() -> Storage:
+def storage() -> SealedStorage:
     return current_app.extensions["storage"]
 
 
@@ -101,9 +101,10 @@ def store_document(
     key = f"{tenant_id}/{utc_now():%Y/%m}/{document_id}.{file_type}"
     digest = _digest(path)
     with path.open("rb") as source:
-        storage().write(key, source)
+        sealed_with = storage().write(key, source)
     document = Document(id=document_id, tenant_id=tenant_id, kind=kind, type=file_type, name=name, storage_key=key)
     document.sha256, document.size, document.pages = digest, path.stat().st_size, pages
+    document.sealed_with = sealed_with
     session.add(document)
     return document
 

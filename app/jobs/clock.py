@@ -117,6 +117,7 @@ def tick() -> None:
     _enqueue_stale("archive", stale_copies(now - PATIENCE))
     if redis().set("faxroom:swept", "1", nx=True, ex=SWEEP_SECONDS):
         enqueue("sweep")
+        enqueue("seal")
     if redis().set("faxroom:reminded", "1", nx=True, ex=REMIND_SECONDS):
         enqueue("remind")
     if redis().set("faxroom:watched", "1", nx=True, ex=WATCH_SECONDS):

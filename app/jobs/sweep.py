@@ -1,5 +1,5 @@
 """Removes what nobody needs any more: drafts that were never sent, sessions that ended long ago, files whose time is
-up, files that no row names."""
+up, files that no row names, files for programs that a kill left behind."""
 
 from datetime import timedelta
 
@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from app.intake.documents import storage
 from app.intake.previews import throw_away
 from app.jobs.accounts import tidy_accounts
+from app.jobs.leftovers import remove_leftovers
 from app.jobs.orphans import remove_orphans
 from app.jobs.retention import remove_expired
 from app.jobs.running import long_job
@@ -35,6 +36,7 @@ def sweep() -> None:
     tidy_accounts()
     remove_expired()
     remove_orphans()
+    remove_leftovers()
 
 
 def _remove_previews() -> None:

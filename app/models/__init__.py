@@ -3,6 +3,7 @@
 from app.models.archive import ArchiveCopy, ArchiveKind, ArchivePlace, PlaceKind, Retention
 from app.models.audit import AuditEvent
 from app.models.change import PendingChange
+from app.models.company_key import CompanyKey, key_in, new_content
 from app.models.entity import Authentication, FaxEntity, FormerNumber, Grant
 from app.models.fax import (
     SEARCH_KEYS,
@@ -37,6 +38,7 @@ __all__ = [
     "AuditEvent",
     "Authentication",
     "BoxState",
+    "CompanyKey",
     "Direction",
     "Document",
     "DocumentKind",
@@ -65,6 +67,8 @@ __all__ = [
     "Scope",
     "Status",
     "Unread",
+    "key_in",
+    "new_content",
     "search_key",
     "search_span",
 ]

@@ -62,11 +62,19 @@ class Document(TenantOwned, db.Model):
     A source document without a fax is a draft: uploaded, judged, not sent. Drafts are removed after a day.
     ``removed_at`` is when its time was up (:mod:`app.fax.retention`), ``erased_at`` when the storage had deleted the
     file; the row goes on telling what it was. ``warnings`` are what a person should know before it goes out, each a
-    ``kind`` with the values that its sentence needs (:mod:`app.fax.document_sentences`).
+    ``kind`` with the values that its sentence needs (:mod:`app.fax.document_sentences`). ``sealed_with`` names the
+    company's key (:class:`app.models.CompanyKey`) that sealed the file, as its head does; null: it lies plain, as all
+    did before there were keys.
     """
 
     __tablename__ = "document"
     __table_args__ = (
+        sa.Index(
+            "ix_document_plain",
+            "id",
+            sqlite_where=sa.text("sealed_with IS NULL AND removed_at IS NULL"),
+            postgresql_where=sa.text("sealed_with IS NULL AND removed_at IS NULL"),
+        ),
         # how much a company and a person have stored and given (app.fax.quotas)
         sa.Index(
             "ix_document_stored",
@@ -97,6 +105,7 @@ class Document(TenantOwned, db.Model):
     size: Mapped[int] = mapped_column(sa.BigInteger)
     pages: Mapped[int | None]
     warnings: Mapped[list | None] = mapped_column(sa.JSON)
+    sealed_with: Mapped[str | None] = mapped_column(sa.String(16))
     user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     removed_at: Mapped[datetime | None]

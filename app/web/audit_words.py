@@ -44,6 +44,7 @@ ACTS = {
     "invited_again": _l("invited again"),
     "key_added": _l("PGP key entered"),
     "key_removed": _l("PGP key removed"),
+    "key_renewed": _l("new key for documents"),
     "limits_changed": _l("simultaneous calls changed"),
     "moved": _l("moved"),
     "opened": _l("opened"),

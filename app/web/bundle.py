@@ -11,7 +11,7 @@ from flask import Flask
 from flask_babel import gettext as _
 from sqlalchemy.orm import defer, joinedload
 
-from app.adapters.storage import Storage
+from app.adapters.sealed_storage import SealedStorage
 from app.errors import PermanentFailure, TemporaryFailure
 from app.fax.access import get_visible_fax, visible_faxes
 from app.fax.lifecycle import is_final
@@ -75,7 +75,7 @@ def stream_zip(app: Flask, *, user_id: int, language: str, fax_ids: Iterable[str
         yield from _stream(user_id, fax_ids, app.extensions["storage"])
 
 
-def _stream(user_id: int, fax_ids: Iterable[str], storage: Storage) -> Iterator[bytes]:
+def _stream(user_id: int, fax_ids: Iterable[str], storage: SealedStorage) -> Iterator[bytes]:
     pipe, names, missing = _Pipe(), set(), []
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:  # type: ignore[arg-type]
         for fax_id in fax_ids:
@@ -83,7 +83,7 @@ def _stream(user_id: int, fax_ids: Iterable[str], storage: Storage) -> Iterator[
             missing += notes
             for member in members:
                 try:
-                    source = storage.open(member.storage_key)
+                    source = storage.open(member.storage_key, whole=True)
                 except FAILURES:
                     log.exception("%s is not in a download", member.name)
                     missing.append(_("%(name)s: could not be read. Try again later.", name=member.name))

@@ -19,7 +19,7 @@ from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from app.adapters.storage import Storage
+from app.adapters.sealed_storage import SealedStorage
 from app.fax.access import visible_lines
 from app.fax.log import Filters, Place
 from app.fax.log_rows import place_of_number, read_ids, read_rows
@@ -249,11 +249,11 @@ def zip_chunks(app: Flask, user_id: int, reader: str, filters: Filters, place: P
 
 
 def _add(
-    archive: ZipStream, members: list[Member], missing: list[str], storage: Storage, notes: BinaryIO
+    archive: ZipStream, members: list[Member], missing: list[str], storage: SealedStorage, notes: BinaryIO
 ) -> Iterator[bytes]:
     for member in members:
         try:
-            source = storage.open(member.storage_key)
+            source = storage.open(member.storage_key, whole=True)
         except FAILURES:
             log.exception("%s is not in a download", member.name)
             missing.append(_("%(name)s: could not be read. Try again later.", name=member.name))

@@ -20,7 +20,7 @@ from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
-from app.adapters.storage import Storage
+from app.adapters.sealed_storage import SealedStorage
 from app.errors import Refused
 from app.fax.access import get_visible_fax, is_fax_id, visible_faxes, visible_lines
 from app.fax.forward import may_forward
@@ -294,8 +294,8 @@ def picture(fax_id: str) -> AnyResponse:
 
 
 def _open(stored: Document) -> BinaryIO:
-    storage: Storage = current_app.extensions["storage"]
-    return storage.open(stored.storage_key)
+    storage: SealedStorage = current_app.extensions["storage"]
+    return storage.open(stored.storage_key, whole=True)
 
 
 def _download(stored: Document, name: str) -> Response:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from flask import Flask
 from flask_babel import gettext as _
 
-from app.adapters.storage import Storage
+from app.adapters.sealed_storage import SealedStorage
 from app.errors import PermanentFailure, TemporaryFailure
 from app.fax.exporting import columns_of, documents_of, exported_tables, rows_of
 from app.fax.sentences import in_language
@@ -47,7 +47,7 @@ def stream_tenant(app: Flask, *, tenant_id: int, language: str) -> Iterator[byte
         yield from _stream(tenant_id, app.extensions["storage"])
 
 
-def _stream(tenant_id: int, storage: Storage) -> Iterator[bytes]:
+def _stream(tenant_id: int, storage: SealedStorage) -> Iterator[bytes]:
     pipe, missing = _Pipe(), []
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[arg-type]
         for table in exported_tables(tenant_id):
@@ -58,7 +58,7 @@ def _stream(tenant_id: int, storage: Storage) -> Iterator[bytes]:
         for document_id, kind, key in documents_of(db.session, tenant_id):
             name = f"documents/{document_id}.{kind}"
             try:
-                source = storage.open(key)
+                source = storage.open(key, whole=True)
             except FAILURES:
                 log.exception("%s is not in an export", name)
                 missing.append(name)
