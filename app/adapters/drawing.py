@@ -97,7 +97,7 @@ def prepared(views: Views, cell_rows: int) -> Drawing:
                 cv2.copyTo(views.full[box], _differ(views.full[box], views.bare[box]), reference[box])
             ground[box] = smoothed(layers.reference, cell_rows)
             black[box], white[box], pictured[box] = layers.black, layers.white, True
-    ground = _on_paper(ground, views.page)
+    ground = _on_paper(ground, views.page, views.page_dots)
     free, large = ~(black | white), None
     if views.letterless is not views.bare:
         large = _add_large_letters(views, black, white, cell_rows)
@@ -115,11 +115,12 @@ def _differ(one: Plane, other: Plane) -> Plane:
     return (one != other).view(np.uint8)
 
 
-def _on_paper(ground: Plane, page: Box) -> Plane:
+def _on_paper(ground: Plane, page: Box, whole: int) -> Plane:
     """A page on a light grey goes on white paper, and one on nearly black on black: dots all over it are dear, and in
-    the way of whoever reads. What differs from that stays as far from it, and there is nothing beyond."""
+    the way of whoever reads. What differs from that stays as far from it, and there is nothing beyond. ``whole`` is how
+    many dots the page has: those that ``ground`` has not are white."""
     counts = cv2.calcHist([ground[page]], [0], None, [256], [0, 256]).ravel()
-    whole = counts.sum()
+    counts[255] += whole - counts.sum()
     level = int(counts.argmax())
     if counts[level] <= PAPER * whole:
         return ground

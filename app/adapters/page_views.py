@@ -37,6 +37,9 @@ LARGE, LARGE_IF_LIGHT = 30.0, 16.0
 SMALL, SMALL_LENGTH = 6.0, 72.0
 #: Up to this darkness (255 is black) words are white.
 WHITISH = 20
+#: Dots around what is on the page that may become other than white for it: a patch, and more. Screens lie alike on
+#: planes that begin a multiple of so many dots apart, but for the coarsest of all.
+REACH, SCREEN = 64, 64
 FLAGS = raw.FPDF_ANNOT | raw.FPDF_PRINTING
 
 
@@ -49,6 +52,9 @@ class Views:
     words: 0 where there is none. ``pictures`` are the boxes that pictures fill, ``page`` is the one that
     the page itself does: around it is nothing but paper. ``small`` is the size of the smallest words, in points of
     paper, where there are some below ``SMALL``.
+
+    The planes are the ``part`` of the sheet that has something on it; all else is white. Boxes are in dots of the
+    planes. ``page_dots`` is how many dots the page has on the sheet.
     """
 
     full: Plane
@@ -57,6 +63,8 @@ class Views:
     words: Plane | None
     pictures: list[Box]
     page: Box
+    part: Box
+    page_dots: int
     small: float | None = None
 
 
@@ -74,39 +82,98 @@ class _Objects:
 def views_of(page: pdfium.PdfPage, place: Place, shape: tuple[int, int], *, filled: int) -> Views:
     """``shape`` is (rows, columns) of the planes; the page is on the first ``filled`` rows alone."""
     objects = _objects_of(page, _scale_of(page, place))
-    coloured = _drawn(page, place, shape, filled)
-    full, boxes = _grey(coloured), _boxes(objects.pictures, page, place, shape)
-    bare = letterless = full
+    pictures = _boxes(objects.pictures, page, place, shape)
+    sheet = np.empty((*shape, 3), np.uint8)  # one for all: fresh memory costs more than to draw on it
+    _draw(page, place, sheet, filled)
+    inked = [*pictures, _inked(sheet)]
+    part = _part_of(inked, shape)
+    full = bare = letterless = _grey(sheet[part])
     words = None
     if objects.words:
+        coloured = sheet[part].copy()
         _switch(objects.words, on=False)
-        wordless = _drawn(page, place, shape, filled)
-        bare = letterless = _grey(wordless)
-        words = _grey(cv2.absdiff(coloured, wordless, dst=wordless))  # of each colour: red on green may be one grey
-        del wordless
-    if objects.large:
+        _draw(page, place, sheet, filled)
+        first, part = part, _part_of([*inked, _inked(sheet)], shape)
+        full, coloured = (_grown(plane, first, part) for plane in (full, coloured))
+        bare = letterless = _grey(sheet[part])
+        words = _grey(cv2.absdiff(coloured, sheet[part], dst=coloured))  # of each colour: red on green may be one grey
         del coloured
+    if objects.large:
         _switch(objects.large, on=False)
-        letterless = _grey(_drawn(page, place, shape, filled))
+        _draw(page, place, sheet, filled)
+        letterless = _grey(sheet[part])
     left, top, columns, rows, _turns = place
     box = slice(max(top, 0), min(top + rows, filled)), slice(max(left, 0), min(left + columns, shape[1]))
     small = objects.smallest if objects.small_length >= SMALL_LENGTH else None
-    return Views(full, bare, letterless, words, boxes, box, small)
+    within = [_within(picture, part) for picture in pictures]
+    return Views(full, bare, letterless, words, within, _within(box, part), part, _dots(box), small)
 
 
 def blank(shape: tuple[int, int]) -> Views:
-    white = np.full(shape, 255, np.uint8)
-    return Views(white, white, white, None, [], (slice(0), slice(0)))
+    part = _part_of([], shape)
+    white = np.full((part[0].stop, part[1].stop), 255, np.uint8)
+    return Views(white, white, white, None, [], (slice(0), slice(0)), part, 0)
 
 
-def _drawn(page: pdfium.PdfPage, place: Place, shape: tuple[int, int], filled: int) -> NDArray[np.uint8]:
-    """``(rows, columns, 3)``, blue first. In colour: pdfium sets letters to whole dots of a grey bitmap."""
-    plane = np.full((*shape, 3), 255, np.uint8)
-    start = plane.ctypes.data_as(ctypes.c_void_p)
-    bitmap = raw.FPDFBitmap_CreateEx(shape[1], filled, raw.FPDFBitmap_BGR, start, plane.strides[0])
+# ---- The part of the sheet that has something on it
+
+
+def _inked(sheet: NDArray[np.uint8]) -> Box:
+    """Around all that is not white."""
+    dots = sheet.reshape(len(sheet), -1)
+    rows = np.flatnonzero(dots.min(axis=1) < 255)
+    if not len(rows):
+        return slice(0), slice(0)
+    columns = np.flatnonzero(dots[rows[0] : rows[-1] + 1].min(axis=0) < 255) // 3
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _part_of(boxes: list[Box], shape: tuple[int, int]) -> Box:
+    """Around all of them, as far as what is in them reaches; whole screens, so that they lie as on the whole sheet."""
+    boxes = [box for box in boxes if _dots(box)] or [(slice(0), slice(0))]
+    return tuple(
+        slice(
+            max(0, min(box[axis].start or 0 for box in boxes) - REACH) // SCREEN * SCREEN,
+            min(length, -(-(max(box[axis].stop for box in boxes) + REACH) // SCREEN) * SCREEN),
+        )
+        for axis, length in enumerate(shape)
+    )
+
+
+def _grown(plane: NDArray[np.uint8], part: Box, larger: Box) -> NDArray[np.uint8]:
+    """What is on ``part``, on a part that has it in it."""
+    if part == larger:
+        return plane
+    (above, left), (below, right) = (
+        (side.start - around.start for side, around in zip(part, larger, strict=True)),
+        (around.stop - side.stop for side, around in zip(part, larger, strict=True)),
+    )
+    return cv2.copyMakeBorder(plane, above, below, left, right, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+
+
+def _within(box: Box, part: Box) -> Box:
+    """The same, clipped, in dots of the part."""
+    return tuple(
+        slice(max(0, side.start - around.start), max(0, min(side.stop, around.stop) - around.start))
+        for side, around in zip(box, part, strict=True)
+    )
+
+
+def _dots(box: Box) -> int:
+    rows, columns = box
+    return max(0, rows.stop - (rows.start or 0)) * max(0, columns.stop - (columns.start or 0))
+
+
+# ---- Drawing
+
+
+def _draw(page: pdfium.PdfPage, place: Place, sheet: NDArray[np.uint8], filled: int) -> None:
+    """``sheet`` is ``(rows, columns, 3)``, blue first. In colour: pdfium sets letters to whole dots of a grey one."""
+    sheet.fill(255)
+    start = sheet.ctypes.data_as(ctypes.c_void_p)
+    bitmap = raw.FPDFBitmap_CreateEx(sheet.shape[1], filled, raw.FPDFBitmap_BGR, start, sheet.strides[0])
     raw.FPDF_RenderPageBitmap(bitmap, page, *place, FLAGS)
     raw.FPDFBitmap_Destroy(bitmap)
-    return plane
 
 
 def _grey(coloured: NDArray[np.uint8]) -> Plane:

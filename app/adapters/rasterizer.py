@@ -30,12 +30,13 @@ from app.adapters.fax_tiff import (
     count_tiff_pages,
     decode,
     encode,
+    put_between,
     read_pages,
     write_pages,
 )
 from app.adapters.isolation import Report, run_isolated
 from app.adapters.page_notes import DEAR_SECONDS, Note, checked, cuts, dear_note, seen_in
-from app.adapters.page_views import Views, blank, views_of
+from app.adapters.page_views import Box, Views, blank, views_of
 from app.adapters.print_view import as_printed
 from app.adapters.sheets import PageSize, Sheet, sheets_of, usual_sheets
 from app.errors import PermanentFailure
@@ -53,7 +54,8 @@ __all__ = [
 ]
 
 Resolution = Literal["fine", "standard"]
-Drawn = Drawing | FaxPage
+#: With the part of the sheet that is drawn; or a page that is a fax already.
+Drawn = tuple[Drawing, Box] | FaxPage
 
 USUAL_RATE = 14_400  # bit/s
 #: A page that would take longer is screened coarser.
@@ -211,7 +213,8 @@ def _draw(
                 yield page
                 report(number)
 
-        sizes = write_pages(tiff_path, pages(), total=len(sheets))
+        with tiff_path.open("wb") as target:  # whoever stores it makes it durable
+            sizes = write_pages(target, pages(), total=len(sheets))
         return {"bytes": sizes, "notes": cuts(index for index, _sheet in sheets) + paper.notes()}
 
 
@@ -282,20 +285,28 @@ class _Paper:
             return self.exact[index]
         views = self.views(document, index, sheet)
         self.seen.append(seen_in(views))
-        return prepared(views, self.cell_rows)
+        return prepared(views, self.cell_rows), views.part
 
-    def fax_page(self, drawing: Drawn) -> FaxPage:
+    def fax_page(self, drawn: Drawn) -> FaxPage:
         """The first way to screen it that does not take too long on the line, from the finest to the coarsest."""
-        if isinstance(drawing, FaxPage):
+        if isinstance(drawn, FaxPage):
             self.dear.append(None)
-            return drawing
+            return drawn
+        drawing, part = drawn
         for ink in self._ways(drawing):
-            page = encode(np.packbits(ink, axis=1).tobytes(), rows=self.rows, dots_down=self.dots_down)
+            page = self._coded(ink, part)
             seconds = len(page.strip) * 8 * ECM_OVERHEAD / USUAL_RATE
             if seconds <= PAGE_SECONDS:
                 break
         self.dear.append(dear_note(drawing, ink, seconds) if seconds > DEAR_SECONDS else None)
         return page
+
+    def _coded(self, ink: Ink, part: Box) -> FaxPage:
+        rows, columns = part
+        lines = np.zeros((len(ink), WIDTH), bool)
+        lines[:, columns] = ink
+        page = encode(np.packbits(lines, axis=1).tobytes(), rows=len(lines), dots_down=self.dots_down)
+        return put_between(page, above=rows.start, below=self.rows - rows.stop)
 
     def _ways(self, drawing: Drawing) -> Iterator[Ink]:
         """In coarser and coarser screens; then, where it is all lines, with fewer of them, and as mere tone."""
@@ -303,7 +314,7 @@ class _Paper:
             ink = ink_of(drawing, screens)
             yield ink
         for repeated in REPEATED:
-            yield np.repeat(ink[::repeated], repeated, axis=0)[: self.rows]
+            yield np.repeat(ink[::repeated], repeated, axis=0)[: len(ink)]
         yield tone_of(drawing)
 
 
