@@ -62,7 +62,7 @@ def _pages_across(sheet: Any, style: Any) -> int:
     drawn = max((shape.Position.X + shape.Size.Width for shape in _shapes(sheet)), default=0)
     drawn = max([drawn, *_words_running_over(sheet, last)])
     room = (style.Width - style.LeftMargin - style.RightMargin) / min(1.0, LEAST_LETTERS / letters)
-    if sheet.getCellByPosition(last, 0).Position.X > MOST_ACROSS * room:
+    if MOST_ACROSS * room < sheet.getCellByPosition(last, 0).Position.X:
         raise TooWide(sheet.Name)
     pages, filled, right, columns = 1, 0.0, 0, sheet.Columns
     for number in range(columns.Count):
