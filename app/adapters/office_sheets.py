@@ -66,10 +66,10 @@ def _pages_across(sheet: Any, style: Any) -> int:
         raise TooWide(sheet.Name)
     pages, filled, right, columns = 1, 0.0, 0, sheet.Columns
     for number in range(columns.Count):
+        if number > last and (right >= drawn or pages > MOST_ACROSS):
+            break
         if pages > MOST_ACROSS:
             raise TooWide(sheet.Name)
-        if number > last and right >= drawn:
-            break
         column = columns.getByIndex(number)
         if not column.IsVisible:
             continue
