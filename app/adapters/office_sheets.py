@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from math import ceil
 from typing import Any
 from unicodedata import east_asian_width
 
@@ -65,18 +66,17 @@ def _pages_across(sheet: Any, style: Any) -> int:
     if MOST_ACROSS * room < sheet.getCellByPosition(last, 0).Position.X:
         raise TooWide(sheet.Name)
     pages, filled, right, columns = 1, 0.0, 0, sheet.Columns
-    for number in range(columns.Count):
-        if number > last and (right >= drawn or pages > MOST_ACROSS):
-            break
-        if pages > MOST_ACROSS:
-            raise TooWide(sheet.Name)
+    for number in range(last + 1):
         column = columns.getByIndex(number)
         if not column.IsVisible:
             continue
         if filled and filled + column.Width > room:
             pages, filled = pages + 1, 0.0
         filled, right = filled + column.Width, right + column.Width
-    return pages
+    if pages > MOST_ACROSS:
+        raise TooWide(sheet.Name)
+    beyond = max(0.0, drawn - right - (room - filled))  # empty columns, which may be cut anywhere
+    return min(MOST_ACROSS, pages + ceil(beyond / room))
 
 
 def _contents(sheet: Any) -> tuple[float, int]:
