@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -74,11 +75,16 @@ class Tenant(db.Model):
     @property
     def written_as(self) -> str:
         """How its people write numbers and dates: the usual language of its country, such as ``it-IT``."""
-        try:
-            locale = Locale.parse(f"und_{self.region}")
-        except (UnknownLocaleError, ValueError):
-            return "en-GB"
-        return f"{locale.language}-{locale.territory}"
+        return _written_in(self.region)
+
+
+@cache
+def _written_in(region: str) -> str:
+    try:
+        locale = Locale.parse(f"und_{region}")
+    except (UnknownLocaleError, ValueError):
+        return "en-GB"
+    return f"{locale.language}-{locale.territory}"
 
 
 class EmailAddress(db.Model):

@@ -128,11 +128,20 @@ def odp_with(*slides: str) -> bytes:
     return _odf("presentation", pages)
 
 
-def ods_with(columns: int, layout: str, *, value: str = "") -> bytes:
-    """One row of so many wide cells, or of one number; ``layout`` are properties of its page."""
+def ods_with(
+    columns: int,
+    layout: str,
+    *,
+    value: str = "",
+    last: str = "some words",
+    paper: tuple[str, str] = ("21cm", "29.7cm"),
+) -> bytes:
+    """One row of so many wide cells, or of one number; ``layout`` are properties of its page, ``last`` are the words in
+    the last cell."""
     cell = f'<table:table-cell office:value-type="float" office:value="{value}"><text:p>{value}</text:p></table:table-cell>'
-    row = cell if value else "<table:table-cell><text:p>some words</text:p></table:table-cell>" * columns
-    page = f'<style:page-layout style:name="P"><style:page-layout-properties fo:page-width="21cm" fo:page-height="29.7cm" {layout}/></style:page-layout>'
+    words = ["some words"] * (columns - 1) + [last]
+    row = cell if value else "".join(f"<table:table-cell><text:p>{said}</text:p></table:table-cell>" for said in words)
+    page = f'<style:page-layout style:name="P"><style:page-layout-properties fo:page-width="{paper[0]}" fo:page-height="{paper[1]}" {layout}/></style:page-layout>'
     styles = (
         f'<office:document-styles {ODF_SPACES} office:version="1.2"><office:automatic-styles>{page}</office:automatic-styles>'
         '<office:master-styles><style:master-page style:name="M" style:page-layout-name="P"/></office:master-styles>'

@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from app.adapters.documents import inspect
-from app.adapters.office_protocol import KILLED, NO_ROOM
+from app.adapters.office_protocol import KILLED, NO_ROOM, TOO_WIDE
 from app.adapters.office_sources import settled
 from app.adapters.offices import UNREACHABLE, Fault, Office, Unconfined, office_at
 from app.adapters.pdf_characters import characters_without_font
+from app.adapters.rasterizer import PAGE_LIMIT
 from app.errors import PermanentFailure, Refused, TemporaryFailure
 
 #: How long to wait for a free server before the document goes back to the queue.
@@ -33,6 +34,8 @@ QUEUE_SECONDS = 30
 RESTART_SECONDS = 15
 #: In how many fresh offices a document has to fail.
 VERDICTS = 2
+#: What needs to be said once only.
+CERTAIN = ("encrypted", "sheet_too_wide")
 #: Offices tried in one go; what then is without a verdict is tried again later.
 MOST_TRIES = 4
 
@@ -69,8 +72,9 @@ def convert_to_pdf(
     sender should know.
 
     Raises:
-        PermanentFailure: ``encrypted``, ``damaged``, ``conversion_timed_out``; ``office_unconfined`` where LibreOffice
-            would see more than the document.
+        PermanentFailure: ``encrypted``, ``damaged``, ``conversion_timed_out``; ``sheet_too_wide`` (the name of the
+            ``sheet``, and the ``limit`` of pages) where it would have to be shrunk beyond reading;
+            ``office_unconfined`` where LibreOffice would see more than the document.
         TemporaryFailure: ``converter_down`` when no server answers, ``converter_busy`` when none became free,
             ``converter_failed`` when those that tried were to blame; ``file_unreadable`` when the document could not
             be settled before.
@@ -88,7 +92,7 @@ def convert_to_pdf(
             except _Failed as failed:
                 reason = str(failed)
                 verdicts += failed.verdict is not None and free.fresh
-                if failed.verdict and (verdicts >= VERDICTS or failed.verdict.code == "encrypted"):
+                if failed.verdict and (verdicts >= VERDICTS or failed.verdict.code in CERTAIN):
                     raise failed.verdict from failed
                 continue
         if told.get("tracked") and on_warning:
@@ -198,6 +202,9 @@ def _ask(office: Office, data: bytes, wanted: dict[str, str], deadline_seconds: 
     try:
         pdf, told = office.convert(data, wanted, deadline_seconds)
     except Fault as fault:
+        if fault.code == TOO_WIDE:
+            told = {"kind": wanted["kind"], "sheet": str(fault)[:100], "limit": PAGE_LIMIT}
+            raise _Failed(str(fault), PermanentFailure("sheet_too_wide", **told)) from fault
         blames_office = fault.code in (KILLED, NO_ROOM)
         raise _Failed(str(fault), None if blames_office else PermanentFailure(_reason(data))) from fault
     except UNREACHABLE as error:

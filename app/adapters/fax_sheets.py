@@ -3,6 +3,7 @@
 Such are those of :mod:`app.adapters.fax_pdf`, on their own or joined with others. For use in a child.
 """
 
+import mmap
 import re
 from pathlib import Path
 
@@ -23,11 +24,20 @@ BROKEN = (pikepdf.PdfError, pikepdf.DependencyError, ValueError, TypeError, Look
 def exact_pages(path: Path, *, most_rows: int) -> dict[int, FaxPage]:
     """Index of the page → its dots; ``most_rows`` of a sheet at 196 to the inch. What cannot be read is none."""
     try:
+        if not _has_fax_picture(path):
+            return {}
         with pikepdf.open(path) as document:
             pages = enumerate(document.pages)
             return {index: found for index, page in pages if (found := _exact(page, most_rows))}
     except BROKEN:
         return {}
+
+
+def _has_fax_picture(path: Path) -> bool:
+    """What a stream is stands beside it in the file, never in another stream (ISO 32000-1, 7.5.7): so a look at the
+    bytes tells nearly every PDF from a fax, without reading it."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return data.find(b"CCITTFaxDecode") >= 0
 
 
 def _exact(page: pikepdf.Page, most_rows: int) -> FaxPage | None:

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
+from app.adapters.workbooks import settled_binary_sheet
+
 #: Attributes, whatever their namespace, that name something to be loaded.
 LOADING = {"href", "src", "dde-application", "dde-topic", "dde-item", "connection-resource", "id-href", "hrefmode"}
 #: Elements whose link is followed by a click only (text:a, draw:a, svg:a, w:hyperlink).
@@ -114,6 +116,8 @@ def _cut_entry(name: str, content: bytes, depth: int, freezes: bool) -> bytes | 
             return _cut_package(content, depth + 1, freezes) if depth < DEEPEST else b""
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError):
             return None
+    if name.endswith(".bin"):
+        return settled_binary_sheet(content)
     start = content[:200].lstrip(b"\xef\xbb\xbf \t\r\n")
     if not start.startswith((b"<", b"\xff\xfe", b"\xfe\xff", b"\0<")):
         return None

@@ -39,12 +39,14 @@ from app.adapters.office_protocol import (
     NAMESPACES,
     NO_ROOM,
     NOT_CONVERTED,
+    TOO_WIDE,
     Broken,
     group_of,
     receive,
     send,
     user_of,
 )
+from app.adapters.office_sheets import TooWide
 from app.kinds import OFFICE_KINDS
 
 log = logging.getLogger("faxroom.office")
@@ -165,6 +167,8 @@ class Office:
 
     def fault(self, error: Exception) -> dict[str, Any]:
         """What became of a document that was not converted: whose fault it was."""
+        if isinstance(error, TooWide):
+            return {"fault": TOO_WIDE, "reason": str(error)[:1000]}
         ended = self._how_it_ended()
         if (not self.own_disk and not self.has_room()) or not can_begin(THREADS):
             code = NO_ROOM

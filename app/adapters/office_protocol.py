@@ -27,8 +27,9 @@ _LENGTHS = struct.Struct(">IQ")
 NAMESPACES, FENCE = "namespaces", "Landlock and seccomp"
 
 #: Codes of faults: LibreOffice goes on and has not converted; it ended by itself; somebody ended it; there is no room
-#: on its disk, or no thread left for it; it cannot be confined on this machine, so no document is opened.
-NOT_CONVERTED, CRASHED, KILLED, NO_ROOM, UNCONFINED = range(1001, 1006)
+#: on its disk, or no thread left for it; it cannot be confined on this machine, so no document is opened; it has
+#: judged the document: a sheet of it takes more pages beside each other than a fax has.
+NOT_CONVERTED, CRASHED, KILLED, NO_ROOM, UNCONFINED, TOO_WIDE = range(1001, 1007)
 
 
 class Broken(OSError):

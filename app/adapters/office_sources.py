@@ -102,13 +102,12 @@ def _settled_xls(source: Path, target: Path) -> bytes | None:
     unlocked = opened(data)
     target.write_bytes(unlocked or data)
     with olefile.OleFileIO(target, write_mode=True) as container:
-        if not container.exists("Workbook"):
-            return None
-        changed = settled_workbook(container.openstream("Workbook").read())
-        if changed is None:
-            return unlocked
-        container.write_stream("Workbook", changed)
-    return target.read_bytes()
+        found = False
+        for name in ("Workbook", "Book"):  # of Excel 97 and later, of 5 and 95; or both of them
+            if container.exists(name) and (changed := settled_workbook(container.openstream(name).read())):
+                container.write_stream(name, changed)
+                found = True
+    return target.read_bytes() if found else unlocked
 
 
 def _settled_word_97(source: Path, target: Path) -> bytes | None:

@@ -223,7 +223,8 @@ def _draw(
                 report(number)
 
         notes: list[Note] = []
-        sizes = write_pages(tiff_path, pages(), total=len(sheets))
+        with tiff_path.open("wb") as target:  # whoever stores it makes it durable
+            sizes = write_pages(target, pages(), total=len(sheets))
         notes.sort(key=lambda note: note["kind"] == "dear")  # what is on the pages, then what they take
         return {"bytes": sizes, "notes": cuts(index for index, _sheet in sheets) + notes}
 

@@ -30,6 +30,10 @@ DOCUMENT_REFUSALS = {
     "empty": _l("This file is empty. Choose another one."),
     "damaged": _l("%(this)s has damaged data and cannot be read. Open it, save it as PDF and choose that."),
     "too_many_pages": _l("%(this)s has more than %(limit)s pages. Split it and send the parts."),
+    "sheet_too_wide": _l(
+        "The sheet “%(sheet)s” is so wide that it needs more than %(limit)s pages side by side. Set a print area with "
+        "the cells to send, save the file and choose it again."
+    ),
     "too_large": _l("This file is larger than %(limit)s MB. Save it with smaller pictures, or split it."),
     "too_many_pixels": _l("%(this)s is too large to be drawn. Save it as PDF in A4 and choose that."),
     "unpacked_too_large": _l("This document unpacks to more than allowed. Save it as PDF and choose that."),

@@ -23,6 +23,12 @@ def write_outcome_notice(session: Session, fax: Fax) -> None:
     _write(session, fax, NoticeKind.OUTCOME, [fax.user])
 
 
+def write_held_notice(session: Session, fax: Fax) -> None:
+    """One mail to the sender: nothing goes before they say so."""
+    if fax.user and fax.user.is_active:
+        _write(session, fax, NoticeKind.HELD, [fax.user])
+
+
 def write_received_notices(session: Session, fax: Fax) -> None:
     """One mail to each who may receive, on their own: what becomes of one does not touch the others."""
     _write(session, fax, NoticeKind.RECEIVED, receivers(session, fax))

@@ -21,6 +21,7 @@ WITH_LINK = (NoticeKind.INVITATION, NoticeKind.PASSWORD_RESET)
 
 KIND_NAMES = {
     NoticeKind.OUTCOME: _l("Sending report"),
+    NoticeKind.HELD: _l("Question about a fax"),
     NoticeKind.RECEIVED: _l("Received fax"),
     NoticeKind.FORWARDED: _l("Forwarded fax"),
     NoticeKind.HANDED_OVER: _l("Fax handed over"),

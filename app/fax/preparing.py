@@ -20,6 +20,8 @@ from app.queues import LANE_JOBS, enqueue_after_commit
 
 #: Until a fax asks again for pages that are being drawn for a look; much less than the lease of one that is prepared.
 LOOKED_AT = timedelta(seconds=5)
+#: Another fax of the same person. Made once: an alias of a row of forty columns takes longer than the question.
+_SLOW, _BEGUN = aliased(Fax, name="slow"), aliased(Fax, name="begun")
 
 
 def waits(lane: Lane, now: datetime) -> sa.ColumnElement[bool]:
@@ -34,15 +36,13 @@ def waits(lane: Lane, now: datetime) -> sa.ColumnElement[bool]:
 
 def _has_slow_one() -> sa.Exists:
     """Whose fax it is, has another one in the slow lane, and not for another's fault such as an office that is away."""
-    slow = aliased(Fax, name="slow")
-    return _has_another(slow, slow.lane == Lane.SLOW, sa.text(f"slow.{UNPREPARED}"))
+    return _has_another(_SLOW, _SLOW.lane == Lane.SLOW, sa.text(f"slow.{UNPREPARED}"))
 
 
 def _has_an_office(now: datetime) -> sa.Exists:
     """Another document of theirs is being converted, and does not only wait for pages that are drawn."""
-    begun = aliased(Fax, name="begun")
-    is_begun = (sa.text(f"begun.{UNPREPARED}"), begun.status == Status.PREPARING, begun.lease_until > now + LOOKED_AT)
-    return _has_another(begun, begun.lane == Lane.OFFICES, *is_begun)
+    is_begun = (sa.text(f"begun.{UNPREPARED}"), _BEGUN.status == Status.PREPARING, _BEGUN.lease_until > now + LOOKED_AT)
+    return _has_another(_BEGUN, _BEGUN.lane == Lane.OFFICES, *is_begun)
 
 
 def _has_another(other: type[Fax], *which: sa.ColumnElement[bool]) -> sa.Exists:

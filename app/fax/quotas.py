@@ -42,7 +42,8 @@ class Quota:
 
 def quotas_of(session: Session, tenant: Tenant) -> list[Quota]:
     """What the company uses of what it may, at this moment."""
-    return [Quota(name, _used(session, name, tenant.id, None), getattr(tenant, f"quota_{name}")) for name in UNITS]
+    used = _used(session, tenant.id, [(name, None) for name in UNITS])
+    return [Quota(name, used[name, None], getattr(tenant, f"quota_{name}")) for name in UNITS]
 
 
 def hold_upload(session: Session, user: User, size: int) -> None:
@@ -68,19 +69,24 @@ def hold_mails(session: Session, user: User, count: int) -> None:
 
 
 def _hold(session: Session, user: User, wanted: dict[str, int], *, field: str) -> None:
-    for name, more in wanted.items():
-        limit = getattr(user.tenant, f"quota_{name}")
-        if not limit:
-            continue
-        own = Quota(name, _used(session, name, user.tenant_id, user.id), max(1, limit // SHARE))
-        if own.is_met(more):
+    limits = {name: limit for name in wanted if (limit := getattr(user.tenant, f"quota_{name}"))}
+    used = _used(session, user.tenant_id, [(name, owner) for name in limits for owner in (user.id, None)])
+    for name, limit in limits.items():
+        own = Quota(name, used[name, user.id], max(1, limit // SHARE))
+        if own.is_met(wanted[name]):
             raise Refused(f"quota_{name}_own", field=field, limit=own.limit)
-        if Quota(name, _used(session, name, user.tenant_id, None), limit).is_met(more):
+        if Quota(name, used[name, None], limit).is_met(wanted[name]):
             raise Refused(f"quota_{name}", field=field, limit=limit)
 
 
-def _used(session: Session, name: str, tenant_id: int | None, user_id: int | None) -> int:
-    return session.scalar(_QUESTIONS[name](tenant_id, user_id)) or 0
+def _used(
+    session: Session, tenant_id: int | None, asked: list[tuple[str, int | None]]
+) -> dict[tuple[str, int | None], int]:
+    """Of each quota by a person, or by the company (None), in one question: somebody waits for the answer."""
+    if not asked:
+        return {}
+    columns = [_QUESTIONS[name](tenant_id, owner).scalar_subquery() for name, owner in asked]
+    return {key: found or 0 for key, found in zip(asked, session.execute(sa.select(*columns)).one(), strict=True)}
 
 
 def _stored(tenant_id: int, user_id: int | None) -> sa.Select:

@@ -8,6 +8,7 @@ from email.utils import format_datetime
 
 import sqlalchemy as sa
 from flask import current_app
+from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from app.adapters.smtp import send_mail
@@ -22,6 +23,7 @@ from app.fax.colleague_mails import (
 )
 from app.fax.holding import held_since
 from app.fax.inbox import colleagues
+from app.fax.looking import may_release
 from app.fax.naming import document_name, report_name
 from app.fax.notices import received_text, subject_of
 from app.fax.numbers import shown_number
@@ -133,6 +135,21 @@ def outcome_mail(notice: Notice) -> EmailMessage:
     return message
 
 
+def held_mail(notice: Notice) -> EmailMessage | None:
+    """A fax waits for its sender's word; nothing to send if they have said it, or taken the fax back, meanwhile."""
+    fax = notice.fax
+    if not may_release(fax):
+        return None
+    number, base_url = shown_number(fax.remote_number, fax.tenant), current_app.config["SETTINGS"].base_url
+    values = {"fax": fax, "number": number, "pages": pages_text(fax.pages or 0), "timestamp": timestamp}
+    text = render_for(notice.language, "email/held.txt", **values, link=f"{base_url}/faxes/{fax.id}")
+    with in_language(notice.language):
+        subject = _(
+            "[%(serial)s] FAX to %(number)s is waiting for your answer", serial=fax.tenant.serial, number=number
+        )
+        return _mail(notice, text, subject)
+
+
 def received_mail(notice: Notice) -> EmailMessage:
     """The mail about a fax that came in, with the document. What is not whole is said after the lines for programs."""
     fax, text = notice.fax, received_text(notice.fax)
@@ -213,6 +230,7 @@ def mail_about_mail2fax(notice: Notice) -> EmailMessage | None:
 
 MAILS: dict[NoticeKind, Callable[[Notice], EmailMessage | None]] = {
     NoticeKind.OUTCOME: outcome_mail,
+    NoticeKind.HELD: held_mail,
     NoticeKind.RECEIVED: received_mail,
     NoticeKind.FORWARDED: forwarded_mail,
     NoticeKind.HANDED_OVER: handed_over_mail,

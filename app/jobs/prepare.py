@@ -21,7 +21,7 @@ from app.adapters.yielding import GaveWay, sliced
 from app.errors import FaxroomError, PermanentFailure, Refused, TemporaryFailure
 from app.fax.lifecycle import move
 from app.fax.looking import LONGEST, asks_first
-from app.fax.notices import write_outcome_notice
+from app.fax.notices import write_held_notice, write_outcome_notice
 from app.fax.preparing import another_waits, claim_next, let_wait, move_to_slow_lane, wake_others, wake_waiting
 from app.fax.previews import Dots, failure_of, find_preview, is_alive, take_preview
 from app.intake.documents import storage, store_document
@@ -280,8 +280,8 @@ class Pages:
 
 def _finish(fax: Fax, pages: Pages, *, stored: list[Document]) -> None:
     """Rows of the new documents and the move in one commit; nothing of it if the fax was cancelled meanwhile."""
-    session, now = db.session, utc_now()
-    look_until = now + LONGEST if _is_unexpected(fax, pages.count) else fax.look_until
+    session, now, asks = db.session, utc_now(), _is_unexpected(fax, pages.count)
+    look_until = now + LONGEST if asks else fax.look_until
     later = fax.send_at is not None and fax.send_at > now
     due_at = fax.send_at if later else now
     done = move(
@@ -304,6 +304,8 @@ def _finish(fax: Fax, pages: Pages, *, stored: list[Document]) -> None:
         for key in keys:
             storage().delete(key)
         return
+    if asks:
+        write_held_notice(session, session.get_one(Fax, fax.id, populate_existing=True))
     enqueue_after_commit(session, "dispatch")
     enqueue_after_commit(session, "picture", fax.id)
     session.commit()

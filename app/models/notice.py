@@ -14,6 +14,7 @@ from tenants.models import User
 
 class NoticeKind(StrEnum):
     OUTCOME = "outcome"  # sent, failed or unknown: to the sender, with the report
+    HELD = "held"  # it is longer than its sender may expect and waits for their word
     RECEIVED = "received"  # to each user who may receive, with the document
     FORWARDED = "forwarded"  # from a colleague, with the document
     HANDED_OVER = "handed_over"  # from a colleague: it is yours now

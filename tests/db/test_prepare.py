@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.adapters.preparation import Offices, Prepared
@@ -12,8 +13,9 @@ from app.fax.looking import release_fax
 from app.fax.submit import resend_fax
 from app.intake.documents import take_upload
 from app.jobs import prepare as job
+from app.jobs.notify import held_mail
 from app.kinds import OFFICE_KINDS
-from app.models import Document, Fax, Status
+from app.models import Document, Fax, Notice, Status
 from tenants.models import User
 from tests.db.faxes import claim, reread, submit
 from tests.web.cast import Cast
@@ -82,6 +84,39 @@ def test_a_long_spreadsheet_by_mail_is_told_of_and_goes_out_when_it_is_sent_agai
     again = resend_fax(session, user=session.get_one(User, cast.bob), fax=asked, submission_key="again")
     again = prepared(session, again)
     assert (again.status, again.look_until) == (Status.READY, None)
+
+
+def mails(session: Session, fax: Fax) -> list[tuple[str, str]]:
+    """Kind and reader of all that was written about it."""
+    query = sa.select(Notice.kind, Notice.recipient).where(Notice.fax_id == fax.id)
+    return [tuple(row) for row in session.execute(query)]
+
+
+@pytest.mark.parametrize("origin", ["web", "mail", "command"])
+def test_who_sends_a_long_spreadsheet_unasked_is_told_by_mail_at_once(session, cast, pages, origin):
+    pages[0] = 21
+    table = take(session, cast, "prices.csv", b"a;b\n1;2\n")
+    fax = prepared(session, submit(session, cast, document=table, origin=origin))
+    [(kind, reader)] = mails(session, fax)
+    assert (kind, reader) == ("held" if origin == "web" else "outcome", "bob@alpha.test")
+    notice = session.scalar(sa.select(Notice).where(Notice.fax_id == fax.id))
+    if origin == "web":
+        message = held_mail(notice)
+        assert message["Subject"].endswith("is waiting for your answer")
+        assert "it takes 21 pages" in message.get_content()
+        assert "“Send now”" in message.get_content()
+        assert f"/faxes/{fax.id}" in message.get_content()
+    assert notice.sent_at is None
+
+
+def test_no_mail_asks_about_a_fax_that_was_answered_meanwhile_or_was_agreed_to(session, cast, pages):
+    pages[0] = 21
+    table = take(session, cast, "prices.csv", b"a;b\n1;2\n")
+    agreed = prepared(session, submit(session, cast, document=table, pages=21))
+    assert mails(session, agreed) == []
+    asked = prepared(session, submit(session, cast, document=take(session, cast, "more.csv", b"a;b\n3;4\n")))
+    assert release_fax(session, asked, session.get_one(User, cast.bob))
+    assert held_mail(session.scalar(sa.select(Notice).where(Notice.fax_id == asked.id))) is None
 
 
 def test_a_long_text_and_a_short_spreadsheet_ask_nothing(session, cast, pages):

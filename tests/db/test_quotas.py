@@ -162,3 +162,11 @@ def test_the_provision_file_sets_what_it_names(session, cast, tmp_path):
     file.write_text(f"tenants: [{company}, quotas: {{storage: -1}}}}]")
     with pytest.raises(ProvisionError, match=r"quotas\.storage"):
         apply_provision_file(session, file)
+
+
+def test_an_upload_asks_the_database_once_for_all_quotas(session, cast):
+    limit(session, cast, quota_storage=1, quota_drafts=1, quota_uploads=1)
+    asked: list[str] = []
+    sa.event.listen(session.get_bind(), "before_cursor_execute", lambda *told: asked.append(told[2]))
+    hold_upload(session, session.get_one(User, cast.bob), 1)
+    assert len([question for question in asked if "FROM document" in question]) == 1

@@ -838,6 +838,29 @@ def test_a_spreadsheet_too_wide_to_be_read_on_one_page_goes_on_beside_it(office,
     assert max(letters) < 6.0, "its author has set that"
 
 
+@pytest.mark.parametrize("paper", [("29.7cm", "21cm"), ("29.7cm", "42cm")])
+def test_who_turns_the_paper_or_takes_another_one_has_set_how_a_spreadsheet_prints(office, paper):
+    letters, pages = letters_in(convert(ods_with(30, "", paper=paper), "ods", office))
+    assert pages > 1
+    assert min(letters) == 10.0
+
+
+@pytest.mark.parametrize(("words", "most_pages"), [("These words run over. " * 30, 7), ("=" * 30_000, 80)])
+def test_words_that_run_over_the_last_column_do_not_make_a_sheet_small(office, words, most_pages):
+    letters, pages = letters_in(convert(ods_with(3, "", last=words), "ods", office, deadline=40))
+    assert min(letters) >= 6.0
+    assert 1 < pages <= most_pages
+
+
+def test_a_sheet_that_could_not_be_read_on_as_many_pages_as_a_fax_has_is_told(office):
+    table = ";".join(f"column {number}" for number in range(8_000)) + "\n"
+    with pytest.raises(PermanentFailure) as refused:
+        convert(table.encode(), "csv", office, deadline=40)
+    assert refused.value.code == "sheet_too_wide"
+    assert refused.value.values["limit"] == 200
+    assert b"%PDF" in convert(b"a;b\n", "csv", office)[:8], "the office goes on"
+
+
 def letters_in(pdf: bytes) -> tuple[list[float], int]:
     """The sizes of all words in points of paper, and the number of pages."""
     with pdfium.PdfDocument(pdf) as document:

@@ -16,6 +16,7 @@ from reportlab.pdfgen import canvas
 
 from app.adapters import page_header
 from app.adapters.fax_pdf import tiff_to_pdf
+from app.adapters.fax_sheets import exact_pages
 from app.adapters.fax_tiff import LENGTHS, WIDTH, count_tiff_pages, decode, read_pages, write_pages
 from app.adapters.page_header import headed
 from app.adapters.rasterizer import (
@@ -382,3 +383,16 @@ def test_pages_that_are_cut_into_sheets_are_named(tmp_path):
     page.save()
     assert rasterize(path, tmp_path / "long.tif").notes == ({"kind": "cut", "page": 2, "sheets": 2},)
     assert rasterize(written(tmp_path, pdf(pages=2)), tmp_path / "short.tif").notes == ()
+
+
+def test_a_pdf_without_a_picture_of_a_fax_machine_is_not_read_for_one(tmp_path, monkeypatch):
+    opened = []
+    real = pikepdf.open
+    monkeypatch.setattr(pikepdf, "open", lambda path: opened.append(path) or real(path))
+    plain, fax = written(tmp_path, pdf()), tmp_path / "fax.pdf"
+    rasterize(plain, tmp_path / "fax.tif")
+    tiff_to_pdf(tmp_path / "fax.tif", fax)
+    assert exact_pages(plain, most_rows=LENGTHS["A4"]) == {}
+    assert not opened
+    assert list(exact_pages(fax, most_rows=LENGTHS["A4"])) == [0]
+    assert opened == [fax]
