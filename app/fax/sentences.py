@@ -52,6 +52,8 @@ OUTCOMES = {
     "no_answer": _l("Nobody answered."),
     "congestion": _l("The network had no free path to the number."),
     "far_end_no_fax": _l("Somebody or something answered, but no fax machine."),
+    "silent": _l("The other side answered but sent nothing."),
+    "stalled": _l("The other side stopped in the middle of the call, so Faxroom hung up."),
     "capped": _l("Faxroom ended the call because it had reached the longest time for calls from this line."),
     "capped_last_page": _l(
         "Faxroom ended the call at the longest time for calls from this line, before the last page was confirmed."
@@ -62,12 +64,14 @@ OUTCOMES = {
     "incomplete": _l("The other end confirmed fewer pages than the document has."),
     "unallocated": _l("The number does not exist."),
     "rejected": _l("The other end refused the call."),
+    "redirected": _l("The other end forwards its calls to another number. Faxroom does not follow."),
     "file_refused": _l("The line could not read the prepared pages."),
     "line_down": _l("The telephone system does not answer."),
     "disk_full": _l("Faxroom's own disk is full; nothing was sent. It continues automatically when there is room."),
     "unknown": _l("The telephone system stopped in the middle of the call."),
     "restored": _l("Faxroom was restored from a backup that was made before this fax was over."),
     "all_confirmed": _l("Every page was confirmed, but the call broke off before it was closed."),
+    "caller_silent": _l("Somebody called but sent nothing."),
     "caller_no_fax": _l("Somebody called, but no fax machine."),
     "not_written": _l("The telephone system could not write the pages down."),
     "unreadable": _l("The pages arrived damaged and cannot be shown."),
@@ -79,6 +83,8 @@ NEXT_STEPS = {
     "no_answer": _l("Check that the addressee's fax machine is switched on, then send it again."),
     "congestion": _l("Try again in an hour."),
     "far_end_no_fax": _l("Check with the addressee that this is a fax number."),
+    "silent": _l("Check with the addressee that this is a fax number and that the machine is ready."),
+    "stalled": _l("Send it again: the report says which pages were confirmed."),
     "capped": _l("Ask your administrator to allow longer calls on this line, or split the document."),
     "capped_last_page": _l(
         "It may have arrived whole: ask the addressee before you send it again. If it is missing, ask your "
@@ -92,6 +98,7 @@ NEXT_STEPS = {
     "incomplete": _l("Ask the addressee which pages arrived before you send it again."),
     "unallocated": _l("Check the number and send it again with the right one."),
     "rejected": _l("Ask the addressee whether calls from your number are blocked."),
+    "redirected": _l("Ask the addressee for the number that takes faxes, and send it there."),
     "many_sheet_pages": _l(
         "To fax all of them, send it again from its page here. For fewer, set a print area in the spreadsheet and send "
         "that."

@@ -38,6 +38,7 @@ from app.intake.room import disks
 from app.jobs.dispatch import mark_of
 from app.jobs.pulse import Pulse
 from app.jobs.running import application
+from app.jobs.silence import LOOK_SECONDS, SilenceWatch
 from app.models import Attempt, Direction, Fax
 from app.queues import enqueue
 from tenants.connections import DATABASE_DOWN
@@ -111,6 +112,7 @@ class Listener:
         self.reconciling = Every(RECONCILE_SECONDS)
         self.telling_lines = Every(LINES_SECONDS)
         self.progress = Every(PROGRESS_SECONDS)
+        self.silence, self.looking = SilenceWatch(line), Every(LOOK_SECONDS)
         self.beating = Every(BEAT_SECONDS)
 
     def take(self, heard: Connected | Disconnected | list[dict[str, Any]]) -> None:
@@ -263,6 +265,8 @@ class Listener:
             self._tell_lines()
         if self.sending and self.progress.due():
             self._tell_pages()
+        if self.looking.due():
+            self.silence.look(time.monotonic())
         if self.beating.due():
             beat("line")
 

@@ -790,3 +790,23 @@ def test_a_slow_machine_is_waited_for_and_it_is_said_for_whom(prepared: instance
     monkeypatch.setattr(up, "_health", lambda _: next(answers))
     up._wait_until_ready(prepared, Running(), said.append)
     assert said and set(said) == {"still waiting for web"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pjsip.conf", "; ours\n[trunk-t38](+)\nt38_udptl = no\n"),
+        ("pjsip_own.conf", "[own](+)\n"),
+        ("extensions.conf", "[faxroom-voice](+)\nexten => 101,1,Dial(PJSIP/101@trunk-audio,60)\n"),
+    ],
+)
+def test_what_was_added_to_an_endpoint_of_a_former_name_is_told_before_asterisk_starts(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(asterisk.SetupError, match=f"{name} says .*trunk-voice"):
+        asterisk._check_local(tmp_path)
+
+
+def test_what_was_added_to_the_endpoints_of_today_is_left_alone(tmp_path):
+    (tmp_path / "pjsip.conf").write_text("[(trunk-t38](+)\n[trunk](+)\n[own-pbx]\n")
+    (tmp_path / "extensions.conf").write_text("exten => 101,1,Dial(PJSIP/101@trunk-voice+,60,i)\n")
+    asterisk._check_local(tmp_path)
