@@ -84,7 +84,14 @@ class Incoming:
     is_fax: bool = False
 
 
-LineEvent = Ringing | Answered | Ended | StillSending | StillReceiving | AllTold | Incoming | Received
+@dataclass(frozen=True)
+class TurnedAway:
+    """A call that found no place: ``why`` is ``caller``, ``called`` or ``incoming``, by whose limit."""
+
+    why: str
+
+
+LineEvent = TurnedAway | Ringing | Answered | Ended | StillSending | StillReceiving | AllTold | Incoming | Received
 
 
 def read_event(event: dict[str, Any]) -> LineEvent | None:
@@ -124,6 +131,8 @@ def _user_event(event: dict[str, Any]) -> LineEvent | None:
     name = told.get("eventname")
     if name == "FaxAnswered":
         return Answered(event["channel"]["id"])
+    if name == "FaxRefused":
+        return TurnedAway(told.get("Why", ""))
     if name == "FaxResultsEnd":
         return AllTold(told.get("Asked", ""))
     if name == "FaxResult" and told.get("Fax", "").startswith(PREFIX):

@@ -139,8 +139,25 @@ def port_ranges(sip_port: int) -> dict[str, int]:
     }
 
 
+@dataclass(frozen=True)
+class Incoming:
+    """Calls that may come in at once: all, from one caller, to one line; 0: no limit."""
+
+    all: int = 0
+    caller: int = 0
+    called: int = 0
+
+
 def render(
-    root: Path, home: Path, *, sip_port: int, ari_port: int, ari_user: str, ari_password: str, trunk: str = "loop"
+    root: Path,
+    home: Path,
+    *,
+    sip_port: int,
+    ari_port: int,
+    ari_user: str,
+    ari_password: str,
+    trunk: str = "loop",
+    incoming: Incoming = Incoming(),
 ) -> None:
     """Write the configuration of the instance whose state lives in ``home``; its database and spool stay."""
     _check_host_name()
@@ -178,6 +195,9 @@ def render(
         "own_domain": f"{hashlib.sha256(f'own calls {ari_password}'.encode()).hexdigest()[:32]}.invalid",
         "trunk_account": _account(chosen),
         **port_ranges(sip_port),
+        "incoming": incoming.all,
+        "caller": incoming.caller,
+        "called": incoming.called,
     }
     for template in TEMPLATES.glob("*.conf"):
         _write(etc / template.name, template, values)

@@ -33,6 +33,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "bin/lib"))
 import asterisk  # noqa: E402 - the set-up's own module
 
+NO_LIMIT = asterisk.Incoming()
 ASTERISK_ROOT = ROOT / ".tools/asterisk"
 USER, PASSWORD = "faxroom", "of-the-tests"
 Heard = TypeVar("Heard", bound=Answered | Ended | Ringing | StillSending)
@@ -100,8 +101,10 @@ def wait_until(seconds: float, what: str, true: Callable[[], Any]) -> Any:
 class Line:
     """One Asterisk with a home of its own; ``local`` maps names of files in etc/local to their text."""
 
-    def __init__(self, home: Path, *, local: dict[str, str], trunk: str = "loop") -> None:
-        self.home, self.trunk = home, trunk
+    def __init__(
+        self, home: Path, *, local: dict[str, str], trunk: str = "loop", incoming: asterisk.Incoming = NO_LIMIT
+    ) -> None:
+        self.home, self.trunk, self.incoming = home, trunk, incoming
         self.sip_port, self.ari_port = free_ports()
         self.ari = Ari(f"http://127.0.0.1:{self.ari_port}", USER, PASSWORD, node="test")
         self.seconds_to_start = 0.0
@@ -124,6 +127,7 @@ class Line:
             ari_user=USER,
             ari_password=PASSWORD,
             trunk=self.trunk,
+            incoming=self.incoming,
         )
         for name, text in self._local.items():
             (self.home / "etc/local" / name).write_text(text)

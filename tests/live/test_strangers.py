@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from app.adapters.ari import Ari
-from app.intake.line_events import Incoming
+from app.intake.line_events import Incoming, TurnedAway
 from app.jobs.silence import LOOK_SECONDS, SilenceWatch
-from tests.live.lines import CallElsewhere, Ear, Line, call_of, light_pages, slow_pages, wait_until
+from tests.live.lines import CallElsewhere, Ear, Line, asterisk, call_of, light_pages, slow_pages, wait_until
 from tests.live.strange import HOST, Stranger
 
 pytestmark = pytest.mark.live
@@ -234,3 +234,48 @@ def test_a_silent_call_ends_within_45_seconds_both_ways_and_a_slow_fax_goes_on(
         ("success", 4, "audio"),
     ]
     assert all(facts.ended_at - facts.answered_at > 90 for facts in slow)
+
+
+# ---- Floods
+
+
+@pytest.fixture
+def small(asterisk_root: None, carrier: Stranger, tmp_path: Path) -> Iterator[Line]:
+    """With few places."""
+    limits = asterisk.Incoming(all=5, caller=2, called=3)
+    line = Line(tmp_path / "small", local={}, trunk=f"sip:localhost:{carrier.port}", incoming=limits)
+    line.home.mkdir()
+    line.start()
+    yield line
+    assert line.stop() == 0
+
+
+def test_a_flood_of_calls_takes_no_more_than_its_share_and_is_refused_at_once(small: Line, carrier: Stranger) -> None:
+    floods = [
+        ([("+39055100", OUR_LINE)] * 20, 2, 486, "caller"),  # one caller
+        (
+            [(f"+390552{number:02}", OUR_LINE) for number in range(20)],
+            1,
+            486,
+            "called",
+        ),  # one line, of which one is left
+        ([(f"+390553{number:02}", f"+3905096560{number:02}") for number in range(20)], 2, 503, "incoming"),
+    ]
+    with Ear(small.ari) as ear:
+        taken = []
+        for calls, places, status, why in floods:
+            flood = [carrier.call(called, small.sip_port, caller=caller) for caller, called in calls]
+            wait_until(15, "all are answered or refused", lambda flood=flood: all(call.status for call in flood))
+            refused = [call for call in flood if call.status != 200]
+            assert len(refused) == len(flood) - places
+            assert {call.status for call in refused} == {status}
+            assert max(call.refused_after or 0 for call in refused) < 3
+            told = [TurnedAway(why)] * len(refused)
+            ear.wait("all are told", 10, lambda told=told: [event for event in ear.heard if event == told[0]] == told)
+            taken += [call for call in flood if call.status == 200]
+        for heard in ear.incoming:
+            small.ari.hangup(heard.channel_id)
+        wait_until(10, "all places are free", lambda: all(call.ended for call in taken))
+        again = carrier.call(OUR_LINE, small.sip_port, caller="+39055100")
+        assert wait_until(10, "it is taken", lambda: again.status) == 200
+        small.ari.hangup(ear.incoming[-1].channel_id)
