@@ -132,15 +132,15 @@ def _plain(text: str) -> str:
 
 @dataclass(frozen=True)
 class FaxProgress:
-    """A fax on the line, as Asterisk's session of it tells. ``pages`` were confirmed so far.
+    """A fax on the line, as Asterisk's session of it tells. ``pages`` were confirmed so far; ``rate`` in bit/s.
 
     ``began``: the two machines have understood each other (T.30: DIS and DCS), so that it is known what a page will be.
     """
 
     file: str
     pages: int
+    rate: int
     began: bool
-    t38: bool
 
 
 @dataclass(frozen=True)
@@ -225,9 +225,13 @@ class Ari:
         self._ask("DELETE", f"/channels/{quote(channel_id)}", params=why, expected=(404,))
 
     def packets_received(self, channel_id: str) -> int | None:
-        """RTP packets that the far end has sent; None where there is no RTP, or no call any more."""
-        answer = self._ask("GET", f"/channels/{quote(channel_id)}/rtp_statistics", expected=(404,))
-        return answer.json().get("rxcount")
+        """RTP packets that the far end has sent; None where there is no RTP, or no call any more.
+
+        ``/rtp_statistics`` does not tell for an endpoint that may do T.38, even where it does not.
+        """
+        path, asked = f"/channels/{quote(channel_id)}/variable", {"variable": "CHANNEL(rtcp,rxcount)"}
+        text = self._ask("GET", path, params=asked, expected=(404, 500)).json().get("value", "")
+        return int(text) if text.isdecimal() else None
 
     def refuse(self, channel_id: str, cause: int) -> None:
         """Refuse an incoming call with a Q.850 cause (1 = unallocated number), unless it has gone on without us."""
@@ -330,8 +334,8 @@ class Ari:
             name: FaxProgress(
                 file=told["FileName"],
                 pages=int(told["PagesTransmitted"]) + int(told["PagesReceived"]),
+                rate=int(told["DataRate"]),
                 began=told["ImageResolution"] != "0x0",
-                t38=sessions[name]["SessionType"] != "G.711",
             )
             for name, blocks in found.items()
             for told in blocks

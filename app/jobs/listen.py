@@ -272,11 +272,11 @@ class Listener:
             self._tell_lines()
         if self.sending and self.progress.due():
             self._tell_pages()
-        if self.looking.due():
-            self.silence.look(time.monotonic())
         if self.beating.due():
             beat("line")
             self._tell_turned_away()
+        if self.looking.due():
+            self.silence.look(time.monotonic())
 
     def _is_telling(self) -> bool:
         """With thousands of results a round takes longer than the time to the next, which would never let it end."""

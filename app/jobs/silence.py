@@ -2,7 +2,8 @@
 
 Asterisk itself ends a call without any RTP after 30 s (``rtp_timeout``), with a portal or without. But spandsp's clocks
 run on what is heard, not on time: whoever gives a packet now and then would hold a call for hours. So the process
-beside Asterisk looks at how far each fax is. In T.38 the clocks run on time: there spandsp itself gives up.
+beside Asterisk looks at how far each fax is. In T.38 those clocks run on time, but of a page that comes in and stops
+spandsp waits for the rest for ever, and Asterisk counts no packets: only pages tell.
 """
 
 import logging
@@ -23,6 +24,8 @@ SAMPLE_SECONDS = 15.0
 FEWEST_PACKETS = 5.0
 STALLED_SECONDS = 60.0
 SLOWEST_RATE = 2400  # bit/s, ITU-T T.30
+#: A page of noise at 204 × 196 has three quarters of that.
+MOST_PAGE_BYTES = 1_000_000
 SENDS = {"SendFAX": True, "ReceiveFAX": False}
 
 
@@ -54,14 +57,13 @@ class Watched:
 
     def sample(self, now: float, pages: int, packets: int | None) -> None:
         """``packets`` None: there is no RTP to count."""
-        enough = packets is None or packets - self.packets >= FEWEST_PACKETS * (now - self.sampled_at)
+        enough = packets is not None and packets - self.packets >= FEWEST_PACKETS * (now - self.sampled_at)
         if enough or pages != self.pages:
             self.moved_at = now
         self.sampled_at, self.pages, self.packets = now, pages, packets or 0
 
-    def has_stalled(self, now: float, page_bytes: int) -> bool:
-        """``page_bytes``: of what we send; a page may take as long as that at the slowest rate."""
-        page_seconds = page_bytes * 8 / SLOWEST_RATE if self.sends else 0
+    def has_stalled(self, now: float, page_seconds: float) -> bool:
+        """``page_seconds``: so long may a page take of which nothing tells that it goes on."""
         return self.began and now - self.moved_at >= STALLED_SECONDS + page_seconds
 
 
@@ -95,8 +97,15 @@ class SilenceWatch:
             if not fax.began:
                 return True
             call.begin(now)
-        call.sample(now, fax.pages, None if fax.t38 else self.line.packets_received(channel_id))
-        return call.has_stalled(now, _size(fax.file))
+        packets = self.line.packets_received(channel_id)
+        call.sample(now, fax.pages, packets)
+        return call.has_stalled(now, _page_seconds(call, fax, packets))
+
+
+def _page_seconds(call: Watched, fax: FaxProgress, packets: int | None) -> float:
+    if call.sends:  # all of its pages at the slowest
+        return _size(fax.file) * 8 / SLOWEST_RATE
+    return 0 if packets is not None else MOST_PAGE_BYTES * 8 / max(fax.rate, SLOWEST_RATE)
 
 
 def _size(file: str) -> int:

@@ -187,10 +187,10 @@ def overview() -> str:
 
 #: By whose limit a call that came in found no place.
 TURNED_AWAY = {
-    "caller": _l("one caller"),
-    "called": _l("one line"),
-    "incoming": _l("all incoming calls"),
-    "company": _l("one company"),
+    "caller": _l("for one caller"),
+    "called": _l("for one line"),
+    "incoming": _l("for all that come in"),
+    "company": _l("for one company"),
 }
 
 

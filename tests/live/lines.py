@@ -151,6 +151,11 @@ class Line:
         self._process.kill()
         self._process.wait()
 
+    def freeze(self) -> None:
+        """As if it had no current: its calls are there, and nothing comes of them."""
+        assert self._process
+        self._process.send_signal(signal.SIGSTOP)
+
     def stop(self) -> int:
         """Ask it to end, as a supervisor does; returns its exit status."""
         assert self._process

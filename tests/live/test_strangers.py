@@ -8,13 +8,25 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.adapters.ari import Ari
-from app.intake.line_events import Incoming, TurnedAway
+from app.intake.line_events import Incoming, Received, TurnedAway
 from app.jobs.silence import LOOK_SECONDS, SilenceWatch
-from tests.live.lines import CallElsewhere, Ear, Line, asterisk, call_of, light_pages, slow_pages, wait_until
+from tests.live.lines import (
+    CallElsewhere,
+    Ear,
+    Line,
+    asterisk,
+    call_of,
+    free_ports,
+    light_pages,
+    light_then_dense,
+    slow_pages,
+    wait_until,
+)
 from tests.live.strange import HOST, Stranger
 
 pytestmark = pytest.mark.live
@@ -279,3 +291,49 @@ def test_a_flood_of_calls_takes_no_more_than_its_share_and_is_refused_at_once(sm
         again = carrier.call(OUR_LINE, small.sip_port, caller="+39055100")
         assert wait_until(10, "it is taken", lambda: again.status) == 200
         small.ari.hangup(ear.incoming[-1].channel_id)
+
+
+# ---- A machine that stops in the middle
+
+FAR_MACHINE = "+390509655639"
+
+
+class CallTo(CallElsewhere):
+    """A call over an endpoint of the trunk to an address of its own."""
+
+    def body(self) -> dict[str, Any]:
+        return super().body() | {"endpoint": f"PJSIP/\\(trunk-t38/{self.endpoint}"}
+
+
+@pytest.fixture
+def far(asterisk_root: None, trunk: Line, tmp_path: Path) -> Iterator[Line]:
+    """Another Asterisk, whose trunk is ours."""
+    far = Line(tmp_path / "far", local={}, trunk=f"sip:127.0.0.1:{trunk.sip_port}")
+    far.home.mkdir()
+    while asterisk.port_ranges(far.sip_port) == asterisk.port_ranges(trunk.sip_port):
+        far.sip_port, _ = free_ports()
+    far.start()
+    yield far
+    far.kill()
+
+
+def test_a_machine_that_stops_in_the_middle_of_a_page_is_given_up(
+    trunk: Line, attending: Ear, far: Line, tmp_path: Path
+) -> None:
+    """Stopped as if it had no current. By T.38 of what comes in only pages tell, which takes longer."""
+    dense = light_then_dense(tmp_path / "dense.tif")
+    before = len(attending.incoming)
+    for number, t38 in enumerate((True, False)):
+        call = call_of(f"fax-out{number}-1", dense, FAR_MACHINE, t38=t38)
+        trunk.ari.originate(CallTo.of(call, f"sip:{FAR_MACHINE}@127.0.0.1:{far.sip_port}"))
+    far.ari.originate(call_of("fax-in-1", dense, OUR_LINE, t38=False))
+    attending.wait("it comes in", 20, lambda: len(attending.incoming) == before + 1)
+    with watched(trunk):
+        time.sleep(25)
+        assert len(trunk.ari.live_channels()) == 3
+        far.freeze()
+        wait_until(90, "all are given up", lambda: not trunk.ari.live_channels())
+    sent = [attending.result(f"fax-out{number}-1", 5).facts for number in (0, 1)]
+    assert [(facts.outcome, facts.pages) for facts in sent] == [("dropped", 1), ("stalled", 1)]
+    received = attending.wait("the result", 5, lambda: [e for e in attending.heard if isinstance(e, Received)])[-1]
+    assert (received.facts.outcome, received.facts.pages) == ("stalled", 1)

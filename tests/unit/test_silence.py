@@ -8,8 +8,8 @@ from app.adapters.ari import FaxProgress
 from app.intake.line_events import GAVE_UP
 from app.jobs.silence import LOOK_SECONDS, SilenceWatch
 
-NOTHING = FaxProgress(file="/gone", pages=0, began=False, t38=False)
-FAX = FaxProgress(file="/gone", pages=0, began=True, t38=False)
+NOTHING = FaxProgress(file="/gone", pages=0, began=False, rate=14400)
+FAX = FaxProgress(file="/gone", pages=0, began=True, rate=14400)
 
 
 class FakeLine:
@@ -79,18 +79,27 @@ def test_a_page_that_goes_out_may_take_as_long_as_the_slowest_rate_needs(tmp_pat
     """A network that carries no silence brings nothing meanwhile."""
     page = tmp_path / "page.tif"
     page.write_bytes(bytes(100_000))
-    fax = FaxProgress(file=str(page), pages=0, began=True, t38=False)
+    fax = FaxProgress(file=str(page), pages=0, began=True, rate=14400)
     ended = FakeLine("SendFAX", lambda at: fax, lambda at: 0).run(3000)
     assert 333 + 60 < ended < 333 + 60 + 60
 
 
 def test_pages_that_are_confirmed_are_progress():
     def fax(at):
-        return FaxProgress(file="/gone", pages=int(at // 50), began=True, t38=False)
+        return FaxProgress(file="/gone", pages=int(at // 50), began=True, rate=14400)
 
     assert FakeLine("ReceiveFAX", fax, lambda at: 0).run(1000) is None
 
 
-def test_in_t38_the_clocks_of_the_machine_hold():
-    fax = FaxProgress(file="/gone", pages=0, began=True, t38=True)
-    assert FakeLine("ReceiveFAX", lambda at: fax).run(1000) is None
+@pytest.mark.parametrize(("rate", "seconds"), [(14400, 555), (2400, 3333)])
+def test_a_page_of_t38_whose_packets_nobody_counts_has_the_time_of_the_longest_page(rate, seconds):
+    fax = FaxProgress(file="/gone", pages=0, began=True, rate=rate)
+    ended = FakeLine("ReceiveFAX", lambda at: fax).run(5000)
+    assert seconds + 60 < ended < seconds + 60 + 60
+
+
+def test_pages_of_t38_go_on():
+    def fax(at):
+        return FaxProgress(file="/gone", pages=int(at // 500), began=True, rate=14400)
+
+    assert FakeLine("ReceiveFAX", fax).run(5000) is None
