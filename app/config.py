@@ -37,6 +37,7 @@ class Settings:
     ari_password: str = field(repr=False)
     unoserver_urls: tuple[str, ...]
     line_limit: int
+    outgoing_limit: int
     listen_seconds: int
     trusted_proxies: int
     front: str | None  # address of what reads requests for the web on this machine, bin/lib/front.py
@@ -78,7 +79,8 @@ class Settings:
             ari_user=read("ARI_USER", "faxroom"),
             ari_password=read("ARI_PASSWORD", ""),
             unoserver_urls=tuple(read("UNOSERVER_URL", f"unix:{home}/run/office.sock").split(",")),
-            line_limit=int(read("FAXROOM_LINE_LIMIT", "400")),
+            line_limit=(line_limit := int(read("FAXROOM_LINE_LIMIT", "400"))),
+            outgoing_limit=int(read("FAXROOM_LINE_OUTGOING", str(-(-line_limit * 3 // 4)))),
             listen_seconds=int(read("FAXROOM_LISTEN_SECONDS", "6")),
             trusted_proxies=int(read("FAXROOM_PROXIES", "0")),
             front=read("FAXROOM_FRONT"),

@@ -12,7 +12,7 @@ import re
 import time
 import uuid
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -58,8 +58,9 @@ _UNSAFE = re.compile(r"[^\w .+\-:/()&@#*'!?]|[\r\n]", re.ASCII)
 MOST_EVENTS = 100
 #: HTTP's answers to who has the wrong name or password.
 _NOT_LET_IN = (401, 403)
-#: In the answer to FAXSession: the file in the spool is named after the channel.
-_OUR_SESSION = re.compile(r"FileName: \S*/(?P<channel>fax-[A-Za-z0-9-]+)\.tif\r?\nPagesTransmitted: (?P<pages>[0-9]+)")
+_MANAGER_FIELD = re.compile(r"^([A-Za-z0-9]+): (.*?)\r?$", re.MULTILINE)
+#: The file in the spool is named after the channel.
+_OUR_FILE = re.compile(r"\S*/(?P<channel>fax-[A-Za-z0-9-]+)\.tif")
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,11 @@ class OutgoingCall:
 
     @property
     def _endpoint(self) -> str:
-        """An extension without a public number never leaves this Asterisk."""
+        """An extension without a public number never leaves this Asterisk. Why the names begin with a bracket says
+        ``asterisk/pjsip.conf``."""
         if "*" in self.number:
-            return "own"
-        return "trunk-t38" if self.t38 else "trunk-audio"
+            return "(own"
+        return "(trunk-t38" if self.t38 else "(trunk-audio"
 
     def body(self) -> dict[str, Any]:
         """The JSON of ``POST /channels``.
@@ -107,8 +109,6 @@ class OutgoingCall:
             "timeout": self.ring_seconds,
             "variables": {
                 "CHANNEL(hangup_handler_push)": "faxroom-sent,s,1",
-                # Where a redirect by the far end (SIP 3xx) leads, of which Asterisk makes a call in our own dialplan.
-                "FORWARD_CONTEXT": "faxroom-moved",
                 "FAX_FILE": self.file,
                 "FAX_STATION": _plain(self.station_id),
                 "FAX_ECM": "yes" if self.ecm else "no",
@@ -130,6 +130,19 @@ def _modems(max_rate: int) -> str:
 
 def _plain(text: str) -> str:
     return _UNSAFE.sub(" ", text).strip()
+
+
+@dataclass(frozen=True)
+class FaxProgress:
+    """A fax on the line, as Asterisk's session of it tells. ``pages`` were confirmed so far; ``rate`` in bit/s.
+
+    ``began``: the two machines have understood each other (T.30: DIS and DCS), so that it is known what a page will be.
+    """
+
+    file: str
+    pages: int
+    rate: int
+    began: bool
 
 
 @dataclass(frozen=True)
@@ -218,9 +231,19 @@ class Ari:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return list(pool.map(place, calls))
 
-    def hangup(self, channel_id: str) -> None:
-        """End a call; one that is over already is fine."""
-        self._ask("DELETE", f"/channels/{quote(channel_id)}", expected=(404,))
+    def hangup(self, channel_id: str, cause: int | None = None) -> None:
+        """End a call, with a Q.850 cause; one that is over already is fine."""
+        why = {"reason_code": cause} if cause else {}
+        self._ask("DELETE", f"/channels/{quote(channel_id)}", params=why, expected=(404,))
+
+    def packets_received(self, channel_id: str) -> int | None:
+        """RTP packets that the far end has sent; None where there is no RTP, or no call any more.
+
+        ``/rtp_statistics`` does not tell for an endpoint that may do T.38, even where it does not.
+        """
+        path, asked = f"/channels/{quote(channel_id)}/variable", {"variable": "CHANNEL(rtcp,rxcount)"}
+        text = self._ask("GET", path, params=asked, expected=(404, 500)).json().get("value", "")
+        return int(text) if text.isdecimal() else None
 
     def refuse(self, channel_id: str, cause: int) -> None:
         """Refuse an incoming call with a Q.850 cause (1 = unallocated number), unless it has gone on without us."""
@@ -290,30 +313,46 @@ class Ari:
         self._ask("POST", "/channels", json=body)
 
     def pages_so_far(self) -> dict[str, int]:
-        """Pages confirmed up to now, by channel id, of at most :data:`MOST_FOLLOWED` running faxes.
+        """Pages confirmed up to now, by channel id, of at most :data:`MOST_FOLLOWED` running faxes of ours."""
+        told = self.progress(most=MOST_FOLLOWED).values()
+        return {ours["channel"]: fax.pages for fax in told if (ours := _OUR_FILE.fullmatch(fax.file))}
+
+    def progress(self, names: Collection[str] | None = None, *, most: int | None = None) -> dict[str, FaxProgress]:
+        """How far the running faxes are, by the name of the channel: these channels', or at most so many.
 
         ARI does not tell; Asterisk's manager interface on the same HTTP server does (actions FAXSessions and
         FAXSession). An Asterisk that does not offer it tells nothing, and nothing is missing but the progress.
         """
         try:
-            return self._ask_pages()
+            return self._ask_progress(names, most)
         except (httpx.HTTPError, FaxroomError) as error:
             log.debug("no progress: %s", error)
             return {}
 
-    def _ask_pages(self) -> dict[str, int]:
+    def _ask_progress(self, names: Collection[str] | None, most: int | None) -> dict[str, FaxProgress]:
         user, secret = self._auth
         with httpx.Client(base_url=self._url, timeout=SECONDS, trust_env=False) as manager:
 
-            def act(action: str, **values: str) -> str:
-                return manager.post("/rawman", data={"action": action, **values}).raise_for_status().text
+            def act(action: str, **values: str) -> list[dict[str, str]]:
+                answer = manager.post("/rawman", data={"action": action, **values}).raise_for_status().text
+                return [dict(_MANAGER_FIELD.findall(block)) for block in answer.split("\r\n\r\n")]
 
             act("login", username=user, secret=secret)
-            numbers = re.findall(r"^SessionNumber: ([0-9]+)\r?$", act("faxsessions"), re.MULTILINE)
-            answers = [act("faxsession", sessionnumber=number) for number in numbers[:MOST_FOLLOWED]]
+            sessions = {told["Channel"]: told for told in act("faxsessions") if "SessionNumber" in told}
+            asked = [name for name in sessions if names is None or name in names][:most]
+            found = {name: act("faxsession", sessionnumber=sessions[name]["SessionNumber"]) for name in asked}
             act("logoff")
-        found = (_OUR_SESSION.search(answer) for answer in answers)
-        return {session["channel"]: int(session["pages"]) for session in found if session}
+        return {
+            name: FaxProgress(
+                file=told["FileName"],
+                pages=int(told["PagesTransmitted"]) + int(told["PagesReceived"]),
+                rate=int(told["DataRate"]),
+                began=told["ImageResolution"] != "0x0",
+            )
+            for name, blocks in found.items()
+            for told in blocks
+            if "ImageResolution" in told
+        }
 
     # ---- Events
 

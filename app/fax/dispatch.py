@@ -27,9 +27,11 @@ BATCH = 200
 
 @dataclass(frozen=True)
 class Limits:
-    """Simultaneous calls, 0 = no limit. ``line`` is of the whole installation's line."""
+    """Simultaneous calls, 0 = no limit. ``line`` is of the whole installation's line, ``outgoing`` of what goes out
+    over it: the rest is for those who call."""
 
     line: int
+    outgoing: int = 0
 
 
 class Room:
@@ -45,10 +47,15 @@ class Room:
                 self.by_entity[entity_id] += calls
             else:
                 self.inbound[tenant_id] += calls
-        self.line = limits.line
+        self.limits = limits
 
     def has_for_line(self) -> bool:
-        return not self.line or self.by_tenant.total() + self.inbound.total() < self.line
+        return not any(limit and used >= limit for used, limit in self._of_line())
+
+    def _of_line(self) -> tuple[tuple[int, int], ...]:
+        """Used and limit."""
+        outbound = self.by_tenant.total()
+        return (outbound + self.inbound.total(), self.limits.line), (outbound, self.limits.outgoing)
 
     def has_for_incoming(self, tenant: Tenant) -> bool:
         """May another call come in for this tenant?"""
@@ -60,7 +67,7 @@ class Room:
         """How many more outgoing calls there may be from this line, at most ``most``."""
         outbound, inbound = self.by_tenant[tenant.id], self.inbound[tenant.id]
         used_and_limit = (
-            (self.by_tenant.total() + self.inbound.total(), self.line),
+            *self._of_line(),
             (outbound, tenant.limit_outbound),
             (outbound + inbound, tenant.limit_total),
             (self.by_entity[entity.id], entity.limit_outbound),

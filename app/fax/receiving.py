@@ -163,6 +163,7 @@ def finish_receiving(
 #: Outcomes whose sentences are a sender's → what a receiver has to know. The others say the same to both.
 RECEIVERS_CAUSES = {
     "far_end_no_fax": "caller_no_fax",
+    "silent": "caller_silent",
     "file_refused": "not_written",
     "success": "unreadable",
     "incomplete": "unreadable",

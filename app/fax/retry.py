@@ -13,6 +13,8 @@ DELAYS: dict[str, int | None] = {
     "no_answer": 300,
     "congestion": 300,
     "far_end_no_fax": 300,
+    "silent": 300,
+    "stalled": 300,
     "capped": 300,
     "other": 300,
     "protocol_error": 60,
@@ -20,6 +22,7 @@ DELAYS: dict[str, int | None] = {
     "incomplete": 60,
     "unallocated": NEVER,
     "rejected": NEVER,
+    "redirected": NEVER,
     "file_refused": NEVER,
 }
 #: Seconds until the next try where our own Asterisk could not be asked, could not dial, or ended before anything was

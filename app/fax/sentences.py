@@ -52,6 +52,8 @@ OUTCOMES = {
     "no_answer": _l("Nobody answered."),
     "congestion": _l("The network had no free path to the number."),
     "far_end_no_fax": _l("Someone or something answered, but it was not a fax machine."),
+    "silent": _l("The other side answered but sent nothing."),
+    "stalled": _l("The other side stopped in the middle of the call, so Faxroom hung up."),
     "capped": _l("Faxroom ended the call because it reached this line's maximum call length."),
     "capped_last_page": _l(
         "Faxroom ended the call because it reached this line's maximum call length before the last page was confirmed."
@@ -62,12 +64,14 @@ OUTCOMES = {
     "incomplete": _l("The other machine confirmed fewer pages than the document has."),
     "unallocated": _l("The number does not exist."),
     "rejected": _l("The other side refused the call."),
+    "redirected": _l("The other end forwards its calls to another number. Faxroom does not follow."),
     "file_refused": _l("The line could not read the prepared pages."),
     "line_down": _l("The telephone system does not respond."),
     "disk_full": _l("Faxroom's own disk is full; nothing was sent. It continues automatically when there is room."),
     "unknown": _l("The telephone system stopped during the call."),
     "restored": _l("Faxroom was restored from a backup made before this fax was finished."),
     "all_confirmed": _l("All pages were confirmed, but the call broke off before it ended properly."),
+    "caller_silent": _l("Someone called but sent nothing."),
     "caller_no_fax": _l("Someone called, but it was not a fax machine."),
     "not_written": _l("The telephone system could not store the pages."),
     "unreadable": _l("The pages arrived damaged and cannot be shown."),
@@ -79,6 +83,8 @@ NEXT_STEPS = {
     "no_answer": _l("Check that the recipient's fax machine is switched on, then send again."),
     "congestion": _l("Try again in an hour."),
     "far_end_no_fax": _l("Check with the recipient that this is a fax number."),
+    "silent": _l("Check with the recipient that this is a fax number and that the machine is ready."),
+    "stalled": _l("Send it again. The report says which pages were confirmed."),
     "capped": _l("Ask your administrator to allow longer calls on this line, or split the document."),
     "capped_last_page": _l(
         "It may have arrived completely. Ask the recipient before you send it again. If it is missing, ask your "
@@ -90,6 +96,7 @@ NEXT_STEPS = {
     "incomplete": _l("Ask the recipient which pages arrived before you send it again."),
     "unallocated": _l("Check the number and send to the right one."),
     "rejected": _l("Ask the recipient whether calls from your number are blocked."),
+    "redirected": _l("Ask the recipient for the number that takes faxes, and send it there."),
     "many_sheet_pages": _l(
         "To fax all of them, send it again from its page. For fewer, set a print area in the spreadsheet and send that."
     ),

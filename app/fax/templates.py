@@ -45,6 +45,8 @@ CAUSE_NAMES = {
     "no_answer": _l("No answer"),
     "congestion": _l("No route in the network"),
     "far_end_no_fax": _l("No fax machine answered"),
+    "silent": _l("Answered, but sent nothing"),
+    "stalled": _l("Stopped in the middle of the call"),
     "capped": _l("Maximum call length reached"),
     "other": _l("Any other reason"),
     "protocol_error": _l("The machines could not agree"),

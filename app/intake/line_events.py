@@ -85,7 +85,14 @@ class Incoming:
     is_fax: bool = False
 
 
-LineEvent = Ringing | Answered | Ended | StillSending | StillReceiving | AllTold | Incoming | Received
+@dataclass(frozen=True)
+class TurnedAway:
+    """A call that found no place: ``why`` is ``caller``, ``called`` or ``incoming``, by whose limit."""
+
+    why: str
+
+
+LineEvent = TurnedAway | Ringing | Answered | Ended | StillSending | StillReceiving | AllTold | Incoming | Received
 
 
 def read_event(event: dict[str, Any]) -> LineEvent | None:
@@ -125,6 +132,8 @@ def _user_event(event: dict[str, Any]) -> LineEvent | None:
     name = told.get("eventname")
     if name == "FaxAnswered":
         return Answered(event["channel"]["id"])
+    if name == "FaxRefused":
+        return TurnedAway(told.get("Why", ""))
     if name == "FaxResultsEnd":
         return AllTold(told.get("Asked", ""))
     if name == "FaxResult" and told.get("Fax", "").startswith(PREFIX):
@@ -151,7 +160,7 @@ def read_result(channel_id: str, line: str) -> Ended | StillSending:
         return Ended(channel_id, CallFacts(outcome, hangup_cause=cause, ended_at=ended, answered_at=answered))
     status, pages, rate, ecm, mode, error, text, station = fields[6:]
     error_word = _decoded(error)
-    told = {"pages": _number(pages) or 0, "capped": bool(capped), "station": bool(station)}
+    told = {"pages": _number(pages) or 0, "capped": bool(capped), "station": bool(station), "gave_up": cause == GAVE_UP}
     if fields[5] == "ending" and status != "SUCCESS":
         outcome = LINE_DOWN if error_word == BEFORE_T30 else "unknown"
     else:
@@ -175,17 +184,18 @@ def read_result(channel_id: str, line: str) -> Ended | StillSending:
 
 def read_received(channel_id: str, line: str) -> Received | StillReceiving | None:
     """``receiving|started|called|caller`` while it comes in, then
-    ``ended|started|called|caller|ended|status|pages|rate|ecm|mode|error|station id``."""
+    ``ended|started|called|caller|ended|status|pages|rate|ecm|mode|error|station id|Q.850 cause``."""
     fields = line.split("|")
     if fields[0] == "receiving" and len(fields) == 4:
         called, caller = (_printable(_decoded(field)) for field in fields[2:])
         return StillReceiving(channel_id, called, caller, _number(fields[1]))
-    if fields[0] != "ended" or len(fields) != 12:
+    if fields[0] != "ended" or len(fields) not in (12, 13):  # former versions kept no cause
         return None
-    _, started, called, caller, ended, status, pages, rate, ecm, mode, error, station = fields
+    _, started, called, caller, ended, status, pages, rate, ecm, mode, error, station, *cause = fields
     confirmed, error_word = _number(pages) or 0, _decoded(error)
+    told = {"pages": confirmed, "station": bool(station), "gave_up": _number("".join(cause)) == GAVE_UP}
     facts = CallFacts(
-        outcome=answered_outcome(status, error_word, pages=confirmed, capped=False, station=bool(station)),
+        outcome=answered_outcome(status, error_word, capped=False, **told),
         pages=confirmed,
         mode=mode or None,
         rate=_number(rate),
@@ -224,7 +234,7 @@ UNANSWERED = {
     20: "no_answer",  # subscriber absent
     21: "rejected",
     22: "unallocated",  # number changed
-    23: "rejected",  # redirection to a new destination, which we do not follow
+    23: "redirected",  # to a new destination, which we do not follow
     28: "unallocated",  # invalid number format
     34: "congestion",  # no circuit available
     38: "congestion",  # network out of order
@@ -234,6 +244,10 @@ UNANSWERED = {
     57: "rejected",  # bearer capability not authorised
     102: "no_answer",  # recovery on timer expiry
 }
+
+#: The cause of a call that was answered and that we ended because nothing came: Asterisk's own, where no RTP does
+#: (res_pjsip_sdp_rtp.c: rtp_check_timeout), and what the line process gives (app.jobs.listen).
+GAVE_UP = 44
 
 #: FAXOPT(error) of Asterisk 22's res_fax and res_fax_spandsp → outcome. spandsp's own words are in statusstr.
 ERRORS = {
@@ -259,15 +273,20 @@ def unanswered_outcome(cause: int | None) -> str:
     return UNANSWERED.get(cause or 0, "other")
 
 
-def answered_outcome(status: str, error: str, *, pages: int, capped: bool, station: bool = True) -> str:
+def answered_outcome(
+    status: str, error: str, *, pages: int, capped: bool, station: bool = True, gave_up: bool = False
+) -> str:
     """Only the word SUCCESS is a success; FAILED is what the code says where the documentation says FAILURE.
 
     ``station`` tells whether the far end gave a station id: who hung up without a page and without one was a person.
+    ``gave_up``: we ended the call, because nothing came any more.
     """
     if status == "SUCCESS":
         return "success"
     if capped:
         return "capped"
+    if gave_up:
+        return "stalled" if pages or station else "silent"
     outcome = "dropped" if pages else ERRORS.get(error) or _by_words(error)
     nobody = not pages and not station and (outcome == "dropped" or error == "T38_NEG_ERROR")
     return "far_end_no_fax" if nobody else outcome

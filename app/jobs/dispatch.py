@@ -83,7 +83,8 @@ def _dispatch() -> None:
         log.error("nothing is dialled, because a disk is full: %s", full)
         say_no_room(db.session, utc_now())
         return
-    limits = Limits(line=current_app.config["SETTINGS"].line_limit)
+    settings = current_app.config["SETTINGS"]
+    limits = Limits(line=settings.line_limit, outgoing=settings.outgoing_limit)
     claimed = claim_due(db.session, now=utc_now(), limits=limits, node=line().node)
     attempt_ids = [sa.inspect(attempt).identity[0] for attempt in claimed]
     db.session.rollback()

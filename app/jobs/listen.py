@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from app.intake.line_events import (
     Ringing,
     StillReceiving,
     StillSending,
+    TurnedAway,
     read_event,
     waiting_call,
 )
@@ -38,8 +40,10 @@ from app.intake.room import disks
 from app.jobs.dispatch import mark_of
 from app.jobs.pulse import Pulse
 from app.jobs.running import application
+from app.jobs.silence import LOOK_SECONDS, SilenceWatch
 from app.models import Attempt, Direction, Fax
 from app.queues import enqueue
+from app.turned_away import REASONS, note_turned_away
 from tenants.connections import DATABASE_DOWN
 from tenants.db import db, utc_now
 
@@ -107,10 +111,12 @@ class Listener:
         self.marked: set[str] = set()  # channel ids of the marks that the last reconciliation found
         self.decided: set[Incoming] = set()
         self.unclaimed: dict[str, Unclaimed] = {}
+        self.turned_away: Counter[str] = Counter()
         self.lines: dict[str, str | None] = {}  # as Asterisk knows them for calls without a portal
         self.reconciling = Every(RECONCILE_SECONDS)
         self.telling_lines = Every(LINES_SECONDS)
         self.progress = Every(PROGRESS_SECONDS)
+        self.silence, self.looking = SilenceWatch(line), Every(LOOK_SECONDS)
         self.beating = Every(BEAT_SECONDS)
 
     def take(self, heard: Connected | Disconnected | list[dict[str, Any]]) -> None:
@@ -153,6 +159,8 @@ class Listener:
         match event:
             case Ended(channel_id, facts):
                 self._ended(channel_id, facts)
+            case TurnedAway(why) if why in REASONS:
+                self.turned_away[why] += 1
             case StillSending(channel_id):
                 self._still_sending(channel_id)
             case AllTold(word):
@@ -224,6 +232,7 @@ class Listener:
         if begin_receiving(db.session, entity, limits=Limits(line=0), **known):
             self.line.receive(call.channel_id, station_id=station_id)
         else:
+            self.turned_away["company"] += 1
             self.line.refuse(call.channel_id, BUSY)
 
     def _bring(self, channel_id: str, called: str, caller: str, facts: CallFacts) -> None:
@@ -265,6 +274,9 @@ class Listener:
             self._tell_pages()
         if self.beating.due():
             beat("line")
+            self._tell_turned_away()
+        if self.looking.due():
+            self.silence.look(time.monotonic())
 
     def _is_telling(self) -> bool:
         """With thousands of results a round takes longer than the time to the next, which would never let it end."""
@@ -354,6 +366,11 @@ class Listener:
         changed = {digits: voice for digits, voice in lines.items() if self.lines.get(digits, "?") != voice}
         self.line.tell_lines(gone | changed, listen_seconds=_listen_seconds())
         self.lines = lines
+
+    def _tell_turned_away(self) -> None:
+        if self.turned_away:
+            note_turned_away(self.turned_away, utc_now())
+            self.turned_away.clear()
 
     def _forget_old(self) -> None:
         oldest = time.monotonic() - 2 * PATIENCE_SECONDS

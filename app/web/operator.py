@@ -32,6 +32,7 @@ from app.fax.sentences import place_name
 from app.health import check_health, nodes
 from app.intake import room
 from app.queues import QUEUES, queue
+from app.turned_away import turned_away
 from app.web.asking import Errors, said, said_all
 from app.web.figures import installation_figures
 from app.web.guard import SAFE_METHODS, writes
@@ -177,10 +178,30 @@ def _disk(names: list[str], path: Path, *, is_low: bool) -> Disk:
 def overview() -> str:
     """The counts; the parts are asked by a request of their own, because one that is down answers late."""
     rows = tenants_now(db.session, utc_now())
-    values = {"rows": rows, "line_limit": current_app.config["SETTINGS"].line_limit}
+    line_limit = current_app.config["SETTINGS"].line_limit
+    values = {"rows": rows, "line_limit": line_limit, "turned_away": _turned_away()}
     if request.htmx and request.htmx.target == "now":
         return render_template("operator/now.html", **values)
     return render_template("operator/overview.html", disks=disks(), **values)
+
+
+#: By whose limit a call that came in found no place.
+TURNED_AWAY = {
+    "caller": _l("for one caller"),
+    "called": _l("for one line"),
+    "incoming": _l("for all that come in"),
+    "company": _l("for one company"),
+}
+
+
+def _turned_away() -> list[tuple[str, int]] | None:
+    """Calls of the last 24 hours by the limit that they met; None while nobody can tell."""
+    db.session.rollback()
+    try:
+        found = turned_away(utc_now())
+    except RedisError:
+        return None
+    return [(str(name), found[reason]) for reason, name in TURNED_AWAY.items() if found[reason]]
 
 
 @blueprint.get("/parts")

@@ -8,6 +8,7 @@ of this machine, and so are /etc/hosts and the resolver (a host name that does n
 import hashlib
 import os
 import platform
+import re
 import socket
 import stat
 import string
@@ -143,8 +144,25 @@ def port_ranges(sip_port: int) -> dict[str, int]:
     }
 
 
+@dataclass(frozen=True)
+class Incoming:
+    """Calls that may come in at once: all, from one caller, to one line; 0: no limit."""
+
+    all: int = 0
+    caller: int = 0
+    called: int = 0
+
+
 def render(
-    root: Path, home: Path, *, sip_port: int, ari_port: int, ari_user: str, ari_password: str, trunk: str = "loop"
+    root: Path,
+    home: Path,
+    *,
+    sip_port: int,
+    ari_port: int,
+    ari_user: str,
+    ari_password: str,
+    trunk: str = "loop",
+    incoming: Incoming = Incoming(),
 ) -> None:
     """Write the configuration of the instance whose state lives in ``home``; its database and spool stay."""
     _check_host_name()
@@ -164,6 +182,7 @@ def render(
     ):
         (home / folder).mkdir(parents=True, exist_ok=True)
     home.chmod(0o700)
+    _check_local(etc / "local")
     values = {
         "home": home,
         "etc": etc,
@@ -178,9 +197,12 @@ def render(
         "trunk_host": chosen.host,
         "trunk_port": chosen.port,
         "outbound_auth": f"outbound_auth = trunk\nfrom_user = {chosen.user}" if chosen.user else "",
-        "own_identify": "" if chosen.is_loop else "[own]\ntype = identify\nendpoint = own\nmatch = 127.0.0.1\n",
+        "own_domain": f"{hashlib.sha256(f'own calls {ari_password}'.encode()).hexdigest()[:32]}.invalid",
         "trunk_account": _account(chosen),
         **port_ranges(sip_port),
+        "incoming": incoming.all,
+        "caller": incoming.caller,
+        "called": incoming.called,
     }
     for template in TEMPLATES.glob("*.conf"):
         _write(etc / template.name, template, values)
@@ -215,7 +237,7 @@ def _account(trunk: Trunk) -> str:
             f"[trunk]\ntype = auth\nauth_type = digest\nusername = {trunk.user}\npassword = {trunk.password or ''}",
             f"[trunk]\ntype = registration\ntransport = transport\noutbound_auth = trunk\nserver_uri = {server}",
             f"client_uri = sip:{trunk.user}@{trunk.host}:{trunk.port}\ncontact_user = {trunk.user}",
-            "retry_interval = 30\nline = yes\nendpoint = trunk-t38",
+            "retry_interval = 30\nline = yes\nendpoint = (trunk-t38",
         )
     )
 
@@ -237,6 +259,20 @@ def _run_folder(home: Path) -> Path:
 def control_socket(home: Path) -> Path:
     """Where its console listens; it greets whoever connects."""
     return _run_folder(home) / "asterisk.ctl"
+
+
+#: How former versions called the endpoints.
+_FORMER = re.compile(r"^\[(?:trunk-t38|trunk-audio|own)\]\(\+\)|PJSIP/[^,)]*@(?:trunk-t38|trunk-audio)\b", re.MULTILINE)
+
+
+def _check_local(folder: Path) -> None:
+    """Asterisk would read nothing at all of a file that adds to a section that is not there."""
+    for path in sorted(folder.glob("*.conf")):
+        if found := _FORMER.search(path.read_text(errors="replace")):
+            raise SetupError(
+                f"{path} says {found[0]}, but the trunk's endpoints have other names now: (trunk-t38 and (trunk-audio "
+                "for faxes, (own for extensions, and trunk-voice+ for Dial(). Change it and start again."
+            )
 
 
 def _check_host_name() -> None:

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 import accounts
 from shell import SetupError
 
+from asterisk import Incoming
+
 #: Ports that nobody outside the instance needs to know. Chosen free at the first start, then kept.
 PRIVATE_PORTS = ("redis", "mail")
 #: Below what Linux takes for outgoing connections, above what people choose.
@@ -41,6 +43,7 @@ HANDED_ON = (
     "FAXROOM_ARCHIVES",
     "FAXROOM_ALLOW_PRIVATE_HOSTS",
     "FAXROOM_LINE_LIMIT",
+    "FAXROOM_LINE_OUTGOING",
     "FAXROOM_PROXIES",
     "FAXROOM_SEALING_KEYS",
 )
@@ -56,7 +59,12 @@ OF_UP = (
     "FAXROOM_IMAP_PORT",
     "FAXROOM_SMTP_PORT",
     "FAXROOM_LISTEN_SECONDS",
+    "FAXROOM_LINE_INCOMING",
+    "FAXROOM_LINE_CALLER",
+    "FAXROOM_LINE_CALLED",
 )
+#: Who has a limit of calls of their own, besides all.
+CALLERS = ("caller", "called")
 #: In HOME, until offices had rooms: LibreOffice's profiles, and parts of documents that it had put aside.
 OFFICE_PROFILES = ("office", "office_2")
 #: In HOME: what bin/up was given at its last start, for a backup; what the backup's instance was given, for a restored
@@ -89,6 +97,7 @@ class Instance:
     trunk: str
     provision: Path | None
     jobs: int
+    incoming: Incoming
     proxies: int  # of the operator, before our own front
     own_redis: bool
     own_office: bool
@@ -167,6 +176,7 @@ def read_instance(root: Path, environment: Mapping[str, str]) -> Instance:
         trunk=environment.get("FAXROOM_TRUNK") or "loop",
         provision=Path(provision).absolute() if provision else None,
         jobs=_number(environment, "FAXROOM_JOBS", 2, highest=64),
+        incoming=_incoming(environment),
         proxies=_number(_told(environment, "FAXROOM_PROXIES"), "FAXROOM_PROXIES", 0, lowest=0, highest=9),
         own_redis=not given(environment, "REDIS_URL"),
         own_office=not given(environment, "UNOSERVER_URL"),
@@ -175,6 +185,14 @@ def read_instance(root: Path, environment: Mapping[str, str]) -> Instance:
         imap_port=_optional_number(environment, "FAXROOM_IMAP_PORT"),
         smtp_port=_optional_number(environment, "FAXROOM_SMTP_PORT"),
     )
+
+
+def _incoming(environment: Mapping[str, str]) -> Incoming:
+    """Of what the line holds three quarters may come in, and half of that from one caller or to one line."""
+    line = _number(_told(environment, "FAXROOM_LINE_LIMIT"), "FAXROOM_LINE_LIMIT", 400, lowest=0)
+    most = _number(environment, "FAXROOM_LINE_INCOMING", -(-line * 3 // 4), lowest=0)
+    each = {way: _number(environment, f"FAXROOM_LINE_{way.upper()}", -(-most // 2), lowest=0) for way in CALLERS}
+    return Incoming(most, **each)
 
 
 def restored_defaults(home: Path, environment: Mapping[str, str]) -> dict[str, str]:

@@ -205,6 +205,7 @@ def _configure(instance: Instance, progress: Progress) -> tuple[dict[str, str], 
                 ari_user=values.get("ARI_USER", "faxroom"),
                 ari_password=values.get("ARI_PASSWORD") or Path(values["ARI_PASSWORD_FILE"]).read_text().strip(),
                 trunk=instance.trunk,
+                incoming=instance.incoming,
             )
         supervise.write_configuration(instance, table)
         if instance.separate:

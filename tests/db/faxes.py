@@ -45,8 +45,8 @@ def make_ready(session: Session, fax: Fax, *, pages: int = 2) -> Fax:
     return session.get_one(Fax, fax.id, populate_existing=True)
 
 
-def claim(session: Session, *, line: int = 0) -> list[Attempt]:
-    return claim_due(session, now=utc_now(), limits=Limits(line=line), node="asterisk")
+def claim(session: Session, *, line: int = 0, outgoing: int = 0) -> list[Attempt]:
+    return claim_due(session, now=utc_now(), limits=Limits(line=line, outgoing=outgoing), node="asterisk")
 
 
 def dial(session: Session, cast: Cast, *, pages: int = 2) -> Attempt:

@@ -269,3 +269,11 @@ def test_what_ended_on_our_own_side_counts_as_no_attempt(session, cast, ours):
     assert again.channel_id != attempt.channel_id
     record_result(session, again.channel_id, CallFacts("busy"))
     assert reread(session, fax.id).status == Status.FAILED
+
+
+def test_what_goes_out_leaves_places_for_those_who_call(session, cast):
+    for _ in range(4):
+        make_ready(session, submit(session, cast))
+    assert len(claim(session, line=4, outgoing=3)) == 3
+    assert claim(session, line=4, outgoing=3) == []
+    assert len(claim(session, line=4)) == 1

@@ -10,7 +10,7 @@ from app.adapters.ari import Connected, Disconnected
 from app.errors import TemporaryFailure
 from app.fax.receiving import begin_receiving, receiving_fax
 from app.fax.results import CallFacts, record_result
-from app.intake.line_events import AllTold, Ended, Incoming, Received, StillReceiving
+from app.intake.line_events import AllTold, Ended, Incoming, Received, StillReceiving, TurnedAway
 from app.jobs import listen
 from app.models import Attempt, FaxEntity
 from tenants.db import utc_now
@@ -357,3 +357,17 @@ def test_where_no_call_was_ever_placed_there_need_be_no_folder_of_marks(listener
     marks.rmdir()
     round_of(listener)
     assert jobs == []
+
+
+def test_calls_that_found_no_place_are_counted_for_the_operator(session, cast, listener, monkeypatch):
+    told = []
+    monkeypatch.setattr(listen, "note_turned_away", lambda calls, now: told.append(dict(calls)))
+    session.get_one(Tenant, cast.alpha).limit_inbound = 1
+    session.commit()
+    for channel_id in ("1.1", "1.2"):
+        listener._decide(Incoming(channel_id, FRONTDESK, "0501234567"))
+    for why in ("caller", "caller", "called", "a word of tomorrow"):
+        listener._take(TurnedAway(why))
+    listener._tell_turned_away()
+    listener._tell_turned_away()
+    assert told == [{"company": 1, "caller": 2, "called": 1}]

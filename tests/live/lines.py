@@ -33,6 +33,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "bin/lib"))
 import asterisk  # noqa: E402 - the set-up's own module
 
+NO_LIMIT = asterisk.Incoming()
 ASTERISK_ROOT = ROOT / ".tools/asterisk"
 USER, PASSWORD = "faxroom", "of-the-tests"
 Heard = TypeVar("Heard", bound=Answered | Ended | Ringing | StillSending)
@@ -100,8 +101,10 @@ def wait_until(seconds: float, what: str, true: Callable[[], Any]) -> Any:
 class Line:
     """One Asterisk with a home of its own; ``local`` maps names of files in etc/local to their text."""
 
-    def __init__(self, home: Path, *, local: dict[str, str]) -> None:
-        self.home = home
+    def __init__(
+        self, home: Path, *, local: dict[str, str], trunk: str = "loop", incoming: asterisk.Incoming = NO_LIMIT
+    ) -> None:
+        self.home, self.trunk, self.incoming = home, trunk, incoming
         self.sip_port, self.ari_port = free_ports()
         self.ari = Ari(f"http://127.0.0.1:{self.ari_port}", USER, PASSWORD, node="test")
         self.seconds_to_start = 0.0
@@ -123,6 +126,8 @@ class Line:
             ari_port=self.ari_port,
             ari_user=USER,
             ari_password=PASSWORD,
+            trunk=self.trunk,
+            incoming=self.incoming,
         )
         for name, text in self._local.items():
             (self.home / "etc/local" / name).write_text(text)
@@ -145,6 +150,11 @@ class Line:
         assert self._process
         self._process.kill()
         self._process.wait()
+
+    def freeze(self) -> None:
+        """As if it had no current: its calls are there, and nothing comes of them."""
+        assert self._process
+        self._process.send_signal(signal.SIGSTOP)
 
     def stop(self) -> int:
         """Ask it to end, as a supervisor does; returns its exit status."""
@@ -295,6 +305,13 @@ def light_then_dense(path: Path) -> Path:
     """Two pages: a light one, and one of noise that stays on the line for minutes."""
     noise = Image.effect_noise((1728, 2292), 200).convert("1")
     return _write(path, [_page(), noise])
+
+
+def slow_pages(path: Path) -> Path:
+    """Four pages, one of which takes more than a minute at the lowest rates."""
+    slow = _page()
+    slow.paste(Image.effect_noise((1728, 110), 200).convert("1"), (0, 1000))
+    return _write(path, [_page(), slow, _page(), _page()])
 
 
 def _page() -> Image.Image:

@@ -216,3 +216,19 @@ def test_a_received_fax_names_who_called_whom() -> None:
     assert (received.called, received.caller) == ("+39050", "0501|x")
     assert (received.facts.outcome, received.facts.pages, received.facts.rate) == ("success", 3, 9600)
     assert (received.facts.ecm, received.facts.remote_station_id) == (False, "ACME")
+
+
+@pytest.mark.parametrize(
+    ("pages", "station", "outcome"), [(0, False, "silent"), (0, True, "stalled"), (1, False, "stalled")]
+)
+def test_a_call_that_we_gave_up_is_told_by_what_was_heard(pages: int, station: bool, outcome: str) -> None:
+    told = {"pages": pages, "station": station, "capped": False, "gave_up": True}
+    assert answered_outcome("FAILED", "HANGUP", **told) == outcome
+    assert answered_outcome("SUCCESS", "NO_ERROR", **told) == "success"
+
+
+def test_a_silent_caller_is_told_by_the_cause_which_former_versions_did_not_keep() -> None:
+    line = "ended|1790000000|KzM5|KzM5|1790000038|FAILED|0|14400|yes|audio||"
+    assert read_received("1.1", line).facts.outcome != "silent"
+    assert read_received("1.1", f"{line}|16").facts.outcome != "silent"
+    assert read_received("1.1", f"{line}|44").facts.outcome == "silent"

@@ -20,7 +20,7 @@ def test_the_delay_goes_by_the_cause(outcome, seconds):
     assert (after(outcome).status, after(outcome).delay) == (Status.RETRYING, seconds)
 
 
-@pytest.mark.parametrize("outcome", ["unallocated", "rejected", "file_refused"])
+@pytest.mark.parametrize("outcome", ["unallocated", "rejected", "redirected", "file_refused"])
 def test_what_would_fail_again_is_not_tried_again(outcome):
     assert after(outcome).status == Status.FAILED
 

@@ -883,3 +883,40 @@ def test_a_slow_machine_is_waited_for_and_it_is_said_for_whom(prepared: instance
     never_ended = SimpleNamespace(instance=prepared, look=lambda: None, restless=lambda: [])
     up._wait_until_ready(never_ended, said.append)
     assert said and set(said) == {"still waiting for web"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pjsip.conf", "; ours\n[trunk-t38](+)\nt38_udptl = no\n"),
+        ("pjsip_own.conf", "[own](+)\n"),
+        ("extensions.conf", "[faxroom-voice](+)\nexten => 101,1,Dial(PJSIP/101@trunk-audio,60)\n"),
+    ],
+)
+def test_what_was_added_to_an_endpoint_of_a_former_name_is_told_before_asterisk_starts(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(asterisk.SetupError, match=f"{name} says .*trunk-voice"):
+        asterisk._check_local(tmp_path)
+
+
+def test_what_was_added_to_the_endpoints_of_today_is_left_alone(tmp_path):
+    (tmp_path / "pjsip.conf").write_text("[(trunk-t38](+)\n[trunk](+)\n[own-pbx]\n")
+    (tmp_path / "extensions.conf").write_text("exten => 101,1,Dial(PJSIP/101@trunk-voice+,60,i)\n")
+    asterisk._check_local(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "incoming", "outgoing"),
+    [
+        ({}, asterisk.Incoming(300, 150, 150), 300),
+        ({"FAXROOM_LINE_LIMIT": "5"}, asterisk.Incoming(4, 2, 2), 4),
+        ({"FAXROOM_LINE_LIMIT": "1"}, asterisk.Incoming(1, 1, 1), 1),
+        ({"FAXROOM_LINE_LIMIT": "0"}, asterisk.Incoming(0, 0, 0), 0),
+        ({"FAXROOM_LINE_INCOMING": "8", "FAXROOM_LINE_CALLER": "1"}, asterisk.Incoming(8, 1, 4), 300),
+        ({"FAXROOM_LINE_OUTGOING": "0", "FAXROOM_LINE_CALLED": "0"}, asterisk.Incoming(300, 150, 0), 0),
+    ],
+)
+def test_calls_in_and_out_have_shares_of_the_line(home, given, incoming, outgoing):
+    assert make(home, **given).incoming == incoming
+    values = {"FAXROOM_HOME": str(home), "SECRET_KEY": "a test", **given}
+    assert Settings.from_environment(values).outgoing_limit == outgoing

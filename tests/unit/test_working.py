@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from app.config import Settings
 from app.factory import create_app
 from app.health import check_health
 from app.queues import QUEUES, queue, redis
+from app.turned_away import note_turned_away, turned_away
 from app.working import SIGN_HOLDS, Sign, give_sign, note_served, signs, unserved
 from tenants.db import db
 
@@ -144,3 +147,12 @@ def test_health_is_told_in_time_though_everything_is_silent(redis_port: int, tmp
         assert time.monotonic() - began < 5
     assert not any(parts[name]["ok"] for name in ("redis", "asterisk", "jobs", "clock", "line", "collect"))
     assert all(part.get("advice") for part in parts.values() if not part["ok"])
+
+
+def test_calls_that_found_no_place_are_told_for_a_day(app: Flask) -> None:
+    now = datetime(2026, 12, 1, 10, 30, tzinfo=UTC)
+    assert turned_away(now) == Counter()
+    note_turned_away(Counter(caller=2, company=1), now - timedelta(hours=2))
+    note_turned_away(Counter(caller=3), now)
+    note_turned_away(Counter(caller=100), now - timedelta(hours=24))
+    assert turned_away(now) == Counter(caller=5, company=1)

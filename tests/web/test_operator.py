@@ -4,6 +4,7 @@ import io
 import json
 import re
 import zipfile
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -294,6 +295,19 @@ def test_the_overview_counts_and_shows_nothing_of_a_fax(app: Flask, cast: Cast, 
     assert 'data-label="Scheduled">1</td>' in page
     assert "secret.pdf" not in page
     assert "+390501234567" not in page
+
+
+def test_the_overview_tells_which_limits_calls_met(olga: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "Calls refused" not in olga.get("/operator").text  # nobody can tell: Redis is down
+    monkeypatch.setattr("app.web.operator.turned_away", lambda now: Counter(caller=1200, called=3))
+    page = plain(olga.get("/operator").text)
+    assert "Calls refused by a limit, last 24 hours 1,203 for one caller 1,200, for one line 3" in page
+    monkeypatch.setattr("app.web.operator.turned_away", lambda now: Counter())
+    assert "for one caller" not in olga.get("/operator").text
+
+
+def plain(page: str) -> str:
+    return " ".join(re.sub(r"<[^>]*>", " ", page).split())
 
 
 def test_the_overview_refreshes_its_counts_alone(olga: Browser) -> None:
