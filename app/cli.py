@@ -7,11 +7,14 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import sqlalchemy as sa
 from flask import Flask, current_app
+from flask.cli import AppGroup
 from redis import RedisError
 
 from app.adapters import confinement, room
@@ -23,6 +26,8 @@ from app.archiving import unsealed
 from app.backup import BackupFailed, make_backup
 from app.errors import FaxroomError, Refused, TemporaryFailure
 from app.fax.access import sendable_entities
+from app.fax.audit_chain import differs, verify_chains
+from app.fax.audit_shipping import left_to_ship
 from app.fax.holding import held_since
 from app.fax.lifecycle import is_final
 from app.fax.restored import give_up, in_doubt
@@ -41,10 +46,12 @@ from tenants.sealed import reseal_all
 
 #: Seconds by which the clocks of portal and Asterisk may differ; one of them tells whole ones.
 CLOCKS_APART = 5
+#: Entries of the audit log that may be on their way to the collector.
+MOST_UNSHIPPED = 500
 
 
 def init_app(app: Flask) -> None:
-    for command in (provision, send, faxes, doctor, backup, restored, unseal, reseal):
+    for command in (provision, send, faxes, doctor, backup, restored, unseal, reseal, audit):
         app.cli.add_command(command)
 
 
@@ -232,6 +239,45 @@ def reseal() -> None:
     click.echo("All secrets have the first key now. Keep the others as long as an archive has files sealed with them.")
 
 
+audit = AppGroup("audit", help="The audit log.")
+
+
+@audit.command()
+@click.option(
+    "--against",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Lines of JSON that went out (FAXROOM_AUDIT_LOG): each has to be in the log as it went.",
+)
+def verify(against: Path | None) -> None:
+    """Recompute the chain of each company. Names the first entry that is not what was entered, and ends with 1."""
+    faults = 0
+    for verdict in verify_chains(db.session):
+        name = verdict.slug or "the installation"
+        told = f"FAULT {verdict.fault}" if verdict.fault else f"ok    {verdict.length} entries, {verdict.digest}"
+        click.echo(f"{name:20} {told}")
+        faults += verdict.fault is not None
+    faults += sum(_tell_difference(line) for line in _json_lines(against)) if against else 0
+    if faults:
+        raise click.ClickException("The audit log is not what was entered.")
+
+
+def _tell_difference(line: dict[str, Any]) -> bool:
+    fault = differs(db.session, line)
+    if fault:
+        click.echo(f"{line.get('company') or 'the installation':20} FAULT {fault}")
+    return fault is not None
+
+
+def _json_lines(file: Path) -> Iterator[dict[str, Any]]:
+    with file.open(encoding="utf-8") as lines:
+        for number, text in enumerate(lines, 1):
+            try:
+                line = json.loads(text)
+                yield {name: line[name] for name in ("chain", "n", "digest", "company")}
+            except (ValueError, KeyError, TypeError) as error:
+                raise click.ClickException(f"{file}, line {number} is no entry of the audit log.") from error
+
+
 @click.command()
 def doctor() -> None:
     """Check every outside part and say what to do about each fault."""
@@ -262,6 +308,7 @@ def _surroundings() -> list[tuple[str, bool, str]]:
         _clocks(),
         _unclaimed(),
         _held(),
+        _audit_log(),
     ]
 
 
@@ -289,6 +336,15 @@ def _held() -> tuple[str, bool, str]:
     db.session.rollback()
     advice = "Restored from a backup: nothing is dialled, mailed or collected until you run: bin/faxroom restored"
     return "hold", held is None, advice
+
+
+def _audit_log() -> tuple[str, bool, str]:
+    """What goes out to a collector goes within seconds."""
+    url = current_app.config["SETTINGS"].audit_log
+    left = left_to_ship(db.session) if url else 0
+    db.session.rollback()
+    advice = f"{left} entries have not gone out. Check FAXROOM_AUDIT_LOG and its server; they are kept until they go."
+    return "audit log", left < MOST_UNSHIPPED, advice
 
 
 def _mail_server() -> tuple[str, bool, str]:

@@ -41,6 +41,7 @@ class Settings:
     secure_cookies: bool
     sealing_secrets: tuple[str, ...] = field(repr=False)
     archives: Path  # below it each tenant has a folder for local archives
+    audit_log: str | None  # where the audit log goes out to, app/adapters/audit_collector.py
     private_hosts: tuple[str, ...]  # hosts and networks inside that tenants may name; "yes": all
 
     @classmethod
@@ -82,6 +83,7 @@ class Settings:
             secure_cookies=base_url.startswith("https://"),
             sealing_secrets=tuple((read("FAXROOM_SEALING_KEYS") or secret_key).split(",")),
             archives=Path(read("FAXROOM_ARCHIVES", f"{home}/archives")).absolute(),
+            audit_log=read("FAXROOM_AUDIT_LOG"),
             private_hosts=tuple(name.strip() for name in read("FAXROOM_ALLOW_PRIVATE_HOSTS", "").split(",")),
         )
 

@@ -8,6 +8,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import cli, models, web
 from app.adapters.ari import Ari
+from app.adapters.audit_collector import check_collector
 from app.adapters.disks import Disks
 from app.adapters.offices import office_at
 from app.adapters.storage import storage_from_url
@@ -28,7 +29,8 @@ def create_app(settings: Settings | None = None, **overrides: object) -> Flask:
     ``settings`` default to the environment; ``overrides`` are Flask configuration, for tests.
 
     Raises:
-        ValueError: UNOSERVER_URL names a place to which documents would go in clear or to anybody.
+        ValueError: UNOSERVER_URL names a place to which documents would go in clear or to anybody, or
+            FAXROOM_AUDIT_LOG none that is known.
     """
     settings = settings or Settings.from_environment()
     os.environ.setdefault("RES_OPTIONS", LOOKUPS)
@@ -45,6 +47,8 @@ def create_app(settings: Settings | None = None, **overrides: object) -> Flask:
         SESSION_COOKIE_SAMESITE="Lax",
     )
     app.config.update(overrides)
+    if settings.audit_log:
+        check_collector(settings.audit_log)
     for address in settings.unoserver_urls:
         office_at(address)
     app.extensions["redis"] = connect(settings.redis_url)

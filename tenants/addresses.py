@@ -36,6 +36,14 @@ def check_address(address: str) -> str:
     return address
 
 
+def is_address(text: str) -> bool:
+    try:
+        check_address(text)
+    except AddressInvalid:
+        return False
+    return True
+
+
 def fold(address: str) -> str:
     """What two spellings of one address have in common: ``Bob@Alpha.test`` and ``bob@alpha.test`` are one."""
     return address.replace("\0", "").strip().casefold()  # PostgreSQL takes no text with a zero in it

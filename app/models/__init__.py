@@ -1,7 +1,7 @@
 """Every table of ours, imported here once so that migrations and relationships see them all."""
 
 from app.models.archive import ArchiveCopy, ArchiveKind, ArchivePlace, PlaceKind, Retention
-from app.models.audit import AuditEvent
+from app.models.audit import AuditChain, AuditEvent, AuditLink
 from app.models.change import PendingChange
 from app.models.entity import Authentication, FaxEntity, FormerNumber, Grant
 from app.models.fax import (
@@ -34,7 +34,9 @@ __all__ = [
     "ArchiveKind",
     "ArchivePlace",
     "Attempt",
+    "AuditChain",
     "AuditEvent",
+    "AuditLink",
     "Authentication",
     "BoxState",
     "Direction",

@@ -10,6 +10,7 @@ from app.web import (
     assets,
     audit,
     changes,
+    content_log,
     cookies,
     downloads,
     entities,
@@ -76,6 +77,7 @@ def init_app(app: Flask) -> None:
     language.init_app(app)
     assets.init_app(app)
     guard.init_app(app)
+    content_log.init_app(app)
     app.before_request(errors.refuse_as_the_front_did)
     CSRFProtect(app)
     guard.begin_writing_after_csrf(app)

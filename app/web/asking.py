@@ -4,7 +4,9 @@ from flask import request, session
 from flask_babel import ngettext
 
 from app.errors import Refused
+from app.fax.auditing import audit
 from app.fax.sentences import sentence
+from app.web.browsers import browser_name
 from app.web.guard import TOKEN, begin_reading
 from app.web.throttle import Throttle
 from tenants.addresses import fold
@@ -80,17 +82,32 @@ def hash_aside(password: str) -> str:
     return hash_password(password)
 
 
-def let_in(user: User, password: str | None = None) -> None:
-    """A fresh session in place of whatever the browser brought, and a fresh row for it. Commits."""
+def let_in(user: User, way: str, password: str | None = None) -> None:
+    """A fresh session in place of whatever the browser brought, and a fresh row for it. ``way`` is how they proved who
+    they are, as the audit log says it. Commits."""
     if earlier := session.get(TOKEN):
         end_session(db.session, earlier)
     if password and needs_rehash(user.password_hash or ""):
         user.password_hash = hash_password(password)
     agent = request.user_agent.string
     token = open_session(db.session, user, remote_address=request.remote_addr, user_agent=agent)
+    note_account(user, "user.signed_in", user=user, after={"way": way, "browser": browser_name(agent)})
     db.session.commit()
     session.clear()
     session[TOKEN] = token
+
+
+def note_account(account: User, action: str, *, user: User | None, after: dict[str, str] | None = None) -> None:
+    """Enter what happens to an account, in its company's log. ``user`` is None where nobody has proved who they are."""
+    audit(
+        db.session,
+        user=user,
+        tenant_id=account.tenant_id,
+        action=action,
+        target=account.email,
+        after=after,
+        remote_address=request.remote_addr,
+    )
 
 
 def reading() -> None:

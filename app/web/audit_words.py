@@ -10,8 +10,10 @@ from flask_babel import lazy_gettext as _l
 THINGS = {
     "archive_order": _l("Archives"),
     "archive_place": _l("Archive place"),
+    "audit": _l("Audit log"),
     "box": _l("Mail2Fax box"),
     "entity": _l("Fax entity"),
+    "fax": _l("Fax"),
     "log": _l("Fax log"),
     "mail2fax": _l("Mail2Fax"),
     "numbering": _l("Numbering plan"),
@@ -53,15 +55,21 @@ ACTS = {
     "recovery_codes_renewed": _l("new recovery codes"),
     "removed": _l("removed"),
     "reopened": _l("opened again"),
+    "report_downloaded": _l("report downloaded"),
     "retention_changed": _l("days of keeping changed"),
     "second_factor_removed": _l("second factor removed"),
     "second_factor_required": _l("second factor for everybody"),
     "second_factor_reset": _l("second factor removed by an administrator"),
     "second_factor_set_up": _l("second factor set up"),
+    "seen": _l("looked at"),
+    "sign_in_failed": _l("sign-in refused"),
+    "signed_in": _l("signed in"),
+    "signed_off": _l("signed out"),
     "signed_out": _l("signed out everywhere"),
     "suspended": _l("suspended"),
     "tested": _l("tested"),
     "viewed": _l("looked at by the operator"),
+    "zip_downloaded": _l("chosen faxes downloaded"),
 }
 #: What an act has before and after.
 FIELDS = {
@@ -73,6 +81,7 @@ FIELDS = {
     "authentication": _l("proof of the sender"),
     "authserv_id": _l("name in Authentication-Results"),
     "box": _l("Mail2Fax box"),
+    "browser": _l("browser"),
     "bucket": _l("bucket"),
     "channels": _l("channels"),
     "copies_not_made": _l("copies not made"),
@@ -87,6 +96,7 @@ FIELDS = {
     "entity": _l("fax entity"),
     "extension": _l("extension"),
     "fax_channels": _l("fax channels"),
+    "faxes": _l("faxes"),
     "fingerprint": _l("fingerprint"),
     "folder": _l("folder"),
     "forbidden_prefixes": _l("forbidden beginnings of numbers"),
@@ -142,6 +152,7 @@ FIELDS = {
     "total": _l("calls in all at once"),
     "until": _l("to day"),
     "username": _l("user name"),
+    "way": _l("by"),
     "voice_destination": _l("voice destination"),
 }
 #: Values that are words of ours, by field. A secret is never kept: only that it was changed.
@@ -153,7 +164,14 @@ VALUES = {
     "authentication": {"none": _l("sender's address"), "pin": _l("PIN"), "pgp": _l("PGP signature")},
     "direction": {"received": _l("received"), "sent": _l("sent")},
     "kind": {"folder": _l("folder")},
+    "reason": {
+        "password": _l("wrong password"),
+        "code": _l("wrong code"),
+        "closed": _l("the account is closed"),
+        "unknown": _l("no such account"),
+    },
     "role": {"admin": _l("administrator"), "user": _l("user")},
+    "way": {"password": _l("password"), "code": _l("password and code"), "link": _l("link in a mail")},
 }
 
 

@@ -9,13 +9,13 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 from app.fax.accounts import judge_language, judge_name
-from app.fax.auditing import audit
 from app.fax.outbox import last_refusal
 from app.fax.sentences import sentence
 from app.web.asking import (
     Errors,
     hash_aside,
     new_password_problems,
+    note_account,
     password_problem,
     remote_address,
     said,
@@ -40,14 +40,7 @@ def _me() -> User:
 
 
 def _note(user: User, action: str) -> None:
-    audit(
-        db.session,
-        user=user,
-        tenant_id=user.tenant_id,
-        action=action,
-        target=user.email,
-        remote_address=request.remote_addr,
-    )
+    note_account(user, action, user=user)
 
 
 def _back(anchor: str = "") -> Response:

@@ -17,6 +17,7 @@ from app.web.asking import (
     hash_aside,
     let_in,
     new_password_problems,
+    note_account,
     reading,
     remote_address,
     throttle,
@@ -25,7 +26,7 @@ from app.web.asking import (
     writing,
 )
 from app.web.guard import SAFE_METHODS, TOKEN, is_own_path
-from tenants.addresses import fold, user_by_address
+from tenants.addresses import fold, is_address, user_by_address
 from tenants.db import db
 from tenants.links import open_link, use_link
 from tenants.models import LinkPurpose, OneTimeLink, User
@@ -74,13 +75,16 @@ def sign_in() -> Response:
     user = _user_with_password(form)
     if user is None:
         throttle.note_failure(address=remote_address())
+        _note_refused(form)
         return _page(form, _("Email address or password is wrong. Check both and try again."), status=422)
     throttle.forget(account=fold(form.email))
     if not user.is_active:  # told only to who knows the password
+        note_account(user, "user.sign_in_failed", user=None, after={"reason": "closed"})
+        db.session.commit()
         return _page(form, _("This account is closed. Ask your administrator to open it again."), status=403)
     if user.second_factor_at:
         return _ask_for_code(user, form)
-    let_in(user, form.password)
+    let_in(user, "password", form.password)
     return redirect(form.next or url_for("faxes.home"), 303)
 
 
@@ -100,6 +104,18 @@ def _user_with_password(form: SignInForm) -> User | None:
     right = verify_aside(password_hash, form.password)
     writing()
     return db.session.get(User, user_id) if right else None
+
+
+def _note_refused(form: SignInForm) -> None:
+    """In the log of the company whose account it is. What is nobody's is named only if it is an address: people type
+    their password in the wrong field."""
+    if account := user_by_address(db.session, form.email):
+        note_account(account, "user.sign_in_failed", user=None, after={"reason": "password"})
+    else:
+        values = {"after": {"reason": "unknown"}, "remote_address": request.remote_addr}
+        target = form.email if is_address(form.email) else "?"
+        audit(db.session, user=None, tenant_id=None, action="user.sign_in_failed", target=target, **values)
+    db.session.commit()
 
 
 # ---- The code
@@ -138,10 +154,12 @@ def code() -> Response:
     if not take_code(db.session, user, typed):
         db.session.rollback()
         throttle.note_failure(address=remote_address())
+        note_account(user, "user.sign_in_failed", user=None, after={"reason": "code"})
+        db.session.commit()
         return _code_page(form, sentence("code_wrong"), status=422)
     throttle.forget(account=account)
     was_recovery, left = not typed.replace(" ", "").isdigit(), codes_left(db.session, user)
-    let_in(user)
+    let_in(user, "code")
     if was_recovery or left < FEW_CODES:
         flash(_codes_text(left), "info")
     return redirect(form.next or url_for("faxes.home"), 303)
@@ -225,20 +243,13 @@ def _with_new_password(user: User, purpose: LinkPurpose, password_hash: str) -> 
     """Who has a second factor signs in with it: a mailbox alone is not enough."""
     set_password(db.session, user, password_hash)
     act = "user.accepted" if purpose == LinkPurpose.INVITATION else "user.password_reset"
-    audit(
-        db.session,
-        user=user,
-        tenant_id=user.tenant_id,
-        action=act,
-        target=user.email,
-        remote_address=request.remote_addr,
-    )
+    note_account(user, act, user=user)
     if user.second_factor_at:
         db.session.commit()
         session.clear()
         flash(_("Your new password counts from now on. Sign in with it."), "info")
         return redirect(url_for("sign_in.sign_in"), 303)
-    let_in(user)
+    let_in(user, "link")
     flash(_("Your password is set, and you are signed in."), "info")
     return redirect(url_for("faxes.home"), 303)
 
@@ -250,6 +261,7 @@ def _link_page(link: OneTimeLink, errors: dict[str, str] | None = None) -> Respo
 
 @blueprint.post("/sign-out")
 def sign_out() -> Response:
+    note_account(current_user, "user.signed_off", user=current_user)
     end_session(db.session, session.get(TOKEN, ""))
     db.session.commit()
     session.clear()
