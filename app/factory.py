@@ -43,6 +43,8 @@ def create_app(settings: Settings | None = None, **overrides: object) -> Flask:
         SQLALCHEMY_ENGINE_OPTIONS={"pool_timeout": POOL_SECONDS},
         MAX_CONTENT_LENGTH=DOCUMENT_BYTES + 1024 * 1024,
         SESSION_COOKIE_SECURE=settings.secure_cookies,
+        SESSION_COOKIE_NAME="__Host-session" if settings.secure_cookies else "session",
+        SESSION_COOKIE_PATH="/",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
     )

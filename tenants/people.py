@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
+from zxcvbn import zxcvbn
 
 from tenants.addresses import change_address, check_address, claim_address, fold
 from tenants.db import utc_now
@@ -12,7 +13,11 @@ from tenants.scope import lock_tenant, owned_by
 from tenants.sessions import end_sessions
 
 #: Long enough that guessing is hopeless at the pace of sign-in; NIST SP 800-63B asks for no digits and no signs.
-PASSWORD_LENGTH = 10
+PASSWORD_LENGTH = 12
+#: What is guessed with fewer tries counts as known.
+FEWEST_GUESSES = 10**6
+#: zxcvbn takes ever longer; what is good so far stays good.
+MOST_JUDGED = 64
 #: Hashing takes time by length: nobody types more.
 MOST_PASSWORD = 200
 
@@ -26,7 +31,7 @@ class LastAdministrator(Exception):
 
 
 class WeakPassword(ValueError):
-    """``reason`` is short, long or name."""
+    """``reason`` is short, long, name or known."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -103,6 +108,18 @@ def check_password(password: str, user: User) -> None:
         raise WeakPassword("long")
     if password.casefold() in (user.address.folded, user.name.casefold()):
         raise WeakPassword("name")
+    if _is_known(password, user):
+        raise WeakPassword("known")
+
+
+def _is_known(password: str, user: User) -> bool:
+    """Whether those who guess come to it soon: by the lists of known passwords and words that zxcvbn ships, with what
+    people put before, behind and in place of letters, rows of keys, dates; and by what is theirs."""
+    own = ["faxroom", user.name, *user.address.folded.replace("@", " ").replace(".", " ").split()]
+    if user.tenant:
+        own += [user.tenant.name, user.tenant.slug]
+    judged = zxcvbn(password[:MOST_JUDGED], user_inputs=[*own, *(word for name in own for word in name.split())])
+    return judged["guesses"] < FEWEST_GUESSES
 
 
 def set_password(session: Session, user: User, password_hash: str, *, keep_token: str = "") -> int:

@@ -169,6 +169,7 @@ REFUSALS = {
     "password_wrong": _l("This is not your password."),
     "password_short": _l("A password has at least %(limit)s characters. Three or four words are easy to keep."),
     "password_long": _l("A password has %(limit)s characters at most."),
+    "password_known": _l("This password is among the first that others try. Three or four words are easy to keep."),
     "password_name": _l("Your name or address is no password: it is what others try first."),
     "password_differs": _l("The two do not match. Type the new password again in both fields."),
     "code_wrong": _l("This code is wrong or was used already. Wait for the next one and enter that."),

@@ -8,6 +8,7 @@ from flask_login import current_user
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
+from app.fax.account_notices import tell_change
 from app.fax.accounts import judge_language, judge_name
 from app.fax.outbox import last_refusal
 from app.fax.sentences import sentence
@@ -100,6 +101,7 @@ def password() -> Response:
     password_hash, user = hash_aside(new), _me()
     others = set_password(db.session, user, password_hash, keep_token=session.get(TOKEN, ""))
     _note(user, "user.password_changed")
+    tell_change(db.session, user, "password")
     db.session.commit()
     flash(_("Your new password counts from now on.") + (" " + _ended_text(others) if others else ""), "info")
     return _back()
@@ -140,6 +142,7 @@ def confirm_second_factor() -> Response:
     throttle.forget(account=account)
     end_sessions(db.session, user, except_token=session.get(TOKEN, ""))
     _note(user, "user.second_factor_set_up")
+    tell_change(db.session, user, "factor_set_up")
     db.session.commit()
     flash(_("From now on a code of your telephone is asked for after your password."), "info")
     return _back("second-factor")
@@ -162,6 +165,7 @@ def remove_second_factor() -> Response:
     user = _me()
     factors.remove(db.session, user)
     _note(user, "user.second_factor_removed")
+    tell_change(db.session, user, "factor_removed")
     db.session.commit()
     flash(_("Signing in asks for your password alone again."), "info")
     return _back("second-factor")
@@ -177,6 +181,7 @@ def recovery_codes() -> Response:
     user = _me()
     codes = factors.renew_codes(db.session, user)
     _note(user, "user.recovery_codes_renewed")
+    tell_change(db.session, user, "recovery_codes")
     db.session.commit()
     return make_response(render_template("profile/codes.html", codes=codes))
 

@@ -10,6 +10,7 @@ from flask_babel import ngettext
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
+from app.fax.account_notices import tell_change
 from app.fax.accounts import mail_again
 from app.fax.auditing import audit
 from app.fax.sentences import sentence
@@ -26,6 +27,8 @@ from app.web.asking import (
     writing,
 )
 from app.web.guard import SAFE_METHODS, TOKEN, is_own_path
+from app.web.known_browsers import known_browser
+from app.web.throttle import from_address
 from tenants.addresses import fold, is_address, user_by_address
 from tenants.db import db
 from tenants.links import open_link, use_link
@@ -70,14 +73,16 @@ def sign_in() -> Response:
     form = SignInForm.read()
     if request.method in SAFE_METHODS:
         return redirect(url_for("faxes.home"), 303) if current_user.is_authenticated else _page(form)
-    if minutes := throttle.take_try(account=fold(form.email), address=remote_address()):
+    browser = known_browser(user_by_address(db.session, form.email))
+    account = from_address(fold(form.email), remote_address())
+    if minutes := throttle.take_try(account=account, address=remote_address(), browser=browser):
         return _later(_page(form, wait_text(minutes), status=429), minutes)
     user = _user_with_password(form)
     if user is None:
         throttle.note_failure(address=remote_address())
         _note_refused(form)
         return _page(form, _("Email address or password is wrong. Check both and try again."), status=422)
-    throttle.forget(account=fold(form.email))
+    throttle.forget(account=account, browser=browser)
     if not user.is_active:  # told only to who knows the password
         note_account(user, "user.sign_in_failed", user=None, after={"reason": "closed"})
         db.session.commit()
@@ -148,8 +153,8 @@ def code() -> Response:
     typed = request.form.get("code", "").strip()
     if not typed:
         return _code_page(form, sentence("code_missing"), status=422)
-    account = f"second factor of {user.id}"
-    if minutes := throttle.take_try(account=account, address=remote_address()):
+    account, browser = f"second factor of {user.id}", known_browser(user)
+    if minutes := throttle.take_try(account=account, address=remote_address(), browser=browser):
         return _later(_code_page(form, wait_text(minutes), status=429), minutes)
     if not take_code(db.session, user, typed):
         db.session.rollback()
@@ -157,7 +162,7 @@ def code() -> Response:
         note_account(user, "user.sign_in_failed", user=None, after={"reason": "code"})
         db.session.commit()
         return _code_page(form, sentence("code_wrong"), status=422)
-    throttle.forget(account=account)
+    throttle.forget(account=account, browser=browser)
     was_recovery, left = not typed.replace(" ", "").isdigit(), codes_left(db.session, user)
     let_in(user, "code")
     if was_recovery or left < FEW_CODES:
@@ -241,8 +246,11 @@ def _by_link(token: str, purpose: LinkPurpose) -> Response:
 
 def _with_new_password(user: User, purpose: LinkPurpose, password_hash: str) -> Response:
     """Who has a second factor signs in with it: a mailbox alone is not enough."""
+    is_reset = purpose == LinkPurpose.PASSWORD_RESET
     set_password(db.session, user, password_hash)
-    act = "user.accepted" if purpose == LinkPurpose.INVITATION else "user.password_reset"
+    if is_reset:
+        tell_change(db.session, user, "password")
+    act = "user.password_reset" if is_reset else "user.accepted"
     note_account(user, act, user=user)
     if user.second_factor_at:
         db.session.commit()

@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 
 from app.adapters.pgp import KEY_BYTES, read_public_key
 from app.errors import Refused
+from app.fax.account_notices import tell_change
 from app.fax.accounts import (
     Details,
     change_user,
@@ -292,7 +293,19 @@ def _audit_change(person: User, before: dict[str, Any]) -> None:
     changed = [name for name in after if after[name] != before[name]]
     if changed:
         old, new = ({name: values[name] for name in changed} for values in (before, after))
+        _tell_changes(person, changed, before["email"])
         audit_act("user.changed", before["email"], before=old, after=new)
+
+
+def _tell_changes(person: User, changed: list[str], old_email: str) -> None:
+    """What lets somebody in, or lets them do more, is told to its owner; a new address to the old one, too."""
+    if person.is_invited:
+        return
+    if "email" in changed:
+        for recipient in (old_email, person.email):
+            tell_change(db.session, person, "email", recipient=recipient, email=person.email)
+    if "role" in changed:
+        tell_change(db.session, person, "role")
 
 
 def _user_page(person: User, *, form: Details | None = None, errors: Errors | None = None) -> Response:
@@ -412,6 +425,7 @@ def reset_second_factor(user_id: int) -> Response:
         if person.second_factor_at is None:
             return None
         second_factor.remove(db.session, person)
+        tell_change(db.session, person, "factor_reset")
         end_sessions(db.session, person)
         return _(
             "The second factor of %(name)s is removed. The next sign-in asks for the password alone.", name=person.name

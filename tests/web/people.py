@@ -34,9 +34,9 @@ class Post:
         return self.mails[before:]
 
     def link(self) -> str:
-        """That of the one mail that has newly been sent."""
-        (mail,) = self.collect()
-        return LINK.search(mail.get_content())[1]
+        """That of the one mail with a link of its own that has newly been sent."""
+        (found,) = filter(None, (LINK.search(mail.get_content()) for mail in self.collect()))
+        return found[1]
 
 
 def user(app: Flask, user_id: int) -> User:
