@@ -175,7 +175,8 @@ class PgpPublicKey(TenantOwned, db.Model):
 class SignInSession(db.Model):
     """One browser in which a user is signed in. The cookie holds the token, this row only its digest.
 
-    ``last_seen_at`` is right to a few minutes (:mod:`tenants.sessions`).
+    ``last_seen_at`` is right to a few minutes (:mod:`tenants.sessions`). ``proved_at`` is when whoever is there last
+    gave their password or factor.
     """
 
     __tablename__ = "sign_in_session"
@@ -185,6 +186,7 @@ class SignInSession(db.Model):
     user_id: Mapped[int] = mapped_column(sa.ForeignKey("user.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     last_seen_at: Mapped[datetime] = mapped_column(default=utc_now)
+    proved_at: Mapped[datetime | None] = mapped_column(default=utc_now)
     ended_at: Mapped[datetime | None]
     remote_address: Mapped[str | None] = mapped_column(sa.String(64))
     user_agent: Mapped[str | None] = mapped_column(sa.String(255))

@@ -35,6 +35,7 @@ from app.web import (
     send,
     settings,
     sign_in,
+    step_up,
     templates,
     users,
     viewer,
@@ -43,6 +44,7 @@ from app.web import presentation as shown
 
 BLUEPRINTS = (
     sign_in,
+    step_up,
     send,
     preview,
     faxes,
@@ -81,6 +83,7 @@ def init_app(app: Flask) -> None:
     app.before_request(errors.refuse_as_the_front_did)
     CSRFProtect(app)
     guard.begin_writing_after_csrf(app)
+    step_up.init_app(app)
     sign_in.throttle.init_app(app)
     headers.init_app(app)
     errors.init_app(app)

@@ -16,6 +16,7 @@ from tenants.db import db, read_only
 from tenants.models import User
 from tenants.passwords import hash_password, needs_rehash, verify_password
 from tenants.people import MOST_PASSWORD, PASSWORD_LENGTH, WeakPassword, check_password
+from tenants.second_factor import take_code
 from tenants.sessions import end_session, open_session
 
 throttle = Throttle()
@@ -55,7 +56,28 @@ def password_problem(user: User, password: str) -> str | None:
     right = verify_aside(stored, password)
     if not right:
         throttle.note_failure(address=remote_address())
+        writing()
+        note_account(user, "user.step_up_failed", user=user, after={"reason": "password"})
+        db.session.commit()
         return sentence("password_wrong")
+    throttle.forget(account=account, browser=browser)
+    return None
+
+
+def code_problem(user: User, typed: str) -> str | None:
+    """Whether this is a code of the signed-in person's second factor, or a recovery code, with its brake. A right one
+    is used up with the commit."""
+    if not typed:
+        return sentence("code_missing")
+    account, browser = f"second factor of {user.id}", known_browser(user)
+    if minutes := throttle.take_try(account=account, address=remote_address(), browser=browser):
+        return wait_text(minutes)
+    if not take_code(db.session, user, typed):
+        db.session.rollback()
+        throttle.note_failure(address=remote_address())
+        note_account(user, "user.step_up_failed", user=user, after={"reason": "code"})
+        db.session.commit()
+        return sentence("code_wrong")
     throttle.forget(account=account, browser=browser)
     return None
 

@@ -66,6 +66,7 @@ ACTS = {
     "signed_in": _l("signed in"),
     "signed_off": _l("signed out"),
     "signed_out": _l("signed out everywhere"),
+    "step_up_failed": _l("confirmation refused"),
     "suspended": _l("suspended"),
     "tested": _l("tested"),
     "viewed": _l("looked at by the operator"),

@@ -14,6 +14,7 @@ from app.fax.outbox import last_refusal
 from app.fax.sentences import sentence
 from app.web.asking import (
     Errors,
+    code_problem,
     hash_aside,
     new_password_problems,
     note_account,
@@ -119,10 +120,20 @@ def second_factor() -> Response:
     return _factor_page()
 
 
+def _unproved(user: User) -> Errors:
+    """What of the proof is missing or wrong: a factor is changed by who knows the password and has the factor."""
+    if problem := password_problem(user, request.form.get("current", "")):
+        return {"current": problem}
+    user = _me()
+    if user.second_factor_at and (problem := code_problem(user, request.form.get("proof", "").strip())):
+        return {"proof": problem}
+    return {}
+
+
 @blueprint.post("/second-factor/begin")
 def begin_second_factor() -> Response:
-    if problem := password_problem(_me(), request.form.get("current", "")):
-        return _factor_page({"current": problem})
+    if errors := _unproved(_me()):
+        return _factor_page(errors)
     factors.begin(db.session, _me())
     db.session.commit()
     return redirect(url_for("profile.second_factor"), 303)
@@ -160,8 +171,8 @@ def remove_second_factor() -> Response:
     user = _me()
     if user.tenant and user.tenant.second_factor_required:
         abort(404)
-    if problem := password_problem(user, request.form.get("current", "")):
-        return _factor_page({"current": problem})
+    if errors := _unproved(user):
+        return _factor_page(errors)
     user = _me()
     factors.remove(db.session, user)
     _note(user, "user.second_factor_removed")
@@ -176,8 +187,8 @@ def recovery_codes() -> Response:
     """Shown in this answer and never again."""
     if _me().second_factor_at is None:
         abort(404)
-    if problem := password_problem(_me(), request.form.get("current", "")):
-        return _factor_page({"current": problem})
+    if errors := _unproved(_me()):
+        return _factor_page(errors)
     user = _me()
     codes = factors.renew_codes(db.session, user)
     _note(user, "user.recovery_codes_renewed")

@@ -24,7 +24,8 @@ from tenants.passwords import hash_password
 PASSWORD = "correct horse battery"
 PASSWORD_HASH = hash_password(PASSWORD)
 #: What the audit log has of anybody who comes in and looks around.
-PRESENCE = ("user.signed_in", "user.signed_off", "user.sign_in_failed", "fax.seen", "audit.downloaded")
+PRESENCE = ("user.signed_in", "user.signed_off", "user.sign_in_failed", "user.step_up_failed")
+PRESENCE += ("fax.seen", "audit.downloaded")
 TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 
 

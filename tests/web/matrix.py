@@ -84,6 +84,7 @@ anybody   GET,POST  sign_in.invitation              invitation
 people    POST      sign_in.sign_out
 
 people    GET       faxes.home
+people    GET,POST  step_up.confirm
 people    GET,POST  profile.profile
 people    POST      profile.password
 people    GET       profile.second_factor

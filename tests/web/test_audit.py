@@ -216,7 +216,7 @@ def test_the_whole_log_is_in_the_file_however_long_it_is(app: Flask, cast: Cast,
 
 APP = Path(__file__).parents[2] / "app"
 #: Functions that enter an act.
-ENTERING = ("audit", "audit_act", "_audit", "_note")
+ENTERING = ("audit", "audit_act", "_audit", "_note", "note_account", "enter_download")
 
 
 def acts_of_the_code() -> set[str]:

@@ -229,7 +229,7 @@ def test_forged_fields_are_ignored(app: Flask, cast: Cast, alice: Browser) -> No
 @pytest.mark.parametrize(
     ("password", "repeated", "sentence"),
     [
-        ("short", "short", "at least 10 characters"),
+        ("short", "short", "at least 12 characters"),
         ("x" * 201, "x" * 201, "200 characters at most"),
         ("dora@alpha.test", "dora@alpha.test", "is no password"),
         (GOOD, "another one", "do not match"),
