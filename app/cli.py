@@ -309,6 +309,7 @@ def _surroundings() -> list[tuple[str, bool, str]]:
         _unclaimed(),
         _held(),
         _audit_log(),
+        _security_contact(),
     ]
 
 
@@ -345,6 +346,12 @@ def _audit_log() -> tuple[str, bool, str]:
     db.session.rollback()
     advice = f"{left} entries have not gone out. Check FAXROOM_AUDIT_LOG and its server; they are kept until they go."
     return "audit log", left < MOST_UNSHIPPED, advice
+
+
+def _security_contact() -> tuple[str, bool, str]:
+    expires = current_app.config["SETTINGS"].security_expires
+    advice = "security.txt has expired: see that its contact is right, and set FAXROOM_SECURITY_EXPIRES anew."
+    return "security contact", expires is None or expires > utc_now(), advice
 
 
 def _mail_server() -> tuple[str, bool, str]:

@@ -38,6 +38,7 @@ def create_app(settings: Settings | None = None, **overrides: object) -> Flask:
     app.config.update(
         SETTINGS=settings,
         SECRET_KEY=settings.secret_key,
+        OPERATORS_NEED_FACTOR=settings.operators_need_factor,
         SEALING_KEYS=[sealing_key(secret) for secret in settings.sealing_secrets],
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS={"pool_timeout": POOL_SECONDS},

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from babel import Locale, UnknownLocaleError
+from flask import current_app
 from flask_login import UserMixin
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -141,8 +142,15 @@ class User(UserMixin, db.Model):
 
     @property
     def lacks_second_factor(self) -> bool:
-        """The company demands one and this user has none yet."""
-        return bool(self.tenant and self.tenant.second_factor_required and self.second_factor_at is None)
+        """One is demanded, and this user has none yet."""
+        return self.needs_second_factor and self.second_factor_at is None
+
+    @property
+    def needs_second_factor(self) -> bool:
+        """The company demands one; of operators the installation does (``OPERATORS_NEED_FACTOR``)."""
+        if self.tenant is None:
+            return self.is_operator and bool(current_app.config.get("OPERATORS_NEED_FACTOR"))
+        return self.tenant.second_factor_required
 
     @property
     def preferred_language(self) -> str:

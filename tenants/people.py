@@ -1,10 +1,12 @@
 """What may be done to a user: enter, change, close and open the account, choose a password."""
 
+import re
+
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 from zxcvbn import zxcvbn
 
-from tenants.addresses import change_address, check_address, claim_address, fold
+from tenants.addresses import change_address, check_address, fold, is_proven, reserve_address
 from tenants.db import utc_now
 from tenants.links import end_links
 from tenants.models import Role, Tenant, User
@@ -41,12 +43,12 @@ class WeakPassword(ValueError):
 def enter_user(
     session: Session, tenant: Tenant, *, email: str, name: str, role: Role, language: str | None = None
 ) -> User:
-    """Somebody new, who has no password yet.
+    """Somebody new, who has no password yet, and whose address is nobody's before they answer.
 
     Raises:
         AddressInvalid, AddressTaken: see :mod:`tenants.addresses`.
     """
-    entry = claim_address(session, check_address(email.strip()))
+    entry = reserve_address(session, check_address(email.strip()), tenant.id)
     user = User(tenant_id=tenant.id, address=entry, name=name, role=role, language=language)
     session.add(user)
     session.flush()
@@ -59,8 +61,9 @@ def change_email(session: Session, user: User, email: str) -> None:
     Raises:
         AddressInvalid, AddressTaken: see :mod:`tenants.addresses`.
     """
-    is_other = fold(email) != user.address.folded
-    change_address(session, user.address, check_address(email.strip()))
+    is_other = fold(email) != fold(user.email)
+    invited = None if is_proven(user.address) else user.tenant_id
+    change_address(session, user.address, check_address(email.strip()), invited_by=invited)
     if is_other:
         end_links(session, user)
 
@@ -106,7 +109,7 @@ def check_password(password: str, user: User) -> None:
         raise WeakPassword("short")
     if len(password) > MOST_PASSWORD:
         raise WeakPassword("long")
-    if password.casefold() in (user.address.folded, user.name.casefold()):
+    if password.casefold() in (fold(user.email), user.name.casefold()):
         raise WeakPassword("name")
     if _is_known(password, user):
         raise WeakPassword("known")
@@ -115,7 +118,7 @@ def check_password(password: str, user: User) -> None:
 def _is_known(password: str, user: User) -> bool:
     """Whether those who guess come to it soon: by the lists of known passwords and words that zxcvbn ships, with what
     people put before, behind and in place of letters, rows of keys, dates; and by what is theirs."""
-    own = ["faxroom", user.name, *user.address.folded.replace("@", " ").replace(".", " ").split()]
+    own = ["faxroom", user.name, *re.split(r"[@.\s]+", fold(user.email))]
     if user.tenant:
         own += [user.tenant.name, user.tenant.slug]
     judged = zxcvbn(password[:MOST_JUDGED], user_inputs=[*own, *(word for name in own for word in name.split())])

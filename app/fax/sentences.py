@@ -137,6 +137,10 @@ REFUSALS = {
     "note_too_long": _l("This note has more than %(limit)s characters. Shorten it."),
     "email_missing": _l("Enter the email address."),
     "email_invalid": _l("This is no email address. Write it like name@example.org."),
+    "email_answered_elsewhere": _l(
+        "This address has an account at another company by now, and an address has one account. Ask your administrator "
+        "to invite you at another address."
+    ),
     "email_taken": _l("This address is taken. Each address belongs to one user or one Mail2Fax box only: use another."),
     "email_twice": _l("This address is in line %(line)s already. Remove one of the two."),
     "name_missing": _l("Enter the name."),

@@ -31,6 +31,7 @@ from app.web import (
     preferences,
     preview,
     profile,
+    security_contact,
     self_test,
     send,
     settings,
@@ -45,6 +46,7 @@ from app.web import presentation as shown
 BLUEPRINTS = (
     sign_in,
     step_up,
+    security_contact,
     send,
     preview,
     faxes,

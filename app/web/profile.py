@@ -169,7 +169,7 @@ def give_up_second_factor() -> Response:
 @blueprint.post("/second-factor/remove")
 def remove_second_factor() -> Response:
     user = _me()
-    if user.tenant and user.tenant.second_factor_required:
+    if user.needs_second_factor:
         abort(404)
     if errors := _unproved(user):
         return _factor_page(errors)
@@ -208,7 +208,7 @@ def _factor_page(errors: Errors | None = None) -> Response:
     values = {
         "user": user,
         "errors": errors or {},
-        "required": bool(user.tenant and user.tenant.second_factor_required),
+        "required": user.needs_second_factor,
         "picture": _picture(user, pending.pending_secret) if pending else None,
         "secret": _in_groups(pending.pending_secret) if pending else None,
         "codes": (pending.pending_codes or "").split() if pending else [],

@@ -29,7 +29,7 @@ from app.web.asking import (
 from app.web.guard import SAFE_METHODS, TOKEN, is_own_path
 from app.web.known_browsers import known_browser
 from app.web.throttle import from_address
-from tenants.addresses import fold, is_address, user_by_address
+from tenants.addresses import AddressTaken, fold, is_address, prove_address, user_by_address
 from tenants.db import db
 from tenants.links import open_link, use_link
 from tenants.models import LinkPurpose, OneTimeLink, User
@@ -241,6 +241,12 @@ def _by_link(token: str, purpose: LinkPurpose) -> Response:
     link = open_link(db.session, token, purpose)
     if link is None or not use_link(db.session, link):
         return make_response(render_template("sign_in/dead_link.html", purpose=purpose), 404)
+    try:
+        prove_address(db.session, link.user.address)
+    except AddressTaken:
+        db.session.rollback()
+        link = open_link(db.session, token, purpose)
+        return _link_page(link, {"password": sentence("email_answered_elsewhere")})
     return _with_new_password(link.user, purpose, password_hash)
 
 
@@ -274,4 +280,7 @@ def sign_out() -> Response:
     db.session.commit()
     session.clear()
     flash(_("You are signed out."), "info")
-    return redirect(url_for("sign_in.sign_in"), 303)
+    answer = redirect(url_for("sign_in.sign_in"), 303)
+    if request.is_secure:  # browsers hear it over HTTPS only: pictures of pages lie in their caches
+        answer.headers["Clear-Site-Data"] = '"cache"'
+    return answer

@@ -212,7 +212,7 @@ def import_users() -> Response:
         return _import_page()
     try:
         text = _uploaded_text()
-        rows = read_rows(db.session, text)
+        rows = read_rows(db.session, text, current_user.tenant_id)
     except Refused as refusal:
         return _import_page(error=said(refusal))
     key = request.form.get("submission", "")[:40] or fresh_key()
@@ -251,7 +251,7 @@ def _import(rows: list[Row], text: str, key: str) -> Response:
             audit_act("user.invited", user.email, after=_shown(user))
     except Refused:  # somebody was faster with an address of the file
         db.session.rollback()
-        return _import_page(rows=read_rows(db.session, text), text=text)
+        return _import_page(rows=read_rows(db.session, text, current_user.tenant_id), text=text)
     db.session.commit()
     flash(ngettext("%(num)d user was invited.", "%(num)d users were invited.", len(rows)), "info")
     return redirect(url_for("users.users", status="invited"), 303)

@@ -216,7 +216,10 @@ operator  GET,POST  operator.delete_tenant          tenant
 """
 
 #: Nothing to be let in to without more: the page is missing for everybody who has not begun with it.
-NEEDS_MORE = {"profile.recovery_codes": "a second factor that is set up"}
+NEEDS_MORE = {
+    "security_contact.security_txt": "a contact that the operator names",
+    "profile.recovery_codes": "a second factor that is set up",
+}
 
 
 @dataclass(frozen=True)

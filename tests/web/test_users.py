@@ -46,7 +46,7 @@ def invite(browser: Browser, **more: str):
 def id_of(app: Flask, email: str) -> int:
     with app.app_context():
         query = sa.select(User.id).join(EmailAddress, User.address_id == EmailAddress.id)
-        return db.session.scalar(query.where(EmailAddress.folded == fold(email)))
+        return db.session.scalar(query.where(sa.func.lower(EmailAddress.address) == fold(email)))
 
 
 # ---- The list
