@@ -163,9 +163,15 @@ def _line(fax: Fax) -> str:
 
 @click.command()
 @click.option("--to", "target", type=click.Path(dir_okay=False, path_type=Path), help="Beside FILE by default.")
+@click.option(
+    "--key-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The key of a company's exports; without it the installation's own.",
+)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def unseal(file: Path, target: Path | None) -> None:
-    """Open FILE, which lay encrypted in an archive."""
+def unseal(file: Path, target: Path | None, key_file: Path | None) -> None:
+    """Open FILE, which lay encrypted in an archive or is a sealed export."""
+    key = key_file.read_text().strip() if key_file else None
     plain = file.name.removesuffix(ENDING)
     target = target or file.with_name(plain if plain != file.name else f"{plain}.opened")
     if target.exists():
@@ -173,7 +179,7 @@ def unseal(file: Path, target: Path | None) -> None:
     unfinished = target.with_name(f".{target.name}.unfinished")
     try:
         with file.open("rb") as source, unfinished.open("wb") as copy:
-            for piece in unsealed(source):
+            for piece in unsealed(source, key):
                 copy.write(piece)
         unfinished.rename(target)
     except FaxroomError as error:

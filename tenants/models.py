@@ -34,6 +34,8 @@ class Tenant(db.Model):
     is shown to its people. Once ``deleting_at`` is set everything that it has is removed (:mod:`app.fax.erasing`).
     The alert's columns say when its administrators are told that faxes fail or are stuck (:mod:`app.fax.alerts`); 0
     is never. ``counted_until``: all faxes that were over by then are in its figures (:mod:`app.fax.figures`).
+    ``operator_until``: so long operators may see its contents; ``export_key`` opens what is exported otherwise
+    (:mod:`app.fax.operator_access`).
     ``mail_proof_required``: a mail becomes a fax only if the mailbox's server vouches for its sender (SPF, DKIM,
     DMARC).
     """
@@ -65,6 +67,8 @@ class Tenant(db.Model):
     alert_failed_of: Mapped[int] = mapped_column(default=10, server_default="10")
     alert_stuck_minutes: Mapped[int] = mapped_column(default=30, server_default="30")
     counted_until: Mapped[datetime | None]
+    operator_until: Mapped[datetime | None]
+    export_key: Mapped[str | None] = mapped_column(SealedText)
     mail_proof_required: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 

@@ -31,6 +31,7 @@ DANGEROUS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("settings.new_place", "settings.place", "settings.place_added"), ("POST",)),
     **dict.fromkeys(("users.user", "users.invite_user", "users.import_users"), ("POST",)),
     **dict.fromkeys(("users.require_second_factor", "users.reset_second_factor", "users.reset_password"), ("POST",)),
+    **dict.fromkeys(("operator_access.change", "operator_access.key"), ("POST",)),
     **dict.fromkeys(("profile.end_one_session", "profile.end_other_sessions"), ("POST",)),
     **dict.fromkeys(("users.add_key", "users.remove_key", "users.enable_user", "users.disable_user"), ("POST",)),
 }

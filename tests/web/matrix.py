@@ -146,6 +146,9 @@ admins    POST      users.remove_key                key
 keepers   GET       outbox.outbox
 keepers   POST      outbox.send_all_again
 keepers   POST      outbox.send_again               refused
+admins    GET       operator_access.access
+admins    POST      operator_access.change
+admins    POST      operator_access.key
 admins    GET       audit.log
 admins    GET       audit.csv_file
 admins    GET,POST  alerts.alerts

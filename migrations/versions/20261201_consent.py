@@ -1,4 +1,4 @@
-"""people: an address that was only invited is nobody's before it has answered
+"""people: an address that was only invited is nobody's before it has answered; a company lets operators in
 
 Revision ID: 0024
 Revises: 0023
@@ -21,6 +21,8 @@ MARK = ' INVITED BY '
 
 
 def upgrade():
+    op.add_column('tenant', sa.Column('operator_until', sa.DateTime(timezone=True), nullable=True))
+    op.add_column('tenant', sa.Column('export_key', sa.Text(), nullable=True))
     connection = op.get_bind()
     invited = sa.select(ADDRESS.c.id, ADDRESS.c.folded, PERSON.c.tenant_id).join(PERSON, PERSON.c.address_id == ADDRESS.c.id)
     invited = invited.where(PERSON.c.password_hash.is_(None), PERSON.c.tenant_id.is_not(None))
@@ -39,3 +41,5 @@ def downgrade():
         if MARK in row.folded and folded not in taken:
             taken.add(folded)
             connection.execute(sa.update(ADDRESS).where(ADDRESS.c.id == row.id).values(folded=folded))
+    op.drop_column('tenant', 'export_key')
+    op.drop_column('tenant', 'operator_until')
