@@ -20,7 +20,7 @@ def export(olga: Browser, cast: Cast):
 
 def key_of(alice: Browser) -> str:
     page = alice.post("/operator-access/key", page="/operator-access").text
-    return page.split('role="status">')[-1].split("<")[0]
+    return page.split('mono break" role="status">')[-1].split("<")[0]
 
 
 def test_an_export_is_sealed_and_opens_with_the_companys_key_alone(
