@@ -220,8 +220,8 @@ operator  GET,POST  operator.delete_tenant          tenant
 
 #: Nothing to be let in to without more: the page is missing for everybody who has not begun with it.
 NEEDS_MORE = {
-    "security_contact.security_txt": "a contact that the operator names",
-    "profile.recovery_codes": "a second factor that is set up",
+    ("GET", "security_contact.security_txt"): "a contact that the operator names",
+    ("POST", "profile.recovery_codes"): "a second factor that is set up",
 }
 
 
