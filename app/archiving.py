@@ -13,6 +13,7 @@ from app.adapters.sealed_files import ENDING, SealedReader, sealed_size, unseal
 from app.config import Settings
 from app.errors import PermanentFailure, TemporaryFailure
 from app.models import ArchivePlace, PlaceKind
+from app.models.sealed import sealing_key
 from tenants.models import Tenant
 
 #: Where AWS's own S3 is, if no other server is named.
@@ -61,9 +62,9 @@ def write_copy(target: Place, name: str, source: BinaryIO, size: int, *, encrypt
     return name
 
 
-def unsealed(source: BinaryIO) -> Iterator[bytes]:
-    """A file of an archive as it was, with any of the installation's keys."""
-    return unseal(source, sealing_keys())
+def unsealed(source: BinaryIO, key: str | None = None) -> Iterator[bytes]:
+    """A file of an archive as it was, with any of the installation's keys; a company's export with its key."""
+    return unseal(source, [sealing_key(key)] if key else sealing_keys())
 
 
 def try_place(target: Place, *, encrypted: bool) -> None:

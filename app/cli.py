@@ -9,11 +9,14 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import sqlalchemy as sa
 from flask import Flask, current_app
+from flask.cli import AppGroup
 from redis import RedisError
 
 from app.adapters import confinement, room
@@ -26,6 +29,8 @@ from app.backup import BackupFailed, make_backup
 from app.config import OWN_KEYS
 from app.errors import FaxroomError, Refused, TemporaryFailure
 from app.fax.access import sendable_entities
+from app.fax.audit_chain import differs, verify_chains
+from app.fax.audit_shipping import left_to_ship
 from app.fax.holding import held_since
 from app.fax.keys import renew_key
 from app.fax.lifecycle import is_final
@@ -51,10 +56,12 @@ TRIED, NUMBER = Path(__file__).resolve().parents[1] / "asterisk.lock", re.compil
 CLOCKS_APART = 5
 #: Between two words of a command that takes long.
 TELL_SECONDS = 10
+#: Entries of the audit log that may be on their way to the collector.
+MOST_UNSHIPPED = 500
 
 
 def init_app(app: Flask) -> None:
-    for command in (provision, send, faxes, doctor, backup, restored, unseal, reseal, seal, keys):
+    for command in (provision, send, faxes, doctor, backup, restored, unseal, reseal, seal, keys, audit):
         app.cli.add_command(command)
 
 
@@ -166,9 +173,15 @@ def _line(fax: Fax) -> str:
 
 @click.command()
 @click.option("--to", "target", type=click.Path(dir_okay=False, path_type=Path), help="Beside FILE by default.")
+@click.option(
+    "--key-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The key of a company's exports; without it the installation's own.",
+)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def unseal(file: Path, target: Path | None) -> None:
-    """Open FILE, which lay encrypted in an archive."""
+def unseal(file: Path, target: Path | None, key_file: Path | None) -> None:
+    """Open FILE, which lay encrypted in an archive or is a sealed export."""
+    key = key_file.read_text().strip() if key_file else None
     plain = file.name.removesuffix(ENDING)
     target = target or file.with_name(plain if plain != file.name else f"{plain}.opened")
     if target.exists():
@@ -176,7 +189,7 @@ def unseal(file: Path, target: Path | None) -> None:
     unfinished = target.with_name(f".{target.name}.unfinished")
     try:
         with file.open("rb") as source, unfinished.open("wb") as copy:
-            for piece in unsealed(source):
+            for piece in unsealed(source, key):
                 copy.write(piece)
         unfinished.rename(target)
     except FaxroomError as error:
@@ -244,6 +257,45 @@ def _reseal() -> None:
         lost = "\n".join(f"- {column}: {count}" for column, count in counted.unreadable.items())
         raise click.ClickException(f"Some were encrypted with a key that is not in FAXROOM_SEALING_KEYS:\n{lost}")
     click.echo("All secrets have the first key now. Keep the others as long as an archive has files sealed with them.")
+
+
+audit = AppGroup("audit", help="The audit log.")
+
+
+@audit.command()
+@click.option(
+    "--against",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Lines of JSON that went out (FAXROOM_AUDIT_LOG): each has to be in the log as it went.",
+)
+def verify(against: Path | None) -> None:
+    """Recompute the chain of each company. Names the first entry that is not what was entered, and ends with 1."""
+    faults = 0
+    for verdict in verify_chains(db.session):
+        name = verdict.slug or "the installation"
+        told = f"FAULT {verdict.fault}" if verdict.fault else f"ok    {verdict.length} entries, {verdict.digest}"
+        click.echo(f"{name:20} {told}")
+        faults += verdict.fault is not None
+    faults += sum(_tell_difference(line) for line in _json_lines(against)) if against else 0
+    if faults:
+        raise click.ClickException("The audit log is not what was entered.")
+
+
+def _tell_difference(line: dict[str, Any]) -> bool:
+    fault = differs(db.session, line)
+    if fault:
+        click.echo(f"{line.get('company') or 'the installation':20} FAULT {fault}")
+    return fault is not None
+
+
+def _json_lines(file: Path) -> Iterator[dict[str, Any]]:
+    with file.open(encoding="utf-8") as lines:
+        for number, text in enumerate(lines, 1):
+            try:
+                line = json.loads(text)
+                yield {name: line[name] for name in ("chain", "n", "digest", "company")}
+            except (ValueError, KeyError, TypeError) as error:
+                raise click.ClickException(f"{file}, line {number} is no entry of the audit log.") from error
 
 
 @click.command()
@@ -355,6 +407,8 @@ def _surroundings() -> list[tuple[str, bool, str]]:
         _unclaimed(),
         _company_keys(),
         _held(),
+        _audit_log(),
+        _security_contact(),
     ]
 
 
@@ -396,6 +450,21 @@ def _company_keys() -> tuple[str, bool, str]:
             advice = "Give back the one that was there, or restore it from a backup: without it nothing can be read."
             return "keys of companies", False, f"{failure.values['reason']}. {advice}"
     return "keys of companies", not strange, f"Of companies {strange} the key is another's. Restore the database."
+
+
+def _audit_log() -> tuple[str, bool, str]:
+    """What goes out to a collector goes within seconds."""
+    url = current_app.config["SETTINGS"].audit_log
+    left = left_to_ship(db.session) if url else 0
+    db.session.rollback()
+    advice = f"{left} entries have not gone out. Check FAXROOM_AUDIT_LOG and its server; they are kept until they go."
+    return "audit log", left < MOST_UNSHIPPED, advice
+
+
+def _security_contact() -> tuple[str, bool, str]:
+    expires = current_app.config["SETTINGS"].security_expires
+    advice = "security.txt has expired: see that its contact is right, and set FAXROOM_SECURITY_EXPIRES anew."
+    return "security contact", expires is None or expires > utc_now(), advice
 
 
 def _mail_server() -> tuple[str, bool, str]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 #: Of the installation, not of a tenant: what a document may be at most.
@@ -45,6 +46,10 @@ class Settings:
     sealing_secrets: tuple[str, ...] = field(repr=False)  # where there is no file of them
     sealing_file: Path | None  # read again when it changes; None: given by value
     archives: Path  # below it each tenant has a folder for local archives
+    audit_log: str | None  # where the audit log goes out to, app/adapters/audit_collector.py
+    security_contact: tuple[str, ...]  # whom to tell of a hole, RFC 9116
+    security_expires: datetime | None
+    operators_need_factor: bool
     private_hosts: tuple[str, ...]  # hosts and networks inside that tenants may name; "yes": all
 
     @classmethod
@@ -53,6 +58,7 @@ class Settings:
 
         Raises:
             RuntimeError: ``SECRET_KEY`` is not given: without it no session could be trusted.
+            ValueError: a setting is not what it has to be.
         """
 
         def read(name: str, default: str | None = None) -> str | None:
@@ -88,6 +94,10 @@ class Settings:
             sealing_secrets=tuple((read("FAXROOM_SEALING_KEYS") or secret_key).split(",")),
             sealing_file=_sealing_file(environment, home),
             archives=Path(read("FAXROOM_ARCHIVES", f"{home}/archives")).absolute(),
+            audit_log=read("FAXROOM_AUDIT_LOG"),
+            security_contact=_contacts(read("FAXROOM_SECURITY_CONTACT", "")),
+            security_expires=_expiry(read("FAXROOM_SECURITY_EXPIRES"), read("FAXROOM_SECURITY_CONTACT")),
+            operators_need_factor=read("FAXROOM_OPERATORS_NEED_FACTOR", "no") == "yes",
             private_hosts=tuple(name.strip() for name in read("FAXROOM_ALLOW_PRIVATE_HOSTS", "").split(",")),
         )
 
@@ -96,6 +106,34 @@ def _sealing_file(environment: Mapping[str, str], home: Path) -> Path | None:
     if path := environment.get("FAXROOM_SEALING_KEYS_FILE"):
         return Path(path)
     return None if environment.get("FAXROOM_SEALING_KEYS") else home / OWN_KEYS
+
+
+def _contacts(text: str) -> tuple[str, ...]:
+    """One or more, separated by blanks.
+
+    Raises:
+        ValueError: one is no URI that RFC 9116, 2.5.3, has.
+    """
+    contacts = tuple(text.split())
+    for contact in contacts:
+        if not contact.startswith(("mailto:", "https://", "tel:")):
+            raise ValueError(f"FAXROOM_SECURITY_CONTACT: {contact} has to begin with mailto:, https:// or tel:")
+    return contacts
+
+
+def _expiry(text: str | None, contact: str | None) -> datetime | None:
+    """The end of the day, in UTC.
+
+    Raises:
+        ValueError: it is no date, or none is given for a contact (RFC 9116, 2.5.5).
+    """
+    try:
+        day = date.fromisoformat(text or "")
+    except ValueError:
+        if not text and not contact:
+            return None
+        raise ValueError("FAXROOM_SECURITY_EXPIRES has to be a date such as 2027-06-30") from None
+    return datetime.combine(day, time(23, 59, 59), tzinfo=UTC)
 
 
 def _with_driver(url: str) -> str:

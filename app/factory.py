@@ -8,6 +8,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import cli, models, web
 from app.adapters.ari import Ari
+from app.adapters.audit_collector import check_collector
 from app.adapters.disks import Disks
 from app.adapters.offices import office_at
 from app.adapters.sealed_storage import SealedStorage
@@ -30,7 +31,8 @@ def create_app(settings: Settings | None = None, **overrides: object) -> Flask:
     ``settings`` default to the environment; ``overrides`` are Flask configuration, for tests.
 
     Raises:
-        ValueError: UNOSERVER_URL names a place to which documents would go in clear or to anybody.
+        ValueError: UNOSERVER_URL names a place to which documents would go in clear or to anybody, or
+            FAXROOM_AUDIT_LOG none that is known.
     """
     settings = settings or Settings.from_environment()
     os.environ.setdefault("RES_OPTIONS", LOOKUPS)
@@ -38,15 +40,20 @@ def create_app(settings: Settings | None = None, **overrides: object) -> Flask:
     app.config.update(
         SETTINGS=settings,
         SECRET_KEY=settings.secret_key,
+        OPERATORS_NEED_FACTOR=settings.operators_need_factor,
         SEALING_KEYS=SealingKeys(settings.sealing_secrets, settings.sealing_file),
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS={"pool_timeout": POOL_SECONDS},
         MAX_CONTENT_LENGTH=DOCUMENT_BYTES + 1024 * 1024,
         SESSION_COOKIE_SECURE=settings.secure_cookies,
+        SESSION_COOKIE_NAME="__Host-session" if settings.secure_cookies else "session",
+        SESSION_COOKIE_PATH="/",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
     )
     app.config.update(overrides)
+    if settings.audit_log:
+        check_collector(settings.audit_log)
     for address in settings.unoserver_urls:
         office_at(address)
     app.extensions["redis"] = connect(settings.redis_url)

@@ -57,6 +57,7 @@ JOBS: dict[str, tuple[str, str, int]] = {
     "archive_fax": ("archive", "app.jobs.archive.archive_fax", 600),
     "archive": ("archive", "app.jobs.archive.archive", 600),
     "give_up_looking": ("watch", "app.jobs.looking.give_up_looking", 120),
+    "ship_audit": ("watch", "app.jobs.audit.ship_audit", 120),
     "watch": ("watch", "app.jobs.watch.watch", 120),
     "count": ("watch", "app.jobs.watch.count", 600),
     "erase": ("later", "app.jobs.erase.erase", 600),

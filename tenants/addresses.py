@@ -1,6 +1,8 @@
 """The address registry: one email address, one owner, across all tenants and all Mail2Fax boxes.
 
 The unique column ``folded`` decides, not a look-up before: two tenants that race for one address cannot both win.
+An address that was only invited is nobody's: it is entered as invited by that company, others may invite it too, and
+whoever answers first has it.
 """
 
 import sqlalchemy as sa
@@ -36,6 +38,14 @@ def check_address(address: str) -> str:
     return address
 
 
+def is_address(text: str) -> bool:
+    try:
+        check_address(text)
+    except AddressInvalid:
+        return False
+    return True
+
+
 def fold(address: str) -> str:
     """What two spellings of one address have in common: ``Bob@Alpha.test`` and ``bob@alpha.test`` are one."""
     return address.replace("\0", "").strip().casefold()  # PostgreSQL takes no text with a zero in it
@@ -56,15 +66,59 @@ def claim_address(session: Session, address: str) -> EmailAddress:
     return entry
 
 
-def change_address(session: Session, entry: EmailAddress, address: str) -> None:
-    """Its owner is reached at ``address`` from now on, and the old one is free for anybody.
+def as_invited(address: str, tenant_id: int) -> str:
+    """What the registry has of an address that has not answered. No address is folded to this, whatever is typed."""
+    return f"{fold(address)} INVITED BY {tenant_id}"
+
+
+def is_proven(entry: EmailAddress) -> bool:
+    return entry.folded == fold(entry.address)
+
+
+def reserve_address(session: Session, address: str, tenant_id: int) -> EmailAddress:
+    """Enter ``address`` for somebody whom the tenant invites.
+
+    Raises:
+        AddressTaken: somebody has it, or this tenant invites it already. The surrounding transaction goes on.
+    """
+    if session.scalar(sa.select(EmailAddress.id).where(EmailAddress.folded == fold(address))) is not None:
+        raise AddressTaken(address)
+    entry = EmailAddress(address=address.strip(), folded=as_invited(address, tenant_id))
+    try:
+        with session.begin_nested():
+            session.add(entry)
+    except IntegrityError as error:
+        raise AddressTaken(address) from error
+    return entry
+
+
+def prove_address(session: Session, entry: EmailAddress) -> None:
+    """Whoever reads its mails has answered: it is theirs from now on.
+
+    Raises:
+        AddressTaken: somebody else has answered before. The surrounding transaction goes on, and nothing has changed.
+    """
+    if not is_proven(entry):
+        change_address(session, entry, entry.address)
+
+
+def invited_by(session: Session, address: str, tenant_id: int) -> User | None:
+    """The user whom this tenant has invited at this address and who has not answered."""
+    query = sa.select(User).join(EmailAddress, User.address_id == EmailAddress.id)
+    return session.scalar(query.where(EmailAddress.folded == as_invited(address, tenant_id)))
+
+
+def change_address(session: Session, entry: EmailAddress, address: str, *, invited_by: int | None = None) -> None:
+    """Its owner is reached at ``address`` from now on, and the old one is free for anybody. ``invited_by``: there is no
+    owner yet, but whom this tenant invites.
 
     Raises:
         AddressTaken: somebody else holds it already. The surrounding transaction goes on, and nothing has changed.
     """
     try:
         with session.begin_nested():
-            entry.address, entry.folded = address.strip(), fold(address)
+            folded = as_invited(address, invited_by) if invited_by else fold(address)
+            entry.address, entry.folded = address.strip(), folded
     except IntegrityError as error:
         session.expire(entry)
         raise AddressTaken(address) from error

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from babel import Locale, UnknownLocaleError
+from flask import current_app
 from flask_login import UserMixin
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -34,6 +35,8 @@ class Tenant(db.Model):
     is shown to its people. Once ``deleting_at`` is set everything that it has is removed (:mod:`app.fax.erasing`).
     The alert's columns say when its administrators are told that faxes fail or are stuck (:mod:`app.fax.alerts`); 0
     is never. ``counted_until``: all faxes that were over by then are in its figures (:mod:`app.fax.figures`).
+    ``operator_until``: so long operators may see its contents; ``export_key`` opens what is exported otherwise
+    (:mod:`app.fax.operator_access`).
     ``mail_proof_required``: a mail becomes a fax only if the mailbox's server vouches for its sender (SPF, DKIM,
     DMARC).
     """
@@ -65,6 +68,8 @@ class Tenant(db.Model):
     alert_failed_of: Mapped[int] = mapped_column(default=10, server_default="10")
     alert_stuck_minutes: Mapped[int] = mapped_column(default=30, server_default="30")
     counted_until: Mapped[datetime | None]
+    operator_until: Mapped[datetime | None]
+    export_key: Mapped[str | None] = mapped_column(SealedText)
     mail_proof_required: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
@@ -147,8 +152,15 @@ class User(UserMixin, db.Model):
 
     @property
     def lacks_second_factor(self) -> bool:
-        """The company demands one and this user has none yet."""
-        return bool(self.tenant and self.tenant.second_factor_required and self.second_factor_at is None)
+        """One is demanded, and this user has none yet."""
+        return self.needs_second_factor and self.second_factor_at is None
+
+    @property
+    def needs_second_factor(self) -> bool:
+        """The company demands one; of operators the installation does (``OPERATORS_NEED_FACTOR``)."""
+        if self.tenant is None:
+            return self.is_operator and bool(current_app.config.get("OPERATORS_NEED_FACTOR"))
+        return self.tenant.second_factor_required
 
     @property
     def preferred_language(self) -> str:
@@ -181,7 +193,8 @@ class PgpPublicKey(TenantOwned, db.Model):
 class SignInSession(db.Model):
     """One browser in which a user is signed in. The cookie holds the token, this row only its digest.
 
-    ``last_seen_at`` is right to a few minutes (:mod:`tenants.sessions`).
+    ``last_seen_at`` is right to a few minutes (:mod:`tenants.sessions`). ``proved_at`` is when whoever is there last
+    gave their password or factor.
     """
 
     __tablename__ = "sign_in_session"
@@ -191,6 +204,7 @@ class SignInSession(db.Model):
     user_id: Mapped[int] = mapped_column(sa.ForeignKey("user.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     last_seen_at: Mapped[datetime] = mapped_column(default=utc_now)
+    proved_at: Mapped[datetime | None] = mapped_column(default=utc_now)
     ended_at: Mapped[datetime | None]
     remote_address: Mapped[str | None] = mapped_column(sa.String(64))
     user_agent: Mapped[str | None] = mapped_column(sa.String(255))

@@ -1,9 +1,12 @@
 """What may be done to a user: enter, change, close and open the account, choose a password."""
 
+import re
+
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
+from zxcvbn import zxcvbn
 
-from tenants.addresses import change_address, check_address, claim_address, fold
+from tenants.addresses import change_address, check_address, fold, is_proven, reserve_address
 from tenants.db import utc_now
 from tenants.links import end_links
 from tenants.models import Role, Tenant, User
@@ -12,7 +15,11 @@ from tenants.scope import lock_tenant, owned_by
 from tenants.sessions import end_sessions
 
 #: Long enough that guessing is hopeless at the pace of sign-in; NIST SP 800-63B asks for no digits and no signs.
-PASSWORD_LENGTH = 10
+PASSWORD_LENGTH = 12
+#: What is guessed with fewer tries counts as known.
+FEWEST_GUESSES = 10**6
+#: zxcvbn takes ever longer; what is good so far stays good.
+MOST_JUDGED = 64
 #: Hashing takes time by length: nobody types more.
 MOST_PASSWORD = 200
 
@@ -26,7 +33,7 @@ class LastAdministrator(Exception):
 
 
 class WeakPassword(ValueError):
-    """``reason`` is short, long or name."""
+    """``reason`` is short, long, name or known."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -36,12 +43,12 @@ class WeakPassword(ValueError):
 def enter_user(
     session: Session, tenant: Tenant, *, email: str, name: str, role: Role, language: str | None = None
 ) -> User:
-    """Somebody new, who has no password yet.
+    """Somebody new, who has no password yet, and whose address is nobody's before they answer.
 
     Raises:
         AddressInvalid, AddressTaken: see :mod:`tenants.addresses`.
     """
-    entry = claim_address(session, check_address(email.strip()))
+    entry = reserve_address(session, check_address(email.strip()), tenant.id)
     user = User(tenant_id=tenant.id, address=entry, name=name, role=role, language=language)
     session.add(user)
     session.flush()
@@ -54,8 +61,9 @@ def change_email(session: Session, user: User, email: str) -> None:
     Raises:
         AddressInvalid, AddressTaken: see :mod:`tenants.addresses`.
     """
-    is_other = fold(email) != user.address.folded
-    change_address(session, user.address, check_address(email.strip()))
+    is_other = fold(email) != fold(user.email)
+    invited = None if is_proven(user.address) else user.tenant_id
+    change_address(session, user.address, check_address(email.strip()), invited_by=invited)
     if is_other:
         end_links(session, user)
 
@@ -101,8 +109,20 @@ def check_password(password: str, user: User) -> None:
         raise WeakPassword("short")
     if len(password) > MOST_PASSWORD:
         raise WeakPassword("long")
-    if password.casefold() in (user.address.folded, user.name.casefold()):
+    if password.casefold() in (fold(user.email), user.name.casefold()):
         raise WeakPassword("name")
+    if _is_known(password, user):
+        raise WeakPassword("known")
+
+
+def _is_known(password: str, user: User) -> bool:
+    """Whether those who guess come to it soon: by the lists of known passwords and words that zxcvbn ships, with what
+    people put before, behind and in place of letters, rows of keys, dates; and by what is theirs."""
+    own = ["faxroom", user.name, *re.split(r"[@.\s]+", fold(user.email))]
+    if user.tenant:
+        own += [user.tenant.name, user.tenant.slug]
+    judged = zxcvbn(password[:MOST_JUDGED], user_inputs=[*own, *(word for name in own for word in name.split())])
+    return judged["guesses"] < FEWEST_GUESSES
 
 
 def set_password(session: Session, user: User, password_hash: str, *, keep_token: str = "") -> int:

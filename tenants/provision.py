@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from tenants.addresses import claim_address, user_by_address
+from tenants.addresses import claim_address, invited_by, prove_address, user_by_address
 from tenants.models import Role, Tenant, User
 from tenants.passwords import hash_password, verify_password
 from tenants.pgp_keys import put_key
@@ -86,6 +86,8 @@ def put_user(
         ForeignAddress: a user elsewhere holds it.
     """
     user = user_by_address(session, email)
+    if user is None and tenant is not None and (user := invited_by(session, email, tenant.id)):
+        prove_address(session, user.address)  # the file is the operator's word
     if user is None:
         user = User(tenant_id=tenant.id if tenant else None, address=claim_address(session, email))
         session.add(user)

@@ -111,7 +111,7 @@ def _mail_link(
     session: Session, user: User, purpose: LinkPurpose, *, by: User | None, submission_key: str | None = None
 ) -> None:
     token = make_link(session, user, purpose, by=by, submission_key=submission_key)
-    _write(session, user, KINDS[purpose], secret=token, from_user_id=by.id if by else None)
+    write_account_notice(session, user, KINDS[purpose], secret=token, from_user_id=by.id if by else None)
 
 
 def change_user(session: Session, user: User, details: Details) -> None:
@@ -190,7 +190,7 @@ def _warn_once(session: Session, key: PgpPublicKey) -> bool:
     if session.scalar(told.where(Notice.recipient == key.user.email)) is not None:
         return False
     try:
-        _write(session, key.user, NoticeKind.KEY_EXPIRES, occasion=occasion)
+        write_account_notice(session, key.user, NoticeKind.KEY_EXPIRES, occasion=occasion)
         session.commit()
     except IntegrityError:  # another worker was faster
         session.rollback()
@@ -198,12 +198,15 @@ def _warn_once(session: Session, key: PgpPublicKey) -> bool:
     return True
 
 
-def _write(session: Session, user: User, kind: NoticeKind, **more: object) -> None:
+def write_account_notice(
+    session: Session, user: User, kind: NoticeKind, *, recipient: str | None = None, **more: object
+) -> None:
+    """A mail about the account, to its owner, or to ``recipient`` that was theirs. The caller commits."""
     notice = Notice(
         tenant_id=user.tenant_id,
         user_id=user.id,
         kind=kind,
-        recipient=user.email,
+        recipient=recipient or user.email,
         language=user.preferred_language,
         message_id=f"<{uuid4()}@faxroom.{user.tenant.slug if user.tenant else 'operators'}.invalid>",
         **more,

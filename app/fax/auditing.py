@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.fax import audit_chain  # noqa: F401 - which links what is entered here, at the commit
 from app.models import AuditEvent
 from tenants.models import User
 

@@ -14,7 +14,7 @@ from app.fax.auditing import audit
 from app.fax.belongings import address_columns, belongs, tables
 from app.fax.dispatch import lock_limits
 from app.fax.keys import destroy_keys
-from app.models import Attempt, Document, FaxEntity, FormerNumber
+from app.models import Attempt, AuditChain, Document, FaxEntity, FormerNumber
 from app.queues import enqueue_after_commit
 from tenants.db import utc_now
 from tenants.models import EmailAddress, SignInSession, Tenant, User
@@ -94,8 +94,9 @@ def remove_rows(session: Session, tenant_id: int, *, remove_file: Callable[[str]
 
 
 def _stays_to_the_end(table: sa.Table) -> bool:
-    """The tenant, and who has an address: whose it was must be known until the address goes too."""
-    return table.name in ("tenant", "email_address") or bool(address_columns(table))
+    """The tenant, and who has an address: whose it was must be known until the address goes too. And how its audit log
+    ended."""
+    return table.name in ("tenant", "email_address", "audit_chain") or bool(address_columns(table))
 
 
 def _remove_batch(
@@ -140,8 +141,11 @@ def finish_erasing(session: Session, tenant_id: int) -> bool:
     for table in owners:
         session.execute(sa.delete(table).where(belongs(table, tenant_id)))
     session.execute(sa.delete(EmailAddress.__table__).where(EmailAddress.id.in_(addresses)))
+    chain = session.get(AuditChain, tenant_id)
+    ended = {"entries": chain.length, "digest": chain.digest} if chain else None
+    session.execute(sa.delete(AuditChain.__table__).where(AuditChain.tenant_id == tenant_id))
     gone = session.execute(sa.delete(Tenant.__table__).where(Tenant.id == tenant_id)).rowcount == 1
     if gone:
-        audit(session, user=None, tenant_id=None, action="tenant.deleted", target=slug)
+        audit(session, user=None, tenant_id=None, action="tenant.deleted", target=slug, before=ended)
     session.commit()
     return gone

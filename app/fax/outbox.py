@@ -29,6 +29,8 @@ KIND_NAMES = {
     NoticeKind.INVITATION: _l("Invitation"),
     NoticeKind.PASSWORD_RESET: _l("New password"),
     NoticeKind.KEY_EXPIRES: _l("PGP key about to expire"),
+    NoticeKind.SIGNED_IN: _l("Sign-in from somewhere new"),
+    NoticeKind.ACCOUNT_CHANGED: _l("Change of an account"),
     NoticeKind.ALERT: _l("Warning"),
     NoticeKind.ALL_CLEAR: _l("All-clear"),
     NoticeKind.DISK_FILLING: _l("Warning"),

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import Refused
 from app.fax.accounts import Details, judge_details
-from tenants.addresses import fold
+from tenants.addresses import as_invited, fold
 from tenants.models import EmailAddress, Role
 
 COLUMNS = ("email", "name", "role", "language")
@@ -49,7 +49,7 @@ def read_text(content: bytes) -> str:
     return text
 
 
-def read_rows(session: Session, text: str) -> list[Row]:
+def read_rows(session: Session, text: str, tenant_id: int) -> list[Row]:
     """Every row with what is wrong with it.
 
     Raises:
@@ -58,7 +58,7 @@ def read_rows(session: Session, text: str) -> list[Row]:
     rows = list(_parsed(text.removeprefix("\ufeff")))
     if not rows:
         raise Refused("csv_empty", field="file")
-    taken, seen = _taken(session, rows), {}
+    taken, seen = _taken(session, rows, tenant_id), {}
     for row in rows:
         address = fold(row.details.email)
         if address and address in seen:
@@ -111,7 +111,10 @@ def _row(line: int, columns: list[str], values: list[str]) -> Row:
     return Row(line, details, list(judge_details(details).values()))
 
 
-def _taken(session: Session, rows: list[Row]) -> set[str]:
-    """Anywhere on the installation; the database has the last word when they are entered."""
-    folded = {fold(row.details.email) for row in rows}
-    return set(session.scalars(sa.select(EmailAddress.folded).where(EmailAddress.folded.in_(folded))))
+def _taken(session: Session, rows: list[Row], tenant_id: int) -> set[str]:
+    """Anywhere on the installation, or invited by this company already; the database has the last word when they are
+    entered."""
+    folded = {fold(row.details.email): as_invited(row.details.email, tenant_id) for row in rows}
+    query = sa.select(EmailAddress.folded).where(EmailAddress.folded.in_([*folded, *folded.values()]))
+    found = set(session.scalars(query))
+    return {address for address, invited in folded.items() if found & {address, invited}}

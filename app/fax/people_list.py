@@ -50,7 +50,7 @@ def list_people(
     if text:
         part = f"%{_escaped(fold(text))}%"
         name = sa.func.lower(User.name).like(part, escape="\\")
-        chosen = chosen.where(sa.or_(name, EmailAddress.folded.like(part, escape="\\")))
+        chosen = chosen.where(sa.or_(name, sa.func.lower(EmailAddress.address).like(part, escape="\\")))
     if role in (Role.USER, Role.ADMIN):
         chosen = chosen.where(User.role == role)
     if state in STATES:

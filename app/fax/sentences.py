@@ -141,6 +141,10 @@ REFUSALS = {
     "note_too_long": _l("This note is longer than %(limit)s characters. Shorten it."),
     "email_missing": _l("Enter an email address."),
     "email_invalid": _l("This is not an email address. Write it like name@example.org."),
+    "email_answered_elsewhere": _l(
+        "This address has an account at another company by now, and an address has one account. Ask your administrator "
+        "to invite you at another address."
+    ),
     "email_taken": _l(
         "This address is already in use. Each address belongs to one user or one Mail2Fax box: choose another one."
     ),
@@ -175,6 +179,7 @@ REFUSALS = {
     "password_wrong": _l("This is not your password."),
     "password_short": _l("A password has at least %(limit)s characters. Three or four words are easy to keep."),
     "password_long": _l("A password has %(limit)s characters at most."),
+    "password_known": _l("This password is among the first that others try. Three or four words are easy to keep."),
     "password_name": _l("Do not use your name or email address as a password: they are the first thing others try."),
     "password_differs": _l("The passwords do not match. Type the new password again in both fields."),
     "code_wrong": _l("This code is wrong or was already used. Wait for the next one and enter that."),

@@ -1,8 +1,12 @@
 """What the mails about accounts say."""
 
+import json
+from datetime import UTC, datetime
+
 from flask import current_app
-from flask_babel import format_date
+from flask_babel import format_date, format_datetime
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 
 from app.fax.sentences import in_language
 from app.models import Notice, NoticeKind
@@ -18,13 +22,25 @@ LINKS = {
 }
 
 
+#: What may have happened to an account.
+CHANGES = {
+    "password": _l("Your Faxroom password was changed."),
+    "email": _l("The email address of your Faxroom account is now %(email)s."),
+    "factor_set_up": _l("A second factor was set up for your Faxroom account."),
+    "factor_removed": _l("The second factor of your Faxroom account was removed."),
+    "factor_reset": _l("An administrator removed the second factor of your Faxroom account."),
+    "recovery_codes": _l("New recovery codes were made for your Faxroom account. The earlier ones no longer work."),
+    "role": _l("An administrator changed your role in Faxroom."),
+}
+
+
 def account_mail(notice: Notice) -> tuple[str, str] | None:
     """Subject and text; None if it would say something that is no longer so."""
     user = notice.user
     if user is None or not user.is_active:
         return None
     with in_language(notice.language):
-        return _key_mail(notice, user) if notice.kind == NoticeKind.KEY_EXPIRES else _link_mail(notice, user)
+        return MAILS.get(NoticeKind(notice.kind), _link_mail)(notice, user)
 
 
 def _link_mail(notice: Notice, user: User) -> tuple[str, str] | None:
@@ -60,6 +76,26 @@ def _key_mail(notice: Notice, user: User) -> tuple[str, str] | None:
     return subject, render_for(notice.language, "email/key_expires.txt", **values)
 
 
+def _sign_in_mail(notice: Notice, user: User) -> tuple[str, str]:
+    told = json.loads(notice.note or "{}")
+    values = {"user": user, "browser": told["browser"], "address": told["address"], "at": _moment(told["at"], user)}
+    text = render_for(notice.language, "email/signed_in.txt", link=f"{_base_url()}/password", **values)
+    return _("New sign-in to your Faxroom account"), text
+
+
+def _change_mail(notice: Notice, user: User) -> tuple[str, str]:
+    told = json.loads(notice.note or "{}")
+    values = {"user": user, "change": str(CHANGES[told["change"]]) % told, "at": _moment(told["at"], user)}
+    text = render_for(notice.language, "email/account_changed.txt", link=f"{_base_url()}/password", **values)
+    return _("Your Faxroom account was changed"), text
+
+
+def _moment(text: str, user: User) -> str:
+    """Where the company is; for operators in UTC."""
+    zone = user.tenant.zone if user.tenant else UTC
+    return format_datetime(datetime.fromisoformat(text).astimezone(zone), "medium", rebase=False)
+
+
 def _day(key: PgpPublicKey, user: User) -> str:
     zone = user.tenant.zone if user.tenant else None
     return format_date(key.expires_at.astimezone(zone), "long", rebase=False)
@@ -67,3 +103,10 @@ def _day(key: PgpPublicKey, user: User) -> str:
 
 def _base_url() -> str:
     return current_app.config["SETTINGS"].base_url
+
+
+MAILS = {
+    NoticeKind.KEY_EXPIRES: _key_mail,
+    NoticeKind.SIGNED_IN: _sign_in_mail,
+    NoticeKind.ACCOUNT_CHANGED: _change_mail,
+}

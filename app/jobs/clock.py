@@ -6,9 +6,11 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
+from flask import current_app
 from redis import RedisError
 
 from app.fax.archive import stale_copies
+from app.fax.audit_shipping import shipping_waits
 from app.fax.clock_jumps import SMALLEST, shift_waits
 from app.fax.holding import held_since
 from app.fax.lifecycle import WAITING
@@ -16,6 +18,7 @@ from app.fax.looking import overdue
 from app.fax.preparing import somebody_waits
 from app.fax.previews import preview_waits
 from app.health import beat
+from app.jobs.audit import COLLECTOR
 from app.jobs.pulse import Pulse
 from app.jobs.running import application
 from app.models import Fax, Lane, Notice, PreviewLane
@@ -114,6 +117,8 @@ def tick() -> None:
         enqueue_once("give_up_looking")
     if not held_since(db.session) and not is_paused("mail"):
         _enqueue_stale("deliver", _undelivered(now))
+    if current_app.config["SETTINGS"].audit_log and not is_paused(COLLECTOR) and db.session.scalar(shipping_waits()):
+        enqueue_once("ship_audit")
     _enqueue_stale("archive", stale_copies(now - PATIENCE))
     if redis().set("faxroom:swept", "1", nx=True, ex=SWEEP_SECONDS):
         enqueue("sweep")

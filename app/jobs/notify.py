@@ -199,7 +199,7 @@ def reminder_mail(notice: Notice) -> EmailMessage | None:
 
 
 def mail_about_account(notice: Notice) -> EmailMessage | None:
-    """An invitation, a new password, a key that expires."""
+    """An invitation, a new password, a key that expires, a sign-in from somewhere new, a change."""
     told = account_mail(notice)
     return _mail(notice, told[1], told[0]) if told else None
 
@@ -238,6 +238,8 @@ MAILS: dict[NoticeKind, Callable[[Notice], EmailMessage | None]] = {
     NoticeKind.INVITATION: mail_about_account,
     NoticeKind.PASSWORD_RESET: mail_about_account,
     NoticeKind.KEY_EXPIRES: mail_about_account,
+    NoticeKind.SIGNED_IN: mail_about_account,
+    NoticeKind.ACCOUNT_CHANGED: mail_about_account,
     NoticeKind.ALERT: mail_of_alert,
     NoticeKind.ALL_CLEAR: mail_of_alert,
     NoticeKind.DISK_FILLING: mail_about_disks,

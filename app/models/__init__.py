@@ -1,7 +1,7 @@
 """Every table of ours, imported here once so that migrations and relationships see them all."""
 
 from app.models.archive import ArchiveCopy, ArchiveKind, ArchivePlace, PlaceKind, Retention
-from app.models.audit import AuditEvent
+from app.models.audit import AuditChain, AuditEvent, AuditLink
 from app.models.change import PendingChange
 from app.models.company_key import CompanyKey, key_in, new_content
 from app.models.entity import Authentication, FaxEntity, FormerNumber, Grant
@@ -35,7 +35,9 @@ __all__ = [
     "ArchiveKind",
     "ArchivePlace",
     "Attempt",
+    "AuditChain",
     "AuditEvent",
+    "AuditLink",
     "Authentication",
     "BoxState",
     "CompanyKey",

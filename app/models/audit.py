@@ -32,6 +32,33 @@ class AuditEvent(db.Model):
     at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
+class AuditChain(db.Model):
+    """One for each company, 0 for the installation's own acts: how long it is and with which digest it ends.
+
+    Whoever enters something takes this row first, so that of two at once one follows the other. ``shipped`` of its
+    links have gone out to where the operator collects them (:mod:`app.fax.audit_chain`).
+    """
+
+    __tablename__ = "audit_chain"
+
+    chain: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
+    tenant_id: Mapped[int | None] = mapped_column(sa.ForeignKey("tenant.id"), unique=True)
+    length: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    digest: Mapped[str] = mapped_column(sa.String(64))
+    shipped: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+
+
+class AuditLink(db.Model):
+    """An event's place in its chain: the ``n``-th, from 1 on. The digest is of the one before it and of the event."""
+
+    __tablename__ = "audit_link"
+
+    chain: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
+    n: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
+    event_id: Mapped[int] = mapped_column(sa.ForeignKey("audit_event.id"), unique=True)
+    digest: Mapped[str] = mapped_column(sa.String(64))
+
+
 #: The database itself refuses to change or remove a row, but for those of a company that is being deleted.
 APPEND_ONLY = {
     "sqlite": (
@@ -57,6 +84,31 @@ APPEND_ONLY = {
         FOR EACH STATEMENT EXECUTE FUNCTION audit_event_append_only()""",
     ),
 }
-for _dialect, _statements in APPEND_ONLY.items():
-    for _statement in _statements:
-        event.listen(AuditEvent.__table__, "after_create", sa.DDL(_statement).execute_if(dialect=_dialect))
+LINKS_APPEND_ONLY = {
+    "sqlite": (
+        """CREATE TRIGGER audit_link_no_update BEFORE UPDATE ON audit_link
+        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
+        """CREATE TRIGGER audit_link_no_delete BEFORE DELETE ON audit_link
+        WHEN NOT EXISTS (SELECT 1 FROM tenant WHERE id = OLD.chain AND deleting_at IS NOT NULL)
+        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
+    ),
+    "postgresql": (
+        """CREATE OR REPLACE FUNCTION audit_link_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF TG_OP = 'DELETE' THEN
+                IF EXISTS (SELECT 1 FROM tenant WHERE id = OLD.chain AND deleting_at IS NOT NULL) THEN
+                    RETURN OLD;
+                END IF;
+            END IF;
+            RAISE EXCEPTION 'the audit log is append-only';
+        END $$""",
+        """CREATE TRIGGER audit_link_append_only BEFORE UPDATE OR DELETE ON audit_link
+        FOR EACH ROW EXECUTE FUNCTION audit_link_append_only()""",
+        """CREATE TRIGGER audit_link_no_truncate BEFORE TRUNCATE ON audit_link
+        FOR EACH STATEMENT EXECUTE FUNCTION audit_link_append_only()""",
+    ),
+}
+for _table, _guards in ((AuditEvent.__table__, APPEND_ONLY), (AuditLink.__table__, LINKS_APPEND_ONLY)):
+    for _dialect, _statements in _guards.items():
+        for _statement in _statements:
+            event.listen(_table, "after_create", sa.DDL(_statement).execute_if(dialect=_dialect))

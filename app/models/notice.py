@@ -22,6 +22,8 @@ class NoticeKind(StrEnum):
     INVITATION = "invitation"  # choose a password and come in
     PASSWORD_RESET = "password_reset"  # choose a new password
     KEY_EXPIRES = "key_expires"  # a PGP key of the user's soon counts for nothing
+    SIGNED_IN = "signed_in"  # from a browser or a network that is new; ``note`` says which, in JSON
+    ACCOUNT_CHANGED = "account_changed"  # password, address or second factor; ``note`` says what, in JSON
     ALERT = "alert"  # faxes fail, or are stuck
     ALL_CLEAR = "all_clear"  # they go again
     DISK_FILLING = "disk_filling"  # to the operators: soon nothing is sent or taken; ``note`` says where, in JSON

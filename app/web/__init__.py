@@ -10,6 +10,7 @@ from app.web import (
     assets,
     audit,
     changes,
+    content_log,
     cookies,
     downloads,
     entities,
@@ -26,14 +27,17 @@ from app.web import (
     marks,
     numbering,
     operator,
+    operator_access,
     outbox,
     preferences,
     preview,
     profile,
+    security_contact,
     self_test,
     send,
     settings,
     sign_in,
+    step_up,
     templates,
     users,
     viewer,
@@ -42,6 +46,8 @@ from app.web import presentation as shown
 
 BLUEPRINTS = (
     sign_in,
+    step_up,
+    security_contact,
     send,
     preview,
     faxes,
@@ -49,6 +55,7 @@ BLUEPRINTS = (
     forward,
     viewer,
     operator,
+    operator_access,
     preferences,
     health,
     profile,
@@ -76,9 +83,11 @@ def init_app(app: Flask) -> None:
     language.init_app(app)
     assets.init_app(app)
     guard.init_app(app)
+    content_log.init_app(app)
     app.before_request(errors.refuse_as_the_front_did)
     CSRFProtect(app)
     guard.begin_writing_after_csrf(app)
+    step_up.init_app(app)
     sign_in.throttle.init_app(app)
     headers.init_app(app)
     errors.init_app(app)

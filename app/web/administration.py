@@ -20,6 +20,7 @@ SECTIONS = {
     "outbox.outbox": _l("Outbox"),
     "audit.log": _l("Audit log"),
     "figures.figures": _l("Figures"),
+    "operator_access.access": _l("Operator's access"),
     "changes.changes": _l("Saved changes"),
 }
 #: Blueprints whose pages belong to a section of another one.

@@ -4,14 +4,19 @@ from flask import request, session
 from flask_babel import ngettext
 
 from app.errors import Refused
+from app.fax.account_notices import is_new_place, tell_sign_in
+from app.fax.auditing import audit
 from app.fax.sentences import sentence
+from app.web.browsers import browser_name
 from app.web.guard import TOKEN, begin_reading
-from app.web.throttle import Throttle
+from app.web.known_browsers import known_browser, remember_browser
+from app.web.throttle import Throttle, from_address
 from tenants.addresses import fold
 from tenants.db import db, read_only
 from tenants.models import User
 from tenants.passwords import hash_password, needs_rehash, verify_password
 from tenants.people import MOST_PASSWORD, PASSWORD_LENGTH, WeakPassword, check_password
+from tenants.second_factor import take_code
 from tenants.sessions import end_session, open_session
 
 throttle = Throttle()
@@ -44,14 +49,36 @@ def password_problem(user: User, password: str) -> str | None:
     takes a tenth of a second, too long to hold a database's write lock."""
     if not password:
         return sentence("password_missing")
-    account, stored = fold(user.email), user.password_hash
-    if minutes := throttle.take_try(account=account, address=remote_address()):
+    account, stored = from_address(fold(user.email), remote_address()), user.password_hash
+    browser = known_browser(user)
+    if minutes := throttle.take_try(account=account, address=remote_address(), browser=browser):
         return wait_text(minutes)
     right = verify_aside(stored, password)
     if not right:
         throttle.note_failure(address=remote_address())
+        writing()
+        note_account(user, "user.step_up_failed", user=user, after={"reason": "password"})
+        db.session.commit()
         return sentence("password_wrong")
-    throttle.forget(account=account)
+    throttle.forget(account=account, browser=browser)
+    return None
+
+
+def code_problem(user: User, typed: str) -> str | None:
+    """Whether this is a code of the signed-in person's second factor, or a recovery code, with its brake. A right one
+    is used up with the commit."""
+    if not typed:
+        return sentence("code_missing")
+    account, browser = f"second factor of {user.id}", known_browser(user)
+    if minutes := throttle.take_try(account=account, address=remote_address(), browser=browser):
+        return wait_text(minutes)
+    if not take_code(db.session, user, typed):
+        db.session.rollback()
+        throttle.note_failure(address=remote_address())
+        note_account(user, "user.step_up_failed", user=user, after={"reason": "code"})
+        db.session.commit()
+        return sentence("code_wrong")
+    throttle.forget(account=account, browser=browser)
     return None
 
 
@@ -80,17 +107,36 @@ def hash_aside(password: str) -> str:
     return hash_password(password)
 
 
-def let_in(user: User, password: str | None = None) -> None:
-    """A fresh session in place of whatever the browser brought, and a fresh row for it. Commits."""
+def let_in(user: User, way: str, password: str | None = None) -> None:
+    """A fresh session in place of whatever the browser brought, and a fresh row for it. ``way`` is how they proved who
+    they are, as the audit log says it. Commits."""
     if earlier := session.get(TOKEN):
         end_session(db.session, earlier)
     if password and needs_rehash(user.password_hash or ""):
         user.password_hash = hash_password(password)
-    agent = request.user_agent.string
+    agent, browser = request.user_agent.string, known_browser(user)
+    here = {"address": request.remote_addr, "user_agent": agent}
+    if way != "link" and is_new_place(db.session, user, is_known_browser=browser is not None, **here):
+        tell_sign_in(db.session, user, browser=browser_name(agent), address=request.remote_addr)
     token = open_session(db.session, user, remote_address=request.remote_addr, user_agent=agent)
+    note_account(user, "user.signed_in", user=user, after={"way": way, "browser": browser_name(agent)})
     db.session.commit()
     session.clear()
     session[TOKEN] = token
+    remember_browser(user)
+
+
+def note_account(account: User, action: str, *, user: User | None, after: dict[str, str] | None = None) -> None:
+    """Enter what happens to an account, in its company's log. ``user`` is None where nobody has proved who they are."""
+    audit(
+        db.session,
+        user=user,
+        tenant_id=account.tenant_id,
+        action=action,
+        target=account.email,
+        after=after,
+        remote_address=request.remote_addr,
+    )
 
 
 def reading() -> None:

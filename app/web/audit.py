@@ -24,11 +24,12 @@ from app.fax.audit_log import (
 )
 from app.fax.sentences import in_language
 from app.models import AuditEvent
-from app.web.administration import administrators_only
+from app.web.administration import administrators_only, audit_act
 from app.web.audit_words import THINGS, action_text, field_text, value_text
 from app.web.csv_export import Cell, csv_response
 from app.web.errors import busy
 from app.web.finder import read_day
+from app.web.guard import writes
 from app.web.language import language
 from app.web.turns import downloads, streamed
 from tenants.db import db, utc_now
@@ -161,6 +162,7 @@ def log() -> str:
 
 
 @blueprint.get("/log.csv")
+@writes
 def csv_file() -> Response:
     asked = read_asked(people_of_log(db.session, current_user.tenant_id))
     tenant = current_user.tenant
@@ -168,6 +170,12 @@ def csv_file() -> Response:
     turn = downloads.take(tenant.id)
     if turn is None:
         return busy()
+    try:
+        audit_act("audit.downloaded", "CSV", after=asked.held or None)
+        db.session.commit()
+    except Exception:
+        turn.end()
+        raise
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     rows = _rows(app, tenant.id, tenant.zone, asked.filters, language())
     day = utc_now().astimezone(tenant.zone).date()

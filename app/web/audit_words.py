@@ -10,8 +10,10 @@ from flask_babel import lazy_gettext as _l
 THINGS = {
     "archive_order": _l("Archives"),
     "archive_place": _l("Archive location"),
+    "audit": _l("Audit log"),
     "box": _l("Mail2Fax box"),
     "entity": _l("Fax line"),
+    "fax": _l("Fax"),
     "log": _l("Fax log"),
     "mail2fax": _l("Mail2Fax"),
     "numbering": _l("Numbering plan"),
@@ -46,7 +48,10 @@ ACTS = {
     "key_removed": _l("PGP key removed"),
     "key_renewed": _l("new key for documents"),
     "limits_changed": _l("simultaneous calls changed"),
+    "export_key_shown": _l("key of exports shown"),
     "moved": _l("moved"),
+    "operator_let_in": _l("operator let in"),
+    "operator_shut_out": _l("operator shut out"),
     "opened": _l("opened"),
     "password_changed": _l("password changed"),
     "password_reset": _l("new password by email"),
@@ -54,15 +59,22 @@ ACTS = {
     "recovery_codes_renewed": _l("new recovery codes"),
     "removed": _l("removed"),
     "reopened": _l("reopened"),
+    "report_downloaded": _l("report downloaded"),
     "retention_changed": _l("retention changed"),
     "second_factor_removed": _l("second factor removed"),
     "second_factor_required": _l("second factor required for everyone"),
     "second_factor_reset": _l("second factor removed by an administrator"),
     "second_factor_set_up": _l("second factor set up"),
+    "seen": _l("looked at"),
+    "sign_in_failed": _l("sign-in refused"),
+    "signed_in": _l("signed in"),
+    "signed_off": _l("signed out"),
     "signed_out": _l("signed out everywhere"),
+    "step_up_failed": _l("confirmation refused"),
     "suspended": _l("suspended"),
     "tested": _l("tested"),
     "viewed": _l("viewed by the operator"),
+    "zip_downloaded": _l("chosen faxes downloaded"),
 }
 #: What an act has before and after.
 FIELDS = {
@@ -74,6 +86,7 @@ FIELDS = {
     "authentication": _l("sender authentication"),
     "authserv_id": _l("name in Authentication-Results"),
     "box": _l("Mail2Fax box"),
+    "browser": _l("browser"),
     "bucket": _l("bucket"),
     "channels": _l("channels"),
     "copies_not_made": _l("copies not made"),
@@ -88,6 +101,7 @@ FIELDS = {
     "entity": _l("fax line"),
     "extension": _l("extension"),
     "fax_channels": _l("fax channels"),
+    "faxes": _l("faxes"),
     "fingerprint": _l("fingerprint"),
     "folder": _l("folder"),
     "forbidden_prefixes": _l("forbidden prefixes"),
@@ -128,6 +142,7 @@ FIELDS = {
     "retry_delays": _l("retry delays"),
     "ring_seconds": _l("ring time in seconds"),
     "role": _l("role"),
+    "sealed": _l("sealed"),
     "second_factor_required": _l("second factor required for everyone"),
     "secret_key": _l("secret key"),
     "send": _l("may send"),
@@ -143,6 +158,7 @@ FIELDS = {
     "total": _l("simultaneous calls in total"),
     "until": _l("to day"),
     "username": _l("user name"),
+    "way": _l("by"),
     "voice_destination": _l("voice destination"),
 }
 #: Values that are words of ours, by field. A secret is never kept: only that it was changed.
@@ -154,7 +170,14 @@ VALUES = {
     "authentication": {"none": _l("sender's address"), "pin": _l("PIN"), "pgp": _l("PGP signature")},
     "direction": {"received": _l("received"), "sent": _l("sent")},
     "kind": {"folder": _l("folder")},
+    "reason": {
+        "password": _l("wrong password"),
+        "code": _l("wrong code"),
+        "closed": _l("the account is closed"),
+        "unknown": _l("no such account"),
+    },
     "role": {"admin": _l("administrator"), "user": _l("user")},
+    "way": {"password": _l("password"), "code": _l("password and code"), "link": _l("link in an email")},
 }
 
 

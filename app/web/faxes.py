@@ -18,6 +18,7 @@ from flask import (
 )
 from flask_babel import gettext as _
 from flask_login import current_user
+from sqlalchemy.orm import load_only
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.adapters.sealed_storage import SealedStorage
@@ -39,6 +40,7 @@ from app.models import Direction, Document, Fax
 from app.reporting import ensure_report
 from app.web.bundle import MOST as MOST_IN_BUNDLE
 from app.web.bundle import stream_zip
+from app.web.content_log import enter_download, note_view
 from app.web.errors import busy
 from app.web.finder import STATUSES, read_finder, status_name
 from app.web.guard import is_own_path, writes
@@ -128,12 +130,18 @@ def download() -> AnyResponse:
         flash(problem, "error")
         back = request.form.get("back")
         return redirect(back if is_own_path(back) else url_for("faxes.faxes"), 303)
-    known = visible_faxes(current_user).where(Fax.id.in_(filter(is_fax_id, ids))).with_only_columns(Fax.id)
-    if len(db.session.scalars(known).all()) < len(ids):
+    chosen = visible_faxes(current_user).where(Fax.id.in_(filter(is_fax_id, ids))).options(load_only(Fax.number))
+    faxes = db.session.scalars(chosen.order_by(Fax.number)).all()
+    if len(faxes) < len(ids):
         abort(404)
     turn = downloads.take(current_user.tenant_id)
     if turn is None:
         return busy()
+    try:
+        enter_download("fax.zip_downloaded", faxes)
+    except Exception:
+        turn.end()
+        raise
     name = f"faxes_{utc_now().astimezone(current_user.tenant.zone):%Y-%m-%d_%H_%M_%S}.zip"
     app, language = current_app._get_current_object(), current_user.preferred_language
     body = stream_zip(app, user_id=current_user.id, language=language, fax_ids=ids)
@@ -177,6 +185,7 @@ def _fax_or_404(fax_id: str) -> Fax:
 @blueprint.get("/faxes/<fax_id>")
 def fax(fax_id: str) -> str:
     note_opening(_fax_or_404(fax_id))
+    note_view(_fax_or_404(fax_id))
     shown = _shown(_fax_or_404(fax_id))
     title = list_title(shown["came_from"], shown["fax"].direction)
     return render_template("faxes/fax.html", list_title=title, **shown, **_origin(shown["fax"]))
@@ -268,6 +277,7 @@ def document(fax_id: str) -> AnyResponse:
     if fax.pdf is None:
         abort(404)
     note_opening(fax)
+    enter_download("fax.downloaded", [_fax_or_404(fax_id)])
     fax = _fax_or_404(fax_id)
     return _download(fax.pdf, document_name(fax))
 
@@ -279,7 +289,9 @@ def report(fax_id: str) -> AnyResponse:
     fax = _fax_or_404(fax_id)
     if fax.direction != Direction.SENT or not is_final(fax.status) or fax.report_removed_at:
         abort(404)
-    return _download(ensure_report(db.session, fax), report_name(fax))
+    report = ensure_report(db.session, fax)
+    enter_download("fax.report_downloaded", [fax])
+    return _download(db.session.merge(report), report_name(_fax_or_404(fax_id)))
 
 
 @blueprint.get("/faxes/<fax_id>/page-1.png")
@@ -288,6 +300,7 @@ def picture(fax_id: str) -> AnyResponse:
     fax = _fax_or_404(fax_id)
     if fax.picture is None:
         abort(404)
+    note_view(fax)
     response = make_response(send_file(_open(fax.picture), mimetype="image/png"))
     response.headers["Cache-Control"] = "private, max-age=3600"
     return response

@@ -37,5 +37,5 @@ def _harden(response: Response) -> Response:
         response.headers.setdefault("Cache-Control", "no-store")
         response.vary.add("HX-Request")
     if request.is_secure:
-        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
     return response

@@ -18,6 +18,7 @@ from flask_login import current_user
 from redis import RedisError
 from werkzeug.wrappers import Response
 
+from app.adapters.sealed_files import ENDING
 from app.errors import Refused
 from app.fax.accounts import Details, invite, judge_details, mail_again, withdraw_invitation
 from app.fax.audit_log import AuditFilters, read_events, with_people
@@ -25,6 +26,7 @@ from app.fax.auditing import audit
 from app.fax.companies import QUOTAS, Company, change_company, judge_company, open_company, reopen, suspend
 from app.fax.erasing import begin_erasing
 from app.fax.licence import licence_of
+from app.fax.operator_access import export_key, lets_in
 from app.fax.overview import tenants_now
 from app.fax.preparing import waiting_in_lanes
 from app.fax.quotas import quotas_of
@@ -39,7 +41,7 @@ from app.web.guard import SAFE_METHODS, writes
 from app.web.language import language
 from app.web.presentation import fresh_key
 from app.web.quotas import quota_words
-from app.web.tenant_export import stream_tenant
+from app.web.tenant_export import sealed_export, stream_tenant
 from tenants.db import db, utc_now
 from tenants.links import invited_until, made_by_form
 from tenants.models import LinkPurpose, Role, Tenant, User
@@ -370,6 +372,7 @@ def _tenant_page(
         "administrator": administrator or Administrator(),
         "administrators": _administrators(shown),
         "reason": reason,
+        "let_in": lets_in(shown, utc_now()),
         "errors": errors or {},
         "submission": fresh_key(),
         "quotas": quotas_of(db.session, shown),
@@ -484,13 +487,18 @@ def reopen_tenant(tenant_id: int) -> Response:
 
 @blueprint.post("/tenants/<int:tenant_id>/export")
 def export_tenant(tenant_id: int) -> Response:
-    """Everything that the company has, contents too: its own log says who took it."""
+    """Everything that the company has: its own log says who took it. With its contents in clear only while it lets
+    operators in; otherwise sealed with a key that its administrators alone are shown."""
     shown = _tenant(tenant_id)
-    _audit("tenant.exported", shown)
+    key = None if lets_in(shown, utc_now()) else export_key(db.session, shown)
+    _audit("tenant.exported", shown, after={"sealed": key is not None})
     name, values = f"{shown.slug}-{utc_now():%Y-%m-%d}.zip", {"tenant_id": shown.id, "language": language()}
     db.session.commit()
     app = current_app._get_current_object()  # type: ignore[attr-defined]
-    response = Response(stream_tenant(app, **values), mimetype="application/zip")
+    body, kind = stream_tenant(app, **values), "application/zip"
+    if key is not None:
+        name, body, kind = f"{name}{ENDING}", sealed_export(body, key), "application/octet-stream"
+    response = Response(body, mimetype=kind)
     response.headers.set("Content-Disposition", "attachment", filename=name)
     return response
 

@@ -8,14 +8,16 @@ from flask_login import current_user
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
+from app.fax.account_notices import tell_change
 from app.fax.accounts import judge_language, judge_name
-from app.fax.auditing import audit
 from app.fax.outbox import last_refusal
 from app.fax.sentences import sentence
 from app.web.asking import (
     Errors,
+    code_problem,
     hash_aside,
     new_password_problems,
+    note_account,
     password_problem,
     remote_address,
     said,
@@ -40,14 +42,7 @@ def _me() -> User:
 
 
 def _note(user: User, action: str) -> None:
-    audit(
-        db.session,
-        user=user,
-        tenant_id=user.tenant_id,
-        action=action,
-        target=user.email,
-        remote_address=request.remote_addr,
-    )
+    note_account(user, action, user=user)
 
 
 def _back(anchor: str = "") -> Response:
@@ -107,6 +102,7 @@ def password() -> Response:
     password_hash, user = hash_aside(new), _me()
     others = set_password(db.session, user, password_hash, keep_token=session.get(TOKEN, ""))
     _note(user, "user.password_changed")
+    tell_change(db.session, user, "password")
     db.session.commit()
     flash(_("Your password has been changed.") + (" " + _ended_text(others) if others else ""), "info")
     return _back()
@@ -124,10 +120,20 @@ def second_factor() -> Response:
     return _factor_page()
 
 
+def _unproved(user: User) -> Errors:
+    """What of the proof is missing or wrong: a factor is changed by who knows the password and has the factor."""
+    if problem := password_problem(user, request.form.get("current", "")):
+        return {"current": problem}
+    user = _me()
+    if user.second_factor_at and (problem := code_problem(user, request.form.get("proof", "").strip())):
+        return {"proof": problem}
+    return {}
+
+
 @blueprint.post("/second-factor/begin")
 def begin_second_factor() -> Response:
-    if problem := password_problem(_me(), request.form.get("current", "")):
-        return _factor_page({"current": problem})
+    if errors := _unproved(_me()):
+        return _factor_page(errors)
     factors.begin(db.session, _me())
     db.session.commit()
     return redirect(url_for("profile.second_factor"), 303)
@@ -147,6 +153,7 @@ def confirm_second_factor() -> Response:
     throttle.forget(account=account)
     end_sessions(db.session, user, except_token=session.get(TOKEN, ""))
     _note(user, "user.second_factor_set_up")
+    tell_change(db.session, user, "factor_set_up")
     db.session.commit()
     flash(_("From now on you'll need a code from your phone when you sign in."), "info")
     return _back("second-factor")
@@ -162,13 +169,14 @@ def give_up_second_factor() -> Response:
 @blueprint.post("/second-factor/remove")
 def remove_second_factor() -> Response:
     user = _me()
-    if user.tenant and user.tenant.second_factor_required:
+    if user.needs_second_factor:
         abort(404)
-    if problem := password_problem(user, request.form.get("current", "")):
-        return _factor_page({"current": problem})
+    if errors := _unproved(user):
+        return _factor_page(errors)
     user = _me()
     factors.remove(db.session, user)
     _note(user, "user.second_factor_removed")
+    tell_change(db.session, user, "factor_removed")
     db.session.commit()
     flash(_("You now sign in with your password only."), "info")
     return _back("second-factor")
@@ -179,11 +187,12 @@ def recovery_codes() -> Response:
     """Shown in this answer and never again."""
     if _me().second_factor_at is None:
         abort(404)
-    if problem := password_problem(_me(), request.form.get("current", "")):
-        return _factor_page({"current": problem})
+    if errors := _unproved(_me()):
+        return _factor_page(errors)
     user = _me()
     codes = factors.renew_codes(db.session, user)
     _note(user, "user.recovery_codes_renewed")
+    tell_change(db.session, user, "recovery_codes")
     db.session.commit()
     return make_response(render_template("profile/codes.html", codes=codes))
 
@@ -199,7 +208,7 @@ def _factor_page(errors: Errors | None = None) -> Response:
     values = {
         "user": user,
         "errors": errors or {},
-        "required": bool(user.tenant and user.tenant.second_factor_required),
+        "required": user.needs_second_factor,
         "picture": _picture(user, pending.pending_secret) if pending else None,
         "secret": _in_groups(pending.pending_secret) if pending else None,
         "codes": (pending.pending_codes or "").split() if pending else [],

@@ -10,6 +10,7 @@ from flask_babel import ngettext
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
+from app.fax.account_notices import tell_change
 from app.fax.accounts import mail_again
 from app.fax.auditing import audit
 from app.fax.sentences import sentence
@@ -17,6 +18,7 @@ from app.web.asking import (
     hash_aside,
     let_in,
     new_password_problems,
+    note_account,
     reading,
     remote_address,
     throttle,
@@ -25,7 +27,9 @@ from app.web.asking import (
     writing,
 )
 from app.web.guard import SAFE_METHODS, TOKEN, is_own_path
-from tenants.addresses import fold, user_by_address
+from app.web.known_browsers import known_browser
+from app.web.throttle import from_address
+from tenants.addresses import AddressTaken, fold, is_address, prove_address, user_by_address
 from tenants.db import db
 from tenants.links import open_link, use_link
 from tenants.models import LinkPurpose, OneTimeLink, User
@@ -69,18 +73,23 @@ def sign_in() -> Response:
     form = SignInForm.read()
     if request.method in SAFE_METHODS:
         return redirect(url_for("faxes.home"), 303) if current_user.is_authenticated else _page(form)
-    if minutes := throttle.take_try(account=fold(form.email), address=remote_address()):
+    browser = known_browser(user_by_address(db.session, form.email))
+    account = from_address(fold(form.email), remote_address())
+    if minutes := throttle.take_try(account=account, address=remote_address(), browser=browser):
         return _later(_page(form, wait_text(minutes), status=429), minutes)
     user = _user_with_password(form)
     if user is None:
         throttle.note_failure(address=remote_address())
+        _note_refused(form)
         return _page(form, _("The email address or password is wrong. Check both and try again."), status=422)
-    throttle.forget(account=fold(form.email))
+    throttle.forget(account=account, browser=browser)
     if not user.is_active:  # told only to who knows the password
+        note_account(user, "user.sign_in_failed", user=None, after={"reason": "closed"})
+        db.session.commit()
         return _page(form, _("This account is closed. Ask your administrator to open it again."), status=403)
     if user.second_factor_at:
         return _ask_for_code(user, form)
-    let_in(user, form.password)
+    let_in(user, "password", form.password)
     return redirect(form.next or url_for("faxes.home"), 303)
 
 
@@ -100,6 +109,18 @@ def _user_with_password(form: SignInForm) -> User | None:
     right = verify_aside(password_hash, form.password)
     writing()
     return db.session.get(User, user_id) if right else None
+
+
+def _note_refused(form: SignInForm) -> None:
+    """In the log of the company whose account it is. What is nobody's is named only if it is an address: people type
+    their password in the wrong field."""
+    if account := user_by_address(db.session, form.email):
+        note_account(account, "user.sign_in_failed", user=None, after={"reason": "password"})
+    else:
+        values = {"after": {"reason": "unknown"}, "remote_address": request.remote_addr}
+        target = form.email if is_address(form.email) else "?"
+        audit(db.session, user=None, tenant_id=None, action="user.sign_in_failed", target=target, **values)
+    db.session.commit()
 
 
 # ---- The code
@@ -132,16 +153,18 @@ def code() -> Response:
     typed = request.form.get("code", "").strip()
     if not typed:
         return _code_page(form, sentence("code_missing"), status=422)
-    account = f"second factor of {user.id}"
-    if minutes := throttle.take_try(account=account, address=remote_address()):
+    account, browser = f"second factor of {user.id}", known_browser(user)
+    if minutes := throttle.take_try(account=account, address=remote_address(), browser=browser):
         return _later(_code_page(form, wait_text(minutes), status=429), minutes)
     if not take_code(db.session, user, typed):
         db.session.rollback()
         throttle.note_failure(address=remote_address())
+        note_account(user, "user.sign_in_failed", user=None, after={"reason": "code"})
+        db.session.commit()
         return _code_page(form, sentence("code_wrong"), status=422)
-    throttle.forget(account=account)
+    throttle.forget(account=account, browser=browser)
     was_recovery, left = not typed.replace(" ", "").isdigit(), codes_left(db.session, user)
-    let_in(user)
+    let_in(user, "code")
     if was_recovery or left < FEW_CODES:
         flash(_codes_text(left), "info")
     return redirect(form.next or url_for("faxes.home"), 303)
@@ -218,27 +241,29 @@ def _by_link(token: str, purpose: LinkPurpose) -> Response:
     link = open_link(db.session, token, purpose)
     if link is None or not use_link(db.session, link):
         return make_response(render_template("sign_in/dead_link.html", purpose=purpose), 404)
+    try:
+        prove_address(db.session, link.user.address)
+    except AddressTaken:
+        db.session.rollback()
+        link = open_link(db.session, token, purpose)
+        return _link_page(link, {"password": sentence("email_answered_elsewhere")})
     return _with_new_password(link.user, purpose, password_hash)
 
 
 def _with_new_password(user: User, purpose: LinkPurpose, password_hash: str) -> Response:
     """Who has a second factor signs in with it: a mailbox alone is not enough."""
+    is_reset = purpose == LinkPurpose.PASSWORD_RESET
     set_password(db.session, user, password_hash)
-    act = "user.accepted" if purpose == LinkPurpose.INVITATION else "user.password_reset"
-    audit(
-        db.session,
-        user=user,
-        tenant_id=user.tenant_id,
-        action=act,
-        target=user.email,
-        remote_address=request.remote_addr,
-    )
+    if is_reset:
+        tell_change(db.session, user, "password")
+    act = "user.password_reset" if is_reset else "user.accepted"
+    note_account(user, act, user=user)
     if user.second_factor_at:
         db.session.commit()
         session.clear()
         flash(_("Your password has been changed. Sign in with the new one."), "info")
         return redirect(url_for("sign_in.sign_in"), 303)
-    let_in(user)
+    let_in(user, "link")
     flash(_("Your password is set, and you are signed in."), "info")
     return redirect(url_for("faxes.home"), 303)
 
@@ -250,8 +275,12 @@ def _link_page(link: OneTimeLink, errors: dict[str, str] | None = None) -> Respo
 
 @blueprint.post("/sign-out")
 def sign_out() -> Response:
+    note_account(current_user, "user.signed_off", user=current_user)
     end_session(db.session, session.get(TOKEN, ""))
     db.session.commit()
     session.clear()
     flash(_("You are signed out."), "info")
-    return redirect(url_for("sign_in.sign_in"), 303)
+    answer = redirect(url_for("sign_in.sign_in"), 303)
+    if request.is_secure:  # browsers hear it over HTTPS only: pictures of pages lie in their caches
+        answer.headers["Clear-Site-Data"] = '"cache"'
+    return answer

@@ -1,19 +1,23 @@
 """Everything that a company has as one ZIP, written while it travels: rows as CSV and JSON lines, and the documents."""
 
+import io
 import json
 import logging
 import zipfile
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from flask import Flask
 from flask_babel import gettext as _
 
+from app.adapters.sealed_files import seal
 from app.adapters.sealed_storage import SealedStorage
 from app.errors import PermanentFailure, TemporaryFailure
 from app.fax.exporting import columns_of, documents_of, exported_tables, rows_of
 from app.fax.sentences import in_language
 from app.web.csv_export import csv_chunks
 from tenants.db import db
+from tenants.sealed import sealing_key
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +49,31 @@ def stream_tenant(app: Flask, *, tenant_id: int, language: str) -> Iterator[byte
     while bytes travel."""
     with app.app_context(), in_language(language):
         yield from _stream(tenant_id, app.extensions["storage"])
+
+
+def sealed_export(chunks: Iterator[bytes], key: str) -> Iterator[bytes]:
+    """The same for nobody but who has the company's key (:mod:`app.adapters.sealed_files`)."""
+    yield from seal(io.BufferedReader(_Chunks(chunks), CHUNK), sealing_key(key))
+
+
+class _Chunks(io.RawIOBase):
+    """What is made piece by piece as something to read from."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self.chunks, self.rest = chunks, b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:
+        while not self.rest:
+            piece = next(self.chunks, None)
+            if piece is None:
+                return 0
+            self.rest = piece
+        count = min(len(target), len(self.rest))
+        target[:count], self.rest = self.rest[:count], self.rest[count:]
+        return count
 
 
 def _stream(tenant_id: int, storage: SealedStorage) -> Iterator[bytes]:

@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from ipaddress import ip_address, ip_network
 
 from flask import Flask
 from flask_limiter import Limiter
@@ -14,12 +15,26 @@ from redis import RedisError
 
 log = logging.getLogger(__name__)
 
-#: Wrong passwords until it has to rest. An office signs in from one address, hence the larger number there.
+#: Wrong passwords until it has to rest: for an account from one address, or from one browser of its owner; from one
+#: address in all, where a whole office may sit. What comes from elsewhere keeps nobody out.
 BY_ACCOUNT = RateLimitItemPerMinute(10, 15, namespace="sign-in-account")
 BY_ADDRESS = RateLimitItemPerMinute(50, 15, namespace="sign-in-address")
 #: Mails with which a password is reset. More for one account go nowhere, and nobody is told so.
 RESETS_BY_ACCOUNT = RateLimitItemPerHour(3, namespace="reset-account")
 RESETS_BY_ADDRESS = RateLimitItemPerMinute(20, 15, namespace="reset-address")
+
+
+def from_address(account: str, address: str) -> str:
+    """The account as it is tried from there. Whoever has one address of IPv6 has 2^64 of them (RFC 6177)."""
+    try:
+        there = ip_address(address)
+    except ValueError:
+        return f"{account} from {address}"
+    return f"{account} from {ip_network((there, 64), strict=False) if there.version == 6 else there}"
+
+
+def _of(account: str, browser: str) -> str:
+    return f"{account} in {browser}"
 
 
 class Throttle:
@@ -38,16 +53,19 @@ class Throttle:
         app.config.setdefault("RATELIMIT_STORAGE_OPTIONS", shared)
         self._limiter.init_app(app)
 
-    def take_try(self, *, account: str, address: str) -> int | None:
-        """Count one try before the password is looked at; the minutes to wait if there have been too many."""
+    def take_try(self, *, account: str, address: str, browser: str | None = None) -> int | None:
+        """Count one try before the password is looked at; the minutes to wait if there have been too many. ``browser``
+        is one that the account's owner has signed in from: what its neighbours do does not touch it."""
+        if browser:
+            return self._wait(BY_ACCOUNT, _of(account, browser), count=True)
         return self._wait(BY_ADDRESS, address, count=False) or self._wait(BY_ACCOUNT, account, count=True)
 
     def note_failure(self, *, address: str) -> None:
         self._call("hit", BY_ADDRESS, address)
 
-    def forget(self, *, account: str) -> None:
+    def forget(self, *, account: str, browser: str | None = None) -> None:
         """The password was right: earlier slips no longer count."""
-        self._call("clear", BY_ACCOUNT, account)
+        self._call("clear", BY_ACCOUNT, _of(account, browser) if browser else account)
 
     def take_reset(self, *, address: str) -> int | None:
         """Count one request for a mail; the minutes to wait if this address has made too many."""

@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 
 from app.adapters.pgp import KEY_BYTES, read_public_key
 from app.errors import Refused
+from app.fax.account_notices import tell_change
 from app.fax.accounts import (
     Details,
     change_user,
@@ -215,7 +216,7 @@ def import_users() -> Response:
         return _import_page()
     try:
         text = _uploaded_text()
-        rows = read_rows(db.session, text)
+        rows = read_rows(db.session, text, current_user.tenant_id)
     except Refused as refusal:
         return _import_page(error=said(refusal))
     key = request.form.get("submission", "")[:40] or fresh_key()
@@ -254,7 +255,7 @@ def _import(rows: list[Row], text: str, key: str) -> Response:
             audit_act("user.invited", user.email, after=_shown(user))
     except Refused:  # somebody was faster with an address of the file
         db.session.rollback()
-        return _import_page(rows=read_rows(db.session, text), text=text)
+        return _import_page(rows=read_rows(db.session, text, current_user.tenant_id), text=text)
     db.session.commit()
     flash(ngettext("%(num)d user was invited.", "%(num)d users were invited.", len(rows)), "info")
     return redirect(url_for("users.users", status="invited"), 303)
@@ -296,7 +297,19 @@ def _audit_change(person: User, before: dict[str, Any]) -> None:
     changed = [name for name in after if after[name] != before[name]]
     if changed:
         old, new = ({name: values[name] for name in changed} for values in (before, after))
+        _tell_changes(person, changed, before["email"])
         audit_act("user.changed", before["email"], before=old, after=new)
+
+
+def _tell_changes(person: User, changed: list[str], old_email: str) -> None:
+    """What lets somebody in, or lets them do more, is told to its owner; a new address to the old one, too."""
+    if person.is_invited:
+        return
+    if "email" in changed:
+        for recipient in (old_email, person.email):
+            tell_change(db.session, person, "email", recipient=recipient, email=person.email)
+    if "role" in changed:
+        tell_change(db.session, person, "role")
 
 
 def _user_page(person: User, *, form: Details | None = None, errors: Errors | None = None) -> Response:
@@ -416,6 +429,7 @@ def reset_second_factor(user_id: int) -> Response:
         if person.second_factor_at is None:
             return None
         second_factor.remove(db.session, person)
+        tell_change(db.session, person, "factor_reset")
         end_sessions(db.session, person)
         return _(
             "The second factor of %(name)s was removed. The next sign-in needs only the password.", name=person.name

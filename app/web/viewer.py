@@ -12,6 +12,7 @@ from app.fax.access import get_visible_fax
 from app.fax.lifecycle import is_final
 from app.models import Fax
 from app.pictures import FULL, SCREEN, THUMBNAIL, WIDTHS, draw_page, heights
+from app.web.content_log import note_view
 from app.web.inbox import note_opening
 from tenants.db import db
 
@@ -36,6 +37,7 @@ def view(fax_id: str) -> Response:
     if wanted := request.args.get("page"):
         return redirect(url_for("viewer.view", fax_id=fax.id, _anchor=f"page-{_clamped(wanted, len(shown))}"), 303)
     note_opening(fax)
+    note_view(_fax_or_404(fax_id))
     return make_response(render_template("viewer/view.html", fax=_fax_or_404(fax_id), heights=shown, most=MOST_PAGES))
 
 
@@ -72,6 +74,7 @@ def page(fax_id: str, number: int) -> Response:
     width = request.args.get("width", SCREEN, type=int)
     if fax.tiff is None or width not in WIDTHS or not 1 <= number <= MOST_PAGES:
         abort(404)
+    note_view(fax)
     key, lasting = fax.tiff.storage_key, request.args.get("v") == _version(fax)
     db.session.rollback()  # drawing waits for its turn: hold no connection meanwhile
     try:

@@ -52,7 +52,7 @@ def test_an_invitation_leads_from_the_form_to_the_first_page(visit, desk: Desk, 
     page = visit(mailed_link(instance, address), script=script)
     expect(page.locator(".lead")).to_contain_text("Nina Nuova")
     choose_password(page, "short")
-    expect(page.locator("#password-judgment")).to_contain_text("at least 10 characters")
+    expect(page.locator("#password-judgment")).to_contain_text("at least 12 characters")
     choose_password(page, PASSWORD)
     expect(page.locator(".person .name")).to_have_text("Nina Nuova")
 

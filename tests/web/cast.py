@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 from pypdf import PdfWriter
@@ -14,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from app.fax.receiving import mark_unread
 from app.fax.submit import next_fax_number
-from app.models import Direction, Document, Fax, FaxEntity, FaxTemplate, Grant, Notice, NoticeKind, Status
+from app.models import AuditEvent, Direction, Document, Fax, FaxEntity, FaxTemplate, Grant, Notice, NoticeKind, Status
 from tenants.addresses import claim_address
 from tenants.db import db, new_ulid, utc_now
 from tenants.models import Role, Tenant, User
@@ -22,6 +23,9 @@ from tenants.passwords import hash_password
 
 PASSWORD = "correct horse battery"
 PASSWORD_HASH = hash_password(PASSWORD)
+#: What the audit log has of anybody who comes in and looks around.
+PRESENCE = ("user.signed_in", "user.signed_off", "user.sign_in_failed", "user.step_up_failed")
+PRESENCE += ("fax.seen", "audit.downloaded")
 TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 
 
@@ -31,6 +35,11 @@ def pdf_bytes(pages: int = 1) -> bytes:
         writer.add_blank_page(width=595, height=842)
     writer.write(target)
     return target.getvalue()
+
+
+def changes() -> sa.Select[tuple[AuditEvent]]:
+    """What people did to things, in its order."""
+    return sa.select(AuditEvent).where(AuditEvent.action.not_in(PRESENCE)).order_by(AuditEvent.id)
 
 
 class Browser:

@@ -84,6 +84,7 @@ anybody   GET,POST  sign_in.invitation              invitation
 people    POST      sign_in.sign_out
 
 people    GET       faxes.home
+people    GET,POST  step_up.confirm
 people    GET,POST  profile.profile
 people    POST      profile.password
 people    GET       profile.second_factor
@@ -145,6 +146,9 @@ admins    POST      users.remove_key                key
 keepers   GET       outbox.outbox
 keepers   POST      outbox.send_all_again
 keepers   POST      outbox.send_again               refused
+admins    GET       operator_access.access
+admins    POST      operator_access.change
+admins    POST      operator_access.key
 admins    GET       audit.log
 admins    GET       audit.csv_file
 admins    GET,POST  alerts.alerts
@@ -215,7 +219,10 @@ operator  GET,POST  operator.delete_tenant          tenant
 """
 
 #: Nothing to be let in to without more: the page is missing for everybody who has not begun with it.
-NEEDS_MORE = {"profile.recovery_codes": "a second factor that is set up"}
+NEEDS_MORE = {
+    ("GET", "security_contact.security_txt"): "a contact that the operator names",
+    ("POST", "profile.recovery_codes"): "a second factor that is set up",
+}
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,17 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from app.fax.changes import handler_of
-from app.models import AuditEvent
+from app.models import AuditEvent, AuditLink
 from app.web.audit_words import ACTS, THINGS
 from app.web.changes import KINDS
 from app.web.csv_export import cell, csv_chunks
 from tenants.db import db, utc_now
 from tenants.models import Tenant
-from tests.web.cast import Browser, Cast
+from tests.web.cast import PRESENCE, Browser, Cast, make_fax
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
@@ -31,7 +33,9 @@ def note(app: Flask, tenant_id: int | None, user_id: int | None, target: str, **
 
 
 def rows(browser: Browser, query: str = "") -> list[list[str]]:
-    return list(csv.reader(io.StringIO(browser.get(f"/audit/log.csv{query}").data.decode("utf-8-sig"))))
+    """Without those of who comes in and downloads this very file."""
+    read = csv.reader(io.StringIO(browser.get(f"/audit/log.csv{query}").data.decode("utf-8-sig")))
+    return [row for row in read if row[3] not in PRESENCE]
 
 
 # ---- Who sees what
@@ -90,6 +94,7 @@ def test_entries_go_only_with_the_company_that_is_being_deleted(app: Flask, cast
     note(app, cast.beta, None, "stays")
     with app.app_context():
         db.session.execute(sa.update(Tenant).where(Tenant.id == cast.alpha).values(deleting_at=utc_now()))
+        db.session.execute(sa.delete(AuditLink).where(AuditLink.chain == cast.alpha))
         db.session.execute(sa.delete(AuditEvent).where(AuditEvent.tenant_id == cast.alpha))
         db.session.commit()
         with pytest.raises(sa.exc.DBAPIError, match="append-only"):
@@ -190,7 +195,25 @@ def test_no_cell_of_the_file_is_run_as_a_formula(app: Flask, cast: Cast, alice: 
 
 @pytest.mark.parametrize("text", ["=1+1", "+39050", "-1", "@x", "\t=1", "\r=1", "\n=1", "  =1", "＝1", "－1", "\0=1"])
 def test_a_cell_that_a_spreadsheet_might_run_becomes_text(text: str) -> None:
-    assert cell(text) == "'" + text.replace("\0", "")
+    assert str(cell(text)).startswith("'")
+    assert str(cell(text)).replace("'", "") == text.replace("\0", "")
+
+
+SIGNS = "=+-@＝＋－＠"
+PIECES = st.sampled_from([*SIGNS, *";,|\t\r\n \"'", "a", "1", "SUM(1)", "\xa0", "é"])
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(rows=st.lists(st.lists(st.lists(PIECES, max_size=8).map("".join), min_size=1, max_size=4), max_size=3))
+@example(rows=[["Rossi", "a;=1+1"]])
+@example(rows=[["x", 'say ";"=1'], ["two\n+39", '\t"@SUM(1)']])
+def test_no_cell_begins_a_formula_wherever_a_reader_splits(rows: list[list[str]]) -> None:
+    text = b"".join(csv_chunks(["h"], rows)).decode("utf-8-sig")
+    for separator in ",;\t|":
+        for read in csv.reader(io.StringIO(text, newline=""), delimiter=separator):
+            assert not [found for found in read if found.strip(' "\xa0').startswith(tuple(SIGNS))]
+    for line in re.split(r"[;,|\t\r\n]", text):
+        assert not line.strip(' "\xa0').startswith(tuple(SIGNS)), "nor where quotes mean nothing"
 
 
 def test_other_cells_stay_what_they_are() -> None:
@@ -213,7 +236,7 @@ def test_the_whole_log_is_in_the_file_however_long_it_is(app: Flask, cast: Cast,
 
 APP = Path(__file__).parents[2] / "app"
 #: Functions that enter an act.
-ENTERING = ("audit", "audit_act", "_audit", "_note")
+ENTERING = ("audit", "audit_act", "_audit", "_note", "note_account", "enter_download")
 
 
 def acts_of_the_code() -> set[str]:
@@ -258,3 +281,70 @@ def test_values_are_told_as_people_say_them(app: Flask, cast: Cast, alice: Brows
     ):
         assert told in text
     assert "bucket" not in text, "what was empty and is empty is no change"
+
+
+# ---- Who comes in, looks and takes away
+
+
+def log_of(app: Flask, tenant_id: int | None, *actions: str) -> list[tuple]:
+    with app.app_context():
+        query = sa.select(AuditEvent).where(AuditEvent.tenant_id == tenant_id, AuditEvent.action.in_(actions))
+        events = db.session.scalars(query.order_by(AuditEvent.id)).all()
+        return [(event.user_id, event.action.partition(".")[2], event.target, event.after) for event in events]
+
+
+SIGN_INS = ("user.signed_in", "user.sign_in_failed", "user.signed_off")
+
+
+def test_sign_ins_good_and_bad_are_in_the_log_of_the_company(app: Flask, cast: Cast, nobody: Browser) -> None:
+    nobody.sign_in("Bob@alpha.test", "a wrong password")
+    nobody.sign_in("bob@alpha.test")
+    nobody.post("/sign-out")
+    browser = {"way": "password", "browser": "Unknown browser"}
+    assert log_of(app, cast.alpha, *SIGN_INS) == [
+        (None, "sign_in_failed", "bob@alpha.test", {"reason": "password"}),
+        (cast.bob, "signed_in", "bob@alpha.test", browser),
+        (cast.bob, "signed_off", "bob@alpha.test", None),
+    ]
+    assert log_of(app, None, *SIGN_INS) == []
+
+
+def test_a_sign_in_with_no_account_is_in_the_log_of_the_installation_and_a_slip_of_the_field_is_not_named(
+    app: Flask, cast: Cast, nobody: Browser
+) -> None:
+    nobody.sign_in("stranger@evil.test", "x")
+    nobody.sign_in("my secret password", "x")
+    assert [entry[2] for entry in log_of(app, None, *SIGN_INS)] == ["stranger@evil.test", "?"]
+
+
+def test_a_fax_that_is_looked_at_is_entered_once_an_hour(app: Flask, cast: Cast, bob: Browser) -> None:
+    fax_id = make_fax(app, cast)
+    for _ in range(3):
+        assert bob.get(f"/faxes/{fax_id}").status_code == 200
+    assert bob.get(f"/faxes/{fax_id}/status").status_code == 200
+    assert log_of(app, cast.alpha, "fax.seen") == [(cast.bob, "seen", "#1", None)]
+
+
+def test_whatever_is_taken_away_is_entered_before_it_leaves(app: Flask, cast: Cast, bob: Browser) -> None:
+    first, second = make_fax(app, cast), make_fax(app, cast)
+    assert bob.get(f"/faxes/{first}/document.pdf").data.startswith(b"%PDF")
+    assert bob.get(f"/faxes/{first}/report.pdf").data.startswith(b"%PDF")
+    assert bob.post("/faxes/download", page="/faxes", ids=[second, first]).data.startswith(b"PK")
+    taken = ("fax.downloaded", "fax.report_downloaded", "fax.zip_downloaded")
+    assert log_of(app, cast.alpha, *taken) == [
+        (cast.bob, "downloaded", "#1", None),
+        (cast.bob, "report_downloaded", "#1", None),
+        (cast.bob, "zip_downloaded", "#1, #2", {"faxes": [1, 2]}),
+    ]
+
+
+def test_what_nobody_may_see_is_neither_given_nor_entered(app: Flask, cast: Cast, charlie: Browser) -> None:
+    fax_id = make_fax(app, cast)
+    for path in ("", "/document.pdf", "/report.pdf", "/view"):
+        assert charlie.get(f"/faxes/{fax_id}{path}").status_code == 404
+    assert log_of(app, cast.alpha, "fax.seen", "fax.downloaded", "fax.report_downloaded") == []
+
+
+def test_the_log_itself_is_not_taken_away_unseen(app: Flask, cast: Cast, alice: Browser) -> None:
+    rows(alice, "?action=fax.")
+    assert log_of(app, cast.alpha, "audit.downloaded") == [(cast.alice, "downloaded", "CSV", {"action": "fax."})]

@@ -11,7 +11,7 @@ from app.models import AuditEvent, Direction, FaxEntity, Grant, Mail2FaxBox, Pen
 from tenants.addresses import claim_address
 from tenants.db import db
 from tenants.models import Role, Tenant
-from tests.web.cast import Browser, Cast, make_fax, make_user, receive_fax
+from tests.web.cast import Browser, Cast, changes, make_fax, make_user, receive_fax
 from tests.web.saving import add, apply, form_of, post, save, save_users, stamp_of, template_of, whole
 
 
@@ -55,7 +55,7 @@ def test_a_new_line_is_saved_given_users_and_applied(app: Flask, cast: Cast, ali
     assert "sales" in bob.get("/faxes/send").text
     with app.app_context():
         assert entity_for(db.session, "0509655640").id == sales.id, "calls to its number arrive"
-        (event,) = db.session.scalars(sa.select(AuditEvent))
+        (event,) = db.session.scalars(changes())
         assert (event.action, event.target, event.after["send"]) == ("entity.added", "sales", ["bob@alpha.test"])
 
 

@@ -94,7 +94,7 @@ FORMS = {
         newest(User),
     ),
     "accept an invitation": Forged(
-        "nobody", "/invitation/{token}", {"password": "four words", "repeated": "four words"}
+        "nobody", "/invitation/{token}", {"password": "four quiet words", "repeated": "four quiet words"}
     ),
 }
 

@@ -107,6 +107,7 @@ def ask_without_page(browser: Browser, method: str, path: str) -> tuple[int, str
 
 def test_only_these_routes_are_open(app: Flask) -> None:
     by_mail = {"sign_in.forgotten", "sign_in.invitation", "sign_in.new_password"}
+    by_mail |= {"security_contact.security_txt"}
     assert {"static", "sign_in.sign_in", "sign_in.code", "health.healthz", "preferences.theme"} | by_mail == PUBLIC
 
 

@@ -100,8 +100,8 @@ def test_the_secret_is_shown_no_more_once_it_counts_and_lies_encrypted(app: Flas
 
 
 def test_what_was_begun_can_be_left_and_an_earlier_telephone_goes_on(app: Flask, cast: Cast, bob: Browser) -> None:
-    secret, _codes = set_up_second_factor(app, bob, cast.bob)
-    post(bob, "/second-factor/begin", current=PASSWORD)
+    secret, codes = set_up_second_factor(app, bob, cast.bob)
+    post(bob, "/second-factor/begin", current=PASSWORD, proof=codes[0])
     assert secret_of(app, cast.bob) != secret
     post(bob, "/second-factor/give-up")
     assert secret_of(app, cast.bob) == secret
@@ -110,10 +110,20 @@ def test_what_was_begun_can_be_left_and_an_earlier_telephone_goes_on(app: Flask,
     assert other.post("/sign-in/code", page="/sign-in/code", code=code(secret, later=1)).status_code == 303
 
 
-def test_it_is_turned_off_with_the_password(app: Flask, cast: Cast, bob: Browser) -> None:
-    set_up_second_factor(app, bob, cast.bob)
-    assert post(bob, "/second-factor/remove", current="wrong").status_code == 422
-    assert post(bob, "/second-factor/remove", current=PASSWORD).status_code == 303
+@pytest.mark.parametrize("act", ["begin", "remove", "codes"])
+def test_a_factor_is_changed_by_who_has_the_password_and_the_factor(
+    app: Flask, cast: Cast, bob: Browser, act: str
+) -> None:
+    _secret, codes = set_up_second_factor(app, bob, cast.bob)
+    for proof in (None, "", "000000", "0000-0000-0000-0000"):
+        assert post(bob, f"/second-factor/{act}", current=PASSWORD, proof=proof).status_code == 422
+    assert post(bob, f"/second-factor/{act}", current="wrong", proof=codes[0]).status_code == 422
+    assert post(bob, f"/second-factor/{act}", current=PASSWORD, proof=codes[0]).status_code in (200, 303)
+
+
+def test_it_is_turned_off_with_the_password_and_a_code(app: Flask, cast: Cast, bob: Browser) -> None:
+    _secret, codes = set_up_second_factor(app, bob, cast.bob)
+    assert post(bob, "/second-factor/remove", current=PASSWORD, proof=codes[0]).status_code == 303
     assert Browser(app).sign_in("bob@alpha.test").headers["Location"] == "/"
     with app.app_context():
         assert db.session.query(SecondFactor).count() == db.session.query(RecoveryCode).count() == 0
@@ -121,13 +131,13 @@ def test_it_is_turned_off_with_the_password(app: Flask, cast: Cast, bob: Browser
 
 def test_new_recovery_codes_replace_the_earlier_ones(app: Flask, cast: Cast, bob: Browser) -> None:
     _secret, old = set_up_second_factor(app, bob, cast.bob)
-    page = post(bob, "/second-factor/codes", current=PASSWORD)
+    page = post(bob, "/second-factor/codes", current=PASSWORD, proof=old[0])
     new = re.findall(r"<li>([0-9a-z-]{19})</li>", page.text)
     assert len(new) == 10
     assert new[0] not in bob.get("/profile/second-factor").text, "shown once"
     other = Browser(app)
     other.sign_in("bob@alpha.test")
-    assert other.post("/sign-in/code", page="/sign-in/code", code=old[0]).status_code == 422
+    assert other.post("/sign-in/code", page="/sign-in/code", code=old[1]).status_code == 422
     assert other.post("/sign-in/code", page="/sign-in/code", code=new[0]).status_code == 303
 
 

@@ -5,10 +5,10 @@ import re
 import sqlalchemy as sa
 from flask import Flask
 
-from app.models import Attempt, AuditEvent, Direction, Document, Fax, Status
+from app.models import Attempt, Direction, Document, Fax, Status
 from tenants.db import db, utc_now
 from tenants.models import Tenant
-from tests.web.cast import Browser, Cast, make_fax
+from tests.web.cast import Browser, Cast, changes, make_fax
 
 SEEN = re.compile(r"result\?seen=([^\"&]+)")
 
@@ -39,7 +39,7 @@ def test_a_line_is_tested_with_a_page_of_its_own(app: Flask, cast: Cast, alice: 
         assert (document.pages, document.name) == (1, "self-test-502.pdf")
         with app.extensions["storage"].open(document.storage_key) as file:
             assert file.read(4) == b"%PDF"
-        assert db.session.scalars(sa.select(AuditEvent.action)).all() == ["entity.tested"]
+        assert [event.action for event in db.session.scalars(changes())] == ["entity.tested"]
 
 
 def test_a_double_click_is_one_test_and_a_running_one_is_waited_for(app: Flask, cast: Cast, alice: Browser):

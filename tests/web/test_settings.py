@@ -7,10 +7,10 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from app.models import ArchiveCopy, ArchivePlace, AuditEvent, Fax, PendingChange, Retention
+from app.models import ArchiveCopy, ArchivePlace, Fax, PendingChange, Retention
 from tenants.db import db, utc_now
 from tenants.models import Tenant
-from tests.web.cast import Browser, Cast, make_fax
+from tests.web.cast import Browser, Cast, changes, make_fax
 
 FOLDER = {"kind": "folder", "name": "shelf", "folder": "faxes/all", "enabled": "yes", "keeps_sent": "yes"}
 BUCKET = FOLDER | {
@@ -47,7 +47,7 @@ def add(alice: Browser, **values: str) -> str:
 
 def audited(app: Flask) -> list[tuple[str, object, object]]:
     with app.app_context():
-        rows = db.session.scalars(sa.select(AuditEvent).order_by(AuditEvent.id))
+        rows = db.session.scalars(changes())
         return [(row.action, row.before, row.after) for row in rows]
 
 

@@ -3,16 +3,22 @@
 import re
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import pyotp
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from werkzeug.test import TestResponse
 
+from app.config import Settings
+from app.factory import create_app
 from app.models import Notice
 from app.web import sign_in
 from tenants.db import db, utc_now
-from tenants.models import OneTimeLink, SecondFactor, SignInSession, Tenant, User
+from tenants.models import EmailAddress, OneTimeLink, SecondFactor, SignInSession, Tenant, User
+from tenants.passwords import hash_password
+from tenants.people import WeakPassword, check_password
 from tests.web.cast import PASSWORD, Browser, Cast, make_document
 from tests.web.people import Post, code, set_up_second_factor, user
 
@@ -74,20 +80,60 @@ def test_a_copied_cookie_is_worthless_after_sign_out(app: Flask, bob: Browser) -
     assert thief.get("/faxes").headers["Location"].startswith("/sign-in")
 
 
-def test_guessing_one_account_is_slowed_down_from_wherever_it_comes(nobody: Browser) -> None:
-    for turn in range(10):
-        answer = nobody.client.post(
-            "/sign-in",
-            data={"email": "bob@alpha.test", "password": "guess", "csrf_token": nobody.token()},
-            environ_base={"REMOTE_ADDR": f"192.0.2.{turn}"},
-        )
-        assert answer.status_code == 422
-    answer = nobody.sign_in("bob@alpha.test")
+def guess(browser: Browser, address: str, password: str = "guess") -> TestResponse:
+    return browser.client.post(
+        "/sign-in",
+        data={"email": "bob@alpha.test", "password": password, "csrf_token": browser.token()},
+        environ_base={"REMOTE_ADDR": address},
+    )
+
+
+def test_guessing_one_account_from_an_address_is_slowed_down(nobody: Browser) -> None:
+    for _ in range(10):
+        assert guess(nobody, "192.0.2.1").status_code == 422
+    answer = guess(nobody, "192.0.2.1", PASSWORD)
     assert answer.status_code == 429, "even the right password waits"
     assert int(answer.headers["Retry-After"]) >= 60
     assert "Too many failed attempts. Wait" in answer.text
     assert 'value="bob@alpha.test"' in answer.text
     assert nobody.sign_in("alice@alpha.test").status_code == 303, "others do not"
+
+
+def test_no_stranger_keeps_the_owner_out_however_many_addresses_they_have(app: Flask, cast: Cast) -> None:
+    stranger = Browser(app)
+    for turn in range(40):
+        assert guess(stranger, f"192.0.2.{turn}").status_code == 422
+    assert guess(Browser(app), "198.51.100.7", PASSWORD).status_code == 303
+
+
+def test_the_owners_browser_comes_in_from_the_very_address_of_the_guesses(app: Flask, bob: Browser) -> None:
+    bob.post("/sign-out")
+    stranger = Browser(app)
+    for _ in range(11):
+        last = guess(stranger, "192.0.2.1")
+    assert last.status_code == 429
+    assert guess(bob, "192.0.2.1", PASSWORD).status_code == 303
+    bob.post("/sign-out")
+    for _ in range(10):
+        assert guess(bob, "192.0.2.1").status_code == 422
+    assert guess(bob, "192.0.2.1").status_code == 429, "and is slowed down by itself"
+
+
+def test_a_cookie_that_somebody_made_up_is_no_known_browser(app: Flask, cast: Cast, bob: Browser) -> None:
+    stranger = Browser(app)
+    for value in ("x", bob.client.get_cookie("known").value[:-2] + "xx"):
+        stranger.client.set_cookie("known", value)
+        for _ in range(11):
+            last = guess(stranger, f"192.0.2.{len(value) % 200}")
+        assert last.status_code == 429
+        assert guess(bob, f"192.0.2.{len(value) % 200}", PASSWORD).status_code in (302, 303)
+
+
+def test_an_address_of_ipv6_is_its_whole_network(nobody: Browser) -> None:
+    for turn in range(10):
+        assert guess(nobody, f"2001:db8::{turn + 1:x}").status_code == 422
+    assert guess(nobody, "2001:db8::ffff").status_code == 429
+    assert guess(nobody, "2001:db8:0:1::1").status_code == 422
 
 
 def test_guessing_many_accounts_from_one_address_is_slowed_down(app: Flask, nobody: Browser) -> None:
@@ -356,3 +402,77 @@ def test_an_operator_can_lose_a_password_too(app: Flask, cast: Cast, post: Post,
     nobody.post(link, page=link, password=GOOD, repeated=GOOD)
     assert nobody.get("/operator/tenants").status_code == 200
     assert user(app, cast.olga).second_factor_at is None
+
+
+# ---- What the owner of an account hears
+
+
+def test_a_sign_in_from_somewhere_new_is_told_by_mail(app: Flask, cast: Cast, bob: Browser, post: Post) -> None:
+    assert post.collect() == [], "the first of all is no news"
+    assert Browser(app).sign_in("bob@alpha.test").status_code == 303
+    assert post.collect() == [], "nor is the same network and kind of browser"
+    assert guess(Browser(app), "203.0.113.9", PASSWORD).status_code == 303
+    (mail,) = post.collect()
+    assert mail["To"] == "bob@alpha.test"
+    assert mail["Subject"] == "New sign-in to your Faxroom account"
+    assert "From: 203.0.113.9" in mail.get_content()
+    assert "/password" in mail.get_content()
+    assert guess(Browser(app), "203.0.113.9", PASSWORD).status_code == 303
+    assert post.collect() == [], "it is known from now on"
+
+
+def test_another_browser_at_a_known_address_is_new(app: Flask, cast: Cast, bob: Browser, post: Post) -> None:
+    other = Browser(app)
+    other.client.environ_base["HTTP_USER_AGENT"] = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Firefox/140.0"
+    assert other.sign_in("bob@alpha.test").status_code == 303
+    (mail,) = post.collect()
+    assert "Browser: Firefox, Linux" in mail.get_content()
+
+
+# ---- Passwords that others try first
+
+
+@pytest.mark.parametrize(
+    "password", ["password1234", "P@ssw0rd1234", "qwertyuiop12", "123456789012", "aaaaaaaaaaaaaa", "faxroom12345"]
+)
+def test_a_password_that_is_known_is_refused(password: str) -> None:
+    with pytest.raises(WeakPassword, match="known"):
+        check_password(password, _somebody())
+
+
+def test_eleven_characters_are_too_few_and_words_that_nobody_knows_are_fine() -> None:
+    with pytest.raises(WeakPassword, match="short"):
+        check_password("k7#mQ2zp!x4", _somebody())
+    for password in ("correct horse battery", "faxroom-demo", "k7#mQ2zp!x4v", "lampada verde mare"):
+        check_password(password, _somebody())
+
+
+def _somebody() -> User:
+    return User(name="Dora Rossi", address=EmailAddress(address="dora@alpha.test", folded="dora@alpha.test"))
+
+
+def test_a_password_that_is_too_short_by_now_still_signs_in(app: Flask, cast: Cast) -> None:
+    with app.app_context():
+        db.session.get_one(User, cast.bob).password_hash = hash_password("0ld-pass10")
+        db.session.commit()
+    assert Browser(app).sign_in("bob@alpha.test", "0ld-pass10").status_code == 303
+
+
+# ---- Cookies
+
+
+def test_over_https_no_neighbouring_host_can_set_our_cookies(tmp_path: Path) -> None:
+    environment = {"FAXROOM_HOME": str(tmp_path), "SECRET_KEY": "a test", "FAXROOM_URL": "https://fax.example.test"}
+    app = create_app(Settings.from_environment(environment))
+    assert app.config["SESSION_COOKIE_NAME"] == "__Host-session"
+    browser = app.test_client()
+    answer = browser.get("/sign-in", base_url="https://fax.example.test")
+    (cookie,) = [value for value in answer.headers.getlist("Set-Cookie") if "session" in value]
+    assert cookie.startswith("__Host-session=")
+    assert {"Secure", "HttpOnly", "Path=/"} <= set(cookie.split("; "))
+    assert "Domain" not in cookie
+
+
+def test_over_plain_http_they_have_their_plain_names(bob: Browser) -> None:
+    assert bob.client.get_cookie("session") is not None
+    assert bob.client.get_cookie("known") is not None

@@ -6,9 +6,9 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from app.models import AuditEvent, FaxEntity, FaxTemplate, PendingChange
+from app.models import FaxEntity, FaxTemplate, PendingChange
 from tenants.db import db, utc_now
-from tests.web.cast import Browser, Cast
+from tests.web.cast import Browser, Cast, changes
 
 FORM = {
     "name": "slow",
@@ -60,7 +60,7 @@ def apply(browser: Browser) -> object:
 
 def acts(app: Flask) -> list[str]:
     with app.app_context():
-        return list(db.session.scalars(sa.select(AuditEvent.action).order_by(AuditEvent.id)))
+        return [event.action for event in db.session.scalars(changes())]
 
 
 def test_a_template_is_saved_shown_applied_and_audited(app: Flask, cast: Cast, alice: Browser):
