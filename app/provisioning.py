@@ -1,7 +1,7 @@
 """The provision file: a whole installation in YAML, applied in one transaction, again without harm."""
 
 import zoneinfo
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +16,7 @@ from app.fax.companies import MOST_COUNT
 from app.fax.licence import licence_of
 from app.fax.mailboxes import LONGEST_POLL, SHORTEST_POLL, USUAL_POLL, is_server_name, require_proof
 from app.fax.numbering import Line, bad_voice, clashes, lines_of, public_form
+from app.fax.policy import policy_of, set_policy
 from app.fax.sentences import in_language, sentence
 from app.fax.templates import CAUSES, judge_template, put_template, values_of
 from app.fax.templates import details_of as template_details
@@ -161,6 +162,21 @@ class QuotasEntry(Entry):
     mails: int | None = Field(None, ge=0, le=MOST_COUNT)
 
 
+class CeilingsEntry(Entry):
+    """What the company may dial in a day, 0 for no limit. What is not named stays."""
+
+    calls: int | None = Field(None, ge=0, le=MOST_COUNT)
+    minutes: int | None = Field(None, ge=0, le=MOST_COUNT)
+
+
+class PolicyEntry(Entry):
+    """The operator's dialing policy. What is not named stays."""
+
+    countries: list[Region] | None = None
+    premium_allowed: bool | None = None
+    satellite_allowed: bool | None = None
+
+
 class TenantEntry(Entry):
     slug: Annotated[str, StringConstraints(pattern=rf"^{SLUG.pattern}$")]
     name: Name
@@ -172,6 +188,7 @@ class TenantEntry(Entry):
     fax_channels: int = Field(0, ge=0)
     limits: LimitsEntry = LimitsEntry()
     quotas: QuotasEntry = QuotasEntry()
+    ceilings: CeilingsEntry = CeilingsEntry()
     second_factor_required: bool | None = None
     mail_proof_required: bool | None = None
     users: list[UserEntry] = []
@@ -181,6 +198,7 @@ class TenantEntry(Entry):
 
 
 class ProvisionFile(Entry):
+    dialing: PolicyEntry = PolicyEntry()
     operators: list[OperatorEntry] = []
     tenants: list[TenantEntry] = []
 
@@ -217,6 +235,8 @@ def apply_provision_file(session: Session, path: Path) -> ProvisionFile:
     """
     content = read_provision_file(path)
     application = _Application(session, path.parent)
+    if wanted := content.dialing.model_dump(exclude_none=True):
+        set_policy(session, replace(policy_of(session), **{**wanted, **_ordered(wanted)}))
     for operator in content.operators:
         application.put_user(None, operator, Role.OPERATOR)
     for tenant in content.tenants:
@@ -227,6 +247,10 @@ def apply_provision_file(session: Session, path: Path) -> ProvisionFile:
         raise ProvisionError(application.faults)
     session.commit()
     return content
+
+
+def _ordered(wanted: dict[str, Any]) -> dict[str, Any]:
+    return {"countries": tuple(sorted(set(wanted["countries"])))} if "countries" in wanted else {}
 
 
 class _Application:
@@ -245,6 +269,7 @@ class _Application:
             limit_inbound=entry.limits.inbound,
             limit_outbound=entry.limits.outbound,
             limit_total=entry.limits.total,
+            **{f"{name}_a_day": value for name, value in entry.ceilings.model_dump(exclude_none=True).items()},
             **{f"quota_{name}": value for name, value in entry.quotas.model_dump(exclude_none=True).items()},
         )
         if entry.second_factor_required is not None:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from app.errors import Refused
 from app.fax.changes import ADD, REMOVE, overlay, pending
 from app.fax.numbers import national_form
+from app.fax.policy import judge_voice, policy_of
 from app.fax.routing import entity_for
 from app.models import FaxEntity, PendingChange
 from tenants.models import Tenant, User
@@ -144,8 +145,8 @@ def bad_voice(session: Session, tenant: Tenant, line: Line, everyone: Sequence[L
     """A call that is no fax must not come back to a fax line: it would be dialled again for ever."""
     if not line.voice:
         return None
-    if shortnumberinfo.is_emergency_number(line.voice, tenant.region):
-        return Refused("voice_emergency", field="voice_destination", number=line.voice)
+    if fault := judge_voice(policy_of(session), line.voice, tenant):
+        return fault
     leads_to_fax = any(_leads_to(line.voice, other, tenant) for other in everyone)
     if not leads_to_fax:
         found = entity_for(session, line.voice)

@@ -7,9 +7,12 @@ from functools import lru_cache
 
 import phonenumbers
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
+from app.fax.policy import Ceilings, policy_of
+from app.fax.voice import voice_of
 from app.models import FaxEntity, FormerNumber
+from tenants.db import utc_now
 from tenants.models import Tenant
 
 #: The last part is of a self-test (app.fax.self_test).
@@ -63,8 +66,10 @@ def voice_by_dialled(session: Session) -> dict[str, str | None]:
     The same rules as :func:`entity_for`, for an Asterisk that has to do without it.
     """
     voices, extensions = {}, {}
-    for entity in session.scalars(_open()):
-        voice = (entity.voice_destination or "") if entity.shared_with_voice else None
+    policy, ceilings = policy_of(session), Ceilings(session, utc_now())
+    for entity in session.scalars(_open().options(joinedload(FaxEntity.tenant))):
+        shared = entity.shared_with_voice
+        voice = voice_of(session, entity, policy=policy, ceilings=ceilings) if shared else None
         extensions[f"{entity.tenant_id}*{entity.extension}"] = voice
         if entity.number:
             voices[entity.number] = voice

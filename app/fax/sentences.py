@@ -12,6 +12,7 @@ from app.fax.document_sentences import DOCUMENT_REFUSALS, WRONG_TYPES, DocumentW
 from app.fax.entity_sentences import ENTITY_SENTENCES
 from app.fax.mail_sentences import MAIL_SENTENCES
 from app.fax.numbers import shown_number
+from app.fax.policy_sentences import POLICY_SENTENCES
 from app.fax.settings_sentences import SETTINGS_SENTENCES
 from app.fax.template_sentences import TEMPLATE_SENTENCES
 from app.models import Fax, Status
@@ -265,6 +266,7 @@ SENTENCES = {
     **SETTINGS_SENTENCES,
     **TEMPLATE_SENTENCES,
     **ENTITY_SENTENCES,
+    **POLICY_SENTENCES,
 }
 
 
@@ -352,6 +354,8 @@ def _ready(fax: Fax) -> str:
         return _held()
     if fax.cause == "disk_full":
         return sentence(fax.cause)
+    if fax.cause == "ceiling":
+        return f"{sentence(fax.cause)} {_('Dialing at %(at)s.', at=moment(fax, fax.due_at))}"
     if fax.cause == "daily_cap":  # it was there in time; what the line may send in that day was used up
         return _("The line has sent its faxes of the day. Dialing at %(at)s.", at=moment(fax, fax.due_at))
     return _("%(pages)s, %(time)s on the line. Dialing as soon as a line is free.", **_size(fax))

@@ -19,6 +19,7 @@ from app.fax.dispatch import Limits
 from app.fax.receiving import begin_receiving, channel_of, note_off_the_line, receiving_fax
 from app.fax.results import CallFacts, note_answered, note_pages, note_ringing, reconcile, take_back
 from app.fax.routing import entity_for, entity_then, voice_by_dialled
+from app.fax.voice import voice_of
 from app.health import Unclaimed, beat, note_unclaimed
 from app.intake.documents import is_stored_as
 from app.intake.line_events import (
@@ -210,7 +211,7 @@ class Listener:
             return
         station_id = entity.template.station_id
         if entity.shared_with_voice and not call.is_fax:
-            voice = entity.voice_destination or ""
+            voice = voice_of(db.session, entity)
             db.session.rollback()
             seconds = _listen_seconds()
             self.line.detect(call.channel_id, listen_seconds=seconds, voice=voice, station_id=station_id)

@@ -22,6 +22,7 @@ from app.models.inbox import InboxAct, InboxEvent, Unread
 from app.models.mail_message import BoxState, MailFate, MailMessage
 from app.models.mailbox import Mail2FaxBox
 from app.models.notice import Notice, NoticeKind
+from app.models.policy import DialingPolicy
 from app.models.preview import Preview, PreviewLane, PreviewState
 from app.models.template import FaxTemplate
 from app.models.turn import LastTurn
@@ -37,6 +38,7 @@ __all__ = [
     "AuditEvent",
     "Authentication",
     "BoxState",
+    "DialingPolicy",
     "Direction",
     "Document",
     "DocumentKind",

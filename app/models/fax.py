@@ -365,6 +365,8 @@ class Attempt(TenantOwned, db.Model):
             sqlite_where=sa.text("ended_at IS NULL"),
             postgresql_where=sa.text("ended_at IS NULL"),
         ),
+        # what a company has dialled in a day (app.fax.policy)
+        sa.Index("ix_attempt_day", "tenant_id", "created_at"),
         # how many faxes a line has begun to dial in a day (app.fax.dialing)
         sa.Index(
             "ix_attempt_first",

@@ -49,6 +49,7 @@ class FaxDay(TenantOwned, db.Model):
 class AlertKind(StrEnum):
     FAILING = "failing"  # most of the last faxes failed
     STUCK = "stuck"  # something should have gone on long ago
+    CEILING = "ceiling"  # the operator's ceiling of a day is reached (app.fax.policy)
 
 
 class AlertIncident(TenantOwned, db.Model):

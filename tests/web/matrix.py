@@ -203,6 +203,7 @@ operator  GET       operator.parts
 operator  GET       operator.figures
 operator  GET       operator.log
 operator  GET       operator.tenants
+operator  GET,POST  operator_dialing.policy
 operator  GET,POST  operator.new_tenant
 operator  GET,POST  operator.tenant                 tenant
 operator  POST      operator.invite_administrator   tenant

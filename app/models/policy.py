@@ -1,0 +1,20 @@
+"""What the operator lets the whole installation dial."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tenants.db import db
+
+
+class DialingPolicy(db.Model):
+    """One row at most; without it the defaults hold. ``countries`` are ISO 3166 codes, none for all of them."""
+
+    __tablename__ = "dialing_policy"
+    __table_args__ = (sa.CheckConstraint("id = 1", name="one"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, default=1)
+    countries: Mapped[list[Any]] = mapped_column(sa.JSON, default=list, server_default="[]")
+    premium_allowed: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    satellite_allowed: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
