@@ -17,11 +17,13 @@ from app.fax.licence import licence_of
 from app.fax.mailboxes import LONGEST_POLL, SHORTEST_POLL, USUAL_POLL, is_server_name, require_proof
 from app.fax.numbering import Line, bad_voice, clashes, lines_of, public_form
 from app.fax.policy import policy_of, set_policy
+from app.fax.pool import give, read_entry
 from app.fax.sentences import in_language, sentence
 from app.fax.templates import CAUSES, judge_template, put_template, values_of
 from app.fax.templates import details_of as template_details
 from app.models import FaxEntity, FaxTemplate, Grant, Mail2FaxBox
 from tenants.addresses import AddressInvalid, AddressTaken, check_address, claim_address, fold
+from tenants.db import utc_now
 from tenants.models import Role, Tenant, User
 from tenants.pgp_keys import MOST_KEYS, KeyRefused
 from tenants.provision import OUTSIDE_PREFIX, SERIAL, SLUG, ForeignAddress, is_region, put_tenant, put_user
@@ -191,6 +193,7 @@ class TenantEntry(Entry):
     ceilings: CeilingsEntry = CeilingsEntry()
     second_factor_required: bool | None = None
     mail_proof_required: bool | None = None
+    numbers: list[str] = []
     users: list[UserEntry] = []
     templates: list[TemplateEntry] = []
     mail2fax_boxes: list[BoxEntry] = []
@@ -275,6 +278,7 @@ class _Application:
         if entry.second_factor_required is not None:
             tenant.second_factor_required = entry.second_factor_required
         lock_tenant(self.session, tenant.id)
+        self._put_numbers(tenant, entry.numbers)
         users = {fold(user.email): self.put_user(tenant, user, Role(user.role)) for user in entry.users}
         for template in entry.templates:
             self._put_template(tenant, template)
@@ -368,6 +372,8 @@ class _Application:
             self.faults.append(f"{where}: there is no template {entry.template}.")
         named = owned_by(FaxEntity, tenant.id).where(FaxEntity.name == entry.name, FaxEntity.closed_at.is_(None))
         entity = self.session.scalar(named)
+        if not self._give(tenant, [entry.number] if entry.number else [], where):
+            return
         if self._is_in_use(tenant, entry, entity, where) or template is None:
             return
         entity = entity or FaxEntity(tenant_id=tenant.id)
@@ -378,6 +384,24 @@ class _Application:
         self.session.add(entity)
         self.session.flush()
         self._put_grants(tenant, entity, entry, users, where)
+
+    def _give(self, tenant: Tenant, numbers: list[str], where: str) -> bool:
+        """The file is the operator's word: a number in it is the company's."""
+        try:
+            give(self.session, tenant, numbers, utc_now(), by_file=True)
+        except Refused as refusal:
+            self.faults.append(f"{where}: {_english(refusal.code, **refusal.values)}")
+            return False
+        return True
+
+    def _put_numbers(self, tenant: Tenant, texts: list[str]) -> None:
+        for text in texts:
+            try:
+                numbers = read_entry(text, tenant.region)
+            except Refused as refusal:
+                self.faults.append(f"{tenant.slug}: {_english(refusal.code, **refusal.values)}")
+            else:
+                self._give(tenant, numbers, tenant.slug)
 
     def _is_in_use(self, tenant: Tenant, entry: EntityEntry, entity: FaxEntity | None, where: str) -> bool:
         line = Line(entry.name, entry.extension, entry.number, entity_id=entity.id if entity else None)

@@ -18,7 +18,7 @@ BATCH = 1_000
 #: What lets somebody in, or is of no use elsewhere.
 LEFT_OUT_TABLES = frozenset(
     {"sign_in_session", "one_time_link", "second_factor", "recovery_code", "unread", "former_number", "hold"}
-    | {"dialing_policy"}
+    | {"dialing_policy", "stray_call"}
 )
 LEFT_OUT_COLUMNS = frozenset({"password_hash", "token_digest", "digest", "submission_key", "search_text"})
 

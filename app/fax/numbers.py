@@ -103,6 +103,17 @@ def _shown(number: str, region: str) -> str:
     )
 
 
+def public_form(text: str, region: str) -> str | None:
+    """A public number as it is kept (E.164 with +), from whatever form people write it in; None if there is no such."""
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(number):
+        return None
+    return phonenumbers.format_number(number, PhoneNumberFormat.E164)
+
+
 def national_form(number: str, tenant: Tenant) -> str:
     """Digits only: the national form, or 00, country code and number for a foreign one; an extension as it is."""
     if not number.startswith("+"):

@@ -1,9 +1,9 @@
 """The operator's dialing policy: what nobody on this installation dials, whatever a company's own rules say.
 
 One judgement for every way to a dialled number: :func:`judge_dialled` for what Asterisk is about to dial (faxes,
-resends, forwards, mails, extensions that lead to a number, self-tests), :func:`judge_voice` for what a company has typed as
-the destination of its voice calls. It is asked when the wish is made, and again immediately before dialing. Then there
-is a ceiling of calls and minutes a day for a company: beyond it nothing is dialled before the next day.
+resends, forwards, mails, extensions that lead to a number, self-tests), :func:`judge_voice` for what a company has
+typed as the destination of its voice calls. It is asked when the wish is made, and again immediately before dialing.
+Then there is a ceiling of calls and minutes a day for a company: beyond it nothing is dialled before the next day.
 """
 
 import re
@@ -141,13 +141,15 @@ def reaches_emergency(typed: str, tenant: Tenant) -> bool:
 
 
 def _spellings(digits: str, region: str, outside_prefix: str) -> set[str]:
-    """What is left when any of the prefixes that people put before a number is taken off, again and again."""
-    prefixes = {"+", "00", "0", outside_prefix, str(phonenumbers.country_code_for_region(region))}
-    prefixes |= {phonenumbers.ndd_prefix_for_region(region, True) or "", *_INTERNATIONAL.get(region, ())}
+    """What is left when any of the prefixes that people put before a number is taken off, again and again. A country
+    code is one only behind + or 00."""
+    abroad = ("+", "00", *_INTERNATIONAL.get(region, ()))
+    prefixes = {*abroad, "0", outside_prefix, phonenumbers.ndd_prefix_for_region(region, True) or ""} - {""}
+    prefixes |= {f"{before}{phonenumbers.country_code_for_region(region)}" for before in abroad}
     found, new = set(), {digits}
     while new:
         found |= new
-        new = {text.removeprefix(prefix) for text in new for prefix in prefixes if prefix} - found
+        new = {text.removeprefix(prefix) for text in new for prefix in prefixes} - found
     return found - {""}
 
 

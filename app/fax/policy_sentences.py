@@ -23,6 +23,27 @@ POLICY_SENTENCES = {
     "voice_invalid": _l(
         "%(number)s is no valid telephone number. Check the digits: + or 00, the country code and the number."
     ),
+    # the pool of numbers
+    "number_not_given": _l("%(number)s is not one of your company's numbers. Choose one of your free numbers."),
+    "number_none_given": _l(
+        "%(number)s is not one of your company's numbers, and none of yours is free. Ask your operator for a number."
+    ),
+    "number_rests": _l(
+        "%(number)s was another company's and rests until %(day)s. Choose another number, or wait until then."
+    ),
+    "number_in_use": _l("A fax entity uses %(number)s. Its company must give the line another number first."),
+    "pool_number_unreadable": _l(
+        "“%(typed)s” is no public number. Write it like +390509655637, or a range like +390509655600-49."
+    ),
+    "pool_range": _l(
+        "“%(typed)s” is no range. Write the first number and the last digits of the last one, like +390509655600-49."
+    ),
+    "pool_too_many": _l("More than %(limit)s numbers at once. Enter them in several steps."),
+    "pool_numbers_missing": _l("Enter at least one number."),
+    "pool_columns": _l("The first line has to name the columns: number and company. Only number is needed."),
+    "pool_number_twice": _l("%(number)s is in the file more than once. Remove one of the rows."),
+    "pool_company_unknown": _l("There is no company “%(name)s”. Write its short name, or leave the cell empty."),
+    "rest_days": _l("Enter a whole number of days from 0 to %(limit)s."),
     # what an operator enters
     "country_unknown": _l("“%(typed)s” is no country. Enter its name, or two letters like IT, one on each line."),
 }

@@ -23,6 +23,7 @@ from app.models.mail_message import BoxState, MailFate, MailMessage
 from app.models.mailbox import Mail2FaxBox
 from app.models.notice import Notice, NoticeKind
 from app.models.policy import DialingPolicy
+from app.models.pool import PoolNumber, StrayCall
 from app.models.preview import Preview, PreviewLane, PreviewState
 from app.models.template import FaxTemplate
 from app.models.turn import LastTurn
@@ -60,12 +61,14 @@ __all__ = [
     "NoticeKind",
     "PendingChange",
     "PlaceKind",
+    "PoolNumber",
     "Preview",
     "PreviewLane",
     "PreviewState",
     "Retention",
     "Scope",
     "Status",
+    "StrayCall",
     "Unread",
     "search_key",
     "search_span",

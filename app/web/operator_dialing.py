@@ -1,10 +1,11 @@
 """The operator's dialing policy: what nobody on this installation may dial."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import phonenumbers
 from babel import Locale
-from flask import Blueprint, abort, flash, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, abort, current_app, flash, make_response, redirect, render_template, request, url_for
 from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_login import current_user
@@ -26,6 +27,11 @@ MOST_TEXT = 5_000
 def _operators_only() -> None:
     if not current_user.is_operator:
         abort(404)
+
+
+@blueprint.context_processor
+def _menu() -> dict[str, Any]:
+    return {"endpoints": current_app.view_functions}
 
 
 @dataclass(frozen=True)

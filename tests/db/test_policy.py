@@ -192,7 +192,7 @@ def test_a_fax_that_was_ordered_before_the_policy_is_held_by_it(session, cast):
 
 def test_extensions_and_usual_numbers_may_be_voice_destinations(session, cast):
     tenant = session.get_one(Tenant, cast.alpha)
-    for voice in ("101", "200", "1201", "8000", "+390501112233", "0501112233", "00442071838750", "3471234567"):
+    for voice in ("101", "200", "1201", "8000", "39999", "+390501112233", "0501112233", "00442071838750", "3471234567"):
         assert judge_voice(Policy(), voice, tenant) is None, voice
 
 

@@ -204,6 +204,13 @@ operator  GET       operator.figures
 operator  GET       operator.log
 operator  GET       operator.tenants
 operator  GET,POST  operator_dialing.policy
+operator  GET       operator_numbers.numbers
+operator  POST      operator_numbers.give_numbers
+operator  POST      operator_numbers.take_back_numbers
+operator  POST      operator_numbers.approve_numbers
+operator  POST      operator_numbers.remove_numbers
+operator  POST      operator_numbers.rules
+operator  GET,POST  operator_numbers.import_file
 operator  GET,POST  operator.new_tenant
 operator  GET,POST  operator.tenant                 tenant
 operator  POST      operator.invite_administrator   tenant
