@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.fax.lifecycle import WAITING
 from app.fax.policy import has_ceiling, use_today
+from app.fax.senders import count_held
 from app.models import (
     AlertIncident,
     AlertKind,
@@ -168,6 +169,8 @@ def _findings(
     reached = used is not None and used.reaches(tenant)
     ceiling = {"calls": used.calls, "minutes": round(used.seconds / 60)} if used and reached else None
     yield AlertKind.CEILING, ceiling
+    held = count_held(session, tenant.id)
+    yield AlertKind.SENDERS, {"count": held} if held else None
     mine = stuck.get(tenant.id)
     yield AlertKind.STUCK, {"count": mine.count, "oldest": mine.oldest.isoformat()} if mine else None
 

@@ -16,6 +16,7 @@ from app.fax.lifecycle import WAITING, move, move_all
 from app.fax.no_room import say_room_again
 from app.fax.notices import write_outcome_notice
 from app.fax.policy import CEILING, Ceilings, judge_dialled, policy_of
+from app.fax.senders import Senders, hold_back
 from app.fax.turns import LINE, note_turns, of_company, of_owner
 from app.models import Attempt, Direction, Fax, FaxEntity, FaxTemplate, Status
 from app.models.fax import WAITS_FOR_LINE
@@ -95,12 +96,15 @@ def claim_due(session: Session, *, now: datetime, limits: Limits, node: str) -> 
     say_room_again(session)
     room = Room(session, limits)
     policy, ceilings = policy_of(session), Ceilings(session, now)
+    senders = Senders(session)
     caps, may_go = DayCaps(session, now), []
     for fax, line in _in_turn(session, now, room):
         rules = DialingRules() if fax.origin == TEST else DialingRules.of(line.template)
         dialled = fax.dial_string or ""
         if fault := judge_dialled(policy, dialled) or judge_number(rules, fax.remote_number or ""):
             _refuse(session, fax, fault)
+        elif not senders.let_go(fax):
+            hold_back(session, fax)
         elif dialled.startswith("+") and ceilings.is_reached(line.tenant):
             _put_off(session, fax, ceilings.next_day(line.tenant), CEILING, WAITING)
         elif fax.status == Status.RETRYING or caps.may_take(line.tenant, line.entity, rules):

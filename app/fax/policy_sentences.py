@@ -20,6 +20,10 @@ POLICY_SENTENCES = {
         "Your company has used up the calls of today that its operator allows. Choose a time of tomorrow, or ask your "
         "operator for more."
     ),
+    "sender_gone": _l(
+        "Whoever ordered it may not send from this line any more. It goes out only if an administrator lets it go."
+    ),
+    "sender_decided": _l("This fax does not wait for a decision any more."),
     "voice_invalid": _l(
         "%(number)s is no valid telephone number. Check the digits: + or 00, the country code and the number."
     ),
@@ -43,6 +47,7 @@ POLICY_SENTENCES = {
     "pool_columns": _l("The first line has to name the columns: number and company. Only number is needed."),
     "pool_number_twice": _l("%(number)s is in the file more than once. Remove one of the rows."),
     "pool_company_unknown": _l("There is no company “%(name)s”. Write its short name, or leave the cell empty."),
+    "pool_block_gone": _l("These numbers are not in the list any more. Look at it again, then choose."),
     "rest_days": _l("Enter a whole number of days from 0 to %(limit)s."),
     # what an operator enters
     "country_unknown": _l("“%(typed)s” is no country. Enter its name, or two letters like IT, one on each line."),

@@ -348,6 +348,8 @@ def _to_look_at(fax: Fax) -> str:
 
 
 def _ready(fax: Fax) -> str:
+    if fax.cause == "sender_gone":
+        return sentence(fax.cause)
     if fax.look_until:
         return _to_look_at(fax)
     if fax.cause == "held":
@@ -362,6 +364,8 @@ def _ready(fax: Fax) -> str:
 
 
 def _scheduled(fax: Fax) -> str:
+    if fax.cause in ("sender_gone", "ceiling"):
+        return _ready(fax)
     if fax.look_until:
         return _to_look_at(fax)
     if fax.cause == "held":
@@ -399,6 +403,8 @@ def _sent(fax: Fax) -> str:
 
 
 def _retrying(fax: Fax) -> str:
+    if fax.cause == "sender_gone":
+        return sentence(fax.cause)
     return _("%(what)s Next try at %(at)s.", what=sentence(fax.cause or "other"), at=moment(fax, fax.due_at))
 
 

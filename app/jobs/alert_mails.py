@@ -46,6 +46,10 @@ def _heard_of_it(notice: Notice, ended_at: datetime) -> bool:
 
 def _subject(notice: Notice, incident: AlertIncident, tenant: Tenant) -> str:
     name = " ".join(tenant.name.split())
+    if incident.kind == AlertKind.SENDERS:
+        if notice.kind == NoticeKind.ALL_CLEAR:
+            return _("[%(serial)s] No fax of %(company)s is held any more", serial=tenant.serial, company=name)
+        return _("[%(serial)s] Faxes of %(company)s wait for your decision", serial=tenant.serial, company=name)
     if incident.kind == AlertKind.CEILING:
         if notice.kind == NoticeKind.ALL_CLEAR:
             return _("[%(serial)s] %(company)s may dial again", serial=tenant.serial, company=name)
@@ -72,6 +76,8 @@ def _link(incident: AlertIncident, user: Any) -> str:
     if user.is_operator:
         own = f"/tenants/{incident.tenant_id}" if incident.kind == AlertKind.CEILING else ""
         return f"{base_url}/operator{own}"
+    if incident.kind == AlertKind.SENDERS:
+        return f"{base_url}/held"
     status = "failed" if incident.kind == AlertKind.FAILING else "open"
     return f"{base_url}/faxes?direction=sent&status={status}"
 

@@ -138,6 +138,8 @@ class Fax(TenantOwned, db.Model):
     one was received. ``test_of_id`` is the self-test (origin ``test``) that this received fax is the other end of
     (:mod:`app.fax.self_test`). ``look_until`` is set while it waits for its sender to look at its pages, at the longest
     until then (:mod:`app.fax.looking`); ``page_notes`` is what to know of them (:mod:`app.fax.page_warnings`).
+    ``released_by_id`` is the administrator who let it go though its sender may not send any more
+    (:mod:`app.fax.senders`).
     ``files_removed_at`` is when its files were removed because the company keeps them for
     ``files_kept_days`` only, and so for the report.
     """
@@ -297,6 +299,7 @@ class Fax(TenantOwned, db.Model):
     cause: Mapped[str | None] = mapped_column(sa.String(40))
     cause_values: Mapped[dict | None] = mapped_column(sa.JSON)
     cancel_requested_at: Mapped[datetime | None]
+    released_by_id: Mapped[int | None] = mapped_column(sa.BigInteger)
 
     send_at: Mapped[datetime | None]
     due_at: Mapped[datetime | None]

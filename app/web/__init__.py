@@ -20,6 +20,7 @@ from app.web import (
     guard,
     headers,
     health,
+    held,
     inbox,
     language,
     mail_tester,
@@ -69,6 +70,7 @@ BLUEPRINTS = (
     self_test,
     templates,
     outbox,
+    held,
 )
 
 

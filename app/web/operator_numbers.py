@@ -147,12 +147,20 @@ def give_numbers() -> Response:
 
 
 def _block() -> list[str]:
-    return pool.range_of(request.form.get("first", ""), request.form.get("last", "")) or abort(404)
+    """The numbers of the row whose button was clicked; empty if there is none like that."""
+    return pool.range_of(request.form.get("first", ""), request.form.get("last", ""))
+
+
+def _gone() -> Response:
+    flash(said(Refused("pool_block_gone")), "error")
+    return _back()
 
 
 @blueprint.post("/take-back")
 def take_back_numbers() -> Response:
-    wanted, tenant = _block(), _company(request.form.get("company", "")[:63]) or abort(404)
+    wanted, tenant = _block(), _company(request.form.get("company", "")[:63])
+    if not wanted or tenant is None:
+        return _gone()
     try:
         count = pool.take_back(db.session, tenant, wanted, utc_now())
     except Refused as refusal:
@@ -169,7 +177,9 @@ def take_back_numbers() -> Response:
 @blueprint.post("/approve")
 def approve_numbers() -> Response:
     """A number that a company uses is its own."""
-    wanted, tenant = _block(), _company(request.form.get("company", "")[:63]) or abort(404)
+    wanted, tenant = _block(), _company(request.form.get("company", "")[:63])
+    if not wanted or tenant is None:
+        return _gone()
     count = pool.approve(db.session, tenant, wanted)
     if count:
         _audit("number.approved", tenant, _range_text(wanted))
@@ -181,6 +191,8 @@ def approve_numbers() -> Response:
 @blueprint.post("/remove")
 def remove_numbers() -> Response:
     wanted = _block()
+    if not wanted:
+        return _gone()
     count = pool.remove(db.session, wanted, utc_now())
     if count:
         _audit("number.removed", None, _range_text(wanted))

@@ -17,6 +17,7 @@ depends_on = None
 
 
 def upgrade():
+    big = sa.BigInteger().with_variant(sa.Integer(), 'sqlite')
     op.create_table(
         'dialing_policy',
         sa.Column('id', sa.Integer(), autoincrement=False, nullable=False),
@@ -31,7 +32,7 @@ def upgrade():
     op.add_column('tenant', sa.Column('calls_a_day', sa.Integer(), server_default='0', nullable=False))
     op.add_column('tenant', sa.Column('minutes_a_day', sa.Integer(), server_default='0', nullable=False))
     op.create_index('ix_attempt_day', 'attempt', ['tenant_id', 'created_at'])
-    big = sa.BigInteger().with_variant(sa.Integer(), 'sqlite')
+    op.add_column('fax', sa.Column('released_by_id', sa.BigInteger(), nullable=True))
     op.create_table(
         'pool_number',
         sa.Column('id', big, nullable=False),
@@ -63,6 +64,7 @@ def upgrade():
 
 
 def downgrade():
+    op.drop_column('fax', 'released_by_id')
     op.drop_table('stray_call')
     op.drop_table('pool_number')
     op.drop_index('ix_attempt_day', table_name='attempt')

@@ -12,7 +12,7 @@ from app.fax.days import day_bounds, day_of
 from app.fax.entities import EntityDetails, judge_entity
 from app.fax.forward import send_on
 from app.fax.numbering import lines_of
-from app.fax.policy import CEILING, Policy, judge_dialled, judge_voice, set_policy
+from app.fax.policy import CEILING, Policy, judge_dialled, judge_voice, policy_of, set_policy
 from app.fax.routing import voice_by_dialled
 from app.fax.self_test import begin_test
 from app.fax.submit import resend_fax
@@ -212,6 +212,19 @@ def test_a_suspended_company_receives_faxes_and_makes_no_voice_call(session, cas
     entity.tenant.suspended_at = utc_now()
     assert voice_of(session, entity) == ""
     assert voice_by_dialled(session)["390509655637"] == ""
+
+
+def test_a_provision_file_sets_policy_and_ceilings_and_leaves_what_it_does_not_name(session, cast, tmp_path):
+    file = tmp_path / "policy.yaml"
+    file.write_text("dialing: {countries: [IT, DE], satellite_allowed: true}\n")
+    apply_provision_file(session, file)
+    assert policy_of(session) == Policy(("DE", "IT"), satellite_allowed=True)
+    more = FILE.replace("    entities:", "    ceilings: {calls: 40}\n    entities:") % "101"
+    file.write_text("dialing: {premium_allowed: true}\n" + more)
+    apply_provision_file(session, file)
+    assert policy_of(session) == Policy(("DE", "IT"), premium_allowed=True, satellite_allowed=True)
+    tenant = session.get_one(Tenant, cast.alpha)
+    assert (tenant.calls_a_day, tenant.minutes_a_day) == (40, 0)
 
 
 # ---- The ceiling

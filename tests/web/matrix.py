@@ -198,6 +198,9 @@ admins    GET       downloads.downloads
 admins    GET       downloads.log_csv
 admins    GET       downloads.log_zip
 
+admins    GET       held.held
+admins    POST      held.release                    held
+admins    POST      held.cancel                     held
 operator  GET       operator.overview
 operator  GET       operator.parts
 operator  GET       operator.figures
@@ -313,6 +316,11 @@ def missing(route: Route, world: World) -> Thing:
 
 def _fax(**values: Any) -> Callable[[World], Thing]:
     return lambda world: {"fax_id": make_fax(world.app, world.cast, **values)}
+
+
+def _held(world: World) -> Thing:
+    """Bob may not send from that line."""
+    return {"fax_id": make_fax(world.app, world.cast, status=Status.SCHEDULED, entity_id=world.cast.archive)}
 
 
 def _received(world: World) -> Thing:
@@ -486,6 +494,7 @@ THINGS: dict[str, Callable[[World], Thing]] = {
     "sent": _fax(),
     "failed": _fax(status=Status.FAILED, cause="busy"),
     "scheduled": _fax(status=Status.SCHEDULED),
+    "held": _held,
     "received": _received,
     "drawn": _drawn,
     "looked": _looked,
