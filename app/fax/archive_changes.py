@@ -61,7 +61,7 @@ class OrderChanges(ChangeHandler):
         return {"order": [place.id for place in places_of(session, tenant.id)]} if target_id == tenant.id else None
 
     def title(self, session: Session, tenant: Tenant, change: PendingChange) -> str:
-        return _("Order of the archives")
+        return _("Archive order")
 
     def differences(self, session: Session, tenant: Tenant, change: PendingChange) -> list[Difference]:
         names = {place.id: place.name for place in places_of(session, tenant.id)}
@@ -95,7 +95,7 @@ class RetentionChanges(ChangeHandler):
         """And what goes at once, as it is now: it may be long ago that somebody saved this."""
         found = super().differences(session, tenant, change)
         labels = {
-            ArchiveKind.SENT: _("sent files removed at once"),
+            ArchiveKind.SENT: _("sent files kept for"),
             ArchiveKind.RECEIVED: _("received files removed at once"),
             ArchiveKind.REPORTS: _("reports removed at once"),
         }

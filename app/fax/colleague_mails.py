@@ -32,8 +32,8 @@ def _values(notice: Notice) -> dict[str, str]:
 
 def reminder_subject(notice: Notice, count: int) -> str:
     return ngettext(
-        "[%(serial)s] %(num)d received fax has not been looked at for days",
-        "[%(serial)s] %(num)d received faxes have not been looked at for days",
+        "[%(serial)s] %(num)d received fax has been waiting for days",
+        "[%(serial)s] %(num)d received faxes have been waiting for days",
         count,
         serial=notice.fax.tenant.serial,
     )

@@ -17,29 +17,28 @@ DOCUMENT_REFUSALS = {
     "wrong_type": _l("This file is not of a kind that can be faxed: %(kinds)s. Save it as PDF and choose that."),
     "encrypted": _l("%(this)s has a password. Save it without one and choose it again."),
     "rights_managed": _l(
-        "Only certain people may open this document: it is protected by rights management. Ask its author for a copy "
-        "without protection and choose that."
+        "This document is protected by rights management, so only certain people can open it. Ask its author for an "
+        "unprotected copy and choose that."
     ),
     "portfolio": _l(
-        "This PDF is a portfolio: one cover page with documents attached to it. Open it and send the documents in it "
-        "as PDF files."
+        "This PDF is a portfolio: a cover page with documents attached. Open it and send those documents as PDF files."
     ),
     "xfa_form": _l(
-        "This is a dynamic form that only Adobe Acrobat Reader can show. Open it there, print it to PDF and choose "
-        "that."
+        "This is a dynamic form that only Adobe Acrobat Reader can display. Open it there, print it to PDF and "
+        "choose that."
     ),
     "empty": _l("This file is empty. Choose another one."),
     "damaged": _l("%(this)s has damaged data and cannot be read. Open it, save it as PDF and choose that."),
     "too_many_pages": _l("%(this)s has more than %(limit)s pages. Split it and send the parts."),
     "too_large": _l("This file is larger than %(limit)s MB. Save it with smaller pictures, or split it."),
     "too_many_pixels": _l("%(this)s is too large to be drawn. Save it as PDF in A4 and choose that."),
-    "unpacked_too_large": _l("This document unpacks to more than it should. Save it as PDF and choose that."),
+    "unpacked_too_large": _l("This document unpacks to more than allowed. Save it as PDF and choose that."),
     "conversion_timed_out": _l("%(this)s took too long to convert. Save it as PDF and send that."),
     "office_unconfined": _l(
         "Only PDFs and pictures can be opened safely on this installation. Save the document as PDF and send that."
     ),
     "no_pages": _l("%(this)s has no page to send."),
-    "many_sheet_pages": _l("This spreadsheet takes %(pages)s pages, so nothing was sent."),
+    "many_sheet_pages": _l("This spreadsheet has %(pages)s pages, so nothing was sent."),
 }
 
 #: What a file was recognised as that is not taken → what it is and what to do.
@@ -48,7 +47,7 @@ WRONG_TYPES = {
     "svg": _l("This is an SVG drawing. Export it as PDF and choose that."),
     "xml": _l("This is a file in XML. Open it in its program, save it as PDF and choose that."),
     "email": _l("This is an email. Print it to PDF and choose that."),
-    "pgp": _l("This is a PGP message, key or signature. Decrypt it and choose the document in it."),
+    "pgp": _l("This is a PGP message, key or signature. Decrypt it and choose the document inside."),
     "text": _l("This is a text, though its name says otherwise. Choose the document itself, or name the text .txt."),
     "program": _l("This is a program, not a document. Choose the document."),
     "zip": _l("This is a ZIP archive. Unpack it and choose a document in it."),

@@ -19,7 +19,7 @@ class LimitChanges(ChangeHandler):
         return dict(limits_of(tenant)) if target_id == tenant.id else None
 
     def title(self, session: Session, tenant: Tenant, change: PendingChange) -> str:
-        return _("Simultaneity")
+        return _("Simultaneous calls")
 
     def apply(self, session: Session, tenant: Tenant, change: PendingChange, *, by: User) -> Applied:
         if change.target_id != tenant.id:

@@ -38,14 +38,14 @@ def _cut(notes: Sequence[Note]) -> str:
     if len(notes) == 1:
         values = {"number": notes[0]["page"], "sheets": notes[0]["sheets"]}
         return _("Page %(number)s of the document is longer than the paper: it goes out as %(sheets)s pages.", **values)
-    return _("Longer than the paper, so cut into several pages: %(pages)s of the document.", pages=_pages(notes))
+    return _("Longer than the paper, so split across several pages: %(pages)s of the document.", pages=_pages(notes))
 
 
 #: By what makes them so.
 DEAR = (
-    _l("Takes long on the line because of its pictures: %(pages)s (up to %(seconds)s seconds at full speed)."),
-    _l("Takes long on the line because of grey or colour areas: %(pages)s (up to %(seconds)s seconds at full speed)."),
-    _l("Takes long on the line because of its fine detail: %(pages)s (up to %(seconds)s seconds at full speed)."),
+    _l("Slow to send because of pictures: %(pages)s (up to %(seconds)s seconds at full speed)."),
+    _l("Slow to send because of grey or colour areas: %(pages)s (up to %(seconds)s seconds at full speed)."),
+    _l("Slow to send because of fine detail: %(pages)s (up to %(seconds)s seconds at full speed)."),
 )
 
 
@@ -55,14 +55,12 @@ def _dear(notes: Sequence[Note]) -> str:
 
 
 def _light(notes: Sequence[Note]) -> str:
-    return _(
-        "Very light original, parts of it may not be seen: %(pages)s. A darker scan is safer.", pages=_pages(notes)
-    )
+    return _("Very light original. Parts of it may not be visible: %(pages)s. Use a darker scan.", pages=_pages(notes))
 
 
 def _small(notes: Sequence[Note]) -> str:
     values = {"pages": _pages(notes), "points": min(note["points"] for note in notes)}
-    return _("Text that is too small to be read with ease (%(points)s points, below 6): %(pages)s.", **values)
+    return _("Text below 6 points may be hard to read (%(points)s points): %(pages)s.", **values)
 
 
 SENTENCES: dict[str, Callable[[Sequence[Note]], str]] = {"cut": _cut, "dear": _dear, "light": _light, "small": _small}

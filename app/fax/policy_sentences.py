@@ -35,7 +35,7 @@ POLICY_SENTENCES = {
     "number_rests": _l(
         "%(number)s was another company's and rests until %(day)s. Choose another number, or wait until then."
     ),
-    "number_in_use": _l("A fax entity uses %(number)s. Its company must give the line another number first."),
+    "number_in_use": _l("A fax line uses %(number)s. Its company must give the line another number first."),
     "pool_number_unreadable": _l(
         "“%(typed)s” is no public number. Write it like +390509655637, or a range like +390509655600-49."
     ),

@@ -34,7 +34,7 @@ STATUS_LABELS = {
     Status.PREPARING: _l("Preparing"),
     Status.READY: _l("Waiting for a line"),
     Status.SCHEDULED: _l("Scheduled"),
-    Status.DIALING: _l("Dialing"),
+    Status.DIALING: _l("Dialling"),
     Status.SENDING: _l("Sending"),
     Status.SENT: _l("Sent"),
     Status.RETRYING: _l("Will try again"),
@@ -48,154 +48,151 @@ STATUS_LABELS = {
 
 #: How an attempt ended. Also the first half of a failed fax's story.
 OUTCOMES = {
-    "success": _l("All pages were confirmed by the other end."),
+    "success": _l("The other machine confirmed all pages."),
     "busy": _l("The line was busy."),
     "no_answer": _l("Nobody answered."),
     "congestion": _l("The network had no free path to the number."),
-    "far_end_no_fax": _l("Somebody or something answered, but no fax machine."),
-    "capped": _l("Faxroom ended the call because it had reached the longest time for calls from this line."),
+    "far_end_no_fax": _l("Someone or something answered, but it was not a fax machine."),
+    "capped": _l("Faxroom ended the call because it reached this line's maximum call length."),
     "capped_last_page": _l(
-        "Faxroom ended the call at the longest time for calls from this line, before the last page was confirmed."
+        "Faxroom ended the call because it reached this line's maximum call length before the last page was confirmed."
     ),
-    "other": _l("The call failed for a reason that the network did not name."),
+    "other": _l("The call failed for a reason the network did not give."),
     "protocol_error": _l("The two fax machines could not agree on how to send."),
-    "dropped": _l("The call was dropped before all pages were through."),
-    "incomplete": _l("The other end confirmed fewer pages than the document has."),
+    "dropped": _l("The call was dropped before all pages were sent."),
+    "incomplete": _l("The other machine confirmed fewer pages than the document has."),
     "unallocated": _l("The number does not exist."),
-    "rejected": _l("The other end refused the call."),
+    "rejected": _l("The other side refused the call."),
     "file_refused": _l("The line could not read the prepared pages."),
-    "line_down": _l("The telephone system does not answer."),
+    "line_down": _l("The telephone system does not respond."),
     "disk_full": _l("Faxroom's own disk is full; nothing was sent. It continues automatically when there is room."),
-    "unknown": _l("The telephone system stopped in the middle of the call."),
-    "restored": _l("Faxroom was restored from a backup that was made before this fax was over."),
-    "all_confirmed": _l("Every page was confirmed, but the call broke off before it was closed."),
-    "caller_no_fax": _l("Somebody called, but no fax machine."),
-    "not_written": _l("The telephone system could not write the pages down."),
+    "unknown": _l("The telephone system stopped during the call."),
+    "restored": _l("Faxroom was restored from a backup made before this fax was finished."),
+    "all_confirmed": _l("All pages were confirmed, but the call broke off before it ended properly."),
+    "caller_no_fax": _l("Someone called, but it was not a fax machine."),
+    "not_written": _l("The telephone system could not store the pages."),
     "unreadable": _l("The pages arrived damaged and cannot be shown."),
 }
 
 #: What a person can do after a failure, by the same codes.
 NEXT_STEPS = {
-    "busy": _l("Try again later, or ask the addressee for another number."),
-    "no_answer": _l("Check that the addressee's fax machine is switched on, then send it again."),
+    "busy": _l("Try again later, or ask the recipient for another number."),
+    "no_answer": _l("Check that the recipient's fax machine is switched on, then send again."),
     "congestion": _l("Try again in an hour."),
-    "far_end_no_fax": _l("Check with the addressee that this is a fax number."),
+    "far_end_no_fax": _l("Check with the recipient that this is a fax number."),
     "capped": _l("Ask your administrator to allow longer calls on this line, or split the document."),
     "capped_last_page": _l(
-        "It may have arrived whole: ask the addressee before you send it again. If it is missing, ask your "
+        "It may have arrived completely. Ask the recipient before you send it again. If it is missing, ask your "
         "administrator to allow longer calls on this line."
     ),
-    "other": _l("Send it again; if it fails once more, ask your administrator to look at the line."),
-    "protocol_error": _l(
-        "Send it again; if it fails once more, ask your administrator to lower the speed for this line."
-    ),
-    "dropped": _l("Send it again: the report says which pages were confirmed."),
-    "incomplete": _l("Ask the addressee which pages arrived before you send it again."),
-    "unallocated": _l("Check the number and send it again with the right one."),
-    "rejected": _l("Ask the addressee whether calls from your number are blocked."),
+    "other": _l("Send it again. If it fails again, ask your administrator to check the line."),
+    "protocol_error": _l("Send it again. If it fails again, ask your administrator to lower the speed for this line."),
+    "dropped": _l("Send it again. The report says which pages were confirmed."),
+    "incomplete": _l("Ask the recipient which pages arrived before you send it again."),
+    "unallocated": _l("Check the number and send to the right one."),
+    "rejected": _l("Ask the recipient whether calls from your number are blocked."),
     "many_sheet_pages": _l(
-        "To fax all of them, send it again from its page here. For fewer, set a print area in the spreadsheet and send "
-        "that."
+        "To fax all of them, send it again from its page. For fewer, set a print area in the spreadsheet and send that."
     ),
-    "file_refused": _l("Send it again; if it fails once more, tell your administrator."),
-    "all_confirmed": _l("It has most likely arrived whole: ask the addressee before you send it again."),
-    "unknown": _l("Ask the addressee whether it arrived before you send it again: it may have gone out."),
-    "restored": _l("Ask the addressee whether it arrived before you send it again: it may have gone out."),
+    "file_refused": _l("Send it again. If it fails again, tell your administrator."),
+    "all_confirmed": _l("It has most likely arrived completely. Ask the recipient before you send it again."),
+    "unknown": _l("It may have been sent. Ask the recipient whether it arrived before you send it again."),
+    "restored": _l("It may have been sent. Ask the recipient whether it arrived before you send it again."),
 }
 
 #: Why a request is not accepted, each with what to do about it.
 REFUSALS = {
-    "number_missing": _l("Enter the number that the fax goes to."),
+    "number_missing": _l("Enter the fax number to send to."),
     "number_unreadable": _l(
-        "A fax number has digits only, with a + in front if you like. Remove the other characters."
+        "A fax number contains only digits, with a + in front if needed. Remove the other characters."
     ),
     "number_too_short": _l("This number is too short. Enter all of its digits."),
     "number_too_long": _l("This number is too long. Check the digits."),
     "number_emergency": _l("This is an emergency number. Faxroom never dials those."),
     "number_invalid": _l(
-        "There is no such number. Check the digits; for a number abroad begin with + and the country code."
+        "This number does not exist. Check the digits. For a number abroad, start with + and the country code."
     ),
-    "time_unreadable": _l("Enter the time as day and hour, or leave it empty to send now."),
-    "time_past": _l("This time has passed (it is %(now)s now). Choose a later one, or leave it empty to send now."),
-    "time_too_far": _l("A fax can wait for a year at most. Choose an earlier time."),
+    "time_unreadable": _l("Enter a date and time, or leave it empty to send now."),
+    "time_past": _l(
+        "This time is in the past (it is now %(now)s). Choose a later time, or leave it empty to send now."
+    ),
+    "time_too_far": _l("A fax can wait for up to a year. Choose an earlier time."),
     "time_skipped": _l("%(typed)s does not exist on that day: the clocks go forward. Choose %(next)s or another time."),
     "entity_missing": _l("Choose the origin line."),
     "looked_otherwise": _l(
-        "This line sends the pages in another way than you have seen. Look at them once more, then send the fax."
+        "This line sends the pages differently from what you saw. Check them again, then send the fax."
     ),
-    "many_sheet_pages_asked": _l(
-        "This spreadsheet takes %(pages)s pages, %(time)s on the line. Should all of them go?"
-    ),
+    "many_sheet_pages_asked": _l("This spreadsheet has %(pages)s pages, %(time)s on the line. Send all of them?"),
     "still_counted": _l(
-        "This spreadsheet takes more than %(limit)s pages, which are still being counted. Send the form again in a "
-        "moment, and say whether all of them should go."
+        "This spreadsheet has more than %(limit)s pages, which are still being counted. Submit the form again in a "
+        "moment and say whether to send all of them."
     ),
-    "entity_not_allowed": _l("You may not send from this line. Choose one of the list."),
+    "entity_not_allowed": _l("You do not have permission to send from this line. Choose one from the list."),
     "tenant_suspended": _l("Your company's fax service is suspended, so nothing can be sent. Ask your administrator."),
     "colleague_missing": _l("Choose at least one colleague."),
-    "colleague_not_allowed": _l("This colleague may not see this fax any more. Choose another one."),
-    "forwarded_too_late": _l("The document of this fax was removed meanwhile: there is nothing to forward any more."),
-    "note_too_long": _l("This note has more than %(limit)s characters. Shorten it."),
-    "email_missing": _l("Enter the email address."),
-    "email_invalid": _l("This is no email address. Write it like name@example.org."),
-    "email_taken": _l("This address is taken. Each address belongs to one user or one Mail2Fax box only: use another."),
-    "email_twice": _l("This address is in line %(line)s already. Remove one of the two."),
-    "name_missing": _l("Enter the name."),
-    "name_too_long": _l("A name has %(limit)s characters at most, on one line."),
-    "role_unknown": _l("Choose one of the roles: user or admin."),
-    "language_unknown": _l("Choose one of the languages: en or it, or leave it empty for the company's."),
-    "last_administrator": _l(
-        "Nobody else could administer the company then. Make somebody else an administrator first."
+    "colleague_not_allowed": _l("This colleague may no longer see this fax. Choose someone else."),
+    "forwarded_too_late": _l("The document of this fax was deleted in the meantime: there is nothing left to forward."),
+    "note_too_long": _l("This note is longer than %(limit)s characters. Shorten it."),
+    "email_missing": _l("Enter an email address."),
+    "email_invalid": _l("This is not an email address. Write it like name@example.org."),
+    "email_taken": _l(
+        "This address is already in use. Each address belongs to one user or one Mail2Fax box: choose another one."
     ),
-    "invitation_accepted": _l("The invitation has just been accepted. If nobody should sign in, close the account."),
-    "invitation_in_use": _l("Faxes or mails are of this account already, so it stays. Close the account instead."),
-    "csv_missing": _l("Choose the CSV file."),
+    "email_twice": _l("This address is already in line %(line)s. Remove one of the two."),
+    "name_missing": _l("Enter a name."),
+    "name_too_long": _l("A name has up to %(limit)s characters, on one line."),
+    "role_unknown": _l("Choose a role: user or admin."),
+    "language_unknown": _l("Choose a language: en or it. Leave it empty to use the company's."),
+    "last_administrator": _l("The company would have no administrator left. Make someone else an administrator first."),
+    "invitation_accepted": _l(
+        "The invitation has just been accepted. To stop this person signing in, close the account."
+    ),
+    "invitation_in_use": _l("This account already has faxes or messages, so it cannot be removed. Close it instead."),
+    "csv_missing": _l("Choose a CSV file."),
     "csv_too_large": _l("This file is larger than %(limit)s kB. Split it and import the parts."),
-    "csv_not_utf8": _l("This file is no text in UTF-8. Save it as “CSV UTF-8” and choose it again."),
-    "csv_empty": _l("There is nobody in this file."),
-    "csv_columns": _l("The first line has to name the columns, of these: %(columns)s. Address and name are needed."),
+    "csv_not_utf8": _l("This file is not UTF-8 text. Save it as “CSV UTF-8” and choose it again."),
+    "csv_empty": _l("This file lists nobody."),
+    "csv_columns": _l("The first line must name the columns, from these: %(columns)s. Email and name are required."),
     "csv_too_many": _l("This file has more than %(limit)s rows. Split it and import the parts."),
-    "csv_unreadable": _l("Line %(line)s cannot be read: a quotation mark is not closed, or stands where none may."),
-    "csv_cells": _l("This row has more cells than the first line has columns."),
-    "key_missing": _l("Choose the file with the public key, or paste it."),
-    "key_too_large": _l("This key is larger than %(limit)s kB. Export it without the signatures of others."),
+    "csv_unreadable": _l("Line %(line)s cannot be read: a quotation mark is not closed, or is in the wrong place."),
+    "csv_cells": _l("This row has more cells than there are columns."),
+    "key_missing": _l("Choose the file with the public key, or paste the key."),
+    "key_too_large": _l("This key is larger than %(limit)s kB. Export it without other people's signatures."),
     "key_secret": _l(
-        "This is a secret key. It was not kept. Nobody but its owner may have it: export the public key instead."
+        "This is a secret key. It was not saved. Only its owner may have it: export the public key instead."
     ),
-    "key_none": _l("There is no PGP public key in this. Export the public key and choose or paste that."),
-    "key_several": _l("There are %(count)s keys in this. Enter one at a time."),
-    "key_other_user": _l("This key belongs to another user already. A signature must stand for one person."),
-    "key_too_many": _l("A user has %(limit)s keys at most. Remove one that is no longer used."),
-    "password_missing": _l("Enter the password."),
+    "key_none": _l("This does not contain a PGP public key. Export the public key, then choose or paste it."),
+    "key_several": _l("This contains %(count)s keys. Add one at a time."),
+    "key_other_user": _l("This key already belongs to another user. A signature must identify one person."),
+    "key_too_many": _l("A user can have up to %(limit)s keys. Remove one that is no longer used."),
+    "password_missing": _l("Enter your password."),
     "password_wrong": _l("This is not your password."),
     "password_short": _l("A password has at least %(limit)s characters. Three or four words are easy to keep."),
     "password_long": _l("A password has %(limit)s characters at most."),
-    "password_name": _l("Your name or address is no password: it is what others try first."),
-    "password_differs": _l("The two do not match. Type the new password again in both fields."),
-    "code_wrong": _l("This code is wrong or was used already. Wait for the next one and enter that."),
-    "code_missing": _l("Enter the code that your telephone shows."),
+    "password_name": _l("Do not use your name or email address as a password: they are the first thing others try."),
+    "password_differs": _l("The passwords do not match. Type the new password again in both fields."),
+    "code_wrong": _l("This code is wrong or was already used. Wait for the next one and enter that."),
+    "code_missing": _l("Enter the code shown on your phone."),
     "slug_missing": _l("Enter a short name, such as alpha."),
     "slug_unreadable": _l(
-        "A short name has small letters, digits and hyphens only, 63 at most, and begins with a letter or digit."
+        "A short name contains lower-case letters, digits and hyphens, up to 63, and starts with a letter or digit."
     ),
-    "slug_taken": _l("There is a company with this short name already. Choose another one."),
-    "serial_missing": _l("Enter the serial number. It stands in the subject of each mail."),
-    "serial_unreadable": _l("A serial number has letters, digits, dots, hyphens and underscores only, 40 at most."),
-    "region_unknown": _l("Choose the country. National numbers are read by its rules."),
-    "zone_unknown": _l("This is no time zone. Write it like Europe/Rome."),
-    "company_language_unknown": _l("Choose one of the languages."),
+    "slug_taken": _l("There is already a company with this short name. Choose another one."),
+    "serial_missing": _l("Enter a serial number. It appears in the subject of every email."),
+    "serial_unreadable": _l("A serial number contains letters, digits, dots, hyphens and underscores, up to 40."),
+    "region_unknown": _l("Choose a country. It determines how national numbers are read."),
+    "zone_unknown": _l("This is not a time zone. Write it like Europe/Rome."),
+    "company_language_unknown": _l("Choose a language."),
     "outside_prefix_unreadable": _l("The outside-line prefix has up to 4 digits. Leave it empty if there is none."),
     "count_unreadable": _l("Enter a whole number from 0 to %(limit)s."),
-    "reason_too_long": _l("This has more than %(limit)s characters. Shorten it."),
+    "reason_too_long": _l("This is longer than %(limit)s characters. Shorten it."),
     "slug_differs": _l("This is not the company's short name. Type %(slug)s to delete it."),
-    "tenant_not_suspended": _l("Suspend the company first: what is being sent has to come to its end."),
-    "tenant_on_the_line": _l(
-        "A fax of this company is on the line at the moment. Wait until the call is over, then delete it."
-    ),
+    "tenant_not_suspended": _l("Suspend the company first, so that faxes being sent can finish."),
+    "tenant_on_the_line": _l("This company has a fax on the line. Wait until the call is over, then delete it."),
     "tenant_deleting": _l("This company is being deleted."),
     "uploads_busy": _l(
-        "Other documents of your company are still being checked, so this one was not taken. Choose it again "
-        "in a moment."
+        "Other documents of your company are still being checked, so this one was not accepted. Choose it again in a "
+        "moment."
     ),
     "no_line_to_send_from": _l(
         "You may not send from any line, so nothing was uploaded. Ask your administrator for permission to send."
@@ -205,8 +202,8 @@ REFUSALS = {
         "administrator to keep faxes for a shorter time, or to ask the operator for more."
     ),
     "quota_storage_own": _l(
-        "You have used %(limit)s GB of storage, the most for one person, so nothing was uploaded. Ask your "
-        "administrator to keep faxes for a shorter time."
+        "You have used your %(limit)s GB of storage, so nothing was uploaded. Ask your administrator to keep faxes "
+        "for a shorter time."
     ),
     "quota_drafts": _l(
         "Your company has %(limit)s MB of documents that were never sent, so nothing was uploaded. They are "
@@ -233,12 +230,12 @@ REFUSALS = {
         "Try again later."
     ),
     "no_room": _l(
-        "Faxroom's disk is almost full, so it takes nothing new at the moment. Nothing that was taken is lost. Try "
-        "again later; the operator has been told."
+        "Faxroom's disk is almost full, so nothing new is accepted at the moment. Nothing that was accepted is lost. "
+        "Try again later; the operator has been told."
     ),
     "licence_used_up": _l(
-        "All licensed fax channels are in use (%(used)s of %(channels)s). Remove a fax entity, or ask the operator for "
-        "more channels."
+        "All licensed fax channels are in use (%(used)s of %(channels)s). Remove a fax line, or ask your operator "
+        "for more channels."
     ),
 }
 
@@ -252,9 +249,9 @@ PLACES = {
 }
 
 CANCELLATIONS = {
-    "cancelled": _l("It was cancelled before anything was sent."),
-    "not_looked_at": _l("Nobody looked at its pages and sent it within a day, so it was given up."),
-    "cancelled_on_line": _l("It was cancelled while it was being sent."),
+    "cancelled": _l("Cancelled before anything was sent."),
+    "not_looked_at": _l("Nobody checked its pages and sent it within a day, so it was cancelled."),
+    "cancelled_on_line": _l("Cancelled while it was being sent."),
 }
 
 SENTENCES = {
@@ -274,7 +271,7 @@ def sentence(code: str, **values: Any) -> str:
     """The sentence of a code in the language of the reader; an unknown code is told as such, never hidden."""
     text = SENTENCES.get(code)
     if text is None:
-        return _("It did not work (%(code)s). Please tell your administrator.", code=code)
+        return _("Something went wrong (%(code)s). Please tell your administrator.", code=code)
     if code == "wrong_type":
         text = WRONG_TYPES.get(values.get("looks_like", ""), text)
     try:
@@ -325,13 +322,13 @@ def story(fax: Fax) -> str:
 
 
 def _accepted(fax: Fax) -> str:
-    return _("It is safe here; the pages are being prepared next.")
+    return _("Stored safely. The pages are prepared next.")
 
 
 def _preparing(fax: Fax) -> str:
     if fax.cause:  # a part that is down or busy: it stays here until that is over
         return _("Preparing takes longer than usual today. It continues automatically.")
-    return _("The pages are being drawn for the line.")
+    return _("The pages are being prepared for the line.")
 
 
 def _held() -> str:
@@ -340,8 +337,8 @@ def _held() -> str:
 
 def _to_look_at(fax: Fax) -> str:
     return _(
-        "%(pages)s, %(time)s on the line. Nothing was dialed yet: look at the pages, then send it. If you do not, it "
-        "is given up at %(at)s.",
+        "%(pages)s, %(time)s on the line. Nothing has been dialled yet: check the pages, then send the fax. "
+        "Otherwise it is cancelled at %(at)s.",
         at=moment(fax, fax.look_until),
         **_size(fax),
     )
@@ -359,8 +356,8 @@ def _ready(fax: Fax) -> str:
     if fax.cause == "ceiling":
         return f"{sentence(fax.cause)} {_('Dialing at %(at)s.', at=moment(fax, fax.due_at))}"
     if fax.cause == "daily_cap":  # it was there in time; what the line may send in that day was used up
-        return _("The line has sent its faxes of the day. Dialing at %(at)s.", at=moment(fax, fax.due_at))
-    return _("%(pages)s, %(time)s on the line. Dialing as soon as a line is free.", **_size(fax))
+        return _("This line has reached its daily limit. Dialling at %(at)s.", at=moment(fax, fax.due_at))
+    return _("%(pages)s, %(time)s on the line. Dialling as soon as a line is free.", **_size(fax))
 
 
 def _scheduled(fax: Fax) -> str:
@@ -372,7 +369,7 @@ def _scheduled(fax: Fax) -> str:
         return _held()
     if fax.cause == "disk_full":
         return sentence(fax.cause)
-    return _("%(pages)s, %(time)s on the line. Dialing at %(at)s.", at=moment(fax, fax.due_at), **_size(fax))
+    return _("%(pages)s, %(time)s on the line. Dialling at %(at)s.", at=moment(fax, fax.due_at), **_size(fax))
 
 
 def _size(fax: Fax) -> dict[str, str]:
@@ -384,19 +381,21 @@ def _dialing(fax: Fax) -> str:
     if fax.cancel_requested_at:
         return _("Hanging up.")
     if fax.attempts and fax.attempts[-1].ringing_at:
-        return _("It is ringing at %(number)s.", number=number)
-    return _("Dialing %(number)s.", number=number)
+        return _("Ringing at %(number)s.", number=number)
+    return _("Dialling %(number)s.", number=number)
 
 
 def _sending(fax: Fax) -> str:
     if fax.cancel_requested_at:
         return _("Hanging up.")
-    return _("%(done)s of %(pages)s confirmed by the other end.", done=fax.pages_done, pages=pages_text(fax.pages or 0))
+    return _(
+        "%(done)s of %(pages)s confirmed by the other machine.", done=fax.pages_done, pages=pages_text(fax.pages or 0)
+    )
 
 
 def _sent(fax: Fax) -> str:
     return _(
-        "%(pages)s confirmed by the other end at %(at)s.",
+        "%(pages)s confirmed by the other machine at %(at)s.",
         pages=pages_text(fax.pages or 0),
         at=moment(fax, fax.finished_at),
     )
@@ -419,11 +418,11 @@ def _received(fax: Fax) -> str:
 
 def _incomplete(fax: Fax) -> str:
     if fax.cause == "unreadable":
-        whole = _("Only %(pages)s can be shown; the rest arrived damaged.", pages=pages_text(fax.pages or 0))
+        whole = _("Only %(pages)s can be shown. The rest arrived damaged.", pages=pages_text(fax.pages or 0))
         return whole if fax.pages else sentence("unreadable")
     if fax.pages:
         return _("The call ended early: only %(pages)s arrived.", pages=pages_text(fax.pages))
-    return _("A call came in, but no page arrived.")
+    return _("There was a call, but no page arrived.")
 
 
 def removed_texts(fax: Fax) -> list[str]:
@@ -433,8 +432,8 @@ def removed_texts(fax: Fax) -> list[str]:
         days = fax.files_kept_days or 0
         texts.append(
             ngettext(
-                "The document was removed after %(num)d day, as your company has set it.",
-                "The document was removed after %(num)d days, as your company has set it.",
+                "The document was deleted after %(num)d day, as set by your company.",
+                "The document was deleted after %(num)d days, as set by your company.",
                 days,
             )
         )
@@ -442,8 +441,8 @@ def removed_texts(fax: Fax) -> list[str]:
         days = fax.report_kept_days or 0
         texts.append(
             ngettext(
-                "The report was removed after %(num)d day, as your company has set it.",
-                "The report was removed after %(num)d days, as your company has set it.",
+                "The report was deleted after %(num)d day, as set by your company.",
+                "The report was deleted after %(num)d days, as set by your company.",
                 days,
             )
         )

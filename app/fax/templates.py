@@ -43,9 +43,9 @@ CAUSES = tuple(cause for cause, delay in DELAYS.items() if delay is not NEVER)
 CAUSE_NAMES = {
     "busy": _l("Busy"),
     "no_answer": _l("No answer"),
-    "congestion": _l("No free path in the network"),
+    "congestion": _l("No route in the network"),
     "far_end_no_fax": _l("No fax machine answered"),
-    "capped": _l("Longest call reached"),
+    "capped": _l("Maximum call length reached"),
     "other": _l("Any other reason"),
     "protocol_error": _l("The machines could not agree"),
     "dropped": _l("The call broke off"),
@@ -330,7 +330,7 @@ def _delay_differences(before: dict[str, int | None], after: dict[str, int | Non
 def delay_text(cause: str, delays: Mapping[str, int | None]) -> str:
     delay = delays.get(cause, DELAYS[cause])
     if delay is NEVER:
-        return str(_l("no other attempt"))
+        return str(_l("no retry"))
     return ngettext("%(num)d second", "%(num)d seconds", delay)
 
 

@@ -46,7 +46,7 @@ def _subject(purpose: LinkPurpose, company: str | None) -> str:
     if purpose == LinkPurpose.PASSWORD_RESET:
         return _("Choose a new password for Faxroom")
     if company:
-        return _("Your access to the fax room of %(company)s", company=" ".join(company.split()))
+        return _("Your access to %(company)s on Faxroom", company=" ".join(company.split()))
     return _("Your access to Faxroom")
 
 

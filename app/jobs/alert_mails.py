@@ -55,7 +55,7 @@ def _subject(notice: Notice, incident: AlertIncident, tenant: Tenant) -> str:
             return _("[%(serial)s] %(company)s may dial again", serial=tenant.serial, company=name)
         return _("[%(serial)s] %(company)s has used up its calls of today", serial=tenant.serial, company=name)
     if notice.kind == NoticeKind.ALL_CLEAR:
-        return _("[%(serial)s] Faxes of %(company)s go again", serial=tenant.serial, company=name)
+        return _("[%(serial)s] %(company)s: faxes are going through again", serial=tenant.serial, company=name)
     if incident.kind == AlertKind.FAILING:
         return _("[%(serial)s] Most faxes of %(company)s are failing", serial=tenant.serial, company=name)
     return _("[%(serial)s] Faxes of %(company)s are stuck", serial=tenant.serial, company=name)
@@ -91,7 +91,7 @@ def disk_mail(notice: Notice) -> tuple[str, str] | None:
     base_url = current_app.config["SETTINGS"].base_url
     with in_language(notice.language):
         filling = notice.kind == NoticeKind.DISK_FILLING
-        subject = _("[Faxroom] A disk is filling up") if filling else _("[Faxroom] There is room on the disks again")
+        subject = _("[Faxroom] A disk is filling up") if filling else _("[Faxroom] There is enough disk space again")
         disks = [(place_name(name), megabytes) for name, megabytes in facts.get("free", {}).items()]
         values = {"user": user, "disks": disks, "least": facts.get("least"), "link": f"{base_url}/operator"}
         return subject, render_for(notice.language, f"email/{notice.kind}.txt", **values)

@@ -66,13 +66,13 @@ def _accepted(notice: Notice) -> tuple[str, str] | None:
 
 def _refused(notice: Notice) -> tuple[str, str] | None:
     tenant, values = db.session.get_one(Tenant, notice.tenant_id), _without_fax(notice)
-    subject = _("[%(serial)s] Your mail did not become a fax", serial=tenant.serial)
+    subject = _("[%(serial)s] Your email did not become a fax", serial=tenant.serial)
     return (subject, render_for(notice.language, "email/mail_refused.txt", **values)) if values else None
 
 
 def _tested(notice: Notice) -> tuple[str, str] | None:
     tenant, values = db.session.get_one(Tenant, notice.tenant_id), _without_fax(notice)
-    subject = _("[%(serial)s] Your test mail is right", serial=tenant.serial)
+    subject = _("[%(serial)s] Your test email passed", serial=tenant.serial)
     return (subject, render_for(notice.language, "email/mail_tested.txt", **values)) if values else None
 
 
@@ -105,7 +105,7 @@ def _box_fault(notice: Notice) -> tuple[str, str] | None:
         "link": f"{_base_url()}/mail2fax/{box.id}/log",
     }
     name = " ".join(box.name.split())
-    subject = _("[%(serial)s] No mails are collected from %(name)s", serial=tenant.serial, name=name)
+    subject = _("[%(serial)s] %(name)s: emails are not being collected", serial=tenant.serial, name=name)
     return subject, render_for(notice.language, "email/box_fault.txt", **values)
 
 

@@ -11,7 +11,7 @@ from tenants.db import db
 
 #: Endpoint → what the menu calls it, in the menu's order. One that no blueprint serves is left out.
 SECTIONS = {
-    "entities.entities": _l("Fax entities"),
+    "entities.entities": _l("Fax lines"),
     "numbering.numbering": _l("Numbering plan"),
     "mail2fax.boxes": _l("Mail2Fax boxes"),
     "templates.templates": _l("Templates"),

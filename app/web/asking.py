@@ -33,8 +33,8 @@ def remote_address() -> str:
 
 def wait_text(minutes: int) -> str:
     return ngettext(
-        "Too many wrong tries. Wait %(num)d minute, then try again.",
-        "Too many wrong tries. Wait %(num)d minutes, then try again.",
+        "Too many failed attempts. Wait %(num)d minute, then try again.",
+        "Too many failed attempts. Wait %(num)d minutes, then try again.",
         minutes,
     )
 

@@ -79,11 +79,11 @@ def read_asked(people: list[User]) -> Asked:
     if wanted := asked.typed["person"]:
         asked.person = next((person for person in people if str(person.id) == wanted), None)
         if asked.person is None:
-            asked.problems["person"] = _("Nobody like that stands in the log, so everybody is shown.")
+            asked.problems["person"] = _("No such person in the log. Showing everyone.")
     if wanted := asked.typed["action"]:
         asked.action = wanted if wanted.partition(".")[0] in THINGS and wanted.isprintable() else ""
         if not asked.action:
-            asked.problems["action"] = _("There is no such thing, so all are shown. Choose one of the list.")
+            asked.problems["action"] = _("No such entry. Showing all. Choose one from the list.")
     _read_days(asked)
     return asked
 
@@ -93,11 +93,11 @@ def _read_days(asked: Asked) -> None:
         text = asked.typed[name]
         day = read_day(text)
         if text and day is None:
-            asked.problems[name] = _("“%(typed)s” is no date, so it is left out. Write it as 2026-11-30.", typed=text)
+            asked.problems[name] = _("“%(typed)s” is not a date and was ignored. Write it like 2026-11-30.", typed=text)
         setattr(asked, name, day)
     if asked.since and asked.until and asked.since > asked.until:
         asked.until = None
-        asked.problems["until"] = _("The last day is before the first one, so it is left out. Choose a later one.")
+        asked.problems["until"] = _("The last day is before the first one and was ignored. Choose a later one.")
 
 
 def _place(text: str) -> Place | None:
@@ -164,14 +164,14 @@ def log() -> str:
 def csv_file() -> Response:
     asked = read_asked(people_of_log(db.session, current_user.tenant_id))
     tenant = current_user.tenant
-    header = [_("Time"), _("Name"), _("Email address"), _("Action"), _("What"), _("Thing"), _("Before"), _("After")]
+    header = [_("Time"), _("Name"), _("Email address"), _("Action"), _("Type"), _("Item"), _("Before"), _("After")]
     turn = downloads.take(tenant.id)
     if turn is None:
         return busy()
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     rows = _rows(app, tenant.id, tenant.zone, asked.filters, language())
     day = utc_now().astimezone(tenant.zone).date()
-    return streamed(csv_response(f"audit-{tenant.slug}-{day}.csv", [*header, _("From address")], rows), turn)
+    return streamed(csv_response(f"audit-{tenant.slug}-{day}.csv", [*header, _("IP address")], rows), turn)
 
 
 def _rows(app: Flask, tenant_id: int, zone: ZoneInfo, filters: AuditFilters, language: str) -> Iterator[Iterable[Cell]]:

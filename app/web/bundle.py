@@ -86,7 +86,7 @@ def _stream(user_id: int, fax_ids: Iterable[str], storage: Storage) -> Iterator[
                     source = storage.open(member.storage_key)
                 except FAILURES:
                     log.exception("%s is not in a download", member.name)
-                    missing.append(_("%(name)s: it could not be read. Try again later.", name=member.name))
+                    missing.append(_("%(name)s: could not be read. Try again later.", name=member.name))
                     continue
                 yield from _copy(source, archive, _entry(_unique(member.name, names), member.at), pipe)
         if missing:
@@ -126,7 +126,7 @@ def members_of(user_id: int, fax_id: str) -> tuple[list[Member], list[str]]:
             members.append(_member(title, ensure_report(db.session, fax), fax))
         except FAILURES:
             log.exception("%s is not in a download", title)
-            notes.append(_("%(name)s: it could not be drawn. Try again later.", name=title))
+            notes.append(_("%(name)s: could not be drawn. Try again later.", name=title))
     db.session.rollback()
     return members, notes
 

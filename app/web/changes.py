@@ -35,7 +35,7 @@ from tenants.models import Tenant
 blueprint = Blueprint("changes", __name__, url_prefix="/changes")
 blueprint.before_request(administrators_only)
 
-ACTS = {ADD: _l("is added"), CHANGE: _l("is changed"), REMOVE: _l("is removed"), "closed": _l("is closed")}
+ACTS = {ADD: _l("added"), CHANGE: _l("changed"), REMOVE: _l("removed"), "closed": _l("closed")}
 #: Words for values that are ours, where the audit log has none.
 PERMISSIONS = {"": _l("nothing"), "send": _l("send"), "receive": _l("receive"), "both": _l("send and receive")}
 
@@ -55,7 +55,7 @@ def _entity(change: PendingChange) -> str:
 
 
 #: Every kind that is registered in app.fax.changes needs its line here.
-KINDS: dict[str, Kind] = {"entity": Kind(_l("Fax entity"), _entity)}
+KINDS: dict[str, Kind] = {"entity": Kind(_l("Fax line"), _entity)}
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def apply() -> Response:
         return _to_page()
     if count:
         told = ngettext(
-            "%(num)d change was applied. It holds now.", "%(num)d changes were applied. They hold now.", count
+            "%(num)d change applied. It is now active.", "%(num)d changes applied. They are now active.", count
         )
         flash(told, "info")
     return _to_page()
@@ -140,7 +140,7 @@ def discard_all() -> Response:
     count = discard(db.session, current_user)
     db.session.commit()
     if count:
-        flash(ngettext("%(num)d change was discarded.", "%(num)d changes were discarded.", count), "info")
+        flash(ngettext("%(num)d change discarded.", "%(num)d changes discarded.", count), "info")
     return _to_page()
 
 
@@ -149,5 +149,5 @@ def discard_one(change_id: int) -> Response:
     row = get_pending(db.session, current_user, change_id) or abort(404)
     discard(db.session, current_user, [row.id])
     db.session.commit()
-    flash(ngettext("%(num)d change was discarded.", "%(num)d changes were discarded.", 1), "info")
+    flash(ngettext("%(num)d change discarded.", "%(num)d changes discarded.", 1), "info")
     return _to_page()

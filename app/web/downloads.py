@@ -50,15 +50,15 @@ HEADER = (
     _l("No."),
     _l("Direction"),
     _l("Status"),
-    _l("Handed over or received"),
-    _l("Over"),
+    _l("Submitted or received"),
+    _l("Finished"),
     _l("Line"),
     _l("Extension"),
     _l("Own number"),
     _l("Other number"),
-    _l("Calls itself"),
+    _l("Sender's fax ID"),
     _l("Sent by"),
-    _l("Address of the sender"),
+    _l("Sender's address"),
     _l("Document"),
     _l("Pages"),
     _l("Pages confirmed"),
@@ -80,7 +80,7 @@ def _asked() -> tuple[Finder, Place | None, str | None]:
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
     place = place_of_number(db.session, current_user.tenant_id, direction, number)
     if place is None:
-        return finder, None, _("There is no fax with the number %(typed)s in this list. Check it.", typed=text)
+        return finder, None, _("This list has no fax with the number %(typed)s. Check it.", typed=text)
     return finder, place, None
 
 
@@ -256,7 +256,7 @@ def _add(
             source = storage.open(member.storage_key)
         except FAILURES:
             log.exception("%s is not in a download", member.name)
-            missing.append(_("%(name)s: it could not be read. Try again later.", name=member.name))
+            missing.append(_("%(name)s: could not be read. Try again later.", name=member.name))
             continue
         with source:
             yield from archive.add(f"{_month(member.name)}/{member.name}", source, member.at)

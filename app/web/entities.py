@@ -46,9 +46,9 @@ blueprint = Blueprint("entities", __name__, url_prefix="/entities")
 blueprint.before_request(administrators_only)
 
 AUTHENTICATIONS = {
-    Authentication.NONE: _l("Nothing more: the sender's address is enough"),
-    Authentication.PIN: _l("A PIN in the text of the mail"),
-    Authentication.PGP: _l("A PGP signature of the user"),
+    Authentication.NONE: _l("The sender's address is enough"),
+    Authentication.PIN: _l("A PIN in the message"),
+    Authentication.PGP: _l("The user's PGP signature"),
 }
 #: Page of an entity → that of one that is only saved yet.
 ADDED = {"entity": "added", "users": "added_users", "forget": "forget_added"}
@@ -126,7 +126,7 @@ def _stamp(values: Values) -> str:
 
 
 def saved_note() -> str:
-    return _("Saved. It holds once you apply the changes.")
+    return _("Saved. Takes effect when you apply your changes.")
 
 
 # ---- The list
@@ -227,9 +227,9 @@ def _keep(subject: Subject | None, values: Values, pin: str) -> Response:
             row = None
     db.session.commit()
     if is_new:
-        flash(_("Saved. Now choose who may use it; it holds once you apply the changes."), "info")
+        flash(_("Saved. Now choose who may use it. Takes effect when you apply your changes."), "info")
         return redirect(Subject(None, row).url("users"), 303)
-    flash(saved_note() if row else _("This is as it was: there is nothing to apply."), "info")
+    flash(saved_note() if row else _("Nothing changed."), "info")
     return redirect(url_for("entities.entities"), 303)
 
 
@@ -338,7 +338,7 @@ def _save_users(subject: Subject, grid: Grid) -> Response:
     if changed:
         row = subject.keep({name: before[name] for name in changed}, changed)
     db.session.commit()
-    flash(saved_note() if row else _("This is as it was: there is nothing to apply."), "info")
+    flash(saved_note() if row else _("Nothing changed."), "info")
     return redirect(url_for("entities.entities"), 303)
 
 
@@ -363,7 +363,7 @@ def close(entity_id: int) -> Response:
     before = {name: subject.live[name] for name in ("name", "extension", "number")}
     save(db.session, current_user, KIND, entity_id, REMOVE, before=before, after={})
     db.session.commit()
-    flash(_("Saved. %(name)s is closed once you apply the changes.", name=subject.name), "info")
+    flash(_("Saved. %(name)s will be closed when you apply your changes.", name=subject.name), "info")
     return redirect(url_for("entities.entities"), 303)
 
 
@@ -381,5 +381,5 @@ def _forget(subject: Subject) -> Response:
     if subject.change:
         discard(db.session, current_user, [subject.change.id])
         db.session.commit()
-        flash(_("What was saved for %(name)s is discarded.", name=subject.name), "info")
+        flash(_("Saved changes to %(name)s discarded.", name=subject.name), "info")
     return redirect(url_for("entities.entities"), 303)

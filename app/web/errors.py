@@ -28,20 +28,20 @@ log = logging.getLogger(__name__)
 #: Status → (title, sentence).
 PAGES = {
     400: (_l("That request was not complete"), _l("Go back, reload the page and try again.")),
-    403: (_l("This is not open to you"), _l("If you need it for your work, ask your administrator.")),
-    404: (_l("There is nothing here"), _l("The address may be mistyped, or what it led to was removed.")),
-    405: (_l("This address only takes forms"), _l("Go to the page with the form and send it from there.")),
+    403: (_l("You do not have access to this page"), _l("If you need it for your work, ask your administrator.")),
+    404: (_l("Page not found"), _l("The address may be mistyped, or the page may have been removed.")),
+    405: (_l("This address only accepts forms"), _l("Go to the page with the form and send it from there.")),
     413: (_l("This file is too large"), _l("Save it with smaller pictures, or split it, and choose it again.")),
-    429: (_l("Too many tries"), _l("Wait a few minutes, then try again.")),
+    429: (_l("Too many attempts"), _l("Wait a few minutes, then try again.")),
     500: (
-        _l("Something broke on our side"),
-        _l("Your faxes are safe: what was accepted is kept and goes on. Reload the page in a moment."),
+        _l("Something went wrong on our side"),
+        _l("Your faxes are safe: everything that was accepted is kept and continues. Reload the page in a moment."),
     ),
-    503: (_l("A part of Faxroom does not answer"), _l("Nothing is lost. Try again in a minute.")),
+    503: (_l("Part of Faxroom is not responding"), _l("Nothing is lost. Try again in a minute.")),
 }
-SAFE = _l("Your faxes are safe: what was accepted is kept and goes on by itself.")
+SAFE = _l("Your faxes are safe: everything that was accepted is kept and continues automatically.")
 AGAIN = _l("Reload this page in a minute.")
-UNCERTAIN = _l("What you have just sent off may not have been saved: look for it in a minute before you repeat it.")
+UNCERTAIN = _l("What you just submitted may not have been saved. Check in a minute before you submit it again.")
 RETRY_SECONDS = "30"
 #: How much of a body that is too large is read away, so that the browser listens to the answer at all.
 DRAIN = 4 * DOCUMENT_BYTES
@@ -75,7 +75,7 @@ def page(status: int, *, title: str | None = None, text: str | None = None, bare
 
 def busy() -> Response:
     """Instead of a download whose turn it is not."""
-    text = _("Wait until a download has ended, then begin this one again.")
+    text = _("Wait until a download has finished, then start this one again.")
     answer = page(503, title=_("Too many downloads at the moment"), text=text)
     answer.headers["Retry-After"] = "30"
     return answer
@@ -98,7 +98,7 @@ def _http(error: HTTPException) -> Response:
 
 
 def _csrf(_error: CSRFError) -> Response:
-    text = _("The page was open in another sign-in, or too long ago. Open it again and repeat what you did.")
+    text = _("This page was opened in another session, or too long ago. Open it again and repeat your change.")
     return page(400, title=_("This form is no longer valid"), text=text)
 
 

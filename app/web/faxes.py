@@ -143,9 +143,9 @@ def download() -> AnyResponse:
 
 def _bundle_problem(ids: list[str]) -> str | None:
     if not ids:
-        return _("Select the faxes to download first: tick the boxes in front of them.")
+        return _("Select the faxes to download first: tick the boxes next to them.")
     if len(ids) > MOST_IN_BUNDLE:
-        return _("%(limit)s faxes fit into one download. Select fewer.", limit=MOST_IN_BUNDLE)
+        return _("A download can contain up to %(limit)s faxes. Select fewer.", limit=MOST_IN_BUNDLE)
     return None
 
 
@@ -227,7 +227,7 @@ def cancel(fax_id: str) -> AnyResponse:
     if fax.direction != Direction.SENT:
         abort(404)
     if not request_cancel(db.session, fax, current_user):
-        flash(_("It could not be cancelled any more: it was over already."), "info")
+        flash(_("Too late to cancel: this fax has already finished."), "info")
     return to_fax(fax_id)
 
 
@@ -239,7 +239,7 @@ def send_looked_at(fax_id: str) -> AnyResponse:
         abort(404)
     try:
         if not release_fax(db.session, fax, current_user):
-            flash(_("This fax does not wait for you any more."), "info")
+            flash(_("This fax is no longer waiting for you."), "info")
     except Refused as refusal:
         db.session.rollback()
         flash(sentence(refusal.code, **refusal.values), "error")

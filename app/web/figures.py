@@ -155,7 +155,7 @@ def plots(rows: Sequence[Counted], period: Period) -> list[Plot]:
     pages_sent, pages_received = pgettext("pages", "Sent"), pgettext("pages", "Received")
     pages = [of(pages_sent, "good", "pages_sent"), of(pages_received, "calm", "pages_received")]
     minutes = of(_("Minutes"), "calm", "minutes")
-    share = of(_("Sent of all that should have been"), "good", "success")
+    share = of(_("Success rate"), "good", "success")
     return [
         stacked(_("Faxes"), labels, faxes),
         line(_("Success"), labels, share),
@@ -272,20 +272,20 @@ def _alert_text(tenant: Tenant) -> str:
     percent, of, minutes = tenant.alert_failed_percent, tenant.alert_failed_of, tenant.alert_stuck_minutes
     if percent and minutes:
         text = _(
-            "Administrators get a mail when %(percent)s %% of the last %(of)s faxes failed, and when one has stood "
-            "still for %(minutes)s minutes.",
+            "Administrators get an email when %(percent)s %% of the last %(of)s faxes failed, and when one has been "
+            "stuck for %(minutes)s minutes.",
             percent=percent,
             of=of,
             minutes=minutes,
         )
     elif percent:
         text = _(
-            "Administrators get a mail when %(percent)s %% of the last %(of)s faxes failed.", percent=percent, of=of
+            "Administrators get an email when %(percent)s %% of the last %(of)s faxes failed.", percent=percent, of=of
         )
     elif minutes:
-        text = _("Administrators get a mail when a fax has stood still for %(minutes)s minutes.", minutes=minutes)
+        text = _("Administrators get an email when a fax has been stuck for %(minutes)s minutes.", minutes=minutes)
     else:
-        text = _("Nobody gets a mail when faxes fail or stand still.")
+        text = _("Nobody gets an email when faxes fail or are stuck.")
     return text
 
 

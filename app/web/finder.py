@@ -116,11 +116,11 @@ def _read_choices(finder: Finder) -> None:
     if wanted := finder.typed["entity"]:
         finder.entity = next((entity for entity in finder.entities if str(entity.id) == wanted), None)
         if finder.entity is None:
-            finder.problems["entity"] = _("There is no such line, so all lines are shown. Choose one of the list.")
+            finder.problems["entity"] = _("No such line. Showing all. Choose one from the list.")
     if wanted := finder.typed["status"]:
         finder.status = wanted if wanted in STATUSES[finder.direction] else None
         if finder.status is None:
-            finder.problems["status"] = _("There is no such status, so all are shown. Choose one of the list.")
+            finder.problems["status"] = _("No such status. Showing all. Choose one from the list.")
 
 
 def _read_days(finder: Finder) -> None:
@@ -128,11 +128,13 @@ def _read_days(finder: Finder) -> None:
         text = finder.typed[name]
         day = read_day(text)
         if text and day is None:
-            finder.problems[name] = _("“%(typed)s” is no date, so it is left out. Write it as 2026-11-30.", typed=text)
+            finder.problems[name] = _(
+                "“%(typed)s” is not a date and was ignored. Write it like 2026-11-30.", typed=text
+            )
         setattr(finder, name, day)
     if finder.since and finder.until and finder.since > finder.until:
         finder.until = None
-        finder.problems["until"] = _("The last day is before the first one, so it is left out. Choose a later one.")
+        finder.problems["until"] = _("The last day is before the first one and was ignored. Choose a later one.")
 
 
 def read_day(text: str) -> date | None:

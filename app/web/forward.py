@@ -54,7 +54,7 @@ def mail(fax_id: str) -> Response:
         errors[refusal.field or "form"] = said(refusal)
         return _forward_page(_received_or_404(fax_id), form, errors, chosen=chosen)
     names = ", ".join(user.name for user in recipients)
-    flash(_("The mail to %(names)s is on its way.", names=names), "info")
+    flash(_("The email to %(names)s is on its way.", names=names), "info")
     return redirect(url_for("faxes.fax", fax_id=fax_id), 303)
 
 
@@ -122,7 +122,7 @@ def _send_on(fax: Fax, form: SendForm, errors: Errors) -> Response | None:
     """To the fax that was made of this one; None if something in the form has to change, with ``errors``."""
     key = form.key(None)
     if earlier := submitted_before(db.session, current_user, key):
-        flash(_("This form was sent already: this is the fax that it made."), "info")
+        flash(_("This form was already submitted: this is the fax it created."), "info")
         return _to(earlier)
     errors |= judge(form)
     if errors:

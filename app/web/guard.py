@@ -98,7 +98,7 @@ def _demand_sign_in() -> AnyResponse | None:
         return None
     if TOKEN in session:
         session.clear()
-        flash(_("You were signed out. Sign in to go on."), "info")
+        flash(_("You were signed out. Sign in to continue."), "info")
     target = url_for("sign_in.sign_in", next=_here())
     if request.htmx:
         return Response(status=204, headers={"HX-Redirect": target})

@@ -45,10 +45,10 @@ TABS_ALONE = {"open": TABS["open"], "done": TABS["done"]}
 ACTS = {
     InboxAct.TAKEN: _l("%(name)s took it"),
     InboxAct.HANDED_OVER: _l("%(name)s handed it to %(to)s"),
-    InboxAct.RELEASED: _l("%(name)s put it back for everybody"),
+    InboxAct.RELEASED: _l("%(name)s put it back for everyone"),
     InboxAct.DONE: _l("%(name)s marked it done"),
     InboxAct.REOPENED: _l("%(name)s reopened it"),
-    InboxAct.FORWARDED: _l("%(name)s forwarded it by mail to %(to)s"),
+    InboxAct.FORWARDED: _l("%(name)s forwarded it by email to %(to)s"),
 }
 
 
@@ -261,7 +261,7 @@ def done(fax_id: str) -> Response:
         return _answer(fax_id, _lost(_item_or_404(fax_id)))
     following = rules.next_item(db.session, _me(), after=item.fax)
     if following is None:
-        flash(_("Done. Nothing else waits for you."), "info")
+        flash(_("Done. Your inbox is empty."), "info")
         return redirect(url_for("inbox.inbox"), 303)
     flash(_("Fax %(number)s is done. This is the next one.", number=item.fax.number), "info")
     return to_fax(following.fax.id)
@@ -312,7 +312,7 @@ def hand_over(fax_id: str) -> Response:
     after = _item_or_404(fax_id)
     if not won:
         return _answer(fax_id, _lost(after))
-    flash(_("%(name)s has it now and gets a mail.", name=after.holder.name if after.holder else "–"), "info")
+    flash(_("Handed over to %(name)s, who gets an email.", name=after.holder.name if after.holder else "–"), "info")
     return _answer(fax_id)
 
 
@@ -324,7 +324,7 @@ def done_with_read() -> Response:
     ids = list(filter(is_fax_id, request.form.getlist("ids")))[:MOST_SHOWN]
     number = rules.done_with_read(db.session, _me(), ids)
     told = ngettext("%(num)d fax is done.", "%(num)d faxes are done.", number)
-    link = Markup('<a href="{}">{}</a>').format(url_for("inbox.inbox", tab="done"), _("Look at them or reopen them"))
+    link = Markup('<a href="{}">{}</a>').format(url_for("inbox.inbox", tab="done"), _("Review or reopen them"))
     flash(Markup("{} {}").format(told, link) if number else told, "info")
     return redirect(url_for("inbox.inbox"), 303)
 
@@ -343,10 +343,10 @@ def _lost(item: Item) -> str:
     fax = item.fax
     if fax.done_at:
         by = fax.done_by.name if fax.done_by else None
-        return _("%(name)s has marked it done already.", name=by) if by else _("It is done already.")
+        return _("%(name)s has already marked it done.", name=by) if by else _("It is already done.")
     if item.holder and item.holder.id != current_user.id:
-        return _("%(name)s was faster and has it now.", name=item.holder.name)
-    return _("Somebody has changed it meanwhile. Look at it again.")
+        return _("%(name)s took it first.", name=item.holder.name)
+    return _("Someone has changed it in the meantime. Review it.")
 
 
 def _answer(fax_id: str, problem: str | None = None) -> Response:

@@ -49,7 +49,7 @@ blueprint.before_request(administrators_only)
 SECURITIES = {
     "tls": _l("TLS (usually port 993)"),
     "starttls": _l("STARTTLS (usually port 143)"),
-    "none": _l("None (only inside the own network)"),
+    "none": _l("None (only inside your own network)"),
 }
 
 
@@ -91,8 +91,8 @@ def proof() -> Response:
         values = {"before": {"mail_proof_required": before}, "after": {"mail_proof_required": required}}
         audit_act("mail2fax.changed", tenant.name, **values)
     db.session.commit()
-    told = _("From now on a mail becomes a fax only if the mail server vouches for its sender.")
-    flash(told if required else _("From now on no proof by the mail server is needed."), "info")
+    told = _("From now on, an email becomes a fax only if the mail server confirms its sender.")
+    flash(told if required else _("Confirmation by the mail server is no longer required."), "info")
     return redirect(url_for("mail2fax.boxes"), 303)
 
 
@@ -183,7 +183,11 @@ def test_box(box_id: int) -> Response:
         log.warning("mailbox %s: %s", box_id, failure)
         tried = {"works": False, "told": sentence(failure.code, **{"reason": "–", **failure.values})}
     else:
-        idle = _("The server tells of new mails at once (IDLE).") if found.idle else _("New mails are asked for.")
+        idle = (
+            _("The server announces new emails at once (IDLE).")
+            if found.idle
+            else _("The mailbox is checked regularly.")
+        )
         told = ngettext(
             "Signed in. The folder %(folder)s holds %(num)d message.",
             "Signed in. The folder %(folder)s holds %(num)d messages.",
@@ -217,7 +221,7 @@ def forget_key(box_id: int) -> Response:
         known.private_key = None
         audit_act("box.changed", known.name, after={"private_key": "removed"})
         db.session.commit()
-        flash(_("The private key was removed. Encrypted mails to this box cannot be opened any more."), "info")
+        flash(_("The private key was removed. Encrypted emails to this box can no longer be opened."), "info")
     return redirect(url_for("mail2fax.box", box_id=box_id), 303)
 
 

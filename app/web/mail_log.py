@@ -20,9 +20,9 @@ PAGE = 50
 #: What became of a message, and the icon beside it.
 FATES = {
     MailFate.ACCEPTED: (_l("Became a fax"), "good"),
-    MailFate.REPEATED: (_l("Came once more; nothing was sent"), "doubt"),
+    MailFate.REPEATED: (_l("Duplicate; nothing was sent"), "doubt"),
     MailFate.REFUSED: (_l("Refused"), "bad"),
-    MailFate.TESTED: (_l("A test: nothing was dialled"), "good"),
+    MailFate.TESTED: (_l("Test: nothing was dialled"), "good"),
 }
 
 
@@ -72,5 +72,5 @@ def _fault(state: BoxState | None) -> str | None:
     if state is None or state.fault is None:
         return None
     if state.fault == "collector_failed":
-        return _("Something went wrong here that is not the mail server's fault. Tell your operator.")
+        return _("Something went wrong here, not on the mail server. Tell your operator.")
     return sentence(state.fault, **{"reason": "–", **(state.fault_values or {})})

@@ -24,28 +24,28 @@ from tenants.scope import get_owned
 
 #: What each rule asks, in the order in which they are looked at.
 RULES = {
-    "headers": _l("Each header is there once"),
+    "headers": _l("Each header appears once"),
     "sender": _l("Exactly one sender"),
-    "person": _l("Written by a person, not by a machine or a list"),
-    "user": _l("The sender is a user of the company, written exactly so"),
+    "person": _l("Sent by a person, not by a program or list"),
+    "user": _l("The sender's address is exactly that of a user"),
     "company": _l("The company may send"),
-    "proof": _l("The mail server vouches for the sender (SPF, DKIM, DMARC)"),
+    "proof": _l("The mail server confirms the sender (SPF, DKIM, DMARC)"),
     "subject": _l("The subject is a number"),
-    "entity": _l("The line is one of this box"),
+    "entity": _l("The line belongs to this box"),
     "permission": _l("The sender may send from the line"),
     "number": _l("The number exists"),
     "dialing": _l("The line may dial the number"),
-    "encryption": _l("Encrypted to the key of the box"),
-    "pin": _l("The PIN stands in the text"),
-    "signature": _l("Signed with a key of the sender"),
-    "signed_number": _l("The number is inside of what is signed"),
-    "signed_documents": _l("The documents are inside of what is signed"),
-    "signature_age": _l("The signature is fresh"),
-    "signature_used": _l("The signature was not used before"),
+    "encryption": _l("Encrypted to the box's key"),
+    "pin": _l("The PIN is in the message"),
+    "signature": _l("Signed with one of the sender's keys"),
+    "signed_number": _l("The number is part of what is signed"),
+    "signed_documents": _l("The documents are part of what is signed"),
+    "signature_age": _l("The signature is recent"),
+    "signature_used": _l("The signature has not been used before"),
     "documents": _l("A document is attached"),
-    "beside": _l("Attached and not faxed"),
+    "beside": _l("Attached but not faxed"),
     "document": _l("The document can be read"),
-    "test": _l("A test: nothing is dialled"),
+    "test": _l("Test: nothing is dialled"),
 }
 _DETAILS = ("sender", "name", "entity", "number", "names")
 
@@ -69,7 +69,7 @@ def _line(code: str, passed: bool | None, values: dict[str, Any]) -> Line:
     if passed is False:
         return Line(rule, "bad", _("Failed"), sentence(values.get("reason", ""), **values))
     told = next((str(values[name]) for name in _DETAILS if values.get(name)), "")
-    return Line(rule, "good" if passed else "skipped", _("Passed") if passed else _("Not asked for"), told)
+    return Line(rule, "good" if passed else "skipped", _("Passed") if passed else _("Not required"), told)
 
 
 @blueprint.route("/<int:box_id>/tester", methods=["GET", "POST"])
@@ -86,7 +86,7 @@ def _judged(box: Mail2FaxBox) -> Response:
     upload = request.files.get("mail")
     raw = upload.stream.read() if upload and upload.filename else b""
     if not raw.strip():
-        return _page(box, error=_("Choose the mail: save it in your mail program as a file (.eml)."))
+        return _page(box, error=_("Choose an email: save it in your email program as a file (.eml)."))
     try:
         verdict = judge(db.session, box, raw, now=utc_now(), settings=current_app.config["SETTINGS"], dry=True)
     except InvalidToken:

@@ -19,7 +19,7 @@ from tenants.models import Tenant
 blueprint = Blueprint("numbering", __name__, url_prefix="/numbering")
 blueprint.before_request(administrators_only)
 
-SAVED = {"": "", "add": _l("saved, not applied: new"), "change": _l("saved, not applied: changed")}
+SAVED = {"": "", "add": _l("saved, not active yet: new"), "change": _l("saved, not active yet: changed")}
 
 
 def _tenant() -> Tenant:
@@ -41,7 +41,7 @@ def csv_file() -> Response:
     told: dict[Line, list[str]] = {}
     for conflict in plan.conflicts:
         told.setdefault(conflict.line, []).append(said(conflict.fault))
-    header = [_("Extension"), _("Public number"), _("Fax entity"), _("Line"), _("Voice destination")]
+    header = [_("Extension"), _("Public number"), _("Fax line"), _("Line"), _("Telephone")]
     header += [_("Conflicts"), _("Status")]
     rows = [(*_cells(line), " ".join(told.get(line, [])), str(SAVED[line.saved])) for line in plan.lines]
     rows += [(*_range(gap.first, gap.last), _("free"), "", "", "", "") for gap in plan.free_extensions]
@@ -51,7 +51,7 @@ def csv_file() -> Response:
 
 def _cells(line: Line) -> Iterator[Cell]:
     yield from (line.extension, line.number, line.name)
-    yield _("shared with voice") if line.is_shared else _("dedicated to fax")
+    yield _("shared with voice") if line.is_shared else _("fax only")
     yield line.voice
 
 

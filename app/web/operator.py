@@ -61,34 +61,34 @@ PART_NAMES = {
     "jobs": _l("Workers"),
     "line": _l("Line process"),
     "clock": _l("Clock"),
-    "collect": _l("Mail collector"),
+    "collect": _l("Email collector"),
     "front": _l("Front"),
-    "room": _l("Room on the disks"),
+    "room": _l("Disk space"),
 }
 #: What stands still without it.
 PART_TASKS = {
-    "database": _l("keeps everything but the documents"),
-    "redis": _l("hands jobs to the workers"),
+    "database": _l("keeps everything except documents"),
+    "redis": _l("passes jobs to the workers"),
     "storage": _l("keeps documents and reports"),
-    "asterisk": _l("dials and answers the calls"),
-    "converter": _l("turns office documents and texts into PDF"),
-    "jobs": _l("draw pages, make reports, send mails"),
-    "line": _l("tells Asterisk whom to dial and hears how calls end"),
-    "clock": _l("wakes what is due: schedules, retries, retention"),
-    "collect": _l("fetches mails from the Mail2Fax boxes"),
-    "front": _l("takes requests from browsers and hands them on, whole"),
-    "room": _l("is needed before a fax is sent or taken"),
+    "asterisk": _l("makes and answers the calls"),
+    "converter": _l("converts office documents and text to PDF"),
+    "jobs": _l("prepare pages, make reports, send emails"),
+    "line": _l("tells Asterisk what to dial and learns how calls end"),
+    "clock": _l("starts what is due: schedules, retries, retention"),
+    "collect": _l("collects emails from the Mail2Fax boxes"),
+    "front": _l("takes requests from browsers and passes them on complete"),
+    "room": _l("required before a fax is sent or received"),
 }
 QUEUE_NAMES = {
     "line": _l("Calls to make"),
-    "documents": _l("Drawing pages"),
+    "documents": _l("Preparing pages"),
     "offices": _l("Converting documents"),
-    "slow": _l("Documents that take long"),
+    "slow": _l("Long documents"),
     "previews": _l("Drawing previews"),
     "preview_offices": _l("Converting for previews"),
-    "slow_previews": _l("Previews that take long"),
+    "slow_previews": _l("Long previews"),
     "imports": _l("Entering received faxes"),
-    "mail": _l("Sending mails"),
+    "mail": _l("Sending emails"),
     "watch": _l("Previews and warnings"),
     "archive": _l("Archiving"),
     "later": _l("Tidying up"),
@@ -317,10 +317,10 @@ def _licence_text(shown: Tenant) -> str:
     if not licence.is_exceeded:
         return _("Saved.")
     return ngettext(
-        "Saved. The company has %(num)d fax entity and %(channels)s licensed channels. It keeps it, but can add none "
-        "before enough channels are licensed.",
-        "Saved. The company has %(num)d fax entities and %(channels)s licensed channels. It keeps them, but can add "
-        "none before enough channels are licensed.",
+        "Saved. The company has %(num)d fax line but %(channels)s licensed channels. It keeps it, but cannot add any "
+        "until more channels are licensed.",
+        "Saved. The company has %(num)d fax lines but %(channels)s licensed channels. It keeps them, but cannot add "
+        "any until more channels are licensed.",
         licence.used,
         channels=licence.channels,
     )
@@ -384,7 +384,8 @@ def invite_administrator(tenant_id: int) -> Response:
         else:
             db.session.commit()
             flash(
-                _("%(name)s is invited: a mail is on its way to %(email)s.", name=user.name, email=user.email), "info"
+                _("%(name)s has been invited: an email is on its way to %(email)s.", name=user.name, email=user.email),
+                "info",
             )
             return _to(shown, "administrators")
     return _tenant_page(_tenant(tenant_id), administrator=administrator, errors=errors)
@@ -397,7 +398,7 @@ def invite_again(tenant_id: int, user_id: int) -> Response:
     if mail_again(db.session, user, LinkPurpose.INVITATION, by=current_user):
         _audit("user.invited_again", shown, user.email)
     db.session.commit()
-    flash(_("A fresh link is on its way to %(email)s.", email=user.email), "info")
+    flash(_("A new link is on its way to %(email)s.", email=user.email), "info")
     return _to(shown, "administrators")
 
 
@@ -415,7 +416,7 @@ def withdraw(tenant_id: int, user_id: int) -> Response:
         return _to(_tenant(tenant_id), "administrators")
     _audit("user.invitation_withdrawn", shown, email, before={"email": email, "name": name})
     db.session.commit()
-    flash(_("The invitation of %(name)s is withdrawn, and the address is free again.", name=name), "info")
+    flash(_("The invitation for %(name)s was withdrawn, and the address is free again.", name=name), "info")
     return _to(shown, "administrators")
 
 
@@ -437,7 +438,7 @@ def suspend_tenant(tenant_id: int) -> Response:
     if done:
         _audit("tenant.suspended", shown, after={"reason": reason} if reason else None)
     db.session.commit()
-    flash(_("%(name)s is suspended: nothing is sent, faxes still come in.", name=shown.name), "info")
+    flash(_("%(name)s is suspended: nothing is sent, but faxes still arrive.", name=shown.name), "info")
     return _to(shown)
 
 
@@ -453,7 +454,7 @@ def reopen_tenant(tenant_id: int) -> Response:
     if done:
         _audit("tenant.reopened", shown)
     db.session.commit()
-    flash(_("%(name)s is open again: what waited is sent now.", name=shown.name), "info")
+    flash(_("%(name)s is open again: waiting faxes are being sent.", name=shown.name), "info")
     return _to(shown)
 
 
@@ -487,7 +488,7 @@ def delete_tenant(tenant_id: int) -> Response:
         return _delete_page(_tenant(tenant_id), typed, {"slug": said(refusal)})
     name = shown.name
     db.session.commit()
-    flash(_("%(name)s is being deleted. That may take a while; it goes on by itself.", name=name), "info")
+    flash(_("%(name)s is being deleted. This may take a while and continues automatically.", name=name), "info")
     return redirect(url_for("operator.tenants"), 303)
 
 

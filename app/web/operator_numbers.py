@@ -33,7 +33,7 @@ STATES = {
     "free": ("off", _l("Free")),
 }
 REASONS = {
-    "nobody": _l("No fax entity has this number."),
+    "nobody": _l("No fax line has this number."),
     "resting": _l("The number was taken back and rests."),
     "several": _l("Several companies may be meant. Set the country of the trunk, or have it send the country code."),
 }

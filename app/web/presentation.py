@@ -103,7 +103,7 @@ def pages(fax: Fax) -> Pages | None:
 
 def attempt_result(attempt: Attempt) -> str:
     if attempt.ended_at is None:
-        return _("On the line now.") if attempt.answered_at else _("Dialing.")
+        return _("On the line now.") if attempt.answered_at else _("Dialling.")
     return sentence(attempt.outcome or "unknown")
 
 

@@ -108,7 +108,7 @@ def password() -> Response:
     others = set_password(db.session, user, password_hash, keep_token=session.get(TOKEN, ""))
     _note(user, "user.password_changed")
     db.session.commit()
-    flash(_("Your new password counts from now on.") + (" " + _ended_text(others) if others else ""), "info")
+    flash(_("Your password has been changed.") + (" " + _ended_text(others) if others else ""), "info")
     return _back()
 
 
@@ -148,7 +148,7 @@ def confirm_second_factor() -> Response:
     end_sessions(db.session, user, except_token=session.get(TOKEN, ""))
     _note(user, "user.second_factor_set_up")
     db.session.commit()
-    flash(_("From now on a code of your telephone is asked for after your password."), "info")
+    flash(_("From now on you'll need a code from your phone when you sign in."), "info")
     return _back("second-factor")
 
 
@@ -170,7 +170,7 @@ def remove_second_factor() -> Response:
     factors.remove(db.session, user)
     _note(user, "user.second_factor_removed")
     db.session.commit()
-    flash(_("Signing in asks for your password alone again."), "info")
+    flash(_("You now sign in with your password only."), "info")
     return _back("second-factor")
 
 
@@ -226,7 +226,7 @@ def end_one_session(session_id: int) -> Response:
     if not end_session_of(db.session, _me(), session_id):
         abort(404)
     db.session.commit()
-    flash(_("That browser is signed out."), "info")
+    flash(_("That browser has been signed out."), "info")
     return _back("sessions")
 
 
@@ -234,5 +234,5 @@ def end_one_session(session_id: int) -> Response:
 def end_other_sessions() -> Response:
     count = end_sessions(db.session, _me(), except_token=session.get(TOKEN, ""))
     db.session.commit()
-    flash(_ended_text(count) if count else _("You are signed in here only."), "info")
+    flash(_ended_text(count) if count else _("You are now signed in only here."), "info")
     return _back("sessions")

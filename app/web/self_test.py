@@ -118,7 +118,7 @@ def _call(finding: Finding, test: Fax) -> str:
 
 def _mode(finding: Finding, _test: Fax) -> str:
     if finding.state == "bad":
-        return _("The two ends did not come to an agreement.")
+        return _("The two ends could not agree on settings.")
     used, wanted = (MODES.get(finding.values[name], finding.values[name]) for name in ("mode", "wanted"))
     return (
         used if finding.state == "good" else _("%(used)s. The template asks for %(wanted)s.", used=used, wanted=wanted)
@@ -129,7 +129,7 @@ def _rate(finding: Finding, _test: Fax) -> str:
     rate, most = (format_decimal(finding.values[name]) for name in ("rate", "most"))
     if finding.state == "good":
         return _("%(rate)s bit/s", rate=rate)
-    return _("%(rate)s bit/s. The template allows %(most)s.", rate=rate, most=most)
+    return _("%(rate)s bit/s. The template allows up to %(most)s.", rate=rate, most=most)
 
 
 def _ecm(finding: Finding, _test: Fax) -> str:
@@ -142,13 +142,13 @@ def _pages(finding: Finding, _test: Fax) -> str:
 
 
 def _received(finding: Finding, _test: Fax) -> str:
-    return pages_text(finding.values["pages"]) if finding.values else _("Nothing came in.")
+    return pages_text(finding.values["pages"]) if finding.values else _("Nothing arrived.")
 
 
 def _picture(finding: Finding, _test: Fax) -> str:
     lines, damaged = format_decimal(finding.values["lines"]), finding.values["damaged"]
     if not damaged:
-        return _("All %(lines)s lines of the page arrived dot by dot.", lines=lines)
+        return _("All %(lines)s lines of the page arrived exactly.", lines=lines)
     return ngettext(
         "%(num)d of %(lines)s lines of the page arrived damaged.",
         "%(num)d of %(lines)s lines of the page arrived damaged.",

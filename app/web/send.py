@@ -107,7 +107,7 @@ def _submit() -> Response:
     document = _document(form, errors)
     key = form.key(document)
     if earlier := submitted_before(db.session, current_user, key):
-        flash(_("This form was sent already: this is the fax that it made."), "info")
+        flash(_("This form was already submitted: this is the fax it created."), "info")
         return _to(earlier)
     errors |= judge(form)
     look = counted(document, form.entity, waits=not errors) if document else None

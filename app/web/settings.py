@@ -53,7 +53,7 @@ KIND_NAMES = {
     ArchiveKind.REPORTS: _l("Reports"),
 }
 PLACE_KINDS = {PlaceKind.FOLDER: _l("Folder"), PlaceKind.S3: "S3"}
-LIMIT_NAMES = {"inbound": _l("Inbound"), "outbound": _l("Outbound"), "total": _l("In total")}
+LIMIT_NAMES = {"inbound": _l("Inbound"), "outbound": _l("Outbound"), "total": _l("Total")}
 CHECKS = ("enabled", "encrypted", "keeps_sent", "keeps_received", "keeps_reports")
 
 
@@ -180,9 +180,7 @@ def limits() -> Response:
 
 def _saved(row: PendingChange | None, anchor: str) -> Response:
     db.session.commit()
-    told = (
-        _("Saved. It holds once you apply the changes.") if row else _("This is as it was: there is nothing to apply.")
-    )
+    told = _("Saved. Takes effect when you apply your changes.") if row else _("Nothing changed.")
     flash(told, "info")
     return _back(anchor)
 
@@ -279,7 +277,7 @@ def _save_place(subject: Subject | None, details: PlaceDetails) -> Response:
     if row is None:
         return _saved(None, "places")
     db.session.commit()
-    flash(_("Saved. Test this place, then apply the changes."), "info")
+    flash(_("Saved. Test this archive, then apply your changes."), "info")
     return redirect(Subject(subject.place, row).url(), 303)
 
 
@@ -364,7 +362,7 @@ def remove(place_id: int) -> Response:
         return make_response(render_template("settings/remove.html", place=subject.place, owed=owed, **_names()))
     save(db.session, current_user, PLACE, place_id, REMOVE, before=subject.live, after={})
     db.session.commit()
-    flash(_("Saved. %(name)s is removed once you apply the changes.", name=subject.name), "info")
+    flash(_("Saved. %(name)s will be removed when you apply your changes.", name=subject.name), "info")
     return _back("places")
 
 

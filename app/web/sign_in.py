@@ -74,7 +74,7 @@ def sign_in() -> Response:
     user = _user_with_password(form)
     if user is None:
         throttle.note_failure(address=remote_address())
-        return _page(form, _("Email address or password is wrong. Check both and try again."), status=422)
+        return _page(form, _("The email address or password is wrong. Check both and try again."), status=422)
     throttle.forget(account=fold(form.email))
     if not user.is_active:  # told only to who knows the password
         return _page(form, _("This account is closed. Ask your administrator to open it again."), status=403)
@@ -149,8 +149,8 @@ def code() -> Response:
 
 def _codes_text(left: int) -> str:
     return ngettext(
-        "You have %(num)d recovery code left. Make new ones in your profile before you run out.",
-        "You have %(num)d recovery codes left. Make new ones in your profile before you run out.",
+        "You have %(num)d recovery code left. Create new ones in your profile before you run out.",
+        "You have %(num)d recovery codes left. Create new ones in your profile before you run out.",
         left,
     )
 
@@ -236,7 +236,7 @@ def _with_new_password(user: User, purpose: LinkPurpose, password_hash: str) -> 
     if user.second_factor_at:
         db.session.commit()
         session.clear()
-        flash(_("Your new password counts from now on. Sign in with it."), "info")
+        flash(_("Your password has been changed. Sign in with the new one."), "info")
         return redirect(url_for("sign_in.sign_in"), 303)
     let_in(user)
     flash(_("Your password is set, and you are signed in."), "info")

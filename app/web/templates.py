@@ -41,7 +41,7 @@ from tenants.scope import get_owned, lock_tenant
 blueprint = Blueprint("templates", __name__, url_prefix="/templates")
 blueprint.before_request(administrators_only)
 
-RESOLUTION_NAMES = {"fine": _l("Fine (196 lines an inch)"), "standard": _l("Standard (98 lines an inch)")}
+RESOLUTION_NAMES = {"fine": _l("Fine (196 lines per inch)"), "standard": _l("Standard (98 lines per inch)")}
 PAGE_SIZE_NAMES = dict.fromkeys(PAGE_SIZES) | {"A4": "A4", "Letter": "Letter"}
 #: Text fields, with the most that is read of each.
 TEXTS = {"name": 200, "header": 200, "station_id": 100, "resolution": 20, "page_size": 20, "max_rate": 10}
@@ -174,9 +174,7 @@ def _save(subject: Subject | None) -> Response:
     target, act = (subject.template.id, CHANGE) if subject.template else (None, ADD)
     row = save(db.session, current_user, KIND, target, act, before=subject.live, after=values, added=subject.change)
     db.session.commit()
-    flash(
-        _("Saved. It holds once you apply the changes.") if row else _("This is as it was: there is nothing to apply.")
-    )
+    flash(_("Saved. Takes effect when you apply your changes.") if row else _("Nothing changed."))
     return _to_list()
 
 
@@ -234,7 +232,7 @@ def remove(template_id: int) -> Response:
         return _page(subject, details_of(subject.wanted), {"form": said(fault)})
     save(db.session, current_user, KIND, template_id, REMOVE, before=subject.live, after={})
     db.session.commit()
-    flash(_("Saved. %(name)s is removed once you apply the changes.", name=subject.name))
+    flash(_("Saved. %(name)s will be removed when you apply your changes.", name=subject.name))
     return _to_list()
 
 
@@ -261,5 +259,5 @@ def _forget(subject: Subject) -> Response:
         name = subject.name
         discard(db.session, current_user, [subject.change.id])
         db.session.commit()
-        flash(_("What was saved for %(name)s is discarded.", name=name))
+        flash(_("Saved changes to %(name)s discarded.", name=name))
     return _to_list()

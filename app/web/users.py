@@ -144,9 +144,9 @@ def require_second_factor() -> Response:
         audit_act("users.second_factor_required", tenant.name, before={"second_factor_required": before}, after=after)
         db.session.commit()
         flash(
-            _("From now on everybody needs a second factor. Who has none sets it up at the next click.")
+            _("A second factor is now required for everyone. Anyone without one will be asked to set it up.")
             if required
-            else _("A second factor is everybody's own choice now."),
+            else _("A second factor is now optional."),
             "info",
         )
     return redirect(url_for("users.users"), 303)
@@ -186,7 +186,11 @@ def _invited(user: User) -> Response:
     audit_act("user.invited", user.email, after=_shown(user))
     db.session.commit()
     flash(
-        _("%(name)s is invited: a mail with a link is on its way to %(email)s.", name=user.name, email=user.email),
+        _(
+            "%(name)s has been invited: an email with a link is on its way to %(email)s.",
+            name=user.name,
+            email=user.email,
+        ),
         "info",
     )
     return _to(user)
@@ -216,7 +220,7 @@ def import_users() -> Response:
         return _import_page(error=said(refusal))
     key = request.form.get("submission", "")[:40] or fresh_key()
     if made_by_form(db.session, current_user, _row_key(key, rows[0])):
-        flash(_("This file was imported already."), "info")
+        flash(_("This file was already imported."), "info")
         return redirect(url_for("users.users", status="invited"), 303)
     if request.form.get("really") == "yes" and not any(row.problems for row in rows):
         return _import(rows, text, key)
@@ -349,7 +353,7 @@ def disable_user(user_id: int) -> Response:
         if person.disabled_at:
             return None
         close_account(db.session, person)
-        return _("The account of %(name)s is closed, and every browser signed out.", name=person.name)
+        return _("The account of %(name)s is closed and signed out of every browser.", name=person.name)
 
     return _act(user_id, "user.disabled", act)
 
@@ -361,8 +365,8 @@ def enable_user(user_id: int) -> Response:
             return None
         enable(person)
         if person.is_invited:
-            return _("The account of %(name)s is open again. Send the invitation once more.", name=person.name)
-        return _("The account of %(name)s is open again, with the password that it had.", name=person.name)
+            return _("The account of %(name)s is open again. Send the invitation again.", name=person.name)
+        return _("The account of %(name)s is open again, with the same password as before.", name=person.name)
 
     return _act(user_id, "user.enabled", act)
 
@@ -387,7 +391,7 @@ def withdraw(user_id: int) -> Response:
         return _to(_user(user_id))
     audit_act("user.invitation_withdrawn", email, before=before)
     db.session.commit()
-    flash(_("The invitation of %(name)s is withdrawn, and the address is free again.", name=name), "info")
+    flash(_("The invitation for %(name)s was withdrawn, and the address is free again.", name=name), "info")
     return redirect(url_for("users.users"), 303)
 
 
@@ -401,9 +405,9 @@ def _mail(person: User, purpose: LinkPurpose) -> str | None:
     if person.disabled_at or person.is_invited != (purpose == LinkPurpose.INVITATION):
         abort(404)
     if not mail_again(db.session, person, purpose, by=current_user):
-        flash(_("A mail with a link went out within the last minute already."), "info")
+        flash(_("An email with a link was already sent within the last minute."), "info")
         return None
-    return _("A mail with a link is on its way to %(email)s.", email=person.email)
+    return _("An email with a link is on its way to %(email)s.", email=person.email)
 
 
 @blueprint.post("/<int:user_id>/second-factor")
@@ -414,7 +418,7 @@ def reset_second_factor(user_id: int) -> Response:
         second_factor.remove(db.session, person)
         end_sessions(db.session, person)
         return _(
-            "The second factor of %(name)s is removed. The next sign-in asks for the password alone.", name=person.name
+            "The second factor of %(name)s was removed. The next sign-in needs only the password.", name=person.name
         )
 
     return _act(user_id, "user.second_factor_reset", act)
@@ -425,7 +429,7 @@ def sign_out_everywhere(user_id: int) -> Response:
     def act(person: User) -> str | None:
         if not end_sessions(db.session, person):
             return None
-        return _("%(name)s is signed out of every browser.", name=person.name)
+        return _("%(name)s has been signed out of every browser.", name=person.name)
 
     return _act(user_id, "user.signed_out", act)
 
@@ -449,7 +453,7 @@ def add_key(user_id: int) -> Response:
         return _user_page(_user(user_id), errors={"key": said(refusal)})
     audit_act("user.key_added", person.email, after={"fingerprint": key.fingerprint})
     db.session.commit()
-    flash(_("The key is entered."), "info")
+    flash(_("The key was added."), "info")
     return _to(person, "keys")
 
 
@@ -469,5 +473,5 @@ def remove_key(user_id: int, key_id: int) -> Response:
     audit_act("user.key_removed", person.email, before={"fingerprint": key.fingerprint})
     db.session.delete(key)
     db.session.commit()
-    flash(_("The key is removed: mails that are signed with it are refused."), "info")
+    flash(_("The key was removed: emails signed with it are refused."), "info")
     return _to(person, "keys")
