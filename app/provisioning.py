@@ -1,7 +1,7 @@
 """The provision file: a whole installation in YAML, applied in one transaction, again without harm."""
 
 import zoneinfo
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,11 +16,14 @@ from app.fax.companies import MOST_COUNT
 from app.fax.licence import licence_of
 from app.fax.mailboxes import LONGEST_POLL, SHORTEST_POLL, USUAL_POLL, is_server_name, require_proof
 from app.fax.numbering import Line, bad_voice, clashes, lines_of, public_form
+from app.fax.policy import policy_of, set_policy
+from app.fax.pool import give, read_entry
 from app.fax.sentences import in_language, sentence
 from app.fax.templates import CAUSES, judge_template, put_template, values_of
 from app.fax.templates import details_of as template_details
 from app.models import FaxEntity, FaxTemplate, Grant, Mail2FaxBox
 from tenants.addresses import AddressInvalid, AddressTaken, check_address, claim_address, fold
+from tenants.db import utc_now
 from tenants.models import Role, Tenant, User
 from tenants.pgp_keys import MOST_KEYS, KeyRefused
 from tenants.provision import OUTSIDE_PREFIX, SERIAL, SLUG, ForeignAddress, is_region, put_tenant, put_user
@@ -161,6 +164,21 @@ class QuotasEntry(Entry):
     mails: int | None = Field(None, ge=0, le=MOST_COUNT)
 
 
+class CeilingsEntry(Entry):
+    """What the company may dial in a day, 0 for no limit. What is not named stays."""
+
+    calls: int | None = Field(None, ge=0, le=MOST_COUNT)
+    minutes: int | None = Field(None, ge=0, le=MOST_COUNT)
+
+
+class PolicyEntry(Entry):
+    """The operator's dialing policy. What is not named stays."""
+
+    countries: list[Region] | None = None
+    premium_allowed: bool | None = None
+    satellite_allowed: bool | None = None
+
+
 class TenantEntry(Entry):
     slug: Annotated[str, StringConstraints(pattern=rf"^{SLUG.pattern}$")]
     name: Name
@@ -172,8 +190,10 @@ class TenantEntry(Entry):
     fax_channels: int = Field(0, ge=0)
     limits: LimitsEntry = LimitsEntry()
     quotas: QuotasEntry = QuotasEntry()
+    ceilings: CeilingsEntry = CeilingsEntry()
     second_factor_required: bool | None = None
     mail_proof_required: bool | None = None
+    numbers: list[str] = []
     users: list[UserEntry] = []
     templates: list[TemplateEntry] = []
     mail2fax_boxes: list[BoxEntry] = []
@@ -181,6 +201,7 @@ class TenantEntry(Entry):
 
 
 class ProvisionFile(Entry):
+    dialing: PolicyEntry = PolicyEntry()
     operators: list[OperatorEntry] = []
     tenants: list[TenantEntry] = []
 
@@ -217,6 +238,8 @@ def apply_provision_file(session: Session, path: Path) -> ProvisionFile:
     """
     content = read_provision_file(path)
     application = _Application(session, path.parent)
+    if wanted := content.dialing.model_dump(exclude_none=True):
+        set_policy(session, replace(policy_of(session), **{**wanted, **_ordered(wanted)}))
     for operator in content.operators:
         application.put_user(None, operator, Role.OPERATOR)
     for tenant in content.tenants:
@@ -227,6 +250,10 @@ def apply_provision_file(session: Session, path: Path) -> ProvisionFile:
         raise ProvisionError(application.faults)
     session.commit()
     return content
+
+
+def _ordered(wanted: dict[str, Any]) -> dict[str, Any]:
+    return {"countries": tuple(sorted(set(wanted["countries"])))} if "countries" in wanted else {}
 
 
 class _Application:
@@ -245,11 +272,13 @@ class _Application:
             limit_inbound=entry.limits.inbound,
             limit_outbound=entry.limits.outbound,
             limit_total=entry.limits.total,
+            **{f"{name}_a_day": value for name, value in entry.ceilings.model_dump(exclude_none=True).items()},
             **{f"quota_{name}": value for name, value in entry.quotas.model_dump(exclude_none=True).items()},
         )
         if entry.second_factor_required is not None:
             tenant.second_factor_required = entry.second_factor_required
         lock_tenant(self.session, tenant.id)
+        self._put_numbers(tenant, entry.numbers)
         users = {fold(user.email): self.put_user(tenant, user, Role(user.role)) for user in entry.users}
         for template in entry.templates:
             self._put_template(tenant, template)
@@ -343,6 +372,8 @@ class _Application:
             self.faults.append(f"{where}: there is no template {entry.template}.")
         named = owned_by(FaxEntity, tenant.id).where(FaxEntity.name == entry.name, FaxEntity.closed_at.is_(None))
         entity = self.session.scalar(named)
+        if not self._give(tenant, [entry.number] if entry.number else [], where):
+            return
         if self._is_in_use(tenant, entry, entity, where) or template is None:
             return
         entity = entity or FaxEntity(tenant_id=tenant.id)
@@ -353,6 +384,24 @@ class _Application:
         self.session.add(entity)
         self.session.flush()
         self._put_grants(tenant, entity, entry, users, where)
+
+    def _give(self, tenant: Tenant, numbers: list[str], where: str) -> bool:
+        """The file is the operator's word: a number in it is the company's."""
+        try:
+            give(self.session, tenant, numbers, utc_now(), by_file=True)
+        except Refused as refusal:
+            self.faults.append(f"{where}: {_english(refusal.code, **refusal.values)}")
+            return False
+        return True
+
+    def _put_numbers(self, tenant: Tenant, texts: list[str]) -> None:
+        for text in texts:
+            try:
+                numbers = read_entry(text, tenant.region)
+            except Refused as refusal:
+                self.faults.append(f"{tenant.slug}: {_english(refusal.code, **refusal.values)}")
+            else:
+                self._give(tenant, numbers, tenant.slug)
 
     def _is_in_use(self, tenant: Tenant, entry: EntityEntry, entity: FaxEntity | None, where: str) -> bool:
         line = Line(entry.name, entry.extension, entry.number, entity_id=entity.id if entity else None)

@@ -31,7 +31,8 @@ class Tenant(db.Model):
     """A company on the shared installation. A limit of 0 means no limit (the reference's words).
 
     The quotas are what it may have stored (gigabytes), as drafts (megabytes), and what its people may upload and
-    mail in 24 hours (:mod:`app.fax.quotas`). A suspended one sends nothing and still receives; ``suspended_reason``
+    mail in 24 hours (:mod:`app.fax.quotas`); ``calls_a_day`` and ``minutes_a_day`` how much it may dial out of the
+    house in a day (:mod:`app.fax.policy`). A suspended one sends nothing and still receives; ``suspended_reason``
     is shown to its people. Once ``deleting_at`` is set everything that it has is removed (:mod:`app.fax.erasing`).
     The alert's columns say when its administrators are told that faxes fail or are stuck (:mod:`app.fax.alerts`); 0
     is never. ``counted_until``: all faxes that were over by then are in its figures (:mod:`app.fax.figures`).
@@ -59,6 +60,8 @@ class Tenant(db.Model):
     quota_drafts: Mapped[int] = mapped_column(default=10_000, server_default="10000")
     quota_uploads: Mapped[int] = mapped_column(default=20_000, server_default="20000")
     quota_mails: Mapped[int] = mapped_column(default=20_000, server_default="20000")
+    calls_a_day: Mapped[int] = mapped_column(default=0, server_default="0")
+    minutes_a_day: Mapped[int] = mapped_column(default=0, server_default="0")
     last_fax_number: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     second_factor_required: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     suspended_at: Mapped[datetime | None]

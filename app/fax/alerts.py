@@ -15,6 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.fax.lifecycle import WAITING
+from app.fax.policy import has_ceiling, use_today
+from app.fax.senders import count_held
 from app.models import (
     AlertIncident,
     AlertKind,
@@ -163,6 +165,12 @@ def _findings(
     elif last := last_faxes(session, tenant, now):
         facts = {"failed": last.failed, "of": last.of, "causes": last.causes}
         yield AlertKind.FAILING, facts if last.is_too_much(tenant.alert_failed_percent) else None
+    used = use_today(session, tenant, now) if has_ceiling(tenant) else None
+    reached = used is not None and used.reaches(tenant)
+    ceiling = {"calls": used.calls, "minutes": round(used.seconds / 60)} if used and reached else None
+    yield AlertKind.CEILING, ceiling
+    held = count_held(session, tenant.id)
+    yield AlertKind.SENDERS, {"count": held} if held else None
     mine = stuck.get(tenant.id)
     yield AlertKind.STUCK, {"count": mine.count, "oldest": mine.oldest.isoformat()} if mine else None
 
@@ -202,9 +210,10 @@ def _end(session: Session, tenant_id: int, kind: AlertKind, now: datetime) -> bo
 
 
 def _told(session: Session, tenant_id: int, kind: AlertKind) -> list[User]:
-    """The company's administrators; of what is stuck the operators too: it may be the installation that stands."""
+    """The company's administrators; of what is stuck the operators too: it may be the installation that
+    stands; and of a ceiling, which is theirs."""
     meant = sa.and_(User.tenant_id == tenant_id, User.role == Role.ADMIN)
-    if kind == AlertKind.STUCK:
+    if kind in (AlertKind.STUCK, AlertKind.CEILING):
         meant = sa.or_(meant, User.role == Role.OPERATOR)
     users = sa.select(User).where(meant, User.disabled_at.is_(None), User.password_hash.is_not(None))
     return list(session.scalars(users.order_by(User.id)))

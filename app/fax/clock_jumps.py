@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from app.fax.policy import CEILING
 from app.models import ArchiveCopy, BoxState, Fax, LastTurn, Notice, Preview, Status
 
 #: A clock that is held in step by small corrections does not jump.
@@ -41,4 +42,4 @@ def shift_waits(session: Session, *, before: datetime, now: datetime) -> int:
 def _wanted_then() -> sa.ColumnElement[bool]:
     """A time that somebody chose, or the day on which a line may send again."""
     chosen = sa.and_(Fax.status == Status.SCHEDULED, Fax.send_at.is_not(None))
-    return sa.or_(chosen, sa.func.coalesce(Fax.cause, "") == "daily_cap")
+    return sa.or_(chosen, sa.func.coalesce(Fax.cause, "").in_(("daily_cap", CEILING)))

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.errors import Refused
+from app.fax.policy import release_ceiling
 from tenants.db import utc_now
 from tenants.models import Tenant
 from tenants.people import LANGUAGES
@@ -17,13 +18,14 @@ MOST_NAME = 100
 MOST_COUNT = 99_999
 MOST_REASON = 500
 QUOTAS = ("quota_storage", "quota_drafts", "quota_uploads", "quota_mails")
-COUNTS = ("fax_channels", "limit_inbound", "limit_outbound", "limit_total", *QUOTAS)
+CEILINGS = ("calls_a_day", "minutes_a_day")
+COUNTS = ("fax_channels", "limit_inbound", "limit_outbound", "limit_total", *QUOTAS, *CEILINGS)
 
 
 @dataclass(frozen=True)
 class Company:
-    """As typed. The limits are of simultaneous calls, 0 = none, as with the quotas (:mod:`app.fax.quotas`);
-    ``fax_channels`` is the licence."""
+    """As typed. The limits are of simultaneous calls, 0 = none, as with the quotas (:mod:`app.fax.quotas`) and the
+    ceilings of a day (:mod:`app.fax.policy`); ``fax_channels`` is the licence."""
 
     slug: str = ""
     name: str = ""
@@ -40,6 +42,8 @@ class Company:
     quota_drafts: str = "10000"
     quota_uploads: str = "20000"
     quota_mails: str = "20000"
+    calls_a_day: str = "0"
+    minutes_a_day: str = "0"
 
     @classmethod
     def of(cls, tenant: Tenant) -> "Company":
@@ -119,6 +123,8 @@ def change_company(session: Session, tenant: Tenant, company: Company) -> tuple[
             setattr(tenant, name, value)
     if "timezone" in after:
         tenant.counted_until = None
+    if after.keys() & {"timezone", *CEILINGS}:
+        release_ceiling(session, tenant, utc_now())
     return before, after
 
 

@@ -2,23 +2,23 @@
 
 The judgments are pure. They are held when a fax is submitted and once more when it is claimed for dialing, because the
 rules, or the day, may have changed since. A forbidden beginning wins over an allowed one; extensions of the own
-numbering plan are judged by nothing but the cap, emergency numbers are never dialled whatever the template says.
+numbering plan are judged by nothing but the cap, emergency numbers are never dialled whatever the template says. Before
+all of them comes the operator's policy (:mod:`app.fax.policy`).
 """
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from datetime import time as clock_time
-from functools import lru_cache
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 import phonenumbers
 import sqlalchemy as sa
-from phonenumbers import PhoneNumberType, shortnumberinfo
 from sqlalchemy.orm import Session
 
 from app.errors import Refused
+from app.fax.days import day_bounds, day_of
+from app.fax.policy import bare, is_emergency, is_premium
 from app.models import Attempt, Direction, Fax, FaxEntity, FaxTemplate, Status
 from tenants.models import Tenant
 
@@ -29,7 +29,6 @@ MOST_A_DAY = 100_000
 #: The beginning of a number in E.164: some digits of the country code at least.
 _PREFIX = re.compile(r"\+[1-9][0-9]{0,14}")
 _BETWEEN_PREFIXES = re.compile(r"[,;\n\r]+")
-_PUNCTUATION = re.compile(r"[\s().\-\u2010-\u2015/]+")
 
 
 @dataclass(frozen=True)
@@ -71,34 +70,6 @@ def longest_match(prefixes: Iterable[str], number: str) -> str | None:
     return max((prefix for prefix in prefixes if number.startswith(prefix)), key=len, default=None)
 
 
-@lru_cache(maxsize=100_000)
-def is_emergency(number: str) -> bool:
-    """An emergency number of the country that the number belongs to. :func:`app.fax.numbers.read_addressee` refuses
-    those that people type; this is the last look at what would be dialled."""
-    parsed = _parsed(number)
-    if parsed is None:
-        return False
-    national = phonenumbers.national_significant_number(parsed)
-    regions = phonenumbers.region_codes_for_country_code(parsed.country_code or 0)
-    return any(shortnumberinfo.is_emergency_number(national, region) for region in regions)
-
-
-@lru_cache(maxsize=100_000)
-def is_premium(number: str) -> bool:
-    """A number whose calls cost the caller a fee (899 in Italy, 0900 in Germany, 976 in New York, +979 anywhere)."""
-    parsed = _parsed(number)
-    return parsed is not None and phonenumbers.number_type(parsed) == PhoneNumberType.PREMIUM_RATE
-
-
-def _parsed(number: str) -> phonenumbers.PhoneNumber | None:
-    if not number.startswith("+"):
-        return None
-    try:
-        return phonenumbers.parse(number)
-    except phonenumbers.NumberParseException:
-        return None
-
-
 def read_prefixes(text: str, region: str) -> list[str]:
     """What a person has typed, one on a line or with commas between: with + or 00, or as dialled within the country.
 
@@ -112,7 +83,7 @@ def read_prefixes(text: str, region: str) -> list[str]:
 
 
 def read_prefix(typed: str, region: str) -> str:
-    digits = _PUNCTUATION.sub("", typed)
+    digits = bare(typed)
     if digits.startswith("00"):
         digits = f"+{digits[2:]}"
     elif not digits.startswith("+"):
@@ -125,18 +96,6 @@ def read_prefix(typed: str, region: str) -> str:
 
 
 # ---- The cap of a day
-
-
-def day_of(moment: datetime, zone: ZoneInfo) -> date:
-    return moment.astimezone(zone).date()
-
-
-def day_bounds(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """Its first moment and the first one of the next day: 23 to 25 hours."""
-    first, next_one = (
-        datetime.combine(one, clock_time.min, tzinfo=zone).astimezone(UTC) for one in (day, day + timedelta(days=1))
-    )
-    return first, next_one
 
 
 def judge_cap(rules: DialingRules, *, ordered: int, day: date, today: date) -> Refused | None:

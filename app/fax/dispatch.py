@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +15,8 @@ from app.fax.holding import held_since, say_held
 from app.fax.lifecycle import WAITING, move, move_all
 from app.fax.no_room import say_room_again
 from app.fax.notices import write_outcome_notice
+from app.fax.policy import CEILING, Ceilings, judge_dialled, policy_of
+from app.fax.senders import Senders, hold_back
 from app.fax.turns import LINE, note_turns, of_company, of_owner
 from app.models import Attempt, Direction, Fax, FaxEntity, FaxTemplate, Status
 from app.models.fax import WAITS_FOR_LINE
@@ -100,17 +102,27 @@ def claim_due(session: Session, *, now: datetime, limits: Limits, node: str) -> 
         return []
     say_room_again(session)
     room = Room(session, limits)
+    policy, ceilings = policy_of(session), Ceilings(session, now)
+    senders = Senders(session)
     caps, may_go = DayCaps(session, now), []
     for fax, line in _in_turn(session, now, room):
         rules = DialingRules() if fax.origin == TEST else DialingRules.of(line.template)
-        if fault := judge_number(rules, fax.remote_number or ""):
+        dialled = fax.dial_string or ""
+        if fault := judge_dialled(policy, dialled) or judge_number(rules, fax.remote_number or ""):
             _refuse(session, fax, fault)
+        elif not senders.let_go(fax):
+            hold_back(session, fax)
+        elif dialled.startswith("+") and ceilings.is_reached(line.tenant):
+            _put_off(session, fax, ceilings.next_day(line.tenant), CEILING, WAITING)
         elif fax.status == Status.RETRYING or caps.may_take(line.tenant, line.entity, rules):
             room.take(line.tenant, line.entity)
             may_go.append(fax)
             caps.take(fax, line.entity)
+            if dialled.startswith("+"):
+                ceilings.take(line.tenant)
         else:
-            _put_off(session, fax, caps.next_day(line.tenant), rules.daily_cap)
+            until, cap = caps.next_day(line.tenant), {"limit": rules.daily_cap}
+            _put_off(session, fax, until, "daily_cap", (Status.READY, Status.SCHEDULED), cap)
     claimed = _claim(session, may_go, node)
     note_turns(session, LINE, {attempt.entity_id: attempt.tenant_id for attempt in claimed}, now)
     session.commit()
@@ -118,16 +130,23 @@ def claim_due(session: Session, *, now: datetime, limits: Limits, node: str) -> 
 
 
 def _refuse(session: Session, fax: Fax, fault: Refused) -> None:
-    """The rules have changed since it was accepted."""
+    """The rules, or the policy, have changed since it was accepted."""
     told = {"cause": fault.code, "cause_values": fault.values or None}
     if move(session, fax.id, Status.FAILED, only_from=WAITING, **told):
         write_outcome_notice(session, fax)
 
 
-def _put_off(session: Session, fax: Fax, until: datetime, cap: int) -> None:
+def _put_off(
+    session: Session,
+    fax: Fax,
+    until: datetime,
+    cause: str,
+    only_from: Iterable[Status],
+    values: dict[str, int] | None = None,
+) -> None:
     """It was taken in time and is not given up: its line goes on with it when the next day begins."""
-    waiting = sa.update(Fax).where(Fax.id == fax.id, Fax.status.in_((Status.READY, Status.SCHEDULED)))
-    session.execute(waiting.values(due_at=until, cause="daily_cap", cause_values={"limit": cap}))
+    waiting = sa.update(Fax).where(Fax.id == fax.id, Fax.status.in_(only_from))
+    session.execute(waiting.values(due_at=until, cause=cause, cause_values=values))
 
 
 @dataclass

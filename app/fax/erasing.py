@@ -14,6 +14,7 @@ from app.fax.auditing import audit
 from app.fax.belongings import address_columns, belongs, tables
 from app.fax.dispatch import lock_limits
 from app.fax.keys import destroy_keys
+from app.fax.pool import release_all
 from app.models import Attempt, AuditChain, Document, FaxEntity, FormerNumber
 from app.queues import enqueue_after_commit
 from tenants.db import utc_now
@@ -57,6 +58,7 @@ def _close(session: Session, tenant: Tenant) -> None:
     tenant.deleting_at = now
     _give_up_numbers(session, tenant.id)
     destroy_keys(session, tenant.id)
+    release_all(session, tenant.id, now)
     people = sa.select(User.id).where(User.tenant_id == tenant.id)
     for statement in (
         sa.update(User).where(User.tenant_id == tenant.id, User.disabled_at.is_(None)).values(disabled_at=now),

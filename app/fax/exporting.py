@@ -27,6 +27,7 @@ LEFT_OUT_TABLES = frozenset(
         "hold",
         "company_key",
     }
+    | {"dialing_policy", "stray_call"}
 )
 LEFT_OUT_COLUMNS = frozenset({"password_hash", "token_digest", "digest", "submission_key", "search_text"})
 

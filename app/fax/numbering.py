@@ -8,14 +8,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import phonenumbers
 import sqlalchemy as sa
-from phonenumbers import PhoneNumberFormat, shortnumberinfo
+from phonenumbers import shortnumberinfo
 from sqlalchemy.orm import Session
 
 from app.errors import Refused
 from app.fax.changes import ADD, REMOVE, overlay, pending
-from app.fax.numbers import national_form
+from app.fax.numbers import national_form, public_form
+from app.fax.policy import judge_voice, policy_of
+from app.fax.pool import given_among, not_given
 from app.fax.routing import entity_for
 from app.models import FaxEntity, PendingChange
 from tenants.models import Tenant, User
@@ -80,22 +81,25 @@ def line_of(values: dict, *, entity_id: int | None = None, change: PendingChange
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """What other companies have to do with our numbers: those that they hold, and those that they lead calls to."""
+    """What others have to do with our numbers: those that other companies hold, those that they lead calls to, and
+    those that the operator has given to us."""
 
     held: frozenset[str]
     led_to: frozenset[str]
+    given: frozenset[str]
 
 
 def elsewhere_of(session: Session, tenant: Tenant, lines: Iterable[Line]) -> Elsewhere:
     numbers = {line.number for line in lines if line.number}
     forms = {form: number for number in numbers for form in _forms(number, tenant)}
     if not numbers:
-        return Elsewhere(frozenset(), frozenset())
+        return Elsewhere(frozenset(), frozenset(), frozenset())
     theirs = sa.select(FaxEntity.number).where(FaxEntity.tenant_id != tenant.id, FaxEntity.closed_at.is_(None))
     held = session.scalars(theirs.where(FaxEntity.number.in_(numbers)))
     voices = theirs.with_only_columns(FaxEntity.voice_destination)
     led = session.scalars(voices.where(FaxEntity.voice_destination.in_(forms), FaxEntity.shared_with_voice))
-    return Elsewhere(frozenset(held), frozenset(forms[voice] for voice in led))
+    given = given_among(session, tenant.id, numbers)
+    return Elsewhere(frozenset(held), frozenset(forms[voice] for voice in led), frozenset(given))
 
 
 def _forms(number: str, tenant: Tenant) -> set[str]:
@@ -105,7 +109,8 @@ def _forms(number: str, tenant: Tenant) -> set[str]:
 def clashes(
     session: Session, tenant: Tenant, line: Line, others: Sequence[Line], elsewhere: Elsewhere | None = None
 ) -> dict[str, Refused]:
-    """What of the line somebody else has already, by field; ``others`` may hold the line itself."""
+    """What of the line somebody else has already, or was never given to the company, by field; ``others`` may hold the
+    line itself."""
     elsewhere = elsewhere or elsewhere_of(session, tenant, [line])
     faults: dict[str, Refused] = {}
     for other in others:
@@ -119,6 +124,8 @@ def clashes(
             faults["number"] = Refused("number_taken", field="number", number=line.number, name=other.name)
     if line.number in elsewhere.held:
         faults.setdefault("number", Refused("number_taken_elsewhere", field="number", number=line.number))
+    elif line.number and line.number not in elsewhere.given:
+        faults.setdefault("number", not_given(session, tenant.id, line.number))
     return faults
 
 
@@ -144,8 +151,8 @@ def bad_voice(session: Session, tenant: Tenant, line: Line, everyone: Sequence[L
     """A call that is no fax must not come back to a fax line: it would be dialled again for ever."""
     if not line.voice:
         return None
-    if shortnumberinfo.is_emergency_number(line.voice, tenant.region):
-        return Refused("voice_emergency", field="voice_destination", number=line.voice)
+    if fault := judge_voice(policy_of(session), line.voice, tenant):
+        return fault
     leads_to_fax = any(_leads_to(line.voice, other, tenant) for other in everyone)
     if not leads_to_fax:
         found = entity_for(session, line.voice)
@@ -171,17 +178,6 @@ def _led_here(tenant: Tenant, line: Line, everyone: Sequence[Line], elsewhere: E
     if line.number in elsewhere.led_to:
         return {"number": Refused("number_is_voice_elsewhere", field="number", number=line.number)}
     return {}
-
-
-def public_form(text: str, region: str) -> str | None:
-    """A public number as it is kept (E.164 with +), from whatever form people write it in; None if there is no such."""
-    try:
-        number = phonenumbers.parse(text, region)
-    except phonenumbers.NumberParseException:
-        return None
-    if not phonenumbers.is_valid_number(number):
-        return None
-    return phonenumbers.format_number(number, PhoneNumberFormat.E164)
 
 
 # ---- The whole plan

@@ -12,6 +12,7 @@ from phonenumbers import PhoneNumberFormat, shortnumberinfo
 from sqlalchemy.orm import Session
 
 from app.errors import Refused
+from app.fax.policy import bare, reaches_emergency
 from app.models import FaxEntity
 from tenants.models import Tenant
 from tenants.scope import owned_by
@@ -19,8 +20,6 @@ from tenants.scope import owned_by
 #: A public number (E.164), or ``<tenant>*<extension>`` for an entity without one, which only the own loop carries;
 #: with a code behind it for a self-test.
 DIAL_STRING = re.compile(r"\+[1-9][0-9]{3,14}|[0-9]{1,10}\*[0-9]{1,16}(\*[0-9]{9})?")
-#: What people put between the digits of a number.
-_PUNCTUATION = re.compile(r"[\s().\-\u2010-\u2015/]+")
 _TYPED = re.compile(r"\+?[0-9]+")
 _LONGEST = 20
 
@@ -42,7 +41,7 @@ def read_addressee(session: Session, tenant: Tenant, text: str) -> Addressee:
         Refused: ``number_missing``, ``number_too_short``, ``number_too_long``, ``number_unreadable``,
             ``number_emergency``, ``number_invalid``.
     """
-    digits = _PUNCTUATION.sub("", text.strip())
+    digits = bare(text.strip())
     if not digits:
         raise Refused("number_missing", field="to")
     if digits == "+":
@@ -55,7 +54,11 @@ def read_addressee(session: Session, tenant: Tenant, text: str) -> Addressee:
         raise Refused("number_emergency", field="to")
     lines = owned_by(FaxEntity, tenant.id).where(FaxEntity.closed_at.is_(None))
     entity = session.scalar(lines.where(FaxEntity.extension == digits))
-    return _extension(entity) if entity else _public(digits, tenant)
+    if entity:
+        return _extension(entity)
+    if reaches_emergency(digits, tenant):
+        raise Refused("number_emergency", field="to")
+    return _public(digits, tenant)
 
 
 def _extension(entity: FaxEntity) -> Addressee:
@@ -98,6 +101,17 @@ def _shown(number: str, region: str) -> str:
     return phonenumbers.format_number(
         parsed, PhoneNumberFormat.NATIONAL if domestic else PhoneNumberFormat.INTERNATIONAL
     )
+
+
+def public_form(text: str, region: str) -> str | None:
+    """A public number as it is kept (E.164 with +), from whatever form people write it in; None if there is no such."""
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(number):
+        return None
+    return phonenumbers.format_number(number, PhoneNumberFormat.E164)
 
 
 def national_form(number: str, tenant: Tenant) -> str:

@@ -7,9 +7,13 @@ from functools import lru_cache
 
 import phonenumbers
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
-from app.models import FaxEntity, FormerNumber
+from app.fax.policy import Ceilings, policy_of
+from app.fax.pool import trunk_region
+from app.fax.voice import voice_of
+from app.models import FaxEntity, FormerNumber, PoolNumber
+from tenants.db import utc_now
 from tenants.models import Tenant
 
 #: The last part is of a self-test (app.fax.self_test).
@@ -40,12 +44,31 @@ def entity_then(session: Session, called: str, at: float | None) -> FaxEntity | 
 
 
 def _by_national_form(session: Session, called: str) -> FaxEntity | None:
-    """Some providers leave the country code out. Read in the region of each tenant it must lead to one entity only:
-    a fax that could be of two companies is of none."""
-    regions = session.scalars(sa.select(Tenant.region).distinct()).all()
-    numbers = {number for region in regions if (number := _read(called, region))}
-    found = session.scalars(_open().where(FaxEntity.number.in_(numbers))).all()
+    """Some providers leave the country code out. It must lead to one entity only: a fax that could be of two
+    companies is of none."""
+    found = _entities_meant(session, called)
     return found[0] if len(found) == 1 else None
+
+
+def _entities_meant(session: Session, called: str) -> Sequence[FaxEntity]:
+    numbers = {number for region in regions_of(session) if (number := _read(called, region))}
+    return session.scalars(_open().where(FaxEntity.number.in_(numbers))).all()
+
+
+def regions_of(session: Session) -> Sequence[str]:
+    """By whose rules the trunk may have written a number: its own country's, or each company's."""
+    region = trunk_region(session)
+    return [region] if region else session.scalars(sa.select(Tenant.region).distinct()).all()
+
+
+def why_nobodys(session: Session, called: str) -> str:
+    """Of a call that :func:`entity_for` gives to nobody: ``several`` companies may be meant, the number ``resting``, or
+    there is ``nobody`` who has it."""
+    if not called.startswith("+") and len(_entities_meant(session, called)) > 1:
+        return "several"
+    meant = {f"+{_without_prefix(called)}"} | {_read(called, region) for region in regions_of(session)}
+    resting = sa.select(PoolNumber.id).where(PoolNumber.number.in_(meant - {None}), PoolNumber.tenant_id.is_(None))
+    return "resting" if session.scalar(resting.where(PoolNumber.released_at.is_not(None)).limit(1)) else "nobody"
 
 
 def _open() -> sa.Select[tuple[FaxEntity]]:
@@ -63,12 +86,14 @@ def voice_by_dialled(session: Session) -> dict[str, str | None]:
     The same rules as :func:`entity_for`, for an Asterisk that has to do without it.
     """
     voices, extensions = {}, {}
-    for entity in session.scalars(_open()):
-        voice = (entity.voice_destination or "") if entity.shared_with_voice else None
+    policy, ceilings = policy_of(session), Ceilings(session, utc_now())
+    for entity in session.scalars(_open().options(joinedload(FaxEntity.tenant))):
+        shared = entity.shared_with_voice
+        voice = voice_of(session, entity, policy=policy, ceilings=ceilings) if shared else None
         extensions[f"{entity.tenant_id}*{entity.extension}"] = voice
         if entity.number:
             voices[entity.number] = voice
-    regions = session.scalars(sa.select(Tenant.region).distinct()).all()
+    regions = regions_of(session)
     whole = {number.removeprefix("+"): voice for number, voice in voices.items()}
     return _by_national_digits(voices, regions) | whole | extensions
 

@@ -12,6 +12,7 @@ from app.fax.document_sentences import DOCUMENT_REFUSALS, WRONG_TYPES, DocumentW
 from app.fax.entity_sentences import ENTITY_SENTENCES
 from app.fax.mail_sentences import MAIL_SENTENCES
 from app.fax.numbers import shown_number
+from app.fax.policy_sentences import POLICY_SENTENCES
 from app.fax.settings_sentences import SETTINGS_SENTENCES
 from app.fax.template_sentences import TEMPLATE_SENTENCES
 from app.models import Fax, Status
@@ -64,7 +65,7 @@ OUTCOMES = {
     "incomplete": _l("The other machine confirmed fewer pages than the document has."),
     "unallocated": _l("The number does not exist."),
     "rejected": _l("The other side refused the call."),
-    "redirected": _l("The other end forwards its calls to another number. Faxroom does not follow."),
+    "redirected": _l("The other side forwards its calls to another number. Faxroom does not follow."),
     "file_refused": _l("The line could not read the prepared pages."),
     "line_down": _l("The telephone system does not respond."),
     "disk_full": _l("Faxroom's own disk is full; nothing was sent. It continues automatically when there is room."),
@@ -142,8 +143,8 @@ REFUSALS = {
     "email_missing": _l("Enter an email address."),
     "email_invalid": _l("This is not an email address. Write it like name@example.org."),
     "email_answered_elsewhere": _l(
-        "This address has an account at another company by now, and an address has one account. Ask your administrator "
-        "to invite you at another address."
+        "This address now has an account at another company, and an address can have only one. Ask your "
+        "administrator to invite you at another address."
     ),
     "email_taken": _l(
         "This address is already in use. Each address belongs to one user or one Mail2Fax box: choose another one."
@@ -179,7 +180,7 @@ REFUSALS = {
     "password_wrong": _l("This is not your password."),
     "password_short": _l("A password has at least %(limit)s characters. Three or four words are easy to keep."),
     "password_long": _l("A password has %(limit)s characters at most."),
-    "password_known": _l("This password is among the first that others try. Three or four words are easy to keep."),
+    "password_known": _l("This password is too easy to guess. Use three or four unrelated words."),
     "password_name": _l("Do not use your name or email address as a password: they are the first thing others try."),
     "password_differs": _l("The passwords do not match. Type the new password again in both fields."),
     "code_wrong": _l("This code is wrong or was already used. Wait for the next one and enter that."),
@@ -274,6 +275,7 @@ SENTENCES = {
     **SETTINGS_SENTENCES,
     **TEMPLATE_SENTENCES,
     **ENTITY_SENTENCES,
+    **POLICY_SENTENCES,
 }
 
 
@@ -355,18 +357,25 @@ def _to_look_at(fax: Fax) -> str:
 
 
 def _ready(fax: Fax) -> str:
+    if fax.cause == "sender_gone":
+        return sentence(fax.cause)
     if fax.look_until:
         return _to_look_at(fax)
     if fax.cause == "held":
         return _held()
     if fax.cause == "disk_full":
         return sentence(fax.cause)
+    if fax.cause == "ceiling":
+        at = _("Dialling at %(at)s.", at=moment(fax, fax.due_at))
+        return f"{sentence(fax.cause)} {at}"
     if fax.cause == "daily_cap":  # it was there in time; what the line may send in that day was used up
         return _("This line has reached its daily limit. Dialling at %(at)s.", at=moment(fax, fax.due_at))
     return _("%(pages)s, %(time)s on the line. Dialling as soon as a line is free.", **_size(fax))
 
 
 def _scheduled(fax: Fax) -> str:
+    if fax.cause in ("sender_gone", "ceiling"):
+        return _ready(fax)
     if fax.look_until:
         return _to_look_at(fax)
     if fax.cause == "held":
@@ -406,6 +415,8 @@ def _sent(fax: Fax) -> str:
 
 
 def _retrying(fax: Fax) -> str:
+    if fax.cause == "sender_gone":
+        return sentence(fax.cause)
     return _("%(what)s Next try at %(at)s.", what=sentence(fax.cause or "other"), at=moment(fax, fax.due_at))
 
 

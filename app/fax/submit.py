@@ -11,6 +11,7 @@ from app.fax.access import sendable_entities
 from app.fax.dialing import TEST, hold_rules
 from app.fax.looking import LONGEST
 from app.fax.numbers import Addressee, read_addressee
+from app.fax.policy import hold_policy
 from app.fax.schedule import read_send_time
 from app.fax.search import search_text
 from app.models import Direction, Document, Fax, FaxEntity, Status
@@ -98,7 +99,8 @@ def accept_fax(
     """What every outgoing fax goes through once its sender, line and addressee are known. Commits.
 
     Raises:
-        Refused: by the dialing rules of the line (:mod:`app.fax.dialing`), or ``document_removed``.
+        Refused: by the operator's policy (:mod:`app.fax.policy`), by the dialing rules of the line
+            (:mod:`app.fax.dialing`), or ``document_removed``.
     """
     _queue_up(session, entity.tenant_id)
     session.refresh(entity, ["closed_at"])
@@ -107,9 +109,11 @@ def accept_fax(
     if earlier := submitted_before(session, user, submission_key):
         return earlier
     user_id = user.id
+    now = utc_now()
+    hold_policy(session, entity.tenant, addressee.dial_string, send_at=fax.send_at, now=now)
     if fax.origin != TEST:
         where = {"tenant": entity.tenant, "entity": entity, "number": addressee.remote_number}
-        hold_rules(session, **where, send_at=fax.send_at, now=utc_now())
+        hold_rules(session, **where, send_at=fax.send_at, now=now)
     fax.tenant_id, fax.entity_id, fax.user_id = entity.tenant_id, entity.id, user_id
     fax.direction, fax.status, fax.submission_key = Direction.SENT, Status.ACCEPTED, submission_key
     fax.remote_number, fax.dial_string = addressee.remote_number, addressee.dial_string

@@ -24,6 +24,7 @@ from app.fax.collecting import message_id
 from app.fax.dialing import hold_rules
 from app.fax.mail2fax import Wanted, holds_pin, read_subject, same_wish, wishes_in, without_pins
 from app.fax.numbers import Addressee, read_addressee
+from app.fax.policy import hold_policy
 from app.intake.mail_inline import OpenedMail, open_inline
 from app.intake.mail_parts import (
     COMPANION,
@@ -315,6 +316,7 @@ class _Judgement:
         self.check("number", None, number=addressee.shown)
         if entity:
             try:
+                hold_policy(self.session, self.tenant, addressee.dial_string, send_at=None, now=self.now)
                 where = {"tenant": self.tenant, "entity": entity, "number": addressee.remote_number}
                 hold_rules(self.session, **where, send_at=None, now=self.now)
                 self.check("dialing", None)

@@ -46,6 +46,14 @@ def _heard_of_it(notice: Notice, ended_at: datetime) -> bool:
 
 def _subject(notice: Notice, incident: AlertIncident, tenant: Tenant) -> str:
     name = " ".join(tenant.name.split())
+    if incident.kind == AlertKind.SENDERS:
+        if notice.kind == NoticeKind.ALL_CLEAR:
+            return _("[%(serial)s] No fax of %(company)s is held any more", serial=tenant.serial, company=name)
+        return _("[%(serial)s] Faxes of %(company)s are waiting for your decision", serial=tenant.serial, company=name)
+    if incident.kind == AlertKind.CEILING:
+        if notice.kind == NoticeKind.ALL_CLEAR:
+            return _("[%(serial)s] %(company)s may dial again", serial=tenant.serial, company=name)
+        return _("[%(serial)s] %(company)s has used up its calls for today", serial=tenant.serial, company=name)
     if notice.kind == NoticeKind.ALL_CLEAR:
         return _("[%(serial)s] %(company)s: faxes are going through again", serial=tenant.serial, company=name)
     if incident.kind == AlertKind.FAILING:
@@ -66,7 +74,10 @@ def _oldest(incident: AlertIncident) -> datetime | None:
 def _link(incident: AlertIncident, user: Any) -> str:
     base_url = current_app.config["SETTINGS"].base_url
     if user.is_operator:
-        return f"{base_url}/operator"
+        own = f"/tenants/{incident.tenant_id}" if incident.kind == AlertKind.CEILING else ""
+        return f"{base_url}/operator{own}"
+    if incident.kind == AlertKind.SENDERS:
+        return f"{base_url}/held"
     status = "failed" if incident.kind == AlertKind.FAILING else "open"
     return f"{base_url}/faxes?direction=sent&status={status}"
 

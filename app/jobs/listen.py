@@ -17,9 +17,11 @@ from sqlalchemy.orm import joinedload
 from app.adapters.ari import Ari, Connected, Disconnected
 from app.errors import FaxroomError, TemporaryFailure
 from app.fax.dispatch import Limits
+from app.fax.pool import note_stray
 from app.fax.receiving import begin_receiving, channel_of, note_off_the_line, receiving_fax
 from app.fax.results import CallFacts, note_answered, note_pages, note_ringing, reconcile, take_back
-from app.fax.routing import entity_for, entity_then, voice_by_dialled
+from app.fax.routing import entity_for, entity_then, voice_by_dialled, why_nobodys
+from app.fax.voice import voice_of
 from app.health import Unclaimed, beat, note_unclaimed
 from app.intake.documents import is_stored_as
 from app.intake.line_events import (
@@ -213,12 +215,14 @@ class Listener:
         """
         entity = entity_for(db.session, call.called)
         if entity is None:
-            db.session.rollback()
+            reason = why_nobodys(db.session, call.called)
+            log.warning("a call for %s goes to nobody: %s", call.called, reason)
+            note_stray(db.session, call.called, reason, utc_now())
             self.line.refuse(call.channel_id, UNALLOCATED)
             return
         station_id = entity.template.station_id
         if entity.shared_with_voice and not call.is_fax:
-            voice = entity.voice_destination or ""
+            voice = voice_of(db.session, entity)
             db.session.rollback()
             seconds = _listen_seconds()
             self.line.detect(call.channel_id, listen_seconds=seconds, voice=voice, station_id=station_id)

@@ -5,6 +5,7 @@ from app.fax.alerts import watch as watch_faxes
 from app.fax.disk_alerts import watch_disks
 from app.fax.erasing import tenants_to_erase
 from app.fax.figures import count_days
+from app.fax.senders import let_go_again
 from app.intake.room import disks
 from app.jobs.running import job, long_job
 from app.queues import enqueue, queue
@@ -14,6 +15,7 @@ from tenants.db import db, utc_now
 @job
 def watch() -> None:
     """Short, and in the queue of the mails: what is stuck may be the others."""
+    let_go_again(db.session, utc_now())
     watch_faxes(db.session, utc_now())
     filling = {place.name: place.megabytes for place in disks().filling()}
     watch_disks(db.session, filling, least=disks().floor // MEGABYTE, is_over=disks().have_room())

@@ -23,6 +23,8 @@ from app.models.inbox import InboxAct, InboxEvent, Unread
 from app.models.mail_message import BoxState, MailFate, MailMessage
 from app.models.mailbox import Mail2FaxBox
 from app.models.notice import Notice, NoticeKind
+from app.models.policy import DialingPolicy
+from app.models.pool import PoolNumber, StrayCall
 from app.models.preview import Preview, PreviewLane, PreviewState
 from app.models.template import FaxTemplate
 from app.models.turn import LastTurn
@@ -41,6 +43,7 @@ __all__ = [
     "Authentication",
     "BoxState",
     "CompanyKey",
+    "DialingPolicy",
     "Direction",
     "Document",
     "DocumentKind",
@@ -62,12 +65,14 @@ __all__ = [
     "NoticeKind",
     "PendingChange",
     "PlaceKind",
+    "PoolNumber",
     "Preview",
     "PreviewLane",
     "PreviewState",
     "Retention",
     "Scope",
     "Status",
+    "StrayCall",
     "Unread",
     "key_in",
     "new_content",

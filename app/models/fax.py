@@ -147,6 +147,8 @@ class Fax(TenantOwned, db.Model):
     one was received. ``test_of_id`` is the self-test (origin ``test``) that this received fax is the other end of
     (:mod:`app.fax.self_test`). ``look_until`` is set while it waits for its sender to look at its pages, at the longest
     until then (:mod:`app.fax.looking`); ``page_notes`` is what to know of them (:mod:`app.fax.page_warnings`).
+    ``released_by_id`` is the administrator who let it go though its sender may not send any more
+    (:mod:`app.fax.senders`).
     ``files_removed_at`` is when its files were removed because the company keeps them for
     ``files_kept_days`` only, and so for the report.
     """
@@ -306,6 +308,7 @@ class Fax(TenantOwned, db.Model):
     cause: Mapped[str | None] = mapped_column(sa.String(40))
     cause_values: Mapped[dict | None] = mapped_column(sa.JSON)
     cancel_requested_at: Mapped[datetime | None]
+    released_by_id: Mapped[int | None] = mapped_column(sa.BigInteger)
 
     send_at: Mapped[datetime | None]
     due_at: Mapped[datetime | None]
@@ -374,6 +377,8 @@ class Attempt(TenantOwned, db.Model):
             sqlite_where=sa.text("ended_at IS NULL"),
             postgresql_where=sa.text("ended_at IS NULL"),
         ),
+        # what a company has dialled in a day (app.fax.policy)
+        sa.Index("ix_attempt_day", "tenant_id", "created_at"),
         # how many faxes a line has begun to dial in a day (app.fax.dialing)
         sa.Index(
             "ix_attempt_first",

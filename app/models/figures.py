@@ -49,6 +49,8 @@ class FaxDay(TenantOwned, db.Model):
 class AlertKind(StrEnum):
     FAILING = "failing"  # most of the last faxes failed
     STUCK = "stuck"  # something should have gone on long ago
+    SENDERS = "senders"  # faxes wait whose senders may not send any more (app.fax.senders)
+    CEILING = "ceiling"  # the operator's ceiling of a day is reached (app.fax.policy)
 
 
 class AlertIncident(TenantOwned, db.Model):

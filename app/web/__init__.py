@@ -21,6 +21,7 @@ from app.web import (
     guard,
     headers,
     health,
+    held,
     inbox,
     language,
     mail_tester,
@@ -28,6 +29,8 @@ from app.web import (
     numbering,
     operator,
     operator_access,
+    operator_dialing,
+    operator_numbers,
     outbox,
     preferences,
     preview,
@@ -56,6 +59,8 @@ BLUEPRINTS = (
     viewer,
     operator,
     operator_access,
+    operator_dialing,
+    operator_numbers,
     preferences,
     health,
     profile,
@@ -72,6 +77,7 @@ BLUEPRINTS = (
     self_test,
     templates,
     outbox,
+    held,
 )
 
 

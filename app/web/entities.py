@@ -32,6 +32,7 @@ from app.fax.entities import (
 from app.fax.licence import licence_of
 from app.fax.numbering import Line, clashes, lines_of, misleading, public_form
 from app.fax.numbers import shown_number
+from app.fax.pool import free_numbers
 from app.models import Authentication, FaxEntity, FaxTemplate, Mail2FaxBox, PendingChange
 from app.web.administration import administrators_only
 from app.web.asking import Errors, said, said_all
@@ -51,6 +52,8 @@ AUTHENTICATIONS = {
 }
 #: Page of an entity → that of one that is only saved yet.
 ADDED = {"entity": "added", "users": "added_users", "forget": "forget_added"}
+#: Free numbers in the browser's list, and those that are written out.
+MOST_OFFERED, MOST_NAMED = 300, 4
 TEXTS = ("name", "extension", "number", "template", "limit_outbound", "voice_destination", "box", "authentication")
 
 
@@ -230,10 +233,17 @@ def _keep(subject: Subject | None, values: Values, pin: str) -> Response:
     return redirect(url_for("entities.entities"), 303)
 
 
+def _free_numbers(tenant: Tenant) -> dict[str, object]:
+    """Those that the operator gave to the company and no line has: some in words, and what a browser offers."""
+    free = [shown_number(number, tenant) for number in free_numbers(db.session, tenant.id)]
+    return {"free_numbers": free[:MOST_OFFERED], "free_count": len(free), "free_shown": free[:MOST_NAMED]}
+
+
 def _form_page(subject: Subject | None, details: EntityDetails, errors: Errors) -> Response:
     tenant = _tenant()
     values = {
         "subject": subject,
+        **_free_numbers(tenant),
         "form": details,
         "errors": errors,
         "stamp": _stamp(subject.wanted) if subject else "",

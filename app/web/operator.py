@@ -23,7 +23,7 @@ from app.errors import Refused
 from app.fax.accounts import Details, invite, judge_details, mail_again, withdraw_invitation
 from app.fax.audit_log import AuditFilters, read_events, with_people
 from app.fax.auditing import audit
-from app.fax.companies import QUOTAS, Company, change_company, judge_company, open_company, reopen, suspend
+from app.fax.companies import CEILINGS, QUOTAS, Company, change_company, judge_company, open_company, reopen, suspend
 from app.fax.erasing import begin_erasing
 from app.fax.licence import licence_of
 from app.fax.operator_access import export_key, lets_in
@@ -235,10 +235,10 @@ def tenants() -> str:
 
 
 def _read_company(shown: Tenant | None = None) -> Company:
-    """A form without quotas leaves them as they are."""
+    """A form without quotas or ceilings leaves them as they are."""
     before = Company.of(shown) if shown else Company()
     values = {field.name: request.form.get(field.name, "").strip() for field in fields(Company)}
-    kept = {name: getattr(before, name) for name in QUOTAS if name not in request.form}
+    kept = {name: getattr(before, name) for name in (*QUOTAS, *CEILINGS) if name not in request.form}
     return Company(**(values | kept | ({"slug": shown.slug} if shown else {})))
 
 

@@ -46,7 +46,7 @@ def change() -> Response:
         if lets_in(tenant, utc_now()):
             audit_act("tenant.operator_shut_out", tenant.name)
         shut_out(tenant)
-        told = _("The operator sees nothing of your faxes.")
+        told = _("The operator cannot see your faxes.")
     db.session.commit()
     flash(told, "info")
     return redirect(url_for("operator_access.access"), 303)

@@ -19,6 +19,7 @@ from app.fax.dialing import DialingRules, hold_rules
 from app.fax.dialing import judge_number as fault_of_number
 from app.fax.looking import MOST_SHEET_PAGES
 from app.fax.numbers import Addressee, read_addressee, shown_number
+from app.fax.policy import hold_policy, judge_dialled, policy_of
 from app.fax.schedule import read_send_time
 from app.fax.sentences import sentence
 from app.fax.submit import submit_fax, submitted_before
@@ -206,6 +207,8 @@ def _dialable(form: SendForm) -> Addressee:
     """The addressee, if the chosen line may dial it. What a line has left of its day is not asked here but at the door,
     where one who clicked twice is known: the first click may have used up the day. Raises Refused."""
     addressee, line = read_addressee(db.session, current_user.tenant, form.to), _line(form)
+    if fault := judge_dialled(policy_of(db.session), addressee.dial_string):
+        raise fault
     if line and (fault := fault_of_number(DialingRules.of(line.template), addressee.remote_number)):
         raise fault
     return addressee
@@ -215,8 +218,9 @@ def _sendable(form: SendForm) -> Addressee:
     """The addressee, if the chosen line may send to it at that time: what the door would say now. Raises Refused."""
     tenant, line = current_user.tenant, _line(form)
     addressee = read_addressee(db.session, tenant, form.to)
+    when = {"send_at": _send_at(form), "now": utc_now()}
+    hold_policy(db.session, tenant, addressee.dial_string, **when)
     if line:
-        when = {"send_at": _send_at(form), "now": utc_now()}
         hold_rules(db.session, tenant=tenant, entity=line, number=addressee.remote_number, **when)
     return addressee
 

@@ -1,7 +1,7 @@
 """audit log: entries are chained by their digests; those that are there become the beginnings of the chains
 
 Revision ID: 0022
-Revises: 0019
+Revises: 0020
 Create Date: 2026-12-01
 
 """
@@ -17,7 +17,7 @@ from tenants.db import UtcDateTime
 
 # revision identifiers, used by Alembic.
 revision = '0022'
-down_revision = '0019'
+down_revision = '0020'
 branch_labels = None
 depends_on = None
 

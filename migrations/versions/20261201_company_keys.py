@@ -1,7 +1,7 @@
 """company keys: documents are sealed, each company's with its own
 
 Revision ID: 0025
-Revises: 0019
+Revises: 0024
 Create Date: 2026-12-01
 
 """
@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 # revision identifiers, used by Alembic.
 revision = '0025'
-down_revision = '0019'
+down_revision = '0024'
 branch_labels = None
 depends_on = None
 

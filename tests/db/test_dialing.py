@@ -7,8 +7,9 @@ import pytest
 import sqlalchemy as sa
 
 from app.errors import Refused
-from app.fax.dialing import day_bounds, day_of
+from app.fax.days import day_bounds, day_of
 from app.fax.lifecycle import move, request_cancel
+from app.fax.policy import Policy, set_policy
 from app.fax.results import CallFacts, record_result
 from app.fax.submit import resend_fax
 from app.models import Fax, FaxEntity, FaxTemplate, Notice, Status
@@ -41,7 +42,10 @@ def count(session) -> int:
     return session.scalar(sa.select(sa.func.count(Fax.id)))
 
 
-def test_premium_numbers_are_refused_until_the_template_allows_them(session, cast, template):
+def test_premium_numbers_are_refused_until_operator_and_template_allow_them(session, cast, template):
+    assert refused(session, cast, addressee_text="899 123456") == ("policy_premium", "to")
+    set_policy(session, Policy(premium_allowed=True))
+    session.commit()
     assert refused(session, cast, addressee_text="899 123456") == ("number_premium", "to")
     set_rules(session, template, premium_allowed=True)
     assert submit(session, cast, addressee_text="899 123456").remote_number == PREMIUM

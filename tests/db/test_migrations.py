@@ -110,6 +110,25 @@ def test_what_waited_to_be_prepared_before_an_upgrade_waits_in_its_lane(app, sta
             connection.execute(sa.text("DROP TABLE alembic_version"))
 
 
+def test_a_number_in_use_before_an_upgrade_is_its_company_s_and_an_operator_is_asked(app):
+    with app.app_context():
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER, revision="0019")
+        metadata = sa.MetaData()
+        metadata.reflect(db.engine, only=("tenant", "fax_template", "fax_entity"))
+        with db.engine.begin() as connection:
+            for table in metadata.sorted_tables:
+                if table.name in ALONE:
+                    needed = {column.name: _value(column) for column in table.columns if not column.nullable}
+                    connection.execute(table.insert().values(needed))
+            connection.execute(sa.text("UPDATE fax_entity SET number = '+390509655637'"))
+        flask_migrate.upgrade(directory=FOLDER)
+        with db.engine.begin() as connection:
+            kept = connection.execute(sa.text("SELECT number, tenant_id, to_approve FROM pool_number")).one()
+            assert (kept.number, kept.tenant_id, bool(kept.to_approve)) == ("+390509655637", 1, True)
+            connection.execute(sa.text("DROP TABLE alembic_version"))
+
+
 def _one_row_in_each_table() -> dict[str, int]:
     """Rows that refer to each other, as far as a table must or may refer to one that comes before it."""
     metadata = sa.MetaData()

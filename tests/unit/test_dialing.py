@@ -6,7 +6,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from app.errors import Refused
-from app.fax.dialing import DialingRules, day_bounds, day_of, is_emergency, judge_cap, judge_number, read_prefixes
+from app.fax.days import day_bounds, day_of
+from app.fax.dialing import DialingRules, judge_cap, judge_number, read_prefixes
+from app.fax.policy import is_emergency
 
 PISA, MILAN, LONDON, PREMIUM = "+390501234567", "+390212345678", "+442071838750", "+39899123456"
 ROME = ZoneInfo("Europe/Rome")

@@ -202,11 +202,22 @@ admins    GET       downloads.downloads
 admins    GET       downloads.log_csv
 admins    GET       downloads.log_zip
 
+admins    GET       held.held
+admins    POST      held.release                    held
+admins    POST      held.cancel                     held
 operator  GET       operator.overview
 operator  GET       operator.parts
 operator  GET       operator.figures
 operator  GET       operator.log
 operator  GET       operator.tenants
+operator  GET,POST  operator_dialing.policy
+operator  GET       operator_numbers.numbers
+operator  POST      operator_numbers.give_numbers
+operator  POST      operator_numbers.take_back_numbers
+operator  POST      operator_numbers.approve_numbers
+operator  POST      operator_numbers.remove_numbers
+operator  POST      operator_numbers.rules
+operator  GET,POST  operator_numbers.import_file
 operator  GET,POST  operator.new_tenant
 operator  GET,POST  operator.tenant                 tenant
 operator  POST      operator.invite_administrator   tenant
@@ -312,6 +323,11 @@ def missing(route: Route, world: World) -> Thing:
 
 def _fax(**values: Any) -> Callable[[World], Thing]:
     return lambda world: {"fax_id": make_fax(world.app, world.cast, **values)}
+
+
+def _held(world: World) -> Thing:
+    """Bob may not send from that line."""
+    return {"fax_id": make_fax(world.app, world.cast, status=Status.SCHEDULED, entity_id=world.cast.archive)}
 
 
 def _received(world: World) -> Thing:
@@ -485,6 +501,7 @@ THINGS: dict[str, Callable[[World], Thing]] = {
     "sent": _fax(),
     "failed": _fax(status=Status.FAILED, cause="busy"),
     "scheduled": _fax(status=Status.SCHEDULED),
+    "held": _held,
     "received": _received,
     "drawn": _drawn,
     "looked": _looked,

@@ -7,8 +7,10 @@ from flask import Flask
 from werkzeug.datastructures import MultiDict
 from werkzeug.test import TestResponse
 
+from app.fax import pool
 from app.models import FaxEntity, FaxTemplate
-from tenants.db import db
+from tenants.db import db, utc_now
+from tenants.models import Tenant
 from tests.web.cast import Browser
 
 STAMP = re.compile(r'name="stamp" value="([^"]*)"')
@@ -49,6 +51,13 @@ def add(app: Flask, browser: Browser, company: int, **values: Any) -> TestRespon
     fresh = {"name": "sales", "extension": "505", "number": "", "template": template_of(app, company)}
     fresh |= {"limit_outbound": "0", "authentication": "none"}
     return post(browser, "/entities/new", fresh | values)
+
+
+def give(app: Flask, company: int, *numbers: str) -> None:
+    """As an operator does."""
+    with app.app_context():
+        pool.give(db.session, db.session.get_one(Tenant, company), numbers, utc_now())
+        db.session.commit()
 
 
 def save_users(browser: Browser, path: str, *, shown: list[int], sends: list[int] = [], receives: list[int] = []):  # noqa: B006

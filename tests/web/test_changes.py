@@ -16,7 +16,7 @@ from tenants.db import db, utc_now
 from tenants.models import Role, Tenant, User
 from tenants.scope import lock_tenant
 from tests.web.cast import Browser, Cast, changes, make_document, make_user
-from tests.web.saving import add, apply, post, save, save_users, whole
+from tests.web.saving import add, apply, give, post, save, save_users, whole
 
 
 def saved(app: Flask) -> list[PendingChange]:
@@ -219,6 +219,7 @@ def while_uncommitted(app: Flask, write: Callable[[Session], None], act: Callabl
 def test_two_companies_that_race_for_one_number_cannot_both_have_it(
     app: Flask, cast: Cast, alice: Browser, on_postgres: None
 ):
+    give(app, cast.alpha, "+390509655699")
     save(app, alice, cast.frontdesk, number="+39 050 9655699")
     ids = [("ids", row.id) for row in saved(app)]
     alice.token("/changes")

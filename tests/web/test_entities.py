@@ -6,13 +6,14 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from app.fax import pool
 from app.fax.routing import entity_for
 from app.models import AuditEvent, Direction, FaxEntity, Grant, Mail2FaxBox, PendingChange, Status
 from tenants.addresses import claim_address
-from tenants.db import db
+from tenants.db import db, utc_now
 from tenants.models import Role, Tenant
 from tests.web.cast import Browser, Cast, changes, make_fax, make_user, receive_fax
-from tests.web.saving import add, apply, form_of, post, save, save_users, stamp_of, template_of, whole
+from tests.web.saving import add, apply, form_of, give, post, save, save_users, stamp_of, template_of, whole
 
 
 def by_name(app: Flask, name: str) -> FaxEntity:
@@ -42,6 +43,7 @@ def make_box(app: Flask, cast: Cast, *, key: str | None = None, name: str = "fax
 
 
 def test_a_new_line_is_saved_given_users_and_applied(app: Flask, cast: Cast, alice: Browser, bob: Browser):
+    give(app, cast.alpha, "+390509655640")
     answer = add(app, alice, cast.alpha, name="sales", extension="505", number="050 965 5640")
     assert re.fullmatch(r"/entities/added/\d+/users", answer.headers["Location"])
     assert save_users(alice, answer.headers["Location"], shown=[cast.bob], sends=[cast.bob]).status_code == 303
@@ -160,6 +162,7 @@ def test_a_number_to_which_a_shared_line_leads_is_no_fax_line(app: Flask, cast: 
         theirs = db.session.get_one(FaxEntity, cast.beta_line)
         theirs.shared_with_voice, theirs.voice_destination = True, "0509655650"
         db.session.commit()
+    give(app, cast.alpha, "+390509655650")
     answer = add(app, alice, cast.alpha, number="+39 050 9655650")
     assert "Calls that are not faxes are forwarded to +390509655650" in answer.text
     assert "office" not in answer.text
@@ -173,14 +176,44 @@ def test_a_number_to_which_a_shared_line_leads_is_no_fax_line(app: Flask, cast: 
         ("extension", "7x", "up to 16 digits"),
         ("number", "0509655638", "is already in use"),
         ("number", "050 9655640", "050 965 5640 is free"),
+        ("number", "050 9655641", "Choose one of your free numbers"),
         ("number", "1", "This number does not exist"),
         ("extension", "", "joins the numbering plan"),
     ],
 )
-def test_while_it_is_typed_a_number_is_told_to_be_free_or_whose_it_is(alice: Browser, field, typed, told):
+def test_while_it_is_typed_a_number_is_told_to_be_free_or_whose_it_is(
+    app: Flask, cast: Cast, alice: Browser, field, typed, told
+):
+    give(app, cast.alpha, "+390509655640")
     answer = alice.post("/entities/judge", field=field, htmx=True, **{field: typed})
     assert told in answer.text
     assert "<html" not in answer.text
+
+
+def test_only_numbers_that_the_operator_gave_are_offered_and_taken(app: Flask, cast: Cast, alice: Browser):
+    page = alice.get("/entities/new").text
+    assert "Your company has no free number. Ask your operator for a number." in page
+    answer = add(app, alice, cast.alpha, number="+44 20 7183 8750")
+    assert answer.status_code == 422
+    assert "none of yours is free. Ask your operator for a number." in answer.text
+    assert 'value="+44 20 7183 8750"' in answer.text
+    give(app, cast.alpha, "+390509655640")
+    page = alice.get("/entities/new").text
+    assert "Your company has 1 free number:" in page
+    assert '<option value="050 965 5640">' in page
+    assert add(app, alice, cast.alpha, number="050 965 5640").status_code == 303
+
+
+def test_a_number_that_was_taken_back_meanwhile_is_not_applied(app: Flask, cast: Cast, alice: Browser):
+    give(app, cast.alpha, "+390509655640")
+    assert add(app, alice, cast.alpha, number="050 965 5640").status_code == 303
+    with app.app_context():
+        pool.take_back(db.session, db.session.get_one(Tenant, cast.alpha), ["+390509655640"], utc_now())
+        db.session.commit()
+    answer = apply(alice)
+    assert "Ask your operator for a number." in answer.text
+    with app.app_context():
+        assert db.session.scalar(sa.select(FaxEntity).where(FaxEntity.number == "+390509655640")) is None
 
 
 def test_its_own_numbers_are_no_clash(cast: Cast, alice: Browser):

@@ -9,7 +9,7 @@ from app.fax.numbering import Gap, gaps
 from app.models import FaxEntity
 from tenants.db import db
 from tests.web.cast import Browser, Cast
-from tests.web.saving import add, save
+from tests.web.saving import add, give, save
 
 
 def rows(browser: Browser) -> list[dict[str, str]]:
@@ -26,6 +26,7 @@ def test_gaps_are_what_lies_between_the_lowest_and_the_highest_of_a_block():
 
 
 def test_every_number_stands_there_with_its_holder(app: Flask, cast: Cast, alice: Browser):
+    give(app, cast.alpha, "+390509655640")
     add(app, alice, cast.alpha, name="sales", extension="505", number="050 9655640")
     save(app, alice, cast.archive, shared_with_voice="yes", voice_destination="600")
     page = alice.get("/numbering").text

@@ -11,6 +11,7 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
+from app.fax.policy import Policy, set_policy
 from app.models import Document, Fax, FaxEntity, Grant, Status
 from app.web.turns import Turns
 from tenants.db import db, read_only, utc_now
@@ -219,7 +220,7 @@ def rules(app: Flask, cast: Cast) -> Callable[..., None]:
         ({"forbidden_prefixes": ["+39050"]}, "+49 30 901820", "International number:"),
         ({"allowed_prefixes": ["+39"]}, "+49 30 901820", "Only numbers starting with +39 can be dialled"),
         ({}, "899 123456", "This is a premium number"),
-        ({"premium_allowed": True}, "899 123456", "National number:"),
+        ({"premium_allowed": True}, "899 123456", "Your operator does not allow these calls."),
         ({"allowed_prefixes": ["+44"]}, "501", "Internal extension:"),
     ],
 )
@@ -230,6 +231,18 @@ def test_the_rules_of_the_chosen_line_are_told_while_the_number_is_typed(
     fragment = bob.post("/faxes/send/number", to=typed, entity=str(cast.frontdesk), htmx=True).text
     assert said in fragment
     assert said in bob.post("/faxes/send", to=typed, entity=str(cast.frontdesk)).text, "and with the form, as a page"
+
+
+def test_a_premium_number_is_dialled_where_operator_and_line_allow_it(
+    app: Flask, cast: Cast, bob: Browser, rules: Callable[..., None]
+) -> None:
+    with app.app_context():
+        set_policy(db.session, Policy(premium_allowed=True))
+        db.session.commit()
+    asked = {"to": "899 123456", "entity": str(cast.frontdesk)}
+    assert "This line does not dial those" in bob.post("/faxes/send/number", **asked, htmx=True).text
+    rules(premium_allowed=True)
+    assert "National number:" in bob.post("/faxes/send/number", **asked, htmx=True).text
 
 
 def test_that_the_line_has_sent_its_faxes_of_the_day_is_told_while_the_number_is_typed(

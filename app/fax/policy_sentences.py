@@ -1,0 +1,54 @@
+"""What people read about the operator's dialing policy."""
+
+from flask_babel import lazy_gettext as _l
+
+POLICY_SENTENCES = {
+    # why a number is dialled for nobody, at the door or later
+    "policy_premium": _l(
+        "This is a premium number: calls to it cost a fee. Your operator does not allow these calls. Use another "
+        "number, or ask your operator."
+    ),
+    "policy_satellite": _l(
+        "This is the number of a satellite network. Your operator does not allow these calls. Use another number, or "
+        "ask your operator."
+    ),
+    "policy_country": _l(
+        "Your operator does not allow calls to this country (%(country)s). Use another number, or ask your operator."
+    ),
+    "ceiling": _l("Your company has used up its calls for today."),
+    "ceiling_today": _l(
+        "Your company has used up its calls for today. Choose a time tomorrow, or ask your operator for more."
+    ),
+    "sender_gone": _l(
+        "The person who ordered it may no longer send from this line. It is sent only if an administrator releases it."
+    ),
+    "sender_decided": _l("This fax is no longer waiting for a decision."),
+    "voice_invalid": _l(
+        "%(number)s is not a valid telephone number. Check the digits: + or 00, the country code and the number."
+    ),
+    # the pool of numbers
+    "number_not_given": _l("%(number)s is not one of your company's numbers. Choose one of your free numbers."),
+    "number_none_given": _l(
+        "%(number)s is not one of your company's numbers, and none of yours is free. Ask your operator for a number."
+    ),
+    "number_rests": _l(
+        "%(number)s belonged to another company and is reserved until %(day)s. Choose another number, or wait until "
+        "then."
+    ),
+    "number_in_use": _l("A fax line uses %(number)s. Its company must give the line another number first."),
+    "pool_number_unreadable": _l(
+        "“%(typed)s” is not a public number. Write it like +390509655637, or a range like +390509655600-49."
+    ),
+    "pool_range": _l(
+        "“%(typed)s” is not a range. Write the first number and the last digits of the last one, like +390509655600-49."
+    ),
+    "pool_too_many": _l("More than %(limit)s numbers at once. Enter them in several steps."),
+    "pool_numbers_missing": _l("Enter at least one number."),
+    "pool_columns": _l("The first line must name the columns: number and company. Only number is required."),
+    "pool_number_twice": _l("%(number)s is in the file more than once. Remove one of the rows."),
+    "pool_company_unknown": _l("There is no company “%(name)s”. Write its short name, or leave the cell empty."),
+    "pool_block_gone": _l("These numbers are no longer in the list. Review it, then choose."),
+    "rest_days": _l("Enter a whole number of days from 0 to %(limit)s."),
+    # what an operator enters
+    "country_unknown": _l("“%(typed)s” is not a country. Enter its name, or two letters like IT, one per line."),
+}

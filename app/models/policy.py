@@ -1,0 +1,25 @@
+"""What the operator has set for the whole installation: what may be dialled, and how its numbers are kept."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tenants.db import db
+
+
+class DialingPolicy(db.Model):
+    """One row at most; without it the defaults hold. ``countries`` are ISO 3166 codes, none for all of them.
+
+    ``rest_days`` is how long a number rests that was taken back; ``trunk_region`` the country by whose rules the trunk
+    writes numbers without a country code (:mod:`app.fax.pool`)."""
+
+    __tablename__ = "dialing_policy"
+    __table_args__ = (sa.CheckConstraint("id = 1", name="one"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, default=1)
+    countries: Mapped[list[Any]] = mapped_column(sa.JSON, default=list, server_default="[]")
+    premium_allowed: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    satellite_allowed: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    rest_days: Mapped[int] = mapped_column(default=30, server_default="30")
+    trunk_region: Mapped[str | None] = mapped_column(sa.String(2))

@@ -1,0 +1,117 @@
+"""The operator's dialing policy: what nobody on this installation may dial."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import phonenumbers
+from babel import Locale
+from flask import Blueprint, abort, current_app, flash, make_response, redirect, render_template, request, url_for
+from flask_babel import get_locale
+from flask_babel import gettext as _
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from app.errors import Refused
+from app.fax.auditing import audit
+from app.fax.policy import Policy, policy_of, set_policy
+from app.web.asking import Errors, said
+from app.web.guard import SAFE_METHODS
+from tenants.db import db
+
+blueprint = Blueprint("operator_dialing", __name__, url_prefix="/operator/dialing")
+
+MOST_TEXT = 5_000
+
+
+@blueprint.before_request
+def _operators_only() -> None:
+    if not current_user.is_operator:
+        abort(404)
+
+
+@blueprint.context_processor
+def _menu() -> dict[str, Any]:
+    return {"endpoints": current_app.view_functions}
+
+
+@dataclass(frozen=True)
+class PolicyForm:
+    """As typed."""
+
+    countries: str = ""
+    premium_allowed: bool = False
+    satellite_allowed: bool = False
+
+    @classmethod
+    def read(cls) -> "PolicyForm":
+        flags = (name in request.form for name in ("premium_allowed", "satellite_allowed"))
+        return cls(request.form.get("countries", "")[:MOST_TEXT], *flags)
+
+    @classmethod
+    def of(cls, policy: Policy) -> "PolicyForm":
+        names = _names()
+        countries = "\n".join(names.get(code, code) for code in policy.countries)
+        return cls(countries, policy.premium_allowed, policy.satellite_allowed)
+
+
+def _names() -> dict[str, str]:
+    territories = Locale.parse(str(get_locale())).territories
+    return {code: territories.get(code, code) for code in sorted(phonenumbers.SUPPORTED_REGIONS)}
+
+
+def _read_countries(text: str) -> tuple[str, ...]:
+    """Names in either language, or codes; one on each line, or with commas between.
+
+    Raises:
+        Refused: ``country_unknown``.
+    """
+    known = {code.casefold(): code for code in phonenumbers.SUPPORTED_REGIONS}
+    for language in ("en", "it"):
+        territories = Locale.parse(language).territories
+        known |= {territories[code].casefold(): code for code in phonenumbers.SUPPORTED_REGIONS if code in territories}
+    found: dict[str, None] = {}
+    for entry in text.replace(";", "\n").replace(",", "\n").splitlines():
+        typed = " ".join(entry.split())
+        if not typed:
+            continue
+        if typed.casefold() not in known:
+            raise Refused("country_unknown", field="countries", typed=typed[:40])
+        found[known[typed.casefold()]] = None
+    return tuple(sorted(found))
+
+
+@blueprint.route("", methods=["GET", "POST"])
+def policy() -> Response:
+    if request.method in SAFE_METHODS:
+        return _page(PolicyForm.of(policy_of(db.session)), {})
+    form = PolicyForm.read()
+    try:
+        wanted = Policy(_read_countries(form.countries), form.premium_allowed, form.satellite_allowed)
+    except Refused as refusal:
+        return _page(form, {"countries": said(refusal)})
+    before = policy_of(db.session)
+    if wanted != before:
+        set_policy(db.session, wanted)
+        changes = {name: (getattr(before, name), getattr(wanted, name)) for name in vars(wanted)}
+        differs = {name: pair for name, pair in changes.items() if pair[0] != pair[1]}
+        audit(
+            db.session,
+            user=current_user,
+            tenant_id=None,
+            action="policy.changed",
+            target="Faxroom",
+            before={name: _kept(pair[0]) for name, pair in differs.items()},
+            after={name: _kept(pair[1]) for name, pair in differs.items()},
+            remote_address=request.remote_addr,
+        )
+    db.session.commit()
+    flash(_("Saved. Applies from the next call on."), "info")
+    return redirect(url_for("operator_dialing.policy"), 303)
+
+
+def _kept(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _page(form: PolicyForm, errors: Errors) -> Response:
+    return make_response(render_template("operator/dialing.html", form=form, errors=errors), 422 if errors else 200)
