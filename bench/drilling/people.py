@@ -1,5 +1,6 @@
 """People at their browsers: they send by the form until it is accepted, and they look at pages all the time."""
 
+import hashlib
 import re
 import threading
 import time
@@ -38,6 +39,12 @@ def _hidden(page: str, name: str) -> str:
     if not found:
         raise ValueError(f"no {name} in the page")
     return found[1]
+
+
+def known_as(form: dict[str, str], content: bytes) -> str:
+    """What Faxroom knows this form with this document by (app/web/send.py: SendForm.key)."""
+    parts = (*(form[name] for name in ("submission", "entity", "to", "send_at")), hashlib.sha256(content).hexdigest())
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,7 @@ class People:
                 except (httpx.HTTPError, ValueError) as error:
                     said = repr(error)
                 time.sleep(1)
-        self.tried.append(Tried(fax, pages, number, form.get("submission", ""), said))
+        self.tried.append(Tried(fax, pages, number, known_as(form, content) if form else "", said))
         return None
 
     def _form(self, http: httpx.Client, number: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The drill's own eyes: a ledger that cannot see harm would find none."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -11,10 +12,13 @@ import pytest
 from PIL import Image
 
 from app.adapters.rasterizer import rasterize
+from app.models import Document
+from app.web.send import SendForm
 from bench.drilling import codes
 from bench.drilling.codes import Code
 from bench.drilling.faults import FAULTS, KILLED, SPARE_BYTES, fixed_memory
 from bench.drilling.ledger import Call, Given, Told, Tried, judge
+from bench.drilling.people import known_as
 from bench.drilling.plan import plan
 from bench.drilling.portal import control_groups
 
@@ -158,3 +162,9 @@ def test_memory_becomes_scarce_also_where_much_of_it_lies_on_a_tmpfs(tmp_path):
         file.unlink(missing_ok=True)
         for one in control_groups(f"test-{os.getpid()}").values():
             one.rmdir()
+
+
+def test_a_form_whose_answer_was_lost_is_known_as_the_portal_knows_it():
+    form = {"csrf_token": "x", "submission": "a form", "entity": "7", "to": FAR, "send_at": ""}
+    sent = SendForm(**{name: value for name, value in form.items() if name != "csrf_token"})
+    assert known_as(form, b"a page") == sent.key(Document(sha256=hashlib.sha256(b"a page").hexdigest()))
