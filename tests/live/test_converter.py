@@ -603,6 +603,7 @@ import os, sys
 from app.adapters import confinement
 confinement._libc.prctl(confinement.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 confinement.apply_filter(confinement.call_filter(tuple(sys.argv[1].split(","))))
+os.umask(0o077)  # as under bin/up
 os.execv(sys.argv[2], sys.argv[2:])
 """
 NO_NAMESPACES = [sys.executable, "-c", WITHOUT, "unshare"]
