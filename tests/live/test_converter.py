@@ -680,8 +680,8 @@ def test_behind_the_fence_of_root_is_nobody(tmp_path, tmp_path_factory):
     try:
         office.await_up()
         assert office_at(office.url).state().guard == FENCE
-        assert text_of(convert(docx_with("hello"), "docx", office), tmp_path) == "hello"
         assert {Path(f"/proc/{pid}").stat().st_uid for pid in (office.soffice(), *office.speakers())} == {NOBODY}
+        assert text_of(convert(docx_with("hello"), "docx", office), tmp_path) == "hello"
     finally:
         office.stop()
 
