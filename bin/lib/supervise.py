@@ -178,7 +178,6 @@ logfile={instance.log}/supervisord.log
 logfile_maxbytes=10MB
 pidfile={instance.run}/supervisord.pid
 childlogdir={instance.log}
-directory={instance.root}
 umask=077
 minfds=4096
 
@@ -203,6 +202,7 @@ def _section(instance: Instance, program: Program, priority: int) -> str:
     suffix = "-%(process_num)s" if program.count > 1 else ""
     return f"""[program:{program.name}]
 command={command}
+directory={str(instance.root).replace("%", "%%")}
 {several}{told}priority={priority}
 autostart={str(not program.ours).lower()}
 autorestart=true

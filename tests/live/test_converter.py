@@ -603,6 +603,7 @@ import os, sys
 from app.adapters import confinement
 confinement._libc.prctl(confinement.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 confinement.apply_filter(confinement.call_filter(tuple(sys.argv[1].split(","))))
+os.umask(0o077)  # as under bin/up
 os.execv(sys.argv[2], sys.argv[2:])
 """
 NO_NAMESPACES = [sys.executable, "-c", WITHOUT, "unshare"]
@@ -679,8 +680,8 @@ def test_behind_the_fence_of_root_is_nobody(tmp_path, tmp_path_factory):
     try:
         office.await_up()
         assert office_at(office.url).state().guard == FENCE
-        assert text_of(convert(docx_with("hello"), "docx", office), tmp_path) == "hello"
         assert {Path(f"/proc/{pid}").stat().st_uid for pid in (office.soffice(), *office.speakers())} == {NOBODY}
+        assert text_of(convert(docx_with("hello"), "docx", office), tmp_path) == "hello"
     finally:
         office.stop()
 

@@ -783,6 +783,16 @@ def test_the_commands_of_the_dialplan_hold_nothing_but_the_id_of_their_own_call(
     assert "live_dangerously = no" in (ROOT / "asterisk/asterisk.conf").read_text().splitlines()
 
 
+def test_programs_find_their_code_wherever_bin_up_is_started_from(prepared: instances.Instance) -> None:
+    """A supervisord that stays in the foreground heeds no folder of its own."""
+    written = configparser.RawConfigParser(strict=False)
+    written.read(
+        supervise.write_configuration(prepared, supervise.programs(prepared, instances.private_ports(prepared.home)))
+    )
+    programs = [name for name in written.sections() if name.startswith("program:")]
+    assert programs and {written[name]["directory"] for name in programs} == {str(ROOT)}
+
+
 # ---- Which Asterisk is taken
 
 KNOWN = {
