@@ -9,6 +9,7 @@ import hashlib
 import os
 import platform
 import re
+import shutil
 import socket
 import stat
 import string
@@ -21,6 +22,7 @@ from urllib.parse import unquote, urlsplit
 
 import tried
 from shell import SetupError
+from steps import complain
 
 Say = Callable[[str], None]
 
@@ -182,7 +184,7 @@ def render(
     ):
         (home / folder).mkdir(parents=True, exist_ok=True)
     home.chmod(0o700)
-    _check_local(etc / "local")
+    _rename_endpoints(etc / "local")
     values = {
         "home": home,
         "etc": etc,
@@ -261,17 +263,27 @@ def control_socket(home: Path) -> Path:
     return _run_folder(home) / "asterisk.ctl"
 
 
-#: How former versions called the endpoints.
-_FORMER = re.compile(r"^\[(?:trunk-t38|trunk-audio|own)\]\(\+\)|PJSIP/[^,)]*@(?:trunk-t38|trunk-audio)\b", re.MULTILINE)
+#: How former versions called the endpoints, and what each is called now.
+_FORMER = (
+    (re.compile(r"^\[(trunk-t38|trunk-audio|own)\](?=\(\+\))", re.MULTILINE), r"[(\1]"),
+    (re.compile(r"^(endpoint\s*=>?\s*)(trunk-t38|trunk-audio|own)(?=\s*(?:;|$))", re.MULTILINE), r"\1(\2"),
+    (re.compile(r"(PJSIP/[^,)\s]*@)(?:trunk-t38|trunk-audio)\b"), r"\1trunk-voice+"),
+)
 
 
-def _check_local(folder: Path) -> None:
-    """Asterisk would read nothing at all of a file that adds to a section that is not there."""
+def _rename_endpoints(folder: Path) -> None:
+    """In what an operator added, the names of former versions become those of today: Asterisk would read nothing at all
+    of a file that adds to a section that is not there. The file as it was stays beside it."""
     for path in sorted(folder.glob("*.conf")):
-        if found := _FORMER.search(path.read_text(errors="replace")):
-            raise SetupError(
-                f"{path} says {found[0]}, but the trunk's endpoints have other names now: (trunk-t38 and (trunk-audio "
-                "for faxes, (own for extensions, and trunk-voice+ for Dial(). Change it and start again."
+        text = was = path.read_text(errors="surrogateescape")
+        for former, now in _FORMER:
+            text = former.sub(now, text)
+        if text != was:
+            kept = path.with_name(f"{path.name}.before")
+            shutil.copy2(path, kept)
+            path.write_text(text, errors="surrogateescape")
+            complain(
+                f"{path} named the trunk's endpoints as earlier versions did. Renamed; it was copied to {kept.name}."
             )
 
 

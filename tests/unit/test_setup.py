@@ -896,23 +896,33 @@ def test_a_slow_machine_is_waited_for_and_it_is_said_for_whom(prepared: instance
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
+    ("name", "text", "now"),
     [
-        ("pjsip.conf", "; ours\n[trunk-t38](+)\nt38_udptl = no\n"),
-        ("pjsip_own.conf", "[own](+)\n"),
-        ("extensions.conf", "[faxroom-voice](+)\nexten => 101,1,Dial(PJSIP/101@trunk-audio,60)\n"),
+        ("pjsip.conf", "; ours\n[trunk-t38](+)\nt38_udptl = no\n", "; ours\n[(trunk-t38](+)\nt38_udptl = no\n"),
+        ("pjsip_own.conf", "[own](+)\n[a]\nendpoint = trunk-audio\n", "[(own](+)\n[a]\nendpoint = (trunk-audio\n"),
+        (
+            "extensions.conf",
+            "[faxroom-voice](+)\nexten => 101,1,Dial(PJSIP/101@trunk-audio,60)\n",
+            "[faxroom-voice](+)\nexten => 101,1,Dial(PJSIP/101@trunk-voice+,60)\n",
+        ),
     ],
 )
-def test_what_was_added_to_an_endpoint_of_a_former_name_is_told_before_asterisk_starts(tmp_path, name, text):
+def test_what_was_added_to_an_endpoint_of_a_former_name_is_added_to_that_of_today(tmp_path, capsys, name, text, now):
     (tmp_path / name).write_text(text)
-    with pytest.raises(asterisk.SetupError, match=f"{name} says .*trunk-voice"):
-        asterisk._check_local(tmp_path)
+    asterisk._rename_endpoints(tmp_path)
+    assert (tmp_path / name).read_text() == now
+    assert (tmp_path / f"{name}.before").read_text() == text
+    assert name in "".join(capsys.readouterr())
 
 
-def test_what_was_added_to_the_endpoints_of_today_is_left_alone(tmp_path):
-    (tmp_path / "pjsip.conf").write_text("[(trunk-t38](+)\n[trunk](+)\n[own-pbx]\n")
-    (tmp_path / "extensions.conf").write_text("exten => 101,1,Dial(PJSIP/101@trunk-voice+,60,i)\n")
-    asterisk._check_local(tmp_path)
+def test_what_was_added_to_the_endpoints_of_today_is_left_alone(tmp_path, capsys):
+    pjsip, extensions = "[(trunk-t38](+)\n[trunk](+)\n[own-pbx]\n", "exten => 101,1,Dial(PJSIP/101@trunk-voice+,60,i)\n"
+    (tmp_path / "pjsip.conf").write_text(pjsip)
+    (tmp_path / "extensions.conf").write_text(extensions)
+    asterisk._rename_endpoints(tmp_path)
+    assert (tmp_path / "pjsip.conf").read_text() == pjsip
+    assert (tmp_path / "extensions.conf").read_text() == extensions
+    assert "".join(capsys.readouterr()) == ""
 
 
 @pytest.mark.parametrize(
