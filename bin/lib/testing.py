@@ -127,7 +127,7 @@ class _Pytest:
         progress.say("pytest", f"{name}: {' '.join(arguments)}")
         self.name, self.progress, self.begin = name, progress, time.monotonic()
         self.report, self.log = folder / f"{name}.xml", folder / f"{name}.log"
-        last = ["nice", "-n", "19"] if aside else []
+        last = ["nice", "-n", "9"] if aside else []
         command = [*last, BIN / "python", "-m", "pytest", f"--junitxml={self.report}", *arguments]
         with self.log.open("wb") as log:
             said = {"stdout": log, "stderr": log} if aside else {}

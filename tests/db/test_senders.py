@@ -42,7 +42,7 @@ def test_it_does_not_go_out_when_its_time_comes_and_says_why(session, cast, end,
     assert claim(session) == []
     held = reread(session, fax.id)
     assert (held.status, held.cause, held.due_at) == (status, "sender_gone", None)
-    assert "may not send from this line any more" in story(held)
+    assert "may no longer send from this line" in story(held)
     assert claim(session) == []
 
 

@@ -127,7 +127,7 @@ def test_a_line_that_closes_makes_room_for_another_in_one_go(app: Flask, cast: C
         ({"template": ""}, "Choose a template"),
         ({"template": "999999"}, "Choose a template"),
         ({"limit_outbound": "-1"}, "number of calls"),
-        ({"shared_with_voice": "yes", "voice_destination": "1,2"}, "up to 16 digits"),
+        ({"shared_with_voice": "yes", "voice_destination": "1,2"}, "Use digits only"),
         ({"shared_with_voice": "yes", "voice_destination": "118"}, "emergency number"),
         ({"shared_with_voice": "yes", "voice_destination": "505"}, "itself a fax line"),
         ({"shared_with_voice": "yes", "voice_destination": "502"}, "itself a fax line"),

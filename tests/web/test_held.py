@@ -45,4 +45,4 @@ def test_the_fax_s_own_page_says_what_it_waits_for(app: Flask, cast: Cast, alice
     with app.app_context():
         db.session.get_one(Fax, fax_id).due_at = None
         db.session.commit()
-    assert "It goes out only if an administrator lets it go." in alice.get(f"/faxes/{fax_id}").text
+    assert "It is sent only if an administrator releases it." in alice.get(f"/faxes/{fax_id}").text

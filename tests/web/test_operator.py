@@ -100,7 +100,7 @@ def test_an_operator_opens_a_company_with_all_that_belongs_to_it(app: Flask, olg
         ("slug", "-gamma", "starts with a letter or digit"),
         ("slug", "alpha", "There is already a company with this short name"),
         ("name", "", "Enter a name."),
-        ("name", "x" * 101, "100 characters at most"),
+        ("name", "x" * 101, "up to 100 characters"),
         ("serial", "", "Enter a serial number"),
         ("serial", "a]b", "letters, digits, dots, hyphens"),
         ("region", "XX", "Choose a country"),
@@ -224,7 +224,7 @@ def test_suspending_twice_is_done_once(app: Flask, cast: Cast, olga: Browser, al
 def test_a_reason_that_is_too_long_is_kept_and_judged(olga: Browser, alpha: str) -> None:
     answer = olga.post(f"{alpha}/suspend", page=alpha, reason="long " * 101)
     assert answer.status_code == 422
-    assert "more than 500 characters" in answer.text
+    assert "longer than 500 characters" in answer.text
     assert "long long" in answer.text
 
 

@@ -64,7 +64,7 @@ def test_a_consent_ends_by_itself(app: Flask, cast: Cast, olga: Browser, alice: 
         db.session.execute(sa.update(Tenant).values(operator_until=utc_now() - timedelta(seconds=1)))
         db.session.commit()
     assert export(olga, cast).headers["Content-Disposition"].endswith(".sealed")
-    assert "The operator sees nothing of your faxes" in alice.get("/operator-access").text
+    assert "The operator cannot see your faxes" in alice.get("/operator-access").text
 
 
 def test_the_key_is_shown_to_the_companys_administrators_after_a_fresh_proof(

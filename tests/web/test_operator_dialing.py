@@ -25,7 +25,7 @@ def test_countries_are_read_by_name_in_either_language_or_by_code(app: Flask, ca
 def test_what_is_no_country_is_named_and_nothing_typed_is_lost(app: Flask, cast: Cast, olga: Browser) -> None:
     answer = olga.post(PAGE, page=PAGE, countries="Italy\nAtlantis", premium_allowed="1")
     assert answer.status_code == 422
-    assert "“Atlantis” is no country." in answer.text
+    assert "“Atlantis” is not a country." in answer.text
     assert "Italy\nAtlantis</textarea>" in answer.text
     assert 'name="premium_allowed" value="1" checked' in answer.text
     with app.app_context():

@@ -37,7 +37,7 @@ def test_an_operator_gives_a_range_takes_it_back_and_its_company_s_log_says_so(
     assert "Resting" in page
     again = olga.post(f"{PAGE}/give", page=PAGE, numbers="+390586100004", to="beta")
     assert again.status_code == 422
-    assert "rests until" in again.text
+    assert "reserved until" in again.text
     with app.app_context():
         events = sa.select(AuditEvent.action).where(AuditEvent.tenant_id == cast.alpha).order_by(AuditEvent.id)
         assert db.session.scalars(events).all() == ["number.given", "number.taken_back"]
@@ -46,7 +46,7 @@ def test_an_operator_gives_a_range_takes_it_back_and_its_company_s_log_says_so(
 def test_what_is_wrong_with_a_number_is_said_and_what_was_typed_stays(app: Flask, cast: Cast, olga: Browser) -> None:
     answer = olga.post(f"{PAGE}/give", page=PAGE, numbers="+390586100000\nabc", to="alpha")
     assert answer.status_code == 422
-    assert "“abc” is no public number." in answer.text
+    assert "“abc” is not a public number." in answer.text
     assert "+390586100000\nabc</textarea>" in answer.text
     assert holder(app, "+390586100000") is None
 
@@ -62,7 +62,7 @@ def test_numbers_in_use_are_approved(app: Flask, cast: Cast, olga: Browser) -> N
 def test_a_file_is_imported_whole_or_not_at_all(app: Flask, cast: Cast, olga: Browser) -> None:
     bad = send_file(olga, "number;company\n+390586100000-09;alpha\n12;beta\n+390586100020;nowhere\n")
     assert bad.status_code == 422
-    for text in ("2 rows have to change", "“12” is no public number", "There is no company “nowhere”"):
+    for text in ("2 rows need correcting", "“12” is not a public number", "There is no company “nowhere”"):
         assert text in bad.text
     assert holder(app, "+390586100000") is None
     assert send_file(olga, "number;company\n+390586100000-09;alpha\n0586 100020;beta\n").status_code == 303

@@ -58,7 +58,7 @@ def test_the_old_password_is_not_guessed_at_an_open_browser(bob: Browser) -> Non
         post(bob, "/password", current="guess", password=GOOD, repeated=GOOD)
     answer = post(bob, "/password", current=PASSWORD, password=GOOD, repeated=GOOD)
     assert answer.status_code == 422
-    assert "Too many wrong attempts" in answer.text
+    assert "Too many failed attempts" in answer.text
 
 
 # ---- The second factor

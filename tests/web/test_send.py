@@ -240,7 +240,7 @@ def test_a_premium_number_is_dialled_where_operator_and_line_allow_it(
         set_policy(db.session, Policy(premium_allowed=True))
         db.session.commit()
     asked = {"to": "899 123456", "entity": str(cast.frontdesk)}
-    assert "This line does not dial those" in bob.post("/faxes/send/number", **asked, htmx=True).text
+    assert "This line does not dial them" in bob.post("/faxes/send/number", **asked, htmx=True).text
     rules(premium_allowed=True)
     assert "National number:" in bob.post("/faxes/send/number", **asked, htmx=True).text
 
