@@ -16,7 +16,7 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 from numpy.typing import NDArray
 
-from app.adapters.dots import Box, Plane
+from app.adapters.dots import CELL, Box, Plane, within
 from app.adapters.fax_tiff import DOTS_ACROSS
 
 #: Where a page lies in a bitmap, as pdfium wants it: left, top, width, height in dots, quarter turns clockwise.
@@ -38,6 +38,8 @@ LARGE, LARGE_IF_LIGHT = 30.0, 16.0
 SMALL, SMALL_LENGTH = 6.0, 72.0
 #: Up to this darkness (255 is black) words are white.
 WHITISH = 20
+#: Dots around what is on the page that may become other than white for it: a patch, and more.
+REACH = 64
 #: Rows that are turned to grey at a time.
 STRIP = 32
 #: Dots around a picture that it may reach, and around the box of words, which says little of some fonts (5 mm).
@@ -56,6 +58,9 @@ class Views:
     words: 0 where there is none. ``pictures`` are the boxes that pictures fill, ``page`` is the one that
     the page itself does: around it is nothing but paper. ``small`` is the size of the smallest words, in points of
     paper, where there are some below ``SMALL``.
+
+    The planes are the ``part`` of the sheet that has something on it; all else is white. Boxes are in dots of the
+    planes. ``page_dots`` is how many dots the page has on the sheet.
     """
 
     full: Plane
@@ -64,6 +69,8 @@ class Views:
     words: Plane | None
     pictures: list[Box]
     page: Box
+    part: Box
+    page_dots: int
     small: float | None = None
 
 
@@ -106,12 +113,53 @@ def views_of(page: pdfium.PdfPage, place: Place, shape: tuple[int, int], *, fill
     left, top, columns, rows, _turns = place
     box = slice(max(top, 0), min(top + rows, filled)), slice(max(left, 0), min(left + columns, shape[1]))
     small = objects.smallest if objects.small_length >= SMALL_LENGTH else None
-    return Views(full, bare, letterless, words, boxes, box, small)
+    inked = [_inked(full), *([_inked(bare)] if objects.words else []), *([_inked(letterless)] if objects.large else [])]
+    part = _part_of([*boxes, *inked], shape)
+    full = full[part]
+    bare = bare[part] if objects.words else full
+    letterless = letterless[part] if objects.large else bare
+    words = None if words is None else words[part]
+    boxes = [within(picture, part) for picture in boxes]
+    return Views(full, bare, letterless, words, boxes, within(box, part), part, _dots(box), small)
 
 
 def blank(shape: tuple[int, int]) -> Views:
-    white = np.full(shape, 255, np.uint8)
-    return Views(white, white, white, None, [], (slice(0), slice(0)))
+    part = _part_of([], shape)
+    white = np.full((part[0].stop, part[1].stop), 255, np.uint8)
+    return Views(white, white, white, None, [], (slice(0, 0), slice(0, 0)), part, 0)
+
+
+# ---- The part of the sheet that has something on it
+
+
+def _inked(plane: Plane) -> Box:
+    """Around all that is not white."""
+    rows = np.flatnonzero(plane.min(axis=1) < 255)
+    if not len(rows):
+        return slice(0, 0), slice(0, 0)
+    columns = np.flatnonzero(plane[rows[0] : rows[-1] + 1].min(axis=0) < 255)
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _part_of(boxes: list[Box], shape: tuple[int, int]) -> Box:
+    """Around all of them, as far as what is in them reaches; whole cells, and as many lines as may be one."""
+    boxes = [box for box in boxes if _dots(box)] or [(slice(0, 0), slice(0, 0))]
+    rows, columns = (
+        slice(
+            max(min(box[axis].start for box in boxes) - REACH, 0) // CELL * CELL,
+            min(-(-(max(box[axis].stop for box in boxes) + REACH) // CELL) * CELL, length),
+        )
+        for axis, length in enumerate(shape)
+    )
+    return rows, columns
+
+
+def _dots(box: Box) -> int:
+    rows, columns = box
+    return max(rows.stop - rows.start, 0) * max(columns.stop - columns.start, 0)
+
+
+# ---- Drawing
 
 
 def _drawn(page: pdfium.PdfPage, place: Place, shape: tuple[int, int], filled: int) -> NDArray[np.uint8]:
