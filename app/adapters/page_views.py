@@ -91,36 +91,41 @@ class _Objects:
 def views_of(page: pdfium.PdfPage, place: Place, shape: tuple[int, int], *, filled: int) -> Views:
     """``shape`` is (rows, columns) of the planes; the page is on the first ``filled`` rows alone."""
     objects = _objects_of(page, _scale_of(page, place))
-    coloured = _drawn(page, place, shape, filled)
-    full, boxes = _grey(coloured), _boxes(objects.pictures, page, place, shape)
-    bare = letterless = full
+    pictures = _boxes(objects.pictures, page, place, shape)
+    sheet = np.empty((*shape, 3), np.uint8)  # one for all: fresh memory costs more than to draw on it
+    _draw(page, place, sheet, filled)
+    inked = [*pictures, _inked(sheet)]
+    part = _part_of(inked, shape)
+    full = bare = letterless = _grey(sheet[part])
     words = None
     kept = _switch_off_pictures(objects, page, place, shape) if objects.words or objects.large else []
     if objects.words:
+        coloured = sheet[part].copy()
         _switch(objects.words, on=False)
-        wordless = _drawn(page, place, shape, filled)
-        for box in kept:
-            wordless[box] = coloured[box]
+        _draw(page, place, sheet, filled)
+        inked.append(_inked(sheet))
+        smaller, part = part, _part_of(inked, shape)
+        full, coloured = (_grown(plane, smaller, part) for plane in (full, coloured))
+        wordless = sheet[part]
+        for there in (within(box, part) for box in kept):
+            wordless[there] = coloured[there]
         bare = letterless = full.copy()
         words = _changes(coloured, wordless, bare)
-        del wordless
-    del coloured
+        del coloured
     if objects.large:
         _switch(objects.large, on=False)
-        letterless = _grey(_drawn(page, place, shape, filled))
-        for box in kept:
-            letterless[box] = bare[box]
+        _draw(page, place, sheet, filled)
+        smaller, part = part, _part_of([*inked, _inked(sheet)], shape)
+        full, bare = (_grown(plane, smaller, part) for plane in (full, bare))
+        words = None if words is None else _grown(words, smaller, part, colour=0)
+        letterless = _grey(sheet[part])
+        for there in (within(box, part) for box in kept):
+            letterless[there] = bare[there]
     left, top, columns, rows, _turns = place
     box = slice(max(top, 0), min(top + rows, filled)), slice(max(left, 0), min(left + columns, shape[1]))
     small = objects.smallest if objects.small_length >= SMALL_LENGTH else None
-    inked = [_inked(full), *([_inked(bare)] if objects.words else []), *([_inked(letterless)] if objects.large else [])]
-    part = _part_of([*boxes, *inked], shape)
-    full = full[part]
-    bare = bare[part] if objects.words else full
-    letterless = letterless[part] if objects.large else bare
-    words = None if words is None else words[part]
-    boxes = [within(picture, part) for picture in boxes]
-    return Views(full, bare, letterless, words, boxes, within(box, part), part, _dots(box), small)
+    pictures = [within(picture, part) for picture in pictures]
+    return Views(full, bare, letterless, words, pictures, within(box, part), part, _dots(box), small)
 
 
 def blank(shape: tuple[int, int]) -> Views:
@@ -132,12 +137,13 @@ def blank(shape: tuple[int, int]) -> Views:
 # ---- The part of the sheet that has something on it
 
 
-def _inked(plane: Plane) -> Box:
+def _inked(sheet: NDArray[np.uint8]) -> Box:
     """Around all that is not white."""
-    rows = np.flatnonzero(plane.min(axis=1) < 255)
+    dots = sheet.reshape(len(sheet), -1)
+    rows = np.flatnonzero(dots.min(axis=1) < 255)
     if not len(rows):
         return slice(0, 0), slice(0, 0)
-    columns = np.flatnonzero(plane[rows[0] : rows[-1] + 1].min(axis=0) < 255)
+    columns = np.flatnonzero(dots[rows[0] : rows[-1] + 1].min(axis=0) < 255) // 3
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
@@ -154,6 +160,16 @@ def _part_of(boxes: list[Box], shape: tuple[int, int]) -> Box:
     return rows, columns
 
 
+def _grown(plane: NDArray[np.uint8], part: Box, larger: Box, *, colour: int = 255) -> NDArray[np.uint8]:
+    """What is on ``part``, on a part around it that is of one colour elsewhere."""
+    if part == larger:
+        return plane
+    rows, columns = larger
+    grown = np.full((rows.stop - rows.start, columns.stop - columns.start, *plane.shape[2:]), colour, np.uint8)
+    grown[within(part, larger)] = plane
+    return grown
+
+
 def _dots(box: Box) -> int:
     rows, columns = box
     return max(rows.stop - rows.start, 0) * max(columns.stop - columns.start, 0)
@@ -162,14 +178,13 @@ def _dots(box: Box) -> int:
 # ---- Drawing
 
 
-def _drawn(page: pdfium.PdfPage, place: Place, shape: tuple[int, int], filled: int) -> NDArray[np.uint8]:
-    """``(rows, columns, 3)``, blue first. In colour: pdfium sets letters to whole dots of a grey bitmap."""
-    plane = np.full((*shape, 3), 255, np.uint8)
-    start = plane.ctypes.data_as(ctypes.c_void_p)
-    bitmap = raw.FPDFBitmap_CreateEx(shape[1], filled, raw.FPDFBitmap_BGR, start, plane.strides[0])
+def _draw(page: pdfium.PdfPage, place: Place, sheet: NDArray[np.uint8], filled: int) -> None:
+    """``sheet`` is ``(rows, columns, 3)``, blue first. In colour: pdfium sets letters to whole dots of a grey one."""
+    sheet.fill(255)
+    start = sheet.ctypes.data_as(ctypes.c_void_p)
+    bitmap = raw.FPDFBitmap_CreateEx(sheet.shape[1], filled, raw.FPDFBitmap_BGR, start, sheet.strides[0])
     raw.FPDF_RenderPageBitmap(bitmap, page, *place, FLAGS)
     raw.FPDFBitmap_Destroy(bitmap)
-    return plane
 
 
 def _changes(coloured: NDArray[np.uint8], wordless: NDArray[np.uint8], bare: Plane) -> Plane:

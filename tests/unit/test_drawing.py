@@ -412,7 +412,28 @@ def words_on_noise(page: canvas.Canvas) -> None:
     page.drawString(230, 525, "Words on noise")
 
 
-@pytest.mark.parametrize("draw", [letter_with_greys, words_on_noise])
+def white_words_that_hide_a_line_far_away(page: canvas.Canvas, words: str = "I") -> None:
+    """A single letter is so narrow that it is not large."""
+    page.drawString(200, 600, "Words")
+    page.rect(408, 420, 6, 1, stroke=0, fill=1)
+    page.setFillColor(white)
+    page.setFont("Helvetica-Bold", 80)
+    page.drawString(400, 400, words)
+
+
+def large_words_that_hide_a_line_far_away(page: canvas.Canvas) -> None:
+    white_words_that_hide_a_line_far_away(page, "III")
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        letter_with_greys,
+        words_on_noise,
+        white_words_that_hide_a_line_far_away,
+        large_words_that_hide_a_line_far_away,
+    ],
+)
 @pytest.mark.parametrize("resolution", ["fine", "standard"])
 def test_what_is_drawn_is_the_same_whether_the_white_around_it_is_looked_at_or_not(
     tmp_path, monkeypatch, resolution, draw
