@@ -82,7 +82,7 @@ class Drawing:
     ``reference`` is what the page is measured against, ``ground`` what is screened. ``black`` and ``white`` is what is
     crisp: all that is thin, and large letters. ``pictures`` is where pictures are, ``drawings``
     those of them that were drawn, ``wanted`` how dark each cell is
-    (255 is black).
+    (255 is black). All of it is about ``part`` of the sheet; the rest is white.
     """
 
     reference: Plane
@@ -94,6 +94,7 @@ class Drawing:
     wanted: Cells
     words: Words | None
     cell_rows: int
+    part: Box
     #: What the guarantee has asked for so far: ``BARE``, one of :data:`STEPS` or ``TONE`` for each word, and the cells
     #: that are mere tone.
     steps: NDArray[np.uint8]
@@ -114,7 +115,7 @@ def prepared(views: Views, cell_rows: int) -> Drawing:
             ground[box] = smoothed(layers.reference, cell_rows)
             black[box], white[box] = layers.black, layers.white
             drawings += [box] * layers.drawn
-    ground = _on_paper(ground, views.page)
+    ground = _on_paper(ground, views.page, views.page_dots)
     crisp, large = black | white, None
     if views.letterless is not views.bare:
         large = _add_large_letters(views, black, white, cell_rows)
@@ -130,22 +131,26 @@ def prepared(views: Views, cell_rows: int) -> Drawing:
     steps = np.where(words.bare, BARE, 1).astype(np.uint8) if words else np.zeros(1, np.uint8)
     wanted = 255 - mean_of_cells(reference, cell_rows)
     as_tone = np.zeros(wanted.shape, bool)
-    return Drawing(reference, ground, black, white, views.pictures, drawings, wanted, words, cell_rows, steps, as_tone)
+    return Drawing(
+        *(reference, ground, black, white, views.pictures, drawings, wanted, words, cell_rows, views.part),
+        *(steps, as_tone),
+    )
 
 
 def _differ(one: Plane, other: Plane) -> Plane:
     return (one != other).view(np.uint8)
 
 
-def _on_paper(ground: Plane, page: Box) -> Plane:
+def _on_paper(ground: Plane, page: Box, whole: int) -> Plane:
     """A page on a light grey goes on white paper, and one on nearly black on black: dots all over it are dear, and in
-    the way of whoever reads. What differs from that stays as far from it, and there is nothing beyond."""
+    the way of whoever reads. What differs from that stays as far from it, and there is nothing beyond. ``whole`` is how
+    many dots the page has: those that ``ground`` has not are white."""
     part = ground[page]
     grey = max(_count(part, LIGHT, WHITE_ABOVE - 1), _count(part, BLACK_BELOW, DARK)) if part.size else 0
-    if grey <= PAPER * part.size:  # a tenth of what it takes to count each level
+    if grey <= PAPER * whole:  # a tenth of what it takes to count each level
         return ground
     counts = cv2.calcHist([part], [0], None, [256], [0, 256]).ravel()
-    whole = counts.sum()
+    counts[255] += whole - part.size
     level = int(counts.argmax())
     if counts[level] <= PAPER * whole:
         return ground
@@ -231,21 +236,25 @@ def ink_of(drawing: Drawing, screens: Screens) -> Ink:
 
 def tone_of(drawing: Drawing) -> Ink:
     """Without anything crisp, in the coarsest dots: what any page can be given in, even noise."""
-    return screened(smoothed(drawing.reference, drawing.cell_rows), "coarsest", drawing.cell_rows)
+    smooth = smoothed(drawing.reference, drawing.cell_rows)
+    return _screened(drawing, smooth, "coarsest", box_of(smooth))
 
 
 def _toned(drawing: Drawing, plane: Plane, screens: Screens, dots: Box) -> Ink:
-    ink = _screened(drawing, plane, screens.areas, dots)
+    ink = _screened(drawing, plane[dots], screens.areas, dots)
     for box in drawing.pictures:
         screen = screens.drawings if box in drawing.drawings else screens.pictures
         part = within(box, dots)
         if screen != screens.areas and ink[part].size:
-            ink[part] = _screened(drawing, plane, screen, moved(part, dots))
+            there = moved(part, dots)
+            ink[part] = _screened(drawing, plane[there], screen, there)
     return ink
 
 
-def _screened(drawing: Drawing, plane: Plane, screen: str, dots: Box) -> Ink:
-    return screened(plane[dots], screen, drawing.cell_rows, at=(dots[0].start, dots[1].start))
+def _screened(drawing: Drawing, grey: Plane, screen: str, dots: Box) -> Ink:
+    """``grey`` is what is on ``dots``. Screens lie on the sheet."""
+    rows, columns = moved(dots, drawing.part)
+    return screened(grey, screen, drawing.cell_rows, at=(rows.start, columns.start))
 
 
 def _off(difference: Cells) -> Ink:
@@ -305,10 +314,10 @@ def _put_step(ink: Ink, drawing: Drawing, words: Words, screens: Screens, number
     there = dots_of(within(cells, words.cells), cell_rows)
     here, strokes, dark = spread_marks(marks, cell_rows, ink.shape), words.strokes[there], words.rather_white[there]
     if number == TONE:
-        put(ink, _screened(drawing, drawing.reference, screens.areas, dots), here & strokes)
+        put(ink, _screened(drawing, drawing.reference[dots], screens.areas, dots), here & strokes)
         return
     if number == BARE:
-        plate = screened(np.full(ink.shape, MID_GREY, np.uint8), "rows", cell_rows, at=(dots[0].start, dots[1].start))
+        plate = _screened(drawing, np.full(ink.shape, MID_GREY, np.uint8), "rows", dots)
         edge = None
     else:
         share, edge = STEPS[number]
@@ -325,16 +334,16 @@ def _put_step(ink: Ink, drawing: Drawing, words: Words, screens: Screens, number
         around = grown(there, CELL)
         inside = cv2.erode(words.strokes[around].view(np.uint8), kernel(2 * edge + 1, cell_rows)).view(bool)
         here &= inside[within(there, around)]
-        put(ink, _screened(drawing, drawing.reference, screens.areas, dots), here)
+        put(ink, _screened(drawing, drawing.reference[dots], screens.areas, dots), here)
 
 
 def _plate(drawing: Drawing, dark: Ink, share: float, screen: str, dots: Box) -> Ink:
     """The ground of words, brought nearer to black or white by ``share``."""
     if share == 1:
         return dark
-    ground, at = drawing.ground[dots], (dots[0].start, dots[1].start)
+    ground = drawing.ground[dots]
     ends = WHITE_ABOVE, BLACK_BELOW - 1
     lighter, darker = (cv2.convertScaleAbs(ground, alpha=1 - share, beta=share * end) for end in ends)
-    plate = screened(lighter, screen, drawing.cell_rows, at=at)
-    put(plate, screened(darker, screen, drawing.cell_rows, at=at), dark)
+    plate = _screened(drawing, lighter, screen, dots)
+    put(plate, _screened(drawing, darker, screen, dots), dark)
     return plate

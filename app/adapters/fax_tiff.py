@@ -67,6 +67,18 @@ def decode(page: FaxPage) -> Image.Image:
     return image.convert("1")
 
 
+def put_between(page: FaxPage, *, above: int, below: int) -> FaxPage:
+    """So many white lines above and below ``page``, whose last line is white if there are any below.
+
+    In T.6 a line is told by how it differs from the one above, and the first by how it differs from a white one: a
+    white line below a white line is a single bit.
+    """
+    code, length = _code_of(page)
+    code = ((1 << above) - 1) << length + below | code << below | (1 << below) - 1
+    strip = _packed(code << 24 | END_OF_BLOCK, above + length + below + 24)
+    return FaxPage(strip, rows=above + page.rows + below, dots_down=page.dots_down, width=page.width)
+
+
 def put_above(page: FaxPage, top: FaxPage) -> FaxPage:
     """``top``, whose last line is white, and below it ``page``, whose bits stay as they are."""
     code, length = _code_of(top)

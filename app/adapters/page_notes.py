@@ -43,11 +43,9 @@ def seen_in(views: Views) -> Note | None:
 
 
 def _is_light(views: Views) -> bool:
-    rows, columns = views.page
-    area = (rows.stop - rows.start) * (columns.stop - columns.start) if views.pictures else 0
     for box in views.pictures:
         plane = views.full[box]
-        if plane.size >= SCAN * area and _is_faint(plane[::2, ::2]):
+        if plane.size >= SCAN * views.page_dots and _is_faint(plane[::2, ::2]):
             return True
     return False
 

@@ -16,7 +16,7 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 from numpy.typing import NDArray
 
-from app.adapters.dots import Box, Plane
+from app.adapters.dots import CELL, Box, Plane, within
 from app.adapters.fax_tiff import DOTS_ACROSS
 
 #: Where a page lies in a bitmap, as pdfium wants it: left, top, width, height in dots, quarter turns clockwise.
@@ -38,6 +38,8 @@ LARGE, LARGE_IF_LIGHT = 30.0, 16.0
 SMALL, SMALL_LENGTH = 6.0, 72.0
 #: Up to this darkness (255 is black) words are white.
 WHITISH = 20
+#: Dots around what is on the page that may become other than white for it: a patch, and more.
+REACH = 64
 #: Rows that are turned to grey at a time.
 STRIP = 32
 #: Dots around a picture that it may reach, and around the box of words, which says little of some fonts (5 mm).
@@ -56,6 +58,9 @@ class Views:
     words: 0 where there is none. ``pictures`` are the boxes that pictures fill, ``page`` is the one that
     the page itself does: around it is nothing but paper. ``small`` is the size of the smallest words, in points of
     paper, where there are some below ``SMALL``.
+
+    The planes are the ``part`` of the sheet that has something on it; all else is white. Boxes are in dots of the
+    planes. ``page_dots`` is how many dots the page has on the sheet.
     """
 
     full: Plane
@@ -64,6 +69,8 @@ class Views:
     words: Plane | None
     pictures: list[Box]
     page: Box
+    part: Box
+    page_dots: int
     small: float | None = None
 
 
@@ -84,44 +91,100 @@ class _Objects:
 def views_of(page: pdfium.PdfPage, place: Place, shape: tuple[int, int], *, filled: int) -> Views:
     """``shape`` is (rows, columns) of the planes; the page is on the first ``filled`` rows alone."""
     objects = _objects_of(page, _scale_of(page, place))
-    coloured = _drawn(page, place, shape, filled)
-    full, boxes = _grey(coloured), _boxes(objects.pictures, page, place, shape)
-    bare = letterless = full
+    pictures = _boxes(objects.pictures, page, place, shape)
+    sheet = np.empty((*shape, 3), np.uint8)  # one for all: fresh memory costs more than to draw on it
+    _draw(page, place, sheet, filled)
+    inked = [*pictures, _inked(sheet)]
+    part = _part_of(inked, shape)
+    full = bare = letterless = _grey(sheet[part])
     words = None
     kept = _switch_off_pictures(objects, page, place, shape) if objects.words or objects.large else []
     if objects.words:
+        coloured = sheet[part].copy()
         _switch(objects.words, on=False)
-        wordless = _drawn(page, place, shape, filled)
-        for box in kept:
-            wordless[box] = coloured[box]
+        _draw(page, place, sheet, filled)
+        inked.append(_inked(sheet))
+        smaller, part = part, _part_of(inked, shape)
+        full, coloured = (_grown(plane, smaller, part) for plane in (full, coloured))
+        wordless = sheet[part]
+        for there in (within(box, part) for box in kept):
+            wordless[there] = coloured[there]
         bare = letterless = full.copy()
         words = _changes(coloured, wordless, bare)
-        del wordless
-    del coloured
+        del coloured
     if objects.large:
         _switch(objects.large, on=False)
-        letterless = _grey(_drawn(page, place, shape, filled))
-        for box in kept:
-            letterless[box] = bare[box]
+        _draw(page, place, sheet, filled)
+        smaller, part = part, _part_of([*inked, _inked(sheet)], shape)
+        full, bare = (_grown(plane, smaller, part) for plane in (full, bare))
+        words = None if words is None else _grown(words, smaller, part, colour=0)
+        letterless = _grey(sheet[part])
+        for there in (within(box, part) for box in kept):
+            letterless[there] = bare[there]
     left, top, columns, rows, _turns = place
     box = slice(max(top, 0), min(top + rows, filled)), slice(max(left, 0), min(left + columns, shape[1]))
     small = objects.smallest if objects.small_length >= SMALL_LENGTH else None
-    return Views(full, bare, letterless, words, boxes, box, small)
+    pictures = [within(picture, part) for picture in pictures]
+    return Views(full, bare, letterless, words, pictures, within(box, part), part, _dots(box), small)
 
 
 def blank(shape: tuple[int, int]) -> Views:
-    white = np.full(shape, 255, np.uint8)
-    return Views(white, white, white, None, [], (slice(0), slice(0)))
+    part = _part_of([], shape)
+    white = np.full((part[0].stop, part[1].stop), 255, np.uint8)
+    return Views(white, white, white, None, [], (slice(0, 0), slice(0, 0)), part, 0)
 
 
-def _drawn(page: pdfium.PdfPage, place: Place, shape: tuple[int, int], filled: int) -> NDArray[np.uint8]:
-    """``(rows, columns, 3)``, blue first. In colour: pdfium sets letters to whole dots of a grey bitmap."""
-    plane = np.full((*shape, 3), 255, np.uint8)
-    start = plane.ctypes.data_as(ctypes.c_void_p)
-    bitmap = raw.FPDFBitmap_CreateEx(shape[1], filled, raw.FPDFBitmap_BGR, start, plane.strides[0])
+# ---- The part of the sheet that has something on it
+
+
+def _inked(sheet: NDArray[np.uint8]) -> Box:
+    """Around all that is not white."""
+    dots = sheet.reshape(len(sheet), -1)
+    rows = np.flatnonzero(dots.min(axis=1) < 255)
+    if not len(rows):
+        return slice(0, 0), slice(0, 0)
+    columns = np.flatnonzero(dots[rows[0] : rows[-1] + 1].min(axis=0) < 255) // 3
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _part_of(boxes: list[Box], shape: tuple[int, int]) -> Box:
+    """Around all of them, as far as what is in them reaches; whole cells, and as many lines as may be one."""
+    boxes = [box for box in boxes if _dots(box)] or [(slice(0, 0), slice(0, 0))]
+    rows, columns = (
+        slice(
+            max(min(box[axis].start for box in boxes) - REACH, 0) // CELL * CELL,
+            min(-(-(max(box[axis].stop for box in boxes) + REACH) // CELL) * CELL, length),
+        )
+        for axis, length in enumerate(shape)
+    )
+    return rows, columns
+
+
+def _grown(plane: NDArray[np.uint8], part: Box, larger: Box, *, colour: int = 255) -> NDArray[np.uint8]:
+    """What is on ``part``, on a part around it that is of one colour elsewhere."""
+    if part == larger:
+        return plane
+    rows, columns = larger
+    grown = np.full((rows.stop - rows.start, columns.stop - columns.start, *plane.shape[2:]), colour, np.uint8)
+    grown[within(part, larger)] = plane
+    return grown
+
+
+def _dots(box: Box) -> int:
+    rows, columns = box
+    return max(rows.stop - rows.start, 0) * max(columns.stop - columns.start, 0)
+
+
+# ---- Drawing
+
+
+def _draw(page: pdfium.PdfPage, place: Place, sheet: NDArray[np.uint8], filled: int) -> None:
+    """``sheet`` is ``(rows, columns, 3)``, blue first. In colour: pdfium sets letters to whole dots of a grey one."""
+    sheet.fill(255)
+    start = sheet.ctypes.data_as(ctypes.c_void_p)
+    bitmap = raw.FPDFBitmap_CreateEx(sheet.shape[1], filled, raw.FPDFBitmap_BGR, start, sheet.strides[0])
     raw.FPDF_RenderPageBitmap(bitmap, page, *place, FLAGS)
     raw.FPDFBitmap_Destroy(bitmap)
-    return plane
 
 
 def _changes(coloured: NDArray[np.uint8], wordless: NDArray[np.uint8], bare: Plane) -> Plane:

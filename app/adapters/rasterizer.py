@@ -20,7 +20,7 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 from PIL import Image, ImageDraw, ImageFont
 
-from app.adapters.dots import CELL, Ink
+from app.adapters.dots import CELL, Box, Ink
 from app.adapters.drawing import Drawing, Screens, ink_of, prepared, tone_of
 from app.adapters.fax_sheets import exact_pages
 from app.adapters.fax_tiff import (
@@ -32,6 +32,7 @@ from app.adapters.fax_tiff import (
     count_tiff_pages,
     decode,
     encode,
+    put_between,
     read_pages,
     write_pages,
 )
@@ -298,11 +299,19 @@ class _Paper:
         """The first way to screen it that does not take too long on the line, from the finest to the coarsest; and
         what is to be said of it."""
         for ink in self._ways(drawing):
-            page = encode(np.packbits(ink, axis=1).tobytes(), rows=self.rows, dots_down=self.dots_down)
+            page = self._coded(ink, drawing.part)
             seconds = len(page.strip) * 8 * ECM_OVERHEAD / USUAL_RATE
             if seconds <= PAGE_SECONDS:
                 break
         return page, dear_note(drawing, ink, seconds) if seconds > DEAR_SECONDS else None
+
+    def _coded(self, ink: Ink, part: Box) -> FaxPage:
+        """``ink`` is on ``part`` of the sheet."""
+        rows, columns = part
+        lines = np.zeros((len(ink), WIDTH), bool)
+        lines[:, columns] = ink
+        page = encode(np.packbits(lines, axis=1).tobytes(), rows=len(lines), dots_down=self.dots_down)
+        return put_between(page, above=rows.start, below=self.rows - rows.stop)
 
     def _ways(self, drawing: Drawing) -> Iterator[Ink]:
         """In coarser and coarser screens; then, where it is all lines, with fewer of them, and as mere tone."""
@@ -310,7 +319,7 @@ class _Paper:
             ink = ink_of(drawing, screens)
             yield ink
         for repeated in REPEATED:
-            yield np.repeat(ink[::repeated], repeated, axis=0)[: self.rows]
+            yield np.repeat(ink[::repeated], repeated, axis=0)[: len(ink)]
         yield tone_of(drawing)
 
 

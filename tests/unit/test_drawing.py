@@ -17,8 +17,10 @@ from reportlab.lib.pagesizes import A4
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen import canvas
 
+from app.adapters import page_views, rasterizer
+from app.adapters.drawing import prepared
 from app.adapters.fax_tiff import decode, read_pages
-from app.adapters.rasterizer import rasterize
+from app.adapters.rasterizer import draw_all, rasterize
 
 Draw = Callable[[canvas.Canvas], None]
 
@@ -389,3 +391,66 @@ def test_a_drawn_picture_takes_little_of_the_line_and_keeps_its_tones(tmp_path):
     ink, grey, seconds = faxed(tmp_path, drawn_as_picture)
     assert furthest_off(ink, grey) < 1 / 3
     assert seconds < 20
+
+
+def letter_with_greys(page: canvas.Canvas) -> None:
+    page.setFillColor(HexColor("#bbbbbb"))
+    page.rect(180, 500, 150, 60, stroke=0, fill=1)
+    page.setFillColor(HexColor("#333333"))
+    page.drawString(190, 525, "Words on grey")
+    page.setFont("Helvetica", 40)
+    page.drawString(200, 400, "Large ones")
+    page.line(150, 380, 420, 381)
+    page.line(100, 331, 120, 331)
+    page.setFillColor(white)
+    page.drawString(90, 320, "White words that hide a line")
+
+
+def words_on_noise(page: canvas.Canvas) -> None:
+    noise = np.random.default_rng(5).integers(0, 256, (900, 500), np.uint8)
+    page.drawImage(ImageReader(Image.fromarray(noise)), 203, 331, 250, 450)
+    page.drawString(230, 525, "Words on noise")
+
+
+def white_words_that_hide_a_line_far_away(page: canvas.Canvas, words: str = "I") -> None:
+    """A single letter is so narrow that it is not large."""
+    page.drawString(200, 600, "Words")
+    page.rect(408, 420, 6, 1, stroke=0, fill=1)
+    page.setFillColor(white)
+    page.setFont("Helvetica-Bold", 80)
+    page.drawString(400, 400, words)
+
+
+def large_words_that_hide_a_line_far_away(page: canvas.Canvas) -> None:
+    white_words_that_hide_a_line_far_away(page, "III")
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        letter_with_greys,
+        words_on_noise,
+        white_words_that_hide_a_line_far_away,
+        large_words_that_hide_a_line_far_away,
+    ],
+)
+@pytest.mark.parametrize("resolution", ["fine", "standard"])
+def test_what_is_drawn_is_the_same_whether_the_white_around_it_is_looked_at_or_not(
+    tmp_path, monkeypatch, resolution, draw
+):
+    def dots() -> list[bytes]:
+        draw_all(lambda _: None, str(path), *names, resolution, "A4", 1)
+        return [np.asarray(decode(page)).tobytes() for page in read_pages(Path(names[1]))]
+
+    path, names = tmp_path / "page.pdf", [str(tmp_path / name) for name in ("printed.pdf", "page.tif")]
+    page = canvas.Canvas(str(path), pagesize=A4)
+    draw(page)
+    page.save()
+    looked_at = []
+    monkeypatch.setattr(
+        rasterizer, "prepared", lambda views, rows: looked_at.append(views.full.size) or prepared(views, rows)
+    )
+    part = dots()
+    monkeypatch.setattr(page_views, "REACH", 5_000)
+    assert part == dots()
+    assert looked_at[0] < looked_at[1] / 2

@@ -17,7 +17,7 @@ from reportlab.pdfgen import canvas
 from app.adapters import page_header
 from app.adapters.fax_pdf import tiff_to_pdf
 from app.adapters.fax_sheets import exact_pages
-from app.adapters.fax_tiff import LENGTHS, WIDTH, count_tiff_pages, decode, read_pages, write_pages
+from app.adapters.fax_tiff import LENGTHS, WIDTH, count_tiff_pages, decode, encode, put_between, read_pages, write_pages
 from app.adapters.page_header import headed
 from app.adapters.rasterizer import (
     count_pdf_pages,
@@ -396,3 +396,16 @@ def test_a_pdf_without_a_picture_of_a_fax_machine_is_not_read_for_one(tmp_path, 
     assert not opened
     assert list(exact_pages(fax, most_rows=LENGTHS["A4"])) == [0]
     assert opened == [fax]
+
+
+@pytest.mark.parametrize(("above", "below"), [(0, 0), (640, 0), (0, 128), (640, 1492)])
+def test_white_lines_around_a_part_cost_a_bit_each(above, below):
+    lines = np.zeros((160, WIDTH), bool)
+    lines[40:120:3, 200:900] = True
+    part = encode(np.packbits(lines, axis=1).tobytes(), rows=160, dots_down=196)
+    page = put_between(part, above=above, below=below)
+    ink = ~np.asarray(decode(page))
+    assert (page.rows, page.dots_down, len(ink)) == (above + 160 + below, 196, above + 160 + below)
+    assert (ink[above : above + 160] == lines).all()
+    assert ink.sum() == lines.sum()
+    assert len(page.strip) <= len(part.strip) + (above + below) // 8 + 1
