@@ -116,9 +116,9 @@ def test_what_was_saved_is_discarded_without_a_trace(app: Flask, cast: Cast, ali
     ("field", "typed", "told"),
     [
         ("name", "", "Enter a name."),
-        ("name", "x" * 101, "100 characters at most"),
+        ("name", "x" * 101, "up to 100 characters"),
         ("name", "FOR Archive", "There is already a template with this name."),
-        ("header", "x" * 51, "50 characters at most"),
+        ("header", "x" * 51, "up to 50 characters"),
         ("station_id", "Alpha", "digits, spaces and +"),
         ("resolution", "superfine", "Choose one from the list."),
         ("page_size", "A3", "Choose one from the list."),
