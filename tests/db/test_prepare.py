@@ -103,7 +103,7 @@ def test_who_sends_a_long_spreadsheet_unasked_is_told_by_mail_at_once(session, c
     if origin == "web":
         message = held_mail(notice)
         assert message["Subject"].endswith("is waiting for your answer")
-        assert "it takes 21 pages" in message.get_content()
+        assert "it has 21 pages" in message.get_content()
         assert "“Send now”" in message.get_content()
         assert f"/faxes/{fax.id}" in message.get_content()
     assert notice.sent_at is None
