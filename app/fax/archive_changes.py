@@ -95,9 +95,9 @@ class RetentionChanges(ChangeHandler):
         """And what goes at once, as it is now: it may be long ago that somebody saved this."""
         found = super().differences(session, tenant, change)
         labels = {
-            ArchiveKind.SENT: _("sent files kept for"),
-            ArchiveKind.RECEIVED: _("received files removed at once"),
-            ArchiveKind.REPORTS: _("reports removed at once"),
+            ArchiveKind.SENT: _("sent files deleted at once"),
+            ArchiveKind.RECEIVED: _("received files deleted at once"),
+            ArchiveKind.REPORTS: _("reports deleted at once"),
         }
         for name, days in change.after.items():
             if days:

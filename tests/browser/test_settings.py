@@ -201,7 +201,7 @@ def test_what_a_retention_removes_is_shown_before_it_holds(visit, old, script):
     expect(page.locator(".notice.info")).to_contain_text("Takes effect when you apply your changes")
     expect(page.locator("#days_sent")).to_have_value("365")
     page.get_by_role("link", name="Saved changes").first.click()
-    expect(page.locator(".lines-differences")).to_contain_text("sent files kept for")
+    expect(page.locator(".lines-differences")).to_contain_text("sent files deleted at once")
     press(page, "Discard all")
     expect(page.locator(".notice.info")).to_contain_text("discarded")
 
@@ -269,7 +269,7 @@ def test_a_box_is_entered_tested_and_removed_and_shows_no_secret(visit, script):
     name = fresh("post")
     add_box(page, name)
     assert "hunter2" not in page.content() and "lQOYBF" not in page.content()
-    expect(page.locator("#private_key-judgment")).to_contain_text("A PIN is stored")
+    expect(page.locator("#private_key-judgment")).to_contain_text("Stored encrypted and never shown. Leave this empty")
     try_it(page, "Test the mailbox")
     expect(page.locator("#tried .notice.bad")).to_contain_text("inside the installation")
     press(page, "Remove the private key")
