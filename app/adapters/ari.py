@@ -190,12 +190,12 @@ class Ari:
             raise TemporaryFailure("line_down", reason=str(error), certain=False) from error
         if _is_starting(response):
             raise TemporaryFailure("line_down", reason="Asterisk is starting", certain=True)
+        if response.is_success or response.status_code in expected:
+            return response
         if response.is_server_error or response.status_code in _NOT_LET_IN:
             certain = response.status_code in _NOT_LET_IN or _is_out_of_memory(response)
             reason = f"{response.status_code} {response.text[:200]}"
             raise TemporaryFailure("line_down", reason=reason, certain=certain)
-        if response.is_success or response.status_code in expected:
-            return response
         raise PermanentFailure("line_refused", status=response.status_code, reason=response.text[:200])
 
     def ping(self) -> datetime:

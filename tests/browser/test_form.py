@@ -35,15 +35,16 @@ def test_a_wrong_number_is_told_while_it_is_typed_without_leaving_the_page(visit
     assert page.evaluate("window.stayed")
 
 
-def test_what_the_chosen_line_may_not_dial_is_told_while_the_number_is_typed(visit):
+def test_what_nobody_may_dial_is_told_while_the_number_is_typed_whatever_the_line(visit):
     page = visit(FORM, who=ALICE)
     page.locator("[name=to]").press_sequentially("899 123456")
-    expect(page.locator("#to-judgment[data-state=good]")).to_contain_text("National number:")
+    expect(page.locator("#to-judgment[data-state=bad]")).to_contain_text("premium number")
     page.select_option("[name=entity]", index=1)
     expect(page.locator("#to-judgment[data-state=bad]")).to_contain_text("premium number")
     expect(page.locator("[name=to]")).to_have_attribute("aria-invalid", "true")
-    page.select_option("[name=entity]", index=0)
-    expect(page.locator("#to-judgment[data-state=good]")).to_be_visible()
+    page.fill("[name=to]", "050 9655699")
+    expect(page.locator("#to-judgment[data-state=good]")).to_contain_text("National number:")
+    expect(page.locator("[name=to]")).not_to_have_attribute("aria-invalid", "true")
 
 
 @WITH_AND_WITHOUT

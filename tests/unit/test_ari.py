@@ -90,3 +90,10 @@ def test_what_asterisk_will_not_do_is_about_the_call(ari):
     with pytest.raises(PermanentFailure):
         answering(ari, 400, {"message": "Invalid parameter"}).originate(CALL)
     assert answering(ari, 409, {"message": "Conflict"}).originate(CALL) == "adopted"
+
+
+@pytest.mark.parametrize(("status", "packets"), [(200, 120), (404, None), (500, None)])
+def test_a_call_without_rtp_has_no_packets_to_count_and_is_no_fault_of_asterisk(ari, status, packets):
+    """ARI answers 500 where a function of the dialplan tells nothing, as CHANNEL(rtcp) of a call by T.38."""
+    body = {"value": "120"} if status == 200 else {"message": "Unable to read provided function"}
+    assert answering(ari, status, body).packets_received("1.1") == packets
