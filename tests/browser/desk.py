@@ -1,6 +1,7 @@
 """Chromium at the instance under test: pages as one of the cast, and everything that those pages complain about."""
 
 import re
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ CHROMIUM = [
 #: What Chromium notes of each answer from 400 on (:meth:`Desk._broken` judges those), and htmx of a question about the
 #: number that was still open when the page was left; a request that fails in earnest is a ``htmx:sendError``.
 HARMLESS = ("Failed to load resource", "htmx:afterRequest", "htmx:sendAbort")
+#: Seconds for which a sign-in is as good as new.
+LATELY = 240.0
 SHIFTED = """() => {
   const width = document.documentElement.clientWidth;
   return document.documentElement.scrollWidth > width || window.innerWidth > width + 20;
@@ -37,7 +40,7 @@ class Desk:
     url: str
     password: str
     problems: list[str] = field(default_factory=list)
-    _signed_in: dict[str, Any] = field(default_factory=dict)
+    _signed_in: dict[str, tuple[float, Any]] = field(default_factory=dict)
     _contexts: list[BrowserContext] = field(default_factory=list)
 
     def open(self, path: str, *, who: str | None = None, script: bool = True, **options: Any) -> Page:
@@ -63,12 +66,15 @@ class Desk:
         return len(self._contexts)
 
     def _state(self, who: str) -> Any:
-        if who not in self._signed_in:
+        """Of somebody who came a moment ago: some acts ask again who is there after a while."""
+        at, state = self._signed_in.get(who, (0.0, None))
+        if state is None or time.monotonic() - at > LATELY:
             page = self.open("/sign-in")
             self.sign_in(page, who)
             assert "/sign-in" not in page.url, who
-            self._signed_in[who] = page.context.storage_state()
-        return self._signed_in[who]
+            at, state = time.monotonic(), page.context.storage_state()
+            self._signed_in[who] = at, state
+        return state
 
     def _context(self, **options: Any) -> BrowserContext:
         context = self.browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 800}, **options)

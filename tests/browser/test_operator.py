@@ -5,6 +5,7 @@ import re
 import time
 import zipfile
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -79,10 +80,19 @@ def test_a_suspended_company_reads_why_and_is_opened_again(visit, desk: Desk, in
 
 
 @BOTH
-def test_a_company_takes_everything_away_and_is_deleted(visit, tmp_path: Path, script: bool):
+def test_a_company_takes_everything_away_and_is_deleted(visit, instance: Instance, tmp_path: Path, script: bool):
     slug = a_slug()
+    address = f"gina@{slug}.test"
     page = visit("/operator/tenants", who=OLGA, script=script)
-    open_company(page, slug)
+    open_company(page, slug, email=address)
+    with page.expect_download() as taken:
+        page.click("text=Export everything")
+    assert taken.value.suggested_filename.endswith(".zip.sealed"), "only the company can open it"
+    gina = visit(mailed_link(instance, address), script=script)
+    choose_password(gina, PASSWORD)
+    gina.goto(urljoin(gina.url, "/operator-access"))
+    press(gina, "Let in")
+    expect(gina.locator("main")).to_contain_text("The operator may see your faxes until")
     with page.expect_download() as taken:
         page.click("text=Export everything")
     taken.value.save_as(tmp_path / "all.zip")

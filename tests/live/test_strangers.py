@@ -27,7 +27,7 @@ from tests.live.lines import (
     slow_pages,
     wait_until,
 )
-from tests.live.strange import HOST, Stranger
+from tests.live.strange import HOST, Call, Stranger
 
 pytestmark = pytest.mark.live
 
@@ -230,7 +230,12 @@ def test_a_silent_call_ends_within_45_seconds_both_ways_and_a_slow_fax_goes_on(
                 channel_id = f"fax-{name.strip('(')}{number}-1"
                 trunk.ari.originate(CallElsewhere.of(call_of(channel_id, four, ANSWERS, t38=t38), name))
         callers = [stranger.call(OUR_LINE, trunk.sip_port) for stranger in strangers.values()]
-        silent = [call for stranger in strangers.values() for call in stranger.of(ANSWERS)] + callers
+
+        def called() -> list[Call]:
+            return [call for stranger in strangers.values() for call in stranger.of(ANSWERS)]
+
+        wait_until(10, "all six have been called", lambda: len(called()) == 6)
+        silent = called() + callers
         wait_until(60, "all silent calls are over", lambda: all(call.ended for call in silent))
         assert len(silent) == 9
         assert max(call.seconds or 0 for call in silent) <= 45
