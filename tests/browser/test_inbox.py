@@ -232,11 +232,11 @@ def test_a_fax_is_forwarded_by_mail_and_nothing_typed_is_lost(visit, arrive, scr
     page = visit(f"/faxes/{fax_id}", who=ALICE, script=script)
     page.click("#forward")
     page.fill("#note", "For you")
-    page.click("button:has-text('Send mail')")
+    page.click("button:has-text('Send email')")
     expect(page.locator(".summary")).to_contain_text("Choose at least one colleague.")
     expect(page.locator("#note")).to_have_value("For you")
     page.check(".people label:has-text('Bob') input")
-    page.click("button:has-text('Send mail')")
+    page.click("button:has-text('Send email')")
     expect(page.locator(".history")).to_contain_text("Alice forwarded it by email to Bob")
     expect(page.locator(".history")).to_contain_text("For you")
 
@@ -277,7 +277,7 @@ def done(page: Page) -> None:
 
 
 def refused(page: Page) -> None:
-    page.click("button:has-text('Send mail')")
+    page.click("button:has-text('Send email')")
     expect(page.locator(".summary")).to_be_visible()
 
 

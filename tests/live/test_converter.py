@@ -562,8 +562,8 @@ def test_the_room_holds_the_system_and_nothing_of_this_machine(office):
     assert seen_by(office, "/usr") <= {"bin", "lib", "lib64", "share", "local"}
     assert seen_by(office, "/etc") <= {"fonts", "ld.so.cache", "libreoffice", "localtime", "mime.types"}
     assert seen_by(office, "/faxroom/app/adapters") == {
-        *("__init__.py", "office.py", "office_converter.py", "office_profile.py", "office_protocol.py"),
-        "office_sheets.py",
+        *("__init__.py", "confinement.py", "office.py", "office_converter.py", "office_profile.py"),
+        *("office_protocol.py", "office_sheets.py"),
     }
 
 
@@ -787,11 +787,11 @@ def test_a_word_97_document_keeps_the_results_of_its_fields_and_shows_no_comment
         tmp_path, docx_of(word_field(" DATE ", "25.11.2008"), comment=("BEFORE AFTER", "A COMMENT")), "letter.docx"
     )
     [doc] = made_by_libreoffice(tmp_path, source, "doc:MS Word 97")
-    today = re.compile(rb"\d\d/\d\d/\d\d|(?:\d\0){2}/\0(?:\d\0){2}/\0(?:\d\0){2}")
+    today = re.compile(rb"\d{1,2}/\d{1,2}/\d\d|(?:\d\0){1,2}/\0(?:\d\0){1,2}/\0(?:\d\0){2}")
     old = today.sub(lambda found: re.sub(rb"\d", b"9", found[0]), doc)  # LibreOffice has just worked it out
     shown = text_of(convert(old, "doc", office), tmp_path)
     assert "BEFORE AFTER" in shown
-    assert "99/99/99" in shown
+    assert re.search("9{1,2}/9{1,2}/99", shown)
     assert "COMMENT" not in shown
 
 
