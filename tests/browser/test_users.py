@@ -36,7 +36,7 @@ def invite(page: Page, address: str, name: str) -> None:
     page.fill("[name=email]", address)
     page.fill("[name=name]", name)
     page.click("text=Send the invitation")
-    expect(page.locator(".notice.info")).to_contain_text("is invited")
+    expect(page.locator(".notice.info")).to_contain_text("has been invited")
 
 
 def choose_password(page: Page, password: str) -> None:
