@@ -33,6 +33,12 @@ def administrators_only() -> None:
         abort(404)
 
 
+def operators_only() -> None:
+    """For everybody else the operator's pages do not exist."""
+    if not current_user.is_operator:
+        abort(404)
+
+
 def sections() -> list[tuple[str, str]]:
     """Endpoint and name of each administration page that there is; none for who administers nothing."""
     if not current_user or not current_user.is_authenticated or not current_user.is_admin:

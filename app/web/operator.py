@@ -35,6 +35,7 @@ from app.health import check_health, nodes
 from app.intake import room
 from app.queues import QUEUES, queue
 from app.turned_away import turned_away
+from app.web.administration import operators_only
 from app.web.asking import Errors, said, said_all
 from app.web.figures import installation_figures
 from app.web.guard import SAFE_METHODS, writes
@@ -103,11 +104,7 @@ STATES = {
 }
 
 
-@blueprint.before_request
-def _operators_only() -> None:
-    """For everybody else these pages do not exist."""
-    if not current_user.is_operator:
-        abort(404)
+blueprint.before_request(operators_only)
 
 
 @blueprint.context_processor

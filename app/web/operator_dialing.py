@@ -5,7 +5,7 @@ from typing import Any
 
 import phonenumbers
 from babel import Locale
-from flask import Blueprint, abort, current_app, flash, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, current_app, flash, make_response, redirect, render_template, request, url_for
 from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_login import current_user
@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response
 from app.errors import Refused
 from app.fax.auditing import audit
 from app.fax.policy import Policy, policy_of, set_policy
+from app.web.administration import operators_only
 from app.web.asking import Errors, said
 from app.web.guard import SAFE_METHODS
 from tenants.db import db
@@ -23,10 +24,7 @@ blueprint = Blueprint("operator_dialing", __name__, url_prefix="/operator/dialin
 MOST_TEXT = 5_000
 
 
-@blueprint.before_request
-def _operators_only() -> None:
-    if not current_user.is_operator:
-        abort(404)
+blueprint.before_request(operators_only)
 
 
 @blueprint.context_processor

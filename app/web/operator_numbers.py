@@ -5,7 +5,7 @@ from typing import Any
 import phonenumbers
 import sqlalchemy as sa
 from babel import Locale
-from flask import Blueprint, abort, current_app, flash, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, current_app, flash, make_response, redirect, render_template, request, url_for
 from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
@@ -17,6 +17,7 @@ from app.errors import Refused
 from app.fax import pool
 from app.fax.auditing import audit
 from app.fax.people_csv import read_text
+from app.web.administration import operators_only
 from app.web.asking import Errors, said
 from app.web.guard import SAFE_METHODS
 from tenants.db import db, utc_now
@@ -39,10 +40,7 @@ REASONS = {
 }
 
 
-@blueprint.before_request
-def _operators_only() -> None:
-    if not current_user.is_operator:
-        abort(404)
+blueprint.before_request(operators_only)
 
 
 @blueprint.context_processor

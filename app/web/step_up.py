@@ -23,7 +23,9 @@ FRESH, FILLED_IN = timedelta(minutes=10), timedelta(minutes=30)
 #: The field of the proof.
 PROOF = "step_up"
 
-#: Endpoints, with the methods that ask. Of the operator's pages every act asks.
+#: Of the operator's pages every act asks.
+OPERATORS = frozenset({"operator", "operator_dialing", "operator_numbers"})
+#: Endpoints of others, with the methods that ask.
 DANGEROUS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("downloads.log_csv", "downloads.log_zip", "audit.csv_file"), ("GET",)),
     **dict.fromkeys(("mail2fax.new_box", "mail2fax.box"), ("GET", "POST")),
@@ -38,7 +40,7 @@ DANGEROUS: dict[str, tuple[str, ...]] = {
 
 
 def is_dangerous(endpoint: str, method: str) -> bool:
-    if endpoint.startswith("operator."):
+    if endpoint.partition(".")[0] in OPERATORS:
         return method not in SAFE_METHODS
     return method in DANGEROUS.get(endpoint, ())
 

@@ -106,3 +106,14 @@ def test_what_is_named_as_dangerous_exists(app: Flask, endpoint: str) -> None:
     assert endpoint in app.view_functions
     rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint == endpoint]
     assert any(is_dangerous(endpoint, method) for rule in rules for method in rule.methods or ())
+
+
+@pytest.mark.parametrize("blueprint", ["operator", "operator_dialing", "operator_numbers"])
+def test_every_act_on_every_page_of_the_operator_is_dangerous(app: Flask, blueprint: str) -> None:
+    acts = [
+        rule.endpoint
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint.startswith(f"{blueprint}.") and "POST" in (rule.methods or ())
+    ]
+    assert acts
+    assert all(is_dangerous(endpoint, "POST") for endpoint in acts)
