@@ -22,12 +22,15 @@ from shell import SetupError, tail
 from steps import Progress, StepFailed, complain
 from supervise import TETHER
 
+import asterisk
+
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".tools/venv/bin"
 DEMO_PASSWORD = "faxroom-demo"
 NEEDS_INSTANCE = ("tests/live", "tests/browser")
 NEEDS_DATABASE = ("tests/web", "tests/db")
 READY_SECONDS = 300
+_taken_slices: set[int] = set()
 CHECKS = (
     ("ruff check", ["ruff", "check", "."]),
     ("ruff format", ["ruff", "format", "--check", "."]),
@@ -49,10 +52,10 @@ def main() -> int:
     finally:
         processes.ignore_stop_signals()
         processes.end_descendants(seconds=20)
-        if code == 0 or not (folder / "home/log").exists():
+        if code == 0 or not list(folder.glob("*/log")):
             shutil.rmtree(folder, ignore_errors=True)
         else:
-            complain(f"The state and the logs of the instance under test are kept in {folder}")
+            complain(f"The state and the logs of what was under test are kept in {folder}")
     sys.stdout.flush()
     os._exit(code)
 
@@ -61,32 +64,48 @@ def _run(arguments: Sequence[str], folder: Path) -> int:
     progress = Progress()
     installation.install(ROOT, progress, for_tests=True)
     count: Counter[str] = Counter()
-    with contextlib.ExitStack() as stack:
-        instance = _Instance(folder / "home", progress) if _needs_instance(arguments) else None
-        if instance:
-            instance.start()
-        if not arguments:
-            for name, command in CHECKS:
-                _check(name, command, count, progress)
-        environment = _environment()
-        if instance:
-            progress.step("instance", lambda say: instance.wait())
-            environment |= instance.told()
-        if arguments:
-            _Pytest("tests", arguments, environment, progress, folder).conclude(count)
-        else:
-            url = stack.enter_context(_postgres(folder, progress))
-            postgresql = {**_environment(), "TEST_DATABASE_URL": url}
-            beside = [  # those of the real thing wait for most of the time, these for a processor only
-                _Pytest("postgresql", NEEDS_DATABASE, postgresql, progress, folder, aside=True),
-                _Pytest("sqlite", NEEDS_DATABASE, _environment(), progress, folder, aside=True),
-                _Pytest("unit", ["tests/unit"], _environment(), progress, folder, aside=True),
-            ]
-            _Pytest("the real thing", NEEDS_INSTANCE, environment, progress, folder).conclude(count)
-            progress.step("instance", lambda say: instance.stop())
-            for running in beside:
-                running.conclude(count)
+    if arguments:
+        _run_some(arguments, folder, count, progress)
+    else:
+        _run_all(folder, count, progress)
     return _conclude(count, progress)
+
+
+def _run_some(arguments: Sequence[str], folder: Path, count: Counter[str], progress: Progress) -> None:
+    environment = _environment()
+    if _needs_instance(arguments):
+        instance = _Instance(folder / "home", progress)
+        instance.start()
+        progress.step("instance", lambda say: instance.wait())
+        environment |= instance.told()
+    _Pytest("tests", arguments, environment, progress, folder).conclude(count)
+
+
+def _run_all(folder: Path, count: Counter[str], progress: Progress) -> None:
+    """Those of the real thing side by side, for they wait for most of the time, each place with an instance of its
+    own; beside them, at a lower priority, those that wait for a processor only."""
+    instances = {place: _Instance(folder / Path(place).name, progress) for place in NEEDS_INSTANCE}
+    for instance in instances.values():
+        instance.start()
+    for name, command in CHECKS:
+        _check(name, command, count, progress)
+    with _postgres(folder, progress) as url:
+        real = {}
+        for place, instance in instances.items():
+            progress.step("instance", lambda say, instance=instance: instance.wait())
+            told = _environment() | instance.told()
+            real[instance] = _Pytest(place, [place], told, progress, folder, quiet=bool(real))
+        postgresql = {**_environment(), "TEST_DATABASE_URL": url}
+        beside = [
+            _Pytest("postgresql", NEEDS_DATABASE, postgresql, progress, folder, quiet=True, last=True),
+            _Pytest("sqlite", NEEDS_DATABASE, _environment(), progress, folder, quiet=True, last=True),
+            _Pytest("unit", ["tests/unit"], _environment(), progress, folder, quiet=True, last=True),
+        ]
+        for instance, running in real.items():
+            running.conclude(count)
+            progress.step("instance", lambda say, instance=instance: instance.stop())
+        for running in beside:
+            running.conclude(count)
 
 
 def _needs_instance(arguments: Sequence[str]) -> bool:
@@ -112,7 +131,8 @@ def _check(name: str, command: Sequence[str], count: Counter[str], progress: Pro
 
 
 class _Pytest:
-    """A run of pytest. One that runs ``aside`` takes what others leave of the processors, and speaks at its end."""
+    """A run of pytest. A ``quiet`` one speaks at its end, one that goes ``last`` takes what the others leave of the
+    processors."""
 
     def __init__(
         self,
@@ -122,15 +142,22 @@ class _Pytest:
         progress: Progress,
         folder: Path,
         *,
-        aside: bool = False,
+        quiet: bool = False,
+        last: bool = False,
     ) -> None:
         progress.say("pytest", f"{name}: {' '.join(arguments)}")
         self.name, self.progress, self.begin = name, progress, time.monotonic()
-        self.report, self.log = folder / f"{name}.xml", folder / f"{name}.log"
-        last = ["nice", "-n", "9"] if aside else []
-        command = [*last, BIN / "python", "-m", "pytest", f"--junitxml={self.report}", *arguments]
+        self.report, self.log = folder / f"{Path(name).name}.xml", folder / f"{Path(name).name}.log"
+        command = [
+            *(["nice", "-n", "9"] if last else []),
+            BIN / "python",
+            "-m",
+            "pytest",
+            f"--junitxml={self.report}",
+            *arguments,
+        ]
         with self.log.open("wb") as log:
-            said = {"stdout": log, "stderr": log} if aside else {}
+            said = {"stdout": log, "stderr": log} if quiet else {}
             self.process = subprocess.Popen(command, cwd=ROOT, env=dict(environment), stdin=subprocess.DEVNULL, **said)
 
     def conclude(self, count: Counter[str]) -> None:
@@ -170,9 +197,10 @@ class _Instance:
 
     def __init__(self, home: Path, progress: Progress) -> None:
         self.home = home
-        self.log = home.with_name("up.log")
+        self.log = home.with_name(f"{home.name}-up.log")
         self.progress = progress
-        self.port, self.sip_port, self.ari_port, self.imap_port = _free_ports(4)
+        self.port, self.ari_port, self.imap_port = _free_ports(3)
+        self.sip_port = _sip_port()
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -216,6 +244,14 @@ class _Instance:
             "FAXROOM_TEST_SIP_PORT": str(self.sip_port),
             "FAXROOM_TEST_ARI_PORT": str(self.ari_port),
         }
+
+
+def _sip_port() -> int:
+    """Free, with ranges of ports for media that no other instance of this run has."""
+    while (port := _free_ports(1)[0]) % asterisk.SLICES in _taken_slices:
+        pass
+    _taken_slices.add(port % asterisk.SLICES)
+    return port
 
 
 def _free_ports(count: int) -> list[int]:

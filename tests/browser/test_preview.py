@@ -93,7 +93,9 @@ def test_without_javascript_a_fax_is_shown_first_and_goes_when_its_sender_says_s
     expect(page.locator("#fax-state")).to_have_text("Waiting for you")
     shown = page.locator("img[src*='/pages/']")
     expect(shown).to_have_count(2)
-    assert all(image.evaluate("image => image.naturalWidth > 0") for image in shown.all())
+    for image in shown.all():
+        expect(image).to_have_js_property("complete", True)
+        assert image.evaluate("image => image.naturalWidth > 0")
     follow(release)
     wait_for_status(page, "dialing", "sending", "sent")
     cancel(page)
