@@ -21,6 +21,7 @@ from app.adapters.rasterizer import page_picture
 from app.errors import TemporaryFailure
 from app.intake.documents import storage, store_document
 from app.models import Document, DocumentKind, Fax
+from tenants.db import rows_changed
 
 WIDTH = 720  # pixels
 
@@ -59,7 +60,7 @@ def keep_if_first(session: Session, fax_id: str, column: sa.orm.InstrumentedAttr
     """Let ``column`` of the fax refer to ``document`` unless somebody else was faster: theirs stays. Commits."""
     session.flush()
     first = sa.update(Fax).where(Fax.id == fax_id, column.is_(None)).values({column: document.id})
-    if session.execute(first).rowcount == 1:
+    if rows_changed(session, first) == 1:
         session.commit()
         return
     key = document.storage_key

@@ -1,11 +1,11 @@
 """The SQLAlchemy handle, the base class, the column types that every table shares."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column, registry
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, declared_attr, mapped_column, registry
 from ulid import ULID
 
 from tenants.connections import only_reading, read_only, reading_long
@@ -70,11 +70,30 @@ class TenantOwned:
         return mapped_column(sa.ForeignKey("tenant.id"), index=True)
 
 
-db = SQLAlchemy(model_class=Base)
+class Database(SQLAlchemy):
+    """The handle. ``session`` hands all that a session can do on to that of the request or job."""
+
+    if TYPE_CHECKING:
+        session: Session  # type: ignore[assignment]  # a proxy that every function of ours takes as a session
+
+
+db = Database(model_class=Base)
+
+if TYPE_CHECKING:
+    Model = Base
+else:
+    Model = db.Model
+
+
+def rows_changed(session: Session, statement: sa.UpdateBase, **options: Any) -> int:
+    """Execute an INSERT, UPDATE or DELETE; how many rows it met. ``options`` are those of :meth:`Session.execute`."""
+    return cast("sa.CursorResult[Any]", session.execute(statement, **options)).rowcount
+
 
 __all__ = [
     "Base",
     "BigId",
+    "Model",
     "TenantOwned",
     "Ulid",
     "UtcDateTime",
@@ -83,5 +102,6 @@ __all__ = [
     "only_reading",
     "read_only",
     "reading_long",
+    "rows_changed",
     "utc_now",
 ]

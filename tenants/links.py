@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from tenants.db import utc_now
+from tenants.db import rows_changed, utc_now
 from tenants.models import LinkPurpose, OneTimeLink, User
 from tenants.sessions import token_digest
 
@@ -43,7 +43,7 @@ def open_link(session: Session, token: str, purpose: LinkPurpose) -> OneTimeLink
 def use_link(session: Session, link: OneTimeLink) -> bool:
     """Of two that use it at once, one does. With it every other link to the account ends too."""
     mine = sa.update(OneTimeLink).where(OneTimeLink.id == link.id, OneTimeLink.ended_at.is_(None))
-    used = session.execute(mine.values(ended_at=utc_now())).rowcount == 1
+    used = rows_changed(session, mine.values(ended_at=utc_now())) == 1
     if used:
         end_links(session, link.user)
     return used

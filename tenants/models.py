@@ -12,7 +12,7 @@ from flask import current_app
 from flask_login import UserMixin
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from tenants.db import BigId, TenantOwned, db, utc_now
+from tenants.db import BigId, Model, TenantOwned, utc_now
 from tenants.sealed import SealedText
 
 
@@ -27,7 +27,7 @@ class LinkPurpose(StrEnum):
     PASSWORD_RESET = "password_reset"
 
 
-class Tenant(db.Model):
+class Tenant(Model):
     """A company on the shared installation. A limit of 0 means no limit (the reference's words).
 
     The quotas are what it may have stored (gigabytes), as drafts (megabytes), and what its people may upload and
@@ -95,7 +95,7 @@ def _written_in(region: str) -> str:
     return f"{locale.language}-{locale.territory}"
 
 
-class EmailAddress(db.Model):
+class EmailAddress(Model):
     """One row of the address registry. ``folded`` is unique over users and Mail2Fax boxes of all tenants."""
 
     __tablename__ = "email_address"
@@ -105,7 +105,7 @@ class EmailAddress(db.Model):
     folded: Mapped[str] = mapped_column(sa.String(320), unique=True)
 
 
-class User(UserMixin, db.Model):
+class User(UserMixin, Model):
     """A person who signs in. An operator belongs to no tenant, everybody else to exactly one.
 
     Without ``password_hash`` nobody has accepted the invitation yet. ``second_factor_at`` is since when signing in
@@ -170,7 +170,7 @@ class User(UserMixin, db.Model):
         return self.language or (self.tenant.language if self.tenant else "en")
 
 
-class PgpPublicKey(TenantOwned, db.Model):
+class PgpPublicKey(TenantOwned, Model):
     """A public key that vouches for one user's mails (Mail2Fax, RFC 3156). Exactly one primary key each.
 
     What gpg says of it (:mod:`app.adapters.pgp`) is kept beside it; ``fingerprint`` is null until it was asked.
@@ -193,7 +193,7 @@ class PgpPublicKey(TenantOwned, db.Model):
     user: Mapped[User] = relationship(back_populates="pgp_keys")
 
 
-class SignInSession(db.Model):
+class SignInSession(Model):
     """One browser in which a user is signed in. The cookie holds the token, this row only its digest.
 
     ``last_seen_at`` is right to a few minutes (:mod:`tenants.sessions`). ``proved_at`` is when whoever is there last
@@ -215,7 +215,7 @@ class SignInSession(db.Model):
     user: Mapped[User] = relationship(lazy="joined")
 
 
-class OneTimeLink(db.Model):
+class OneTimeLink(Model):
     """A link that lets its holder choose a user's password, once. The mail holds the token, this row only its digest.
 
     ``submission_key`` is that of the form which asked for it: a double click makes one link.
@@ -237,7 +237,7 @@ class OneTimeLink(db.Model):
     user: Mapped[User] = relationship(foreign_keys=user_id)
 
 
-class SecondFactor(db.Model):
+class SecondFactor(Model):
     """A user's TOTP secret (RFC 6238). ``last_counter`` is that of the last code that was taken: none counts twice.
 
     What is pending counts for nothing until its first code was typed in.
@@ -253,7 +253,7 @@ class SecondFactor(db.Model):
     pending_at: Mapped[datetime | None]
 
 
-class RecoveryCode(db.Model):
+class RecoveryCode(Model):
     """One use in place of a code of the second factor. The digest of 80 random bits needs no slow hash."""
 
     __tablename__ = "recovery_code"

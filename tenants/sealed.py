@@ -16,6 +16,8 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from flask import current_app
 from sqlalchemy.orm import Session
 
+from tenants.db import rows_changed
+
 
 def sealing_key(secret: str) -> bytes:
     """A Fernet key from a secret of any form, always the same one for the same secret."""
@@ -144,6 +146,6 @@ def _reseal(session: Session, table: sa.Table, column: sa.Column, box: MultiFern
                 continue
             same = sa.update(table).where(key == row_key, raw == sealed)
             values = {column.name: sa.type_coerce(sa.literal(anew), sa.Text)}
-            told.anew[name] += session.execute(same.values(values)).rowcount
+            told.anew[name] += rows_changed(session, same.values(values))
         last = rows[-1][0]
         session.commit()

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from pyotp.utils import strings_equal
 from sqlalchemy.orm import Session
 
-from tenants.db import utc_now
+from tenants.db import rows_changed, utc_now
 from tenants.models import RecoveryCode, SecondFactor, User
 
 PERIOD = 30
@@ -75,14 +75,14 @@ def _take_totp(session: Session, user: User, code: str, now: datetime) -> bool:
         return False
     fresh = sa.or_(SecondFactor.last_counter.is_(None), SecondFactor.last_counter < counter)
     mine = sa.update(SecondFactor).where(SecondFactor.user_id == user.id, fresh)
-    return session.execute(mine.values(last_counter=counter)).rowcount == 1
+    return rows_changed(session, mine.values(last_counter=counter)) == 1
 
 
 def _take_recovery(session: Session, user: User, code: str) -> bool:
     mine = sa.update(RecoveryCode).where(
         RecoveryCode.user_id == user.id, RecoveryCode.digest == code_digest(code), RecoveryCode.used_at.is_(None)
     )
-    return session.execute(mine.values(used_at=utc_now())).rowcount == 1
+    return rows_changed(session, mine.values(used_at=utc_now())) == 1
 
 
 def matching_counter(secret: str, code: str, now: datetime) -> int | None:

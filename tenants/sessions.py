@@ -7,7 +7,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from tenants.db import utc_now
+from tenants.db import rows_changed, utc_now
 from tenants.models import SignInSession, User
 
 #: A browser that nobody used for so long is signed out, and one that has been signed in for so long in any case.
@@ -87,7 +87,7 @@ def end_sessions(session: Session, user: User, *, except_token: str = "") -> int
 
 def _end(session: Session, *which: sa.ColumnElement[bool]) -> int:
     ended = sa.update(SignInSession).where(SignInSession.ended_at.is_(None), *which).values(ended_at=utc_now())
-    return session.execute(ended).rowcount
+    return rows_changed(session, ended)
 
 
 def forget_old_sessions(session: Session) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from app.fax.naming import document_name, report_name
 from app.models import ArchiveCopy, ArchiveKind, ArchivePlace, Document, Fax, Status
 from app.queues import enqueue_after_commit
-from tenants.db import UtcDateTime, utc_now
+from tenants.db import UtcDateTime, rows_changed, utc_now
 from tenants.scope import owned_by
 
 #: What is not copied after so long is told to the administrators.
@@ -57,8 +57,7 @@ def owe_copies(session: Session, fax_id: str, status: str) -> None:
     if not owed:
         return
     columns = ["fax_id", "place_id", "kind", "created_at", "due_at", "tries", "tenant_id"]
-    written = session.execute(sa.insert(ArchiveCopy).from_select(columns, sa.union_all(*owed)))
-    if written.rowcount:
+    if rows_changed(session, sa.insert(ArchiveCopy).from_select(columns, sa.union_all(*owed))):
         enqueue_after_commit(session, "archive_fax", fax_id)
 
 
@@ -107,7 +106,7 @@ def claim_copy(session: Session, copy_id: int, *, lease: timedelta) -> bool:
     mine = sa.update(ArchiveCopy).where(
         ArchiveCopy.id == copy_id, ArchiveCopy.done_at.is_(None), ArchiveCopy.due_at <= now
     )
-    claimed = session.execute(mine.values(due_at=now + lease, tries=ArchiveCopy.tries + 1)).rowcount == 1
+    claimed = rows_changed(session, mine.values(due_at=now + lease, tries=ArchiveCopy.tries + 1)) == 1
     session.commit()
     return claimed
 

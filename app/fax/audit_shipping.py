@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.fax.audit_chain import CHAIN, EVENT, Row, linked
+from tenants.db import rows_changed
 from tenants.models import EmailAddress, Tenant, User
 
 #: Entries that go out between two notes of how far they went.
@@ -48,7 +49,7 @@ def _ship_chain(session: Session, chain: int, slug: str | None, shipped: int, se
         people = _people(session, links)
         send([_entry(chain, slug, link, people) for link in links])
         mine = sa.update(CHAIN).where(CHAIN.c.chain == chain, CHAIN.c.shipped == shipped)
-        went = session.execute(mine.values(shipped=links[-1]["n"])).rowcount == 1
+        went = rows_changed(session, mine.values(shipped=links[-1]["n"])) == 1
         session.commit()
         if not went:  # somebody else ships this chain
             return

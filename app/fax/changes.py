@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from app.errors import Refused
 from app.fax.auditing import audit
 from app.models import PendingChange
-from tenants.db import utc_now
+from tenants.db import rows_changed, utc_now
 from tenants.models import Tenant, User
 from tenants.scope import lock_tenant, owned_by
 
@@ -301,4 +301,4 @@ def discard(session: Session, user: User, ids: Collection[int] | None = None) ->
     mine = [PendingChange.tenant_id == user.tenant_id, PendingChange.user_id == user.id]
     if ids is not None:
         mine.append(PendingChange.id.in_(ids))
-    return session.execute(sa.delete(PendingChange).where(*mine)).rowcount
+    return rows_changed(session, sa.delete(PendingChange).where(*mine))

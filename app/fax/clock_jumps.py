@@ -11,6 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.fax.policy import CEILING
 from app.models import ArchiveCopy, BoxState, Fax, LastTurn, Notice, Preview, Status
+from tenants.db import rows_changed
 
 #: A clock that is held in step by small corrections does not jump.
 SMALLEST = timedelta(seconds=5)
@@ -33,7 +34,7 @@ def shift_waits(session: Session, *, before: datetime, now: datetime) -> int:
                 *(part == value for part, value in zip(column.class_.__mapper__.primary_key, key, strict=True))
             )
             row = sa.update(column.class_).where(mine, column == until).values({column.key: until + (now - before)})
-            shifted += session.execute(row.execution_options(synchronize_session=False)).rowcount
+            shifted += rows_changed(session, row.execution_options(synchronize_session=False))
     session.execute(sa.delete(LastTurn))  # whose turn it was when, is of the clock as it was
     session.commit()
     return shifted

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import FaxroomError
 from app.models import BoxState, FaxEntity, Mail2FaxBox, MailFate, MailMessage
+from tenants.db import rows_changed
 from tenants.models import Tenant
 
 #: A process that says nothing for so long has lost its boxes.
@@ -123,7 +124,7 @@ def claim_box(session: Session, box_id: int, holder: str, now: datetime) -> bool
     """Take a box; False if somebody else was quicker. Commits."""
     free = sa.or_(BoxState.lease_until.is_(None), BoxState.lease_until < now)
     mine = sa.update(BoxState).where(BoxState.box_id == box_id, BoxState.due_at <= now, free)
-    claimed = session.execute(mine.values(holder=holder, lease_until=now + LEASE)).rowcount == 1
+    claimed = rows_changed(session, mine.values(holder=holder, lease_until=now + LEASE)) == 1
     session.commit()
     return claimed
 

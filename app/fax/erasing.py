@@ -17,7 +17,7 @@ from app.fax.keys import destroy_keys
 from app.fax.pool import release_all
 from app.models import Attempt, AuditChain, Document, FaxEntity, FormerNumber
 from app.queues import enqueue_after_commit
-from tenants.db import utc_now
+from tenants.db import rows_changed, utc_now
 from tenants.models import EmailAddress, SignInSession, Tenant, User
 from tenants.scope import lock_tenant
 
@@ -146,7 +146,7 @@ def finish_erasing(session: Session, tenant_id: int) -> bool:
     chain = session.get(AuditChain, tenant_id)
     ended = {"entries": chain.length, "digest": chain.digest} if chain else None
     session.execute(sa.delete(AuditChain.__table__).where(AuditChain.tenant_id == tenant_id))
-    gone = session.execute(sa.delete(Tenant.__table__).where(Tenant.id == tenant_id)).rowcount == 1
+    gone = rows_changed(session, sa.delete(Tenant.__table__).where(Tenant.id == tenant_id)) == 1
     if gone:
         audit(session, user=None, tenant_id=None, action="tenant.deleted", target=slug, before=ended)
     session.commit()

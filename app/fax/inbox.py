@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, aliased, joinedload
 
 from app.fax.access import receivers
 from app.models import Direction, Fax, Grant, InboxAct, InboxEvent, Status, Unread
-from tenants.db import utc_now
+from tenants.db import rows_changed, utc_now
 from tenants.models import Role, Tenant, User
 from tenants.scope import owned_by
 
@@ -185,7 +185,7 @@ def mark_read(session: Session, fax: Fax, user: User) -> None:
 def mark_unread(session: Session, fax: Fax, user: User) -> None:
     """As if the user had not opened it: whoever says so has not dealt with it, so it is reminded of again. Commits."""
     again = sa.update(Fax).where(Fax.id == fax.id, Fax.done_at.is_(None)).values(seen_at=None)
-    if session.execute(again).rowcount:
+    if rows_changed(session, again):
         _add_unread(session, fax, [user.id])
     session.commit()
 
@@ -256,7 +256,7 @@ def reopen(session: Session, fax: Fax, user: User) -> bool:
     """Not done after all: nobody's, and unread for the colleagues."""
     values = {"done_by_id": None, "done_at": None, "taken_by_id": None, "taken_at": None}
     statement = sa.update(Fax).where(Fax.id == fax.id, Fax.done_at.is_not(None)).values(**values)
-    changed = session.execute(statement).rowcount == 1
+    changed = rows_changed(session, statement) == 1
     if changed:
         _add_unread(session, fax, [other.id for other in receivers(session, fax) if other.id != user.id])
     return _conclude(session, changed, _event(fax, user, InboxAct.REOPENED))
@@ -270,7 +270,7 @@ def _is_open_to(*user_ids: int | None) -> sa.ColumnElement[bool]:
 
 def _change(session: Session, fax: Fax, *conditions: sa.ColumnElement[bool], **values: Any) -> bool:
     statement = sa.update(Fax).where(Fax.id == fax.id, Fax.done_at.is_(None), *conditions).values(**values)
-    return session.execute(statement.execution_options(synchronize_session=False)).rowcount == 1
+    return rows_changed(session, statement.execution_options(synchronize_session=False)) == 1
 
 
 def _event(fax: Fax, user: User, act: InboxAct, **more: Any) -> InboxEvent:

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from app.fax.auditing import audit
 from app.models import CompanyKey, Document, new_content
+from tenants.db import rows_changed
 from tenants.models import Tenant
 from tenants.scope import lock_tenant
 
@@ -70,6 +71,6 @@ def _found(session: Session, query: sa.Select, after: str, limit: int) -> list[U
 def note_sealed(session: Session, document_id: str, name: str) -> bool:
     """True unless the document's time was up meanwhile, or it is gone. Commits."""
     kept = sa.update(Document).where(Document.id == document_id, Document.removed_at.is_(None))
-    noted = session.execute(kept.values(sealed_with=name)).rowcount == 1
+    noted = rows_changed(session, kept.values(sealed_with=name)) == 1
     session.commit()
     return noted

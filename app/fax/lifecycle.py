@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.fax.archive import owe_copies
 from app.models import Fax, Status
 from app.queues import enqueue_after_commit
-from tenants.db import utc_now
+from tenants.db import rows_changed, utc_now
 from tenants.models import User
 
 S = Status
@@ -58,7 +58,7 @@ def move(session: Session, fax_id: str, to: Status, *, only_from: tuple[Status, 
         values.setdefault("finished_at", utc_now())
         values.update(due_at=None, lease_until=None)
     statement = sa.update(Fax).where(Fax.id == fax_id, Fax.status.in_(sources)).values(status=to, **values)
-    moved = session.execute(statement).rowcount == 1
+    moved = rows_changed(session, statement) == 1
     if moved and to in FINAL:
         owe_copies(session, fax_id, to)
     return moved
@@ -88,7 +88,7 @@ def request_cancel(session: Session, fax: Fax, user: User) -> bool:
     done = move(session, fax.id, S.CANCELLED, only_from=waiting, cause="cancelled", cause_values={"by": user.name})
     if not done:
         running = sa.update(Fax).where(Fax.id == fax.id, Fax.status.in_(ON_THE_LINE))
-        done = session.execute(running.values(cancel_requested_at=utc_now())).rowcount == 1
+        done = rows_changed(session, running.values(cancel_requested_at=utc_now())) == 1
         if done:
             enqueue_after_commit(session, "hang_up", fax.id)
     session.commit()

@@ -16,7 +16,7 @@ from app.fax.notices import write_outcome_notice
 from app.kinds import KINDS, Family
 from app.models import Fax, Status
 from app.queues import enqueue_after_commit
-from tenants.db import utc_now
+from tenants.db import rows_changed, utc_now
 from tenants.models import User
 
 #: How long a fax waits for its sender to look; as long as a draft is kept.
@@ -53,7 +53,7 @@ def release_fax(session: Session, fax: Fax, user: User) -> bool:
     now = utc_now()
     due_at = fax.send_at if fax.send_at and fax.send_at > now else now
     held = sa.update(Fax).where(Fax.id == fax.id, Fax.status.in_(HELD), Fax.look_until.is_not(None))
-    done = session.execute(held.values(look_until=None, due_at=due_at)).rowcount == 1
+    done = rows_changed(session, held.values(look_until=None, due_at=due_at)) == 1
     if done:
         enqueue_after_commit(session, "dispatch")
     session.commit()
@@ -69,7 +69,7 @@ def give_up_overdue(session: Session, now: datetime) -> None:
     """They end, and their senders are told by mail; unless somebody has just let them go. Commits each."""
     for fax_id in session.scalars(overdue(now).limit(500)).all():
         still = sa.update(Fax).where(Fax.id == fax_id, Fax.look_until < now).values(look_until=None)
-        is_still = session.execute(still).rowcount == 1
+        is_still = rows_changed(session, still) == 1
         if is_still and move(session, fax_id, Status.CANCELLED, only_from=(*NOT_YET, *HELD), cause="not_looked_at"):
             write_outcome_notice(session, session.get_one(Fax, fax_id, populate_existing=True))
         session.commit()

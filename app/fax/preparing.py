@@ -17,6 +17,7 @@ from app.fax.turns import JUST_OVER, next_in_turn, note_turns
 from app.models import Fax, Lane, Status
 from app.models.fax import UNPREPARED
 from app.queues import LANE_JOBS, enqueue_after_commit
+from tenants.db import rows_changed
 
 #: Until a fax asks again for pages that are being drawn for a look; much less than the lease of one that is prepared.
 LOOKED_AT = timedelta(seconds=5)
@@ -85,7 +86,7 @@ def _take(session: Session, fax_id: str, *, now: datetime, until: datetime) -> b
     if move(session, fax_id, Status.PREPARING, lease_until=until):
         return True
     left_behind = sa.update(Fax).where(Fax.id == fax_id, Fax.status == Status.PREPARING, Fax.lease_until < now)
-    return session.execute(left_behind.values(lease_until=until)).rowcount == 1
+    return rows_changed(session, left_behind.values(lease_until=until)) == 1
 
 
 def another_waits(session: Session, fax: Fax, lane: Lane, *, now: datetime, since: datetime) -> bool:

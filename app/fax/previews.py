@@ -23,6 +23,7 @@ from app.fax.turns import JUST_OVER, next_in_turn, note_turns
 from app.kinds import OFFICE_KINDS
 from app.models import Document, FaxTemplate, Preview, PreviewLane, PreviewState
 from app.queues import LOOK_JOBS, enqueue_after_commit
+from tenants.db import rows_changed
 from tenants.models import User
 from tenants.scope import get_owned
 
@@ -148,7 +149,7 @@ def claim_preview(session: Session, preview_id: str, *, now: datetime, lease: ti
     lane = PreviewLane.SLOW if tries else _first_lane(source.type)
     mine = sa.update(Preview).where(Preview.id == preview_id, Preview.tries == tries, _is_free(now))
     begun = {"state": S.DRAWING, "tries": tries + 1, "lease_until": now + lease, "parts": [], "pages": 0}
-    if session.execute(mine.values(**begun), execution_options={"synchronize_session": False}).rowcount != 1:
+    if rows_changed(session, mine.values(**begun), execution_options={"synchronize_session": False}) != 1:
         session.rollback()
         raise LookupError(preview_id)
     keys = remove_documents(session, old)
@@ -178,7 +179,7 @@ def write(session: Session, preview: Preview, **values: Any) -> bool:
     """Of the one who draws it; False if it is gone or another draws it by now. The caller commits."""
     mine = sa.update(Preview).where(Preview.id == preview.id, Preview.tries == preview.tries)
     mine = mine.where(Preview.state == S.DRAWING).values(**values)
-    return session.execute(mine, execution_options={"synchronize_session": False}).rowcount == 1
+    return rows_changed(session, mine, execution_options={"synchronize_session": False}) == 1
 
 
 def part_ids(preview: Preview) -> list[str]:
@@ -201,7 +202,7 @@ def take_preview(session: Session, preview: Preview, state: PreviewState) -> boo
     """Remove the row in this state, as the one who uses what it led to; False if somebody was faster. The caller
     commits."""
     mine = sa.delete(Preview).where(Preview.id == preview.id, Preview.state == state, Preview.tries == preview.tries)
-    return session.execute(mine, execution_options={"synchronize_session": False}).rowcount == 1
+    return rows_changed(session, mine, execution_options={"synchronize_session": False}) == 1
 
 
 def discard_previews(session: Session, which: sa.ColumnElement[bool], limit: int = 500) -> list[str]:

@@ -15,7 +15,7 @@ from app.fax.retry import LINE_DOWN, LINE_DOWN_DELAY, OUR_SIDE, decide
 from app.fax.search import with_name
 from app.models import Attempt, Fax, Status
 from app.queues import enqueue_after_commit
-from tenants.db import utc_now
+from tenants.db import rows_changed, utc_now
 
 #: A call that was placed and of which Asterisk knows nothing is given up only after it could no longer be answered:
 #: the time to ring, and the time that the ARI request itself may have been under way.
@@ -108,7 +108,7 @@ def close_attempt(session: Session, attempt_id: int, facts: CallFacts) -> bool:
     if facts.answered_at:
         values["answered_at"] = _time(facts.answered_at)
     still_open = sa.update(Attempt).where(Attempt.id == attempt_id, Attempt.ended_at.is_(None))
-    return session.execute(still_open.values(**values)).rowcount == 1
+    return rows_changed(session, still_open.values(**values)) == 1
 
 
 def _time(seconds: float | None) -> datetime | None:
@@ -152,7 +152,7 @@ def take_back(session: Session, attempt_id: int, cause: str = LINE_DOWN) -> bool
         return False
     fax_id = attempt.fax_id
     never_heard = sa.delete(Attempt).where(Attempt.id == attempt_id, Attempt.ended_at.is_(None))
-    if session.execute(never_heard.where(Attempt.answered_at.is_(None))).rowcount != 1:
+    if rows_changed(session, never_heard.where(Attempt.answered_at.is_(None))) != 1:
         session.rollback()
         return False
     if session.get_one(Fax, fax_id, populate_existing=True).cancel_requested_at:

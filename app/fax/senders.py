@@ -15,7 +15,7 @@ from app.fax.dialing import TEST
 from app.fax.lifecycle import WAITING
 from app.models import Fax, Grant
 from app.queues import enqueue_after_commit
-from tenants.db import utc_now
+from tenants.db import rows_changed, utc_now
 from tenants.models import User
 
 #: Why a fax is held.
@@ -102,6 +102,6 @@ def release(session: Session, fax: Fax, administrator: User) -> None:
     now = utc_now()
     waiting = sa.update(Fax).where(Fax.id == fax.id, Fax.status.in_(WAITING), Fax.released_by_id.is_(None))
     values = {"released_by_id": administrator.id, "due_at": _due(fax, now), "cause": None, "cause_values": None}
-    if session.execute(waiting.values(**values)).rowcount != 1:
+    if rows_changed(session, waiting.values(**values)) != 1:
         raise Refused("sender_decided")
     enqueue_after_commit(session, "dispatch")

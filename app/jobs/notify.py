@@ -40,7 +40,7 @@ from app.queues import is_paused, pause
 from app.rendering import render_for
 from app.reporting import ensure_report
 from tenants.addresses import user_by_address
-from tenants.db import db, utc_now
+from tenants.db import db, rows_changed, utc_now
 from tenants.models import User
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def deliver(notice_id: int) -> None:
         session.rollback()
         return
     mine = sa.update(Notice).where(Notice.id == notice_id, Notice.sent_at.is_(None), Notice.due_at <= now)
-    claimed = session.execute(mine.values(due_at=now + LEASE, tries=Notice.tries + 1)).rowcount == 1
+    claimed = rows_changed(session, mine.values(due_at=now + LEASE, tries=Notice.tries + 1)) == 1
     session.commit()
     if not claimed:
         return

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.models.fax import Fax
 from app.models.sealed import SealedText
-from tenants.db import BigId, TenantOwned, db, utc_now
+from tenants.db import BigId, Model, TenantOwned, utc_now
 
 
 class ArchiveKind(StrEnum):
@@ -24,7 +24,7 @@ class PlaceKind(StrEnum):
     S3 = "s3"
 
 
-class ArchivePlace(TenantOwned, db.Model):
+class ArchivePlace(TenantOwned, Model):
     """A place that every fax's files are copied to, as far as it ``keeps_`` them.
 
     ``folder`` is below what the operator allows, or the prefix of the objects' names. ``endpoint`` is a URL such as
@@ -56,7 +56,7 @@ class ArchivePlace(TenantOwned, db.Model):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
-class ArchiveCopy(TenantOwned, db.Model):
+class ArchiveCopy(TenantOwned, Model):
     """One file of one fax on its way to one place: written in the transaction that ended the fax.
 
     It is tried again until ``done_at``; ``due_at`` is when. ``object_name`` is where the copy lies.
@@ -95,7 +95,7 @@ class ArchiveCopy(TenantOwned, db.Model):
     place: Mapped[ArchivePlace] = relationship()
 
 
-class Retention(db.Model):
+class Retention(Model):
     """Files of one kind go so many days after their fax was over. Without a row they stay for ever."""
 
     __tablename__ = "retention"

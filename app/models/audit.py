@@ -7,10 +7,10 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tenants.db import BigId, db, utc_now
+from tenants.db import BigId, Model, utc_now
 
 
-class AuditEvent(db.Model):
+class AuditEvent(Model):
     """``tenant_id`` is null for an act of the operator on the installation itself."""
 
     __tablename__ = "audit_event"
@@ -32,7 +32,7 @@ class AuditEvent(db.Model):
     at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
-class AuditChain(db.Model):
+class AuditChain(Model):
     """One for each company, 0 for the installation's own acts: how long it is and with which digest it ends.
 
     Whoever enters something takes this row first, so that of two at once one follows the other. ``shipped`` of its
@@ -48,7 +48,7 @@ class AuditChain(db.Model):
     shipped: Mapped[int] = mapped_column(sa.BigInteger, default=0)
 
 
-class AuditLink(db.Model):
+class AuditLink(Model):
     """An event's place in its chain: the ``n``-th, from 1 on. The digest is of the one before it and of the event."""
 
     __tablename__ = "audit_link"

@@ -7,11 +7,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.models.sealed import SealedText
-from tenants.db import BigId, TenantOwned, db, utc_now
+from tenants.db import BigId, Model, TenantOwned, utc_now
 from tenants.models import User
 
 
-class PendingChange(TenantOwned, db.Model):
+class PendingChange(TenantOwned, Model):
     """One edit of one thing by one administrator, waiting to be applied (:mod:`app.fax.changes`).
 
     ``kind`` and ``target_id`` say of what; a thing that is to be added has no ``target_id``. ``act`` is add, change or

@@ -8,13 +8,13 @@ from sqlalchemy import event
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.sealed import SealedText
-from tenants.db import BigId, TenantOwned, db, utc_now
+from tenants.db import BigId, Model, TenantOwned, utc_now
 from tenants.models import Tenant
 
 BYTES = 32
 
 
-class CompanyKey(TenantOwned, db.Model):
+class CompanyKey(TenantOwned, Model):
     """One key of a company. The newest seals, each opens what it sealed; they go when the company does, and nothing of
     it can be read from then on. ``content`` tells whose it is (:func:`new_content`): in another company's row it opens
     nothing.

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 from app.models.mailbox import Mail2FaxBox
 from app.models.sealed import SealedText
 from app.models.template import FaxTemplate
-from tenants.db import BigId, TenantOwned, db, utc_now
+from tenants.db import BigId, Model, TenantOwned, utc_now
 from tenants.models import Tenant, User
 
 
@@ -27,7 +27,7 @@ def _unique_while_open(name: str, *columns: str) -> sa.Index:
     return sa.Index(name, *columns, unique=True, sqlite_where=is_open, postgresql_where=is_open)
 
 
-class FaxEntity(TenantOwned, db.Model):
+class FaxEntity(TenantOwned, Model):
     """``extension`` is unique in the tenant, ``number`` (E.164 with +) on the whole installation. ``number_since`` is
     when it got its number.
 
@@ -64,7 +64,7 @@ class FaxEntity(TenantOwned, db.Model):
     grants: Mapped[list["Grant"]] = relationship(back_populates="entity", cascade="all, delete-orphan")
 
 
-class FormerNumber(db.Model):
+class FormerNumber(Model):
     """A number that an entity of the tenant ``holder_id`` had and gave up; None once that tenant is deleted. What came
     for it before it has its next holder is not for that one."""
 
@@ -93,7 +93,7 @@ def _given_up(entity: FaxEntity) -> set[str]:
     return {number for number in [*(changed.number.history.deleted or ()), *closed] if number}
 
 
-class Grant(TenantOwned, db.Model):
+class Grant(TenantOwned, Model):
     """What one user may do with one fax entity."""
 
     __tablename__ = "grant"

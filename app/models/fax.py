@@ -9,7 +9,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.models.entity import FaxEntity
-from tenants.db import BigId, TenantOwned, Ulid, db, utc_now
+from tenants.db import BigId, Model, TenantOwned, Ulid, utc_now
 from tenants.models import Tenant, User
 
 
@@ -56,7 +56,7 @@ class DocumentKind(StrEnum):
     REPORT = "report"  # the sending report
 
 
-class Document(TenantOwned, db.Model):
+class Document(TenantOwned, Model):
     """A file in the storage. ``storage_key`` is where, ``sha256`` (hex) and ``size`` (bytes) are what was written.
 
     A source document without a fax is a draft: uploaded, judged, not sent. Drafts are removed after a day.
@@ -131,7 +131,7 @@ def search_key(direction: str, entity_id: int = 0, span: int = 0) -> int:
     return (entity_id * 2 + (direction == Direction.SENT)) * 4096 + span
 
 
-class Fax(TenantOwned, db.Model):
+class Fax(TenantOwned, Model):
     """One fax, sent or received.
 
     ``number`` counts within the tenant and is the FAXID of file names. ``remote_number`` is the other end as E.164
@@ -351,7 +351,7 @@ class Fax(TenantOwned, db.Model):
     attempts: Mapped[list["Attempt"]] = relationship(back_populates="fax", order_by="Attempt.n")
 
 
-class Attempt(TenantOwned, db.Model):
+class Attempt(TenantOwned, Model):
     """One dial of one fax.
 
     The row is committed before Asterisk hears of it. ``placed_at`` is set immediately before the ARI request: an

@@ -6,7 +6,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tenants.db import BigId, TenantOwned, db, utc_now
+from tenants.db import BigId, Model, TenantOwned, utc_now
 
 
 class Scope(StrEnum):
@@ -19,7 +19,7 @@ class Scope(StrEnum):
     USER_MONTH = "user_m"
 
 
-class FaxDay(TenantOwned, db.Model):
+class FaxDay(TenantOwned, Model):
     """How many faxes ended on a day (in the zone of the tenant) with one status and cause: those of the whole tenant,
     of one entity or of one user. Each fax is counted once in each scope that it has; ``seconds`` are on the line.
 
@@ -53,7 +53,7 @@ class AlertKind(StrEnum):
     CEILING = "ceiling"  # the operator's ceiling of a day is reached (app.fax.policy)
 
 
-class AlertIncident(TenantOwned, db.Model):
+class AlertIncident(TenantOwned, Model):
     """From the alert to the all-clear. ``facts`` are what the mail says: as it began, and as it ended."""
 
     __tablename__ = "alert_incident"

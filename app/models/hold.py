@@ -5,10 +5,10 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tenants.db import db, utc_now
+from tenants.db import Model, utc_now
 
 
-class Hold(db.Model):
+class Hold(Model):
     """While its one row is there nothing leaves the installation: no call, no mail, and no mailbox is collected.
 
     A restore writes it (``bin/lib/restore.py``), ``faxroom restored`` removes it. What was entered after ``since`` was

@@ -7,11 +7,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.models.fax import Fax
-from tenants.db import BigId, TenantOwned, db, utc_now
+from tenants.db import BigId, Model, TenantOwned, utc_now
 from tenants.models import User
 
 
-class Unread(TenantOwned, db.Model):
+class Unread(TenantOwned, Model):
     """One received fax that one user has not opened. Written with the fax for each user who may receive at its entity,
     removed when that user opens it: counting it costs what is unread, not what was ever received."""
 
@@ -30,7 +30,7 @@ class InboxAct(StrEnum):
     FORWARDED = "forwarded"
 
 
-class InboxEvent(TenantOwned, db.Model):
+class InboxEvent(TenantOwned, Model):
     """What a colleague did with a received fax, and when. ``to_user_id`` is to whom it was handed or forwarded,
     ``note`` what they were told with it."""
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from app.models.entity import FaxEntity
 from app.models.fax import Fax
 from app.models.mailbox import Mail2FaxBox
-from tenants.db import BigId, TenantOwned, db, utc_now
+from tenants.db import BigId, Model, TenantOwned, utc_now
 from tenants.models import User
 
 
@@ -21,7 +21,7 @@ class MailFate(StrEnum):
     TESTED = "tested"  # a user's test: it would have become a fax
 
 
-class MailMessage(TenantOwned, db.Model):
+class MailMessage(TenantOwned, Model):
     """One message of one mailbox, entered in the transaction that makes its fax: what is here is done with.
 
     ``digest`` (hex) is over what the sender wrote, Message-ID included, and not over what servers on the way added
@@ -93,7 +93,7 @@ class MailMessage(TenantOwned, db.Model):
     fax: Mapped[Fax | None] = relationship()
 
 
-class BoxState(TenantOwned, db.Model):
+class BoxState(TenantOwned, Model):
     """Who collects a box at the moment, and how that goes.
 
     ``holder`` has it until ``lease_until``; past that another process takes it. ``due_at`` is when to look again.

@@ -4,11 +4,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.models.sealed import SealedText
-from tenants.db import BigId, TenantOwned, db
+from tenants.db import BigId, Model, TenantOwned
 from tenants.models import EmailAddress
 
 
-class Mail2FaxBox(TenantOwned, db.Model):
+class Mail2FaxBox(TenantOwned, Model):
     """``imap`` is a URL such as ``imaps://host:993``; password and private PGP key are encrypted at rest.
 
     ``poll_seconds``: how often a server without IDLE is asked. ``authserv_id`` is the name under which the mailbox's

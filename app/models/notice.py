@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.models.fax import Fax
 from app.models.sealed import SealedText
-from tenants.db import BigId, db, utc_now
+from tenants.db import BigId, Model, utc_now
 from tenants.models import User
 
 
@@ -34,7 +34,7 @@ class NoticeKind(StrEnum):
     BOX_FAULT = "box_fault"  # nothing is collected from a Mail2Fax box; ``occasion`` is the box and since when
 
 
-class Notice(db.Model):
+class Notice(Model):
     """``message_id`` is fixed when the row is written, so that a repeated delivery is recognised as the same mail.
     ``given_up_at`` is when it was refused for good; ``cause`` is the code of the last failure and ``error`` what the
     mail server said, as long as it has not left. ``occasion`` tells mails of one kind about one fax apart where there

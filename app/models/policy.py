@@ -5,10 +5,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tenants.db import db
+from tenants.db import Model
 
 
-class DialingPolicy(db.Model):
+class DialingPolicy(Model):
     """One row at most; without it the defaults hold. ``countries`` are ISO 3166 codes, none for all of them.
 
     ``rest_days`` is how long a number rests that was taken back; ``trunk_region`` the country by whose rules the trunk

@@ -7,10 +7,10 @@ from sqlalchemy import event
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from app.models.entity import FaxEntity
-from tenants.db import BigId, db, utc_now
+from tenants.db import BigId, Model, utc_now
 
 
-class PoolNumber(db.Model):
+class PoolNumber(Model):
     """A public number (E.164 with +) that the operator has. ``tenant_id`` is the company that it was given to. One that
     was taken back since ``released_at`` rests (:mod:`app.fax.pool`); ``last_holder_id`` had it then. ``to_approve``: a
     company uses it, and no operator has said so yet."""
@@ -25,7 +25,7 @@ class PoolNumber(db.Model):
     last_holder_id: Mapped[int | None] = mapped_column(sa.BigInteger)
 
 
-class StrayCall(db.Model):
+class StrayCall(Model):
     """A number as the network wrote it, which leads to no fax entity, and the calls for it. ``reason``: nobody,
     resting, several."""
 

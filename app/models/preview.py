@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.models.fax import Document
-from tenants.db import TenantOwned, Ulid, db, utc_now
+from tenants.db import Model, TenantOwned, Ulid, utc_now
 from tenants.models import Tenant
 
 
@@ -27,7 +27,7 @@ class PreviewLane(StrEnum):
     SLOW = "slow_looks"  # somebody has begun it, and gave way, died or found no office
 
 
-class Preview(TenantOwned, db.Model):
+class Preview(TenantOwned, Model):
     """One for each document and what else its dots depend on: ``resolution`` and ``page_size`` of the line's template,
     and ``version`` of the program.
 

@@ -5,10 +5,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tenants.db import BigId, TenantOwned, db
+from tenants.db import BigId, Model, TenantOwned
 
 
-class FaxTemplate(TenantOwned, db.Model):
+class FaxTemplate(TenantOwned, Model):
     """How a line sends.
 
     ``station_id`` is the TSI/CSI of ITU-T T.30 (20 characters of digits, plus and space), ``header`` the text on top

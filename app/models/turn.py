@@ -5,10 +5,10 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tenants.db import TenantOwned, db
+from tenants.db import Model, TenantOwned
 
 
-class LastTurn(TenantOwned, db.Model):
+class LastTurn(TenantOwned, Model):
     """When a person's document or preview (``kind``: a lane) or a fax entity's fax (``kind``: the line) was last
     taken in hand.
 

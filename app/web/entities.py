@@ -4,10 +4,11 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from flask import Blueprint, abort, current_app, flash, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, abort, current_app, flash, make_response, redirect, render_template, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
+from htmx_flask import request
 from werkzeug.wrappers import Response
 
 from app.errors import Refused

@@ -6,10 +6,11 @@ that may be the fault.
 
 import logging
 
-from flask import Flask, make_response, render_template, request
+from flask import Flask, make_response, render_template
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf.csrf import CSRFError
+from htmx_flask import request
 from redis import RedisError
 from sqlalchemy.exc import DataError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, ServiceUnavailable

@@ -12,12 +12,12 @@ from flask import (
     make_response,
     redirect,
     render_template,
-    request,
     send_file,
     url_for,
 )
 from flask_babel import gettext as _
 from flask_login import current_user
+from htmx_flask import request
 from sqlalchemy.orm import load_only
 from werkzeug.wrappers import Response as AnyResponse
 

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from flask import Flask, Request, Response, current_app, flash, g, redirect, request, session, url_for
+from flask import Flask, Request, Response, current_app, flash, g, redirect, session, url_for
 from flask_babel import gettext as _
 from flask_login import AnonymousUserMixin, LoginManager, current_user
+from htmx_flask import request
 from werkzeug.wrappers import Response as AnyResponse
 
 from tenants.connections import ASIDE, DATABASE_DOWN, JOB, PAGE, patience, waiting

@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 import phonenumbers
 import sqlalchemy as sa
 from babel import Locale
-from flask import Blueprint, abort, current_app, flash, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, abort, current_app, flash, make_response, redirect, render_template, url_for
 from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
+from htmx_flask import request
 from redis import RedisError
 from werkzeug.wrappers import Response
 

@@ -4,8 +4,9 @@ import logging
 import time
 from dataclasses import dataclass, replace
 
-from flask import Blueprint, abort, render_template, request, url_for
+from flask import Blueprint, abort, render_template, url_for
 from flask_login import current_user
+from htmx_flask import request
 from werkzeug.wrappers import Response
 
 from app.adapters.fax_tiff import DOTS_ACROSS, DOTS_DOWN, LENGTHS

@@ -6,8 +6,9 @@ gives a code of it, everybody else their password. What was typed into the form 
 
 from datetime import timedelta
 
-from flask import Blueprint, Flask, make_response, redirect, render_template, request, session, url_for
+from flask import Blueprint, Flask, make_response, redirect, render_template, session, url_for
 from flask_login import current_user
+from htmx_flask import request
 from werkzeug.wrappers import Response
 
 from app.web.asking import code_problem, password_problem
