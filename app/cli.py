@@ -33,7 +33,6 @@ from app.fax.audit_chain import differs, verify_chains
 from app.fax.audit_shipping import left_to_ship
 from app.fax.holding import held_since
 from app.fax.keys import renew_key
-from app.fax.lifecycle import is_final
 from app.fax.restored import give_up, in_doubt
 from app.fax.sentences import in_language, sentence, story
 from app.fax.submit import submit_fax
@@ -42,7 +41,8 @@ from app.intake.company_keys import keys_of
 from app.intake.documents import take_upload
 from app.intake.room import disks
 from app.kinds import KINDS
-from app.models import CompanyKey, Fax
+from app.models import CompanyKey, Fax, Origin
+from app.models.moves import is_final
 from app.provisioning import ProvisionError, apply_provision_file
 from app.sealing import seal_documents
 from tenants.addresses import user_by_address
@@ -107,7 +107,7 @@ def send(email: str, entity_name: str, to: str, send_at: str | None, wait: bool,
                 send_at_text=send_at,
                 document=document,
                 submission_key=str(uuid.uuid4()),
-                origin="command",
+                origin=Origin.COMMAND,
             )
         except FaxroomError as error:
             raise click.ClickException(sentence(error.code, **error.values)) from error

@@ -28,6 +28,20 @@ LANGUAGES = ("en", "it")
 ROLES = (Role.USER, Role.ADMIN)
 
 
+#: What an account can be: in use, invited only, closed. ``account_state`` says which, in a question to the database,
+#: ``state_of_account`` of a row that is here.
+ACCOUNT_STATES = ("active", "invited", "closed")
+account_state = sa.case(
+    (User.disabled_at.is_not(None), "closed"), (User.password_hash.is_(None), "invited"), else_="active"
+)
+
+
+def state_of_account(user: User) -> str:
+    if user.disabled_at:
+        return "closed"
+    return "invited" if user.is_invited else "active"
+
+
 class LastAdministrator(Exception):
     """Nobody would be left who may administer the company."""
 

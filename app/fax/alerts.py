@@ -14,7 +14,6 @@ from uuid import uuid4
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.fax.lifecycle import WAITING
 from app.fax.policy import has_ceiling, use_today
 from app.fax.senders import count_held
 from app.models import (
@@ -29,6 +28,7 @@ from app.models import (
     NoticeKind,
     Status,
 )
+from app.models.moves import WAITING
 from app.queues import enqueue_after_commit
 from tenants.models import Role, Tenant, User
 from tenants.scope import lock_tenant

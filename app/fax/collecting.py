@@ -293,7 +293,7 @@ def log_of(session: Session, box: Mail2FaxBox, *, before: int | None, most: int)
     return list(session.scalars(query.order_by(MailMessage.id.desc()).limit(most)))
 
 
-def state_of(session: Session, box: Mail2FaxBox) -> BoxState | None:
+def box_state_of(session: Session, box: Mail2FaxBox) -> BoxState | None:
     mine = sa.select(BoxState).where(BoxState.tenant_id == box.tenant_id, BoxState.box_id == box.id)
     return session.scalar(mine)
 

@@ -19,11 +19,9 @@ from sqlalchemy.orm import Session
 from app.errors import Refused
 from app.fax.days import day_bounds, day_of
 from app.fax.policy import bare, is_emergency, is_premium
-from app.models import Attempt, Direction, Fax, FaxEntity, FaxTemplate, Status
+from app.models import Attempt, Direction, Fax, FaxEntity, FaxTemplate, Origin, Status
 from tenants.models import Tenant
 
-#: A self-test goes round in our own house: no rule is about it.
-TEST = "test"
 MOST_PREFIXES = 100
 MOST_A_DAY = 100_000
 #: The beginning of a number in E.164: some digits of the country code at least.
@@ -113,7 +111,12 @@ def ordered_on(session: Session, entity_id: int, day: date, zone: ZoneInfo) -> i
     first, end = day_bounds(day, zone)
     dialled = sa.exists().where(Attempt.fax_id == Fax.id)
     over = Fax.status.in_((Status.CANCELLED, Status.FAILED))
-    mine = (Fax.entity_id == entity_id, Fax.direction == Direction.SENT, Fax.origin != TEST, sa.or_(~over, dialled))
+    mine = (
+        Fax.entity_id == entity_id,
+        Fax.direction == Direction.SENT,
+        Fax.origin != Origin.TEST,
+        sa.or_(~over, dialled),
+    )
     at_once = (Fax.send_at.is_(None), Fax.created_at >= first, Fax.created_at < end)
     later = (Fax.send_at >= first, Fax.send_at < end)
     counts = [sa.select(sa.func.count()).select_from(Fax).where(*mine, *when) for when in (at_once, later)]
@@ -167,7 +170,7 @@ def first_dials(session: Session, entity_id: int, since: datetime) -> int:
     # written out, so that the database sees that the partial index serves
     first_ones = (Attempt.entity_id == entity_id, Attempt.n == sa.literal_column("1"), Attempt.created_at >= since)
     query = sa.select(sa.func.count()).select_from(Attempt).join(Fax, Fax.id == Attempt.fax_id).where(*first_ones)
-    return session.scalar(query.where(Fax.direction == Direction.SENT, Fax.origin != TEST)) or 0
+    return session.scalar(query.where(Fax.direction == Direction.SENT, Fax.origin != Origin.TEST)) or 0
 
 
 def rules_text(prefixes: Sequence[str]) -> str:

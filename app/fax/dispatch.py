@@ -10,16 +10,17 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.errors import Refused
-from app.fax.dialing import TEST, DayCaps, DialingRules, judge_number
+from app.fax.dialing import DayCaps, DialingRules, judge_number
 from app.fax.holding import held_since, say_held
-from app.fax.lifecycle import WAITING, move, move_all
+from app.fax.lifecycle import move, move_all
 from app.fax.no_room import say_room_again
 from app.fax.notices import write_outcome_notice
 from app.fax.policy import CEILING, Ceilings, judge_dialled, policy_of
 from app.fax.senders import Senders, hold_back
 from app.fax.turns import LINE, note_turns, of_company, of_owner
-from app.models import Attempt, Direction, Fax, FaxEntity, FaxTemplate, Status
+from app.models import Attempt, Direction, Fax, FaxEntity, FaxTemplate, Origin, Status
 from app.models.fax import WAITS_FOR_LINE
+from app.models.moves import WAITING
 from tenants.models import Tenant
 
 #: Any constant will do: it names the one lock under which limits are counted and claims are made.
@@ -106,7 +107,7 @@ def claim_due(session: Session, *, now: datetime, limits: Limits, node: str) -> 
     senders = Senders(session)
     caps, may_go = DayCaps(session, now), []
     for fax, line in _in_turn(session, now, room):
-        rules = DialingRules() if fax.origin == TEST else DialingRules.of(line.template)
+        rules = DialingRules() if fax.origin == Origin.TEST else DialingRules.of(line.template)
         dialled = fax.dial_string or ""
         if fault := judge_dialled(policy, dialled) or judge_number(rules, fax.remote_number or ""):
             _refuse(session, fax, fault)

@@ -22,13 +22,13 @@ from app.fax.changes import (
     secrets_of,
 )
 from app.fax.licence import claim_channel
-from app.fax.lifecycle import ON_THE_LINE, WAITING
 from app.fax.numbering import KIND, Line, clashes, line_of, lines_of, misleading, public_form
 from app.fax.numbers import shown_number
-from app.fax.people_list import state_of
 from app.models import Authentication, Direction, Fax, FaxEntity, FaxTemplate, Grant, Mail2FaxBox, PendingChange, Status
+from app.models.moves import ON_THE_LINE, WAITING
 from tenants.db import utc_now
 from tenants.models import EmailAddress, Tenant, User
+from tenants.people import account_state
 from tenants.scope import get_owned, owned_by
 
 NAME_LENGTH = 100
@@ -191,7 +191,7 @@ class Member:
 def members_of(session: Session, tenant_id: int) -> list[Member]:
     """All of the company's users by name, those whose account is closed too."""
     query = (
-        sa.select(User.id, User.name, EmailAddress.address, User.role, state_of)
+        sa.select(User.id, User.name, EmailAddress.address, User.role, account_state)
         .join(EmailAddress, User.address_id == EmailAddress.id)
         .where(User.tenant_id == tenant_id)
         .order_by(sa.func.lower(User.name), User.id)

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.fax.lifecycle import FINAL
 from app.models import Attempt, Direction, Fax, FaxDay, Scope
+from app.models.moves import FINAL
 from tenants.models import Tenant
 from tenants.scope import lock_tenant
 

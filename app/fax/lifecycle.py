@@ -1,4 +1,4 @@
-"""The allowed moves of a fax, and the one function that makes a move.
+"""The one function that moves a fax from status to status, as :mod:`app.models.moves` allows.
 
 A move is a compare-and-set on ``fax.status``: who comes second changes nothing and is told so.
 """
@@ -10,41 +10,12 @@ from sqlalchemy.orm import Session
 
 from app.fax.archive import owe_copies
 from app.models import Fax, Status
+from app.models.moves import FINAL, ON_THE_LINE, WAITING, is_final, sources_of
 from app.queues import enqueue_after_commit
 from tenants.db import rows_changed, utc_now
 from tenants.models import User
 
 S = Status
-
-#: Off the line a fax fails by a dialing rule, and is unknown in a database restored from a backup.
-MOVES: dict[Status, frozenset[Status]] = {
-    S.ACCEPTED: frozenset({S.PREPARING, S.CANCELLED, S.UNKNOWN}),
-    S.PREPARING: frozenset({S.READY, S.SCHEDULED, S.FAILED, S.CANCELLED, S.UNKNOWN}),
-    S.READY: frozenset({S.DIALING, S.FAILED, S.CANCELLED, S.UNKNOWN}),
-    S.SCHEDULED: frozenset({S.DIALING, S.FAILED, S.CANCELLED, S.UNKNOWN}),
-    S.DIALING: frozenset({S.SENDING, S.SENT, S.RETRYING, S.FAILED, S.CANCELLED, S.UNKNOWN}),
-    S.SENDING: frozenset({S.SENT, S.RETRYING, S.FAILED, S.CANCELLED, S.UNKNOWN}),
-    S.RETRYING: frozenset({S.DIALING, S.FAILED, S.CANCELLED, S.UNKNOWN}),
-    S.SENT: frozenset(),
-    S.FAILED: frozenset(),
-    S.CANCELLED: frozenset(),
-    S.UNKNOWN: frozenset(),
-    S.RECEIVING: frozenset({S.RECEIVED, S.INCOMPLETE}),
-    S.RECEIVED: frozenset(),
-    S.INCOMPLETE: frozenset(),
-}
-FINAL = frozenset(status for status, following in MOVES.items() if not following)
-WAITING = (S.READY, S.SCHEDULED, S.RETRYING)  # from here a line is dialled as soon as the time has come
-ON_THE_LINE = (S.DIALING, S.SENDING)
-
-
-def is_final(status: str) -> bool:
-    return status in FINAL
-
-
-def sources_of(target: Status) -> list[Status]:
-    """The statuses from which a fax may move to ``target``."""
-    return [status for status, following in MOVES.items() if target in following]
 
 
 def move(session: Session, fax_id: str, to: Status, *, only_from: tuple[Status, ...] = (), **values: Any) -> bool:

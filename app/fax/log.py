@@ -18,10 +18,10 @@ from sqlalchemy.orm.attributes import set_committed_value
 from ulid import ULID
 
 from app.fax.access import MOST_PARTS, Parts, VisibleLine, is_fax_id, visible_faxes, visible_parts
-from app.fax.lifecycle import FINAL
 from app.fax.search import Meaning, has, meanings
 from app.fax.sql import Sql, all_of, any_of, ask, condition, joined, one_of, sql
 from app.models import SEARCH_KEYS, Attempt, Direction, Document, Fax, FaxEntity, Status, search_key, search_span
+from app.models.moves import FINAL
 from tenants.models import Tenant, User
 
 #: A text that many faxes have is found by reading the newest ones, one that few have by the index of words. So many

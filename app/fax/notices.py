@@ -7,9 +7,8 @@ from uuid import uuid4
 from sqlalchemy.orm import Session
 
 from app.fax.access import receivers
-from app.fax.dialing import TEST
 from app.fax.numbers import national_form, outside_form
-from app.models import Fax, Notice, NoticeKind, Status
+from app.models import Fax, Notice, NoticeKind, Origin, Status
 from app.queues import enqueue_after_commit
 from tenants.models import User
 
@@ -18,7 +17,7 @@ WITHHELD = "anonymous"
 
 def write_outcome_notice(session: Session, fax: Fax) -> None:
     """One mail to the sender about how it ended. Who tests a line watches the test."""
-    if fax.user is None or not fax.user.is_active or fax.origin == TEST:
+    if fax.user is None or not fax.user.is_active or fax.origin == Origin.TEST:
         return
     _write(session, fax, NoticeKind.OUTCOME, [fax.user])
 

@@ -9,10 +9,9 @@ from sqlalchemy.orm import Session
 from app.models import Grant
 from tenants.addresses import fold
 from tenants.models import EmailAddress, Role, User
+from tenants.people import ACCOUNT_STATES, account_state
 
 PAGE = 100
-#: What an account can be: in use, invited only, closed.
-STATES = ("active", "invited", "closed")
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,6 @@ class People:
     pages: int
 
 
-state_of = sa.case((User.disabled_at.is_not(None), "closed"), (User.password_hash.is_(None), "invited"), else_="active")
-
-
 def list_people(
     session: Session, tenant_id: int, *, text: str = "", role: str = "", state: str = "", page: int = 1
 ) -> People:
@@ -53,8 +49,8 @@ def list_people(
         chosen = chosen.where(sa.or_(name, sa.func.lower(EmailAddress.address).like(part, escape="\\")))
     if role in (Role.USER, Role.ADMIN):
         chosen = chosen.where(User.role == role)
-    if state in STATES:
-        chosen = chosen.where(state_of == state)
+    if state in ACCOUNT_STATES:
+        chosen = chosen.where(account_state == state)
     total = session.scalar(sa.select(sa.func.count()).select_from(chosen.subquery())) or 0
     pages = max(1, -(-total // PAGE))
     page = min(max(1, page), pages)
@@ -73,7 +69,9 @@ def _rows(session: Session, tenant_id: int, chosen: sa.Select, page: int) -> lis
     )
     sends, receives = sa.func.coalesce(granted.c.sends, 0), sa.func.coalesce(granted.c.receives, 0)
     query = (
-        sa.select(User.id, User.name, EmailAddress.address, User.role, state_of, User.second_factor_at, sends, receives)
+        sa.select(
+            User.id, User.name, EmailAddress.address, User.role, account_state, User.second_factor_at, sends, receives
+        )
         .join(EmailAddress, User.address_id == EmailAddress.id)
         .outerjoin(granted, granted.c.user_id == User.id)
         .where(User.id.in_(chosen))

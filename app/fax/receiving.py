@@ -15,7 +15,7 @@ from app.fax.results import CallFacts, close_attempt
 from app.fax.search import search_text, with_name
 from app.fax.self_test import test_called
 from app.fax.submit import next_fax_number
-from app.models import Attempt, Direction, Document, Fax, FaxEntity, Status, Unread
+from app.models import Attempt, Direction, Document, Fax, FaxEntity, Origin, Status, Unread
 from tenants.db import utc_now
 
 #: Digits of the shortest caller that is looked upon as a public number.
@@ -60,7 +60,7 @@ def begin_receiving(
         entity_id=entity.id,
         direction=Direction.RECEIVED,
         status=Status.RECEIVING,
-        origin="line",
+        origin=Origin.LINE,
         test_of_id=test_id,
         done_at=utc_now() if test_id else None,  # nothing that anybody has to look at
         number=next_fax_number(session, entity.tenant_id),

@@ -7,10 +7,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.fax.holding import held_since, release
-from app.fax.lifecycle import FINAL, move
+from app.fax.lifecycle import move
 from app.fax.notices import write_outcome_notice
 from app.fax.results import CallFacts, close_attempt
 from app.models import Attempt, Direction, Fax, Status
+from app.models.moves import FINAL
 from tenants.db import utc_now
 
 

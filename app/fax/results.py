@@ -8,12 +8,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.fax.dialing import TEST
-from app.fax.lifecycle import ON_THE_LINE, move
+from app.fax.lifecycle import move
 from app.fax.notices import write_outcome_notice
 from app.fax.retry import LINE_DOWN, LINE_DOWN_DELAY, OUR_SIDE, decide
 from app.fax.search import with_name
-from app.models import Attempt, Fax, Status
+from app.models import Attempt, Fax, Origin, Status
+from app.models.moves import ON_THE_LINE
 from app.queues import enqueue_after_commit
 from tenants.db import rows_changed, utc_now
 
@@ -68,7 +68,7 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
         pages_done=pages_done,
         pages_confirmed=facts.pages,
         attempts=_counted(session, fax.id),
-        max_attempts=1 if fax.origin == TEST else template.max_attempts,
+        max_attempts=1 if fax.origin == Origin.TEST else template.max_attempts,
         cancel_requested=fax.cancel_requested_at is not None,
         delays=template.retry_delays,
     )

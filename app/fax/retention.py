@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.errors import Refused
-from app.fax.lifecycle import FINAL
 from app.models import ArchiveCopy, ArchiveKind, Direction, Document, Fax, Notice, Retention
+from app.models.moves import FINAL
 from tenants.db import utc_now
 from tenants.models import Tenant
 

@@ -15,11 +15,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.errors import Refused
-from app.fax.dialing import TEST
-from app.fax.lifecycle import is_final
 from app.fax.numbers import Addressee
 from app.fax.submit import accept_fax
-from app.models import Attempt, Direction, Document, Fax, FaxEntity, FaxTemplate, Status
+from app.models import Attempt, Direction, Document, Fax, FaxEntity, FaxTemplate, Origin, Status
+from app.models.moves import is_final
 from tenants.models import Tenant, User
 from tenants.scope import owned_by
 
@@ -57,7 +56,7 @@ def begin_test(
     code = code or "".join(secrets.choice("0123456789") for _ in range(CODE_DIGITS))
     dial_string = f"{entity.tenant_id}*{entity.extension}*{code}"
     addressee = Addressee("extension", entity.extension, dial_string, f"{entity.extension} ({entity.name})")
-    fax = Fax(source_id=document.id, pages=document.pages, origin=TEST)
+    fax = Fax(source_id=document.id, pages=document.pages, origin=Origin.TEST)
     return accept_fax(session, fax, user=user, entity=entity, addressee=addressee, submission_key=submission_key)
 
 
@@ -82,7 +81,7 @@ def tests_of(session: Session, entity: FaxEntity, *, most: int) -> list[Fax]:
 def _tests(entity: FaxEntity) -> sa.Select[tuple[Fax]]:
     """Of the extension that the line has now: by the number that they went to an index finds them."""
     to_itself = (Fax.direction == Direction.SENT, Fax.remote_number == entity.extension)
-    return owned_by(Fax, entity.tenant_id).where(*to_itself, Fax.entity_id == entity.id, Fax.origin == TEST)
+    return owned_by(Fax, entity.tenant_id).where(*to_itself, Fax.entity_id == entity.id, Fax.origin == Origin.TEST)
 
 
 def other_end(session: Session, test: Fax) -> Fax | None:

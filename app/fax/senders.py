@@ -11,9 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, joinedload
 
 from app.errors import Refused
-from app.fax.dialing import TEST
-from app.fax.lifecycle import WAITING
-from app.models import Fax, Grant
+from app.models import Fax, Grant, Origin
+from app.models.moves import WAITING
 from app.queues import enqueue_after_commit
 from tenants.db import rows_changed, utc_now
 from tenants.models import User
@@ -31,7 +30,7 @@ def _may_send() -> sa.ColumnElement[bool]:
 
 def _is_somebodys() -> tuple[sa.ColumnElement[bool], ...]:
     """No operator of the line, no test, and not released by an administrator."""
-    return Fax.user_id.is_not(None), Fax.origin != TEST, Fax.released_by_id.is_(None), Fax.look_until.is_(None)
+    return Fax.user_id.is_not(None), Fax.origin != Origin.TEST, Fax.released_by_id.is_(None), Fax.look_until.is_(None)
 
 
 def _of_who_may_not() -> sa.Select[tuple[Fax]]:
@@ -46,7 +45,7 @@ class Senders:
         self.known: dict[tuple[int, int], bool] = {}
 
     def let_go(self, fax: Fax) -> bool:
-        if fax.user_id is None or fax.origin == TEST or fax.released_by_id is not None:
+        if fax.user_id is None or fax.origin == Origin.TEST or fax.released_by_id is not None:
             return True
         key = (fax.user_id, fax.entity_id)
         if key not in self.known:

@@ -8,13 +8,13 @@ from sqlalchemy.orm import Session
 
 from app.errors import Refused
 from app.fax.access import sendable_entities
-from app.fax.dialing import TEST, hold_rules
+from app.fax.dialing import hold_rules
 from app.fax.looking import LONGEST
 from app.fax.numbers import Addressee, read_addressee
 from app.fax.policy import hold_policy
 from app.fax.schedule import read_send_time
 from app.fax.search import search_text
-from app.models import Direction, Document, Fax, FaxEntity, Status
+from app.models import Direction, Document, Fax, FaxEntity, Origin, Status
 from app.queues import LANE_JOBS, enqueue_after_commit, first_lane
 from tenants.db import utc_now
 from tenants.models import Tenant, User
@@ -29,7 +29,7 @@ def submit_fax(
     send_at_text: str | None,
     document: Document | None,
     submission_key: str,
-    origin: str = "web",
+    origin: str = Origin.WEB,
     repeats: Fax | None = None,
     beside: Callable[[Fax], None] | None = None,
     look_first: bool = False,
@@ -73,7 +73,7 @@ def resend_fax(session: Session, *, user: User, fax: Fax, submission_key: str) -
         raise Refused("document_removed", field="document")
     entity = _origin_line(session, user, fax.entity_id)
     addressee = read_addressee(session, fax.tenant, fax.remote_number or "")
-    again = Fax(source_id=fax.source_id, pages=fax.pages, origin="web", resend_of_id=fax.id)
+    again = Fax(source_id=fax.source_id, pages=fax.pages, origin=Origin.WEB, resend_of_id=fax.id)
     return accept_fax(session, again, user=user, entity=entity, addressee=addressee, submission_key=submission_key)
 
 
@@ -111,7 +111,7 @@ def accept_fax(
     user_id = user.id
     now = utc_now()
     hold_policy(session, entity.tenant, addressee.dial_string, send_at=fax.send_at, now=now)
-    if fax.origin != TEST:
+    if fax.origin != Origin.TEST:
         where = {"tenant": entity.tenant, "entity": entity, "number": addressee.remote_number}
         hold_rules(session, **where, send_at=fax.send_at, now=now)
     fax.tenant_id, fax.entity_id, fax.user_id = entity.tenant_id, entity.id, user_id

@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 from app.errors import Refused
 from app.fax.changes import ADD, CHANGE, REMOVE, Applied, ChangeHandler, Difference, Values, register
 from app.fax.dialing import MOST_A_DAY, longest_match, read_prefixes
-from app.fax.lifecycle import MOVES
 from app.fax.retry import DELAYS, NEVER
 from app.models import Direction, Fax, FaxEntity, FaxTemplate, PendingChange
+from app.models.moves import MOVES
 from tenants.models import Tenant, User
 from tenants.scope import get_owned, owned_by
 

@@ -13,7 +13,6 @@ from app.fax.archive import stale_copies
 from app.fax.audit_shipping import shipping_waits
 from app.fax.clock_jumps import SMALLEST, shift_waits
 from app.fax.holding import held_since
-from app.fax.lifecycle import WAITING
 from app.fax.looking import overdue
 from app.fax.preparing import somebody_waits
 from app.fax.previews import preview_waits
@@ -22,6 +21,7 @@ from app.jobs.audit import COLLECTOR
 from app.jobs.pulse import Pulse
 from app.jobs.running import application
 from app.models import Fax, Lane, Notice, PreviewLane
+from app.models.moves import WAITING
 from app.queues import JOBS, LANE_JOBS, LOOK_JOBS, enqueue, enqueue_once, is_paused, queue, redis
 from tenants.connections import DATABASE_DOWN
 from tenants.db import db, read_only, utc_now

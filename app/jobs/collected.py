@@ -29,7 +29,7 @@ from app.fax.collecting import (
 from app.fax.submit import submit_fax
 from app.intake.documents import storage, take_source
 from app.intake.mail2fax import TEST_PASSED, Check, MailDocument, Verdict, judge
-from app.models import Authentication, Document, Fax, FaxEntity, Mail2FaxBox, MailFate, MailMessage
+from app.models import Authentication, Document, Fax, FaxEntity, Mail2FaxBox, MailFate, MailMessage, Origin
 from tenants.db import db, only_reading, utc_now
 from tenants.models import Tenant, User
 
@@ -213,7 +213,7 @@ def _submit(delivery: Delivery, verdict: Verdict, source: Document, beside: Any)
         send_at_text=None,
         document=source,
         submission_key=submission_key(delivery),
-        origin="mail",
+        origin=Origin.MAIL,
         beside=beside,
     )
 

@@ -9,11 +9,11 @@ from flask_babel import format_datetime
 from flask_babel import gettext as _
 
 from app.errors import TemporaryFailure
-from app.fax.collecting import state_of
-from app.fax.lifecycle import WAITING
+from app.fax.collecting import box_state_of
 from app.fax.numbers import shown_number
 from app.fax.sentences import in_language, line_time_text, pages_text, sentence
 from app.models import Mail2FaxBox, MailMessage, Notice, NoticeKind, Status
+from app.models.moves import WAITING
 from app.rendering import render_for
 from tenants.db import db, utc_now
 from tenants.models import Tenant
@@ -94,7 +94,7 @@ def _without_fax(notice: Notice) -> dict[str, Any] | None:
 def _box_fault(notice: Notice) -> tuple[str, str] | None:
     box_id, tenant = int(notice.occasion.split(" ")[0]), db.session.get_one(Tenant, notice.tenant_id)
     box = db.session.scalar(sa.select(Mail2FaxBox).where(Mail2FaxBox.id == box_id, Mail2FaxBox.tenant_id == tenant.id))
-    state = state_of(db.session, box) if box else None
+    state = box_state_of(db.session, box) if box else None
     if box is None or state is None or state.fault is None or state.fault_since is None:
         return None
     values = {

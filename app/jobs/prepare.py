@@ -27,7 +27,7 @@ from app.fax.previews import Dots, failure_of, find_preview, is_alive, take_prev
 from app.intake.documents import storage, store_document
 from app.intake.previews import throw_away
 from app.jobs.running import job
-from app.models import Document, DocumentKind, Fax, FaxEntity, Lane, Preview, PreviewState, Status
+from app.models import Document, DocumentKind, Fax, FaxEntity, Lane, Origin, Preview, PreviewState, Status
 from app.pictures import ensure_picture
 from app.queues import LANE_JOBS, begin_once, enqueue_after_commit
 from tenants.connections import DATABASE_DOWN, only_reading
@@ -253,7 +253,7 @@ def _is_unexpected(fax: Fax, pages: int) -> bool:
 
 def _refuse_unasked(fax: Fax, pages: int) -> None:
     """Raises PermanentFailure where nobody is there to be asked: it came by mail or from a program."""
-    if fax.origin != "web" and _is_unexpected(fax, pages):
+    if fax.origin != Origin.WEB and _is_unexpected(fax, pages):
         raise PermanentFailure("many_sheet_pages", pages=pages)
 
 

@@ -18,6 +18,16 @@ class Direction(StrEnum):
     RECEIVED = "received"
 
 
+class Origin(StrEnum):
+    """Through which door a fax came."""
+
+    WEB = "web"
+    MAIL = "mail"
+    COMMAND = "command"
+    LINE = "line"  # it was received
+    TEST = "test"  # a self-test goes round in our own house: no rule is about it
+
+
 class Status(StrEnum):
     ACCEPTED = "accepted"
     PREPARING = "preparing"
@@ -294,7 +304,7 @@ class Fax(TenantOwned, Model):
     entity_id: Mapped[int] = mapped_column(sa.ForeignKey("fax_entity.id"))
     user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"))
     submission_key: Mapped[str | None] = mapped_column(sa.String(64))
-    origin: Mapped[str] = mapped_column(sa.String(8))  # web, mail, command, line, test
+    origin: Mapped[str] = mapped_column(sa.String(8))
     resend_of_id: Mapped[str | None] = mapped_column(sa.ForeignKey("fax.id"))
     test_of_id: Mapped[str | None] = mapped_column(sa.String(26))
 

@@ -14,10 +14,10 @@ from sqlalchemy.orm import defer, joinedload
 from app.adapters.sealed_storage import SealedStorage
 from app.errors import PermanentFailure, TemporaryFailure
 from app.fax.access import get_visible_fax, visible_faxes
-from app.fax.lifecycle import is_final
 from app.fax.naming import document_name, report_name
 from app.fax.sentences import in_language, removed_texts
 from app.models import Direction, Document, Fax
+from app.models.moves import is_final
 from app.reporting import ensure_report
 from tenants.db import db, reading_long, utc_now
 from tenants.models import User

@@ -26,8 +26,8 @@ from app.errors import Refused
 from app.fax.access import get_visible_fax, is_fax_id, visible_faxes, visible_lines
 from app.fax.forward import may_forward
 from app.fax.inbox import colleagues, read_item
-from app.fax.lifecycle import is_final, request_cancel
 from app.fax.lifecycle import may_resend as is_resendable
+from app.fax.lifecycle import request_cancel
 from app.fax.log import count_new, load_rows, read_page
 from app.fax.looking import asks_first, may_release, release_fax
 from app.fax.naming import document_name, report_name
@@ -37,6 +37,7 @@ from app.fax.sentences import sentence
 from app.fax.submit import resend_fax
 from app.intake.room import hold_room
 from app.models import Direction, Document, Fax
+from app.models.moves import is_final
 from app.reporting import ensure_report
 from app.web.bundle import MOST as MOST_IN_BUNDLE
 from app.web.bundle import stream_zip

@@ -7,7 +7,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 
-from app.fax.collecting import log_of, message_of, state_of
+from app.fax.collecting import box_state_of, log_of, message_of
 from app.fax.mailboxes import entities_of
 from app.fax.sentences import sentence
 from app.models import BoxState, Mail2FaxBox, MailFate, MailMessage
@@ -46,7 +46,7 @@ def messages(box_id: int) -> str:
     before = request.args.get("before", type=int)
     found = log_of(db.session, known, before=before, most=PAGE + 1)
     older = found[PAGE - 1].id if len(found) > PAGE else None
-    state = state_of(db.session, known)
+    state = box_state_of(db.session, known)
     used = bool(entities_of(db.session, known))
     page = {"messages": found[:PAGE], "older": older, "is_first": before is None}
     return render_template(

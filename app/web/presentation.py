@@ -13,12 +13,13 @@ from flask_login import current_user
 from markupsafe import Markup
 
 from app.fax.access import Rights, rights_of
-from app.fax.lifecycle import is_final, may_cancel, may_resend
+from app.fax.lifecycle import may_cancel, may_resend
 from app.fax.looking import may_release
 from app.fax.naming import document_name as download_name
 from app.fax.numbers import shown_number
 from app.fax.sentences import sentence, status_label, story
 from app.models import Attempt, Fax, Status
+from app.models.moves import is_final
 from tenants.db import db
 
 S = Status

@@ -26,7 +26,7 @@ from app.fax.accounts import (
 )
 from app.fax.outbox import last_refusal
 from app.fax.people_csv import COLUMNS, MOST_BYTES, MOST_ROWS, Row, read_rows, read_text
-from app.fax.people_list import STATES, list_people
+from app.fax.people_list import list_people
 from app.fax.quotas import hold_mails
 from app.fax.user_keys import enter_key
 from app.models import FaxEntity, Grant
@@ -38,7 +38,7 @@ from tenants import second_factor
 from tenants.db import db, utc_now
 from tenants.links import invited_until, made_by_form
 from tenants.models import LinkPurpose, Role, Tenant, User
-from tenants.people import LANGUAGES, ROLES, enable
+from tenants.people import ACCOUNT_STATES, LANGUAGES, ROLES, enable, state_of_account
 from tenants.pgp_keys import get_key, keys_of, validity_now
 from tenants.scope import get_owned, lock_tenant, owned_by
 from tenants.sessions import end_sessions, sessions_of
@@ -81,12 +81,6 @@ def _user(user_id: int) -> User:
     return get_owned(db.session, User, user_id, current_user.tenant_id) or abort(404)
 
 
-def state_of(user: User) -> str:
-    if user.disabled_at:
-        return "closed"
-    return "invited" if user.is_invited else "active"
-
-
 # ---- The list
 
 
@@ -103,7 +97,7 @@ class Filters:
         return cls(
             q=request.args.get("q", "").replace("\0", "").strip()[:100],
             role=_one_of(request.args.get("role", ""), ROLES),
-            status=_one_of(request.args.get("status", ""), STATES),
+            status=_one_of(request.args.get("status", ""), ACCOUNT_STATES),
             page=int(page) if page.isascii() and page.isdigit() and len(page) < 6 else 1,
         )
 
@@ -129,7 +123,7 @@ def users() -> str:
         state=filters.status,
         page=filters.page,
     )
-    values = {"people": people, "filters": filters, "roles": ROLES, "states": STATES}
+    values = {"people": people, "filters": filters, "roles": ROLES, "states": ACCOUNT_STATES}
     if request.htmx and request.htmx.target == "people":
         return render_template("users/people.html", **values)
     return render_template("users/users.html", required=_tenant().second_factor_required, **values)
@@ -318,7 +312,7 @@ def _user_page(person: User, *, form: Details | None = None, errors: Errors | No
     values = {
         "refused_mails": [refusal] if refusal else [],
         "person": person,
-        "state": state_of(person),
+        "state": state_of_account(person),
         "form": form or Details.of(person),
         "errors": errors or {},
         "roles": ROLES,

@@ -10,8 +10,8 @@ from werkzeug.wrappers import Response
 from app.adapters.page_pictures import MOST_PAGES
 from app.errors import PermanentFailure
 from app.fax.access import get_visible_fax
-from app.fax.lifecycle import is_final
 from app.models import Fax
+from app.models.moves import is_final
 from app.pictures import FULL, SCREEN, THUMBNAIL, WIDTHS, draw_page, heights
 from app.web.content_log import note_view
 from app.web.inbox import note_opening

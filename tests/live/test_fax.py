@@ -21,11 +21,12 @@ from reportlab.pdfgen.canvas import Canvas
 from sqlalchemy.orm import Session
 
 from app.adapters.program_version import preparation_version
-from app.fax.lifecycle import is_final, request_cancel
+from app.fax.lifecycle import request_cancel
 from app.fax.previews import Dots, ask_preview
 from app.fax.submit import submit_fax
 from app.intake.documents import storage, take_upload
 from app.models import Direction, Document, Fax, FaxEntity, FaxTemplate, Preview, Status
+from app.models.moves import is_final
 from tenants.addresses import user_by_address
 from tenants.models import User
 from tests.live.instance import Instance

@@ -2,9 +2,9 @@
 
 import pytest
 
-from app.fax.lifecycle import FINAL, MOVES, WAITING, sources_of
 from app.fax.sentences import _STORIES, STATUS_LABELS
 from app.models import Status
+from app.models.moves import FINAL, MOVES, WAITING, sources_of
 
 
 def test_every_status_has_its_row_its_label_and_its_story():
