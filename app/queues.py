@@ -39,7 +39,8 @@ QUEUES = (
     *("watch", "archive", "later"),
 )
 
-#: Job name → (queue, dotted path of the function, longest run in seconds).
+#: Job name → (queue, dotted path of the function, longest run in seconds). The function has the job's name, for good:
+#: jobs that wait are found by it (:func:`path_of`).
 JOBS: dict[str, tuple[str, str, int]] = {
     "dispatch": ("line", "app.jobs.dispatch.dispatch", 60),
     "hang_up": ("line", "app.jobs.dispatch.hang_up", 30),
@@ -64,6 +65,13 @@ JOBS: dict[str, tuple[str, str, int]] = {
     "sweep": ("later", "app.jobs.sweep.sweep", 300),
     "seal": ("later", "app.jobs.seal.seal", 600),
 }
+
+
+def path_of(waiting: str) -> str:
+    """Where the function of a job lies today, of one that waits. What was enqueued before an upgrade names the place
+    where it lay then: the last word is the job's name, whatever stands before it."""
+    name = waiting.rpartition(".")[2]
+    return JOBS[name][1] if name in JOBS else waiting
 
 
 class _Impatient(Retry):

@@ -20,6 +20,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
+#: What stands around a program that opens strangers' files, in people's words.
+NAMESPACES, FENCE = "namespaces", "Landlock and seccomp"
+
 #: What programs need to run at all. Not /usr as a whole: below /usr/local or /usr/src somebody may keep files.
 SYSTEM = ("/usr/bin", "/usr/lib", "/usr/lib64", "/usr/share", "/usr/local/share/fonts")
 SETTINGS = ("/etc/fonts", "/etc/ld.so.cache", "/etc/localtime", "/etc/mime.types", "/var/cache/fontconfig")

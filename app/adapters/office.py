@@ -30,13 +30,12 @@ from pathlib import Path
 from typing import Any
 
 from app.adapters import confinement
+from app.adapters.confinement import FENCE, NAMESPACES
 from app.adapters.office_converter import Converter
 from app.adapters.office_profile import write_profile
 from app.adapters.office_protocol import (
     CRASHED,
-    FENCE,
     KILLED,
-    NAMESPACES,
     NO_ROOM,
     NOT_CONVERTED,
     TOO_WIDE,

@@ -23,9 +23,6 @@ PIECE = 1024**2
 LOOK_SECONDS = 0.25
 _LENGTHS = struct.Struct(">IQ")
 
-#: What stands around an office.
-NAMESPACES, FENCE = "namespaces", "Landlock and seccomp"
-
 #: Codes of faults: LibreOffice goes on and has not converted; it ended by itself; somebody ended it; there is no room
 #: on its disk, or no thread left for it; it cannot be confined on this machine, so no document is opened; it has
 #: judged the document: a sheet of it takes more pages beside each other than a fax has.

@@ -22,20 +22,25 @@ import time
 from pathlib import Path
 
 from app.adapters import confinement, room
-from app.adapters.confinement import DANGEROUS, LIBREOFFICE, call_filter
-from app.adapters.office_protocol import FENCE, UNCONFINED, Broken, receive, send
+from app.adapters.confinement import DANGEROUS, FENCE, LIBREOFFICE, call_filter
+from app.adapters.office_protocol import UNCONFINED, Broken, receive, send
 
 log = logging.getLogger("faxroom.office")
 
 ROOT = Path(__file__).resolve().parents[2]
 INSIDE = "/faxroom"
 FONTS = f"{INSIDE}/fonts.conf"
-OURS = tuple(
-    f"{name}.py"
-    for name in (
-        *("__init__", "confinement", "office", "office_converter", "office_profile", "office_protocol"),
-        "office_sheets",
-    )
+#: Files of ours that an office consists of, and the packages that they lie in.
+OURS = (
+    "app/__init__.py",
+    "app/kinds.py",
+    "app/adapters/__init__.py",
+    "app/adapters/confinement.py",
+    "app/adapters/office.py",
+    "app/adapters/office_converter.py",
+    "app/adapters/office_profile.py",
+    "app/adapters/office_protocol.py",
+    "app/adapters/office_sheets.py",
 )
 SHOWN = ("/etc/libreoffice", "/opt/libreoffice")
 #: Behind a fence a place that may not be read is a fault, where one that is not there is none.
@@ -154,8 +159,7 @@ def _filter(forbidden: tuple[str, ...]) -> int | None:
 
 def _copied() -> dict[str, Path]:
     """Place in the room → file of ours, and unoserver's converter."""
-    files = {f"{INSIDE}/app/{name}": ROOT / "app" / name for name in ("__init__.py", "kinds.py")}
-    files |= {f"{INSIDE}/app/adapters/{name}": ROOT / "app/adapters" / name for name in OURS}
+    files = {f"{INSIDE}/{name}": ROOT / name for name in OURS}
     package = Path(importlib.util.find_spec("unoserver").origin).parent
     files |= {f"{INSIDE}/unoserver/{name}": package / name for name in ("__init__.py", "converter.py")}
     return files | {FONTS: ROOT / "app/adapters/office_fonts.conf"}

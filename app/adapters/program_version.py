@@ -5,6 +5,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+ADAPTERS = Path(__file__).resolve().parents[2] / "app/adapters"
 LIBRARIES = ("numpy", "opencv-python-headless", "pikepdf", "pillow", "pypdfium2")
 
 
@@ -12,7 +13,7 @@ LIBRARIES = ("numpy", "opencv-python-headless", "pikepdf", "pillow", "pypdfium2"
 def preparation_version() -> str:
     """Another one as soon as anything has changed that may draw a page otherwise."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(ADAPTERS.rglob("*.py")):
         digest.update(path.read_bytes())
     for library in LIBRARIES:
         digest.update(f"{library} {version(library)}\n".encode())

@@ -18,8 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from app.adapters import confinement
-from app.adapters.confinement import SETTINGS, SYSTEM
-from app.adapters.office_protocol import FENCE, NAMESPACES
+from app.adapters.confinement import FENCE, NAMESPACES, SETTINGS, SYSTEM
 
 PYTHON = "/usr/bin/python3"  # Debian's own, which sees LibreOffice's "uno"
 NOBODY = 65534

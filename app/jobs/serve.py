@@ -8,6 +8,7 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from flask import Flask, current_app
@@ -15,6 +16,7 @@ from redis import Redis, RedisError
 from rq import SimpleWorker
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.utils import import_attribute
 
 from app.adapters.isolation import open_workshop
 from app.jobs import (  # noqa: F401 - loaded before the first job
@@ -34,7 +36,7 @@ from app.jobs import (  # noqa: F401 - loaded before the first job
 )
 from app.jobs.pulse import say_alive
 from app.jobs.running import application
-from app.queues import queue
+from app.queues import path_of, queue
 from app.working import SIGN_SECONDS, Sign, give_sign
 
 log = logging.getLogger(__name__)
@@ -52,9 +54,18 @@ OVERTIME_SECONDS = 60.0
 WITH_WORKSHOP = {"documents", "offices", "slow", "previews", "preview_offices", "slow_previews"}
 
 
+class NamedJob(Job):
+    """It is known by its name, so that what was enqueued before an upgrade finds its function wherever it lies now."""
+
+    @property
+    def func(self) -> Callable[..., Any]:
+        return import_attribute(path_of(self.func_name or ""))
+
+
 class Worker(SimpleWorker):
     """Knows how long what it does may take."""
 
+    job_class = NamedJob
     max_connection_wait_time = 5.0  # RQ would come to a Redis that is back up to a minute later
     busy_until = 0.0
 

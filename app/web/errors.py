@@ -5,6 +5,7 @@ that may be the fault.
 """
 
 import logging
+from collections.abc import Callable
 
 from flask import Flask, make_response, render_template
 from flask_babel import gettext as _
@@ -19,7 +20,6 @@ from werkzeug.wrappers import Response
 from app.config import DOCUMENT_BYTES
 from app.errors import PermanentFailure, TemporaryFailure
 from app.fax.sentences import sentence
-from app.web import send
 from app.web.guard import ask_nobody, view_writes
 from tenants.connections import DATABASE_DOWN, beyond_any_row
 from tenants.db import db
@@ -46,6 +46,8 @@ UNCERTAIN = _l("What you just submitted may not have been saved. Check in a minu
 RETRY_SECONDS = "30"
 #: How much of a body that is too large is read away, so that the browser listens to the answer at all.
 DRAIN = 4 * DOCUMENT_BYTES
+#: Endpoint → what a form says in its own place of a body that is too large, and of one for which there is no room.
+OWN_WORDS: dict[str, tuple[Callable[[], str], Callable[[], str]]] = {}
 #: Set by front/nginx.conf on a request that it does not hand on.
 FRONT_REFUSED = "X-Front-Refused"
 
@@ -105,8 +107,8 @@ def _csrf(_error: CSRFError) -> Response:
 
 def _too_large(_error: RequestEntityTooLarge) -> Response:
     _drain()
-    if request.endpoint == "send.take_document":
-        return make_response(send.too_large())
+    if own := OWN_WORDS.get(request.endpoint or ""):
+        return make_response(own[0]())
     return page(413)
 
 
@@ -122,8 +124,8 @@ def refuse_as_the_front_did() -> Response | None:
 
 
 def _no_room() -> Response:
-    if request.endpoint == "send.take_document":
-        return make_response(send.no_room())
+    if own := OWN_WORDS.get(request.endpoint or ""):
+        return make_response(own[1]())
     return page(ServiceUnavailable.code, text=sentence("no_room"))
 
 

@@ -41,8 +41,8 @@ from app.web.asking import Errors, said, said_all
 from app.web.figures import installation_figures
 from app.web.guard import SAFE_METHODS, writes
 from app.web.language import language
-from app.web.presentation import fresh_key
 from app.web.quotas import quota_words
+from app.web.submissions import fresh_key
 from app.web.tenant_export import sealed_export, stream_tenant
 from tenants.db import db, utc_now
 from tenants.links import invited_until, made_by_form

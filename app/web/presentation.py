@@ -1,6 +1,5 @@
 """A fax as a picture of its journey: what the templates draw, worked out here, apart from any markup."""
 
-import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
@@ -20,6 +19,7 @@ from app.fax.numbers import shown_number
 from app.fax.sentences import sentence, status_label, story
 from app.models import Attempt, Fax, Status
 from app.models.moves import is_final
+from app.web.submissions import fresh_key
 from tenants.db import db
 
 S = Status
@@ -168,11 +168,6 @@ def state_badge(fax: Fax) -> Markup:
         return status_badge(fax.status)
     icons = current_app.jinja_env.get_template("partials/icons.html").module
     return Markup('<span class="badge tone-wait">{}<span>{}</span></span>').format(icons.icon("wait"), state_label(fax))
-
-
-def fresh_key() -> str:
-    """For a form that must act once however often it is sent."""
-    return secrets.token_urlsafe(18)
 
 
 def rights() -> Rights:

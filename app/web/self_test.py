@@ -17,7 +17,8 @@ from app.self_testing import damage_of, send_test
 from app.web.administration import administrators_only, audit_act
 from app.web.asking import said
 from app.web.guard import SAFE_METHODS
-from app.web.presentation import MODES, fresh_key
+from app.web.presentation import MODES
+from app.web.submissions import fresh_key
 from tenants.db import db, utc_now
 from tenants.scope import get_owned
 

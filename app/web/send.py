@@ -27,6 +27,7 @@ from app.intake.documents import expect_upload, get_draft, take_upload
 from app.intake.previews import throw_away
 from app.intake.room import hold_room
 from app.models import Document, Fax, FaxEntity, Preview
+from app.web.errors import OWN_WORDS
 from app.web.guard import SAFE_METHODS, reads
 from app.web.preview import Look, begin_look, counted, fault_of_pages
 from app.web.turns import INSPECTION_SECONDS, inspections
@@ -318,6 +319,9 @@ def too_large() -> str:
 def no_room() -> str:
     """The same for one whose body found no room."""
     return _document_field(None, {"document": sentence("no_room")})
+
+
+OWN_WORDS["send.take_document"] = (too_large, no_room)
 
 
 def _document_field(document: Document | None, errors: Errors, **more: object) -> str:

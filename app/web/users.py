@@ -33,7 +33,7 @@ from app.models import FaxEntity, Grant
 from app.web.administration import administrators_only, audit_act
 from app.web.asking import Errors, said, said_all
 from app.web.guard import SAFE_METHODS
-from app.web.presentation import fresh_key
+from app.web.submissions import fresh_key
 from tenants import second_factor
 from tenants.db import db, utc_now
 from tenants.links import invited_until, made_by_form

@@ -25,10 +25,10 @@ import uno
 from PIL import Image
 from pypdf import PdfReader
 
+from app.adapters.confinement import FENCE
 from app.adapters.converter import convert_to_pdf, office_command, servers_that_answer, why_unconfined
 from app.adapters.documents import inspect
 from app.adapters.office_profile import write_profile
-from app.adapters.office_protocol import FENCE
 from app.adapters.offices import UNREACHABLE, Fault, office_at
 from app.adapters.room import NOBODY, PYTHON
 from app.adapters.yielding import GaveWay, sliced

@@ -15,11 +15,14 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from redis import Redis, RedisError
+from rq.serializers import JSONSerializer
+from rq.utils import import_attribute
 
 from app.config import Settings
 from app.factory import create_app
 from app.health import check_health
-from app.queues import QUEUES, queue, redis
+from app.jobs.serve import Worker
+from app.queues import JOBS, QUEUES, queue, redis
 from app.turned_away import note_turned_away, turned_away
 from app.working import SIGN_HOLDS, Sign, give_sign, note_served, signs, unserved
 from tenants.db import db
@@ -156,3 +159,20 @@ def test_calls_that_found_no_place_are_told_for_a_day(app: Flask) -> None:
     note_turned_away(Counter(caller=3), now)
     note_turned_away(Counter(caller=100), now - timedelta(hours=24))
     assert turned_away(now) == Counter(caller=5, company=1)
+
+
+def note_done(what: str) -> None:
+    redis().set("done", what)
+
+
+def test_a_job_that_waited_during_an_upgrade_finds_its_function_where_it_lies_now(app, monkeypatch):
+    monkeypatch.setitem(JOBS, "deliver", ("mail", f"{__name__}.note_done", 60))
+    queue("mail").enqueue("app.jobs.where_it_was.deliver", "a mail")
+    Worker([queue("mail")], connection=redis(), serializer=JSONSerializer).work(burst=True)
+    assert redis().get("done") == b"a mail"
+
+
+def test_the_function_of_a_job_has_its_name_and_is_there():
+    for name, (_queue, path, _seconds) in JOBS.items():
+        assert path.rpartition(".")[2] == name
+        assert callable(import_attribute(path))
