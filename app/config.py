@@ -12,10 +12,10 @@ DOCUMENT_BYTES = 30 * 1024 * 1024
 OWN_KEYS = "secrets/FAXROOM_SEALING_KEYS"
 
 
-def _read(environment: Mapping[str, str], name: str, default: str | None = None) -> str | None:
+def _read(environment: Mapping[str, str], name: str) -> str | None:
     if path := environment.get(f"{name}_FILE"):
         return Path(path).read_text().strip()
-    return environment.get(name) or default
+    return environment.get(name) or None
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,15 @@ class Settings:
             ValueError: a setting is not what it has to be.
         """
 
-        def read(name: str, default: str | None = None) -> str | None:
-            return _read(environment, name, default)
+        def given(name: str) -> str | None:
+            return _read(environment, name)
+
+        def read(name: str, default: str) -> str:
+            value = given(name)
+            return default if value is None else value
 
         home = Path(read("FAXROOM_HOME", "var")).absolute()
-        secret_key = read("SECRET_KEY")
+        secret_key = given("SECRET_KEY")
         if not secret_key:
             raise RuntimeError("SECRET_KEY is not set. bin/up makes one; elsewhere give a long random text.")
         base_url = read("FAXROOM_URL", f"http://127.0.0.1:{read('FAXROOM_PORT', '8000')}")
@@ -78,7 +82,7 @@ class Settings:
             spool=Path(read("FAXROOM_SPOOL", f"{home}/asterisk/spool/faxroom")),
             astdb=Path(read("FAXROOM_ASTDB", f"{home}/asterisk/lib")),
             min_free=int(read("FAXROOM_MIN_FREE", "200")),
-            smtp_url=read("SMTP_URL"),
+            smtp_url=given("SMTP_URL"),
             mail_from=read("MAIL_FROM", "Faxroom <faxroom@localhost.localdomain>"),
             base_url=base_url.rstrip("/"),
             ari_url=read("ARI_URL", "http://127.0.0.1:8088").rstrip("/"),
@@ -89,14 +93,14 @@ class Settings:
             outgoing_limit=int(read("FAXROOM_LINE_OUTGOING", str(-(-line_limit * 3 // 4)))),
             listen_seconds=int(read("FAXROOM_LISTEN_SECONDS", "6")),
             trusted_proxies=int(read("FAXROOM_PROXIES", "0")),
-            front=read("FAXROOM_FRONT"),
+            front=given("FAXROOM_FRONT"),
             secure_cookies=base_url.startswith("https://"),
-            sealing_secrets=tuple((read("FAXROOM_SEALING_KEYS") or secret_key).split(",")),
+            sealing_secrets=tuple((given("FAXROOM_SEALING_KEYS") or secret_key).split(",")),
             sealing_file=_sealing_file(environment, home),
             archives=Path(read("FAXROOM_ARCHIVES", f"{home}/archives")).absolute(),
-            audit_log=read("FAXROOM_AUDIT_LOG"),
+            audit_log=given("FAXROOM_AUDIT_LOG"),
             security_contact=_contacts(read("FAXROOM_SECURITY_CONTACT", "")),
-            security_expires=_expiry(read("FAXROOM_SECURITY_EXPIRES"), read("FAXROOM_SECURITY_CONTACT")),
+            security_expires=_expiry(given("FAXROOM_SECURITY_EXPIRES"), given("FAXROOM_SECURITY_CONTACT")),
             operators_need_factor=read("FAXROOM_OPERATORS_NEED_FACTOR", "no") == "yes",
             private_hosts=tuple(name.strip() for name in read("FAXROOM_ALLOW_PRIVATE_HOSTS", "").split(",")),
         )

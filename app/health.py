@@ -18,6 +18,7 @@ from flask import Flask, current_app
 from redis import RedisError
 
 from app.adapters.converter import servers_that_answer
+from app.application import this_application
 from app.errors import FaxroomError, TemporaryFailure
 from app.intake.documents import storage
 from app.intake.room import disks
@@ -178,7 +179,7 @@ def _is_loopback(host: str) -> bool:
 def check_health() -> dict[str, dict[str, Any]]:
     """Every part → ``{"ok": bool}``, with ``error`` and ``advice`` where it is not, ``warning`` where it soon is not.
     Parts are asked side by side."""
-    app = current_app._get_current_object()
+    app = this_application()
     pool = ThreadPoolExecutor(len(CHECKS))
     asked = {name: _asked(pool, app, name) for name in CHECKS}
     wait([answer for answer in asked.values() if answer], timeout=LONGEST)

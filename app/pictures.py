@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.adapters.fax_tiff import WIDTH as FULL
 from app.adapters.page_pictures import fax_page_png, page_heights
@@ -56,7 +56,7 @@ def ensure_picture(session: Session, fax: Fax) -> Document | None:
     return fax.picture
 
 
-def keep_if_first(session: Session, fax_id: str, column: sa.orm.InstrumentedAttribute, document: Document) -> None:
+def keep_if_first(session: Session, fax_id: str, column: InstrumentedAttribute[str | None], document: Document) -> None:
     """Let ``column`` of the fax refer to ``document`` unless somebody else was faster: theirs stays. Commits."""
     session.flush()
     first = sa.update(Fax).where(Fax.id == fax_id, column.is_(None)).values({column: document.id})

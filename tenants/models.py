@@ -138,6 +138,20 @@ class User(UserMixin, Model):
         return self.address.address
 
     @property
+    def company(self) -> Tenant:
+        """The tenant of somebody who belongs to one. An operator has none: :class:`LookupError`."""
+        if self.tenant is None:
+            raise LookupError(f"user {self.id} is an operator and belongs to no company")
+        return self.tenant
+
+    @property
+    def company_id(self) -> int:
+        """As :attr:`company`, without a look at the tenant."""
+        if self.tenant_id is None:
+            raise LookupError(f"user {self.id} is an operator and belongs to no company")
+        return self.tenant_id
+
+    @property
     def is_active(self) -> bool:
         return self.disabled_at is None
 

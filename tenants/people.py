@@ -109,8 +109,8 @@ def enable(user: User) -> None:
 def _keep_an_administrator(session: Session, user: User) -> None:
     """Under the tenant's lock, so that two who demote each other do not both succeed. One who was invited only, and
     may never come, does not count."""
-    lock_tenant(session, user.tenant_id)
-    others = owned_by(User, user.tenant_id).where(
+    lock_tenant(session, user.company_id)
+    others = owned_by(User, user.company_id).where(
         User.id != user.id, User.role == Role.ADMIN, User.disabled_at.is_(None), User.password_hash.is_not(None)
     )
     if session.scalar(others.with_only_columns(sa.func.count())) == 0:

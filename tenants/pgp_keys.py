@@ -28,7 +28,7 @@ def put_key(session: Session, user: User, *, fingerprint: str, **facts: Any) -> 
     Raises:
         KeyRefused: it is a colleague's: a signature must name one person; or there are too many.
     """
-    holders = owned_by(PgpPublicKey, user.tenant_id).where(PgpPublicKey.fingerprint == fingerprint)
+    holders = owned_by(PgpPublicKey, user.company_id).where(PgpPublicKey.fingerprint == fingerprint)
     present = session.scalars(holders).all()
     if any(key.user_id != user.id for key in present):
         raise KeyRefused("other_user")
@@ -56,7 +56,7 @@ def note_key(
 
 
 def get_key(session: Session, user: User, key_id: int) -> PgpPublicKey | None:
-    mine = owned_by(PgpPublicKey, user.tenant_id).where(PgpPublicKey.user_id == user.id)
+    mine = owned_by(PgpPublicKey, user.company_id).where(PgpPublicKey.user_id == user.id)
     return session.scalar(mine.where(PgpPublicKey.id == key_id))
 
 

@@ -1,21 +1,25 @@
 """Every query by tenant. A row of another tenant and a row that does not exist give the same answer."""
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-Owned = TypeVar("Owned")
+from tenants.db import TenantOwned
+from tenants.models import User
+
+Owned = TypeVar("Owned", bound=TenantOwned | User)
 
 
-def owned_by(model: type[Owned], tenant_id: int) -> sa.Select[tuple[Owned]]:
+def owned_by(model: type[Owned], tenant_id: int) -> sa.Select[Owned]:
     """A select over the rows of ``model`` that belong to the tenant; refine it with ``where`` and ``order_by``."""
-    return sa.select(model).where(model.tenant_id == tenant_id)  # type: ignore[attr-defined]
+    return sa.select(model).where(model.tenant_id == tenant_id)
 
 
-def get_owned(session: Session, model: type[Owned], row_id: Any, tenant_id: int) -> Owned | None:
+def get_owned(session: Session, model: type[Owned], row_id: int | str, tenant_id: int) -> Owned | None:
     """The row with this id if it belongs to the tenant, else None."""
-    return session.scalar(owned_by(model, tenant_id).where(model.id == row_id))  # type: ignore[attr-defined]
+    (key,) = sa.inspect(model).primary_key
+    return session.scalars(owned_by(model, tenant_id).where(key == row_id)).one_or_none()
 
 
 def lock_tenant(session: Session, tenant_id: int) -> None:

@@ -127,7 +127,7 @@ def reseal_all(session: Session, metadata: sa.MetaData) -> Resealed:
     return told
 
 
-def _reseal(session: Session, table: sa.Table, column: sa.Column, box: MultiFernet, told: Resealed) -> None:
+def _reseal(session: Session, table: sa.Table, column: sa.Column[Any], box: MultiFernet, told: Resealed) -> None:
     """In the order of the key; a secret that is changed meanwhile is left as its writer sealed it."""
     (key,) = table.primary_key.columns
     name, raw, last = f"{table.name}.{column.name}", sa.type_coerce(column, sa.Text), None

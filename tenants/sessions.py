@@ -31,7 +31,7 @@ def open_session(session: Session, user: User, *, remote_address: str | None, us
     return token
 
 
-def _open() -> sa.Select[tuple[SignInSession]]:
+def _open() -> sa.Select[SignInSession]:
     now = utc_now()
     return sa.select(SignInSession).where(
         SignInSession.ended_at.is_(None),

@@ -44,7 +44,7 @@ def rights_of(session: Session, user: User) -> Rights:
     )
 
 
-def visible_faxes(user: User) -> sa.Select[tuple[Fax]]:
+def visible_faxes(user: User) -> sa.Select[Fax]:
     """The faxes that the user may see, unordered.
 
     An administrator sees all of the tenant; others what they sent themselves, what was sent from an entity that they

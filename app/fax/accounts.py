@@ -149,7 +149,7 @@ def withdraw_invitation(session: Session, user: User) -> None:
         Refused: ``invitation_accepted``, ``invitation_in_use``: a fax or a mail is of this account. The surrounding
             transaction goes on.
     """
-    user_id, address_id, tenant_id, email = user.id, user.address_id, user.tenant_id, user.email
+    user_id, address_id, tenant_id, email = user.id, user.address_id, user.company_id, user.email
     end_links(session, user)  # who accepts at this very moment has its row locked: the answer is known afterwards
     session.refresh(user)
     if not user.is_invited:

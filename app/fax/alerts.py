@@ -175,7 +175,7 @@ def _findings(
     yield AlertKind.STUCK, {"count": mine.count, "oldest": mine.oldest.isoformat()} if mine else None
 
 
-def _open(**of: Any) -> sa.Select[tuple[AlertIncident]]:
+def _open(**of: Any) -> sa.Select[AlertIncident]:
     return sa.select(AlertIncident).filter_by(ended_at=None, **of)
 
 

@@ -90,7 +90,7 @@ def due_copies_of(session: Session, fax_id: str, now: datetime) -> list[int]:
     return list(session.scalars(due.order_by(ArchivePlace.position, ArchivePlace.id, ArchiveCopy.id)))
 
 
-def stale_copies(before: datetime) -> sa.Select[tuple[int]]:
+def stale_copies(before: datetime) -> sa.Select[int]:
     """What should have been copied before that time."""
     return sa.select(ArchiveCopy.id).join(ArchivePlace).where(*_due(before)).order_by(ArchiveCopy.due_at).limit(500)
 

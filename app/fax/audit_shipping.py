@@ -22,7 +22,7 @@ MOST_BATCHES = 20
 Entry = dict[str, Any]
 
 
-def shipping_waits() -> sa.Select[tuple[int]]:
+def shipping_waits() -> sa.Select[int]:
     """Something that has not gone out."""
     return sa.select(CHAIN.c.chain).where(CHAIN.c.shipped < CHAIN.c.length).limit(1)
 

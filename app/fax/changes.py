@@ -135,7 +135,7 @@ def save(
     the same person goes into the same row: fields that are not named stay as they were saved. ``added`` is the row of a
     thing that is itself only saved yet.
     """
-    lock_tenant(session, user.tenant_id)
+    lock_tenant(session, user.company_id)
     row = added if target_id is None else saved_for(session, user, kind, target_id)
     was, wanted = _plain(before), _plain(after)
     if row is None:
@@ -192,8 +192,8 @@ def pending_count(session: Session, user: User) -> int:
     return session.scalar(_mine(user).with_only_columns(sa.func.count())) or 0
 
 
-def _mine(user: User) -> sa.Select[tuple[PendingChange]]:
-    return owned_by(PendingChange, user.tenant_id).where(PendingChange.user_id == user.id)
+def _mine(user: User) -> sa.Select[PendingChange]:
+    return owned_by(PendingChange, user.company_id).where(PendingChange.user_id == user.id)
 
 
 def saved_for(session: Session, user: User, kind: str, target_id: int) -> PendingChange | None:
@@ -236,7 +236,7 @@ def apply_all(session: Session, user: User, *, remote_address: str | None, ids: 
         ChangeRefused: the first one that cannot be, with why.
         Refused: ``changes_differ``.
     """
-    lock_tenant(session, user.tenant_id)
+    lock_tenant(session, user.company_id)
     tenant = session.get_one(Tenant, user.tenant_id, populate_existing=True)
     rows = sorted(pending(session, user), key=lambda row: (handler_of(row.kind).order(row.act), row.id))
     if ids is not None and {row.id for row in rows} != set(ids):

@@ -31,7 +31,7 @@ def watch_disks(session: Session, filling: Mapping[str, int], *, least: int, is_
     session.commit()
 
 
-def _active() -> sa.Select[tuple[User]]:
+def _active() -> sa.Select[User]:
     return sa.select(User).where(User.disabled_at.is_(None), User.password_hash.is_not(None)).order_by(User.id)
 
 

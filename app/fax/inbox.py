@@ -50,7 +50,7 @@ class Item:
 # ---- Who has what
 
 
-def received_faxes(user: User) -> sa.Select[tuple[Fax]]:
+def received_faxes(user: User) -> sa.Select[Fax]:
     """What came in, as far as the user may see it."""
     if user.tenant_id is None:
         return sa.select(Fax).where(sa.false())
@@ -58,8 +58,8 @@ def received_faxes(user: User) -> sa.Select[tuple[Fax]]:
     return query if user.is_admin else query.where(Fax.entity_id.in_(_receives_at(user)))
 
 
-def _receives_at(user: User) -> sa.Select[tuple[int]]:
-    granted = owned_by(Grant, user.tenant_id).where(Grant.user_id == user.id, Grant.may_receive)
+def _receives_at(user: User) -> sa.Select[int]:
+    granted = owned_by(Grant, user.company_id).where(Grant.user_id == user.id, Grant.may_receive)
     return granted.with_only_columns(Grant.entity_id)
 
 
@@ -108,7 +108,7 @@ def _is_unseen() -> sa.ColumnElement[bool]:
     return sa.or_(by_holder, sa.and_(~_is_held(), Fax.seen_at.is_(None)))
 
 
-def _items(session: Session, user: User, query: sa.Select[tuple[Fax]]) -> list[Item]:
+def _items(session: Session, user: User, query: sa.Select[Fax]) -> list[Item]:
     people = (joinedload(Fax.entity), joinedload(Fax.taken_by), joinedload(Fax.done_by))
     whole = query.add_columns(_is_held(), _is_unread(user.id), _is_unseen()).options(*people)
     rows = session.execute(whole.execution_options(populate_existing=True))

@@ -88,12 +88,12 @@ def read_page(
     if not parts.each:
         return Page([])
     if after and (place := _place_of(session, parts, after)):
-        found = _places(session, user.tenant, filters, parts, beyond=place, upwards=True, size=size + 1)
+        found = _places(session, user.company, filters, parts, beyond=place, upwards=True, size=size + 1)
         if len(found) > size:
             return Page(_load(session, parts, found[:size][::-1]), newer=True, older=True)
         before = None  # less than a page is left: the first page
     place = _place_of(session, parts, before) if before else None
-    found = _places(session, user.tenant, filters, parts, beyond=place, upwards=False, size=size + 1)
+    found = _places(session, user.company, filters, parts, beyond=place, upwards=False, size=size + 1)
     return Page(_load(session, parts, found[:size]), newer=place is not None, older=len(found) > size)
 
 
@@ -115,7 +115,7 @@ def load_rows(session: Session, user: User, ids: Iterable[str]) -> list[Fax]:
     return _loaded(session, visible_faxes(user), filter(is_fax_id, ids))
 
 
-def _loaded(session: Session, query: sa.Select[tuple[Fax]], ids: Iterable[str]) -> list[Fax]:
+def _loaded(session: Session, query: sa.Select[Fax], ids: Iterable[str]) -> list[Fax]:
     order = {fax_id: n for n, fax_id in enumerate(ids)}
     if not order:
         return []

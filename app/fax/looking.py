@@ -60,7 +60,7 @@ def release_fax(session: Session, fax: Fax, user: User) -> bool:
     return done
 
 
-def overdue(now: datetime) -> sa.Select[tuple[str]]:
+def overdue(now: datetime) -> sa.Select[str]:
     """Faxes that nobody has looked at in time."""
     return sa.select(Fax.id).where(Fax.look_until < now, Fax.status.in_((*NOT_YET, *HELD)))
 

@@ -51,7 +51,7 @@ def _has_another(other: type[Fax], *which: sa.ColumnElement[bool]) -> sa.Exists:
     return sa.exists().where(*which, other.cause.is_(None), *same).correlate(Fax)
 
 
-def somebody_waits(lane: Lane, now: datetime) -> sa.Select[tuple[str]]:
+def somebody_waits(lane: Lane, now: datetime) -> sa.Select[str]:
     return sa.select(Fax.id).where(waits(lane, now)).limit(1)
 
 

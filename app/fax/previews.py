@@ -111,7 +111,7 @@ def _under_way(now: datetime) -> sa.ScalarSelect[int]:
     return count.correlate(Preview, Document).scalar_subquery()
 
 
-def preview_waits(lane: PreviewLane, now: datetime) -> sa.Select[tuple[str]]:
+def preview_waits(lane: PreviewLane, now: datetime) -> sa.Select[str]:
     return sa.select(Preview.id).where(_waits(lane, now)).limit(1)
 
 

@@ -70,7 +70,7 @@ def hold_mails(session: Session, user: User, count: int) -> None:
 
 def _hold(session: Session, user: User, wanted: dict[str, int], *, field: str) -> None:
     limits = {name: limit for name in wanted if (limit := getattr(user.tenant, f"quota_{name}"))}
-    used = _used(session, user.tenant_id, [(name, owner) for name in limits for owner in (user.id, None)])
+    used = _used(session, user.company_id, [(name, owner) for name in limits for owner in (user.id, None)])
     for name, limit in limits.items():
         own = Quota(name, used[name, user.id], max(1, limit // SHARE))
         if own.is_met(wanted[name]):
@@ -79,9 +79,7 @@ def _hold(session: Session, user: User, wanted: dict[str, int], *, field: str) -
             raise Refused(f"quota_{name}", field=field, limit=limit)
 
 
-def _used(
-    session: Session, tenant_id: int | None, asked: list[tuple[str, int | None]]
-) -> dict[tuple[str, int | None], int]:
+def _used(session: Session, tenant_id: int, asked: list[tuple[str, int | None]]) -> dict[tuple[str, int | None], int]:
     """Of each quota by a person, or by the company (None), in one question: somebody waits for the answer."""
     if not asked:
         return {}

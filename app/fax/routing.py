@@ -71,7 +71,7 @@ def why_nobodys(session: Session, called: str) -> str:
     return "resting" if session.scalar(resting.where(PoolNumber.released_at.is_not(None)).limit(1)) else "nobody"
 
 
-def _open() -> sa.Select[tuple[FaxEntity]]:
+def _open() -> sa.Select[FaxEntity]:
     return sa.select(FaxEntity).where(FaxEntity.closed_at.is_(None))
 
 

@@ -78,7 +78,7 @@ def tests_of(session: Session, entity: FaxEntity, *, most: int) -> list[Fax]:
     return list(session.scalars(_tests(entity).order_by(Fax.created_at.desc(), Fax.id.desc()).limit(most)))
 
 
-def _tests(entity: FaxEntity) -> sa.Select[tuple[Fax]]:
+def _tests(entity: FaxEntity) -> sa.Select[Fax]:
     """Of the extension that the line has now: by the number that they went to an index finds them."""
     to_itself = (Fax.direction == Direction.SENT, Fax.remote_number == entity.extension)
     return owned_by(Fax, entity.tenant_id).where(*to_itself, Fax.entity_id == entity.id, Fax.origin == Origin.TEST)

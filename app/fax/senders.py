@@ -33,7 +33,7 @@ def _is_somebodys() -> tuple[sa.ColumnElement[bool], ...]:
     return Fax.user_id.is_not(None), Fax.origin != Origin.TEST, Fax.released_by_id.is_(None), Fax.look_until.is_(None)
 
 
-def _of_who_may_not() -> sa.Select[tuple[Fax]]:
+def _of_who_may_not() -> sa.Select[Fax]:
     return sa.select(Fax).where(Fax.status.in_(WAITING), *_is_somebodys(), ~_may_send())
 
 

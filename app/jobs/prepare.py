@@ -18,6 +18,7 @@ from app.adapters.page_notes import Note
 from app.adapters.preparation import Offices, Prepared, prepare_document
 from app.adapters.program_version import preparation_version
 from app.adapters.yielding import GaveWay, sliced
+from app.application import this_application
 from app.errors import FaxroomError, PermanentFailure, Refused, TemporaryFailure
 from app.fax.lifecycle import move
 from app.fax.looking import LONGEST, asks_first
@@ -134,7 +135,7 @@ def asked_in_between(question: Callable[[datetime], bool]) -> bool:
 @contextmanager
 def lease_renewed(model: type[Fax] | type[Preview], *mine: sa.ColumnElement[bool]) -> Iterator[None]:
     """Keep the lease while this process lives; it ends by itself when the process is killed."""
-    app, finished = current_app._get_current_object(), threading.Event()
+    app, finished = this_application(), threading.Event()
 
     def renew() -> None:
         while not finished.wait(LEASE.total_seconds() / 3):

@@ -114,7 +114,7 @@ class Document(TenantOwned, Model):
     sha256: Mapped[str] = mapped_column(sa.String(64))
     size: Mapped[int] = mapped_column(sa.BigInteger)
     pages: Mapped[int | None]
-    warnings: Mapped[list | None] = mapped_column(sa.JSON)
+    warnings: Mapped[list[Any] | None] = mapped_column(sa.JSON)
     sealed_with: Mapped[str | None] = mapped_column(sa.String(16))
     user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
@@ -316,7 +316,7 @@ class Fax(TenantOwned, Model):
     pages_done: Mapped[int] = mapped_column(default=0)
     line_seconds: Mapped[int | None]  # estimated time on the line
     cause: Mapped[str | None] = mapped_column(sa.String(40))
-    cause_values: Mapped[dict | None] = mapped_column(sa.JSON)
+    cause_values: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON)
     cancel_requested_at: Mapped[datetime | None]
     released_by_id: Mapped[int | None] = mapped_column(sa.BigInteger)
 

@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
@@ -70,6 +71,6 @@ class AlertIncident(TenantOwned, Model):
 
     id: Mapped[BigId]
     kind: Mapped[str] = mapped_column(sa.String(8))
-    facts: Mapped[dict | None] = mapped_column(sa.JSON)
+    facts: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON)
     began_at: Mapped[datetime] = mapped_column(default=utc_now)
     ended_at: Mapped[datetime | None]

@@ -77,7 +77,7 @@ class MailMessage(TenantOwned, Model):
     fate: Mapped[str] = mapped_column(sa.String(8))
     reason: Mapped[str | None] = mapped_column(sa.String(40))
     reason_values: Mapped[dict[str, Any] | None]
-    checks: Mapped[list | None] = mapped_column(sa.JSON)
+    checks: Mapped[list[Any] | None] = mapped_column(sa.JSON)
     signature_digest: Mapped[str | None] = mapped_column(sa.String(64))
     user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"))
     entity_id: Mapped[int | None] = mapped_column(sa.ForeignKey("fax_entity.id"))

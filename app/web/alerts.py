@@ -25,7 +25,7 @@ def alerts() -> Response:
     numbers, faults = judge_alert_settings(typed)
     if faults:
         return _page(typed, said_all(faults))
-    lock_tenant(db.session, current_user.tenant_id)
+    lock_tenant(db.session, current_user.company_id)
     tenant = _tenant()
     db.session.refresh(tenant)  # as it is now that nobody else changes it
     before = alert_settings_of(tenant)

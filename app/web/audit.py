@@ -7,12 +7,13 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Flask, current_app, render_template, url_for
+from flask import Blueprint, Flask, render_template, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 from htmx_flask import request
 from werkzeug.wrappers import Response
 
+from app.application import this_application
 from app.fax.audit_log import (
     AuditEntry,
     AuditFilters,
@@ -129,7 +130,7 @@ class LogPage:
 
 
 def _read_page(asked: Asked) -> LogPage:
-    tenant, before, after = current_user.tenant, request.args.get("before", ""), request.args.get("after", "")
+    tenant, before, after = current_user.company, request.args.get("before", ""), request.args.get("after", "")
     zone, session = tenant.zone, db.session
     if after and (place := _place(after)):
         found = read_events(session, tenant.id, zone, asked.filters, size=PAGE + 1, after=place)
@@ -149,7 +150,7 @@ def _page(events: list[AuditEvent], *, newer: bool, older: bool) -> LogPage:
 @blueprint.get("")
 def log() -> str:
     """A page of the log, for htmx the list alone."""
-    asked = read_asked(people_of_log(db.session, current_user.tenant_id))
+    asked = read_asked(people_of_log(db.session, current_user.company_id))
     values = {
         "asked": asked,
         "page": _read_page(asked),
@@ -165,8 +166,8 @@ def log() -> str:
 @blueprint.get("/log.csv")
 @writes
 def csv_file() -> Response:
-    asked = read_asked(people_of_log(db.session, current_user.tenant_id))
-    tenant = current_user.tenant
+    asked = read_asked(people_of_log(db.session, current_user.company_id))
+    tenant = current_user.company
     header = [_("Time"), _("Name"), _("Email address"), _("Action"), _("Type"), _("Item"), _("Before"), _("After")]
     turn = downloads.take(tenant.id)
     if turn is None:
@@ -177,7 +178,7 @@ def csv_file() -> Response:
     except Exception:
         turn.end()
         raise
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    app = this_application()
     rows = _rows(app, tenant.id, tenant.zone, asked.filters, language())
     day = utc_now().astimezone(tenant.zone).date()
     return streamed(csv_response(f"audit-{tenant.slug}-{day}.csv", [*header, _("IP address")], rows), turn)

@@ -108,7 +108,7 @@ def _entry(name: str, at: datetime) -> zipfile.ZipInfo:
 
 def _now(user_id: int) -> datetime:
     """Where the company is. Ends its transaction."""
-    zone = db.session.get_one(User, user_id).tenant.zone
+    zone = db.session.get_one(User, user_id).company.zone
     db.session.rollback()
     return utc_now().astimezone(zone)
 

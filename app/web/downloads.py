@@ -13,13 +13,14 @@ from itertools import islice
 from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Flask, abort, current_app, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, abort, make_response, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from app.adapters.sealed_storage import SealedStorage
+from app.application import this_application
 from app.fax.access import visible_lines
 from app.fax.log import Filters, Place
 from app.fax.log_rows import place_of_number, read_ids, read_rows
@@ -78,7 +79,7 @@ def _asked() -> tuple[Finder, Place | None, str | None]:
     if not text:
         return finder, None, None
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
-    place = place_of_number(db.session, current_user.tenant_id, direction, number)
+    place = place_of_number(db.session, current_user.company_id, direction, number)
     if place is None:
         return finder, None, _("This list has no fax with the number %(typed)s. Check it.", typed=text)
     return finder, place, None
@@ -127,7 +128,7 @@ def _noted(finder: Finder) -> dict[str, str]:
 
 
 def _name(direction: str, ending: str) -> str:
-    zone = current_user.tenant.zone
+    zone = current_user.company.zone
     return f"faxes_{direction}_{utc_now().astimezone(zone):%Y-%m-%d_%H_%M_%S}.{ending}"
 
 
@@ -139,7 +140,7 @@ def _name(direction: str, ending: str) -> str:
 def log_csv() -> Response:
     finder, place, turn = _ready("CSV")
     header = [str(title) for title in HEADER]
-    rows = csv_rows(current_app._get_current_object(), current_user.id, language(), finder.filters, place)
+    rows = csv_rows(this_application(), current_user.id, language(), finder.filters, place)
     return streamed(csv_response(_name(finder.direction, "csv"), header, rows), turn)
 
 
@@ -220,7 +221,7 @@ def _as_text(number: str | None) -> str | None:
 @writes
 def log_zip() -> Response:
     finder, place, turn = _ready("ZIP")
-    body = zip_chunks(current_app._get_current_object(), current_user.id, language(), finder.filters, place)
+    body = zip_chunks(this_application(), current_user.id, language(), finder.filters, place)
     response = streamed(Response(body, mimetype="application/zip"), turn)
     response.headers.set("Content-Disposition", "attachment", filename=_name(finder.direction, "zip"))
     return response

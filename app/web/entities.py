@@ -112,7 +112,7 @@ class Subject:
 
 
 def _known(entity_id: int) -> Subject:
-    entity = get_open(db.session, current_user.tenant_id, entity_id) or abort(404)
+    entity = get_open(db.session, current_user.company_id, entity_id) or abort(404)
     return Subject(entity, saved_entity(db.session, current_user, entity_id))
 
 
@@ -163,7 +163,7 @@ def new_entity() -> Response:
 
 
 def _fresh_details() -> EntityDetails:
-    templates = names_of(db.session, FaxTemplate, current_user.tenant_id)
+    templates = names_of(db.session, FaxTemplate, current_user.company_id)
     return EntityDetails(template=str(next(iter(templates))) if len(templates) == 1 else "")
 
 
@@ -309,7 +309,7 @@ def added_users(change_id: int) -> Response:
 
 
 def _users(subject: Subject) -> Response:
-    grid = Grid.of(members_of(db.session, current_user.tenant_id), _held(subject.wanted))
+    grid = Grid.of(members_of(db.session, current_user.company_id), _held(subject.wanted))
     if request.method in SAFE_METHODS:
         return _users_page(subject, grid.asked(request.args))
     act = request.form.get("act", "find")
@@ -328,7 +328,7 @@ def _held(values: Values) -> dict[int, str]:
 
 
 def _save_users(subject: Subject, grid: Grid) -> Response:
-    lock_tenant(db.session, current_user.tenant_id)
+    lock_tenant(db.session, current_user.company_id)
     if request.form.get("stamp") != _stamp(subject.wanted):
         db.session.rollback()
         return _users_page(subject, grid, {"form": said(Refused("page_overtaken"))})
@@ -357,7 +357,7 @@ def _users_page(subject: Subject, grid: Grid, errors: Errors | None = None) -> R
 def close(entity_id: int) -> Response:
     """Asked once more, on a page that says what it means; saved as a change like any other."""
     subject = _known(entity_id)
-    waiting = faxes_under_way(db.session, current_user.tenant_id, entity_id)
+    waiting = faxes_under_way(db.session, current_user.company_id, entity_id)
     if waiting or request.form.get("really") != "yes":
         fault = said(Refused("entity_faxes_under_way", count=waiting)) if waiting else None
         return make_response(render_template("entities/close.html", subject=subject, fault=fault))

@@ -22,6 +22,7 @@ from sqlalchemy.orm import load_only
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.adapters.sealed_storage import SealedStorage
+from app.application import this_application
 from app.errors import Refused
 from app.fax.access import get_visible_fax, is_fax_id, visible_faxes, visible_lines
 from app.fax.forward import may_forward
@@ -81,7 +82,7 @@ def faxes() -> str:
     finder = read_finder(request.args, [line.entity for line in lines])
     turned = {name: request.args.get(name) for name in ("before", "after")}
     page = read_page(db.session, current_user, finder.filters, lines=lines, size=PAGE, **turned)
-    newest = max([current_user.tenant.last_fax_number, *(fax.number for fax in page.faxes)])
+    newest = max([current_user.company.last_fax_number, *(fax.number for fax in page.faxes)])
     values = {"direction": direction, "finder": finder, "page": page, "faxes": page.faxes}
     values |= _live(page.faxes, since=None if page.newer or finder.filters.narrow else newest)
     part_only = request.htmx and request.htmx.target == "list"
@@ -116,7 +117,7 @@ def _number(text: str) -> int:
 
 def _count_new(direction: str, since: int | None) -> int:
     """Usually answered by the company's row, which is there with the user."""
-    if since is None or current_user.tenant.last_fax_number <= since:
+    if since is None or current_user.company.last_fax_number <= since:
         return 0
     return count_new(db.session, current_user, direction, since_number=since, at_most=MOST_NEW)
 
@@ -143,8 +144,8 @@ def download() -> AnyResponse:
     except Exception:
         turn.end()
         raise
-    name = f"faxes_{utc_now().astimezone(current_user.tenant.zone):%Y-%m-%d_%H_%M_%S}.zip"
-    app, language = current_app._get_current_object(), current_user.preferred_language
+    name = f"faxes_{utc_now().astimezone(current_user.company.zone):%Y-%m-%d_%H_%M_%S}.zip"
+    app, language = this_application(), current_user.preferred_language
     body = stream_zip(app, user_id=current_user.id, language=language, fax_ids=ids)
     headers = {"Content-Disposition": f"attachment; filename={name}"}
     return streamed(Response(body, mimetype="application/zip", headers=headers), turn)

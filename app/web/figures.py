@@ -240,7 +240,7 @@ def _chosen(tenant_id: int, entities: Sequence[Any]) -> Chosen:
 
 @blueprint.get("")
 def figures() -> str:
-    tenant = current_user.tenant
+    tenant = current_user.company
     period = read_period(request.args.get("period"), utc_now().astimezone(tenant.zone).date())
     entities = db.session.execute(
         owned_by(FaxEntity, tenant.id).with_only_columns(FaxEntity.id, FaxEntity.name).order_by(FaxEntity.name)

@@ -26,13 +26,13 @@ def held_fax_count() -> int:
 
 @blueprint.get("")
 def held() -> str:
-    tenant = current_user.tenant
+    tenant = current_user.company
     values = {"faxes": senders.held_faxes(db.session, tenant.id), "tenant": tenant}
     return render_template("held/held.html", **values, shown_number=lambda number: shown_number(number, tenant))
 
 
 def _fax(fax_id: str) -> Fax:
-    return senders.get_held(db.session, current_user.tenant_id, fax_id) or abort(404)
+    return senders.get_held(db.session, current_user.company_id, fax_id) or abort(404)
 
 
 @blueprint.post("/<fax_id>/release")

@@ -115,7 +115,7 @@ def _groups(tab: str, items: list[Item]) -> list[Group]:
 def _is_late(item: Item, alone: bool) -> bool:
     """Nobody has looked at it for days, or everybody has and nobody takes it."""
     waits = item.unseen or (item.holder is None and not alone)
-    zone = current_user.tenant.zone
+    zone = current_user.company.zone
     return item.fax.done_at is None and waits and late_at(item.waits_since, zone) <= utc_now()
 
 

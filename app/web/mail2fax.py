@@ -60,7 +60,7 @@ def _tenant() -> Tenant:
 
 def _box(box_id: int) -> Mail2FaxBox:
     """Of the administrator's own company, or there is none."""
-    return get_owned(db.session, Mail2FaxBox, box_id, current_user.tenant_id) or abort(404)
+    return get_owned(db.session, Mail2FaxBox, box_id, current_user.company_id) or abort(404)
 
 
 @blueprint.get("")
@@ -69,7 +69,7 @@ def boxes() -> Response:
 
 
 def _boxes_page(required: bool, errors: Errors) -> Response:
-    tenant_id = current_user.tenant_id
+    tenant_id = current_user.company_id
     rows = [(box, details_of(box), names) for box, names in boxes_of(db.session, tenant_id)]
     values = {"rows": rows, "required": required, "errors": errors}
     nameless = names_without_server(db.session, tenant_id)

@@ -27,7 +27,7 @@ FATES = {
 
 
 def _box(box_id: int) -> Mail2FaxBox:
-    return get_owned(db.session, Mail2FaxBox, box_id, current_user.tenant_id) or abort(404)
+    return get_owned(db.session, Mail2FaxBox, box_id, current_user.company_id) or abort(404)
 
 
 @blueprint.app_context_processor

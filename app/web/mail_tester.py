@@ -76,7 +76,7 @@ def _line(code: str, passed: bool | None, values: dict[str, Any]) -> Line:
 @reads
 def tester(box_id: int) -> Response:
     """Drop in a mail; what was looked at when one of the log came stands on its own page."""
-    box = get_owned(db.session, Mail2FaxBox, box_id, current_user.tenant_id) or abort(404)
+    box = get_owned(db.session, Mail2FaxBox, box_id, current_user.company_id) or abort(404)
     if request.method not in SAFE_METHODS:
         return _judged(box)
     return _page(box)

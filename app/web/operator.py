@@ -20,6 +20,7 @@ from redis import RedisError
 from werkzeug.wrappers import Response
 
 from app.adapters.sealed_files import ENDING
+from app.application import this_application
 from app.errors import Refused
 from app.fax.accounts import Details, invite, judge_details, mail_again, withdraw_invitation
 from app.fax.audit_log import AuditFilters, read_events, with_people
@@ -492,7 +493,7 @@ def export_tenant(tenant_id: int) -> Response:
     _audit("tenant.exported", shown, after={"sealed": key is not None})
     name, values = f"{shown.slug}-{utc_now():%Y-%m-%d}.zip", {"tenant_id": shown.id, "language": language()}
     db.session.commit()
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    app = this_application()
     body, kind = stream_tenant(app, **values), "application/zip"
     if key is not None:
         name, body, kind = f"{name}{ENDING}", sealed_export(body, key), "application/octet-stream"

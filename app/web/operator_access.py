@@ -19,7 +19,7 @@ TERM_NAMES = {"hour": _l("For an hour"), "day": _l("For a day"), "week": _l("For
 
 
 def _tenant() -> Tenant:
-    lock_tenant(db.session, current_user.tenant_id)
+    lock_tenant(db.session, current_user.company_id)
     return db.session.get_one(Tenant, current_user.tenant_id, populate_existing=True)
 
 
@@ -56,6 +56,6 @@ def change() -> Response:
 def key() -> str:
     """Shown in this answer only."""
     text = export_key(db.session, _tenant())
-    audit_act("tenant.export_key_shown", current_user.tenant.name)
+    audit_act("tenant.export_key_shown", current_user.company.name)
     db.session.commit()
     return _page(text)

@@ -40,7 +40,7 @@ LONGEST_KEY = 64
 
 def _entity(entity_id: int) -> FaxEntity:
     """Of the administrator's own company and still open, or there is none."""
-    entity = get_owned(db.session, FaxEntity, entity_id, current_user.tenant_id)
+    entity = get_owned(db.session, FaxEntity, entity_id, current_user.company_id)
     return entity if entity and entity.closed_at is None else abort(404)
 
 

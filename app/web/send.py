@@ -174,7 +174,7 @@ def _take(upload: FileStorage) -> Document:
     Raises:
         Refused: as :func:`take_upload`, and ``uploads_busy``.
     """
-    tenant_id, user_id = current_user.tenant_id, current_user.id
+    tenant_id, user_id = current_user.company_id, current_user.id
     db.session.rollback()
     name = upload.filename or ""
     turn = inspections.wait(tenant_id, INSPECTION_SECONDS)
@@ -189,7 +189,7 @@ def _take(upload: FileStorage) -> Document:
 def judge(form: SendForm) -> Errors:
     """Every field that has to change, not only the first."""
     errors: Errors = {}
-    tenant = current_user.tenant
+    tenant = current_user.company
     checks = {
         "to": lambda: _dialable(form),
         "send_at": lambda: read_send_time(form.send_at, tenant.zone, utc_now()),
@@ -207,7 +207,7 @@ def judge(form: SendForm) -> Errors:
 def _dialable(form: SendForm) -> Addressee:
     """The addressee, if the chosen line may dial it. What a line has left of its day is not asked here but at the door,
     where one who clicked twice is known: the first click may have used up the day. Raises Refused."""
-    addressee, line = read_addressee(db.session, current_user.tenant, form.to), _line(form)
+    addressee, line = read_addressee(db.session, current_user.company, form.to), _line(form)
     if fault := judge_dialled(policy_of(db.session), addressee.dial_string):
         raise fault
     if line and (fault := fault_of_number(DialingRules.of(line.template), addressee.remote_number)):
@@ -217,7 +217,7 @@ def _dialable(form: SendForm) -> Addressee:
 
 def _sendable(form: SendForm) -> Addressee:
     """The addressee, if the chosen line may send to it at that time: what the door would say now. Raises Refused."""
-    tenant, line = current_user.tenant, _line(form)
+    tenant, line = current_user.company, _line(form)
     addressee = read_addressee(db.session, tenant, form.to)
     when = {"send_at": _send_at(form), "now": utc_now()}
     hold_policy(db.session, tenant, addressee.dial_string, **when)
@@ -234,7 +234,7 @@ def _line(form: SendForm) -> FaxEntity | None:
 def _send_at(form: SendForm) -> datetime | None:
     """What is wrong with the time is said beside it."""
     try:
-        return read_send_time(form.send_at, current_user.tenant.zone, utc_now())
+        return read_send_time(form.send_at, current_user.company.zone, utc_now())
     except Refused:
         return None
 

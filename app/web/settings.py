@@ -97,7 +97,7 @@ class Subject:
 
 def _known(place_id: int) -> Subject:
     """Of the administrator's own company, or there is none."""
-    place = get_owned(db.session, ArchivePlace, place_id, current_user.tenant_id) or abort(404)
+    place = get_owned(db.session, ArchivePlace, place_id, current_user.company_id) or abort(404)
     return Subject(place, saved_for(db.session, current_user, PLACE, place_id))
 
 
@@ -111,8 +111,8 @@ def _subjects() -> list[Subject]:
     """All places as this person wants them, in that order."""
     mine = [row for row in pending(db.session, current_user) if row.kind == PLACE]
     edits = {row.target_id: row for row in mine if row.act != ADD}
-    order = saved_for(db.session, current_user, ORDER, current_user.tenant_id)
-    known = in_order(places_of(db.session, current_user.tenant_id), order)
+    order = saved_for(db.session, current_user, ORDER, current_user.company_id)
+    known = in_order(places_of(db.session, current_user.company_id), order)
     return [Subject(place, edits.get(place.id)) for place in known] + [
         Subject(None, row) for row in mine if row.act == ADD
     ]
@@ -121,7 +121,7 @@ def _subjects() -> list[Subject]:
 @blueprint.app_template_global()
 def late_archives() -> list[ArchivePlace]:
     """What every page of the administration warns of."""
-    return late_places(db.session, current_user.tenant_id)
+    return late_places(db.session, current_user.company_id)
 
 
 blueprint.add_app_template_global(removed_texts)
@@ -251,7 +251,7 @@ def _one_place(subject: Subject) -> Response:
 
 def _save_place(subject: Subject | None, details: PlaceDetails) -> Response:
     """Saved only: it holds once it is applied together with the rest."""
-    lock_tenant(db.session, current_user.tenant_id)
+    lock_tenant(db.session, current_user.company_id)
     errors = said_all(judge_place(details, has_secret=bool(subject and subject.has_secret)))
     if not errors:
         try:
@@ -291,7 +291,7 @@ def _is_same(one: Subject, other: Subject | None) -> bool:
 def _place_page(details: PlaceDetails, subject: Subject | None, errors: Errors, **more: Any) -> Response:
     owed = None
     if subject and subject.place:
-        owed = owed_by_place(db.session, current_user.tenant_id).get(subject.place.id)
+        owed = owed_by_place(db.session, current_user.company_id).get(subject.place.id)
     values = {"form": details, "subject": subject, "errors": errors, "owed": owed, **_names(), **more}
     return make_response(render_template("settings/place.html", **values), 422 if errors else 200)
 
@@ -340,9 +340,9 @@ def _as_wanted(subject: Subject, details: PlaceDetails) -> ArchivePlace:
 
 @blueprint.post("/places/<int:place_id>/move")
 def move(place_id: int) -> Response:
-    lock_tenant(db.session, current_user.tenant_id)
+    lock_tenant(db.session, current_user.company_id)
     _known(place_id)
-    tenant_id = current_user.tenant_id
+    tenant_id = current_user.company_id
     before = [place.id for place in places_of(db.session, tenant_id)]
     order = [subject.place.id for subject in _subjects() if subject.place]
     at = order.index(place_id)
@@ -359,7 +359,7 @@ def remove(place_id: int) -> Response:
     """Asked once more, on a page that says what is lost by it; then saved as a change like any other."""
     subject = _known(place_id)
     if request.form.get("really") != "yes":
-        owed = owed_by_place(db.session, current_user.tenant_id).get(place_id)
+        owed = owed_by_place(db.session, current_user.company_id).get(place_id)
         return make_response(render_template("settings/remove.html", place=subject.place, owed=owed, **_names()))
     save(db.session, current_user, PLACE, place_id, REMOVE, before=subject.live, after={})
     db.session.commit()
@@ -377,7 +377,7 @@ def retention() -> Response:
     wanted, faults = judge_days(typed)
     if faults:
         return _page(days=typed, errors=said_all(faults))
-    tenant_id = current_user.tenant_id
+    tenant_id = current_user.company_id
     before = retentions_of(db.session, tenant_id)
     if wanted != before and request.form.get("really") != "yes":
         previews = [preview(db.session, tenant_id, kind, days) for kind, days in wanted.items() if days]

@@ -93,7 +93,7 @@ def _tenant() -> Tenant:
 
 
 def _known(template_id: int) -> Subject:
-    template = get_owned(db.session, FaxTemplate, template_id, current_user.tenant_id) or abort(404)
+    template = get_owned(db.session, FaxTemplate, template_id, current_user.company_id) or abort(404)
     return Subject(template, saved_for(db.session, current_user, KIND, template_id))
 
 
@@ -115,9 +115,9 @@ def _stamp(values: Values) -> str:
 def templates() -> str:
     mine = [row for row in pending(db.session, current_user) if row.kind == KIND]
     edits = {row.target_id: row for row in mine if row.act != ADD}
-    subjects = [Subject(known, edits.get(known.id)) for known in templates_of(db.session, current_user.tenant_id)]
+    subjects = [Subject(known, edits.get(known.id)) for known in templates_of(db.session, current_user.company_id)]
     subjects += [Subject(None, row) for row in mine if row.act == ADD]
-    used_by = users_of_templates(db.session, current_user.tenant_id)
+    used_by = users_of_templates(db.session, current_user.company_id)
     return render_template("templates/templates.html", subjects=subjects, used_by=used_by)
 
 
@@ -201,7 +201,7 @@ def _to_list() -> Response:
 def _page(subject: Subject | None, details: TemplateDetails, errors: Errors) -> Response:
     used_by: list[Any] = []
     if subject and subject.template:
-        used_by = users_of_templates(db.session, current_user.tenant_id).get(subject.template.id, [])
+        used_by = users_of_templates(db.session, current_user.company_id).get(subject.template.id, [])
     values = {
         "subject": subject,
         "form": details,
@@ -224,8 +224,8 @@ def _page(subject: Subject | None, details: TemplateDetails, errors: Errors) -> 
 def remove(template_id: int) -> Response:
     """Saved as a change like any other; the list shows it, and it may be discarded until it is applied."""
     subject = _known(template_id)
-    lock_tenant(db.session, current_user.tenant_id)
-    used_by = users_of_templates(db.session, current_user.tenant_id).get(template_id, [])
+    lock_tenant(db.session, current_user.company_id)
+    used_by = users_of_templates(db.session, current_user.company_id).get(template_id, [])
     staying = [entity.name for entity in used_by if entity.id not in _moving(template_id)]
     if staying:
         fault = Refused("template_in_use", names=", ".join(staying))

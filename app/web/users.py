@@ -78,7 +78,7 @@ def _tenant() -> Tenant:
 
 def _user(user_id: int) -> User:
     """Of the administrator's own company, or there is nobody."""
-    return get_owned(db.session, User, user_id, current_user.tenant_id) or abort(404)
+    return get_owned(db.session, User, user_id, current_user.company_id) or abort(404)
 
 
 # ---- The list
@@ -117,7 +117,7 @@ def users() -> str:
     filters = Filters.read()
     people = list_people(
         db.session,
-        current_user.tenant_id,
+        current_user.company_id,
         text=filters.q,
         role=filters.role,
         state=filters.status,
@@ -132,7 +132,7 @@ def users() -> str:
 @blueprint.post("/second-factor")
 def require_second_factor() -> Response:
     """Whether the company demands a second factor of everybody."""
-    lock_tenant(db.session, current_user.tenant_id)
+    lock_tenant(db.session, current_user.company_id)
     tenant, required = _tenant(), request.form.get("required") == "yes"
     if tenant.second_factor_required != required:
         before, tenant.second_factor_required = tenant.second_factor_required, required
@@ -211,7 +211,7 @@ def import_users() -> Response:
         return _import_page()
     try:
         text = _uploaded_text()
-        rows = read_rows(db.session, text, current_user.tenant_id)
+        rows = read_rows(db.session, text, current_user.company_id)
     except Refused as refusal:
         return _import_page(error=said(refusal))
     key = request.form.get("submission", "")[:40] or fresh_key()
@@ -250,7 +250,7 @@ def _import(rows: list[Row], text: str, key: str) -> Response:
             audit_act("user.invited", user.email, after=_shown(user))
     except Refused:  # somebody was faster with an address of the file
         db.session.rollback()
-        return _import_page(rows=read_rows(db.session, text, current_user.tenant_id), text=text)
+        return _import_page(rows=read_rows(db.session, text, current_user.company_id), text=text)
     db.session.commit()
     flash(ngettext("%(num)d user was invited.", "%(num)d users were invited.", len(rows)), "info")
     return redirect(url_for("users.users", status="invited"), 303)
@@ -270,7 +270,7 @@ def _import_page(*, rows: list[Row] | None = None, text: str = "", error: str | 
 def user(user_id: int) -> Response:
     if request.method in SAFE_METHODS:
         return _user_page(_user(user_id))
-    lock_tenant(db.session, current_user.tenant_id)
+    lock_tenant(db.session, current_user.company_id)
     person, details = _user(user_id), _read_details()
     errors, before = said_all(judge_details(details)), _shown(person)
     if not errors:
@@ -329,7 +329,7 @@ def _user_page(person: User, *, form: Details | None = None, errors: Errors | No
 
 def _grants(person: User) -> list[tuple[str, bool, bool]]:
     """Entity, may send, may receive."""
-    granted = owned_by(Grant, current_user.tenant_id).join(FaxEntity, Grant.entity_id == FaxEntity.id)
+    granted = owned_by(Grant, current_user.company_id).join(FaxEntity, Grant.entity_id == FaxEntity.id)
     granted = granted.where(Grant.user_id == person.id, Grant.may_send | Grant.may_receive)
     granted = granted.where(FaxEntity.closed_at.is_(None))
     columns = (FaxEntity.name, Grant.may_send, Grant.may_receive)
@@ -338,7 +338,7 @@ def _grants(person: User) -> list[tuple[str, bool, bool]]:
 
 def _act(user_id: int, action: str, act: Callable[[User], str | None]) -> Response:
     """One act on one user, audited if it did something: ``act`` gives the sentence, or None for nothing to do."""
-    lock_tenant(db.session, current_user.tenant_id)
+    lock_tenant(db.session, current_user.company_id)
     person = _user(user_id)
     try:
         told = act(person)
@@ -386,7 +386,7 @@ def invite_again(user_id: int) -> Response:
 
 @blueprint.post("/<int:user_id>/withdrawal")
 def withdraw(user_id: int) -> Response:
-    lock_tenant(db.session, current_user.tenant_id)
+    lock_tenant(db.session, current_user.company_id)
     person = _user(user_id)
     name, email, before = person.name, person.email, _shown(person)
     if not person.is_invited:
@@ -454,7 +454,7 @@ def add_key(user_id: int) -> Response:
         content = _uploaded_key()
         db.session.rollback()
         facts = asdict(read_public_key(content))
-        lock_tenant(db.session, current_user.tenant_id)
+        lock_tenant(db.session, current_user.company_id)
         person = _user(user_id)
         key = enter_key(db.session, person, facts)
     except Refused as refusal:

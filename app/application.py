@@ -1,0 +1,13 @@
+"""The application that runs, itself: for a thread or an answer that goes on when its request is over."""
+
+from typing import TYPE_CHECKING, cast
+
+from flask import Flask, current_app
+
+if TYPE_CHECKING:
+    from werkzeug.local import LocalProxy
+
+
+def this_application() -> Flask:
+    """What ``current_app`` stands for. Raises :class:`RuntimeError` outside of one."""
+    return cast("LocalProxy[Flask]", current_app)._get_current_object()
