@@ -137,6 +137,19 @@ def _hung(room: Room, *, name: str) -> Iterator[None]:
 
 
 @contextmanager
+def _left_behind(room: Room) -> Iterator[None]:
+    """bin/up is killed while its Asterisk, its front and its Redis stand still, and so do not hear that it has gone:
+    they hold its ports when whoever runs it starts it again."""
+    left = [pid for name in ("asterisk", "front", "redis") for pid in room.portal.find(name)]
+    room.portal.hung += left
+    _signal(left, signal.SIGSTOP)
+    room.portal.process.kill()
+    room.portal.process.wait()
+    room.portal.start()
+    yield
+
+
+@contextmanager
 def _standing_still(pids: list[int]) -> Iterator[None]:
     _signal(pids, signal.SIGSTOP)
     try:
@@ -363,6 +376,7 @@ FAULTS: dict[str, Kind] = {
     "worker frozen": Kind(partial(_stopped, name="jobs-line"), (3, 40)),
     "preparing frozen": Kind(partial(_stopped, name="jobs-documents"), (3, 40)),
     **{f"{name} hung": Kind(partial(_hung, name=name), (0, 0)) for name in HUNG},
+    "left behind": Kind(_left_behind, (0, 0)),
     "libreoffice stopped": Kind(partial(_stopped, name="libreoffice"), (3, 20), "word"),
     "office stopped": Kind(partial(_stopped, name="office"), (3, 20), "word"),
     "smtp gone": Kind(lambda room: room.mail.being("gone"), probe="mail"),

@@ -60,10 +60,10 @@ def read_trunk(text: str, sip_port: int) -> Trunk:
         return Trunk("127.0.0.1", sip_port)
     parts = urlsplit(text if "//" in text else text.replace("sip:", "sip://", 1))
     if parts.scheme != "sip" or not parts.hostname:
-        raise SetupError("FAXROOM_TRUNK is neither loop nor sip:[user:password@]host:port. Change it and start again.")
+        raise SetupError("FAXROOM_TRUNK must be loop or sip:[user:password@]host:port. Correct it and start again.")
     user, password = (unquote(part) if part else None for part in (parts.username, parts.password))
     if any(character in (user or "") + (password or "") for character in "\r\n;"):
-        raise SetupError("FAXROOM_TRUNK: user and password may not contain a semicolon or a line break.")
+        raise SetupError("FAXROOM_TRUNK: the user and the password must not contain a semicolon or a line break.")
     return Trunk(parts.hostname, parts.port or 5060, user, password)
 
 
@@ -125,7 +125,9 @@ def _libraries(root: Path) -> tuple[Path, Path]:
     try:
         folder, loader = LIBRARIES[platform.machine()]
     except KeyError:
-        raise SetupError(f"Asterisk is set up on {', '.join(LIBRARIES)} only, not on {platform.machine()}.") from None
+        raise SetupError(
+            f"Asterisk can be installed on {', '.join(LIBRARIES)} only, not on {platform.machine()}."
+        ) from None
     return root / folder, root / loader
 
 
@@ -169,7 +171,7 @@ def render(
     """Write the configuration of the instance whose state lives in ``home``; its database and spool stay."""
     _check_host_name()
     if any(character in ari_password + ari_user for character in "; \t\r\n"):
-        raise SetupError("ARI_USER and ARI_PASSWORD may not contain a semicolon, a blank or a line break.")
+        raise SetupError("ARI_USER and ARI_PASSWORD must not contain a semicolon, a space or a line break.")
     libraries, _ = _libraries(root)
     chosen = read_trunk(trunk, sip_port)
     etc = home / "etc"

@@ -169,7 +169,7 @@ def read_instance(root: Path, environment: Mapping[str, str]) -> Instance:
         raise SetupError(f"FAXROOM_HOME may not contain spaces, quotes, semicolons or percent signs: {home}")
     provision = environment.get("FAXROOM_PROVISION")
     if provision and not Path(provision).is_file():
-        raise SetupError(f"FAXROOM_PROVISION: there is no file {provision}.")
+        raise SetupError(f"FAXROOM_PROVISION: the file {provision} does not exist.")
     return Instance(
         root=root,
         home=home,
@@ -206,7 +206,7 @@ def restored_defaults(home: Path, environment: Mapping[str, str]) -> dict[str, s
         SetupError: the restore broke off.
     """
     if (home / UNFINISHED).exists():
-        raise SetupError(f"Restoring into {home} was not finished. Remove this folder and restore once more.")
+        raise SetupError(f"An earlier restore to {home} did not finish. Remove this folder and restore again.")
     defaults = read_values(home / RESTORED)
     return {name: value for name, value in defaults.items() if not given(environment, name.removesuffix("_FILE"))}
 
@@ -437,7 +437,7 @@ def move_database(instance: Instance) -> Path:
     old, new = instance.home / name, folder / name
     if not old.is_symlink():
         if old.exists() and new.exists():
-            raise SetupError(f"There is a database in {old} and one in {new}. Move the one that is not wanted away.")
+            raise SetupError(f"There is one database in {old} and another in {new}. Move away the one you do not need.")
         if old.exists():
             with contextlib.closing(sqlite3.connect(old)) as connection:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

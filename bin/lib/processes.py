@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from types import FrameType
 
@@ -73,10 +73,22 @@ def end_descendants(*, seconds: float, spared: Callable[[], Collection[int]] = t
 
 
 def _parent(pid: int) -> int:
+    return int((_status(pid) or ["", "0"])[1])
+
+
+def started(pid: int) -> str:
+    """When a process was started (clock ticks, proc(5)): tells it from another that has its number later. Empty once
+    it has gone."""
+    fields = _status(pid)
+    return fields[19] if fields and fields[0] != "Z" else ""
+
+
+def _status(pid: int) -> list[str]:
+    """From its state on (proc(5)); empty where there is none."""
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return 0
+        return []
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
@@ -93,3 +105,38 @@ def reap() -> None:
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
+
+
+# ---- Those of an earlier life
+
+
+def remember(pids: Iterable[int], file: Path) -> None:
+    """On a full disk it is left out: whoever asks goes on all the same."""
+    new = file.with_suffix(".new")
+    with contextlib.suppress(OSError):
+        new.write_text("".join(f"{pid} {began}\n" for pid in pids if (began := started(pid))))
+        new.replace(file)
+
+
+def remembered(file: Path) -> list[int]:
+    """Those of :func:`remember` who are still there, and not others who have their numbers by now."""
+    found = []
+    with contextlib.suppress(OSError, ValueError):
+        for line in file.read_text().splitlines():
+            pid, began = line.split()
+            if started(int(pid)) == began:
+                found.append(int(pid))
+    return found
+
+
+def end_remembered(file: Path, *, seconds: float) -> None:
+    """Wait for those who were left behind. Each was asked to end by its parent's end (setpriv --pdeathsig): one that
+    stands still is let go on to hear it, and what is there after ``seconds`` is killed."""
+    deadline = time.monotonic() + seconds
+    for pid in remembered(file):
+        _signal(pid, signal.SIGCONT)
+    while (left := remembered(file)) and time.monotonic() < deadline + 3:
+        if time.monotonic() > deadline:
+            for pid in left:
+                _signal(pid, signal.SIGKILL)
+        time.sleep(0.05)

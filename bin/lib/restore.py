@@ -75,7 +75,7 @@ def restore(backup: Path, environment: Mapping[str, str]) -> None:
     """Judge backup and target, then fill the target. SetupError says what to do."""
     manifest = read_manifest(backup)
     count = check_files(backup, manifest)
-    print(f"The backup of {manifest['made_at']} is whole: {count} files.", flush=True)
+    print(f"The backup of {manifest['made_at']} is complete: {count} files.", flush=True)
     target = read_target(backup, manifest, environment)
     check_target(target, manifest)
     target.home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -106,7 +106,7 @@ def read_manifest(backup: Path) -> dict[str, object]:
 def check_files(backup: Path, manifest: Mapping[str, object]) -> int:
     """Every file of the list is there and the same, and no other; how many."""
     if _digest(backup / SUMS) != manifest["sums"]:
-        raise SetupError(f"{backup / SUMS} is not what was written. Nothing was touched. Take another backup.")
+        raise SetupError(f"{backup / SUMS} is not what was written. Nothing was touched. Use another backup.")
     faults, listed = [], set()
     for digest, name in listed_files(backup):
         listed.add(name)
@@ -120,7 +120,7 @@ def check_files(backup: Path, manifest: Mapping[str, object]) -> int:
     if faults:
         more = f"\n- and {len(faults) - MOST_TOLD} more" if len(faults) > MOST_TOLD else ""
         told = "\n- ".join(faults[:MOST_TOLD])
-        raise SetupError(f"The backup is damaged. Nothing was touched.\n- {told}{more}\nTake another backup.")
+        raise SetupError(f"The backup is damaged. Nothing was changed.\n- {told}{more}\nUse another backup.")
     return len(listed)
 
 
@@ -196,7 +196,7 @@ def check_target(target: Target, manifest: Mapping[str, object]) -> None:
             raise SetupError(f"{folder} is not empty. Restore into an empty one: {name}=…")
     kind = "sqlite" if target.sqlite else "postgresql"
     if kind != manifest["database"]:
-        raise SetupError(f"The backup is of {manifest['database']}, and DATABASE_URL leads to {kind}.")
+        raise SetupError(f"The backup contains {manifest['database']}, but DATABASE_URL is {kind}.")
     if target.sqlite:
         if target.sqlite.exists():
             raise SetupError(f"{target.sqlite} is there already. Name another file, or none: DATABASE_URL=…")
@@ -246,7 +246,7 @@ def _documents(backup: Path, target: Target) -> None:
     environments.install(ROOT, print, log=ROOT / ".tools/log/python.log")
     command = [ROOT / ".tools/venv/bin/python", ROOT / "bin/lib/restore_bucket.py", backup / "storage", target.storage]
     if subprocess.run(command, check=False).returncode:
-        raise SetupError("The documents did not reach the bucket. Check STORAGE_URL and AWS_*; then begin anew.")
+        raise SetupError("The documents did not reach the bucket. Check STORAGE_URL and AWS_*, then start again.")
 
 
 def _database(backup: Path, target: Target) -> None:
@@ -315,7 +315,7 @@ def _tell(target: Target, manifest: Mapping[str, object]) -> None:
     print(f"Restored into {target.home}.")
     for what in ("missing", "changed"):
         if keys := manifest.get(what):
-            print(f"WARNING: {len(keys)} documents were {what} already when the backup was made; see manifest.json.")
+            print(f"WARNING: {len(keys)} documents were already {what} when the backup was made. See manifest.json.")
     if target.settings:
         print(f"bin/up will use, unless you give others: {', '.join(sorted(target.settings))}")
     print("It sends nothing and collects no mail until you have answered bin/faxroom restored. Now: bin/up")

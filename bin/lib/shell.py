@@ -46,5 +46,7 @@ def sudo() -> tuple[str, ...]:
     if os.geteuid() == 0:
         return ()
     if not shutil.which("sudo"):
-        raise SetupError("Something must be installed, which takes root, and there is no sudo. Run this as root once.")
+        raise SetupError(
+            "Some software must be installed, which needs root, but there is no sudo. Run this once as root."
+        )
     return ("sudo",)

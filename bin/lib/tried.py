@@ -58,7 +58,7 @@ def judge(found: set[Package], lock: set[Package], *, allowed: str = SERIES_TOO)
         SetupError: something may not be taken: with what to do.
     """
     if allowed not in (TRIED, SERIES_TOO, ANY):
-        raise SetupError(f"FAXROOM_ASTERISK is neither {TRIED} nor {SERIES_TOO} nor {ANY}. Change it and start again.")
+        raise SetupError(f"FAXROOM_ASTERISK must be {TRIED}, {SERIES_TOO} or {ANY}. Correct it and start again.")
     if missing := {package.name for package in lock} - {package.name for package in found}:
         raise SetupError(f"The archive gave no {', '.join(sorted(missing))}: this is no Asterisk that Faxroom knows.")
     hashes = {(known.name, known.version, known.architecture): known.sha256 for known in lock}

@@ -37,8 +37,10 @@ ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "demo/faxroom.yaml"
 #: A machine that has too much to do takes long. Who gives up ends what had nearly come up; who waits says for whom.
 READY_SECONDS, TOLD_SECONDS = 600, 60
-#: What supervisord has left behind when it was killed has so long to end; then comes the next one.
+#: What a supervisord or bin/up that was killed has left behind has so long to end; then comes the next one.
 ENDING_SECONDS = 5
+#: So often it is noted which processes are ours; reading /proc takes 2 ms.
+REMEMBER_SECONDS = 1
 #: What has been started more often than this before all was ready does not stay up.
 MOST_STARTS = 4
 #: Files that each process may have open.
@@ -76,6 +78,7 @@ def _run(last: contextlib.ExitStack) -> None:
         instance = told[-1]
     progress.step("home", lambda say: instances.prepare_home(instance))
     with _only_one(instance):
+        processes.end_remembered(_started(instance), seconds=ENDING_SECONDS)
         progress.step("ports", lambda say: instances.check_ports(instance))
         installation.install(ROOT, progress, with_asterisk=instance.own_asterisk, with_mailboxes=instance.own_mailboxes)
         os.umask(0o077)  # from here on: what was installed before may be used by others
@@ -160,6 +163,11 @@ def _hand_over(instance: Instance) -> None:
         for name in asterisk.FOR_THE_PORTAL:
             accounts.hand(instance.asterisk / name, accounts.ASTERISK, to=accounts.PORTAL, may_remove=True)
         accounts.hand(instance.asterisk / asterisk.FROM_THE_PORTAL, accounts.PORTAL, to=accounts.ASTERISK)
+
+
+def _started(instance: Instance) -> Path:
+    """All processes that run below us: whatever ends us, the next bin/up clears them away."""
+    return instance.run / "started"
 
 
 @contextlib.contextmanager
@@ -270,6 +278,7 @@ class Supervised:
         self.instance, self.values, self.table, self.keeper = instance, values, table, keeper
         self.starts = 0
         self.with_ours = False
+        self.remember_at = 0.0
 
     def start(self) -> None:
         self.process = _start(self.instance, self.values)
@@ -287,6 +296,9 @@ class Supervised:
 
     def look(self) -> None:
         """What it ran has ended with it, or is ended. The front stays, and says so meanwhile; calls go on."""
+        if time.monotonic() > self.remember_at:
+            self.remember_at = time.monotonic() + REMEMBER_SECONDS
+            processes.remember(processes.descendants(os.getpid()), _started(self.instance))
         if self.process.poll() is None:
             return
         complain(f"supervisord has ended, and what it ran with it; all is started again. See {self.instance.log}")
@@ -369,7 +381,7 @@ def _tell(instance: Instance, progress: Progress) -> None:
             "in its text becomes a fax.",
         ]
     if instance.own_mail:
-        lines += ["", f"Mails are kept in {instance.home / 'mail'}/new (give SMTP_URL to have them sent)."]
+        lines += ["", f"Emails are kept in {instance.home / 'mail'}/new. Set SMTP_URL to send them."]
     if instance.own_office:
         lines += _confinement()
     if os.geteuid() == 0 and not instance.separate:

@@ -20,6 +20,8 @@ import threading
 import time
 from pathlib import Path
 
+import processes
+
 CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: unix(7)
 ASK_SECONDS = 2
 
@@ -30,7 +32,6 @@ class Watched:
     def __init__(self, pid: int) -> None:
         self.pid, self.silent = pid, 0
         self.handle = os.pidfd_open(pid)
-        self.started = started(pid)
 
     def is_gone(self) -> bool:
         return _is_ready(0, self.handle)
@@ -52,14 +53,6 @@ def _is_ready(seconds: float, *handles: int | socket.socket) -> bool:
     for handle in handles:
         asked.register(handle, select.POLLIN)
     return bool(asked.poll(1000 * seconds))
-
-
-def started(pid: int) -> str:
-    """When a process was started (clock ticks, proc(5)): tells it from another that has its number later."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        return ""
 
 
 def _name(pid: int) -> str:
@@ -100,30 +93,16 @@ def watch(notified: socket.socket, most: int, kept: Path, asked: socket.socket |
             elif process.silent > most:
                 process.kill(f"it has said nothing for {process.silent} s")
         if known.keys() != before:
-            _remember(kept, known)
+            processes.remember(known, kept)
 
 
 def _remembered(kept: Path) -> dict[int, Watched]:
     """Those of an earlier life who are still there."""
     known: dict[int, Watched] = {}
-    with contextlib.suppress(OSError, ValueError):
-        for line in kept.read_text().splitlines():
-            pid, begun = line.split()
-            with contextlib.suppress(ProcessLookupError):
-                process = Watched(int(pid))
-                if process.started == begun:
-                    known[process.pid] = process
-                else:
-                    process.close()
+    for pid in processes.remembered(kept):
+        with contextlib.suppress(ProcessLookupError):
+            known[pid] = Watched(pid)
     return known
-
-
-def _remember(kept: Path, known: dict[int, Watched]) -> None:
-    """On a full disk it is left out: this process goes on all the same."""
-    new = kept.with_suffix(".new")
-    with contextlib.suppress(OSError):
-        new.write_text("".join(f"{process.pid} {process.started}\n" for process in known.values()))
-        new.replace(kept)
 
 
 def _answer(asked: socket.socket) -> None:

@@ -19,7 +19,8 @@ from app.jobs.serve import OVERTIME_SECONDS, Worker
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "bin/lib"))
-import watchdog as guard  # noqa: E402 - the set-up's own modules
+import processes  # noqa: E402 - the set-up's own modules
+import watchdog as guard  # noqa: E402
 from steps import complain  # noqa: E402
 
 import front  # noqa: E402
@@ -127,6 +128,25 @@ def test_who_stood_still_before_the_watchdog_was_started_anew_is_not_forgotten(w
     finally:
         second.kill()
         second.wait()
+
+
+HEARS, DEAF = "import time; time.sleep(60)", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)"
+
+
+@pytest.mark.parametrize("code", [HEARS, DEAF], ids=["hears", "deaf"])
+def test_who_was_left_behind_standing_still_is_cleared_away_by_the_next_start(tmp_path: Path, code: str) -> None:
+    left = subprocess.Popen([sys.executable, "-c", code])
+    time.sleep(0.5)
+    processes.remember([left.pid], tmp_path / "started")
+    left.send_signal(signal.SIGSTOP)
+    left.terminate()  # by its parent's end
+    processes.end_remembered(tmp_path / "started", seconds=1)
+    assert left.wait(10) == -(signal.SIGTERM if code == HEARS else signal.SIGKILL)
+
+
+def test_whoever_has_the_number_by_now_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "started").write_text(f"{os.getpid()} 1\nnonsense\n")
+    processes.end_remembered(tmp_path / "started", seconds=0)
 
 
 def test_a_number_that_another_process_has_by_now_is_nobody_who_was_watched(tmp_path: Path) -> None:
