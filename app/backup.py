@@ -90,7 +90,7 @@ def make_backup(target: Path) -> Summary:
     if target.is_dir() and not any(target.iterdir()):
         target.rmdir()
     if target.exists():
-        raise BackupFailed(f"{target} is there already. Give a folder that is new.")
+        raise BackupFailed(f"{target} already exists. Give the name of a new folder.")
     unfinished = target.with_name(f".{target.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     try:

@@ -68,22 +68,28 @@ def init_app(app: Flask) -> None:
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def provision(file: Path) -> None:
-    """Bring tenants, users, lines and boxes to what FILE (YAML) says. May be run again."""
+    """Set up companies, people, fax lines and boxes as FILE (YAML) says. You can run it again at any time."""
     try:
         content = apply_provision_file(db.session, file)
     except ProvisionError as error:
         raise click.ClickException(
-            "Nothing was applied.\n" + "\n".join(f"- {fault}" for fault in error.faults)
+            "Nothing was changed. Correct the file and run this again:\n"
+            + "\n".join(f"- {fault}" for fault in error.faults)
         ) from error
     click.echo(f"Applied: {', '.join(tenant.slug for tenant in content.tenants) or 'no tenants'}.")
 
 
 @click.command(help=f"Send FILE ({', '.join(KINDS)}) as a fax.")
-@click.option("--as", "email", required=True, metavar="EMAIL", help="The user who sends.")
-@click.option("--entity", "entity_name", required=True, metavar="NAME", help="The origin line.")
-@click.option("--to", required=True, metavar="NUMBER", help="The addressee, or an extension of the numbering plan.")
-@click.option("--at", "send_at", metavar="TIME", help="Like 2026-11-23T14:35, in the tenant's zone; now by default.")
-@click.option("--wait", is_flag=True, help="Stay until it is sent or not; the exit code says which.")
+@click.option("--as", "email", required=True, metavar="EMAIL", help="The person who sends.")
+@click.option("--entity", "entity_name", required=True, metavar="NAME", help="The fax line to send from.")
+@click.option("--to", required=True, metavar="NUMBER", help="The recipient: a number, or an extension of the company.")
+@click.option(
+    "--at",
+    "send_at",
+    metavar="TIME",
+    help="When to send, such as 2026-11-23T14:35 in the company's time zone. Default: now.",
+)
+@click.option("--wait", is_flag=True, help="Wait for the outcome. The exit code is 0 if the fax was sent.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def send(email: str, entity_name: str, to: str, send_at: str | None, wait: bool, file: Path) -> None:
     user = user_by_address(db.session, email)
@@ -131,14 +137,14 @@ def _follow(fax_id: str) -> str:
 
 
 @click.command()
-@click.option("--tenant", "slug", metavar="SLUG", help="Only of this tenant.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--tenant", "slug", metavar="SLUG", help="Only faxes of this company.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def faxes(slug: str | None, as_json: bool) -> None:
     """List faxes, newest first."""
     query = sa.select(Fax).order_by(Fax.id.desc())
     if slug:
         if not db.session.scalar(sa.select(Tenant).where(Tenant.slug == slug)):
-            raise click.ClickException(f"There is no tenant {slug}.")
+            raise click.ClickException(f"There is no company {slug}.")
         query = query.join(Tenant).where(Tenant.slug == slug)
     for fax in db.session.scalars(query.execution_options(yield_per=500)):
         click.echo(json.dumps(_row(fax)) if as_json else _line(fax))
@@ -172,20 +178,22 @@ def _line(fax: Fax) -> str:
 
 
 @click.command()
-@click.option("--to", "target", type=click.Path(dir_okay=False, path_type=Path), help="Beside FILE by default.")
+@click.option(
+    "--to", "target", type=click.Path(dir_okay=False, path_type=Path), help="Where to write it. Default: next to FILE."
+)
 @click.option(
     "--key-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The key of a company's exports; without it the installation's own.",
+    help="The key for a company's exports. Default: the installation's own key.",
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def unseal(file: Path, target: Path | None, key_file: Path | None) -> None:
-    """Open FILE, which lay encrypted in an archive or is a sealed export."""
+    """Decrypt FILE, from an encrypted archive or a sealed export."""
     key = key_file.read_text().strip() if key_file else None
     plain = file.name.removesuffix(ENDING)
     target = target or file.with_name(plain if plain != file.name else f"{plain}.opened")
     if target.exists():
-        raise click.ClickException(f"{target} is there already. Name another one: --to FILE")
+        raise click.ClickException(f"{target} already exists. Choose another file with --to")
     unfinished = target.with_name(f".{target.name}.unfinished")
     try:
         with file.open("rb") as source, unfinished.open("wb") as copy:
@@ -203,7 +211,7 @@ def unseal(file: Path, target: Path | None, key_file: Path | None) -> None:
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 def backup(folder: Path) -> None:
-    """Write everything that this installation keeps into FOLDER, a new one, while it runs. "restore" reads it."""
+    """Back up everything to the new folder FOLDER, while Faxroom runs. bin/faxroom restore reads it."""
     begin = time.monotonic()
     try:
         summary = make_backup(folder.absolute())
@@ -212,7 +220,7 @@ def backup(folder: Path) -> None:
     size = f"{summary.size / 1e6:.1f} MB"
     click.echo(
         f"{folder}: {summary.documents} documents, {summary.files} files in all, {size}, "
-        f"in {time.monotonic() - begin:.1f} s. It holds the keys to all secrets: keep it where nobody else reads it."
+        f"in {time.monotonic() - begin:.1f} s. It holds the keys to all secrets: keep it where nobody else can read it."
     )
     for what, keys in (("not in the storage", summary.missing), ("not what was stored", summary.changed)):
         for key in keys[:20]:
@@ -222,30 +230,30 @@ def backup(folder: Path) -> None:
 
 
 @click.command()
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def restored(yes: bool) -> None:
-    """After a restore: end what may have gone out since the backup, then let everything go again.
+    """After a restore: settle the faxes that may have been sent since the backup, then start sending again.
 
-    Such a fax would be sent again. It ends as outcome unknown, and its sender is told by mail to ask the addressee.
-    What is ordered for a time to come stays. A database that was restored by other means than "restore" is not held:
-    run this before the start.
+    These faxes would otherwise go out twice. They end as "outcome unknown", and an email asks each sender to check
+    with the recipient. Faxes scheduled for later stay. If you restored the database in another way, run this before
+    you start Faxroom.
     """
     held = held_since(db.session)
     doubtful = in_doubt(db.session, now=utc_now())
     for fax in doubtful:
         click.echo(_line(fax))
-    stopped = "" if held else "Is everything stopped, and "
-    question = f"{stopped}shall these {len(doubtful)} end as outcome unknown?".capitalize()
+    stopped = "" if held else "Is Faxroom stopped, and "
+    question = f"{stopped}should these {len(doubtful)} faxes end as outcome unknown?".capitalize()
     if doubtful and not yes and not click.confirm(question):
         raise click.Abort
     give_up(db.session, doubtful)
-    done = "Done." if doubtful else "Nothing was under way."
-    click.echo(f"{done} {'Calls and mails go again.' if held else 'The mails go out once Faxroom runs.'}")
+    done = "Done." if doubtful else "No fax was under way."
+    click.echo(f"{done} {'Faxes and emails go out again.' if held else 'The emails go out when you start Faxroom.'}")
 
 
 @click.command()
 def reseal() -> None:
-    """Encrypt all secrets of the database anew with the first of FAXROOM_SEALING_KEYS."""
+    """Encrypt all secrets in the database again with the first of FAXROOM_SEALING_KEYS."""
     _reseal()
 
 
@@ -255,8 +263,10 @@ def _reseal() -> None:
         click.echo(f"{count:6} {column}")
     if counted.unreadable:
         lost = "\n".join(f"- {column}: {count}" for column, count in counted.unreadable.items())
-        raise click.ClickException(f"Some were encrypted with a key that is not in FAXROOM_SEALING_KEYS:\n{lost}")
-    click.echo("All secrets have the first key now. Keep the others as long as an archive has files sealed with them.")
+        raise click.ClickException(f"These secrets need a key that is not in FAXROOM_SEALING_KEYS:\n{lost}")
+    click.echo(
+        "All secrets now use the first key. Keep the older keys as long as an archive has files encrypted with them."
+    )
 
 
 audit = AppGroup("audit", help="The audit log.")
@@ -266,10 +276,10 @@ audit = AppGroup("audit", help="The audit log.")
 @click.option(
     "--against",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Lines of JSON that went out (FAXROOM_AUDIT_LOG): each has to be in the log as it went.",
+    help="Compare with these lines of JSON, as sent to FAXROOM_AUDIT_LOG.",
 )
 def verify(against: Path | None) -> None:
-    """Recompute the chain of each company. Names the first entry that is not what was entered, and ends with 1."""
+    """Check that no entry was changed or removed. Names the first one that was; the exit code is then 1."""
     faults = 0
     for verdict in verify_chains(db.session):
         name = verdict.slug or "the installation"
@@ -278,7 +288,7 @@ def verify(against: Path | None) -> None:
         faults += verdict.fault is not None
     faults += sum(_tell_difference(line) for line in _json_lines(against)) if against else 0
     if faults:
-        raise click.ClickException("The audit log is not what was entered.")
+        raise click.ClickException("The audit log was changed.")
 
 
 def _tell_difference(line: dict[str, Any]) -> bool:
@@ -295,14 +305,14 @@ def _json_lines(file: Path) -> Iterator[dict[str, Any]]:
                 line = json.loads(text)
                 yield {name: line[name] for name in ("chain", "n", "digest", "company")}
             except (ValueError, KeyError, TypeError) as error:
-                raise click.ClickException(f"{file}, line {number} is no entry of the audit log.") from error
+                raise click.ClickException(f"{file}, line {number} is not an entry of the audit log.") from error
 
 
 @click.command()
 def seal() -> None:
-    """Seal what documents lie plain, or have an older key of their company. May be stopped and run again.
+    """Encrypt all documents that are not encrypted yet, or use an older key. You can stop it and run it again.
 
-    An upgraded installation does this by itself, a little at a time.
+    After an upgrade this also happens automatically, little by little.
     """
     _seal()
 
@@ -314,29 +324,29 @@ def _seal() -> None:
         nonlocal told_at
         if time.monotonic() - told_at > TELL_SECONDS:
             told_at = time.monotonic()
-            click.echo(f"{count} sealed …")
+            click.echo(f"{count} encrypted so far")
 
     try:
         sealed = seal_documents(math.inf, told=tell)
     except TemporaryFailure as failure:
         raise click.ClickException(
-            f"The storage does not answer: {failure}. Run it again: bin/faxroom seal"
+            f"The storage does not answer: {failure}. Run this again: bin/faxroom seal"
         ) from failure
-    click.echo(f"{sealed.count} documents were sealed.")
+    click.echo(f"{sealed.count} documents were encrypted.")
     if sealed.left:
         lost = "\n".join(f"- {key}" for key in sealed.left[:20])
-        raise click.ClickException(f"{len(sealed.left)} are not there, or not what was stored:\n{lost}")
+        raise click.ClickException(f"{len(sealed.left)} documents are missing or damaged:\n{lost}")
 
 
 @click.group()
 def keys() -> None:
-    """The keys that seal documents: one of each company, and those of the installation, which seal these."""
+    """The encryption keys: each company's, and the installation's, which protects them."""
 
 
 @keys.command("rotate")
-@click.option("--tenant", "slug", metavar="SLUG", help="The company's key. By default the installation's.")
+@click.option("--tenant", "slug", metavar="SLUG", help="Renew this company's key. Default: the installation's.")
 def rotate(slug: str | None) -> None:
-    """Make a new key, and seal with it what the one before has sealed. May be stopped and run again, while all runs."""
+    """Make a new key and encrypt everything with it, while Faxroom runs. You can stop it and run it again."""
     if slug:
         _rotate_company(slug)
     else:
@@ -346,9 +356,9 @@ def rotate(slug: str | None) -> None:
 def _rotate_company(slug: str) -> None:
     tenant = db.session.scalar(sa.select(Tenant).where(Tenant.slug == slug, Tenant.deleting_at.is_(None)))
     if tenant is None:
-        raise click.ClickException(f"There is no tenant {slug}.")
+        raise click.ClickException(f"There is no company {slug}.")
     renew_key(db.session, tenant)
-    click.echo(f"{slug} has a new key. Processes that run use it within a minute. If you stop this: bin/faxroom seal")
+    click.echo(f"{slug} has a new key, in use within a minute. If you stop this, continue with: bin/faxroom seal")
     _seal()
 
 
@@ -356,34 +366,34 @@ def _rotate_installation() -> None:
     ring, home = current_app.config["SEALING_KEYS"], current_app.config["SETTINGS"].home
     if ring.file is None:
         raise click.ClickException(
-            "FAXROOM_SEALING_KEYS is given by value. Put a new key in front of it wherever Faxroom runs, start it "
-            "anew, and run: bin/faxroom reseal"
+            "FAXROOM_SEALING_KEYS is set directly. Put a new key in front of the others wherever Faxroom runs, "
+            "restart it, then run: bin/faxroom reseal"
         )
     if ring.file.resolve() != (home / OWN_KEYS).resolve():
         raise click.ClickException(
-            f"{ring.file} (FAXROOM_SEALING_KEYS_FILE) is yours to change. Put a new key in front of it wherever "
-            "Faxroom runs, and run: bin/faxroom reseal"
+            f"Faxroom does not change {ring.file} (FAXROOM_SEALING_KEYS_FILE). Put a new key in front of the others "
+            "wherever Faxroom runs, then run: bin/faxroom reseal"
         )
     try:
         ring.put_in_front()
     except OSError as error:
         raise click.ClickException(f"{ring.file} cannot be written: {error.strerror}. Nothing has changed.") from error
-    click.echo(f"{ring.file} has a new key in front. If you stop this: bin/faxroom reseal")
+    click.echo(f"{ring.file} has a new first key. If you stop this, continue with: bin/faxroom reseal")
     _reseal()
     click.echo(
-        "If Faxroom runs on other machines too, give them this file as FAXROOM_SEALING_KEYS_FILE. Make a backup."
+        "If Faxroom runs on other machines too, give them this file as FAXROOM_SEALING_KEYS_FILE. Then make a backup."
     )
 
 
 @click.command()
 def doctor() -> None:
-    """Check every outside part and say what to do about each fault."""
+    """Check everything that Faxroom depends on, and say what to do about each fault."""
     faults = 0
     for name, ok, text in (*_parts(), *_surroundings()):
         faults += not ok
         click.echo(f"{'ok   ' if ok else 'FAULT'} {name}{'' if ok else ': ' + text}")
     if faults:
-        raise click.ClickException(f"{faults} of the checks found a fault.")
+        raise click.ClickException(f"{faults} checks found a fault.")
     click.echo("Every part answers.")
 
 
@@ -421,7 +431,7 @@ def _office_room() -> tuple[str, bool, str]:
 
 
 def _landlock() -> tuple[str, bool, str]:
-    advice = "This kernel has no Landlock (Linux 5.13, lsm=landlock): what reads PDFs could see other files."
+    advice = "This kernel has no Landlock (Linux 5.13, lsm=landlock). A hostile PDF could read other files."
     return "landlock", confinement.can_confine(), advice
 
 
@@ -436,7 +446,7 @@ def _held() -> tuple[str, bool, str]:
     """A restored installation waits for a person."""
     held = held_since(db.session)
     db.session.rollback()
-    advice = "Restored from a backup: nothing is dialled, mailed or collected until you run: bin/faxroom restored"
+    advice = "Restored from a backup. Nothing is dialled, emailed or collected until you run: bin/faxroom restored"
     return "hold", held is None, advice
 
 
@@ -447,9 +457,9 @@ def _company_keys() -> tuple[str, bool, str]:
         try:
             strange = [company for company in companies if not keys_of(connection, company)]
         except TemporaryFailure as failure:
-            advice = "Give back the one that was there, or restore it from a backup: without it nothing can be read."
+            advice = "Restore it from a backup: without it no document can be read."
             return "keys of companies", False, f"{failure.values['reason']}. {advice}"
-    return "keys of companies", not strange, f"Of companies {strange} the key is another's. Restore the database."
+    return "keys of companies", not strange, f"The keys of companies {strange} belong to others. Restore the database."
 
 
 def _audit_log() -> tuple[str, bool, str]:
@@ -457,13 +467,13 @@ def _audit_log() -> tuple[str, bool, str]:
     url = current_app.config["SETTINGS"].audit_log
     left = left_to_ship(db.session) if url else 0
     db.session.rollback()
-    advice = f"{left} entries have not gone out. Check FAXROOM_AUDIT_LOG and its server; they are kept until they go."
+    advice = f"{left} entries wait to be sent. Check FAXROOM_AUDIT_LOG and its server. Nothing is lost."
     return "audit log", left < MOST_UNSHIPPED, advice
 
 
 def _security_contact() -> tuple[str, bool, str]:
     expires = current_app.config["SETTINGS"].security_expires
-    advice = "security.txt has expired: see that its contact is right, and set FAXROOM_SECURITY_EXPIRES anew."
+    advice = "security.txt has expired. Check its contact and set a new FAXROOM_SECURITY_EXPIRES."
     return "security contact", expires is None or expires > utc_now(), advice
 
 
@@ -471,7 +481,7 @@ def _mail_server() -> tuple[str, bool, str]:
     try:
         check_mail_server(current_app.config["SETTINGS"].smtp_url)
     except TemporaryFailure as failure:
-        return "mail server", False, f"{failure.values.get('reason')}. Check SMTP_URL. Mails wait in the outbox."
+        return "mail server", False, f"{failure.values.get('reason')}. Check SMTP_URL. Emails wait in the outbox."
     return "mail server", True, ""
 
 
@@ -495,14 +505,14 @@ def _program(name: str, advice: str) -> tuple[str, bool, str]:
 
 def _spool() -> tuple[str, bool, str]:
     path = current_app.config["SETTINGS"].spool
-    advice = f"{path} is not writable. It must be a folder that Asterisk and the jobs share (FAXROOM_SPOOL)."
+    advice = f"{path} cannot be written. It must be a folder that Asterisk and the jobs share (FAXROOM_SPOOL)."
     return "spool", path.is_dir() and os.access(path, os.W_OK), advice
 
 
 def _disks() -> tuple[str, bool, str]:
     filling = [f"{place.path} ({place.name}) has {place.megabytes} MB free" for place in disks().filling()]
     least = disks().floor // MEGABYTE
-    advice = f"Make room: with less than {least} MB no fax is sent or taken (FAXROOM_MIN_FREE)."
+    advice = f"Free some space: below {least} MB no fax is sent or received (FAXROOM_MIN_FREE)."
     return "disks", not filling, f"{', '.join(filling)}. {advice}"
 
 
@@ -512,8 +522,8 @@ def _clocks() -> tuple[str, bool, str]:
         apart = abs((current_app.extensions["line"].clock() - utc_now()).total_seconds())
     except (FaxroomError, KeyError, ValueError):
         return "clocks", True, ""  # that Asterisk does not answer stands among the parts
-    advice = "Keep both machines in step with a time server (NTP). Calls that are answered may send nothing otherwise."
-    return "clocks", apart <= CLOCKS_APART, f"Asterisk's and the portal's differ by {apart:.0f} s. {advice}"
+    advice = "Synchronise both clocks (NTP). Otherwise answered calls may send nothing."
+    return "clocks", apart <= CLOCKS_APART, f"Asterisk's clock and the portal's differ by {apart:.0f} s. {advice}"
 
 
 def _asterisk() -> tuple[str, bool, str]:
@@ -532,10 +542,17 @@ def _unclaimed() -> tuple[str, bool, str]:
     try:
         files = unclaimed_files()
     except RedisError as error:
-        return "received pages", False, f"{type(error).__name__}. Whether any belong to nobody is not known."
+        return (
+            "received pages",
+            False,
+            f"{type(error).__name__}. Cannot tell whether any received pages are unassigned.",
+        )
     advice = (
-        "Give the number to a fax entity and they are imported within a minute. What came for nobody known, or for a "
-        "number that was another company's then: look at the file and move it away."
+        "Give the number to a fax line, and they are imported within a minute. If the number is unknown, or was "
+        "another company's then, look at the file and move it away."
     )
-    told = [f"{file.file} for {file.called or 'nobody known'}, from {file.caller or 'nobody known'}" for file in files]
+    told = [
+        f"{file.file} for {file.called or 'an unknown number'}, from {file.caller or 'an unknown number'}"
+        for file in files
+    ]
     return "received pages", not files, f"{'; '.join(told)}. {advice}"

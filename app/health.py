@@ -40,21 +40,21 @@ _LOCAL = socket.gethostname()
 #: What to do about each part, in the administrator's words.
 ADVICE = {
     "database": "Check DATABASE_URL and that the database accepts connections; then run: bin/faxroom db upgrade",
-    "redis": "Check REDIS_URL and that the server runs. Nothing is lost: the clock enqueues again.",
+    "redis": "Check REDIS_URL and that the server runs. Nothing is lost: the clock queues everything again.",
     "storage": "Check STORAGE_URL: the folder must be writable, or the bucket reachable with these credentials.",
     "asterisk": "Check ARI_URL, ARI_USER and ARI_PASSWORD, and that Asterisk runs with res_ari and res_fax_spandsp.",
-    "converter": "Check UNOSERVER_URL and that LibreOffice's unoserver runs. PDFs are sent all the same.",
+    "converter": "Check UNOSERVER_URL and that LibreOffice's unoserver runs. PDFs are still sent.",
     "jobs": "Start it: worker.py jobs",
-    "line": "Start it beside Asterisk: worker.py line. Where it runs, Asterisk does not let it listen: see its log.",
+    "line": "Start it next to Asterisk: worker.py line. If it runs, Asterisk refuses its connection: see its log.",
     "clock": "Start it: worker.py clock",
     "collect": "Start it: worker.py collect",
-    "front": "It takes requests for the web, and bin/up starts it again: front.log says why it does not stay.",
-    "room": "A disk is full: no fax is sent or taken before there is room. Make some; bin/faxroom doctor says where.",
+    "front": "nginx, which takes requests for the web. bin/up restarts it; front.log says why it stops.",
+    "room": "A disk is full, so no fax is sent or received. Free some space; bin/faxroom doctor says where.",
 }
 #: What to do where a part could not even be asked.
 NO_THREAD = (
-    "No thread is left to ask with: raise the limit of processes (ulimit -u, TasksMax, pids.max), "
-    "or end what else uses them up."
+    "No thread is left for this check. Raise the limit of processes (ulimit -u, TasksMax, pids.max), "
+    "or stop what uses them up."
 )
 
 
@@ -130,7 +130,7 @@ def _room() -> str | None:
     if disks().full():
         raise TemporaryFailure("disk_full")
     filling = [f"{place.name}: {place.megabytes} MB free" for place in disks().filling()]
-    return f"Make room soon. {', '.join(filling)}" if filling else None
+    return f"Free some space soon. {', '.join(filling)}" if filling else None
 
 
 #: Each raises what is wrong; what has to be done soon is its answer.

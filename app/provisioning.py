@@ -42,25 +42,25 @@ def _known_zone(name: str) -> str:
     try:
         zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
-        raise ValueError(f"{name} is no time zone; write it like Europe/Rome") from error
+        raise ValueError(f"{name} is not a time zone. Example: Europe/Rome") from error
     return name
 
 
 def _known_region(name: str) -> str:
     if not is_region(name):
-        raise ValueError(f"{name} is no region; write two capital letters like IT")
+        raise ValueError(f"{name} is not a region. Use two capital letters, such as IT")
     return name
 
 
 def _valid_number(text: str) -> str:
     if number := public_form(text, "ZZ"):  # without a region only a + makes a whole number
         return number
-    raise ValueError(f"{text} is no public number; write it like +390509655637")
+    raise ValueError(f"{text} is not a public number. Example: +390509655637")
 
 
 def _server_name(name: str) -> str:
     if not is_server_name(name):
-        raise ValueError(f"{name} is no server's name; write it like mx.example.org")
+        raise ValueError(f"{name} is not a server name. Example: mx.example.org")
     return name
 
 
@@ -69,7 +69,7 @@ def _mail_address(text: str) -> str:
     try:
         check_address(text)
     except AddressInvalid as error:
-        raise ValueError(f"{text} is no mail address: {error}") from error
+        raise ValueError(f"{text} is not an email address: {error}") from error
     return text
 
 
@@ -218,7 +218,7 @@ def read_provision_file(path: Path) -> ProvisionFile:
     except OSError as error:
         raise ProvisionError([f"{path} cannot be read: {error.strerror}."]) from error
     except yaml.YAMLError as error:
-        raise ProvisionError([f"{path} is no valid YAML: {error}"]) from error
+        raise ProvisionError([f"{path} is not valid YAML: {error}"]) from error
     try:
         return ProvisionFile.model_validate(content or {})
     except ValidationError as error:
@@ -312,7 +312,9 @@ class _Application:
         return None
 
     def _taken(self, email: str) -> None:
-        self.faults.append(f"{email} has another owner already. One address belongs to one user or box only.")
+        self.faults.append(
+            f"{email} already belongs to somebody else. An address can belong to one person or box only."
+        )
 
     def _read(self, name: str) -> str | None:
         try:

@@ -31,7 +31,7 @@ def test_what_was_under_way_is_never_dialled_again_and_its_sender_is_told(app, s
     assert session.scalars(sa.select(Attempt.outcome)).all() == ["unknown"]
     notices = session.scalars(sa.select(Notice).where(Notice.kind == NoticeKind.OUTCOME)).all()
     assert {notice.fax_id for notice in notices} == {accepted, ready, on_the_line}
-    assert "nothing was under way" in restored(app).output.lower()
+    assert "no fax was under way" in restored(app).output.lower()
     assert len(session.scalars(sa.select(Notice.id)).all()) == 3
 
 

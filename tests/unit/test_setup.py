@@ -230,7 +230,7 @@ def test_a_database_at_two_places_is_left_to_a_person(home: Path) -> None:
     (home / "database").mkdir(parents=True)
     for place in ("faxroom.sqlite3", "database/faxroom.sqlite3"):
         (home / place).touch()
-    with pytest.raises(SetupError, match="Move the one that is not wanted away"):
+    with pytest.raises(SetupError, match="Move away the one you do not need"):
         instances.move_database(instance)
 
 
@@ -518,7 +518,7 @@ def test_a_restored_instance_is_told_what_the_first_one_was_unless_told_otherwis
 def test_a_restore_that_broke_off_is_not_started(prepared: instances.Instance) -> None:
     assert instances.restored_defaults(prepared.home, {}) == {}
     (prepared.home / instances.UNFINISHED).touch()
-    with pytest.raises(SetupError, match="Remove this folder and restore once more"):
+    with pytest.raises(SetupError, match="Remove this folder and restore again"):
         instances.restored_defaults(prepared.home, {})
 
 
@@ -830,7 +830,7 @@ def test_another_series_is_taken_only_by_who_says_so() -> None:
     with pytest.raises(SetupError, match="FAXROOM_ASTERISK=any"):
         tried.judge(moved_to("1:23.0.0-1"), KNOWN)
     assert len(tried.judge(moved_to("1:23.0.0-1"), KNOWN, allowed="any")) == 2
-    with pytest.raises(SetupError, match="neither tried nor series nor any"):
+    with pytest.raises(SetupError, match="must be tried, series or any"):
         tried.judge(KNOWN, KNOWN, allowed="yes")
     with pytest.raises(SetupError, match="gave no asterisk-config"):
         tried.judge({package for package in KNOWN if package.name == "asterisk"}, KNOWN)
