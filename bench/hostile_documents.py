@@ -101,6 +101,7 @@ class Came:
     def __init__(self) -> None:
         self.hits: list[str] = []
         self.converted, self.seconds = 0, Counter[str]()
+        self.not_converted: list[str] = []
         self.peak: tuple[int, str] = (0, "")  # kB, and at which document: a LibreOffice
         self.child_peak: tuple[int, str] = (0, "")  # the same: a child
 
@@ -111,6 +112,8 @@ def _tell(what: str, came: Came) -> None:
     for what, (peak, name) in {"a LibreOffice": came.peak, "a child": came.child_peak}.items():
         if peak:
             print(f"    most memory of {what}: {peak / 1024:.0f} MB {name}")
+    for reason in came.not_converted:
+        print(f"    no pages: {reason}")
     for name in came.hits:
         print(f"    {name}")
     sys.stdout.flush()
@@ -131,6 +134,8 @@ def _each(
         came.child_peak = max(came.child_peak, (child_peak[0], document.name))
         came.seconds[document.name] = time.monotonic() - began
         came.converted += shown is not None
+        if office and shown is None:
+            came.not_converted.append(f"{document.name}: {office.reason}")
         seen = shown is True or (isinstance(shown, bytes) and known.seen_in(shown))
         if seen or known.asked:
             came.hits.append(document.name)
@@ -206,6 +211,7 @@ class _Office:
         self.address = f"unix:{path}"
         self.command = [*without, *office_command(sys.executable, socket=path, deadline=SECONDS)]
         self.log = (folder / "office.log").open("ab")
+        self.reason = ""
 
     def __enter__(self) -> "_Office":
         self._begin()
@@ -230,7 +236,8 @@ class _Office:
         self._wait()
         try:
             return office_at(self.address).convert(document.data, {"kind": document.kind}, SECONDS)[0]
-        except (*UNREACHABLE, Fault):
+        except (*UNREACHABLE, Fault) as error:
+            self.reason = f"{type(error).__name__}: {error}"
             self.process.wait(10)
             return None
 
@@ -238,7 +245,8 @@ class _Office:
         self._wait()
         try:
             return convert_to_pdf(document.data, kind=document.kind, servers=[self.address], deadline_seconds=SECONDS)
-        except FaxroomError:
+        except FaxroomError as error:
+            self.reason = str(error)
             return None
 
     def memory(self) -> int:

@@ -271,6 +271,7 @@ def serve(office: Office, listening: socket.socket, callers: int | None = None) 
     office, which is what a verdict on a document takes. ``callers``: a group whose members are answered."""
     while True:
         line, _ = listening.accept()
+        is_last = False
         with line:
             if not _is_known(line, is_behind_fence=not office.own_disk, callers=callers):
                 continue
@@ -278,13 +279,15 @@ def serve(office: Office, listening: socket.socket, callers: int | None = None) 
                 head, body = receive(line, seconds=ASKING_SECONDS)
                 with _for_whoever_waits(office, line):
                     answer, pdf = _answer(office, head, body)
+                is_last = "fault" in answer or office.is_lowered  # the kernel takes a niceness back from nobody
+                if is_last:
+                    listening.shutdown(socket.SHUT_RDWR)  # who asks on is refused, not cut off with its document
                 send(line, answer, pdf)
             except Broken:
                 continue  # somebody who only wanted to know whether we are there
             except OSError as error:
                 log.warning("a caller was gone before the answer: %s", error)
-                answer = {}
-            if "fault" in answer or office.is_lowered:  # the kernel takes a niceness back from nobody
+            if is_last or office.is_lowered:
                 return
 
 

@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -344,6 +345,21 @@ def test_after_a_document_that_was_not_converted_the_office_ends(tmp_path, monke
             offices.office_at(f"unix:{listening.getsockname()}").convert(b"x", {"kind": "docx"}, 2)
         serving.join(2)
     assert not serving.is_alive()
+
+
+@pytest.mark.parametrize("made_slow", [True, False])
+def test_who_has_the_last_answer_of_an_office_is_not_taken_by_it_again(tmp_path, monkeypatch, made_slow: bool) -> None:
+    """It would be cut off with the next document in its hands."""
+    last = office.Office(tmp_path, deadline_seconds=1)
+    last.process, last.is_lowered = Process(None), made_slow
+    monkeypatch.setattr(last, "convert", lambda *_: (PDF, {}) if made_slow else 1 / 0)
+    with office_server.open_socket(tmp_path / "run" / "office.sock") as listening, listening.dup():
+        listening.listen()
+        address = f"unix:{listening.getsockname()}"
+        threading.Thread(target=office.serve, args=[last, listening], daemon=True).start()
+        with suppress(offices.Fault):
+            assert offices.office_at(address).convert(b"x", {"kind": "docx"}, 2)[0] == PDF
+        assert not offices.office_at(address).connects()
 
 
 def test_an_office_answers_its_own_user_only(tmp_path, monkeypatch) -> None:
