@@ -27,7 +27,7 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends \
         ca-certificates bubblewrap fonts-crosextra-caladea fonts-crosextra-carlito fonts-dejavu-core \
         fonts-freefont-ttf fonts-liberation fonts-wqy-microhei gnupg \
-        libharfbuzz-subset0 libpango-1.0-0 libpangoft2-1.0-0 nginx python3 tzdata \
+        libharfbuzz-subset0 libnginx-mod-http-lua libpango-1.0-0 libpangoft2-1.0-0 libseccomp2 nginx python3 tzdata \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /opt/faxroom
 

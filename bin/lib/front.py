@@ -24,6 +24,9 @@ CONNECTIONS = 8192
 AT_ONCE = 100
 #: Not handed on: what app/factory.py refuses, in a form.
 BODY_BYTES = 31 * 1024 * 1024
+#: A body brings so many bytes in each so many seconds, and is there as a whole after an hour. A telephone on the
+#: slowest net (EDGE) brings several times as much; the largest document takes 9 kB a second.
+LEAST_BYTES, EACH_SECONDS, BODY_SECONDS = 60_000, 60, 3600
 #: Of the one who asks; what a client says of itself goes no further, unless a proxy of the operator's says it.
 HANDED_ON = """proxy_http_version 1.1;
             proxy_set_header Connection "";
@@ -36,6 +39,7 @@ HANDED_ON = """proxy_http_version 1.1;
 
 #: To the web, whole.
 HANDED_OVER = """limit_conn by_client $at_once;
+            access_by_lua_block { whole_body() }
             $handed_on
             proxy_set_header X-Front-Refused "";
             proxy_pass http://web;"""
@@ -57,6 +61,9 @@ def configure(folder: Path, *, web: Path, listen: str, proxies: int) -> None:
         "proxies": proxies,
         "pages": TEMPLATES,
         "body_bytes": BODY_BYTES,
+        "least_bytes": LEAST_BYTES,
+        "each_seconds": EACH_SECONDS,
+        "body_seconds": BODY_SECONDS,
         "at_once": AT_ONCE,
         "connections": min(CONNECTIONS, _descriptors() // 3),
         "handed_on": HANDED_ON.format(**{"host": '""', "proto": '""', **said}),

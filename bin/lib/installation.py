@@ -33,7 +33,7 @@ def install(
 
     def rest_of_packages() -> None:
         progress.step("packages", lambda say: _install_packages(wanted, say, log=log, for_tests=for_tests))
-        progress.step("front", lambda say: packages.install_server("nginx", say, log=log / "packages.log"))
+        progress.step("front", lambda say: _install_front(say, log=log / "packages.log"))
         if for_tests or with_mailboxes:
             progress.step(
                 "dovecot", lambda say: packages.install_server("dovecot-imapd", say, log=log / "packages.log")
@@ -60,6 +60,11 @@ def _install_packages(wanted: tuple[str, ...], say: Say, *, log: Path, for_tests
     packages.install(wanted, say, log=log / "packages.log")
     if for_tests:
         packages.install_postgres(say, log=log / "packages.log")
+
+
+def _install_front(say: Say, *, log: Path) -> None:
+    packages.install_server("nginx", say, log=log)
+    packages.install(packages.FRONT, say, log=log)
 
 
 def _install_asterisk(target: Path, say: Say) -> None:

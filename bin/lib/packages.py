@@ -32,6 +32,8 @@ RUNTIME = (
     "redis-tools",  # holds the server's program too, without the service of redis-server
     "tzdata",
 )
+#: Of the front, beside nginx: it can tell how fast a body comes.
+FRONT = ("libnginx-mod-http-lua",)
 TEST = (
     "chromium",
     "fonts-dejavu-core",

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -52,12 +52,27 @@ class Web:
 
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
+    with running_front(tmp_path) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def running_front(tmp_path: Path) -> Iterator[str]:
+    folder, port = tmp_path / "front", free_port()
+    front.configure(folder, web=tmp_path / "web.sock", listen=f"127.0.0.1:{port}", proxies=0)
+    with running_nginx(front.command(folder), port) as address:
+        yield address
+
+
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder = tmp_path / "front"
-    front.configure(folder, web=tmp_path / "web.sock", listen=f"127.0.0.1:{port}", proxies=0)
-    running = subprocess.Popen(front.command(folder))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def running_nginx(command: Sequence[str | Path], port: int) -> Iterator[str]:
+    running = subprocess.Popen(command)
     try:
         end = time.monotonic() + 20
         while time.monotonic() < end:
@@ -123,3 +138,103 @@ def test_who_watches_reads_json_where_there_is_no_web(address: str) -> None:
 def test_a_file_that_is_too_large_is_refused_in_the_words_of_the_web(address: str, web: Web) -> None:
     httpx.post(f"{address}/faxes/send/document", content=b"0" * (front.BODY_BYTES + 1), timeout=20)
     assert len(web.heard) == 1
+
+
+# ---- Whole bodies
+
+
+@pytest.fixture
+def hasty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
+    """A front that wants a kilobyte each second, and all of a body within four."""
+    monkeypatch.setattr(front, "LEAST_BYTES", 1000)
+    monkeypatch.setattr(front, "EACH_SECONDS", 1)
+    monkeypatch.setattr(front, "BODY_SECONDS", 4)
+    with running_front(tmp_path) as address:
+        host, port = address.removeprefix("http://").split(":")
+        yield host, int(port)
+
+
+LENGTHS = {"told": b"Content-Length: %d\r\n\r\n", "in pieces": b"Transfer-Encoding: chunked\r\n\r\n"}
+
+
+def trickling(length: str) -> tuple[bytes, bytes]:
+    return (LENGTHS[length] % 400, b"a") if length == "told" else (LENGTHS[length], b"1\r\na\r\n")
+
+
+def seconds_until_cut(place: tuple[str, int], head: bytes, pieces: Iterator[bytes], *, every: float) -> float | None:
+    """None: all pieces were taken and an answer came."""
+    began = time.monotonic()
+    with socket.create_connection(place, 5) as line:
+        line.sendall(b"POST /faxes/send HTTP/1.1\r\nHost: x\r\n" + head)
+        line.settimeout(every)
+        for piece in pieces:
+            with contextlib.suppress(TimeoutError):
+                try:
+                    line.sendall(piece)
+                    if not line.recv(1, socket.MSG_PEEK):
+                        return time.monotonic() - began
+                    break  # an answer before all was sent
+                except ConnectionError:
+                    return time.monotonic() - began
+        line.settimeout(5)
+        return None if line.recv(100).startswith(b"HTTP/1.1 200") else time.monotonic() - began
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_a_body_that_trickles_is_cut_off(hasty: tuple[str, int], web: Web, length: str) -> None:
+    head, piece = trickling(length)
+    cut = seconds_until_cut(hasty, head, (piece for _ in range(100)), every=0.1)
+    assert cut and 0.9 < cut < 3
+    assert web.heard == []
+
+
+def test_a_body_is_there_as_a_whole_after_some_time(hasty: tuple[str, int], web: Web) -> None:
+    cut = seconds_until_cut(hasty, LENGTHS["told"] % 1_000_000, (b"a" * 300 for _ in range(100)), every=0.1)
+    assert cut and 3.5 < cut < 7
+    assert web.heard == []
+
+
+def test_a_body_that_comes_slowly_and_steadily_is_taken(hasty: tuple[str, int], web: Web) -> None:
+    assert seconds_until_cut(hasty, LENGTHS["told"] % 6000, (b"a" * 300 for _ in range(20)), every=0.15) is None
+    assert len(web.heard) == 1
+
+
+def test_a_body_that_is_there_is_handed_on_whole_whatever_the_web_takes_for_it(
+    hasty: tuple[str, int], web: Web
+) -> None:
+    web.answers = lambda _: time.sleep(6) or FINE
+    answer = httpx.post(f"http://{hasty[0]}:{hasty[1]}/faxes/send", data={"to": "1"}, timeout=20)
+    assert answer.text == "fine"
+
+
+def test_pieces_that_become_too_much_are_refused_in_the_words_of_the_web(hasty: tuple[str, int], web: Web) -> None:
+    pieces = (b"0" * 2**20 for _ in range(front.BODY_BYTES // 2**20 + 2))
+    with contextlib.suppress(httpx.WriteError):
+        httpx.post(f"http://{hasty[0]}:{hasty[1]}/faxes/send/document", content=pieces, timeout=20)
+    assert len(web.heard) == 1
+
+
+@pytest.fixture
+def proxied(hasty: tuple[str, int], tmp_path: Path) -> Iterator[tuple[str, int]]:
+    """The front behind a proxy as docs/install.md has it, without TLS."""
+    folder, port = tmp_path / "proxy", free_port()
+    folder.mkdir()
+    said = (front.ROOT / "docs/install.md").read_text().partition("## Behind a reverse proxy")[2]
+    server = said.partition("```nginx\n")[2].partition("```")[0]
+    server = server.replace("listen 443 ssl", f"listen 127.0.0.1:{port}").replace(
+        "127.0.0.1:8000", f"127.0.0.1:{hasty[1]}"
+    )
+    places = "".join(f"{name}_temp_path {folder};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    settings = f"daemon off; master_process off; pid {folder}/pid; error_log stderr; events {{}}"
+    (folder / "nginx.conf").write_text(f"{settings} http {{ access_log off; {places} {server} }}")
+    with running_nginx([front.NGINX, "-e", "stderr", "-p", folder, "-c", folder / "nginx.conf"], port):
+        yield "127.0.0.1", port
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_behind_the_proxy_of_the_documentation_too(proxied: tuple[str, int], web: Web, length: str) -> None:
+    head, piece = trickling(length)
+    cut = seconds_until_cut(proxied, head, (piece for _ in range(100)), every=0.1)
+    assert cut and cut < 4
+    assert web.heard == []
+    assert httpx.post(f"http://127.0.0.1:{proxied[1]}/sign-in", data={"email": "x"}).text == "fine"
