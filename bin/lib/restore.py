@@ -5,6 +5,7 @@ backup was found to be what its list says. The restored instance is held: nothin
 restored``.
 """
 
+import argparse
 import hashlib
 import json
 import os
@@ -60,11 +61,15 @@ class Target:
 
 
 def main() -> int:
-    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
-        print("Usage: bin/faxroom restore DIR    (FAXROOM_HOME has to be empty)", file=sys.stderr)
-        return 2
+    parser = argparse.ArgumentParser(
+        prog="bin/faxroom restore",
+        description="Restore an instance from the backup in DIR, into an empty FAXROOM_HOME.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("backup", metavar="DIR", type=Path, help="what bin/faxroom backup wrote")
+    choice = parser.parse_args()
     try:
-        restore(Path(sys.argv[1]).absolute(), os.environ)
+        restore(choice.backup.absolute(), os.environ)
     except (SetupError, OSError, sqlite3.Error) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1

@@ -85,13 +85,9 @@ def _component(
     return Component(type=ComponentType.LIBRARY, purl=purl, bom_ref=str(purl), scope=ComponentScope.REQUIRED, **values)
 
 
-def main(arguments: list[str], root: Path) -> int:
-    if len(arguments) > 1 or arguments[:1] in (["-h"], ["--help"]):
-        print("bin/sbom [FILE]: what Faxroom is made of, as CycloneDX 1.6 (JSON); without FILE it is printed.")
-        return 0 if arguments[:1] in (["-h"], ["--help"]) else 2
+def write(root: Path, file: str | None) -> None:
     text = bom_of(root) + "\n"
-    if arguments:
-        Path(arguments[0]).write_text(text)
+    if file:
+        Path(file).write_text(text)
     else:
         print(text, end="")
-    return 0

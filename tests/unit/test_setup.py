@@ -498,6 +498,27 @@ def test_a_restore_runs_before_anything_is_installed(tmp_path: Path) -> None:
     assert (done.returncode, "is no backup" in done.stderr) == (1, True)
 
 
+@pytest.mark.parametrize("command", ["up", "test", "sbom", "faxroom", "faxroom restore"])
+def test_every_command_says_what_it_does_and_does_nothing_else(tmp_path: Path, command: str) -> None:
+    name, *more = command.split()
+    told = {"PATH": os.environ["PATH"], "FAXROOM_HOME": str(tmp_path / "h")}
+    asked = [str(ROOT / "bin" / name), *more, "--help"]
+    done = subprocess.run(asked, env=told, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=20)
+    assert done.stdout.startswith(f"usage: bin/{command} ")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["up --now", "up now", "sbom --nonsense", "faxroom restore", "faxroom nonsense"])
+def test_every_command_refuses_what_it_does_not_know(tmp_path: Path, command: str) -> None:
+    name, *more = command.split()
+    told = {"PATH": os.environ["PATH"], "FAXROOM_HOME": str(tmp_path / "h")}
+    asked = [str(ROOT / "bin" / name), *more]
+    done = subprocess.run(asked, env=told, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=20)
+    assert (done.returncode != 0, bool(done.stderr)) == (True, True)
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 # ---- A restored instance
 
 
