@@ -70,13 +70,15 @@ def init_app(app: Flask) -> None:
 def provision(file: Path) -> None:
     """Set up companies, people, fax lines and boxes as FILE (YAML) says. You can run it again at any time."""
     try:
-        content = apply_provision_file(db.session, file)
+        done = apply_provision_file(db.session, file)
     except ProvisionError as error:
         raise click.ClickException(
             "Nothing was changed. Correct the file and run this again:\n"
             + "\n".join(f"- {fault}" for fault in error.faults)
         ) from error
-    click.echo(f"Applied: {', '.join(tenant.slug for tenant in content.tenants) or 'no tenants'}.")
+    for text in done.told:
+        click.echo(f"Kept as it is, although the pages would refuse it: {text}", err=True)
+    click.echo(f"Applied: {', '.join(tenant.slug for tenant in done.content.tenants) or 'no tenants'}.")
 
 
 @click.command(help=f"Send FILE ({', '.join(KINDS)}) as a fax.")

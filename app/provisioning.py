@@ -1,259 +1,133 @@
-"""The provision file: a whole installation in YAML, applied in one transaction, again without harm."""
+"""The provision file applied: a whole installation in one transaction, again without harm.
 
-import zoneinfo
-from dataclasses import asdict, replace
+Each entry is judged and written by the rules of the pages. What it does not name stays as it is. A value that no page
+would take but that is there already, from a file of an earlier version, is told and stays; one that is new is a fault.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from cryptography.fernet import InvalidToken
 from sqlalchemy.orm import Session
 
 from app.adapters.pgp import read_public_key
 from app.errors import FaxroomError, Refused
-from app.fax.companies import MOST_COUNT
-from app.fax.licence import licence_of
-from app.fax.mailboxes import LONGEST_POLL, SHORTEST_POLL, USUAL_POLL, is_server_name, require_proof
-from app.fax.numbering import Line, bad_voice, clashes, lines_of, public_form
+from app.fax.accounts import Details, judge_details
+from app.fax.companies import Company, change_company, judge_company, open_company
+from app.fax.entities import FIELDS as ENTITY_FIELDS
+from app.fax.entities import (
+    EntityDetails,
+    grants_of,
+    judge_entity,
+    open_by_name,
+    permission,
+    put_entity,
+    put_grants,
+    read_entity,
+    release_entity,
+)
+from app.fax.entities import values_of as entity_values
+from app.fax.mailboxes import (
+    MOST_KEY,
+    BoxDetails,
+    judge_box,
+    put_box,
+    read_key,
+    read_server,
+    require_proof,
+)
+from app.fax.mailboxes import details_of as box_details
+from app.fax.numbering import Line, bad_voice, line_of, lines_of
 from app.fax.policy import policy_of, set_policy
 from app.fax.pool import give, read_entry
 from app.fax.sentences import in_language, sentence
-from app.fax.templates import CAUSES, judge_template, put_template, values_of
 from app.fax.templates import details_of as template_details
-from app.models import FaxEntity, FaxTemplate, Grant, Mail2FaxBox
-from tenants.addresses import AddressInvalid, AddressTaken, check_address, claim_address, fold
+from app.fax.templates import judge_template, put_template
+from app.fax.templates import values_of as template_values
+from app.models import FaxEntity, FaxTemplate, Mail2FaxBox
+from app.provision_file import (
+    BoxEntry,
+    EntityEntry,
+    OperatorEntry,
+    ProvisionError,
+    ProvisionFile,
+    TemplateEntry,
+    TenantEntry,
+    read_provision_file,
+)
+from tenants.addresses import AddressTaken, fold, user_by_address
 from tenants.db import utc_now
 from tenants.models import Role, Tenant, User
 from tenants.pgp_keys import MOST_KEYS, KeyRefused
-from tenants.provision import OUTSIDE_PREFIX, SERIAL, SLUG, ForeignAddress, is_region, put_tenant, put_user
+from tenants.provision import ForeignAddress, put_user
 from tenants.scope import lock_tenant, owned_by
 
+__all__ = ["ProvisionError", "Provisioned", "apply_provision_file", "read_provision_file"]
 
-class ProvisionError(Exception):
-    """Why the file was not applied: one sentence for each fault, and nothing of it is in the database."""
-
-    def __init__(self, faults: list[str]) -> None:
-        super().__init__("\n".join(faults))
-        self.faults = faults
-
-
-def _known_zone(name: str) -> str:
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
-        raise ValueError(f"{name} is not a time zone. Example: Europe/Rome") from error
-    return name
+#: Field of a form → where the file has it.
+ENTITY_PLACES = {"box": "mail2fax.box", "pin": "mail2fax.pin", "encryption_required": "mail2fax.encryption"}
+#: Field of a form → the others that make it wrong.
+ENTITY_DEPENDS = {
+    "pin": ("authentication",),
+    "encryption_required": ("box",),
+    "voice_destination": ("shared_with_voice",),
+}
+BOX_PLACES = dict.fromkeys(("host", "port", "security", "folder"), "imap")
 
 
-def _known_region(name: str) -> str:
-    if not is_region(name):
-        raise ValueError(f"{name} is not a region. Use two capital letters, such as IT")
-    return name
+@dataclass(frozen=True)
+class Provisioned:
+    """What was applied. ``told`` are faults of what was there already and has stayed as it was."""
+
+    content: ProvisionFile
+    told: list[str]
 
 
-def _valid_number(text: str) -> str:
-    if number := public_form(text, "ZZ"):  # without a region only a + makes a whole number
-        return number
-    raise ValueError(f"{text} is not a public number. Example: +390509655637")
-
-
-def _server_name(name: str) -> str:
-    if not is_server_name(name):
-        raise ValueError(f"{name} is not a server name. Example: mx.example.org")
-    return name
-
-
-def _mail_address(text: str) -> str:
-    """As typed: a mail's sender is compared with it exactly. Private domains such as .test are fine."""
-    try:
-        check_address(text)
-    except AddressInvalid as error:
-        raise ValueError(f"{text} is not an email address: {error}") from error
-    return text
-
-
-Address = Annotated[str, AfterValidator(_mail_address)]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
-Zone = Annotated[str, AfterValidator(_known_zone)]
-Region = Annotated[str, AfterValidator(_known_region)]
-PublicNumber = Annotated[str, AfterValidator(_valid_number)]
-Extension = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,16}$")]
-VoiceDestination = Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{1,20}$")]
-Language = Literal["en", "it"]
-
-
-class Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
-
-
-class OperatorEntry(Entry):
-    email: Address
-    name: Name
-    password: str | None = None
-    language: Language | None = None
-
-
-class UserEntry(OperatorEntry):
-    role: Literal["user", "admin"] = "user"
-    pgp_public_keys: list[str] | None = None
-
-
-class TemplateEntry(Entry):
-    name: Name
-    header: Annotated[str, StringConstraints(max_length=50)] = ""
-    station_id: Annotated[str, StringConstraints(pattern=r"^[0-9+ ]{0,20}$")] = ""  # T.30 TSI
-    resolution: Literal["standard", "fine"] = "fine"
-    page_size: Literal["A4", "Letter"] = "A4"
-    ecm: bool = True
-    t38: bool = True
-    max_rate: Literal[2400, 4800, 7200, 9600, 12000, 14400] = 14400
-    max_attempts: int = 5
-    ring_seconds: int = 60
-    max_seconds: int = 3600
-    retry_delays: dict[Literal[CAUSES], int | None] | None = None  # null: no other attempt
-    allowed_prefixes: list[str] = []
-    forbidden_prefixes: list[str] = []
-    premium_allowed: bool = False
-    daily_cap: int = 0
-
-
-class BoxEntry(Entry):
-    name: Name
-    email: Address
-    imap: str
-    username: str
-    password: str
-    private_key: str | None = None
-    poll_seconds: int = Field(USUAL_POLL, ge=SHORTEST_POLL, le=LONGEST_POLL)
-    authserv_id: Annotated[str, AfterValidator(_server_name)] | None = None
-
-
-class Mail2FaxEntry(Entry):
-    box: str
-    authentication: Literal["none", "pin", "pgp"] = "none"
-    pin: str | None = None
-    encryption: bool = False
-
-
-class EntityEntry(Entry):
-    name: Name
-    extension: Extension
-    number: PublicNumber | None = None
-    shared_with_voice: bool = False
-    voice_destination: VoiceDestination | None = None
-    limit_outbound: int = Field(0, ge=0)
-    template: str
-    send: list[str] = []
-    receive: list[str] = []
-    mail2fax: Mail2FaxEntry | None = None
-
-
-class LimitsEntry(Entry):
-    inbound: int = Field(0, ge=0)
-    outbound: int = Field(0, ge=0)
-    total: int = Field(0, ge=0)
-
-
-class QuotasEntry(Entry):
-    """What is not named stays."""
-
-    storage: int | None = Field(None, ge=0, le=MOST_COUNT)
-    drafts: int | None = Field(None, ge=0, le=MOST_COUNT)
-    uploads: int | None = Field(None, ge=0, le=MOST_COUNT)
-    mails: int | None = Field(None, ge=0, le=MOST_COUNT)
-
-
-class CeilingsEntry(Entry):
-    """What the company may dial in a day, 0 for no limit. What is not named stays."""
-
-    calls: int | None = Field(None, ge=0, le=MOST_COUNT)
-    minutes: int | None = Field(None, ge=0, le=MOST_COUNT)
-
-
-class PolicyEntry(Entry):
-    """The operator's dialing policy. What is not named stays."""
-
-    countries: list[Region] | None = None
-    premium_allowed: bool | None = None
-    satellite_allowed: bool | None = None
-
-
-class TenantEntry(Entry):
-    slug: Annotated[str, StringConstraints(pattern=rf"^{SLUG.pattern}$")]
-    name: Name
-    serial: Annotated[str, StringConstraints(pattern=rf"^{SERIAL.pattern}$")]
-    region: Region
-    timezone: Zone
-    language: Language = "en"
-    outside_prefix: Annotated[str, StringConstraints(pattern=rf"^{OUTSIDE_PREFIX.pattern}$")] = "0"
-    fax_channels: int = Field(0, ge=0)
-    limits: LimitsEntry = LimitsEntry()
-    quotas: QuotasEntry = QuotasEntry()
-    ceilings: CeilingsEntry = CeilingsEntry()
-    second_factor_required: bool | None = None
-    mail_proof_required: bool | None = None
-    numbers: list[str] = []
-    users: list[UserEntry] = []
-    templates: list[TemplateEntry] = []
-    mail2fax_boxes: list[BoxEntry] = []
-    entities: list[EntityEntry] = []
-
-
-class ProvisionFile(Entry):
-    dialing: PolicyEntry = PolicyEntry()
-    operators: list[OperatorEntry] = []
-    tenants: list[TenantEntry] = []
-
-
-def _english(code: str, **values: Any) -> str:
+def _english(fault: FaxroomError) -> str:
     with in_language("en"):
-        return sentence(code, **values)
+        return sentence(fault.code, **fault.values)
 
 
-def read_provision_file(path: Path) -> ProvisionFile:
-    """Parse and check the form of the file; ProvisionError names every fault with its place."""
-    try:
-        content = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise ProvisionError([f"{path} cannot be read: {error.strerror}."]) from error
-    except yaml.YAMLError as error:
-        raise ProvisionError([f"{path} is not valid YAML: {error}"]) from error
-    try:
-        return ProvisionFile.model_validate(content or {})
-    except ValidationError as error:
-        raise ProvisionError([_fault(entry) for entry in error.errors()]) from error
-
-
-def _fault(entry: dict[str, Any]) -> str:
-    place = ".".join(str(part) for part in entry["loc"])
-    return f"{place or 'the file'}: {entry['msg'].removeprefix('Value error, ')}"
-
-
-def apply_provision_file(session: Session, path: Path) -> ProvisionFile:
-    """Bring the database to what the file says. What the file does not name stays as it is. Commits.
+def apply_provision_file(session: Session, path: Path) -> Provisioned:
+    """Bring the database to what the file says. Commits.
 
     Raises:
         ProvisionError: with every fault that was found; nothing is applied.
     """
     content = read_provision_file(path)
     application = _Application(session, path.parent)
+    wrong_before = application.wrong_voices()
     if wanted := content.dialing.model_dump(exclude_none=True):
         set_policy(session, replace(policy_of(session), **{**wanted, **_ordered(wanted)}))
     for operator in content.operators:
         application.put_user(None, operator, Role.OPERATOR)
     for tenant in content.tenants:
         application.put_tenant(tenant)
-    application.check_voice_destinations()
+    application.check_voices(wrong_before)
     if application.faults:
         session.rollback()
         raise ProvisionError(application.faults)
     session.commit()
-    return content
+    return Provisioned(content, application.told)
 
 
 def _ordered(wanted: dict[str, Any]) -> dict[str, Any]:
     return {"countries": tuple(sorted(set(wanted["countries"])))} if "countries" in wanted else {}
+
+
+@dataclass(frozen=True)
+class _WantedEntity:
+    """A line as the file wants it; ``kept`` is how it is."""
+
+    entry: EntityEntry
+    where: str
+    entity: FaxEntity | None
+    details: EntityDetails
+    kept: EntityDetails | None
+    line: Line
 
 
 class _Application:
@@ -263,18 +137,30 @@ class _Application:
         self.session = session
         self.folder = folder
         self.faults: list[str] = []
+        self.told: list[str] = []
+
+    def _may_put(
+        self,
+        where: str,
+        faults: Mapping[str, Refused],
+        is_kept: Callable[[str], bool],
+        places: Mapping[str, str] | None = None,
+    ) -> bool:
+        """Whether it may be written. Each fault is told with its place; of a value that is there already it is only
+        told."""
+        wrong = [field for field in faults if not is_kept(field)]
+        for field, fault in faults.items():
+            text = f"{where}, {(places or {}).get(field, field)}: {_english(fault)}"
+            if field in wrong:
+                self.faults.append(text)
+            else:
+                self.told.append(text)
+        return not wrong
+
+    # ---- Companies
 
     def put_tenant(self, entry: TenantEntry) -> None:
-        tenant = put_tenant(
-            self.session,
-            **entry.model_dump(include={"slug", "name", "serial", "region", "timezone", "language", "outside_prefix"}),
-            fax_channels=entry.fax_channels,
-            limit_inbound=entry.limits.inbound,
-            limit_outbound=entry.limits.outbound,
-            limit_total=entry.limits.total,
-            **{f"{name}_a_day": value for name, value in entry.ceilings.model_dump(exclude_none=True).items()},
-            **{f"quota_{name}": value for name, value in entry.quotas.model_dump(exclude_none=True).items()},
-        )
+        tenant = self._put_company(entry)
         if entry.second_factor_required is not None:
             tenant.second_factor_required = entry.second_factor_required
         lock_tenant(self.session, tenant.id)
@@ -282,178 +168,333 @@ class _Application:
         users = {fold(user.email): self.put_user(tenant, user, Role(user.role)) for user in entry.users}
         for template in entry.templates:
             self._put_template(tenant, template)
+        if entry.mail_proof_required is False:
+            require_proof(self.session, tenant, False)
         for box in entry.mail2fax_boxes:
             self._put_box(tenant, box)
-        self._put_proof(tenant, entry.mail_proof_required)
-        for entity in entry.entities:
-            self._put_entity(tenant, entity, users)
-        self._check_licence(tenant)
+        if entry.mail_proof_required:
+            self._require_proof(tenant)
+        self._put_entities(tenant, entry, users)
 
-    def put_user(self, tenant: Tenant | None, entry: OperatorEntry, role: Role) -> User | None:
-        names = getattr(entry, "pgp_public_keys", None)
-        keys = None if names is None else tuple(filter(None, (self._read_key(name) for name in names)))
-        values = entry.model_dump(include={"email", "name", "password", "language"})
-        try:
-            return put_user(self.session, tenant=tenant, role=role, pgp_public_keys=keys, **values)
-        except (AddressTaken, ForeignAddress):
-            self._taken(entry.email)
-        except KeyRefused as refusal:
-            self.faults.append(f"{entry.email}: {_english(f'key_{refusal.reason}', limit=MOST_KEYS)}")
-        return None
+    def _put_company(self, entry: TenantEntry) -> Tenant:
+        tenant = self.session.scalar(sa.select(Tenant).where(Tenant.slug == entry.slug))
+        before = Company.of(tenant) if tenant else Company()
+        named = {name: str(value) for name, value in _company_values(entry, is_new=tenant is None).items()}
+        company = replace(before, **named)
+        faults = judge_company(company)
 
-    def _read_key(self, name: str) -> dict[str, Any] | None:
-        """What gpg finds in the file, as the page of a user would take it."""
-        try:
-            return asdict(read_public_key((self.folder / name).read_bytes()))
-        except OSError as error:
-            self.faults.append(f"{name} cannot be read: {error.strerror}.")
-        except FaxroomError as error:
-            self.faults.append(f"{name}: {_english(error.code, **error.values)}")
-        return None
+        def is_kept(field: str) -> bool:
+            return tenant is not None and getattr(company, field) == getattr(before, field)
 
-    def _taken(self, email: str) -> None:
-        self.faults.append(
-            f"{email} already belongs to somebody else. An address can belong to one person or box only."
-        )
+        if not self._may_put(f"Company {entry.slug}", faults, is_kept):
+            # nothing of it stays: the rest of the company is judged with what could be
+            company = replace(company, **{field: getattr(Company(), field) for field in faults})
+        if tenant is None:
+            return open_company(self.session, company)
+        change_company(self.session, tenant, company)
+        return tenant
 
-    def _read(self, name: str) -> str | None:
-        try:
-            return (self.folder / name).read_text()
-        except OSError as error:
-            self.faults.append(f"{name} cannot be read: {error.strerror}.")
-            return None
-
-    def _named(self, model: type, tenant: Tenant, name: str) -> Any:
-        return self.session.scalar(owned_by(model, tenant.id).where(model.name == name))
-
-    def _put_template(self, tenant: Tenant, entry: TemplateEntry) -> None:
-        """As the page of templates would take it; what the file does not name stays as it is."""
-        template = self._named(FaxTemplate, tenant, entry.name)
-        named = entry.model_dump(exclude_unset=template is not None)
-        values = (values_of(template) if template else {}) | named
-        values, faults = judge_template(template_details(values), tenant.region)
-        for fault in faults.values():
-            told = _english(fault.code, **fault.values)
-            self.faults.append(f"Template {entry.name} of {tenant.slug}, {fault.field}: {told}")
-        if not faults:
-            put_template(self.session, tenant, template, values)
-
-    def _put_box(self, tenant: Tenant, entry: BoxEntry) -> None:
-        box = self._named(Mail2FaxBox, tenant, entry.name)
-        if box is None:
+    def _put_numbers(self, tenant: Tenant, texts: list[str]) -> None:
+        for text in texts:
             try:
-                box = Mail2FaxBox(tenant_id=tenant.id, address=claim_address(self.session, entry.email))
-            except AddressTaken:
-                self._taken(entry.email)
-                return
-        elif box.address.folded != fold(entry.email):
-            try:
-                box.address = claim_address(self.session, entry.email)
-            except AddressTaken:
-                self._taken(entry.email)
-                return
-        for name in ("name", "imap", "username", "password"):
-            setattr(box, name, getattr(entry, name))
-        for name in ("poll_seconds", "authserv_id"):
-            if name in entry.model_fields_set:
-                setattr(box, name, getattr(entry, name) or None)
-        box.private_key = self._read(entry.private_key) if entry.private_key else None
-        self.session.add(box)
-        self.session.flush()
-
-    def _put_proof(self, tenant: Tenant, required: bool | None) -> None:
-        try:
-            require_proof(self.session, tenant, tenant.mail_proof_required if required is None else required)
-        except Refused as refusal:
-            self.faults.append(f"{tenant.slug}: {_english(refusal.code, **refusal.values)}")
-
-    def _put_entity(self, tenant: Tenant, entry: EntityEntry, users: dict[str, User | None]) -> None:
-        where = f"Fax entity {entry.name} of {tenant.slug}"
-        template = self._named(FaxTemplate, tenant, entry.template)
-        if template is None:
-            self.faults.append(f"{where}: there is no template {entry.template}.")
-        named = owned_by(FaxEntity, tenant.id).where(FaxEntity.name == entry.name, FaxEntity.closed_at.is_(None))
-        entity = self.session.scalar(named)
-        if not self._give(tenant, [entry.number] if entry.number else [], where):
-            return
-        if self._is_in_use(tenant, entry, entity, where) or template is None:
-            return
-        entity = entity or FaxEntity(tenant_id=tenant.id)
-        for name in ("name", "extension", "number", "shared_with_voice", "voice_destination", "limit_outbound"):
-            setattr(entity, name, getattr(entry, name))
-        entity.template = template
-        self._put_mail2fax(tenant, entity, entry.mail2fax, where)
-        self.session.add(entity)
-        self.session.flush()
-        self._put_grants(tenant, entity, entry, users, where)
+                self._give(tenant, read_entry(text, tenant.region), f"Company {tenant.slug}, numbers")
+            except Refused as refusal:
+                self.faults.append(f"Company {tenant.slug}, numbers: {_english(refusal)}")
 
     def _give(self, tenant: Tenant, numbers: list[str], where: str) -> bool:
         """The file is the operator's word: a number in it is the company's."""
         try:
             give(self.session, tenant, numbers, utc_now(), by_file=True)
         except Refused as refusal:
-            self.faults.append(f"{where}: {_english(refusal.code, **refusal.values)}")
+            self.faults.append(f"{where}: {_english(refusal)}")
             return False
         return True
 
-    def _put_numbers(self, tenant: Tenant, texts: list[str]) -> None:
-        for text in texts:
-            try:
-                numbers = read_entry(text, tenant.region)
-            except Refused as refusal:
-                self.faults.append(f"{tenant.slug}: {_english(refusal.code, **refusal.values)}")
+    # ---- People
+
+    def put_user(self, tenant: Tenant | None, entry: OperatorEntry, role: Role) -> User | None:
+        details = Details(entry.email, entry.name, Role.USER, entry.language or "")
+        user = user_by_address(self.session, entry.email)
+
+        def is_kept(field: str) -> bool:
+            return user is not None and getattr(details, field) == getattr(Details.of(user), field)
+
+        if not self._may_put(f"User {entry.email}", judge_details(details), is_kept):
+            return None
+        names = getattr(entry, "pgp_public_keys", None)
+        keys = None if names is None else tuple(filter(None, (self._read_public_key(name) for name in names)))
+        values = entry.model_dump(include={"email", "name", "password", "language"})
+        try:
+            return put_user(self.session, tenant=tenant, role=role, pgp_public_keys=keys, **values)
+        except (AddressTaken, ForeignAddress):
+            self._taken(entry.email)
+        except KeyRefused as refusal:
+            self.faults.append(f"{entry.email}: {_english(Refused(f'key_{refusal.reason}', limit=MOST_KEYS))}")
+        return None
+
+    def _read_public_key(self, name: str) -> dict[str, Any] | None:
+        """What gpg finds in the file, as the page of a user would take it."""
+        content = self._read(name)
+        try:
+            return None if content is None else asdict(read_public_key(content))
+        except FaxroomError as error:
+            self.faults.append(f"{name}: {_english(error)}")
+        return None
+
+    def _read(self, name: str) -> bytes | None:
+        try:
+            return (self.folder / name).read_bytes()
+        except OSError as error:
+            self.faults.append(f"{name} cannot be read: {error.strerror}.")
+            return None
+
+    def _taken(self, email: str) -> None:
+        self.faults.append(
+            f"{email} already belongs to somebody else. An address can belong to one person or box only."
+        )
+
+    # ---- Templates
+
+    def _named(self, model: type, tenant: Tenant, name: str) -> Any:
+        return self.session.scalar(owned_by(model, tenant.id).where(model.name == name))
+
+    def _put_template(self, tenant: Tenant, entry: TemplateEntry) -> None:
+        template = self._named(FaxTemplate, tenant, entry.name)
+        kept = template_values(template) if template else {}
+        wanted = kept | entry.model_dump(exclude_unset=template is not None)
+        values, faults = judge_template(template_details(wanted), tenant.region)
+
+        def is_kept(field: str) -> bool:
+            return bool(template) and all(wanted[name] == kept[name] for name in _template_columns(field))
+
+        if not self._may_put(f"Template {entry.name} of {tenant.slug}", faults, is_kept):
+            return
+        values |= {name: kept[name] for field in faults for name in _template_columns(field)}
+        try:
+            put_template(self.session, tenant, template, values)
+        except Refused as refusal:
+            self.faults.append(f"Template {entry.name} of {tenant.slug}: {_english(refusal)}")
+
+    # ---- Mail2Fax boxes
+
+    def _put_box(self, tenant: Tenant, entry: BoxEntry) -> None:
+        where = f"Mail2Fax box {entry.name} of {tenant.slug}"
+        box = self._named(Mail2FaxBox, tenant, entry.name)
+        try:
+            server = read_server(entry.imap)
+        except ValueError as error:
+            self._unreadable_server(where, entry, box, str(error))
+            return
+        kept = box_details(box) if box else BoxDetails()
+        named = {name: getattr(entry, name) for name in ("email", "username", "password")}
+        named |= {"host": server.host, "port": str(server.port), "security": server.security, "folder": server.folder}
+        if box is None or "poll_seconds" in entry.model_fields_set:
+            named["poll_seconds"] = str(entry.poll_seconds)
+        if "authserv_id" in entry.model_fields_set:
+            named["authserv_id"] = entry.authserv_id or ""
+        key = self._read(entry.private_key) if entry.private_key else b""
+        details = replace(kept, name=entry.name, private_key=read_key(key or b"")[: MOST_KEY + 1], **named)
+
+        def is_kept(field: str) -> bool:
+            if box is None:
+                return False
+            if field == "private_key":
+                return details.private_key == _opened(lambda: box.private_key).strip()
+            return getattr(details, field) == getattr(kept, field)
+
+        if not self._may_put(where, judge_box(details, has_password=False), is_kept, BOX_PLACES):
+            return
+        try:
+            box = put_box(self.session, tenant, box, details)
+        except Refused as refusal:
+            if refusal.code == "email_taken":
+                self._taken(entry.email)
             else:
-                self._give(tenant, numbers, tenant.slug)
+                self.faults.append(f"{where}: {_english(refusal)}")
+            return
+        if "private_key" in entry.model_fields_set and not entry.private_key:
+            box.private_key = None
 
-    def _is_in_use(self, tenant: Tenant, entry: EntityEntry, entity: FaxEntity | None, where: str) -> bool:
-        line = Line(entry.name, entry.extension, entry.number, entity_id=entity.id if entity else None)
-        clashing = clashes(self.session, tenant, line, lines_of(self.session, tenant.id)).values()
-        self.faults += [f"{where}: {_english(fault.code, **fault.values)}" for fault in clashing]
-        return bool(clashing)
+    def _unreadable_server(self, where: str, entry: BoxEntry, box: Mail2FaxBox | None, fault: str) -> None:
+        """A box that is like that already has never worked: it stays as it is."""
+        is_kept = box is not None and box.imap == entry.imap
+        (self.told if is_kept else self.faults).append(f"{where}, imap: {fault}.")
 
-    def check_voice_destinations(self) -> None:
-        """Once all lines are there: a call that is no fax must not come back to one of them."""
+    def _require_proof(self, tenant: Tenant) -> None:
+        try:
+            require_proof(self.session, tenant, True)
+        except Refused as refusal:
+            self.faults.append(f"{tenant.slug}: {_english(refusal)}")
+
+    # ---- Fax lines
+
+    def _put_entities(self, tenant: Tenant, entry: TenantEntry, users: dict[str, User | None]) -> None:
+        """All are judged as the file wants them, in whatever order, and then written together: two lines may exchange
+        their numbers."""
+        wanted = [self._wanted(tenant, entry, one) for one in entry.entities]
+        named = {one.entity.id for one in wanted if one.entity}
+        others = [line for line in lines_of(self.session, tenant.id) if line.entity_id not in named]
+        judged = [
+            (one, self._judged(tenant, one, [*others, *(other.line for other in wanted if other is not one)]))
+            for one in wanted
+        ]
+        grants = [self._wanted_grants(tenant, one, users) for one in wanted]
+        self._check_licence(tenant, len(others) + len(wanted))
+        if self.faults:
+            return
+        for one, values in judged:
+            if one.entity:
+                release_entity(one.entity, values)
+        self.session.flush()
+        for (one, values), may in zip(judged, grants, strict=True):
+            entity = one.entity or FaxEntity(tenant_id=tenant.id)
+            put_entity(self.session, entity, values, pin=one.details.pin)
+            put_grants(self.session, tenant, entity, may)
+
+    def _wanted(self, tenant: Tenant, company: TenantEntry, entry: EntityEntry) -> _WantedEntity:
+        where = f"Fax entity {entry.name} of {tenant.slug}"
+        entity = open_by_name(self.session, tenant.id, entry.name)
+        kept = _entity_details(entity) if entity else None
+        named = entry.model_dump(
+            include={"name", "extension", "number", "shared_with_voice", "voice_destination", "limit_outbound"},
+            exclude_unset=entity is not None,
+        )
+        texts = {name: value if isinstance(value, bool) else _text(value) for name, value in named.items()}
+        texts["template"] = self._id_of(FaxTemplate, tenant, entry.template, f"{where}: there is no template", company)
+        if mail2fax := entry.mail2fax:
+            missing = f"{where}: there is no Mail2Fax box"
+            texts |= {
+                "box": self._id_of(Mail2FaxBox, tenant, mail2fax.box, missing, company),
+                "authentication": mail2fax.authentication,
+                "encryption_required": mail2fax.encryption,
+                "pin": mail2fax.pin or "",
+            }
+        details = replace(kept or EntityDetails(), **{"pin": "", **texts})
+        values, _faults = read_entity(tenant, details)
+        return _WantedEntity(
+            entry, where, entity, details, kept, line_of(values, entity_id=entity.id if entity else None)
+        )
+
+    def _id_of(self, model: type, tenant: Tenant, name: str, missing: str, company: TenantEntry) -> str:
+        """As a form has it; empty if there is none. One that the file describes wrongly has its own fault already."""
+        if found := self._named(model, tenant, name):
+            return str(found.id)
+        described = company.templates if model is FaxTemplate else company.mail2fax_boxes
+        if name not in {entry.name for entry in described}:
+            self.faults.append(f"{missing} {name}.")
+        return ""
+
+    def _judged(self, tenant: Tenant, one: _WantedEntity, others: Sequence[Line]) -> dict[str, Any]:
+        """The values as they are written."""
+        number = one.details.number
+        is_given = not number or self._give(tenant, [one.line.number or number], one.where)
+        values, faults = judge_entity(
+            self.session,
+            tenant,
+            one.details,
+            others=list(others),
+            entity_id=one.entity.id if one.entity else None,
+            has_pin=bool(one.kept and one.kept.pin),
+        )
+        told = {} if is_given else {"number": faults.get("number")}
+        told |= {"template": None} if not one.details.template else {}  # said already
+        told |= {"box": None} if one.entry.mail2fax and not one.details.box else {}
+        faults = {field: fault for field, fault in faults.items() if field not in told}
+
+        def is_kept(field: str) -> bool:
+            names = (field, *ENTITY_DEPENDS.get(field, ()))
+            return one.kept is not None and all(getattr(one.details, name) == getattr(one.kept, name) for name in names)
+
+        if self._may_put(one.where, faults, is_kept, ENTITY_PLACES) and one.entity:
+            values |= {name: value for name, value in entity_values(one.entity).items() if name in faults}
+        return values
+
+    def _wanted_grants(self, tenant: Tenant, one: _WantedEntity, users: dict[str, User | None]) -> dict[int, str]:
+        """User → what they may. Each list that the file has is the whole of who may do it."""
+        before = grants_of(self.session, tenant.id, one.entity.id) if one.entity else {}
+        sends = {user_id for user_id, may in before.items() if may in ("send", "both")}
+        receives = {user_id for user_id, may in before.items() if may in ("receive", "both")}
+        if "send" in one.entry.model_fields_set:
+            sends = self._ids_of(tenant, one, one.entry.send, users)
+        if "receive" in one.entry.model_fields_set:
+            receives = self._ids_of(tenant, one, one.entry.receive, users)
+        everybody = before.keys() | sends | receives
+        return {user_id: permission(user_id in sends, user_id in receives) for user_id in everybody}
+
+    def _ids_of(self, tenant: Tenant, one: _WantedEntity, emails: list[str], users: dict[str, User | None]) -> set[int]:
+        """One of the file's users who could not be entered has a fault of their own."""
+        found: set[int] = set()
+        for email in sorted({fold(email) for email in emails}):
+            user = users[email] if email in users else user_by_address(self.session, email)
+            if user and user.tenant_id == tenant.id:
+                found.add(user.id)
+            elif email not in users:
+                self.faults.append(f"{one.where}: {email} is no user of {tenant.slug}.")
+        return found
+
+    def _check_licence(self, tenant: Tenant, used: int) -> None:
+        if used > tenant.fax_channels:
+            self.faults.append(
+                f"{tenant.slug} has {used} fax entities but a licence for {tenant.fax_channels} fax channels. "
+                "Raise fax_channels or name fewer entities."
+            )
+
+    # ---- Calls that are no fax
+
+    def wrong_voices(self) -> set[str]:
+        """A call that is no fax must not come back to a fax line: of which lines it would, and why."""
+        found: set[str] = set()
         shared = sa.select(FaxEntity.tenant_id).where(FaxEntity.voice_destination.is_not(None))
         for tenant in self.session.scalars(sa.select(Tenant).where(Tenant.id.in_(shared)).order_by(Tenant.id)):
             lines = lines_of(self.session, tenant.id)
             for line in lines:
                 if fault := bad_voice(self.session, tenant, line, lines):
-                    where = f"Fax entity {line.name} of {tenant.slug}"
-                    self.faults.append(f"{where}: {_english(fault.code, **fault.values)}")
+                    found.add(f"Fax entity {line.name} of {tenant.slug}, voice_destination: {_english(fault)}")
+        return found
 
-    def _put_mail2fax(self, tenant: Tenant, entity: FaxEntity, entry: Mail2FaxEntry | None, where: str) -> None:
-        if entry is None:
-            return
-        box = self._named(Mail2FaxBox, tenant, entry.box)
-        if box is None:
-            self.faults.append(f"{where}: there is no Mail2Fax box {entry.box}.")
-        if entry.authentication == "pin" and not entry.pin:
-            self.faults.append(f"{where}: authentication by PIN needs a pin.")
-        entity.box, entity.authentication = box, entry.authentication
-        entity.pin, entity.encryption_required = entry.pin, entry.encryption
+    def check_voices(self, before: set[str]) -> None:
+        """Once all lines are there. What was wrong before is told."""
+        now = self.wrong_voices()
+        self.faults += sorted(now - before - set(self.faults))
+        self.told += sorted((now & before) - set(self.told))
 
-    def _put_grants(
-        self, tenant: Tenant, entity: FaxEntity, entry: EntityEntry, users: dict[str, User | None], where: str
-    ) -> None:
-        """The file's lists are the whole of the entity's permissions."""
-        send, receive = {fold(email) for email in entry.send}, {fold(email) for email in entry.receive}
-        for unknown in sorted((send | receive) - users.keys()):
-            self.faults.append(f"{where}: {unknown} is no user of {tenant.slug}.")
-        wanted = {users[email].id: email for email in send | receive if users.get(email)}
-        present = {grant.user_id: grant for grant in entity.grants}
-        for user_id in present.keys() - wanted.keys():
-            entity.grants.remove(present[user_id])
-        for user_id, email in wanted.items():
-            grant = present.get(user_id) or Grant(tenant_id=tenant.id, user_id=user_id)
-            grant.may_send, grant.may_receive = email in send, email in receive
-            if user_id not in present:
-                entity.grants.append(grant)
-        self.session.flush()
 
-    def _check_licence(self, tenant: Tenant) -> None:
-        licence = licence_of(self.session, tenant.id)
-        if licence.is_exceeded:
-            self.faults.append(
-                f"{tenant.slug} has {licence.used} fax entities but a licence for {licence.channels} fax channels. "
-                "Raise fax_channels or name fewer entities."
-            )
+def _company_values(entry: TenantEntry, *, is_new: bool) -> dict[str, Any]:
+    """By the columns of a company."""
+
+    def named(part: Any) -> dict[str, Any]:
+        return part.model_dump(exclude_unset=not is_new, exclude_none=True)
+
+    plain = {"slug", "name", "serial", "region", "timezone", "language", "outside_prefix", "fax_channels"}
+    return {
+        **{name: value for name, value in named(entry).items() if name in plain},
+        **{f"limit_{name}": value for name, value in named(entry.limits).items()},
+        **{f"quota_{name}": value for name, value in named(entry.quotas).items()},
+        **{f"{name}_a_day": value for name, value in named(entry.ceilings).items()},
+    }
+
+
+def _template_columns(field: str) -> tuple[str, ...]:
+    """What a fault of the form is about."""
+    if field.startswith("delay_"):
+        return ("retry_delays",)
+    return ("allowed_prefixes", "forbidden_prefixes") if field == "forbidden_prefixes" else (field,)
+
+
+def _entity_details(entity: FaxEntity) -> EntityDetails:
+    """As a form has it, but for the number, which stays as it is kept."""
+    values = entity_values(entity)
+    texts = {name: value if isinstance(value, bool) else _text(value) for name, value in values.items()}
+    return EntityDetails(**{name: texts[name] for name in ENTITY_FIELDS}, pin=_opened(lambda: entity.pin))
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _opened(read: Callable[[], str | None]) -> str:
+    """A secret that is kept; empty if it was sealed with a key that is gone."""
+    try:
+        return read() or ""
+    except InvalidToken:
+        return ""

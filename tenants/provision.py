@@ -6,7 +6,6 @@ from typing import Any
 from zoneinfo import available_timezones
 
 import phonenumbers
-import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -53,18 +52,6 @@ def open_tenant(session: Session, *, slug: str, **values: Any) -> Tenant:
             session.add(tenant)
     except IntegrityError as error:
         raise SlugTaken(slug) from error
-    return tenant
-
-
-def put_tenant(session: Session, *, slug: str, **values: Any) -> Tenant:
-    """Open the tenant, or bring an open one to these values. ``fax_channels`` is the licence."""
-    tenant = session.scalar(sa.select(Tenant).where(Tenant.slug == slug))
-    if tenant is None:
-        tenant = Tenant(slug=slug)
-        session.add(tenant)
-    for name, value in values.items():
-        setattr(tenant, name, value)
-    session.flush()
     return tenant
 
 

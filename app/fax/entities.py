@@ -94,7 +94,7 @@ def judge_entity(
     has_pin: bool = False,
 ) -> tuple[Values, dict[str, Refused]]:
     """The fields as they would be kept, and what is wrong with them. ``others`` are all lines as they are wanted."""
-    values, faults = _read(tenant, details)
+    values, faults = read_entity(tenant, details)
     line = Line(
         values["name"],
         values["extension"],
@@ -110,7 +110,8 @@ def judge_entity(
     return values, faults
 
 
-def _read(tenant: Tenant, details: EntityDetails) -> tuple[Values, dict[str, Refused]]:
+def read_entity(tenant: Tenant, details: EntityDetails) -> tuple[Values, dict[str, Refused]]:
+    """The fields as they would be kept, and which of them cannot be read, whatever other lines there are."""
     found = {
         "name": judge_name(details.name),
         "extension": judge_extension(details.extension),
@@ -281,6 +282,10 @@ def get_open(session: Session, tenant_id: int, entity_id: int) -> FaxEntity | No
     return session.scalar(query)
 
 
+def open_by_name(session: Session, tenant_id: int, name: str) -> FaxEntity | None:
+    return session.scalar(owned_by(FaxEntity, tenant_id).where(FaxEntity.name == name, FaxEntity.closed_at.is_(None)))
+
+
 def faxes_under_way(session: Session, tenant_id: int, entity_id: int) -> int:
     """Faxes that still have to go out from this line."""
     waiting = sa.select(sa.func.count()).where(
@@ -295,6 +300,28 @@ def faxes_under_way(session: Session, tenant_id: int, entity_id: int) -> int:
 # ---- Applying
 
 
+def release_entity(entity: FaxEntity, wanted: Values) -> None:
+    """Give up what it will not have any more, so that another line may take it: names, extensions and numbers."""
+    for name, nobodys in (("name", f"~{entity.id}"), ("extension", f"~{entity.id}"), ("number", None)):
+        if name in wanted and wanted[name] != getattr(entity, name):
+            setattr(entity, name, nobodys)
+
+
+def put_entity(session: Session, entity: FaxEntity, values: Values, *, pin: str = "") -> None:
+    """Bring a line, new or not, to these judged values. An empty ``pin`` leaves the one that is kept. The tenant is
+    locked, the caller commits."""
+    for name in ("name", "extension", "number", "limit_outbound", "shared_with_voice", "voice_destination"):
+        setattr(entity, name, values[name])
+    entity.template_id, entity.box_id = values["template"], values["box"]
+    entity.authentication, entity.encryption_required = values["authentication"], values["encryption_required"]
+    if pin:
+        entity.pin = pin
+    if entity.authentication != Authentication.PIN:
+        entity.pin = None
+    session.add(entity)
+    session.flush()
+
+
 class EntityChanges(ChangeHandler):
     removed = "closed"
 
@@ -305,10 +332,7 @@ class EntityChanges(ChangeHandler):
     def release(self, session: Session, tenant: Tenant, change: PendingChange) -> None:
         """Two lines may exchange their extensions. What does not change stays where it is."""
         if change.act == CHANGE:
-            entity = _demanded(session, tenant, change)
-            for name, nobodys in (("name", f"~{entity.id}"), ("extension", f"~{entity.id}"), ("number", None)):
-                if name in change.after:
-                    setattr(entity, name, nobodys)
+            release_entity(_demanded(session, tenant, change), change.after)
 
     def apply(self, session: Session, tenant: Tenant, change: PendingChange, *, by: User) -> Applied:
         if change.act == REMOVE:
@@ -321,9 +345,7 @@ class EntityChanges(ChangeHandler):
             entity = _demanded(session, tenant, change)
             values = _as_before_release(entity, change) | change.after
         _demand_free(session, tenant, values, entity)
-        _put(session, entity, values, change)
-        session.add(entity)
-        session.flush()
+        put_entity(session, entity, values, pin=secrets_of(change).get("pin", ""))
         put_grants(session, tenant, entity, grants_in(change.after))
         return Applied(str(change.before.get("name") or values["name"]), before, after)
 
@@ -399,17 +421,6 @@ def _demand_free(session: Session, tenant: Tenant, values: Values, entity: FaxEn
         faults = clashes(session, tenant, line, lines_of(session, tenant.id))
     if faults:
         raise next(iter(faults.values()))
-
-
-def _put(session: Session, entity: FaxEntity, values: Values, change: PendingChange) -> None:
-    for name in ("name", "extension", "number", "limit_outbound", "shared_with_voice", "voice_destination"):
-        setattr(entity, name, values[name])
-    entity.template_id, entity.box_id = values["template"], values["box"]
-    entity.authentication, entity.encryption_required = values["authentication"], values["encryption_required"]
-    if pin := secrets_of(change).get("pin"):
-        entity.pin = pin
-    if entity.authentication != Authentication.PIN:
-        entity.pin = None
 
 
 def put_grants(session: Session, tenant: Tenant, entity: FaxEntity, wanted: dict[int, str]) -> None:

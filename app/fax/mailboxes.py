@@ -170,6 +170,11 @@ def read_server_name(text: str) -> str:
     return words[0] if words else ""
 
 
+def read_key(content: bytes) -> str:
+    """The text of a key's file; what is no ASCII is none."""
+    return content.decode("ascii", "replace").strip()
+
+
 def _judge_key(text: str) -> Refused | None:
     if not text:
         return None

@@ -27,6 +27,7 @@ from app.fax.mailboxes import (
     lines_by_method,
     names_without_server,
     put_box,
+    read_key,
     read_server,
     read_server_name,
     remove_box,
@@ -101,8 +102,8 @@ def _read() -> BoxDetails:
     names = ("name", "email", "host", "port", "security", "folder", "username", "poll_seconds")
     typed = {name: request.form.get(name, "").strip()[:400] for name in names}
     upload = request.files.get("private_key_file")
-    key = upload.stream.read(MOST_KEY + 1).decode("ascii", "replace") if upload and upload.filename else ""
-    key = key.strip() or request.form.get("private_key", "").strip()[: MOST_KEY + 1]
+    key = read_key(upload.stream.read(MOST_KEY + 1)) if upload and upload.filename else ""
+    key = key or request.form.get("private_key", "").strip()[: MOST_KEY + 1]
     server_name = read_server_name(request.form.get("authserv_id", "")[:2000])[:400]
     password = request.form.get("password", "")[:1000]
     return BoxDetails(password=password, private_key=key, authserv_id=server_name, **typed)

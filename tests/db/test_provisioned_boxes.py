@@ -46,7 +46,7 @@ def test_they_are_taken_and_stay_until_the_file_names_others(session, tmp_path):
     [
         ("", "mail_proof_required: true", "gamma: These boxes do not know their mail server's name"),
         ("poll_seconds: 5", "", "poll_seconds"),
-        ("authserv_id: 'spf=pass'", "", "not a server name"),
+        ("authserv_id: 'spf=pass'", "", "authserv_id: A server name contains letters"),
     ],
 )
 def test_what_no_page_would_take_is_a_fault_and_nothing_is_applied(session, tmp_path, more, tenant, told):

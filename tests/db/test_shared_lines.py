@@ -68,7 +68,6 @@ def test_a_provision_file_names_where_calls_go_on_to(session, tmp_path, destinat
     [
         ("101@elsewhere", "voice_destination"),
         ("1,2", "voice_destination"),
-        ("", "voice_destination"),
         ("510", "is itself a fax line"),
         ("+390509655650", "is itself a fax line"),
         ("0509655650", "is itself a fax line"),
