@@ -2,10 +2,11 @@
 judged where the pages' forms are judged (:mod:`app.provisioning`)."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails
 
 from app.fax.companies import MOST_COUNT
 from app.fax.mailboxes import USUAL_POLL
@@ -191,6 +192,6 @@ def read_provision_file(path: Path) -> ProvisionFile:
         raise ProvisionError([_fault(entry) for entry in error.errors()]) from error
 
 
-def _fault(entry: dict[str, Any]) -> str:
+def _fault(entry: ErrorDetails) -> str:
     place = ".".join(str(part) for part in entry["loc"])
     return f"{place or 'the file'}: {entry['msg'].removeprefix('Value error, ')}"

@@ -52,7 +52,7 @@ def read_server(url: str) -> MailServer:
     parts = urlsplit(url)
     security = next((name for name, (scheme, _port) in SCHEMES.items() if scheme == parts.scheme), None)
     if security is None or not parts.hostname:
-        raise ValueError(f"{url} is no mail server; write it like imaps://imap.example.org")
+        raise ValueError(f"{url} is not a mail server. Example: imaps://imap.example.org")
     port = parts.port or SCHEMES[security][1]
     return MailServer(parts.hostname, port, security, unquote(parts.path.removeprefix("/")) or INBOX)
 
