@@ -1,7 +1,7 @@
 """The SQLAlchemy handle, the base class, the column types that every table shares."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
 import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
@@ -80,7 +80,11 @@ class Database(SQLAlchemy):
 db = Database(model_class=Base)
 
 if TYPE_CHECKING:
-    Model = Base
+
+    class Model(Base):
+        __abstract__ = True
+        __table__: ClassVar[sa.Table]
+
 else:
     Model = db.Model
 

@@ -16,7 +16,7 @@ def owned_by(model: type[Owned], tenant_id: int) -> sa.Select[Owned]:
     return sa.select(model).where(model.tenant_id == tenant_id)
 
 
-def get_owned(session: Session, model: type[Owned], row_id: int | str, tenant_id: int) -> Owned | None:
+def get_owned(session: Session, model: type[Owned], row_id: int | str | None, tenant_id: int) -> Owned | None:
     """The row with this id if it belongs to the tenant, else None."""
     (key,) = sa.inspect(model).primary_key
     return session.scalars(owned_by(model, tenant_id).where(key == row_id)).one_or_none()

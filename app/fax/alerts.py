@@ -112,7 +112,7 @@ def _by_patience(session: Session) -> dict[int, dict[int, bool]]:
     return groups
 
 
-def _waiting(before: datetime, tenants: list[int]) -> sa.Select[Any]:
+def _waiting(before: datetime, tenants: list[int]) -> sa.Select[int, int, Any]:
     """Due long ago, and on no line."""
     query = sa.select(Fax.tenant_id, sa.func.count(), sa.func.min(Fax.due_at)).where(
         Fax.status.in_(WAITING), Fax.due_at < before
@@ -120,7 +120,7 @@ def _waiting(before: datetime, tenants: list[int]) -> sa.Select[Any]:
     return query.where(Fax.tenant_id.in_(tenants)).group_by(Fax.tenant_id)
 
 
-def _unprepared(before: datetime, tenants: list[int]) -> sa.Select[Any]:
+def _unprepared(before: datetime, tenants: list[int]) -> sa.Select[int, int, datetime]:
     early = Fax.status.in_((Status.ACCEPTED, Status.PREPARING))
     query = sa.select(Fax.tenant_id, sa.func.count(), sa.func.min(Fax.created_at)).where(early, Fax.created_at < before)
     return query.where(Fax.tenant_id.in_(tenants)).group_by(Fax.tenant_id)

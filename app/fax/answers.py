@@ -46,7 +46,7 @@ def _tell_without_fax(session: Session, kind: NoticeKind, message: MailMessage, 
     lately = sa.select(sa.func.count()).where(
         Notice.user_id == user.id, Notice.kind.in_(kinds), Notice.created_at > utc_now() - WINDOW
     )
-    if session.scalar(lately) >= MOST_TOLD:
+    if (session.scalar(lately) or 0) >= MOST_TOLD:
         return
     _write(session, kind, [user], occasion=str(message.id))
     message.answered = True

@@ -133,7 +133,8 @@ def spare(session: Session, copy: ArchiveCopy) -> bool:
 
 def delay_after(tries: int) -> timedelta:
     """It grows, and never becomes for ever."""
-    return min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(max(tries - 1, 0), 12))
+    doubled: int = 2 ** min(max(tries - 1, 0), 12)
+    return min(LONGEST_DELAY, FIRST_DELAY * doubled)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def wanted_place(place: ArchivePlace | None, change: PendingChange | None) -> Pl
     details = details_of(place) if place else PlaceDetails()
     if change is None or change.act == REMOVE:
         return details
-    typed = {name: "" if value is None else value for name, value in change.after.items()}
+    typed: Values = {name: "" if value is None else value for name, value in change.after.items()}
     return replace(details, **typed, secret_key=secrets_of(change).get("secret_key", ""))
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.models import AuditChain, AuditEvent, AuditLink
@@ -59,6 +60,7 @@ def digest_after(previous: str, entry: Row) -> str:
 @event.listens_for(AuditEvent, "after_insert")
 def _note(_mapper: Any, _connection: sa.Connection, entered: AuditEvent) -> None:
     session = sa.inspect(entered).session
+    assert session is not None  # one flushes it
     session.info.setdefault("audit_events", set()).add(entered.id)
 
 
@@ -80,7 +82,7 @@ def _chain_entered(session: Session) -> None:
 def link_events(session: Session, ids: Iterable[int]) -> None:
     """Put these events at the ends of their chains, in the order of their ids."""
     query = sa.select(EVENT).where(EVENT.c.id.in_(ids)).order_by(EVENT.c.tenant_id, EVENT.c.id)
-    rows = sorted(session.execute(query).mappings(), key=lambda row: row["tenant_id"] or INSTALLATION)
+    rows = sorted((row._asdict() for row in session.execute(query)), key=lambda row: row["tenant_id"] or INSTALLATION)
     for tenant_id, entries in groupby(rows, key=lambda row: row["tenant_id"]):
         _link(session, tenant_id, entries)
 
@@ -104,17 +106,14 @@ def _take(session: Session, chain: int, tenant_id: int | None) -> tuple[int, str
     if row := session.execute(mine).one_or_none():
         return row.length, row.digest
     values = {"chain": chain, "tenant_id": tenant_id, "length": 0, "digest": BEGINNING, "shipped": 0}
-    session.execute(_insert(session)(CHAIN).values(values).on_conflict_do_nothing())
-    return tuple(session.execute(mine).one())
+    session.execute(_insert(session).values(values).on_conflict_do_nothing())
+    row = session.execute(mine).one()
+    return row.length, row.digest
 
 
-def _insert(session: Session) -> Any:
-    """The dialect's own, which can leave out a row that is there."""
-    if session.get_bind().dialect.name == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert
-    else:
-        from sqlalchemy.dialects.sqlite import insert
-    return insert
+def _insert(session: Session) -> postgresql.Insert | sqlite.Insert:
+    """The dialect's own, which can leave out a chain that is there."""
+    return postgresql.insert(CHAIN) if session.get_bind().dialect.name == "postgresql" else sqlite.insert(CHAIN)
 
 
 # ---- Looking whether it holds
@@ -151,10 +150,8 @@ def linked(session: Session, chain: int, after: int, *, size: int = BATCH) -> li
     there = sa.select(LINK.c.n, LINK.c.digest, LINK.c.event_id, EVENT)
     there = there.outerjoin(EVENT, EVENT.c.id == LINK.c.event_id)
     with reading_long():
-        rows = session.execute(
-            there.where(LINK.c.chain == chain, LINK.c.n > after).order_by(LINK.c.n).limit(size)
-        ).mappings()
-        found = list(rows)
+        rows = session.execute(there.where(LINK.c.chain == chain, LINK.c.n > after).order_by(LINK.c.n).limit(size))
+        found: list[Row] = [row._asdict() for row in rows]
         session.rollback()
     return found
 

@@ -41,7 +41,9 @@ def ship(session: Session, send: Callable[[list[Entry]], None]) -> None:
         _ship_chain(session, row.chain, row.slug, row.shipped, send)
 
 
-def _ship_chain(session: Session, chain: int, slug: str | None, shipped: int, send: Callable[[list[Entry]], None]):
+def _ship_chain(
+    session: Session, chain: int, slug: str | None, shipped: int, send: Callable[[list[Entry]], None]
+) -> None:
     for _batch in range(MOST_BATCHES):
         links = linked(session, chain, shipped, size=BATCH)
         if not links:

@@ -168,7 +168,8 @@ def forget_secret(change: PendingChange, name: str) -> None:
 
 def _plain(values: Mapping[str, Any]) -> Values:
     """As the database will give it back: no enumerations, no tuples."""
-    return json.loads(json.dumps(dict(values)))
+    plain: Values = json.loads(json.dumps(dict(values)))
+    return plain
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -272,7 +273,7 @@ def _demand_as_it_was(session: Session, tenant: Tenant, row: PendingChange) -> N
     """Somebody else may have applied a change of the same field since this one was saved."""
     if row.act == ADD:
         return
-    current = handler_of(row.kind).current(session, tenant, row.target_id)
+    current = None if row.target_id is None else handler_of(row.kind).current(session, tenant, row.target_id)
     if current is None:
         raise Refused("change_gone")
     now = _plain(current)

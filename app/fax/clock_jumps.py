@@ -16,7 +16,7 @@ from tenants.db import rows_changed
 #: A clock that is held in step by small corrections does not jump.
 SMALLEST = timedelta(seconds=5)
 
-_COLUMNS: tuple[InstrumentedAttribute, ...] = (
+_COLUMNS: tuple[InstrumentedAttribute[datetime] | InstrumentedAttribute[datetime | None], ...] = (
     *(Fax.due_at, Fax.lease_until, Notice.due_at),
     *(ArchiveCopy.due_at, BoxState.due_at, BoxState.lease_until, Preview.lease_until),
 )

@@ -26,7 +26,7 @@ def handed_over_subject(notice: Notice) -> str:
 
 
 def _values(notice: Notice) -> dict[str, str]:
-    fax = notice.fax
+    fax = notice.its_fax
     return {"serial": fax.tenant.serial, "name": sender_name(notice), "number": remote_of(fax)}
 
 
@@ -35,5 +35,5 @@ def reminder_subject(notice: Notice, count: int) -> str:
         "[%(serial)s] %(num)d received fax has been waiting for days",
         "[%(serial)s] %(num)d received faxes have been waiting for days",
         count,
-        serial=notice.fax.tenant.serial,
+        serial=notice.its_fax.tenant.serial,
     )

@@ -179,7 +179,8 @@ def is_to_be_told(state: BoxState, now: datetime) -> bool:
 
 
 def delay_after(failures: int) -> timedelta:
-    return min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(max(failures - 1, 0), 10))
+    doubled: int = 2 ** min(max(failures - 1, 0), 10)
+    return min(LONGEST_DELAY, FIRST_DELAY * doubled)
 
 
 # ---- Messages
@@ -259,9 +260,9 @@ def pin_is_locked(session: Session, box_id: int, sender: str | None, now: dateti
     wrong = sa.select(sa.func.count()).where(
         MailMessage.box_id == box_id, MailMessage.reason == PIN_WRONG, MailMessage.created_at > now - GUESS_WINDOW
     )
-    if session.scalar(wrong) >= BOX_GUESSES:
+    if (session.scalar(wrong) or 0) >= BOX_GUESSES:
         return True
-    return bool(sender) and session.scalar(wrong.where(MailMessage.sender == sender)) >= SENDER_GUESSES
+    return bool(sender) and (session.scalar(wrong.where(MailMessage.sender == sender)) or 0) >= SENDER_GUESSES
 
 
 def note_gone(session: Session, box_id: int, uid_validity: int, present: set[int], now: datetime) -> None:

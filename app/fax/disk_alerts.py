@@ -25,7 +25,7 @@ def watch_disks(session: Session, filling: Mapping[str, int], *, least: int, is_
     is_told = last is not None and last.kind == NoticeKind.DISK_FILLING
     if filling and not is_told:
         _write(session, NoticeKind.DISK_FILLING, _operators(session), json.dumps({"free": filling, "least": least}))
-    elif is_told and is_over:
+    elif last and is_told and is_over:
         heard = sa.select(Notice.user_id).where(Notice.kind == last.kind, Notice.occasion == last.occasion)
         _write(session, NoticeKind.DISK_ROOM, session.scalars(_active().where(User.id.in_(heard))).all())
     session.commit()

@@ -194,7 +194,7 @@ def _at(turn: datetime | None) -> float:
     return turn.timestamp() if turn else float("-inf")
 
 
-def _lines_with_something_due(now: datetime) -> sa.Select:
+def _lines_with_something_due(now: datetime) -> sa.Select[FaxEntity, Tenant, FaxTemplate, datetime, datetime]:
     has_due = sa.exists().where(Fax.entity_id == FaxEntity.id, *_is_due(now))
     turns = (of_company(LINE), of_owner(LINE, FaxEntity.id))
     return (
@@ -205,7 +205,7 @@ def _lines_with_something_due(now: datetime) -> sa.Select:
     )
 
 
-def _is_due(now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+def _is_due(now: datetime) -> tuple[sa.ColumnExpressionArgument[bool], ...]:
     """The statuses are written out, so that the database sees that the partial index serves."""
     return sa.text(f"fax.{WAITS_FOR_LINE}"), Fax.due_at <= now
 

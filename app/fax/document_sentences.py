@@ -95,7 +95,7 @@ _THESE_OF = {
 }
 
 
-class DocumentWords(dict):
+class DocumentWords(dict[str, Any]):
     """The values of a sentence; ``kinds`` and ``this`` are worked out if it needs them."""
 
     def __missing__(self, name: str) -> str:

@@ -1,6 +1,7 @@
 """Fax entities: what may be entered for one, who may use it, and how an edit of one is applied."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -22,8 +23,8 @@ from app.fax.changes import (
     secrets_of,
 )
 from app.fax.licence import claim_channel
-from app.fax.numbering import KIND, Line, clashes, line_of, lines_of, misleading, public_form
-from app.fax.numbers import shown_number
+from app.fax.numbering import KIND, Line, clashes, line_of, lines_of, misleading
+from app.fax.numbers import public_form, shown_number
 from app.models import Authentication, Direction, Fax, FaxEntity, FaxTemplate, Grant, Mail2FaxBox, PendingChange, Status
 from app.models.moves import ON_THE_LINE, WAITING
 from tenants.db import utc_now
@@ -75,7 +76,7 @@ def values_of(entity: FaxEntity) -> Values:
 
 def details_of(values: Values, tenant: Tenant) -> EntityDetails:
     """As the form shows them."""
-    texts = {name: "" if values.get(name) is None else str(values[name]) for name in FIELDS}
+    texts: dict[str, Any] = {name: "" if values.get(name) is None else str(values[name]) for name in FIELDS}
     flags = {name: bool(values.get(name)) for name in ("shared_with_voice", "encryption_required")}
     return EntityDetails(**(texts | flags | {"number": shown_number(values.get("number"), tenant)}))
 
@@ -244,7 +245,9 @@ def list_entities(session: Session, tenant: Tenant, changes: list[PendingChange]
     templates, boxes = names_of(session, FaxTemplate, tenant.id), names_of(session, Mail2FaxBox, tenant.id)
     counts = _grant_counts(session, tenant.id)
     query = owned_by(FaxEntity, tenant.id).where(FaxEntity.closed_at.is_(None))
-    found = [(entity.id, values_of(entity), edits.get(entity.id)) for entity in session.scalars(query)]
+    found: list[tuple[int | None, Values, PendingChange | None]] = [
+        (entity.id, values_of(entity), edits.get(entity.id)) for entity in session.scalars(query)
+    ]
     found += [(None, row.after, row) for row in mine if row.act == ADD]
 
     def listed(entity_id: int | None, values: Values, change: PendingChange | None) -> Listed:
@@ -261,7 +264,7 @@ def list_entities(session: Session, tenant: Tenant, changes: list[PendingChange]
     return sorted((listed(*row) for row in found), key=lambda row: row.values["name"].casefold())
 
 
-def names_of(session: Session, model: type, tenant_id: int) -> dict[int, str]:
+def names_of(session: Session, model: type[FaxTemplate] | type[Mail2FaxBox], tenant_id: int) -> dict[int | None, str]:
     """By name."""
     query = owned_by(model, tenant_id).with_only_columns(model.id, model.name).order_by(model.name)
     return {row.id: row.name for row in session.execute(query)}
@@ -276,7 +279,7 @@ def _grant_counts(session: Session, tenant_id: int) -> dict[int | None, tuple[in
     return {entity_id: (sends, receives) for entity_id, sends, receives in rows}
 
 
-def get_open(session: Session, tenant_id: int, entity_id: int) -> FaxEntity | None:
+def get_open(session: Session, tenant_id: int, entity_id: int | None) -> FaxEntity | None:
     """A closed one is as one that does not exist."""
     query = owned_by(FaxEntity, tenant_id).where(FaxEntity.id == entity_id, FaxEntity.closed_at.is_(None))
     return session.scalar(query)
@@ -355,6 +358,8 @@ class EntityChanges(ChangeHandler):
         lines = lines_of(session, tenant.id)
         line = next(line for line in lines if _is_of(line, change))
         entity = get_open(session, tenant.id, line.entity_id)
+        if entity is None:
+            raise Refused("change_gone")
         faults = misleading(session, tenant, line, lines)
         faults |= _judge_parts(session, tenant, values_of(entity), has_pin=bool(entity.pin))
         if faults:
@@ -362,13 +367,13 @@ class EntityChanges(ChangeHandler):
 
     def title(self, session: Session, tenant: Tenant, change: PendingChange) -> str:
         if change.act == ADD:
-            return change.after["name"]
+            return str(change.after["name"])
         name = owned_by(FaxEntity, tenant.id).where(FaxEntity.id == change.target_id)
         return session.scalar(name.with_only_columns(FaxEntity.name)) or "–"
 
     def differences(self, session: Session, tenant: Tenant, change: PendingChange) -> list[Difference]:
         templates, boxes = names_of(session, FaxTemplate, tenant.id), names_of(session, Mail2FaxBox, tenant.id)
-        read = {
+        read: dict[str, Callable[[Any], Any]] = {
             "template": lambda key: templates.get(key, "–") if key else None,
             "box": lambda key: boxes.get(key, "–") if key else None,
             "number": lambda number: shown_number(number, tenant) or None,
@@ -411,7 +416,7 @@ def _as_before_release(entity: FaxEntity, change: PendingChange) -> Values:
 
 def _is_of(line: Line, change: PendingChange) -> bool:
     if change.act == ADD:
-        return line.extension == change.after["extension"]
+        return bool(line.extension == change.after["extension"])
     return line.entity_id == change.target_id
 
 

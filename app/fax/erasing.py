@@ -43,8 +43,15 @@ def begin_erasing(session: Session, tenant: Tenant, typed_slug: str, *, by: User
     if tenant.deleting_at is None:
         _close(session, tenant)
         values = {"name": tenant.name, "serial": tenant.serial, "faxes": tenant.last_fax_number}
-        act = {"action": "tenant.deletion_begun", "target": tenant.slug, "before": values}
-        audit(session, user=by, tenant_id=None, remote_address=remote_address, **act)
+        audit(
+            session,
+            user=by,
+            tenant_id=None,
+            action="tenant.deletion_begun",
+            target=tenant.slug,
+            before=values,
+            remote_address=remote_address,
+        )
     enqueue_after_commit(session, "erase", tenant.id)
 
 
@@ -115,9 +122,11 @@ def _remove_batch(
         session.rollback()  # no transaction while the storage works
         for key in stored:
             remove_file(key)
-    for key in table.foreign_keys:
-        if key.column.table is table:  # what is repeated may go before what repeats it
-            session.execute(sa.update(table).where(key.parent.in_([row[0] for row in rows])).values({key.parent: None}))
+    ids = [row[0] for row in rows]
+    for reference in table.foreign_keys:
+        if reference.column.table is table:  # what is repeated may go before what repeats it
+            repeating = sa.update(table).where(reference.parent.in_(ids))
+            session.execute(repeating.values({reference.parent: None}))
     session.execute(sa.delete(table).where(chosen))
     session.commit()
     return len(rows)
@@ -133,15 +142,19 @@ def finish_erasing(session: Session, tenant_id: int) -> bool:
     if slug is None:
         session.rollback()
         return False
-    owners = [table for table in reversed(tables()) if address_columns(table)]
+    owners = [
+        (table, mine)
+        for table in reversed(tables())
+        if address_columns(table) and (mine := belongs(table, tenant_id)) is not None
+    ]
     addresses = {
         address_id
-        for table in owners
+        for table, mine in owners
         for column in address_columns(table)
-        for address_id in session.scalars(sa.select(column).where(belongs(table, tenant_id)))
+        for address_id in session.scalars(sa.select(column).where(mine))
     }
-    for table in owners:
-        session.execute(sa.delete(table).where(belongs(table, tenant_id)))
+    for table, mine in owners:
+        session.execute(sa.delete(table).where(mine))
     session.execute(sa.delete(EmailAddress.__table__).where(EmailAddress.id.in_(addresses)))
     chain = session.get(AuditChain, tenant_id)
     ended = {"entries": chain.length, "digest": chain.digest} if chain else None

@@ -52,6 +52,8 @@ def columns_of(table: sa.Table) -> list[str]:
 def rows_of(session: Session, table: sa.Table, tenant_id: int) -> Iterator[Row]:
     """In the order of their keys, a batch at a time; no transaction is open while the reader works."""
     mine = table.c.id == tenant_id if table is Tenant.__table__ else belongs(table, tenant_id)
+    if mine is None:
+        return
     keys = list(table.primary_key.columns)
     query = sa.select(*_selected(table), *(key.label(f"key_{key.name}") for key in keys)).where(mine).order_by(*keys)
     if owned := address_columns(table):
@@ -89,4 +91,4 @@ def documents_of(session: Session, tenant_id: int) -> Iterator[tuple[str, str, s
         if not rows:
             return
         last = rows[-1].id
-        yield from (tuple(row) for row in rows)
+        yield from ((row.id, row.type, row.storage_key) for row in rows)

@@ -44,7 +44,7 @@ def forward_by_mail(
             ``quota_mails``, ``quota_mails_own``.
     """
     recipients = chosen_colleagues(session, fax, user, to_ids)
-    note = read_note(note)
+    words = read_note(note)
     try:
         held = _held_from_retention(session, fax)
         if not _forwarded_before(session, fax, submission_key):
@@ -52,9 +52,9 @@ def forward_by_mail(
                 raise Refused("forwarded_too_late")
             hold_mails(session, user, len(recipients))
             write_colleague_notices(
-                session, fax, NoticeKind.FORWARDED, recipients, occasion=submission_key, sender=user, note=note
+                session, fax, NoticeKind.FORWARDED, recipients, occasion=submission_key, sender=user, note=words
             )
-            session.add_all(_forwarded(fax, user, recipient, note) for recipient in recipients)
+            session.add_all(_forwarded(fax, user, recipient, words) for recipient in recipients)
             session.commit()
     except IntegrityError:  # the other of two clicks was faster
         session.rollback()

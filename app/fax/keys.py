@@ -62,7 +62,7 @@ def documents_with_older_key(
     return _found(session, query, after, limit)
 
 
-def _found(session: Session, query: sa.Select, after: str, limit: int) -> list[Unsealed]:
+def _found(session: Session, query: sa.Select[str, str, str], after: str, limit: int) -> list[Unsealed]:
     return [
         Unsealed(*row) for row in session.execute(query.where(Document.id > after).order_by(Document.id).limit(limit))
     ]

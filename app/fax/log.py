@@ -191,7 +191,7 @@ def _conditions(filters: Filters, tenant: Tenant) -> list[Sql]:
     return conditions
 
 
-def condition_of(filters: Filters, tenant: Tenant) -> sa.ColumnElement[bool]:
+def condition_of(filters: Filters, tenant: Tenant) -> sa.TextClause:
     """All that is asked for, the text too, as a condition on the company's faxes: for whoever reads them all."""
     conditions = _conditions(filters, tenant)
     conditions.append(sql("fax.tenant_id = {} AND fax.direction = {}", tenant.id, filters.direction))

@@ -76,7 +76,7 @@ def read_ids(
 
 def _batches(
     session: Session,
-    query: sa.Select[Any],
+    query: sa.Select[*tuple[Any, ...]],
     begin_with: Place | None,
     size: int,
 ) -> Iterator[list[Any]]:

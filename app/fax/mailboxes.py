@@ -293,7 +293,7 @@ def boxes_of(session: Session, tenant_id: int) -> list[tuple[Mail2FaxBox, list[s
     """By name, each with the fax entities that it belongs to."""
     boxes = owned_by(Mail2FaxBox, tenant_id).options(joinedload(Mail2FaxBox.address)).order_by(Mail2FaxBox.name)
     used = owned_by(FaxEntity, tenant_id).where(FaxEntity.box_id.is_not(None)).order_by(FaxEntity.name)
-    names: dict[int, list[str]] = {}
+    names: dict[int | None, list[str]] = {}
     for box_id, name in session.execute(used.with_only_columns(FaxEntity.box_id, FaxEntity.name)):
         names.setdefault(box_id, []).append(name)
     return [(box, names.get(box.id, [])) for box in session.scalars(boxes)]

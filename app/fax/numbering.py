@@ -13,7 +13,7 @@ from phonenumbers import shortnumberinfo
 from sqlalchemy.orm import Session
 
 from app.errors import Refused
-from app.fax.changes import ADD, REMOVE, overlay, pending
+from app.fax.changes import ADD, REMOVE, Values, overlay, pending
 from app.fax.numbers import national_form, public_form
 from app.fax.policy import judge_voice, policy_of
 from app.fax.pool import given_among, not_given
@@ -50,9 +50,14 @@ def lines_of(session: Session, tenant_id: int, *, saved_by: User | None = None) 
     """The open lines by extension, with what ``saved_by`` has saved as if it were applied."""
     saved = [row for row in pending(session, saved_by) if row.kind == KIND] if saved_by else []
     edits = {row.target_id: row for row in saved if row.act != ADD}
-    columns = (FaxEntity.id, FaxEntity.name, FaxEntity.extension, FaxEntity.number)
-    columns += (FaxEntity.shared_with_voice, FaxEntity.voice_destination)
-    query = owned_by(FaxEntity, tenant_id).where(FaxEntity.closed_at.is_(None)).with_only_columns(*columns)
+    query = (
+        owned_by(FaxEntity, tenant_id)
+        .where(FaxEntity.closed_at.is_(None))
+        .with_only_columns(
+            *(FaxEntity.id, FaxEntity.name, FaxEntity.extension, FaxEntity.number),
+            *(FaxEntity.shared_with_voice, FaxEntity.voice_destination),
+        )
+    )
     lines = [
         line_of(overlay(row._asdict(), edits.get(row.id)), entity_id=row.id, change=edits.get(row.id))
         for row in session.execute(query)
@@ -62,7 +67,7 @@ def lines_of(session: Session, tenant_id: int, *, saved_by: User | None = None) 
     return sorted(lines, key=lambda line: (len(line.extension), line.extension, line.name))
 
 
-def line_of(values: dict, *, entity_id: int | None = None, change: PendingChange | None = None) -> Line:
+def line_of(values: Values, *, entity_id: int | None = None, change: PendingChange | None = None) -> Line:
     is_shared = bool(values.get("shared_with_voice"))
     return Line(
         values["name"],
@@ -99,7 +104,8 @@ def elsewhere_of(session: Session, tenant: Tenant, lines: Iterable[Line]) -> Els
     voices = theirs.with_only_columns(FaxEntity.voice_destination)
     led = session.scalars(voices.where(FaxEntity.voice_destination.in_(forms), FaxEntity.shared_with_voice))
     given = given_among(session, tenant.id, numbers)
-    return Elsewhere(frozenset(held), frozenset(forms[voice] for voice in led), frozenset(given))
+    led_to = frozenset(forms[voice] for voice in led if voice)
+    return Elsewhere(frozenset(number for number in held if number), led_to, frozenset(given))
 
 
 def _forms(number: str, tenant: Tenant) -> set[str]:
@@ -136,7 +142,7 @@ def misleading(
     everyone = [other for other in others if not other.is_same_as(line)] + [line]
     faults = [_bad_extension(tenant, line), bad_voice(session, tenant, line, everyone)]
     elsewhere = elsewhere or elsewhere_of(session, tenant, [line])
-    return {fault.field: fault for fault in faults if fault} | _led_here(tenant, line, everyone, elsewhere)
+    return {fault.field or "form": fault for fault in faults if fault} | _led_here(tenant, line, everyone, elsewhere)
 
 
 def _bad_extension(tenant: Tenant, line: Line) -> Refused | None:
@@ -234,6 +240,6 @@ def gaps(held: Iterable[str]) -> list[Gap]:
         order = sorted(values)
         for low, high in pairwise(order):
             if high - low > 1:
-                ends = (f"{head}{value:0{width}}" for value in (low + 1, high - 1))
-                found.append(Gap(*ends, high - low - 1))
+                first, last = (f"{head}{value:0{width}}" for value in (low + 1, high - 1))
+                found.append(Gap(first, last, high - low - 1))
     return found

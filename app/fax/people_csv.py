@@ -58,7 +58,8 @@ def read_rows(session: Session, text: str, tenant_id: int) -> list[Row]:
     rows = list(_parsed(text.removeprefix("\ufeff")))
     if not rows:
         raise Refused("csv_empty", field="file")
-    taken, seen = _taken(session, rows, tenant_id), {}
+    taken = _taken(session, rows, tenant_id)
+    seen: dict[str, int] = {}
     for row in rows:
         address = fold(row.details.email)
         if address and address in seen:

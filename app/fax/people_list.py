@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.models import Grant
 from tenants.addresses import fold
@@ -57,8 +57,8 @@ def list_people(
     return People(_rows(session, tenant_id, chosen, page), total, page, pages)
 
 
-def _rows(session: Session, tenant_id: int, chosen: sa.Select, page: int) -> list[Person]:
-    def count(may: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+def _rows(session: Session, tenant_id: int, chosen: sa.Select[int], page: int) -> list[Person]:
+    def count(may: InstrumentedAttribute[bool]) -> sa.ColumnElement[int]:
         return sa.func.coalesce(sa.func.sum(sa.case((may, 1), else_=0)), 0)
 
     granted = (

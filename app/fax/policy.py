@@ -86,7 +86,7 @@ def _is_allowed_country(policy: Policy, number: phonenumbers.PhoneNumber) -> boo
     region = phonenumbers.region_code_for_number(number)
     if region:
         return region in policy.countries
-    return set(phonenumbers.region_codes_for_country_code(number.country_code)) <= set(policy.countries)
+    return set(phonenumbers.region_codes_for_country_code(number.country_code or 0)) <= set(policy.countries)
 
 
 def country_of(number: phonenumbers.PhoneNumber) -> str:

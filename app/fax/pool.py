@@ -176,7 +176,8 @@ def approve(session: Session, tenant: Tenant, numbers: Iterable[str]) -> int:
 
 
 def _rows(session: Session, numbers: Iterable[str]) -> list[PoolNumber]:
-    wanted, found = list(numbers), []
+    wanted = list(numbers)
+    found: list[PoolNumber] = []
     for start in range(0, len(wanted), 500):
         part = wanted[start : start + 500]
         found += session.scalars(sa.select(PoolNumber).where(PoolNumber.number.in_(part)).with_for_update()).all()
@@ -185,10 +186,12 @@ def _rows(session: Session, numbers: Iterable[str]) -> list[PoolNumber]:
 
 def _in_use(session: Session, numbers: Iterable[str]) -> dict[str, int]:
     """Number → the company of the open fax entity that has it."""
-    wanted, found = list(numbers), {}
+    wanted = list(numbers)
+    found: dict[str, int] = {}
     columns = sa.select(FaxEntity.number, FaxEntity.tenant_id).where(FaxEntity.closed_at.is_(None))
     for start in range(0, len(wanted), 500):
-        found |= dict(session.execute(columns.where(FaxEntity.number.in_(wanted[start : start + 500]))).all())
+        held = session.execute(columns.where(FaxEntity.number.in_(wanted[start : start + 500])))
+        found |= {number: tenant_id for number, tenant_id in held if number}
     return found
 
 
@@ -336,7 +339,7 @@ def blocks(session: Session, now: datetime, *, text: str = "", tenant_id: int | 
     if tenant_id is not None:
         query = query.where(PoolNumber.tenant_id == tenant_id)
     days = rest_days(session)
-    tenants = {tenant.id: tenant for tenant in session.scalars(sa.select(Tenant))}
+    tenants: dict[int | None, Tenant] = {tenant.id: tenant for tenant in session.scalars(sa.select(Tenant))}
     held = set(session.scalars(sa.select(FaxEntity.number).where(FaxEntity.closed_at.is_(None))))
     found: list[Block] = []
     for row in session.scalars(query):

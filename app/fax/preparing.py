@@ -46,7 +46,7 @@ def _has_an_office(now: datetime) -> sa.Exists:
     return _has_another(_BEGUN, _BEGUN.lane == Lane.OFFICES, *is_begun)
 
 
-def _has_another(other: type[Fax], *which: sa.ColumnElement[bool]) -> sa.Exists:
+def _has_another(other: type[Fax], *which: sa.ColumnExpressionArgument[bool]) -> sa.Exists:
     same = (other.tenant_id == Fax.tenant_id, other.user_id == Fax.user_id)
     return sa.exists().where(*which, other.cause.is_(None), *same).correlate(Fax)
 
@@ -78,8 +78,7 @@ def claim_next(session: Session, lane: Lane, *, now: datetime, lease: timedelta)
 
 
 def _next(session: Session, lane: Lane, now: datetime) -> str | None:
-    owners = {"tenant": Fax.tenant_id, "user": Fax.user_id}
-    return next_in_turn(session, lane, Fax.id, **owners, waiting=waits(lane, now))
+    return next_in_turn(session, lane, Fax.id, tenant=Fax.tenant_id, user=Fax.user_id, waiting=waits(lane, now))
 
 
 def _take(session: Session, fax_id: str, *, now: datetime, until: datetime) -> bool:
@@ -126,7 +125,7 @@ def let_wait(session: Session, fax_id: str, now: datetime) -> None:
 def wake_waiting(session: Session, source_id: str, now: datetime, *, is_over: bool) -> None:
     """The faxes that wait for these pages, when the caller commits. Where it is over they need no office any more."""
     waiting = (Fax.source_id == source_id, Fax.status == Status.PREPARING, Fax.lease_until < now + LOOKED_AT)
-    lanes = set(session.scalars(sa.select(Fax.lane).where(*waiting)))
+    lanes = {lane for lane in session.scalars(sa.select(Fax.lane).where(*waiting)) if lane}
     values = {"lease_until": now - JUST_OVER} | ({"lane": Lane.DOCUMENTS} if is_over else {})
     session.execute(sa.update(Fax).where(*waiting).values(values), execution_options={"synchronize_session": False})
     for lane in {Lane.DOCUMENTS} if lanes and is_over else lanes:

@@ -127,8 +127,8 @@ def claim_next_preview(
     session: Session, lane: PreviewLane, *, now: datetime, lease: timedelta
 ) -> tuple[Preview, list[str]] | None:
     """The one whose turn it is, as :func:`claim_preview` gives it; None where nothing waits."""
-    owners = {"tenant": Preview.tenant_id, "user": Document.user_id}
-    while preview_id := next_in_turn(session, lane, Preview.id, **owners, waiting=_waits(lane, now)):
+    tenant, user = Preview.tenant_id, Document.user_id
+    while preview_id := next_in_turn(session, lane, Preview.id, tenant=tenant, user=user, waiting=_waits(lane, now)):
         with suppress(LookupError):
             return claim_preview(session, preview_id, now=now, lease=lease)
     session.rollback()

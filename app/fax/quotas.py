@@ -87,30 +87,30 @@ def _used(session: Session, tenant_id: int, asked: list[tuple[str, int | None]])
     return {key: found or 0 for key, found in zip(asked, session.execute(sa.select(*columns)).one(), strict=True)}
 
 
-def _stored(tenant_id: int, user_id: int | None) -> sa.Select:
+def _stored(tenant_id: int, user_id: int | None) -> sa.Select[int]:
     """All files of the company; of a person the documents that they gave."""
     mine = (Document.tenant_id == tenant_id, *([Document.user_id == user_id] if user_id else []))
     return sa.select(sa.func.sum(Document.size)).where(*mine, Document.erased_at.is_(None))
 
 
-def _sources(tenant_id: int, user_id: int | None) -> list[sa.ColumnElement[bool]]:
+def _sources(tenant_id: int, user_id: int | None) -> list[sa.ColumnExpressionArgument[bool]]:
     """Given in the last 24 hours; the kind is written out, so that the database sees that the partial index serves."""
     mine = [Document.tenant_id == tenant_id, Document.created_at > utc_now() - DAY]
     kind = sa.text(f"document.kind = '{DocumentKind.SOURCE}'")
     return [*mine, kind, *([Document.user_id == user_id] if user_id else [])]
 
 
-def _drafts(tenant_id: int, user_id: int | None) -> sa.Select:
+def _drafts(tenant_id: int, user_id: int | None) -> sa.Select[int]:
     """Documents without a fax. After a day they are swept away."""
     used = sa.exists().where(Fax.source_id == Document.id)
     return sa.select(sa.func.sum(Document.size)).where(*_sources(tenant_id, user_id), ~used)
 
 
-def _uploads(tenant_id: int, user_id: int | None) -> sa.Select:
+def _uploads(tenant_id: int, user_id: int | None) -> sa.Select[int]:
     return sa.select(sa.func.count()).select_from(Document).where(*_sources(tenant_id, user_id))
 
 
-def _mails(tenant_id: int, user_id: int | None) -> sa.Select:
+def _mails(tenant_id: int, user_id: int | None) -> sa.Select[int]:
     """That people have had sent in the last 24 hours: forwards, hand-overs, invitations."""
     mine = (Notice.tenant_id == tenant_id, Notice.created_at > utc_now() - DAY)
     by_people = Notice.from_user_id == user_id if user_id else Notice.from_user_id.is_not(None)

@@ -59,7 +59,8 @@ def write_reminders(session: Session, now: datetime) -> int:
 def _remind(session: Session, tenant: Tenant, now: datetime) -> int:
     if not reminders_go_out(now, tenant.zone):
         return 0
-    told, oldest = _Told(session), {}
+    told = _Told(session)
+    oldest: dict[int, tuple[User, Fax]] = {}
     for item in late_items(session, tenant, now):
         if is_reminded(item.waits_since, now, tenant.zone):
             for user in told.of(item.fax):

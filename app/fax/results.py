@@ -217,4 +217,4 @@ def _of_a_lost_call(attempt: Attempt) -> str:
 def _cannot_be_answered(attempt: Attempt, *, now: datetime) -> bool:
     """The dialplan sends nothing after that (``OutgoingCall.not_after``)."""
     ring = timedelta(seconds=attempt.fax.entity.template.ring_seconds)
-    return now - attempt.placed_at > ring + REQUEST_GRACE
+    return attempt.placed_at is not None and now - attempt.placed_at > ring + REQUEST_GRACE

@@ -102,7 +102,7 @@ def _by_national_digits(voices: dict[str, str | None], regions: Sequence[str]) -
     """Those forms that lead to one number only, as in :func:`_by_national_form`."""
     found = {}
     for form in {form for number in voices for region in regions if (form := _national_digits(number, region))}:
-        meant = {_read(form, region) for region in regions} & voices.keys()
+        meant = voices.keys() & {_read(form, region) for region in regions}
         if len(meant) == 1:
             found[form] = voices[meant.pop()]
     return found

@@ -16,8 +16,9 @@ import phonenumbers
 from flask_babel import get_locale
 from flask_babel import lazy_gettext as _l
 
+from app.fax.document_sentences import DOCUMENT_REFUSALS
 from app.fax.numbers import outside_form
-from app.fax.sentences import DOCUMENT_REFUSALS, OUTCOMES, STATUS_LABELS
+from app.fax.sentences import OUTCOMES, STATUS_LABELS
 from app.fax.sql import Sql, all_of, any_of, one_of, sql
 from app.models import Fax, Status
 from tenants.models import Tenant

@@ -304,8 +304,10 @@ def next_step(cause: str) -> str:
     return str(NEXT_STEPS.get(cause, ""))
 
 
-def moment(fax: Fax, when: datetime) -> str:
-    """A time in the tenant's zone as the reader writes it; the date only if it is not today."""
+def moment(fax: Fax, when: datetime | None) -> str:
+    """A time in the tenant's zone as the reader writes it; the date only if it is not today. A dash where none is."""
+    if when is None:
+        return "–"
     zone, locale = fax.tenant.zone, get_locale()
     if when.astimezone(zone).date() == utc_now().astimezone(zone).date():
         return format_time(when, "short", tzinfo=zone, locale=locale)

@@ -81,7 +81,8 @@ def shown(place: ArchivePlace) -> dict[str, Any]:
 
 
 def details_of(place: ArchivePlace) -> PlaceDetails:
-    return PlaceDetails(**{name: "" if value is None else value for name, value in shown(place).items()})
+    texts: dict[str, Any] = {name: "" if value is None else value for name, value in shown(place).items()}
+    return PlaceDetails(**texts)
 
 
 def judge_place(details: PlaceDetails, *, has_secret: bool) -> dict[str, Refused]:

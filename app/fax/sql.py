@@ -53,7 +53,7 @@ def one_of(column: str, values: Iterable[object]) -> Sql:
     return sql(f"{column} IN ({{}})", joined(", ", (Sql("{}", (value,)) for value in values))) if values else any_of([])
 
 
-def condition(piece: Sql) -> sa.ColumnElement[bool]:
+def condition(piece: Sql) -> sa.TextClause:
     """The piece for a select of SQLAlchemy's."""
     text, values = _named(piece)
     times = _times(values)
@@ -61,7 +61,7 @@ def condition(piece: Sql) -> sa.ColumnElement[bool]:
     return sa.text(text).bindparams(*typed)
 
 
-def ask(session: Session, piece: Sql, *, times: tuple[str, ...] = ()) -> Sequence[sa.Row[Any]]:
+def ask(session: Session, piece: Sql, *, times: tuple[str, ...] = ()) -> Sequence[sa.Row[*tuple[Any, ...]]]:
     """The answer to a whole statement; ``times`` are the names of the columns that hold one."""
     text, values = _named(piece)
     return session.execute(_statement(text, _times(values), times), values).all()

@@ -57,8 +57,9 @@ def submit_fax(
     fax = Fax(send_at=send_at, source_id=document.id, pages=document.pages or pages, origin=origin)
     fax.resend_of_id = repeats.id if repeats else None
     fax.look_until = utc_now() + LONGEST if look_first else None
-    values = {"user": user, "entity": entity, "addressee": addressee, "submission_key": submission_key}
-    return accept_fax(session, fax, **values, beside=beside)
+    return accept_fax(
+        session, fax, user=user, entity=entity, addressee=addressee, submission_key=submission_key, beside=beside
+    )
 
 
 def resend_fax(session: Session, *, user: User, fax: Fax, submission_key: str) -> Fax:
@@ -112,8 +113,8 @@ def accept_fax(
     now = utc_now()
     hold_policy(session, entity.tenant, addressee.dial_string, send_at=fax.send_at, now=now)
     if fax.origin != Origin.TEST:
-        where = {"tenant": entity.tenant, "entity": entity, "number": addressee.remote_number}
-        hold_rules(session, **where, send_at=fax.send_at, now=now)
+        number = addressee.remote_number
+        hold_rules(session, tenant=entity.tenant, entity=entity, number=number, send_at=fax.send_at, now=now)
     fax.tenant_id, fax.entity_id, fax.user_id = entity.tenant_id, entity.id, user_id
     fax.direction, fax.status, fax.submission_key = Direction.SENT, Status.ACCEPTED, submission_key
     fax.remote_number, fax.dial_string = addressee.remote_number, addressee.dial_string
@@ -156,4 +157,4 @@ def submitted_before(session: Session, user: User, submission_key: str) -> Fax |
 def next_fax_number(session: Session, tenant_id: int) -> int:
     """The fax's number within its tenant; the row stays locked until the commit, so no number comes twice."""
     counter = sa.update(Tenant).where(Tenant.id == tenant_id).values(last_fax_number=Tenant.last_fax_number + 1)
-    return session.scalar(counter.returning(Tenant.last_fax_number))
+    return session.scalars(counter.returning(Tenant.last_fax_number)).one()

@@ -33,7 +33,7 @@ def next_in_turn(
     what: InstrumentedAttribute[str],
     *,
     tenant: InstrumentedAttribute[int],
-    user: InstrumentedAttribute[int],
+    user: InstrumentedAttribute[int | None],
     waiting: sa.ColumnElement[bool],
 ) -> str | None:
     """The id (``what``) of the oldest of those that wait, of the person and the company whose turn it is."""

@@ -109,3 +109,10 @@ class Notice(Model):
     fax: Mapped[Fax | None] = relationship()
     user: Mapped[User | None] = relationship(foreign_keys=user_id)
     from_user: Mapped[User | None] = relationship(foreign_keys=from_user_id)
+
+    @property
+    def its_fax(self) -> Fax:
+        """The fax that it tells of. Of a kind that tells of none: :class:`LookupError`."""
+        if self.fax is None:
+            raise LookupError(f"notice {self.id} ({self.kind}) tells of no fax")
+        return self.fax

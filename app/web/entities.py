@@ -31,8 +31,8 @@ from app.fax.entities import (
     values_of,
 )
 from app.fax.licence import licence_of
-from app.fax.numbering import Line, clashes, lines_of, misleading, public_form
-from app.fax.numbers import shown_number
+from app.fax.numbering import Line, clashes, lines_of, misleading
+from app.fax.numbers import public_form, shown_number
 from app.fax.pool import free_numbers
 from app.models import Authentication, FaxEntity, FaxTemplate, Mail2FaxBox, PendingChange
 from app.web.administration import administrators_only
