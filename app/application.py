@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, cast
 
 from flask import Flask, current_app
 
+from app.config import Settings
+
 if TYPE_CHECKING:
     from werkzeug.local import LocalProxy
 
@@ -11,3 +13,9 @@ if TYPE_CHECKING:
 def this_application() -> Flask:
     """What ``current_app`` stands for. Raises :class:`RuntimeError` outside of one."""
     return cast("LocalProxy[Flask]", current_app)._get_current_object()
+
+
+def settings() -> Settings:
+    """What the application was told from outside."""
+    told: Settings = current_app.config["SETTINGS"]
+    return told

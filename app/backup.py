@@ -23,6 +23,7 @@ from typing import BinaryIO
 import sqlalchemy as sa
 from flask import current_app
 
+from app.adapters.sealed_files import Source
 from app.adapters.sealed_storage import owner_of, sealed_for
 from app.config import Settings
 from app.errors import PermanentFailure, TemporaryFailure
@@ -237,7 +238,7 @@ class _Writer:
         path.touch(mode=0o600)
         return path
 
-    def _keep(self, source: BinaryIO, name: str) -> None:
+    def _keep(self, source: Source, name: str) -> None:
         """Copy, make durable, note."""
         digest, size = hashlib.sha256(), 0
         with self._path(name).open("wb") as target:
@@ -366,7 +367,7 @@ def _without_password(url: sa.URL) -> str:
 
 def _still_wanted(keys: list[str]) -> list[str]:
     """Of files that are not there: those that should be. The others went by their company's retention meanwhile."""
-    wanted = []
+    wanted: list[str] = []
     for start in range(0, len(keys), 500):
         some = sa.select(Document.storage_key).where(Document.storage_key.in_(keys[start : start + 500]))
         wanted += db.session.scalars(some.where(Document.removed_at.is_(None))).all()

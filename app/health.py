@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -78,7 +78,7 @@ def note_unclaimed(files: list[Unclaimed]) -> None:
 
 
 def unclaimed_files() -> list[Unclaimed]:
-    return [Unclaimed(**file) for file in json.loads(redis().get("faxroom:unclaimed") or "[]")]
+    return [Unclaimed(**file) for file in json.loads(cast("bytes", redis().get("faxroom:unclaimed") or b"[]"))]
 
 
 def _database() -> None:

@@ -1,6 +1,7 @@
 """The provision file as it is written: its names, their kinds, and what is an entry at all. What an entry may say is
 judged where the pages' forms are judged (:mod:`app.provisioning`)."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -37,12 +38,21 @@ def _valid_number(text: str) -> str:
     raise ValueError(f"{text} is not a public number. Example: +390509655637")
 
 
+def _one_of(choices: Collection[object]) -> AfterValidator:
+    def known(given: object) -> object:
+        if given not in choices:
+            raise ValueError(f"{given} is not one of {', '.join(map(str, choices))}")
+        return given
+
+    return AfterValidator(known)
+
+
 Text = Annotated[str, StringConstraints(strip_whitespace=True)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Region = Annotated[str, AfterValidator(_known_region)]
 PublicNumber = Annotated[str, AfterValidator(_valid_number)]
 Count = Annotated[int, Field(ge=0, le=MOST_COUNT)]
-Language = Literal[LANGUAGES]
+Language = Annotated[str, _one_of(LANGUAGES)]
 
 
 class Entry(BaseModel):
@@ -65,15 +75,15 @@ class TemplateEntry(Entry):
     name: Name
     header: str = ""
     station_id: str = ""
-    resolution: Literal[RESOLUTIONS] = "fine"
-    page_size: Literal[PAGE_SIZES] = "A4"
+    resolution: Annotated[str, _one_of(RESOLUTIONS)] = "fine"
+    page_size: Annotated[str, _one_of(PAGE_SIZES)] = "A4"
     ecm: bool = True
     t38: bool = True
-    max_rate: Literal[RATES] = 14400
+    max_rate: Annotated[int, _one_of(RATES)] = 14400
     max_attempts: int = 5
     ring_seconds: int = 60
     max_seconds: int = 3600
-    retry_delays: dict[Literal[CAUSES], int | None] | None = None  # null: no other attempt
+    retry_delays: dict[Annotated[str, _one_of(CAUSES)], int | None] | None = None  # null: no other attempt
     allowed_prefixes: list[str] = []
     forbidden_prefixes: list[str] = []
     premium_allowed: bool = False
@@ -93,7 +103,7 @@ class BoxEntry(Entry):
 
 class Mail2FaxEntry(Entry):
     box: Name
-    authentication: Literal[tuple(method.value for method in Authentication)] = "none"
+    authentication: Annotated[str, _one_of([method.value for method in Authentication])] = "none"
     pin: Text | None = None
     encryption: bool = False
 

@@ -7,7 +7,7 @@ would take but that is there already, from a file of an earlier version, is told
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from cryptography.fernet import InvalidToken
@@ -51,6 +51,7 @@ from app.models import FaxEntity, FaxTemplate, Mail2FaxBox
 from app.provision_file import (
     BoxEntry,
     EntityEntry,
+    Entry,
     OperatorEntry,
     ProvisionError,
     ProvisionFile,
@@ -76,6 +77,9 @@ ENTITY_DEPENDS = {
     "voice_destination": ("shared_with_voice",),
 }
 BOX_PLACES = dict.fromkeys(("host", "port", "security", "folder"), "imap")
+
+#: What a company has by name.
+Named = TypeVar("Named", FaxTemplate, Mail2FaxBox)
 
 
 @dataclass(frozen=True)
@@ -255,7 +259,7 @@ class _Application:
 
     # ---- Templates
 
-    def _named(self, model: type, tenant: Tenant, name: str) -> Any:
+    def _named(self, model: type[Named], tenant: Tenant, name: str) -> Named | None:
         return self.session.scalar(owned_by(model, tenant.id).where(model.name == name))
 
     def _put_template(self, tenant: Tenant, entry: TemplateEntry) -> None:
@@ -299,8 +303,9 @@ class _Application:
             if box is None:
                 return False
             if field == "private_key":
-                return details.private_key == _opened(lambda: box.private_key).strip()
-            return getattr(details, field) == getattr(kept, field)
+                there = box
+                return details.private_key == _opened(lambda: there.private_key).strip()
+            return bool(getattr(details, field) == getattr(kept, field))
 
         if not self._may_put(where, judge_box(details, has_password=False), is_kept, BOX_PLACES):
             return
@@ -359,7 +364,9 @@ class _Application:
             include={"name", "extension", "number", "shared_with_voice", "voice_destination", "limit_outbound"},
             exclude_unset=entity is not None,
         )
-        texts = {name: value if isinstance(value, bool) else _text(value) for name, value in named.items()}
+        texts: dict[str, Any] = {
+            name: value if isinstance(value, bool) else _text(value) for name, value in named.items()
+        }
         texts["template"] = self._id_of(FaxTemplate, tenant, entry.template, f"{where}: there is no template", company)
         if mail2fax := entry.mail2fax:
             missing = f"{where}: there is no Mail2Fax box"
@@ -375,7 +382,7 @@ class _Application:
             entry, where, entity, details, kept, line_of(values, entity_id=entity.id if entity else None)
         )
 
-    def _id_of(self, model: type, tenant: Tenant, name: str, missing: str, company: TenantEntry) -> str:
+    def _id_of(self, model: type[Named], tenant: Tenant, name: str, missing: str, company: TenantEntry) -> str:
         """As a form has it; empty if there is none. One that the file describes wrongly has its own fault already."""
         if found := self._named(model, tenant, name):
             return str(found.id)
@@ -462,8 +469,9 @@ class _Application:
 def _company_values(entry: TenantEntry, *, is_new: bool) -> dict[str, Any]:
     """By the columns of a company."""
 
-    def named(part: Any) -> dict[str, Any]:
-        return part.model_dump(exclude_unset=not is_new, exclude_none=True)
+    def named(part: Entry) -> dict[str, Any]:
+        values: dict[str, Any] = part.model_dump(exclude_unset=not is_new, exclude_none=True)
+        return values
 
     plain = {"slug", "name", "serial", "region", "timezone", "language", "outside_prefix", "fax_channels"}
     return {
@@ -484,7 +492,7 @@ def _template_columns(field: str) -> tuple[str, ...]:
 def _entity_details(entity: FaxEntity) -> EntityDetails:
     """As a form has it, but for the number, which stays as it is kept."""
     values = entity_values(entity)
-    texts = {name: value if isinstance(value, bool) else _text(value) for name, value in values.items()}
+    texts: dict[str, Any] = {name: value if isinstance(value, bool) else _text(value) for name, value in values.items()}
     return EntityDetails(**{name: texts[name] for name in ENTITY_FIELDS}, pin=_opened(lambda: entity.pin))
 
 

@@ -121,7 +121,8 @@ LOOK_JOBS = {"looks": "preview", "office_looks": "preview_convert", "slow_looks"
 
 
 def redis() -> Redis:
-    return current_app.extensions["redis"]
+    server: Redis = current_app.extensions["redis"]
+    return server
 
 
 def queue(name: str, connection: Redis | None = None) -> Queue:

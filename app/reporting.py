@@ -31,6 +31,8 @@ def ensure_report(session: Session, fax: Fax) -> Document:
         session.rollback()  # drawing takes a while: hold no lock
         _store(session, fax_id, tenant_id, name, print_pdf(html))
         session.refresh(fax)
+    if fax.report is None:
+        raise LookupError(f"the report of fax {fax.id} was drawn and is not there")
     return fax.report
 
 

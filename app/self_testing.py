@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.adapters.page_compare import damaged_lines
 from app.adapters.printer import print_pdf
-from app.errors import FaxroomError
+from app.errors import FaxroomError, Refused
 from app.fax.self_test import Damage, begin_test, demand_testable
 from app.fax.submit import submitted_before
 from app.intake.documents import storage, store_document
@@ -37,9 +37,11 @@ def send_test(session: Session, *, user: User, entity: FaxEntity, submission_key
     document = _store(session, print_pdf(html), tenant_id=tenant_id, name=name)
     key = document.storage_key
     try:
-        entity = get_owned(session, FaxEntity, entity_id, tenant_id)
+        line = get_owned(session, FaxEntity, entity_id, tenant_id)
+        if line is None:
+            raise Refused("entity_not_allowed", field="entity")
         user = session.get_one(User, user_id)
-        return begin_test(session, user=user, entity=entity, document=document, submission_key=submission_key)
+        return begin_test(session, user=user, entity=line, document=document, submission_key=submission_key)
     except FaxroomError:
         session.rollback()
         storage().delete(key)

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import cast
 
 from app.queues import QUEUES, queue, redis
 
@@ -14,6 +15,8 @@ PROBE_SECONDS = 2.5
 SERVED_SECONDS = 20
 #: A worker says so often what it does, and what it has said holds for so long.
 SIGN_SECONDS, SIGN_HOLDS = 3.0, 20
+#: Of each name what its worker wrote, None where that is no longer.
+Marks = list[bytes | None]
 _WORKERS = "faxroom:workers"
 
 
@@ -40,8 +43,9 @@ def give_sign(worker: str, sign: Sign) -> None:
 
 def signs() -> list[Sign]:
     """Of the workers that have said something of late."""
-    names = [name.decode() for name in redis().smembers(_WORKERS)]
-    said = dict(zip(names, redis().mget([f"{_WORKERS}:{name}" for name in names]), strict=True)) if names else {}
+    names = [name.decode() for name in cast("set[bytes]", redis().smembers(_WORKERS))]
+    told = cast("Marks", redis().mget([f"{_WORKERS}:{name}" for name in names])) if names else []
+    said = dict(zip(names, told, strict=True))
     if gone := [name for name, sign in said.items() if sign is None]:
         redis().srem(_WORKERS, *gone)
     return [Sign(**json.loads(sign)) for sign in said.values() if sign is not None]
@@ -63,7 +67,7 @@ def unserved() -> set[str]:
 
 def _not_served(names: Iterable[str]) -> set[str]:
     names = list(names)
-    found = redis().mget([f"faxroom:served:{name}" for name in names])
+    found = cast("Marks", redis().mget([f"faxroom:served:{name}" for name in names]))
     return {name for name, mark in zip(names, found, strict=True) if mark is None}
 
 

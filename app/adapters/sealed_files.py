@@ -11,7 +11,7 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -44,7 +44,13 @@ def sealed_size(size: int) -> int:
     return HEAD + size + TAG * max(1, -(-size // PIECE))
 
 
-def _pieces(source: BinaryIO, size: int) -> Iterator[tuple[int, bool, bytes]]:
+class Source(Protocol):
+    """What can be read from its place on."""
+
+    def read(self, size: int = ..., /) -> bytes: ...
+
+
+def _pieces(source: Source, size: int) -> Iterator[tuple[int, bool, bytes]]:
     """Number, whether it is the last one, bytes. An empty file has one empty piece."""
     number, piece = 0, _read(source, size)
     while True:
@@ -55,7 +61,7 @@ def _pieces(source: BinaryIO, size: int) -> Iterator[tuple[int, bool, bytes]]:
         number, piece = number + 1, following
 
 
-def _read(source: BinaryIO, size: int) -> bytes:
+def _read(source: Source, size: int) -> bytes:
     """So many bytes unless the file ends; a raw stream may give fewer at a time."""
     parts, left = [], size
     while left and (part := source.read(left)):
@@ -64,7 +70,7 @@ def _read(source: BinaryIO, size: int) -> bytes:
     return b"".join(parts)
 
 
-def seal(source: BinaryIO, key: bytes, *, magic: bytes = MAGIC, context: bytes = b"") -> Iterator[bytes]:
+def seal(source: Source, key: bytes, *, magic: bytes = MAGIC, context: bytes = b"") -> Iterator[bytes]:
     """The sealed form of the rest of ``source``, piece by piece."""
     salt = os.urandom(SALT)
     head, cipher = magic + name_of(key) + salt, _cipher(key, salt)
@@ -73,7 +79,7 @@ def seal(source: BinaryIO, key: bytes, *, magic: bytes = MAGIC, context: bytes =
         yield cipher.encrypt(_nonce(number, last), piece, head + context)
 
 
-def unseal(source: BinaryIO, keys: Sequence[bytes]) -> Iterator[bytes]:
+def unseal(source: Source, keys: Sequence[bytes]) -> Iterator[bytes]:
     """What was sealed. Each piece is given out only when it proved whole; the file is whole when the end is reached.
 
     Raises:
@@ -97,7 +103,7 @@ def unseal(source: BinaryIO, keys: Sequence[bytes]) -> Iterator[bytes]:
 class SealedReader(io.RawIOBase):
     """The sealed form of a file as something to read from, never whole in memory."""
 
-    def __init__(self, source: BinaryIO, key: bytes, *, magic: bytes = MAGIC, context: bytes = b"") -> None:
+    def __init__(self, source: Source, key: bytes, *, magic: bytes = MAGIC, context: bytes = b"") -> None:
         self._pieces, self._rest = seal(source, key, magic=magic, context=context), memoryview(b"")
 
     def readable(self) -> bool:

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from app.adapters.sealed_files import PIECE, STORED, OpenedReader, SealedReader, key_name, name_of
+from app.adapters.sealed_files import PIECE, STORED, OpenedReader, SealedReader, Source, key_name, name_of
 from app.adapters.storage import CHUNK, Storage
 from app.errors import PermanentFailure
 
@@ -36,7 +36,7 @@ def owner_of(key: str) -> str:
     return key.partition("/")[0]
 
 
-def sealed_for(key: str, source: BinaryIO, with_key: bytes) -> BinaryIO:
+def sealed_for(key: str, source: Source, with_key: bytes) -> BinaryIO:
     """The sealed form of the rest of ``source``, for this place in the storage and no other."""
     return io.BufferedReader(SealedReader(source, with_key, magic=STORED, context=key.encode()), PIECE)
 

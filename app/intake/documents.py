@@ -26,7 +26,8 @@ from tenants.scope import get_owned
 
 
 def storage() -> SealedStorage:
-    return current_app.extensions["storage"]
+    sealed: SealedStorage = current_app.extensions["storage"]
+    return sealed
 
 
 def expect_upload() -> None:

@@ -160,11 +160,17 @@ def read_result(channel_id: str, line: str) -> Ended | StillSending:
         return Ended(channel_id, CallFacts(outcome, hangup_cause=cause, ended_at=ended, answered_at=answered))
     status, pages, rate, ecm, mode, error, text, station = fields[6:]
     error_word = _decoded(error)
-    told = {"pages": _number(pages) or 0, "capped": bool(capped), "station": bool(station), "gave_up": cause == GAVE_UP}
     if fields[5] == "ending" and status != "SUCCESS":
         outcome = LINE_DOWN if error_word == BEFORE_T30 else "unknown"
     else:
-        outcome = answered_outcome(status, error_word, **told)
+        outcome = answered_outcome(
+            status,
+            error_word,
+            pages=_number(pages) or 0,
+            capped=bool(capped),
+            station=bool(station),
+            gave_up=cause == GAVE_UP,
+        )
     return Ended(
         channel_id,
         CallFacts(
@@ -193,9 +199,11 @@ def read_received(channel_id: str, line: str) -> Received | StillReceiving | Non
         return None
     _, started, called, caller, ended, status, pages, rate, ecm, mode, error, station, *cause = fields
     confirmed, error_word = _number(pages) or 0, _decoded(error)
-    told = {"pages": confirmed, "station": bool(station), "gave_up": _number("".join(cause)) == GAVE_UP}
+    gave_up = _number("".join(cause)) == GAVE_UP
     facts = CallFacts(
-        outcome=answered_outcome(status, error_word, capped=False, **told),
+        outcome=answered_outcome(
+            status, error_word, pages=confirmed, capped=False, station=bool(station), gave_up=gave_up
+        ),
         pages=confirmed,
         mode=mode or None,
         rate=_number(rate),

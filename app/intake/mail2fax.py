@@ -32,10 +32,12 @@ from app.intake.mail_parts import (
     UNKNOWN,
     Contents,
     as_utc,
+    content_of,
     contents,
     decoded,
     is_crowded,
     parse,
+    parts_of,
     proof_of,
     sender_of,
     twice,
@@ -223,12 +225,11 @@ class _Judgement:
         nothing = OpenedMail(Message(), True, "mail_not_decrypted")
         if not self.box.private_key:
             return replace(nothing, fault="mail_box_without_key")
-        parts = self.mail.get_payload() if self.mail.is_multipart() else []
+        parts = parts_of(self.mail)
         if len(parts) != 2 or parts[0].get_content_type() != "application/pgp-encrypted":
             return nothing
-        sealed = parts[1].get_payload(decode=True)
         try:
-            opened = open_message(sealed or b"", keys, self.box.private_key)
+            opened = open_message(content_of(parts[1]), keys, self.box.private_key)
         except PermanentFailure:  # whose, or what is wrong with it, is nobody's business
             return nothing
         entity = parse(opened.content)
@@ -279,11 +280,11 @@ class _Judgement:
         return wanted, within is not None
 
     def _entity(self, user: User | None, wanted: Wanted | None) -> FaxEntity | None:
-        name = wanted.entity.casefold() if wanted and wanted.entity else None
+        name = wanted.entity if wanted else None
         if name:
-            named = [line for line in self.lines if line.name.casefold() == name]
+            named = [line for line in self.lines if line.name.casefold() == name.casefold()]
             entity = named[0] if len(named) == 1 else None
-            self.check("entity", None if entity else "mail_entity_unknown", name=wanted.entity)
+            self.check("entity", None if entity else "mail_entity_unknown", name=name)
         else:
             entity = self._only_line(user)
         if entity is None or user is None:
@@ -317,8 +318,8 @@ class _Judgement:
         if entity:
             try:
                 hold_policy(self.session, self.tenant, addressee.dial_string, send_at=None, now=self.now)
-                where = {"tenant": self.tenant, "entity": entity, "number": addressee.remote_number}
-                hold_rules(self.session, **where, send_at=None, now=self.now)
+                number = addressee.remote_number
+                hold_rules(self.session, tenant=self.tenant, entity=entity, number=number, send_at=None, now=self.now)
                 self.check("dialing", None)
             except Refused as refusal:
                 self.check("dialing", refusal.code, **refusal.values)
@@ -439,7 +440,7 @@ def _signed(raw: bytes, mail: Message, keys: list[str], here: OpenedMail) -> Ope
     signature = parse(second)
     if signature.get_content_type() != "application/pgp-signature" or signature.is_multipart():
         return replace(here, signature=Signature("bad"))
-    content = signature.get_payload(decode=True) or b""
+    content = content_of(signature)
     if content.count(b"-----BEGIN PGP SIGNATURE-----") != 1:
         return replace(here, signature=Signature("several" if b"-----BEGIN" in content else "bad"))
     found = verify(signed, content, keys) if keys else Signature("unknown_key")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.header import decode_header, make_header
-from email.headerregistry import HeaderRegistry
+from email.headerregistry import AddressHeader, HeaderRegistry
 from email.message import Message
 
 from app.adapters.recognition import HEAD_BYTES, recognise
@@ -95,6 +95,8 @@ def sender_of(mail: Message) -> str | None:
         return None
     try:
         header = _addresses("From", " ".join(text.split()))
+        if not isinstance(header, AddressHeader):
+            return None
         groups = header.groups
         addresses = header.addresses
     except Exception:  # the library's parser knows many ways to fail on a stranger's header
@@ -181,12 +183,24 @@ def is_attached(leaf: Message) -> bool:
     return (leaf.get_content_disposition() or "") == "attachment" or leaf.get_filename() is not None
 
 
+def parts_of(entity: Message) -> list[Message]:
+    """Those of a multipart; of anything else none."""
+    payload = entity.get_payload()
+    return [part for part in payload if isinstance(part, Message)] if isinstance(payload, list) else []
+
+
+def content_of(leaf: Message) -> bytes:
+    """Out of its transfer encoding; nothing where it has parts."""
+    payload = leaf.get_payload(decode=True)
+    return payload if isinstance(payload, bytes) else b""
+
+
 def leaves_of(entity: Message) -> Iterator[Message]:
     waiting, seen = [entity], 0
     while waiting and seen < MOST_PARTS:
         part, seen = waiting.pop(0), seen + 1
         if part.get_content_maintype() == "multipart" and part.is_multipart():
-            waiting[:0] = part.get_payload()
+            waiting[:0] = parts_of(part)
         else:
             yield part
 

@@ -7,7 +7,8 @@ from app.errors import Refused
 
 
 def disks() -> Disks:
-    return current_app.extensions["disks"]
+    watched: Disks = current_app.extensions["disks"]
+    return watched
 
 
 def hold_room() -> None:

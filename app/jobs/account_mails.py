@@ -3,17 +3,17 @@
 import json
 from datetime import UTC, datetime
 
-from flask import current_app
 from flask_babel import format_date, format_datetime
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
+from app.application import settings
 from app.fax.sentences import in_language
 from app.models import Notice, NoticeKind
 from app.rendering import render_for
 from tenants.db import db
 from tenants.links import open_link
-from tenants.models import LinkPurpose, PgpPublicKey, User
+from tenants.models import LinkPurpose, User
 
 #: Kind → purpose of its link, and where the link leads.
 LINKS = {
@@ -48,14 +48,15 @@ def _link_mail(notice: Notice, user: User) -> tuple[str, str] | None:
     link = open_link(db.session, notice.secret or "", purpose)
     if link is None:  # used, replaced or expired since it was written
         return None
+    company = user.tenant.name if user.tenant else None
     values = {
         "user": user,
-        "company": user.tenant.name if user.tenant else None,
+        "company": company,
         "sender": " ".join(notice.from_user.name.split()) if notice.from_user else None,
         "link": f"{_base_url()}/{page}/{notice.secret}",
         "days": max(1, round((link.expires_at - notice.created_at).total_seconds() / 86400)),
     }
-    return _subject(purpose, values["company"]), render_for(notice.language, f"email/{notice.kind}.txt", **values)
+    return _subject(purpose, company), render_for(notice.language, f"email/{notice.kind}.txt", **values)
 
 
 def _subject(purpose: LinkPurpose, company: str | None) -> str:
@@ -71,7 +72,7 @@ def _key_mail(notice: Notice, user: User) -> tuple[str, str] | None:
     key = next((key for key in user.pgp_keys if key.fingerprint == fingerprint), None)
     if key is None or key.expires_at is None:
         return None
-    values = {"user": user, "key": key, "day": _day(key, user), "link": f"{_base_url()}/profile"}
+    values = {"user": user, "key": key, "day": _day(key.expires_at, user), "link": f"{_base_url()}/profile"}
     subject = _("Your PGP key expires on %(day)s", day=values["day"])
     return subject, render_for(notice.language, "email/key_expires.txt", **values)
 
@@ -96,13 +97,13 @@ def _moment(text: str, user: User) -> str:
     return format_datetime(datetime.fromisoformat(text).astimezone(zone), "medium", rebase=False)
 
 
-def _day(key: PgpPublicKey, user: User) -> str:
+def _day(when: datetime, user: User) -> str:
     zone = user.tenant.zone if user.tenant else None
-    return format_date(key.expires_at.astimezone(zone), "long", rebase=False)
+    return format_date(when.astimezone(zone), "long", rebase=False)
 
 
 def _base_url() -> str:
-    return current_app.config["SETTINGS"].base_url
+    return settings().base_url
 
 
 MAILS = {

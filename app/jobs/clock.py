@@ -110,9 +110,9 @@ def tick() -> None:
     for lane in Lane:
         if db.session.scalar(somebody_waits(lane, now)):
             enqueue_once(LANE_JOBS[lane])
-    for lane in PreviewLane:
-        if db.session.scalar(preview_waits(lane, now)):
-            enqueue_once(LOOK_JOBS[lane])
+    for look in PreviewLane:
+        if db.session.scalar(preview_waits(look, now)):
+            enqueue_once(LOOK_JOBS[look])
     if db.session.scalar(overdue(now).limit(1)):
         enqueue_once("give_up_looking")
     if not held_since(db.session) and not is_paused("mail"):
@@ -130,19 +130,19 @@ def tick() -> None:
         enqueue("count")
 
 
-def _due(now: datetime) -> sa.Select:
+def _due(now: datetime) -> sa.Select[str]:
     """One that may go to the line; what a suspended company has waits until it is open again."""
     suspended = sa.select(Tenant.id).where(Tenant.suspended_at.is_not(None))
     due = sa.select(Fax.id).where(Fax.status.in_(WAITING), Fax.due_at <= now)
     return due.where(Fax.tenant_id.not_in(suspended)).limit(1)
 
 
-def _undelivered(now: datetime) -> sa.Select:
+def _undelivered(now: datetime) -> sa.Select[int]:
     due = sa.and_(Notice.sent_at.is_(None), Notice.due_at < now - PATIENCE)
     return sa.select(Notice.id).where(due).order_by(Notice.id).limit(500)
 
 
-def _enqueue_stale(job_name: str, query: sa.Select) -> None:
+def _enqueue_stale(job_name: str, query: sa.Select[int]) -> None:
     """What waits in Redis is not enqueued a second time: only an empty queue can have lost something."""
     if queue(JOBS[job_name][0]).count == 0:
         for row_id in db.session.scalars(query).all():

@@ -173,7 +173,8 @@ def _refuse(delivery: Delivery, ruling: Ruling) -> Dealt:
 
 def _accept(delivery: Delivery, verdict: Verdict) -> Dealt:
     """Documents first, which is what takes long; then fax, message and answer in one commit."""
-    session, entered = db.session, []
+    session = db.session
+    entered: list[Dealt] = []
     with tempfile.TemporaryDirectory(prefix="faxroom-mail-") as folder:
         path, name, warnings = _one_document(verdict.documents, Path(folder), _written_as(delivery.tenant_id))
         source = take_source(session, path, filename=name, tenant_id=delivery.tenant_id, user_id=verdict.user_id)
@@ -184,6 +185,8 @@ def _accept(delivery: Delivery, verdict: Verdict) -> Dealt:
         message = new_message(delivery, MailFate.ACCEPTED, fax_id=fax.id, **_facts(verdict))
         session.add(message)
         session.flush()
+        if fax.user is None:
+            raise LookupError(f"fax {fax.id} came by email from nobody")
         answer_accepted(session, fax, message, fax.user)
         entered.append(Dealt(message.id, message.fate))
 

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import shutil
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -12,9 +13,10 @@ from sqlalchemy.orm import joinedload
 
 from app.adapters.ari import Ari, OutgoingCall
 from app.adapters.disks import NO_ROOM
-from app.adapters.fax_tiff import write_pages
+from app.adapters.fax_tiff import FaxPage, write_pages
 from app.adapters.page_header import headed
 from app.adapters.rasterizer import take_pages
+from app.application import settings
 from app.errors import FaxroomError, TemporaryFailure
 from app.fax.dispatch import Limits, claim_due, mark_placed
 from app.fax.no_room import say_no_room
@@ -45,17 +47,18 @@ _rounds = _Rounds()
 
 
 def line() -> Ari:
-    return current_app.extensions["line"]
+    asterisk: Ari = current_app.extensions["line"]
+    return asterisk
 
 
 def spooled_path(channel_id: str) -> Path:
     """Where Asterisk reads the pages of a call. It sees the spool and nothing else of ours."""
-    return current_app.config["SETTINGS"].spool / "outgoing" / f"{channel_id}.tif"
+    return settings().spool / "outgoing" / f"{channel_id}.tif"
 
 
 def mark_of(channel_id: str) -> Path:
     """What the dialplan has on the disk before the first page of a call leaves."""
-    return current_app.config["SETTINGS"].spool / "answered" / channel_id
+    return settings().spool / "answered" / channel_id
 
 
 @job
@@ -83,15 +86,24 @@ def _dispatch() -> None:
         log.error("nothing is dialled, because a disk is full: %s", full)
         say_no_room(db.session, utc_now())
         return
-    settings = current_app.config["SETTINGS"]
-    limits = Limits(line=settings.line_limit, outgoing=settings.outgoing_limit)
+    told = settings()
+    limits = Limits(line=told.line_limit, outgoing=told.outgoing_limit)
     claimed = claim_due(db.session, now=utc_now(), limits=limits, node=line().node)
-    attempt_ids = [sa.inspect(attempt).identity[0] for attempt in claimed]
+    attempt_ids = [_id_of(attempt) for attempt in claimed]
     db.session.rollback()
     if attempt_ids:
         log.info("%s claimed", len(attempt_ids))
     for start in range(0, len(attempt_ids), CHUNK):
         _place(attempt_ids[start : start + CHUNK])
+
+
+def _id_of(attempt: Attempt) -> int:
+    """Without a look into the database, as ``attempt.id`` would take after a commit."""
+    identity = sa.inspect(attempt).identity
+    if identity is None:
+        raise LookupError("an attempt that was claimed is in the database")
+    row_id: int = identity[0]
+    return row_id
 
 
 def _place(attempt_ids: list[int]) -> None:
@@ -127,6 +139,8 @@ def _call_of(attempt: Attempt) -> OutgoingCall:
     fax: Fax = attempt.fax
     template, entity = fax.entity.template, fax.entity
     path = spooled_path(attempt.channel_id)
+    if fax.dial_string is None:
+        raise LookupError(f"fax {fax.id} goes to nobody")
     _lay_pages(attempt, path)
     path.chmod(0o600 | path.parent.stat().st_mode & 0o044)  # who may read the folder: Asterisk, if apart
     latest_answer = utc_now() + REQUEST_GRACE
@@ -151,13 +165,14 @@ def _lay_pages(attempt: Attempt, path: Path) -> None:
     template = fax.entity.template
     for folder in (path.parent, mark_of(attempt.channel_id).parent):
         folder.mkdir(parents=True, exist_ok=True)
-    with storage().local_copy(fax.tiff.storage_key) as prepared:
+    with storage().local_copy(fax.its_tiff.storage_key) as prepared:
         if first == 1 and not template.header:
             shutil.copyfile(prepared, path)
             return
-        note = f"{first}-{fax.pages} / {pages_text(fax.pages)}" if first > 1 else None
-        pages = take_pages(prepared, first, note)
-    whole, count = fax.pages or len(pages), len(pages)
+        note = f"{first}-{fax.pages} / {pages_text(fax.pages)}" if first > 1 and fax.pages else None
+        taken = take_pages(prepared, first, note)
+    pages: Iterable[FaxPage] = taken
+    whole, count = fax.pages or len(taken), len(taken)
     if template.header:
         at = utc_now().astimezone(fax.tenant.zone)
         pages = headed(

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from flask import current_app
 from redis import RedisError
 from sqlalchemy.orm import joinedload
 
 from app.adapters.ari import Ari, Connected, Disconnected
+from app.application import settings
 from app.errors import FaxroomError, TemporaryFailure
 from app.fax.dispatch import Limits
 from app.fax.pool import note_stray
@@ -388,7 +388,7 @@ class Listener:
 
 
 def _listen_seconds() -> int:
-    return current_app.config["SETTINGS"].listen_seconds
+    return settings().listen_seconds
 
 
 def marked(attempt_ids: list[int]) -> set[str]:
@@ -409,7 +409,7 @@ def marked(attempt_ids: list[int]) -> set[str]:
 
 def _file_of(channel_id: str) -> Path:
     """The pages that a call brought, as Asterisk leaves them."""
-    return current_app.config["SETTINGS"].spool / "incoming" / f"{channel_id}.tif"
+    return settings().spool / "incoming" / f"{channel_id}.tif"
 
 
 @contextmanager

@@ -4,10 +4,10 @@ from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from flask import current_app
 from flask_babel import format_datetime
 from flask_babel import gettext as _
 
+from app.application import settings
 from app.errors import TemporaryFailure
 from app.fax.collecting import box_state_of
 from app.fax.numbers import shown_number
@@ -110,4 +110,4 @@ def _box_fault(notice: Notice) -> tuple[str, str] | None:
 
 
 def _base_url() -> str:
-    return current_app.config["SETTINGS"].base_url
+    return settings().base_url

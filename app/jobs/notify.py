@@ -117,7 +117,7 @@ def _note(notice_id: int, **values: object) -> None:
 
 def outcome_mail(notice: Notice) -> EmailMessage:
     """The one mail about a fax that was sent or not, with the report."""
-    fax, settings = notice.fax, current_app.config["SETTINGS"]
+    fax, settings = notice.its_fax, current_app.config["SETTINGS"]
     report = ensure_report(db.session, fax)
     text = render_for(
         notice.language,
@@ -137,7 +137,7 @@ def outcome_mail(notice: Notice) -> EmailMessage:
 
 def held_mail(notice: Notice) -> EmailMessage | None:
     """A fax waits for its sender's word; nothing to send if they have said it, or taken the fax back, meanwhile."""
-    fax = notice.fax
+    fax = notice.its_fax
     if not may_release(fax):
         return None
     number, base_url = shown_number(fax.remote_number, fax.tenant), current_app.config["SETTINGS"].base_url
@@ -152,7 +152,7 @@ def held_mail(notice: Notice) -> EmailMessage | None:
 
 def received_mail(notice: Notice) -> EmailMessage:
     """The mail about a fax that came in, with the document. What is not whole is said after the lines for programs."""
-    fax, text = notice.fax, received_text(notice.fax)
+    fax, text = notice.its_fax, received_text(notice.its_fax)
     if fax.status == Status.INCOMPLETE:
         with in_language(notice.language):
             text += f"\n{incomplete_note(fax)}\n"
@@ -165,8 +165,9 @@ def received_mail(notice: Notice) -> EmailMessage:
 def forwarded_mail(notice: Notice) -> EmailMessage:
     """A colleague passes a received fax on, with the document."""
     message = _colleague_mail(notice, "email/forwarded.txt", forwarded_subject)
-    if notice.fax.pdf:
-        _attach(message, notice.fax.pdf, document_name(notice.fax))
+    fax = notice.its_fax
+    if fax.pdf:
+        _attach(message, fax.pdf, document_name(fax))
     return message
 
 
@@ -176,8 +177,8 @@ def handed_over_mail(notice: Notice) -> EmailMessage:
 
 
 def _colleague_mail(notice: Notice, template: str, subject: Callable[[Notice], str]) -> EmailMessage:
-    fax, settings = notice.fax, current_app.config["SETTINGS"]
-    values = {"notice": notice, "fax": fax, "name": sender_name(notice), "number": remote_of(fax)}
+    fax, settings = notice.its_fax, current_app.config["SETTINGS"]
+    values: dict[str, object] = {"notice": notice, "fax": fax, "name": sender_name(notice), "number": remote_of(fax)}
     values |= {"timestamp": timestamp, "pages_text": pages_text, "link": f"{settings.base_url}/faxes/{fax.id}"}
     text = render_for(notice.language, template, **values)
     with in_language(notice.language):
@@ -192,7 +193,7 @@ def reminder_mail(notice: Notice) -> EmailMessage | None:
         return None
     base_url = current_app.config["SETTINGS"].base_url
     values = {"notice": notice, "items": items[:MOST_LISTED], "more": len(items[MOST_LISTED:]), "count": len(items)}
-    values |= {"remote_of": remote_of, "since_text": since_text, "now": now, "zone": notice.fax.tenant.zone}
+    values |= {"remote_of": remote_of, "since_text": since_text, "now": now, "zone": notice.its_fax.tenant.zone}
     text = render_for(notice.language, "email/reminder.txt", base_url=base_url, **values)
     with in_language(notice.language):
         return _mail(notice, text, reminder_subject(notice, len(items)))
@@ -262,7 +263,7 @@ READERS: dict[NoticeKind, Callable[[Session, Fax], list[User]]] = {
 def _mail_of(notice: Notice) -> EmailMessage | None:
     kind = NoticeKind(notice.kind)
     readers = READERS.get(kind)
-    if readers and not _is_among(notice.recipient, readers(db.session, notice.fax)):
+    if readers and not _is_among(notice.recipient, readers(db.session, notice.its_fax)):
         log.info("notice %s is not sent: who it is for may not see the fax any more", notice.id)
         return None
     return MAILS[kind](notice)
@@ -277,7 +278,7 @@ def _is_among(address: str, allowed: list[User]) -> bool:
 
 def _mail(notice: Notice, text: str, subject: str | None = None) -> EmailMessage:
     message = EmailMessage()
-    message["Subject"] = subject or subject_of(notice.fax)
+    message["Subject"] = subject or subject_of(notice.its_fax)
     message["From"] = current_app.config["SETTINGS"].mail_from
     message["To"] = notice.recipient
     message["Date"] = format_datetime(utc_now())

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable
 from datetime import timedelta
 from itertools import islice
+from typing import cast
 
 import sqlalchemy as sa
 from redis import RedisError
@@ -43,7 +44,7 @@ def remove_orphans(seconds: float = SECONDS) -> None:
     try:
         if redis().exists(DONE):
             return
-        behind = (redis().get(PLACE) or b"").decode()
+        behind = cast("bytes", redis().get(PLACE) or b"").decode()
         if place := look_on(behind, time.monotonic() + seconds):
             redis().set(PLACE, place)
             return

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import sqlalchemy as sa
 from flask import current_app
@@ -17,6 +18,8 @@ from sqlalchemy.orm import joinedload
 from app.adapters.page_notes import Note
 from app.adapters.preparation import Offices, Prepared, prepare_document
 from app.adapters.program_version import preparation_version
+from app.adapters.rasterizer import Resolution
+from app.adapters.sheets import PageSize
 from app.adapters.yielding import GaveWay, sliced
 from app.application import this_application
 from app.errors import FaxroomError, PermanentFailure, Refused, TemporaryFailure
@@ -191,7 +194,7 @@ def _let_wait(fax: Fax, preview: Preview, now: datetime) -> None:
     session = db.session
     let_wait(session, fax.id, now)
     there = session.get(Preview, preview.id, populate_existing=True)
-    if there is None or not is_alive(there, now):
+    if fax.source_id and (there is None or not is_alive(there, now)):
         wake_waiting(session, fax.source_id, utc_now(), is_over=False)
     session.commit()
 
@@ -213,9 +216,9 @@ def _take_over(fax: Fax, preview: Preview) -> bool:
 
 def _prepare(fax: Fax, folder: Path, lane: Lane) -> None:
     template, offices = fax.entity.template, Offices(offices_of(is_slow=lane == Lane.SLOW), fax.tenant.written_as)
-    made = drawn(fax.source, folder, offices, resolution=template.resolution, page_size=template.page_size)
+    made = drawn(fax.its_source, folder, offices, resolution=template.resolution, page_size=template.page_size)
     _refuse_unasked(fax, made.facts.pages)
-    pdf, tiff = store_drawn(fax.source, made)
+    pdf, tiff = store_drawn(fax.its_source, made)
     pages = Pages(made.facts.pages, round(made.facts.seconds), list(made.facts.notes), pdf.id if pdf else None, tiff.id)
     _finish(fax, pages, stored=[document for document in (pdf, tiff) if document])
 
@@ -230,9 +233,17 @@ def drawn(
     on_page: Callable[[int], None] | None = None,
 ) -> Prepared:
     """The pages of a document, and the PDF that was made on the way."""
-    paper = {"resolution": resolution, "page_size": page_size}
     with storage().local_copy(source.storage_key) as path:
-        return prepare_document(path, source.type, folder, name=source.name, offices=offices, on_page=on_page, **paper)
+        return prepare_document(
+            path,
+            source.type,
+            folder,
+            name=source.name,
+            offices=offices,
+            on_page=on_page,
+            resolution=cast("Resolution", resolution),  # a template has no other
+            page_size=cast("PageSize", page_size),
+        )
 
 
 def store_drawn(source: Document, made: Prepared) -> tuple[Document | None, Document]:
@@ -249,7 +260,7 @@ def store_drawn(source: Document, made: Prepared) -> tuple[Document | None, Docu
 def _is_unexpected(fax: Fax, pages: int) -> bool:
     """Whether its sender does not know that it has so many, and has to say that all of them are wanted. To send a fax
     again is to say so."""
-    return asks_first(fax.source.type, pages) and fax.pages != pages and fax.resend_of_id is None
+    return asks_first(fax.its_source.type, pages) and fax.pages != pages and fax.resend_of_id is None
 
 
 def _refuse_unasked(fax: Fax, pages: int) -> None:

@@ -155,8 +155,15 @@ class _Shown:
         path, first = self.folder / "part.tif", self.pages + 1
         pages = list(itertools.islice(read_pages(self.folder / "pages.tif"), self.pages, number))
         write_pages(path, pages, total=len(pages))
-        values = {"kind": DocumentKind.TIFF, "file_type": "tif", "name": path.name, "pages": len(pages)}
-        part = store_document(db.session, path, tenant_id=self.row.tenant_id, **values)
+        part = store_document(
+            db.session,
+            path,
+            tenant_id=self.row.tenant_id,
+            kind=DocumentKind.TIFF,
+            file_type="tif",
+            name=path.name,
+            pages=len(pages),
+        )
         db.session.flush()
         self.row.parts = [*self.row.parts, [first, len(pages), part.id]]
         if not write(db.session, self.row, parts=self.row.parts, pages=number):

@@ -56,9 +56,11 @@ def import_received(channel_id: str, called: str, caller: str, facts: dict[str, 
             return
         told = {"node": node, "channel_id": channel_id, "caller": caller, "called": called}
         fax = begin_receiving(session, entity, **told, limits=None)
-    if is_coming_in(session, fax):
+    if fax is not None and is_coming_in(session, fax):
         _import(fax, path, call)
         fax = receiving_fax(session, node=node, channel_id=channel_id)
+    if fax is None:
+        raise LookupError(f"call {channel_id} was entered and is not there")
     if has_no_page(path) or is_stored_as(fax.tiff or fax.source, path):
         path.unlink(missing_ok=True)
     else:  # the clock was set back, and another call got the same id

@@ -360,6 +360,22 @@ class Fax(TenantOwned, Model):
     report: Mapped[Document | None] = relationship(foreign_keys=report_id)
     attempts: Mapped[list["Attempt"]] = relationship(back_populates="fax", order_by="Attempt.n")
 
+    @property
+    def its_source(self) -> Document:
+        """The document that was given. Where it was removed: :class:`LookupError`."""
+        return _there(self.source, self.id)
+
+    @property
+    def its_tiff(self) -> Document:
+        """The pages for the line. As long as there are none: :class:`LookupError`."""
+        return _there(self.tiff, self.id)
+
+
+def _there(document: Document | None, fax_id: str) -> Document:
+    if document is None:
+        raise LookupError(f"fax {fax_id} has no such document")
+    return document
+
 
 class Attempt(TenantOwned, Model):
     """One dial of one fax.
