@@ -40,7 +40,7 @@ ALL = (
         "pptx",
         Family.SLIDES,
         "PowerPoint",
-        ("pptx", "pptm", "ppsx", "ppsm", "potx", "potm"),
+        SHOWS,
         "Impress MS PowerPoint 2007 XML",
     ),
     Kind("ppt", Family.SLIDES, "PowerPoint", ("ppt", "pps", "pot"), "MS PowerPoint 97"),

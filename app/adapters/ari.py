@@ -24,6 +24,7 @@ import httpx
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.sync.client import ClientConnection, connect
 
+from app.dialled import DIAL_STRING, VOICE_DESTINATION
 from app.errors import FaxroomError, PermanentFailure, TemporaryFailure
 
 log = logging.getLogger(__name__)
@@ -44,11 +45,7 @@ AT_ONCE = 10
 LONGEST_PAUSE = 5.0
 MOST_FOLLOWED = 40
 
-#: E.164 or ``<tenant>*<extension>[*<code>]``; the same grammar as app.fax.numbers, held again at the last door.
-DIAL_STRING = re.compile(r"\+?[0-9]{1,20}|[0-9]{1,10}\*[0-9]{1,16}(\*[0-9]{9})?")
 CHANNEL_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
-#: Where a call on a shared line goes on to, if it is no fax: an extension of the telephone system, or a number.
-VOICE_DESTINATION = re.compile(r"\+?[0-9]{1,20}")
 #: A line as it is dialled, without + and 00.
 _LINE_DIGITS = re.compile(r"[0-9*]{1,28}")
 LINES_AT_ONCE = 60  # a variable of the dialplan holds 4,095 characters

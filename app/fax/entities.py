@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.dialled import VOICE_DESTINATION
 from app.errors import Refused
 from app.fax.changes import (
     ADD,
@@ -25,6 +26,7 @@ from app.fax.changes import (
 from app.fax.licence import claim_channel
 from app.fax.numbering import KIND, Line, clashes, line_of, lines_of, misleading
 from app.fax.numbers import public_form, shown_number
+from app.fax.policy import bare
 from app.models import Authentication, Direction, Fax, FaxEntity, FaxTemplate, Grant, Mail2FaxBox, PendingChange, Status
 from app.models.moves import ON_THE_LINE, WAITING
 from tenants.db import utc_now
@@ -35,9 +37,7 @@ from tenants.scope import get_owned, owned_by
 NAME_LENGTH = 100
 MOST_CALLS = 1000
 EXTENSION = re.compile(r"[0-9]{1,16}")
-VOICE = re.compile(r"\+?[0-9]{1,20}")
 PIN = re.compile(r"[0-9A-Za-z]{4,32}")
-_PUNCTUATION = re.compile(r"[\s().\-\u2010-\u2015/]+")
 #: A fax in one of these still needs its line.
 UNDER_WAY = (Status.ACCEPTED, Status.PREPARING, *WAITING, *ON_THE_LINE)
 #: What a permission is, as it is kept in a saved change.
@@ -123,8 +123,8 @@ def read_entity(tenant: Tenant, details: EntityDetails) -> tuple[Values, dict[st
     number = public_form(details.number, tenant.region) if details.number else None
     if details.number and number is None:
         found["number"] = Refused("public_number_invalid", field="number")
-    voice = _PUNCTUATION.sub("", details.voice_destination) if details.shared_with_voice else ""
-    if voice and not VOICE.fullmatch(voice):
+    voice = bare(details.voice_destination) if details.shared_with_voice else ""
+    if voice and not VOICE_DESTINATION.fullmatch(voice):
         found["voice_destination"] = Refused("voice_unreadable", field="voice_destination")
     values = {
         "name": details.name,

@@ -1,7 +1,4 @@
-"""Numbers as people type them, as Asterisk dials them and as the reference shows them.
-
-What Asterisk is given passes a strict grammar: ``/ @ & , ;`` in a dial string would reach another trunk or file.
-"""
+"""Numbers as people type them, as Asterisk dials them (:mod:`app.dialled`) and as the reference shows them."""
 
 import re
 from dataclasses import dataclass
@@ -11,15 +8,13 @@ import phonenumbers
 from phonenumbers import PhoneNumberFormat, shortnumberinfo
 from sqlalchemy.orm import Session
 
+from app.dialled import DIAL_STRING, Internal
 from app.errors import Refused
 from app.fax.policy import bare, reaches_emergency
 from app.models import FaxEntity
 from tenants.models import Tenant
 from tenants.scope import owned_by
 
-#: A public number (E.164), or ``<tenant>*<extension>`` for an entity without one, which only the own loop carries;
-#: with a code behind it for a self-test.
-DIAL_STRING = re.compile(r"\+[1-9][0-9]{3,14}|[0-9]{1,10}\*[0-9]{1,16}(\*[0-9]{9})?")
 _TYPED = re.compile(r"\+?[0-9]+")
 _LONGEST = 20
 
@@ -62,7 +57,7 @@ def read_addressee(session: Session, tenant: Tenant, text: str) -> Addressee:
 
 
 def _extension(entity: FaxEntity) -> Addressee:
-    dial_string = entity.number or f"{entity.tenant_id}*{entity.extension}"
+    dial_string = entity.number or str(Internal(entity.tenant_id, entity.extension))
     return Addressee("extension", entity.extension, dial_string, f"{entity.extension} ({entity.name})")
 
 

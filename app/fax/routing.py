@@ -9,6 +9,7 @@ import phonenumbers
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, joinedload
 
+from app.dialled import Internal, read_internal
 from app.fax.policy import Ceilings, policy_of
 from app.fax.pool import trunk_region
 from app.fax.voice import voice_of
@@ -16,15 +17,12 @@ from app.models import FaxEntity, FormerNumber, PoolNumber
 from tenants.db import utc_now
 from tenants.models import Tenant
 
-#: The last part is of a self-test (app.fax.self_test).
-_INTERNAL = re.compile(r"([0-9]{1,10})\*([0-9]{1,16})(?:\*[0-9]{9})?")
-
 
 def entity_for(session: Session, called: str) -> FaxEntity | None:
     """The entity with this public number, however the network writes it, or the one of ``<tenant>*<extension>``."""
-    if internal := _INTERNAL.fullmatch(called):
-        tenant_id, extension = int(internal[1]), internal[2]
-        return session.scalar(_open().where(FaxEntity.tenant_id == tenant_id, FaxEntity.extension == extension))
+    if line := read_internal(called):
+        theirs = (FaxEntity.tenant_id == line.tenant_id, FaxEntity.extension == line.extension)
+        return session.scalar(_open().where(*theirs))
     digits = _without_prefix(called)
     whole = session.scalar(_open().where(FaxEntity.number == f"+{digits}"))
     return whole or (None if called.startswith("+") else _by_national_form(session, called))
@@ -34,7 +32,7 @@ def entity_then(session: Session, called: str, at: float | None) -> FaxEntity | 
     """:func:`entity_for` of a call that was taken without us at this Unix time: not an entity that has had the number
     only since then, if it was another company's before. Nobody's fax is for whoever is given the number next."""
     entity = entity_for(session, called)
-    if entity is None or entity.number is None or entity.number_since is None or _INTERNAL.fullmatch(called):
+    if entity is None or entity.number is None or entity.number_since is None or read_internal(called):
         return entity
     if at is not None and datetime.fromtimestamp(at, tz=UTC) >= entity.number_since:
         return entity
@@ -90,7 +88,7 @@ def voice_by_dialled(session: Session) -> dict[str, str | None]:
     for entity in session.scalars(_open().options(joinedload(FaxEntity.tenant))):
         shared = entity.shared_with_voice
         voice = voice_of(session, entity, policy=policy, ceilings=ceilings) if shared else None
-        extensions[f"{entity.tenant_id}*{entity.extension}"] = voice
+        extensions[str(Internal(entity.tenant_id, entity.extension))] = voice
         if entity.number:
             voices[entity.number] = voice
     regions = regions_of(session)

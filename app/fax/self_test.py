@@ -5,7 +5,6 @@ other one to this line, so that no fax of a stranger is ever taken for the test,
 the whole way of a fax, with the settings of the line's template; only mails, unread marks and retries are left out.
 """
 
-import re
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.dialled import CODE_DIGITS, Internal, read_internal
 from app.errors import Refused
 from app.fax.numbers import Addressee
 from app.fax.submit import accept_fax
@@ -22,10 +22,8 @@ from app.models.moves import is_final
 from tenants.models import Tenant, User
 from tenants.scope import owned_by
 
-CODE_DIGITS = 9
 #: What has been sent is entered as received a moment later. After this it is not coming any more.
 PATIENCE = timedelta(minutes=2)
-_CALLED = re.compile(rf"[0-9]{{1,10}}\*[0-9]{{1,16}}\*[0-9]{{{CODE_DIGITS}}}")
 
 
 def demand_testable(session: Session, tenant: Tenant, entity: FaxEntity) -> None:
@@ -54,7 +52,7 @@ def begin_test(
     """
     demand_testable(session, entity.tenant, entity)
     code = code or "".join(secrets.choice("0123456789") for _ in range(CODE_DIGITS))
-    dial_string = f"{entity.tenant_id}*{entity.extension}*{code}"
+    dial_string = str(Internal(entity.tenant_id, entity.extension, code))
     addressee = Addressee("extension", entity.extension, dial_string, f"{entity.extension} ({entity.name})")
     fax = Fax(source_id=document.id, pages=document.pages, origin=Origin.TEST)
     return accept_fax(session, fax, user=user, entity=entity, addressee=addressee, submission_key=submission_key)
@@ -63,7 +61,8 @@ def begin_test(
 def test_called(session: Session, entity: FaxEntity, called: str) -> str | None:
     """The id of the test whose call this is, if it has no other end yet. The test may be over by now: what came while
     the portal was down is entered afterwards."""
-    if not _CALLED.fullmatch(called):
+    line = read_internal(called)
+    if line is None or not line.code:
         return None
     test = session.scalar(_tests(entity).where(Fax.dial_string == called))
     return test.id if test and other_end(session, test) is None else None

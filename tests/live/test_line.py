@@ -16,7 +16,8 @@ from urllib.parse import quote
 import pytest
 from PIL import Image
 
-from app.adapters.ari import DIAL_STRING, Connected
+from app.adapters.ari import Connected
+from app.dialled import DIAL_STRING
 from app.errors import FaxroomError, PermanentFailure, TemporaryFailure
 from app.fax.results import CallFacts
 from app.fax.retry import DELAYS

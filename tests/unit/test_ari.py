@@ -1,5 +1,6 @@
 """The last door before Asterisk: what passes it is of a strict grammar."""
 
+import dataclasses
 from typing import Any
 
 import httpx
@@ -97,3 +98,14 @@ def test_a_call_without_rtp_has_no_packets_to_count_and_is_no_fault_of_asterisk(
     """ARI answers 500 where a function of the dialplan tells nothing, as CHANNEL(rtcp) of a call by T.38."""
     body = {"value": "120"} if status == 200 else {"message": "Unable to read provided function"}
     assert answering(ari, status, body).packets_received("1.1") == packets
+
+
+@pytest.mark.parametrize("number", ["0501234567", "112", "+0501234567", "+1", "12*501*12345678"])
+def test_what_no_rule_would_have_dialled_is_refused_at_the_last_door_too(number):
+    with pytest.raises(PermanentFailure, match="number_refused"):
+        dataclasses.replace(CALL, number=number).body()
+
+
+@pytest.mark.parametrize("number", ["+390501234567", "1*501", "12*501*123456789"])
+def test_a_public_number_a_line_and_a_self_test_are_dialled(number):
+    assert f"PJSIP/{number}@" in dataclasses.replace(CALL, number=number).body()["endpoint"]
