@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -16,8 +17,8 @@ def sendable_entities(session: Session, user: User) -> list[FaxEntity]:
     """The origin lines of the user's send form, by name."""
     if user.tenant_id is None:
         return []
-    query = owned_by(FaxEntity, user.tenant_id).join(Grant).where(Grant.user_id == user.id, Grant.may_send)
-    query = query.where(FaxEntity.closed_at.is_(None))
+    query = owned_by(FaxEntity, user.tenant_id).where(FaxEntity.closed_at.is_(None))
+    query = query.where(FaxEntity.id.in_(lines_open_to(user, Direction.SENT)))
     return list(session.scalars(query.order_by(FaxEntity.name)))
 
 
@@ -55,14 +56,26 @@ def visible_faxes(user: User) -> sa.Select[Fax]:
     query = owned_by(Fax, user.tenant_id)
     if user.is_admin:
         return query
-    granted = sa.select(Grant.entity_id).where(Grant.user_id == user.id)
-    return query.where(
-        sa.or_(
-            Fax.user_id == user.id,
-            sa.and_(Fax.direction == Direction.SENT, Fax.entity_id.in_(granted.where(Grant.may_send))),
-            sa.and_(Fax.direction == Direction.RECEIVED, Fax.entity_id.in_(granted.where(Grant.may_receive))),
-        )
-    )
+    allowed = [
+        sa.and_(Fax.direction == direction, Fax.entity_id.in_(lines_open_to(user, direction)))
+        for direction in (Direction.SENT, Direction.RECEIVED)
+    ]
+    return query.where(sa.or_(Fax.user_id == user.id, *allowed))
+
+
+def may(direction: str) -> sa.ColumnElement[bool]:
+    """Of a permission: whether it is one to send, or to receive."""
+    return Grant.may_send if direction == Direction.SENT else Grant.may_receive
+
+
+def lines_open_to(user: User, direction: str) -> sa.Select[int]:
+    """Ids of the lines at which the user may send, or may receive."""
+    return sa.select(Grant.entity_id).where(Grant.tenant_id == user.tenant_id, Grant.user_id == user.id, may(direction))
+
+
+def people_who_may(direction: str, entity_id: Any) -> sa.Select[int]:
+    """Ids of the users who may send from a line, or receive at it; ``entity_id`` may be a column of a query around."""
+    return sa.select(Grant.user_id).where(Grant.entity_id == entity_id, may(direction))
 
 
 _FAX_ID = re.compile(r"[0-9A-Z]{26}")
@@ -82,10 +95,7 @@ def visible_lines(session: Session, user: User, direction: str) -> list[VisibleL
     """The lines of which :func:`visible_faxes` has faxes of this direction, by name."""
     if user.tenant_id is None:
         return []
-    may = Grant.may_send if direction == Direction.SENT else Grant.may_receive
-    granted = sa.exists().where(
-        Grant.tenant_id == user.tenant_id, Grant.user_id == user.id, Grant.entity_id == FaxEntity.id, may
-    )
+    granted = FaxEntity.id.in_(lines_open_to(user, direction))
     own = sa.exists().where(Fax.user_id == user.id, Fax.entity_id == FaxEntity.id, Fax.direction == direction)
     whole = sa.true() if user.is_admin else granted
     lines = owned_by(FaxEntity, user.tenant_id).where(sa.or_(whole, own)).add_columns(whole.label("whole"))
@@ -127,10 +137,9 @@ def visible_parts(user: User, direction: str, lines: list[VisibleLine], *, entit
 
 def receivers(session: Session, fax: Fax) -> list[User]:
     """Who is told of a received fax: the active users of its entity with the permission to receive."""
-    allowed = owned_by(Grant, fax.tenant_id).where(Grant.entity_id == fax.entity_id, Grant.may_receive)
     users = sa.select(User).where(
         User.tenant_id == fax.tenant_id,
-        User.id.in_(allowed.with_only_columns(Grant.user_id)),
+        User.id.in_(people_who_may(Direction.RECEIVED, fax.entity_id)),
         User.disabled_at.is_(None),
     )
     return list(session.scalars(users.order_by(User.id)))

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased, joinedload
 
-from app.fax.access import receivers
-from app.models import Direction, Fax, Grant, InboxAct, InboxEvent, Status, Unread
+from app.fax.access import lines_open_to, people_who_may, receivers
+from app.models import Direction, Fax, InboxAct, InboxEvent, Status, Unread
 from tenants.db import rows_changed, utc_now
 from tenants.models import Role, Tenant, User
 from tenants.scope import owned_by
@@ -55,18 +55,13 @@ def received_faxes(user: User) -> sa.Select[Fax]:
     if user.tenant_id is None:
         return sa.select(Fax).where(sa.false())
     query = owned_by(Fax, user.tenant_id).where(Fax.direction == Direction.RECEIVED, Fax.status.in_(COMPLETE))
-    return query if user.is_admin else query.where(Fax.entity_id.in_(_receives_at(user)))
-
-
-def _receives_at(user: User) -> sa.Select[int]:
-    granted = owned_by(Grant, user.company_id).where(Grant.user_id == user.id, Grant.may_receive)
-    return granted.with_only_columns(Grant.entity_id)
+    return query if user.is_admin else query.where(Fax.entity_id.in_(lines_open_to(user, Direction.RECEIVED)))
 
 
 def colleagues(session: Session, fax: Fax) -> list[User]:
     """Everybody who may see a received fax, by name."""
-    granted = owned_by(Grant, fax.tenant_id).where(Grant.entity_id == fax.entity_id, Grant.may_receive)
-    allowed = sa.or_(User.role == Role.ADMIN, User.id.in_(granted.with_only_columns(Grant.user_id)))
+    granted = people_who_may(Direction.RECEIVED, fax.entity_id)
+    allowed = sa.or_(User.role == Role.ADMIN, User.id.in_(granted))
     query = sa.select(User).where(User.tenant_id == fax.tenant_id, User.disabled_at.is_(None), allowed)
     return list(session.scalars(query.order_by(User.name, User.id)))
 
@@ -80,7 +75,7 @@ def works_alone(session: Session, user: User) -> bool:
 def _is_held() -> sa.ColumnElement[bool]:
     """Somebody has taken the fax and may still see it."""
     holder = aliased(User)
-    granted = sa.select(Grant.user_id).where(Grant.entity_id == Fax.entity_id, Grant.may_receive).correlate(Fax)
+    granted = people_who_may(Direction.RECEIVED, Fax.entity_id).correlate(Fax)
     return (
         sa.exists()
         .where(

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, joinedload
 
 from app.errors import Refused
-from app.models import Fax, Grant, Origin
+from app.fax.access import people_who_may
+from app.models import Direction, Fax, Grant, Origin
 from app.models.moves import WAITING
 from app.queues import enqueue_after_commit
 from tenants.db import rows_changed, utc_now
@@ -23,9 +24,8 @@ MOST_SHOWN = 200
 
 
 def _may_send() -> sa.ColumnElement[bool]:
-    granted = sa.select(Grant.id).join(User, User.id == Grant.user_id)
-    granted = granted.where(Grant.entity_id == Fax.entity_id, Grant.user_id == Fax.user_id, Grant.may_send)
-    return granted.where(User.disabled_at.is_(None)).correlate(Fax).exists()
+    allowed = people_who_may(Direction.SENT, Fax.entity_id).join(User, User.id == Grant.user_id)
+    return allowed.where(Grant.user_id == Fax.user_id, User.disabled_at.is_(None)).correlate(Fax).exists()
 
 
 def _is_somebodys() -> tuple[sa.ColumnElement[bool], ...]:
