@@ -5,14 +5,14 @@ An event's place is its time and, between equal times, its id; each filter has a
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from datetime import time as clock_time
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, joinedload, load_only
 
+from app.fax.days import day_bounds
 from app.models import AuditEvent
 from tenants.db import reading_long
 from tenants.models import EmailAddress, Tenant, User
@@ -74,9 +74,9 @@ def _conditions(filters: AuditFilters, zone: ZoneInfo) -> list[sa.ColumnElement[
     if filters.action:
         conditions.append(_action(filters.action))
     if filters.since:
-        conditions.append(AuditEvent.at >= _midnight(filters.since, zone))
+        conditions.append(AuditEvent.at >= day_bounds(filters.since, zone)[0])
     if filters.until:
-        conditions.append(AuditEvent.at < _midnight(filters.until + timedelta(days=1), zone))
+        conditions.append(AuditEvent.at < day_bounds(filters.until, zone)[1])
     return conditions
 
 
@@ -84,10 +84,6 @@ def _action(action: str) -> sa.ColumnElement[bool]:
     if not action.endswith("."):
         return AuditEvent.action == action
     return AuditEvent.action.startswith(action, autoescape=True)
-
-
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    return datetime.combine(day, clock_time.min, tzinfo=zone)
 
 
 def with_people(session: Session, events: list[AuditEvent]) -> list[AuditEntry]:

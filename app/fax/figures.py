@@ -8,13 +8,13 @@ done, and whoever does it at once, the figures are those of the faxes. Days of w
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from datetime import time as clock_time
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.fax.days import day_bounds, day_of
 from app.models import Attempt, Direction, Fax, FaxDay, Scope
 from app.models.moves import FINAL
 from tenants.models import Tenant
@@ -45,8 +45,8 @@ def _count_tenant(session: Session, tenant_id: int, now: datetime) -> int:
         _forget_days(session, tenant)
     while ended_at := _next_end(session, tenant_id, begin):
         zone = tenant.zone
-        day = ended_at.astimezone(zone).date()
-        begin = _midnight(day + timedelta(days=1), zone)
+        day = day_of(ended_at, zone)
+        _begin, begin = day_bounds(day, zone)
         session.rollback()
         lock_tenant(session, tenant_id)
         session.refresh(tenant)
@@ -82,16 +82,13 @@ def _next_end(session: Session, tenant_id: int, since: datetime | None) -> datet
     return session.scalar(first.where(Fax.finished_at >= since) if since else first)
 
 
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    return datetime.combine(day, clock_time.min, tzinfo=zone)
-
-
 def _count_day(session: Session, tenant_id: int, day: date, zone: ZoneInfo) -> None:
     session.execute(sa.delete(FaxDay).where(FaxDay.tenant_id == tenant_id, FaxDay.day == day))
+    first, next_one = day_bounds(day, zone)
     of_day = (
         Fax.tenant_id == tenant_id,
-        Fax.finished_at >= _midnight(day, zone),
-        Fax.finished_at < _midnight(day + timedelta(days=1), zone),
+        Fax.finished_at >= first,
+        Fax.finished_at < next_one,
         Fax.status.in_(FINAL),
     )
     faxes = _faxes(of_day)

@@ -8,8 +8,7 @@ newest of each.
 
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
-from datetime import time as clock_time
+from datetime import date, datetime
 from math import prod
 
 import sqlalchemy as sa
@@ -18,6 +17,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from ulid import ULID
 
 from app.fax.access import MOST_PARTS, Parts, VisibleLine, is_fax_id, visible_faxes, visible_parts
+from app.fax.days import day_bounds
 from app.fax.search import Meaning, has, meanings
 from app.fax.sql import Sql, all_of, any_of, ask, condition, joined, one_of, sql
 from app.models import SEARCH_KEYS, Attempt, Direction, Document, Fax, FaxEntity, Status, search_key, search_span
@@ -185,9 +185,9 @@ def _conditions(filters: Filters, tenant: Tenant) -> list[Sql]:
     elif filters.status:
         conditions.append(sql("fax.status = {}", filters.status))
     if filters.since:
-        conditions.append(sql("fax.created_at >= {}", _midnight(filters.since, tenant)))
+        conditions.append(sql("fax.created_at >= {}", day_bounds(filters.since, tenant.zone)[0]))
     if filters.until:
-        conditions.append(sql("fax.created_at < {}", _midnight(filters.until + timedelta(days=1), tenant)))
+        conditions.append(sql("fax.created_at < {}", day_bounds(filters.until, tenant.zone)[1]))
     return conditions
 
 
@@ -200,10 +200,6 @@ def condition_of(filters: Filters, tenant: Tenant) -> sa.TextClause:
     if filters.text.strip():
         conditions.append(_any(meanings(filters.text, tenant)))
     return condition(all_of(conditions))
-
-
-def _midnight(day: date, tenant: Tenant) -> datetime:
-    return datetime.combine(day, clock_time.min, tzinfo=tenant.zone)
 
 
 def _any(wanted: list[Meaning]) -> Sql:
