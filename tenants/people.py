@@ -11,7 +11,7 @@ from tenants.db import utc_now
 from tenants.links import end_links
 from tenants.models import Role, Tenant, User
 from tenants.passwords import hash_password
-from tenants.scope import lock_tenant, owned_by
+from tenants.scope import lock_tenant
 from tenants.sessions import end_sessions
 
 #: Long enough that guessing is hopeless at the pace of sign-in; NIST SP 800-63B asks for no digits and no signs.
@@ -23,7 +23,6 @@ MOST_JUDGED = 64
 #: Hashing takes time by length: nobody types more.
 MOST_PASSWORD = 200
 
-LANGUAGES = ("en", "it")
 #: What a tenant's administrator may make of somebody. Operators are made by the provision file alone.
 ROLES = (Role.USER, Role.ADMIN)
 
@@ -34,6 +33,21 @@ ACCOUNT_STATES = ("active", "invited", "closed")
 account_state = sa.case(
     (User.disabled_at.is_not(None), "closed"), (User.password_hash.is_(None), "invited"), else_="active"
 )
+
+
+#: Whoever can come in and act: neither closed nor invited only.
+is_in_use = sa.and_(User.disabled_at.is_(None), User.password_hash.is_not(None))
+is_operator = User.role == Role.OPERATOR
+
+
+def administers(tenant_id: int | sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+    """Of a user: an administrator of the company."""
+    return sa.and_(User.tenant_id == tenant_id, User.role == Role.ADMIN)
+
+
+def people_in_use(session: Session, *who: sa.ColumnElement[bool]) -> list[User]:
+    """Of these the ones who can act, by id."""
+    return list(session.scalars(sa.select(User).where(is_in_use, *who).order_by(User.id)))
 
 
 def state_of_account(user: User) -> str:
@@ -110,10 +124,7 @@ def _keep_an_administrator(session: Session, user: User) -> None:
     """Under the tenant's lock, so that two who demote each other do not both succeed. One who was invited only, and
     may never come, does not count."""
     lock_tenant(session, user.company_id)
-    others = owned_by(User, user.company_id).where(
-        User.id != user.id, User.role == Role.ADMIN, User.disabled_at.is_(None), User.password_hash.is_not(None)
-    )
-    if session.scalar(others.with_only_columns(sa.func.count())) == 0:
+    if not people_in_use(session, administers(user.company_id), User.id != user.id):
         raise LastAdministrator
 
 

@@ -30,7 +30,8 @@ from app.models import (
 )
 from app.models.moves import WAITING
 from app.queues import enqueue_after_commit
-from tenants.models import Role, Tenant, User
+from tenants.models import Tenant, User
+from tenants.people import administers, is_operator, people_in_use
 from tenants.scope import lock_tenant
 
 #: What counts as sent or not: who cancels has not failed.
@@ -203,8 +204,7 @@ def _end(session: Session, tenant_id: int, kind: AlertKind, now: datetime) -> bo
     had_it = sa.select(Notice.user_id).where(
         Notice.tenant_id == tenant_id, Notice.kind == NoticeKind.ALERT, Notice.occasion == str(incident.id)
     )
-    users = session.scalars(sa.select(User).where(User.id.in_(had_it), User.disabled_at.is_(None)).order_by(User.id))
-    _write(session, incident, NoticeKind.ALL_CLEAR, users.all())
+    _write(session, incident, NoticeKind.ALL_CLEAR, people_in_use(session, User.id.in_(had_it)))
     session.commit()
     return True
 
@@ -212,11 +212,10 @@ def _end(session: Session, tenant_id: int, kind: AlertKind, now: datetime) -> bo
 def _told(session: Session, tenant_id: int, kind: AlertKind) -> list[User]:
     """The company's administrators; of what is stuck the operators too: it may be the installation that
     stands; and of a ceiling, which is theirs."""
-    meant = sa.and_(User.tenant_id == tenant_id, User.role == Role.ADMIN)
+    meant = administers(tenant_id)
     if kind in (AlertKind.STUCK, AlertKind.CEILING):
-        meant = sa.or_(meant, User.role == Role.OPERATOR)
-    users = sa.select(User).where(meant, User.disabled_at.is_(None), User.password_hash.is_not(None))
-    return list(session.scalars(users.order_by(User.id)))
+        meant = sa.or_(meant, is_operator)
+    return people_in_use(session, meant)
 
 
 def _write(session: Session, incident: AlertIncident, kind: NoticeKind, users: Iterable[User]) -> None:

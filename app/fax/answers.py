@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 from app.models import BoxState, Fax, MailMessage, Notice, NoticeKind
 from app.queues import enqueue_after_commit
 from tenants.db import utc_now
-from tenants.models import Role, Tenant, User
+from tenants.models import Tenant, User
+from tenants.people import administers, people_in_use
 
 #: Refusals and passed tests that one person is told of within an hour; further ones are in the log only.
 WINDOW = timedelta(hours=1)
@@ -55,13 +56,7 @@ def _tell_without_fax(session: Session, kind: NoticeKind, message: MailMessage, 
 def tell_of_fault(session: Session, state: BoxState, now: datetime) -> None:
     """One mail to each administrator of the company; no second one until the box has worked again."""
     state.told_at = now
-    administrators = sa.select(User).where(
-        User.tenant_id == state.tenant_id,
-        User.role == Role.ADMIN,
-        User.disabled_at.is_(None),
-        User.password_hash.is_not(None),
-    )
-    people = session.scalars(administrators.order_by(User.id)).all()
+    people = people_in_use(session, administers(state.tenant_id))
     _write(session, NoticeKind.BOX_FAULT, people, occasion=f"{state.box_id} {state.fault_since:%Y-%m-%d %H:%M:%S}")
 
 

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from app.fax.dispatch import lock_limits
 from app.models import Notice, NoticeKind
 from app.queues import enqueue_after_commit
-from tenants.models import Role, User
+from tenants.models import User
+from tenants.people import is_operator, people_in_use
 
 _KINDS = (NoticeKind.DISK_FILLING, NoticeKind.DISK_ROOM)
 
@@ -24,19 +25,16 @@ def watch_disks(session: Session, filling: Mapping[str, int], *, least: int, is_
     last = session.scalar(sa.select(Notice).where(Notice.kind.in_(_KINDS)).order_by(Notice.id.desc()).limit(1))
     is_told = last is not None and last.kind == NoticeKind.DISK_FILLING
     if filling and not is_told:
-        _write(session, NoticeKind.DISK_FILLING, _operators(session), json.dumps({"free": filling, "least": least}))
+        _write(
+            session,
+            NoticeKind.DISK_FILLING,
+            people_in_use(session, is_operator),
+            json.dumps({"free": filling, "least": least}),
+        )
     elif last and is_told and is_over:
         heard = sa.select(Notice.user_id).where(Notice.kind == last.kind, Notice.occasion == last.occasion)
-        _write(session, NoticeKind.DISK_ROOM, session.scalars(_active().where(User.id.in_(heard))).all())
+        _write(session, NoticeKind.DISK_ROOM, people_in_use(session, User.id.in_(heard)))
     session.commit()
-
-
-def _active() -> sa.Select[User]:
-    return sa.select(User).where(User.disabled_at.is_(None), User.password_hash.is_not(None)).order_by(User.id)
-
-
-def _operators(session: Session) -> Iterable[User]:
-    return session.scalars(_active().where(User.role == Role.OPERATOR)).all()
 
 
 def _write(session: Session, kind: NoticeKind, users: Iterable[User], note: str | None = None) -> None:

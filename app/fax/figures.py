@@ -60,7 +60,7 @@ def _count_tenant(session: Session, tenant_id: int, now: datetime) -> int:
         days += 1
     session.rollback()
     lock_tenant(session, tenant_id)
-    _sum_month_before(session, tenant_id, _month(now.astimezone(tenant.zone).date()))
+    _sum_month_before(session, tenant_id, _month(day_of(now, tenant.zone)))
     session.commit()
     return days
 
@@ -71,7 +71,7 @@ def _forget_days(session: Session, tenant: Tenant) -> None:
     lock_tenant(session, tenant.id)
     session.refresh(tenant)
     if tenant.counted_until is None and (ended_at := _next_end(session, tenant.id, None)):
-        first = ended_at.astimezone(tenant.zone).date() - timedelta(days=1)
+        first = day_of(ended_at, tenant.zone) - timedelta(days=1)
         session.execute(sa.delete(FaxDay).where(FaxDay.tenant_id == tenant.id, FaxDay.day >= first))
         session.commit()
 

@@ -8,11 +8,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.fax.access import receivers
+from app.fax.days import day_of
 from app.fax.inbox import Item, lying
 from app.fax.notices import write_reminder
 from app.fax.waiting import PATIENCE, is_reminded, late_at, reminders_go_out
 from app.models import Fax, Notice, NoticeKind
-from tenants.models import Role, Tenant, User
+from tenants.models import Tenant, User
+from tenants.people import administers, people_in_use
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +42,10 @@ class _Told:
 
     def of(self, fax: Fax) -> list[User]:
         if fax.entity_id not in self._by_entity:
-            self._by_entity[fax.entity_id] = receivers(self._session, fax) or self._admins(fax.tenant_id)
+            self._by_entity[fax.entity_id] = receivers(self._session, fax) or people_in_use(
+                self._session, administers(fax.tenant_id)
+            )
         return self._by_entity[fax.entity_id]
-
-    def _admins(self, tenant_id: int) -> list[User]:
-        admins = sa.select(User).where(User.tenant_id == tenant_id, User.role == Role.ADMIN)
-        return list(self._session.scalars(admins.where(User.disabled_at.is_(None))))
 
 
 def write_reminders(session: Session, now: datetime) -> int:
@@ -65,7 +65,7 @@ def _remind(session: Session, tenant: Tenant, now: datetime) -> int:
         if is_reminded(item.waits_since, now, tenant.zone):
             for user in told.of(item.fax):
                 oldest.setdefault(user.id, (user, item.fax))
-    day = now.astimezone(tenant.zone).date().isoformat()
+    day = day_of(now, tenant.zone).isoformat()
     return sum(_write_once(session, user, fax, day) for user, fax in oldest.values())
 
 

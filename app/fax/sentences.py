@@ -8,6 +8,7 @@ from babel.dates import format_datetime, format_time
 from flask_babel import force_locale, get_locale, lazy_gettext, ngettext
 from flask_babel import gettext as _
 
+from app.fax.days import day_of
 from app.fax.document_sentences import DOCUMENT_REFUSALS, WRONG_TYPES, DocumentWords
 from app.fax.entity_sentences import ENTITY_SENTENCES
 from app.fax.mail_sentences import MAIL_SENTENCES
@@ -17,16 +18,14 @@ from app.fax.settings_sentences import SETTINGS_SENTENCES
 from app.fax.template_sentences import TEMPLATE_SENTENCES
 from app.models import Fax, Status
 from tenants.db import utc_now
+from tenants.languages import LOCALES, USUAL
 
 _l = lazy_gettext
-
-#: Language → locale. English is written the European way: day before month, 24 hours.
-LOCALES = {"en": "en_GB", "it": "it"}
 
 
 def in_language(language: str) -> AbstractContextManager[None]:
     """Write in a reader's language instead of the signed-in person's: for mails and reports."""
-    return force_locale(LOCALES.get(language, "en_GB"))
+    return force_locale(LOCALES.get(language, LOCALES[USUAL]))
 
 
 STATUS_LABELS = {
@@ -309,7 +308,7 @@ def moment(fax: Fax, when: datetime | None) -> str:
     if when is None:
         return "–"
     zone, locale = fax.tenant.zone, get_locale()
-    if when.astimezone(zone).date() == utc_now().astimezone(zone).date():
+    if day_of(when, zone) == day_of(utc_now(), zone):
         return format_time(when, "short", tzinfo=zone, locale=locale)
     return format_datetime(when, "short", tzinfo=zone, locale=locale)
 

@@ -7,6 +7,8 @@ from babel.dates import format_datetime, format_time
 from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
 
+from app.fax.days import day_of
+
 #: Working days that a fax may lie before its colleagues are reminded. With a weekend that is less than a week.
 PATIENCE = 2
 #: From then on a mail comes every working day of the first week, afterwards once a week.
@@ -34,7 +36,7 @@ def late_at(since: datetime, zone: ZoneInfo) -> datetime:
 
 def working_days(since: datetime, now: datetime, zone: ZoneInfo) -> int:
     """How many working days have begun after the one of ``since``."""
-    day, today = since.astimezone(zone).date(), now.astimezone(zone).date()
+    day, today = day_of(since, zone), day_of(now, zone)
     weeks, rest = divmod((today - day).days, 7)
     return 5 * weeks + sum((day + timedelta(days=n)).weekday() < 5 for n in range(1, rest + 1))
 
@@ -52,7 +54,7 @@ def reminders_go_out(now: datetime, zone: ZoneInfo) -> bool:
 
 def since_text(since: datetime, now: datetime, zone: ZoneInfo) -> str:
     """``since 10:12``, ``since yesterday``, ``since Monday, 3 days``, ``since 3 Nov, 20 days``."""
-    days = (now.astimezone(zone).date() - since.astimezone(zone).date()).days
+    days = (day_of(now, zone) - day_of(since, zone)).days
     if days <= 0:
         return _("since %(when)s", when=format_time(since, "short", tzinfo=zone, locale=get_locale()))
     if days == 1:

@@ -24,6 +24,7 @@ from app.fax.audit_log import (
     read_events,
     with_people,
 )
+from app.fax.days import day_of
 from app.fax.sentences import in_language
 from app.models import AuditEvent
 from app.web.administration import administrators_only, audit_act
@@ -180,7 +181,7 @@ def csv_file() -> Response:
         raise
     app = this_application()
     rows = _rows(app, tenant.id, tenant.zone, asked.filters, language())
-    day = utc_now().astimezone(tenant.zone).date()
+    day = day_of(utc_now(), tenant.zone)
     return streamed(csv_response(f"audit-{tenant.slug}-{day}.csv", [*header, _("IP address")], rows), turn)
 
 

@@ -15,6 +15,7 @@ from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 from markupsafe import Markup
 
+from app.fax.days import day_of
 from app.fax.figures import Counted, by_day, by_entity, by_tenant, by_user
 from app.fax.sentences import OUTCOMES, sentence
 from app.models import Direction, FaxEntity, Status
@@ -241,7 +242,7 @@ def _chosen(tenant_id: int, entities: Sequence[Any]) -> Chosen:
 @blueprint.get("")
 def figures() -> str:
     tenant = current_user.company
-    period = read_period(request.args.get("period"), utc_now().astimezone(tenant.zone).date())
+    period = read_period(request.args.get("period"), day_of(utc_now(), tenant.zone))
     entities = db.session.execute(
         owned_by(FaxEntity, tenant.id).with_only_columns(FaxEntity.id, FaxEntity.name).order_by(FaxEntity.name)
     ).all()

@@ -19,7 +19,7 @@ from app.fax.reminding import write_reminders
 from app.jobs import notify
 from app.models import Fax, Grant, InboxAct, InboxEvent, Notice, NoticeKind, Status, Unread
 from tenants.db import db, utc_now
-from tenants.models import Role, User
+from tenants.models import Role, Tenant, User
 from tests.web.cast import Cast, make_user, receive_fax
 
 #: Wednesday morning in Rome, and times before it.
@@ -303,6 +303,17 @@ def test_where_nobody_may_receive_any_more_the_administrator_is_reminded(app: Fl
     with app.app_context():
         may_receive(cast.bob, cast.frontdesk, False)
         may_receive(cast.alice, cast.frontdesk, False)
+        db.session.commit()
+        assert [name for name, _day in remind(WEDNESDAY)] == ["alice@alpha.test"]
+
+
+def test_an_administrator_who_was_only_invited_is_not_reminded(app: Flask, cast: Cast) -> None:
+    receive_fax(app, cast, created_at=WEDNESDAY - timedelta(days=3))
+    with app.app_context():
+        may_receive(cast.bob, cast.frontdesk, False)
+        may_receive(cast.alice, cast.frontdesk, False)
+        invited = make_user("anna@alpha.test", "Anna", db.session.get_one(Tenant, cast.alpha), Role.ADMIN)
+        invited.password_hash = None
         db.session.commit()
         assert [name for name, _day in remind(WEDNESDAY)] == ["alice@alpha.test"]
 
