@@ -14,7 +14,7 @@ from app.fax.mailboxes import USUAL_POLL
 from app.fax.numbers import public_form
 from app.fax.templates import CAUSES, PAGE_SIZES, RATES, RESOLUTIONS
 from app.models import Authentication
-from tenants.people import LANGUAGES
+from tenants.languages import LANGUAGES, USUAL
 from tenants.provision import SLUG, is_region
 
 
@@ -155,7 +155,7 @@ class TenantEntry(Entry):
     serial: Text
     region: Text
     timezone: Text
-    language: Language = "en"
+    language: Language = USUAL
     outside_prefix: Text = "0"
     fax_channels: Count = 0
     limits: LimitsEntry = LimitsEntry()

@@ -13,6 +13,7 @@ from flask_login import UserMixin
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from tenants.db import BigId, Model, TenantOwned, utc_now
+from tenants.languages import USUAL
 from tenants.sealed import SealedText
 
 
@@ -50,7 +51,7 @@ class Tenant(Model):
     serial: Mapped[str] = mapped_column(sa.String(40))
     region: Mapped[str] = mapped_column(sa.String(2))
     timezone: Mapped[str] = mapped_column(sa.String(64))
-    language: Mapped[str] = mapped_column(sa.String(8), default="en")
+    language: Mapped[str] = mapped_column(sa.String(8), default=USUAL)
     outside_prefix: Mapped[str] = mapped_column(sa.String(4), default="0")
     fax_channels: Mapped[int] = mapped_column(default=0)
     limit_inbound: Mapped[int] = mapped_column(default=0)
@@ -181,7 +182,7 @@ class User(UserMixin, Model):
 
     @property
     def preferred_language(self) -> str:
-        return self.language or (self.tenant.language if self.tenant else "en")
+        return self.language or (self.tenant.language if self.tenant else USUAL)
 
 
 class PgpPublicKey(TenantOwned, Model):

@@ -17,9 +17,10 @@ from app.fax.quotas import hold_mails
 from app.models import Grant, Notice, NoticeKind, Unread
 from app.queues import enqueue_after_commit
 from tenants.addresses import AddressInvalid, AddressTaken, check_address
+from tenants.languages import LANGUAGES
 from tenants.links import end_links, make_link, was_just_made
 from tenants.models import EmailAddress, LinkPurpose, OneTimeLink, PgpPublicKey, Role, Tenant, User
-from tenants.people import LANGUAGES, ROLES, LastAdministrator, change_email, change_role, disable, enter_user
+from tenants.people import ROLES, LastAdministrator, change_email, change_role, disable, enter_user
 
 MOST_NAME = 100
 MOST_ADDRESS = 254  # RFC 5321, section 4.5.3.1.3

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 from app.errors import Refused
 from app.fax.policy import release_ceiling
 from tenants.db import utc_now
+from tenants.languages import LANGUAGES, USUAL
 from tenants.models import Tenant
-from tenants.people import LANGUAGES
 from tenants.provision import OUTSIDE_PREFIX, SERIAL, SLUG, SlugTaken, is_region, open_tenant, zones
 from tenants.scope import lock_tenant
 
@@ -32,7 +32,7 @@ class Company:
     serial: str = ""
     region: str = "IT"
     timezone: str = "Europe/Rome"
-    language: str = "en"
+    language: str = USUAL
     outside_prefix: str = "0"
     fax_channels: str = "1"
     limit_inbound: str = "0"

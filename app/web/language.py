@@ -15,9 +15,9 @@ from markupsafe import Markup, escape
 
 from app.fax import sentences
 from app.fax.document_sentences import kinds_text, warning_texts, warnings_of
-from app.fax.sentences import LOCALES
 from app.kinds import ENDINGS
 from tenants.db import utc_now
+from tenants.languages import LOCALES, USUAL
 
 
 def init_app(app: Flask) -> None:
@@ -36,15 +36,15 @@ def init_app(app: Flask) -> None:
 
 
 def language() -> str:
-    """``en`` or ``it``: what the user chose, else the company's; before sign-in what the browser asks for. A page about
-    a fault knows the user's language from what was said before the fault."""
+    """What the user chose, else the company's; before sign-in what the browser asks for. A page about a fault knows the
+    user's language from what was said before the fault."""
     if not has_request_context():  # a mail or a report, which forces its reader's
-        return "en"
+        return USUAL
     if current_user and current_user.is_authenticated:
         wanted = current_user.preferred_language
-        g.language = wanted if wanted in LOCALES else "en"
+        g.language = wanted if wanted in LOCALES else USUAL
         return g.language
-    return g.get("language") or request.accept_languages.best_match(LOCALES, "en")
+    return g.get("language") or request.accept_languages.best_match(LOCALES, USUAL)
 
 
 def choose_locale() -> str:

@@ -46,9 +46,9 @@ from app.web.quotas import quota_words
 from app.web.submissions import fresh_key
 from app.web.tenant_export import sealed_export, stream_tenant
 from tenants.db import db, utc_now
+from tenants.languages import LANGUAGE_NAMES
 from tenants.links import invited_until, made_by_form
 from tenants.models import LinkPurpose, Role, Tenant, User
-from tenants.people import LANGUAGES
 from tenants.provision import zones
 from tenants.scope import lock_tenant
 
@@ -57,7 +57,6 @@ MOST_EVENTS = 200
 
 blueprint = Blueprint("operator", __name__, url_prefix="/operator")
 
-LANGUAGE_NAMES = {"en": "English", "it": "Italiano"}
 PART_NAMES = {
     "database": _l("Database"),
     "redis": _l("Redis"),
@@ -247,7 +246,7 @@ def _choices() -> dict[str, Any]:
     return {
         "regions": sorted(regions.items(), key=lambda region: region[1]),
         "zones": sorted(zones()),
-        "languages": [(language, LANGUAGE_NAMES[language]) for language in LANGUAGES],
+        "languages": list(LANGUAGE_NAMES.items()),
     }
 
 

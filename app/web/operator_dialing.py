@@ -18,6 +18,7 @@ from app.web.administration import operators_only
 from app.web.asking import Errors, said
 from app.web.guard import SAFE_METHODS
 from tenants.db import db
+from tenants.languages import LANGUAGES
 
 blueprint = Blueprint("operator_dialing", __name__, url_prefix="/operator/dialing")
 
@@ -64,7 +65,7 @@ def _read_countries(text: str) -> tuple[str, ...]:
         Refused: ``country_unknown``.
     """
     known = {code.casefold(): code for code in phonenumbers.SUPPORTED_REGIONS}
-    for language in ("en", "it"):
+    for language in LANGUAGES:
         territories = Locale.parse(language).territories
         known |= {territories[code].casefold(): code for code in phonenumbers.SUPPORTED_REGIONS if code in territories}
     found: dict[str, None] = {}

@@ -28,8 +28,9 @@ from app.web.browsers import browser_name
 from app.web.guard import SAFE_METHODS, TOKEN
 from tenants import second_factor as factors
 from tenants.db import db, utc_now
+from tenants.languages import LANGUAGES
 from tenants.models import SecondFactor, User
-from tenants.people import LANGUAGES, set_password
+from tenants.people import set_password
 from tenants.pgp_keys import keys_of, validity_now
 from tenants.sessions import end_session_of, end_sessions, session_of, sessions_of
 

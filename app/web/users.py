@@ -36,9 +36,10 @@ from app.web.guard import SAFE_METHODS
 from app.web.submissions import fresh_key
 from tenants import second_factor
 from tenants.db import db, utc_now
+from tenants.languages import LANGUAGE_NAMES, LANGUAGES
 from tenants.links import invited_until, made_by_form
 from tenants.models import LinkPurpose, Role, Tenant, User
-from tenants.people import ACCOUNT_STATES, LANGUAGES, ROLES, enable, state_of_account
+from tenants.people import ACCOUNT_STATES, ROLES, enable, state_of_account
 from tenants.pgp_keys import get_key, keys_of, validity_now
 from tenants.scope import get_owned, lock_tenant, owned_by
 from tenants.sessions import end_sessions, sessions_of
@@ -49,7 +50,7 @@ blueprint.before_request(administrators_only)
 ROLE_NAMES = {Role.USER: _l("User"), Role.ADMIN: _l("Administrator")}
 STATE_NAMES = {"active": _l("Active"), "invited": _l("Invited"), "closed": _l("Closed")}
 STATE_TONES = {"active": "good", "invited": "wait", "closed": "off"}
-LANGUAGE_NAMES = {"": _l("The company's"), "en": "English", "it": "Italiano"}
+CHOICES_OF_LANGUAGE = {"": _l("The company's"), **LANGUAGE_NAMES}
 VALIDITY_NAMES = {
     "valid": _l("Valid"),
     "expired": _l("Expired"),
@@ -66,7 +67,7 @@ def _names() -> dict[str, Any]:
         "ROLE_NAMES": ROLE_NAMES,
         "STATE_NAMES": STATE_NAMES,
         "STATE_TONES": STATE_TONES,
-        "LANGUAGE_NAMES": LANGUAGE_NAMES,
+        "LANGUAGE_NAMES": CHOICES_OF_LANGUAGE,
         "VALIDITY_NAMES": VALIDITY_NAMES,
         "VALIDITY_TONES": VALIDITY_TONES,
     }
