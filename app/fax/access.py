@@ -63,7 +63,7 @@ def visible_faxes(user: User) -> sa.Select[Fax]:
     return query.where(sa.or_(Fax.user_id == user.id, *allowed))
 
 
-def may(direction: str) -> sa.ColumnElement[bool]:
+def may(direction: str) -> sa.SQLColumnExpression[bool]:
     """Of a permission: whether it is one to send, or to receive."""
     return Grant.may_send if direction == Direction.SENT else Grant.may_receive
 
