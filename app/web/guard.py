@@ -27,7 +27,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 #: Everything else is guarded, a route that is added tomorrow too.
 PUBLIC = frozenset(
     {
-        *("static", "health.healthz", "preferences.theme", "security_contact.security_txt"),
+        *("static", "front.known", "health.healthz", "preferences.theme", "security_contact.security_txt"),
         *("sign_in.sign_in", "sign_in.code", "sign_in.forgotten", "sign_in.invitation", "sign_in.new_password"),
     }
 )

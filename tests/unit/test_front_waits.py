@@ -3,6 +3,7 @@ what was merely asked for is asked again; of what somebody does no web hears twi
 
 import contextlib
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -20,6 +21,8 @@ import front
 pytestmark = pytest.mark.skipif(not Path(front.NGINX).exists(), reason="nginx is not installed")
 
 FINE = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine"
+NOBODY = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"
+KNOWN, DOCUMENT = "GET /front/known HTTP/1.1", "POST /faxes/send/document HTTP/1.1"
 
 
 class Web:
@@ -28,6 +31,7 @@ class Web:
     def __init__(self, path: Path) -> None:
         self.answers: Callable[[int], bytes | None] = lambda _: FINE
         self.heard: list[str] = []
+        self.heads: list[bytes] = []
         self.kept: list[socket.socket] = []
         self.listening = socket.socket(socket.AF_UNIX)
         self.listening.bind(str(path))
@@ -41,7 +45,12 @@ class Web:
                 self._take(self.listening.accept()[0])
 
     def _take(self, connection: socket.socket) -> None:
-        self.heard.append(connection.recv(65536).split(b"\r\n")[0].decode())
+        head, _, body = connection.recv(65536).partition(b"\r\n\r\n")
+        left = int((re.search(rb"Content-Length: (\d+)", head) or [b"", b"0"])[1]) - len(body)
+        while left > 0 and (piece := connection.recv(65536)):
+            left -= len(piece)
+        self.heads.append(head)
+        self.heard.append(head.split(b"\r\n")[0].decode())
         answer = self.answers(len(self.heard))
         if answer is None:
             self.kept.append(connection)
@@ -137,7 +146,36 @@ def test_who_watches_reads_json_where_there_is_no_web(address: str) -> None:
 
 def test_a_file_that_is_too_large_is_refused_in_the_words_of_the_web(address: str, web: Web) -> None:
     httpx.post(f"{address}/faxes/send/document", content=b"0" * (front.BODY_BYTES + 1), timeout=20)
-    assert len(web.heard) == 1
+    assert web.heard == [DOCUMENT]
+
+
+@pytest.mark.parametrize("length", ["told", "in pieces"])
+def test_a_large_body_of_who_is_not_signed_in_is_not_put_aside(address: str, web: Web, length: str) -> None:
+    """The web says so in its words: it is asked for them without the body."""
+    web.answers = lambda count: NOBODY if count == 1 else FINE
+    answer = httpx.post(f"{address}/faxes/send/document", content=large_body(length), timeout=20)
+    assert answer.text == "fine"
+    assert web.heard == [KNOWN, DOCUMENT]
+    assert b"X-Front-Refused: 413" in web.heads[1] and b"Content-Length" not in web.heads[1]
+
+
+@pytest.mark.parametrize("length", ["told", "in pieces"])
+@pytest.mark.parametrize("said", [b"204 No Content", b"503 Service Unavailable"])
+def test_who_is_signed_in_or_may_be_sends_it(address: str, web: Web, length: str, said: bytes) -> None:
+    web.answers = lambda count: b"HTTP/1.1 " + said + b"\r\nContent-Length: 0\r\n\r\n" if count == 1 else FINE
+    answer = httpx.post(f"{address}/faxes/send/document", content=large_body(length), timeout=20)
+    assert answer.text == "fine"
+    assert web.heard == [KNOWN, DOCUMENT]
+    assert b"X-Front-Refused" not in web.heads[1] and b"Content-Length: 200000" in web.heads[1]
+
+
+def large_body(length: str) -> bytes | Iterator[bytes]:
+    return b"0" * 200_000 if length == "told" else (b"0" * 1000 for _ in range(200))
+
+
+def test_nobody_asks_from_outside_who_is_signed_in(address: str, web: Web) -> None:
+    assert httpx.get(f"{address}/front/known", timeout=10).status_code == 404
+    assert not [line for line in web.heard if line != KNOWN]
 
 
 # ---- Whole bodies
@@ -185,13 +223,13 @@ def test_a_body_that_trickles_is_cut_off(hasty: tuple[str, int], web: Web, lengt
     head, piece = trickling(length)
     cut = seconds_until_cut(hasty, head, (piece for _ in range(100)), every=0.1)
     assert cut and 0.9 < cut < 3
-    assert web.heard == []
+    assert not [line for line in web.heard if line != KNOWN]
 
 
 def test_a_body_is_there_as_a_whole_after_some_time(hasty: tuple[str, int], web: Web) -> None:
     cut = seconds_until_cut(hasty, LENGTHS["told"] % 1_000_000, (b"a" * 300 for _ in range(100)), every=0.1)
     assert cut and 3.5 < cut < 7
-    assert web.heard == []
+    assert not [line for line in web.heard if line != KNOWN]
 
 
 def test_a_body_that_comes_slowly_and_steadily_is_taken(hasty: tuple[str, int], web: Web) -> None:
@@ -211,7 +249,7 @@ def test_pieces_that_become_too_much_are_refused_in_the_words_of_the_web(hasty: 
     pieces = (b"0" * 2**20 for _ in range(front.BODY_BYTES // 2**20 + 2))
     with contextlib.suppress(httpx.WriteError):
         httpx.post(f"http://{hasty[0]}:{hasty[1]}/faxes/send/document", content=pieces, timeout=20)
-    assert len(web.heard) == 1
+    assert web.heard == [KNOWN, DOCUMENT]
 
 
 @pytest.fixture
@@ -236,5 +274,5 @@ def test_behind_the_proxy_of_the_documentation_too(proxied: tuple[str, int], web
     head, piece = trickling(length)
     cut = seconds_until_cut(proxied, head, (piece for _ in range(100)), every=0.1)
     assert cut and cut < 4
-    assert web.heard == []
+    assert not [line for line in web.heard if line != KNOWN]
     assert httpx.post(f"http://127.0.0.1:{proxied[1]}/sign-in", data={"email": "x"}).text == "fine"

@@ -107,7 +107,7 @@ def ask_without_page(browser: Browser, method: str, path: str) -> tuple[int, str
 
 def test_only_these_routes_are_open(app: Flask) -> None:
     by_mail = {"sign_in.forgotten", "sign_in.invitation", "sign_in.new_password"}
-    by_mail |= {"security_contact.security_txt"}
+    by_mail |= {"security_contact.security_txt", "front.known"}
     assert {"static", "sign_in.sign_in", "sign_in.code", "health.healthz", "preferences.theme"} | by_mail == PUBLIC
 
 
@@ -200,6 +200,12 @@ def test_what_the_front_did_not_hand_on_is_refused_in_our_words(bob: Browser, re
     assert 'id="document-field"' in part.text
     nobody = bob.client.application.test_client().post("/faxes/send", headers={"X-Front-Refused": refused})
     assert nobody.status_code == 303  # to the sign-in
+
+
+def test_the_front_is_told_whether_somebody_is_signed_in(bob: Browser, nobody: Browser) -> None:
+    assert bob.get("/front/known").status_code == 204
+    bob.client.post("/sign-out", data={"csrf_token": bob.token("/faxes")})
+    assert [browser.get("/front/known").status_code for browser in (bob, nobody)] == [401, 401]
 
 
 @pytest.mark.parametrize(
