@@ -15,7 +15,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from app.adapters.fax_tiff import WIDTH as FULL
+from app.adapters import fax_tiff
 from app.adapters.page_pictures import fax_page_png, page_heights
 from app.adapters.rasterizer import page_picture
 from app.errors import TemporaryFailure
@@ -27,6 +27,7 @@ WIDTH = 720  # pixels
 
 #: Pixels across of the pictures that are drawn on demand: for a row of small ones, for reading, and the very dots.
 THUMBNAIL, SCREEN = 160, 960
+FULL = fax_tiff.WIDTH
 WIDTHS = (THUMBNAIL, SCREEN, FULL)
 #: Drawings at one time in each web process, which has more threads than the machine has processors; and how long a
 #: request waits for its turn before it gives the thread back to others.

@@ -97,7 +97,7 @@ def read_page(
     return Page(_load(session, parts, found[:size]), newer=place is not None, older=len(found) > size)
 
 
-def count_new(session: Session, user: User, direction: Direction, *, since_number: int, at_most: int) -> int:
+def count_new(session: Session, user: User, direction: str, *, since_number: int, at_most: int) -> int:
     """How many faxes came since the one with this number; numbers are given in the order of the commits."""
     new = visible_faxes(user).where(Fax.direction == direction, Fax.number > since_number).with_only_columns(Fax.id)
     return len(session.execute(new.limit(at_most)).all())

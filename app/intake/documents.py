@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from flask import current_app
 from sqlalchemy.orm import Session
@@ -35,7 +35,7 @@ def expect_upload() -> None:
     open_workshop()
 
 
-def take_upload(session: Session, *, stream: BinaryIO, filename: str, tenant_id: int, user_id: int | None) -> Document:
+def take_upload(session: Session, *, stream: IO[bytes], filename: str, tenant_id: int, user_id: int | None) -> Document:
     """Take what a person gives us as a draft: a source document that no fax refers to yet. Commits.
 
     Raises:
@@ -74,7 +74,7 @@ def take_source(session: Session, path: Path, *, filename: str, tenant_id: int, 
 
 
 @contextmanager
-def spooled(stream: BinaryIO) -> Iterator[Path]:
+def spooled(stream: IO[bytes]) -> Iterator[Path]:
     with tempfile.NamedTemporaryFile(prefix="faxroom-upload-") as target:
         shutil.copyfileobj(stream, target)
         target.flush()

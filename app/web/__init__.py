@@ -7,6 +7,7 @@ from htmx_flask import Htmx
 from app.web import (
     administration,
     alerts,
+    asking,
     assets,
     audit,
     changes,
@@ -96,7 +97,7 @@ def init_app(app: Flask) -> None:
     CSRFProtect(app)
     guard.begin_writing_after_csrf(app)
     step_up.init_app(app)
-    sign_in.throttle.init_app(app)
+    asking.throttle.init_app(app)
     headers.init_app(app)
     errors.init_app(app)
     shown.init_app(app)

@@ -43,7 +43,7 @@ def sections() -> list[tuple[str, str]]:
     """Endpoint and name of each administration page that there is; none for who administers nothing."""
     if not current_user or not current_user.is_authenticated or not current_user.is_admin:
         return []
-    return [(endpoint, name) for endpoint, name in SECTIONS.items() if endpoint in current_app.view_functions]
+    return [(endpoint, str(name)) for endpoint, name in SECTIONS.items() if endpoint in current_app.view_functions]
 
 
 def section() -> str:

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Flask, render_template, url_for
+from flask import Blueprint, Flask, render_template
 from flask_babel import gettext as _
 from flask_login import current_user
 from htmx_flask import request
@@ -35,6 +35,7 @@ from app.web.finder import read_day
 from app.web.guard import writes
 from app.web.language import language
 from app.web.turns import downloads, streamed
+from app.web.urls import url_with
 from tenants.db import db, utc_now
 from tenants.models import User
 
@@ -74,7 +75,7 @@ class Asked:
         return {name: text for name, text in self.typed.items() if text and name not in self.problems}
 
     def url(self, endpoint: str = "audit.log", **more: str) -> str:
-        return url_for(endpoint, **self.held, **more)
+        return url_with(endpoint, self.held, more)
 
 
 def read_asked(people: list[User]) -> Asked:

@@ -19,6 +19,7 @@ from app.fax.sentences import in_language, removed_texts
 from app.models import Direction, Document, Fax
 from app.models.moves import is_final
 from app.reporting import ensure_report
+from app.web.zip_stream import Pipe
 from tenants.db import db, reading_long, utc_now
 from tenants.models import User
 
@@ -47,24 +48,6 @@ class Member:
     at: datetime
 
 
-class _Pipe:
-    """What zipfile writes to and a response reads from. It has no position to go back to."""
-
-    def __init__(self) -> None:
-        self.waiting: list[bytes] = []
-
-    def write(self, data: bytes) -> int:
-        self.waiting.append(bytes(data))
-        return len(data)
-
-    def flush(self) -> None:
-        """Nothing is held back here."""
-
-    def drain(self) -> bytes:
-        data, self.waiting = b"".join(self.waiting), []
-        return data
-
-
 def stream_zip(app: Flask, *, user_id: int, language: str, fax_ids: Iterable[str]) -> Iterator[bytes]:
     """The documents of the faxes and, of sent ones that are over, the reports, which are drawn where they are missing.
 
@@ -76,8 +59,10 @@ def stream_zip(app: Flask, *, user_id: int, language: str, fax_ids: Iterable[str
 
 
 def _stream(user_id: int, fax_ids: Iterable[str], storage: SealedStorage) -> Iterator[bytes]:
-    pipe, names, missing = _Pipe(), set(), []
-    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:  # type: ignore[arg-type]
+    pipe = Pipe()
+    names: set[str] = set()
+    missing: list[str] = []
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:
         for fax_id in fax_ids:
             members, notes = members_of(user_id, fax_id)
             missing += notes
@@ -94,7 +79,7 @@ def _stream(user_id: int, fax_ids: Iterable[str], storage: SealedStorage) -> Ite
     yield pipe.drain()
 
 
-def _copy(source: BinaryIO, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, pipe: _Pipe) -> Iterator[bytes]:
+def _copy(source: BinaryIO, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, pipe: Pipe) -> Iterator[bytes]:
     with source, archive.open(entry, "w") as target:
         while chunk := source.read(CHUNK):
             target.write(chunk)
@@ -145,7 +130,7 @@ def members_at_hand(user_id: int, fax_ids: Collection[str]) -> dict[str, tuple[l
 
 def _whole(fax: Fax) -> tuple[list[Member], list[str]]:
     members, notes = _pages_of(fax)
-    if _is_reported(fax):
+    if fax.report and _is_reported(fax):
         members.append(_member(report_name(fax), fax.report, fax))
     return members, notes
 

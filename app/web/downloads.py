@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Flask, abort, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, abort, make_response, redirect, render_template, request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
@@ -35,6 +35,7 @@ from app.web.guard import writes
 from app.web.language import language
 from app.web.turns import Turn, streamed
 from app.web.turns import downloads as turns
+from app.web.urls import url_with
 from app.web.zip_stream import ZipStream
 from tenants.db import db, only_reading, utc_now
 from tenants.models import Tenant, User
@@ -115,7 +116,7 @@ def _page_again(finder: Finder) -> str:
     """The page with everything as it was asked."""
     asked = finder.typed | {"from": request.args.get("from", "")[:30]}
     typed = {name: text for name, text in asked.items() if text}
-    return url_for("downloads.downloads", direction=finder.direction, **typed)
+    return url_with("downloads.downloads", {"direction": finder.direction}, typed)
 
 
 def _noted(finder: Finder) -> dict[str, str]:

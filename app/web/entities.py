@@ -14,7 +14,6 @@ from werkzeug.wrappers import Response
 from app.errors import Refused
 from app.fax.changes import ADD, CHANGE, REMOVE, Values, discard, forget_secret, overlay, pending, save, secrets_of
 from app.fax.entities import (
-    KIND,
     EntityDetails,
     added_entity,
     details_of,
@@ -31,7 +30,7 @@ from app.fax.entities import (
     values_of,
 )
 from app.fax.licence import licence_of
-from app.fax.numbering import Line, clashes, lines_of, misleading
+from app.fax.numbering import KIND, Line, clashes, lines_of, misleading
 from app.fax.numbers import public_form, shown_number
 from app.fax.pool import free_numbers
 from app.models import Authentication, FaxEntity, FaxTemplate, Mail2FaxBox, PendingChange
@@ -89,7 +88,7 @@ class Subject:
 
     @property
     def name(self) -> str:
-        return self.entity.name if self.entity else self.change.after["name"]
+        return self.entity.name if self.entity else str(self.wanted["name"])
 
     @property
     def is_closing(self) -> bool:
@@ -102,13 +101,18 @@ class Subject:
     def url(self, page: str = "entity") -> str:
         if self.entity:
             return url_for(f"entities.{page}", entity_id=self.entity.id)
-        return url_for(f"entities.{ADDED[page]}", change_id=self.change.id)
+        return url_for(f"entities.{ADDED[page]}", change_id=self.change.id if self.change else None)
 
     def keep(self, before: Values, after: Values, secrets: dict[str, str] | None = None) -> PendingChange | None:
         """Save these fields of it."""
         target, act = (self.entity.id, CHANGE) if self.entity else (None, ADD)
-        values = {"before": before, "after": after, "secrets": secrets}
-        return save(db.session, current_user, KIND, target, act, **values, added=self.change)
+        return save(
+            *(db.session, current_user, KIND, target, act),
+            before=before,
+            after=after,
+            secrets=secrets,
+            added=self.change,
+        )
 
 
 def _known(entity_id: int) -> Subject:
@@ -151,8 +155,12 @@ def entities() -> str:
 
 def _read() -> EntityDetails:
     texts = {name: request.form.get(name, "").replace("\0", "").strip()[:200] for name in TEXTS}
-    flags = {name: request.form.get(name) == "yes" for name in ("shared_with_voice", "encryption_required")}
-    return EntityDetails(pin=request.form.get("pin", "").strip()[:100], **(texts | flags))
+    return EntityDetails(
+        pin=request.form.get("pin", "").strip()[:100],
+        shared_with_voice=request.form.get("shared_with_voice") == "yes",
+        encryption_required=request.form.get("encryption_required") == "yes",
+        **texts,
+    )
 
 
 @blueprint.route("/new", methods=["GET", "POST"])

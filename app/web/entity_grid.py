@@ -68,8 +68,10 @@ class Grid:
     def all_found(self, button: str) -> "Grid":
         """One permission given to everybody who was found, on all pages, or taken from them."""
         name, on = ALL[button]
-        found, now = {member.id for member in self.found}, getattr(self, name)
-        return replace(self, **{name: frozenset(now | found if on else now - found)})
+        found = {member.id for member in self.found}
+        now = self.sends if name == "sends" else self.receives
+        then = frozenset(now | found if on else now - found)
+        return replace(self, sends=then) if name == "sends" else replace(self, receives=then)
 
     @property
     def found(self) -> list[Member]:

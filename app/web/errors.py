@@ -5,7 +5,7 @@ that may be the fault.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from flask import Flask, make_response, render_template
 from flask_babel import gettext as _
@@ -59,8 +59,8 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(TemporaryFailure, _temporary)
     for kind in (*DATABASE_DOWN, RedisError):
         app.register_error_handler(kind, _down)
-    for kind in (OverflowError, DataError):
-        app.register_error_handler(kind, _beyond_all)
+    for fault in (OverflowError, DataError):
+        app.register_error_handler(fault, _beyond_all)
     app.register_error_handler(PermanentFailure, _broken)
     app.register_error_handler(Exception, _broken)
 
@@ -70,10 +70,10 @@ def page(status: int, *, title: str | None = None, text: str | None = None, bare
     if bare:
         ask_nobody()
     known_title, known_text = PAGES.get(status, PAGES[400 if status < 500 else 500])
-    values = {"status": status, "title": title or known_title, "text": text or known_text, "bare": bare}
+    values = {"title": title or known_title, "text": text or known_text, "bare": bare}
     if bare and request.htmx and not request.htmx.boosted:
-        return _notice(values)
-    return make_response(render_template("errors/error.html", **values), status)
+        return _notice(status, values)
+    return make_response(render_template("errors/error.html", status=status, **values), status)
 
 
 def busy() -> Response:
@@ -84,11 +84,11 @@ def busy() -> Response:
     return answer
 
 
-def _notice(values: dict[str, object]) -> Response:
+def _notice(status: int, values: Mapping[str, object]) -> Response:
     """For a part of a page: the place at its top where it says that it cannot go on. What was only asked for is asked
     for again by itself; what somebody did is not, so that stays to be read."""
     stays = view_writes()
-    answer = make_response(render_template("errors/notice.html", stays=stays, **values), values["status"])
+    answer = make_response(render_template("errors/notice.html", stays=stays, status=status, **values), status)
     answer.headers["HX-Retarget"] = "#trouble"
     answer.headers["HX-Reswap"] = "outerHTML show:#trouble:top" if stays else "outerHTML"
     return answer

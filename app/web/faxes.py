@@ -172,7 +172,7 @@ def _seen(rows: list[Fax]) -> str:
 
 
 def _changing(fax: Fax) -> list[object]:
-    values = [fax.id, fax.status, fax.pages, fax.pages_done, fax.line_seconds, fax.cause, fax.due_at]
+    values: list[object] = [fax.id, fax.status, fax.pages, fax.pages_done, fax.line_seconds, fax.cause, fax.due_at]
     values += [fax.cancel_requested_at, fax.picture_id, fax.pdf_id, fax.look_until]
     for attempt in fax.attempts:
         values += [attempt.n, attempt.ringing_at, attempt.answered_at, attempt.ended_at, attempt.pages_confirmed]
@@ -188,9 +188,9 @@ def _fax_or_404(fax_id: str) -> Fax:
 def fax(fax_id: str) -> str:
     note_opening(_fax_or_404(fax_id))
     note_view(_fax_or_404(fax_id))
-    shown = _shown(_fax_or_404(fax_id))
-    title = list_title(shown["came_from"], shown["fax"].direction)
-    return render_template("faxes/fax.html", list_title=title, **shown, **_origin(shown["fax"]))
+    fax = _fax_or_404(fax_id)
+    title = list_title(list_before(), fax.direction)
+    return render_template("faxes/fax.html", list_title=title, **_shown(fax), **_origin(fax))
 
 
 def _origin(fax: Fax) -> dict[str, object]:
@@ -281,7 +281,7 @@ def document(fax_id: str) -> AnyResponse:
     note_opening(fax)
     enter_download("fax.downloaded", [_fax_or_404(fax_id)])
     fax = _fax_or_404(fax_id)
-    return _download(fax.pdf, document_name(fax))
+    return _download(fax.pdf or abort(404), document_name(fax))
 
 
 @blueprint.get("/faxes/<fax_id>/report.pdf")

@@ -247,10 +247,17 @@ def figures() -> str:
         owned_by(FaxEntity, tenant.id).with_only_columns(FaxEntity.id, FaxEntity.name).order_by(FaxEntity.name)
     ).all()
     chosen = _chosen(tenant.id, entities)
-    within = {"tenant_id": tenant.id, "since": period.since, "until": period.until}
-    of = {"entity_id": chosen.entity_id, "user_id": chosen.user_id, "by_month": period.by_month}
-    rows = by_day(db.session, **of, **within)
-    sums = summed(by_entity(db.session, **within))
+    since, until = period.since, period.until
+    rows = by_day(
+        db.session,
+        tenant_id=tenant.id,
+        since=since,
+        until=until,
+        entity_id=chosen.entity_id,
+        user_id=chosen.user_id,
+        by_month=period.by_month,
+    )
+    sums = summed(by_entity(db.session, tenant_id=tenant.id, since=since, until=until))
     url = _url("figures.figures", period)
     values = {
         "period": period,
@@ -266,7 +273,7 @@ def figures() -> str:
         "all_url": url(),
         "alert_text": _alert_text(tenant),
     }
-    return render_template("figures/figures.html", **values, **_people(within, url))
+    return render_template("figures/figures.html", **values, **_people(tenant.id, period, url))
 
 
 def _alert_text(tenant: Tenant) -> str:
@@ -290,9 +297,9 @@ def _alert_text(tenant: Tenant) -> str:
     return text
 
 
-def _people(within: dict[str, Any], url: Any) -> dict[str, Any]:
+def _people(tenant_id: int, period: Period, url: Any) -> dict[str, Any]:
     """Who sent most, and whether there are more."""
-    sums = summed(by_user(db.session, **within))
+    sums = summed(by_user(db.session, tenant_id=tenant_id, since=period.since, until=period.until))
     order = sorted(sums, key=lambda user_id: (-sums[user_id].faxes, user_id))
     shown = order if request.args.get("all") else order[:MOST_ROWS]
     names = dict(db.session.execute(sa.select(User.id, User.name).where(User.id.in_(shown))).all())
@@ -309,10 +316,11 @@ def _url(endpoint: str, period: Period, **held: Any) -> Any:
 def installation_figures() -> str:
     """Of all companies together and of each: the operator's page."""
     period = read_period(request.args.get("period"), utc_now().date())
-    within = {"since": period.since, "until": period.until}
+    since, until = period.since, period.until
     chosen = db.session.get(Tenant, _number(request.args.get("tenant", "")))
-    rows = by_day(db.session, tenant_id=chosen.id if chosen else None, by_month=period.by_month, **within)
-    sums = summed(by_tenant(db.session, **within))
+    tenant_id = chosen.id if chosen else None
+    rows = by_day(db.session, tenant_id=tenant_id, since=since, until=until, by_month=period.by_month)
+    sums = summed(by_tenant(db.session, since=since, until=until))
     tenants = db.session.execute(sa.select(Tenant.id, Tenant.name).order_by(Tenant.name)).all()
     url = _url("operator.figures", period)
     values = {

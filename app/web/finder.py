@@ -17,6 +17,7 @@ from app.fax.log import OPEN, Filters
 from app.fax.search import LONGEST
 from app.fax.sentences import status_label
 from app.models import Direction, FaxEntity, Status
+from app.web.urls import url_with
 
 S = Status
 #: As they are offered, what people look for first.
@@ -73,12 +74,12 @@ class Finder:
         return {name: text for name, text in self.typed.items() if text and name not in self.problems}
 
     def url(self, **more: str) -> str:
-        return url_for("faxes.faxes", direction=self.direction, **self.held, **more)
+        return url_with("faxes.faxes", {"direction": self.direction}, self.held, more)
 
     def url_of(self, direction: Direction) -> str:
         """The same of the other direction, which has other statuses; a line may not be open to this person there."""
         kept = {name: text for name, text in self.held.items() if name != "status"}
-        return url_for("faxes.faxes", direction=direction, **kept)
+        return url_with("faxes.faxes", {"direction": direction}, kept)
 
     @property
     def plain_url(self) -> str:
@@ -90,7 +91,7 @@ class Finder:
 
     def _without(self, name: str) -> str:
         rest = {other: text for other, text in self.held.items() if other != name}
-        return url_for("faxes.faxes", direction=self.direction, **rest)
+        return url_with("faxes.faxes", {"direction": self.direction}, rest)
 
     def _words(self, name: str) -> str:
         if name == "entity" and self.entity:

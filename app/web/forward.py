@@ -38,7 +38,8 @@ def forward(fax_id: str) -> Response:
 
 @blueprint.post("/faxes/<fax_id>/forward/mail")
 def mail(fax_id: str) -> Response:
-    fax, errors = _received_or_404(fax_id), {}
+    fax = _received_or_404(fax_id)
+    errors: Errors = {}
     form, chosen, note = _form(fax), _chosen(), request.form.get("note", "")
     try:
         recipients = forward_by_mail(
@@ -60,7 +61,8 @@ def mail(fax_id: str) -> Response:
 
 @blueprint.post("/faxes/<fax_id>/forward/fax")
 def by_fax(fax_id: str) -> Response:
-    fax, errors = _received_or_404(fax_id), {}
+    fax = _received_or_404(fax_id)
+    errors: Errors = {}
     form = _form(fax)
     return _send_on(fax, form, errors) or _forward_page(fax, form, errors, chosen=_chosen())
 
@@ -73,7 +75,8 @@ def resend_to(fax_id: str) -> Response:
         abort(404)
     if request.method in SAFE_METHODS:
         return _resend_page(fax, _empty_form(fax), {})
-    form, errors = _form(fax), {}
+    form = _form(fax)
+    errors: Errors = {}
     return _send_on(fax, form, errors) or _resend_page(fax, form, errors)
 
 

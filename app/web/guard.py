@@ -6,7 +6,7 @@ view begins to write, not while a slow browser is still uploading. Meanwhile it 
 
 import logging
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 from urllib.parse import urlsplit
 
 from flask import Flask, Request, Response, current_app, flash, g, redirect, session, url_for
@@ -165,7 +165,7 @@ def _note_seen(session_id: int) -> None:
         log.warning("it was not noted that a session is in use: %s", error)
 
 
-def is_own_path(target: str | None) -> bool:
+def is_own_path(target: str | None) -> TypeGuard[str]:
     """True for a path on this very site: no host, no scheme, nothing that a browser reads as one (``//``, ``/\\``)."""
     if not target or not target.startswith("/") or target.startswith("//") or "\\" in target:
         return False

@@ -24,7 +24,7 @@ def _name() -> str:
 
 
 def _signer() -> URLSafeSerializer:
-    return URLSafeSerializer(current_app.secret_key, salt="browsers that are known")
+    return URLSafeSerializer(current_app.config["SECRET_KEY"], salt="browsers that are known")
 
 
 def _read() -> tuple[str, list[int]]:

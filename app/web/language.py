@@ -30,7 +30,7 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(warning_texts)
     app.add_template_global(warnings_of)
     app.add_template_global(kinds_text)
-    app.add_template_global(ENDINGS, "DOCUMENT_ENDINGS")
+    app.jinja_env.globals["DOCUMENT_ENDINGS"] = ENDINGS
     app.add_template_global(sentences.line_time_text)
     app.context_processor(lambda: {"language": language(), "now": utc_now(), "zone": zone()})
 
@@ -42,8 +42,9 @@ def language() -> str:
         return USUAL
     if current_user and current_user.is_authenticated:
         wanted = current_user.preferred_language
-        g.language = wanted if wanted in LOCALES else USUAL
-        return g.language
+        chosen = wanted if wanted in LOCALES else USUAL
+        g.language = chosen
+        return chosen
     return g.get("language") or request.accept_languages.best_match(LOCALES, USUAL)
 
 
@@ -51,7 +52,7 @@ def choose_locale() -> str:
     return LOCALES[language()]
 
 
-def zone() -> tzinfo:
+def zone() -> ZoneInfo:
     user = current_user._get_current_object() if has_request_context() else None
     tenant = user.tenant if user and user.is_authenticated else None
     return tenant.zone if tenant else ZoneInfo("UTC")

@@ -159,7 +159,13 @@ def _box_page(details: BoxDetails, known: Mail2FaxBox | None, errors: Errors, **
     details = replace(details, password="", private_key="")
     used_by = entities_of(db.session, known) if known else []
     has_key = bool(known and _has_key(known))
-    values = {"form": details, "box": known, "errors": errors, "securities": SECURITIES, "used_by": used_by}
+    values: dict[str, object] = {
+        "form": details,
+        "box": known,
+        "errors": errors,
+        "securities": SECURITIES,
+        "used_by": used_by,
+    }
     values |= {"lines": lines_by_method(db.session, known) if known else {}, "usual_poll": USUAL_POLL}
     values |= {"proof_required": _tenant().mail_proof_required}
     return make_response(

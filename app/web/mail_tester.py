@@ -17,7 +17,7 @@ from app.intake.mail2fax import TEST_PASSED, box_public_key, judge
 from app.models import Authentication, FaxEntity, Mail2FaxBox
 from app.web import profile
 from app.web.guard import SAFE_METHODS, reads
-from app.web.mail_log import blueprint
+from app.web.mail2fax import blueprint
 from tenants.db import db, utc_now
 from tenants.models import User
 from tenants.scope import get_owned
@@ -125,7 +125,7 @@ class Instructions:
 
 def instructions_for(user: User) -> list[Instructions]:
     """How to send by mail from each line that the user may send from and that has a box."""
-    lines = [line for line in sendable_entities(db.session, user) if line.box]
+    lines = sendable_entities(db.session, user)
     return [
         Instructions(
             entity_id=line.id,
@@ -138,6 +138,7 @@ def instructions_for(user: User) -> list[Instructions]:
             has_key=_private_key(line) is not None,
         )
         for line in lines
+        if line.box
     ]
 
 

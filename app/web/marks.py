@@ -19,7 +19,7 @@ def count() -> int:
     """Unread faxes that wait for the signed-in person; counted once for each page."""
     if "inbox_count" not in g:
         g.inbox_count = unread_count(db.session, current_user)
-    return g.inbox_count
+    return int(g.inbox_count)
 
 
 def count_text(number: int) -> str:

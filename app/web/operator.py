@@ -303,8 +303,9 @@ def _opened(company: Company, administrator: Administrator) -> Response:
 def _opened_before(company: Company) -> Tenant | None:
     """By this very form, sent twice: the same in every field, and just now."""
     tenant = db.session.scalar(sa.select(Tenant).where(Tenant.slug == company.slug))
-    just_now = tenant and tenant.created_at > utc_now() - timedelta(minutes=10)
-    return tenant if just_now and Company.of(tenant) == company else None
+    if tenant is None or tenant.created_at <= utc_now() - timedelta(minutes=10):
+        return None
+    return tenant if Company.of(tenant) == company else None
 
 
 def _new_page(company: Company, administrator: Administrator, errors: Errors) -> Response:
@@ -490,10 +491,10 @@ def export_tenant(tenant_id: int) -> Response:
     shown = _tenant(tenant_id)
     key = None if lets_in(shown, utc_now()) else export_key(db.session, shown)
     _audit("tenant.exported", shown, after={"sealed": key is not None})
-    name, values = f"{shown.slug}-{utc_now():%Y-%m-%d}.zip", {"tenant_id": shown.id, "language": language()}
+    name, company_id = f"{shown.slug}-{utc_now():%Y-%m-%d}.zip", shown.id
     db.session.commit()
     app = this_application()
-    body, kind = stream_tenant(app, **values), "application/zip"
+    body, kind = stream_tenant(app, tenant_id=company_id, language=language()), "application/zip"
     if key is not None:
         name, body, kind = f"{name}{ENDING}", sealed_export(body, key), "application/octet-stream"
     response = Response(body, mimetype=kind)

@@ -20,6 +20,7 @@ from app.fax.people_csv import read_text
 from app.web.administration import operators_only
 from app.web.asking import Errors, said
 from app.web.guard import SAFE_METHODS
+from app.web.urls import url_with
 from tenants.db import db, utc_now
 from tenants.models import Tenant
 
@@ -87,7 +88,7 @@ def _range_text(numbers: list[str]) -> str:
 def _back() -> Response:
     kept = {name: request.form.get(name, "")[:60] for name in ("q", "company_filter")}
     where = {"q": kept["q"], "company": kept["company_filter"]}
-    return redirect(url_for("operator_numbers.numbers", **{name: value for name, value in where.items() if value}), 303)
+    return redirect(url_with("operator_numbers.numbers", {name: value for name, value in where.items() if value}), 303)
 
 
 @blueprint.get("")
@@ -203,7 +204,8 @@ def remove_numbers() -> Response:
 def rules() -> Response:
     """How long numbers rest, and by whose rules the trunk writes them."""
     typed = {name: request.form.get(name, "").strip()[:10] for name in ("rest_days", "trunk_region")}
-    days, region, errors = typed["rest_days"], typed["trunk_region"], {}
+    days, region = typed["rest_days"], typed["trunk_region"]
+    errors: Errors = {}
     if not (days.isascii() and days.isdigit() and int(days) <= pool.MOST_REST_DAYS):
         errors["rest_days"] = said(Refused("rest_days", limit=pool.MOST_REST_DAYS))
     if region and region not in phonenumbers.SUPPORTED_REGIONS:
@@ -213,7 +215,7 @@ def rules() -> Response:
     before = {"rest_days": pool.rest_days(db.session), "trunk_region": pool.trunk_region(db.session)}
     after = {"rest_days": int(days), "trunk_region": region or None}
     if after != before:
-        pool.set_rules(db.session, days=after["rest_days"], region=after["trunk_region"])
+        pool.set_rules(db.session, days=int(days), region=region or None)
         _audit("number.changed", None, "Faxroom", before=before, after=after)
     db.session.commit()
     flash(_("Saved."), "info")

@@ -109,7 +109,10 @@ def lying(parts: Sequence[tuple[str, str, int]], longest: int) -> Markup:
 
 def line(name: str, labels: Sequence[str], series: Series, *, top: float = 100, unit: str = "%") -> Plot:
     """A gap where there is no value; a point that stands alone is a dot all the same."""
-    place, lines, run, dots = SIZE / max(1, len(labels)), [], [], []
+    place = SIZE / max(1, len(labels))
+    lines: list[list[str]] = []
+    run: list[str] = []
+    dots: list[Mark] = []
     for n, value in enumerate(series.values):
         if value is None:
             lines, run = [*lines, run], []

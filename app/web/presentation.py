@@ -1,5 +1,6 @@
 """A fax as a picture of its journey: what the templates draw, worked out here, apart from any markup."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
@@ -155,7 +156,12 @@ def status_badge(status: str) -> Markup:
 @lru_cache(maxsize=100)  # a list shows fifty at once
 def _badge(status: Status, locale: str) -> Markup:
     """As the reader of this locale, who is the one that asks, sees it."""
-    return current_app.jinja_env.get_template("partials/icons.html").module.badge(status)
+    return _icon_macro("badge")(status)
+
+
+def _icon_macro(name: str) -> Callable[..., Markup]:
+    macro: Callable[..., Markup] = getattr(current_app.jinja_env.get_template("partials/icons.html").module, name)
+    return macro
 
 
 def state_label(fax: Fax) -> str:
@@ -166,8 +172,8 @@ def state_label(fax: Fax) -> str:
 def state_badge(fax: Fax) -> Markup:
     if not may_release(fax):
         return status_badge(fax.status)
-    icons = current_app.jinja_env.get_template("partials/icons.html").module
-    return Markup('<span class="badge tone-wait">{}<span>{}</span></span>').format(icons.icon("wait"), state_label(fax))
+    icon = _icon_macro("icon")
+    return Markup('<span class="badge tone-wait">{}<span>{}</span></span>').format(icon("wait"), state_label(fax))
 
 
 def rights() -> Rights:
@@ -175,7 +181,8 @@ def rights() -> Rights:
     if "rights" not in g:
         signed_in = current_user and current_user.is_authenticated
         g.rights = rights_of(db.session, current_user) if signed_in else Rights()
-    return g.rights
+    found: Rights = g.rights
+    return found
 
 
 def fax_path(fax: Fax) -> str:
@@ -187,8 +194,18 @@ def fax_path(fax: Fax) -> str:
 
 def init_app(app: Flask) -> None:
     drawn = (stations, pages, attempt_result, attempt_pages, attempt_duration, document_name, remote, brief, tone)
-    drawn += (state_label, state_badge)
-    for function in (*drawn, status_badge, fax_path, rights, may_cancel, may_resend, shown_number, fresh_key):
+    for function in (
+        *drawn,
+        state_label,
+        state_badge,
+        status_badge,
+        fax_path,
+        rights,
+        may_cancel,
+        may_resend,
+        shown_number,
+        fresh_key,
+    ):
         app.add_template_global(function)
     app.add_template_global(download_name, "download_name")
-    app.add_template_global(MODES, "MODES")
+    app.jinja_env.globals["MODES"] = MODES

@@ -103,8 +103,8 @@ class Look:
 
     def picture(self, number: int, width: int) -> str:
         """Whoever begins anew to draw the pages gives them other addresses."""
-        values = {"preview_id": self.preview.id, "number": number, "width": width, "v": self.preview.tries}
-        return url_for("preview.page", **values)
+        preview = self.preview
+        return url_for("preview.page", preview_id=preview.id, number=number, width=width, v=preview.tries)
 
 
 def begin_look(document: Document, entity: str) -> Look | None:
@@ -122,7 +122,7 @@ def counted(document: Document, entity: str, *, waits: bool) -> Look | None:
     moment; commits."""
     look = begin_look(document, entity) if KINDS[document.type].family is Family.SHEET else None
     turn = countings.take(current_user.tenant_id) if look and waits else None
-    if turn is None:
+    if look is None or turn is None:
         return look
     preview_id, until = look.preview.id, time.monotonic() + COUNTING_SECONDS
     try:

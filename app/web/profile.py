@@ -206,12 +206,13 @@ def _pending(user: User) -> SecondFactor | None:
 def _factor_page(errors: Errors | None = None) -> Response:
     user = _me()
     pending = _pending(user)
+    secret = pending.pending_secret if pending else None
     values = {
         "user": user,
         "errors": errors or {},
         "required": user.needs_second_factor,
-        "picture": _picture(user, pending.pending_secret) if pending else None,
-        "secret": _in_groups(pending.pending_secret) if pending else None,
+        "picture": _picture(user, secret) if secret else None,
+        "secret": _in_groups(secret) if secret else None,
         "codes": (pending.pending_codes or "").split() if pending else [],
         "codes_left": factors.codes_left(db.session, user) if user.second_factor_at else 0,
     }

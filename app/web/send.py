@@ -104,7 +104,8 @@ def _open_form() -> Response:
 
 
 def _submit() -> Response:
-    form, errors = SendForm.read(), {}
+    form = SendForm.read()
+    errors: Errors = {}
     document = _document(form, errors)
     key = form.key(document)
     if earlier := submitted_before(db.session, current_user, key):
@@ -190,7 +191,7 @@ def judge(form: SendForm) -> Errors:
     """Every field that has to change, not only the first."""
     errors: Errors = {}
     tenant = current_user.company
-    checks = {
+    checks: dict[str, Callable[[], object]] = {
         "to": lambda: _dialable(form),
         "send_at": lambda: read_send_time(form.send_at, tenant.zone, utc_now()),
     }
@@ -219,10 +220,11 @@ def _sendable(form: SendForm) -> Addressee:
     """The addressee, if the chosen line may send to it at that time: what the door would say now. Raises Refused."""
     tenant, line = current_user.company, _line(form)
     addressee = read_addressee(db.session, tenant, form.to)
-    when = {"send_at": _send_at(form), "now": utc_now()}
-    hold_policy(db.session, tenant, addressee.dial_string, **when)
+    send_at, now = _send_at(form), utc_now()
+    hold_policy(db.session, tenant, addressee.dial_string, send_at=send_at, now=now)
     if line:
-        hold_rules(db.session, tenant=tenant, entity=line, number=addressee.remote_number, **when)
+        number = addressee.remote_number
+        hold_rules(db.session, tenant=tenant, entity=line, number=number, send_at=send_at, now=now)
     return addressee
 
 
@@ -257,7 +259,7 @@ def _page(
     entities = sendable_entities(db.session, current_user)
     only = str(entities[0].id) if len(entities) == 1 else ""
     kept = replace(kept, entity=kept.entity or only, submission=kept.submission or secrets.token_urlsafe(18))
-    values = {"form": kept, "document": document, "errors": ordered, "entities": entities}
+    values: dict[str, object] = {"form": kept, "document": document, "errors": ordered, "entities": entities}
     values |= number_values(kept, errors) | {"limits": _limits(), "asked": asked, "agreed": form.all_pages}
     if earlier:
         values |= _number_to_change(earlier, values)
@@ -303,7 +305,8 @@ def _judged(form: SendForm, judge: Callable[[SendForm], Addressee]) -> tuple[Add
 @blueprint.post("/document")
 def take_document() -> str:
     """A fragment: the document field, with the file taken as a draft or with what is wrong with it."""
-    form, errors = SendForm.read(), {}
+    form = SendForm.read()
+    errors: Errors = {}
     document = _document(form, errors)
     if document is None and not errors:
         errors["document"] = sentence("document_missing")

@@ -79,7 +79,7 @@ class Subject:
 
     @property
     def name(self) -> str:
-        return self.place.name if self.place else self.change.after["name"]
+        return self.place.name if self.place else self.wanted.name
 
     @property
     def has_secret(self) -> bool:
@@ -92,7 +92,7 @@ class Subject:
     def url(self, endpoint: str = "place") -> str:
         if self.place:
             return url_for(f"settings.{endpoint}", place_id=self.place.id)
-        return url_for(f"settings.{endpoint}_added", change_id=self.change.id)
+        return url_for(f"settings.{endpoint}_added", change_id=self.change.id if self.change else None)
 
 
 def _known(place_id: int) -> Subject:
@@ -217,12 +217,21 @@ def _read_place(kind: str) -> PlaceDetails:
     def text(name: str) -> str:
         return request.form.get(name, "").strip()[:400]
 
-    names = ("name", "endpoint", "region", "bucket", "access_key", "secret_key")
-    checks = {name: request.form.get(name) == "yes" for name in CHECKS}
-    folder = text("folder").strip("/")
-    if kind == PlaceKind.FOLDER:
-        return PlaceDetails(name=text("name"), kind=kind, folder=folder, **checks)
-    return PlaceDetails(kind=kind, folder=folder, **{name: text(name) for name in names}, **checks)
+    def on(name: str) -> bool:
+        return request.form.get(name) == "yes"
+
+    in_bucket = ("endpoint", "region", "bucket", "access_key", "secret_key")
+    return PlaceDetails(
+        name=text("name"),
+        kind=kind,
+        folder=text("folder").strip("/"),
+        enabled=on("enabled"),
+        encrypted=on("encrypted"),
+        keeps_sent=on("keeps_sent"),
+        keeps_received=on("keeps_received"),
+        keeps_reports=on("keeps_reports"),
+        **({} if kind == PlaceKind.FOLDER else {name: text(name) for name in in_bucket}),
+    )
 
 
 @blueprint.route("/places/new", methods=["GET", "POST"])
@@ -373,7 +382,7 @@ def remove(place_id: int) -> Response:
 @blueprint.post("/retention")
 def retention() -> Response:
     """First what it would remove; then, asked once more, it is saved."""
-    typed = {kind: request.form.get(f"days_{kind}", "")[:20] for kind in ArchiveKind}
+    typed = {str(kind): request.form.get(f"days_{kind}", "")[:20] for kind in ArchiveKind}
     wanted, faults = judge_days(typed)
     if faults:
         return _page(days=typed, errors=said_all(faults))

@@ -117,9 +117,15 @@ def _note_refused(form: SignInForm) -> None:
     if account := user_by_address(db.session, form.email):
         note_account(account, "user.sign_in_failed", user=None, after={"reason": "password"})
     else:
-        values = {"after": {"reason": "unknown"}, "remote_address": request.remote_addr}
-        target = form.email if is_address(form.email) else "?"
-        audit(db.session, user=None, tenant_id=None, action="user.sign_in_failed", target=target, **values)
+        audit(
+            db.session,
+            user=None,
+            tenant_id=None,
+            action="user.sign_in_failed",
+            target=form.email if is_address(form.email) else "?",
+            after={"reason": "unknown"},
+            remote_address=request.remote_addr,
+        )
     db.session.commit()
 
 
@@ -231,7 +237,7 @@ def _by_link(token: str, purpose: LinkPurpose) -> Response:
     """Looking changes nothing: mail servers open links too. Only the form uses it up."""
     link = open_link(db.session, token, purpose)
     if link is None:
-        return make_response(render_template("sign_in/dead_link.html", purpose=purpose), 404)
+        return _dead_link(purpose)
     if request.method in SAFE_METHODS:
         return _link_page(link)
     password, repeated = request.form.get("password", ""), request.form.get("repeated", "")
@@ -240,14 +246,18 @@ def _by_link(token: str, purpose: LinkPurpose) -> Response:
     password_hash = hash_aside(password)
     link = open_link(db.session, token, purpose)
     if link is None or not use_link(db.session, link):
-        return make_response(render_template("sign_in/dead_link.html", purpose=purpose), 404)
+        return _dead_link(purpose)
     try:
         prove_address(db.session, link.user.address)
     except AddressTaken:
         db.session.rollback()
         link = open_link(db.session, token, purpose)
-        return _link_page(link, {"password": sentence("email_answered_elsewhere")})
+        return _link_page(link, {"password": sentence("email_answered_elsewhere")}) if link else _dead_link(purpose)
     return _with_new_password(link.user, purpose, password_hash)
+
+
+def _dead_link(purpose: LinkPurpose) -> Response:
+    return make_response(render_template("sign_in/dead_link.html", purpose=purpose), 404)
 
 
 def _with_new_password(user: User, purpose: LinkPurpose, password_hash: str) -> Response:

@@ -75,7 +75,7 @@ class Subject:
 
     @property
     def name(self) -> str:
-        return self.template.name if self.template else self.change.after["name"]
+        return self.template.name if self.template else str(self.wanted["name"])
 
     @property
     def is_leaving(self) -> bool:
@@ -85,7 +85,7 @@ class Subject:
     def url(self) -> str:
         if self.template:
             return url_for("templates.template", template_id=self.template.id)
-        return url_for("templates.added", change_id=self.change.id)
+        return url_for("templates.added", change_id=self.change.id if self.change else None)
 
 
 def _tenant() -> Tenant:
@@ -127,10 +127,16 @@ def templates() -> str:
 def _read() -> TemplateDetails:
     form = request.form
     texts = {name: form.get(name, "").replace("\0", "").strip()[:most] for name, most in TEXTS.items()}
-    flags = {name: form.get(name) == "yes" for name in FLAGS}
     delays = {cause: form.get(f"delay_{cause}", "").strip()[:20] for cause in CAUSES}
     never = frozenset(cause for cause in CAUSES if form.get(f"never_{cause}") == "yes")
-    return TemplateDetails(**texts, **flags, delays=delays, never=never)
+    return TemplateDetails(
+        ecm=form.get("ecm") == "yes",
+        t38=form.get("t38") == "yes",
+        premium_allowed=form.get("premium_allowed") == "yes",
+        delays=delays,
+        never=never,
+        **texts,
+    )
 
 
 @blueprint.route("/new", methods=["GET", "POST"])

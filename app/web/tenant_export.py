@@ -16,6 +16,7 @@ from app.errors import PermanentFailure, TemporaryFailure
 from app.fax.exporting import columns_of, documents_of, exported_tables, rows_of
 from app.fax.sentences import in_language
 from app.web.csv_export import csv_chunks
+from app.web.zip_stream import Pipe
 from tenants.db import db
 from tenants.sealed import sealing_key
 
@@ -24,24 +25,6 @@ log = logging.getLogger(__name__)
 FAILURES = (PermanentFailure, TemporaryFailure)
 CHUNK = 1 << 18
 NOTE = "READ-ME.txt"
-
-
-class _Pipe:
-    """What zipfile writes to and a response reads from. It has no position to go back to."""
-
-    def __init__(self) -> None:
-        self.waiting: list[bytes] = []
-
-    def write(self, data: bytes) -> int:
-        self.waiting.append(bytes(data))
-        return len(data)
-
-    def flush(self) -> None:
-        """Nothing is held back here."""
-
-    def drain(self) -> bytes:
-        data, self.waiting = b"".join(self.waiting), []
-        return data
 
 
 def stream_tenant(app: Flask, *, tenant_id: int, language: str) -> Iterator[bytes]:
@@ -77,8 +60,8 @@ class _Chunks(io.RawIOBase):
 
 
 def _stream(tenant_id: int, storage: SealedStorage) -> Iterator[bytes]:
-    pipe, missing = _Pipe(), []
-    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[arg-type]
+    pipe, missing = Pipe(), []
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:
         for table in exported_tables(tenant_id):
             names = columns_of(table)
             cells = ([_cell(row[name]) for name in names] for row in rows_of(db.session, table, tenant_id))
@@ -98,7 +81,7 @@ def _stream(tenant_id: int, storage: SealedStorage) -> Iterator[bytes]:
     yield pipe.drain()
 
 
-def _write(archive: zipfile.ZipFile, name: str, chunks: Iterable[bytes], pipe: _Pipe) -> Iterator[bytes]:
+def _write(archive: zipfile.ZipFile, name: str, chunks: Iterable[bytes], pipe: Pipe) -> Iterator[bytes]:
     with archive.open(name, "w", force_zip64=True) as target:
         for chunk in chunks:
             target.write(chunk)

@@ -3,7 +3,9 @@
 import logging
 import math
 import time
+from collections.abc import Callable
 from ipaddress import ip_address, ip_network
+from typing import TypeVar
 
 from flask import Flask
 from flask_limiter import Limiter
@@ -14,6 +16,8 @@ from limits.strategies import FixedWindowRateLimiter, RateLimiter
 from redis import RedisError
 
 log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 #: Wrong passwords until it has to rest: for an account from one address, or from one browser of its owner; from one
 #: address in all, where a whole office may sit. What comes from elsewhere keeps nobody out.
@@ -61,11 +65,12 @@ class Throttle:
         return self._wait(BY_ADDRESS, address, count=False) or self._wait(BY_ACCOUNT, account, count=True)
 
     def note_failure(self, *, address: str) -> None:
-        self._call("hit", BY_ADDRESS, address)
+        self._ask(lambda counter: counter.hit(BY_ADDRESS, address))
 
     def forget(self, *, account: str, browser: str | None = None) -> None:
         """The password was right: earlier slips no longer count."""
-        self._call("clear", BY_ACCOUNT, _of(account, browser) if browser else account)
+        key = _of(account, browser) if browser else account
+        self._ask(lambda counter: counter.clear(BY_ACCOUNT, key))
 
     def take_reset(self, *, address: str) -> int | None:
         """Count one request for a mail; the minutes to wait if this address has made too many."""
@@ -73,17 +78,17 @@ class Throttle:
 
     def may_reset(self, *, account: str) -> bool:
         """Count one mail to this account, whether it exists or not; False if there have been too many."""
-        return bool(self._call("hit", RESETS_BY_ACCOUNT, account))
+        return self._ask(lambda counter: counter.hit(RESETS_BY_ACCOUNT, account))
 
     def _wait(self, item: RateLimitItem, key: str, *, count: bool) -> int | None:
-        if self._call("hit" if count else "test", item, key):
+        if self._ask(lambda counter: counter.hit(item, key) if count else counter.test(item, key)):
             return None
-        reset = self._call("get_window_stats", item, key).reset_time
+        reset = self._ask(lambda counter: counter.get_window_stats(item, key)).reset_time
         return max(1, math.ceil((reset - time.time()) / 60))
 
-    def _call(self, name: str, item: RateLimitItem, key: str):
+    def _ask(self, question: Callable[[RateLimiter], Answer]) -> Answer:
         try:
-            return getattr(self._limiter.limiter, name)(item, key)
+            return question(self._limiter.limiter)
         except RedisError as error:
             log.warning("counting sign-in tries in this process only: %s", error)
-            return getattr(self._alone, name)(item, key)
+            return question(self._alone)

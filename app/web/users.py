@@ -259,7 +259,14 @@ def _import(rows: list[Row], text: str, key: str) -> Response:
 
 def _import_page(*, rows: list[Row] | None = None, text: str = "", error: str | None = None) -> Response:
     bad = [row for row in rows or [] if row.problems]
-    values = {"rows": rows or [], "bad": bad, "text": text, "error": error, "said": said, "columns": COLUMNS}
+    values: dict[str, object] = {
+        "rows": rows or [],
+        "bad": bad,
+        "text": text,
+        "error": error,
+        "said": said,
+        "columns": COLUMNS,
+    }
     values |= {"most_rows": MOST_ROWS, "submission": fresh_key()}
     return make_response(render_template("users/import.html", **values), 422 if error or bad else 200)
 
@@ -333,8 +340,8 @@ def _grants(person: User) -> list[tuple[str, bool, bool]]:
     granted = owned_by(Grant, current_user.company_id).join(FaxEntity, Grant.entity_id == FaxEntity.id)
     granted = granted.where(Grant.user_id == person.id, Grant.may_send | Grant.may_receive)
     granted = granted.where(FaxEntity.closed_at.is_(None))
-    columns = (FaxEntity.name, Grant.may_send, Grant.may_receive)
-    return [tuple(row) for row in db.session.execute(granted.with_only_columns(*columns).order_by(FaxEntity.name))]
+    named = granted.with_only_columns(FaxEntity.name, Grant.may_send, Grant.may_receive).order_by(FaxEntity.name)
+    return [(row.name, row.may_send, row.may_receive) for row in db.session.execute(named)]
 
 
 def _act(user_id: int, action: str, act: Callable[[User], str | None]) -> Response:

@@ -96,7 +96,7 @@ def page_url(fax: Fax, number: int, width: int) -> str:
 
 
 def _version(fax: Fax) -> str:
-    return fax.tiff.sha256[:12]
+    return fax.its_tiff.sha256[:12]
 
 
 @blueprint.app_context_processor

@@ -19,6 +19,27 @@ UTF8 = 0x800
 NEEDS = 45  # version 4.5: ZIP64
 
 
+class Pipe:
+    """What zipfile writes to and a response reads from. It has no position to go back to."""
+
+    def __init__(self) -> None:
+        self.waiting: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self.waiting.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    def drain(self) -> bytes:
+        data, self.waiting = b"".join(self.waiting), []
+        return data
+
+
 class ZipStream:
     """``add`` and ``close`` give the bytes to send; names must be different."""
 
