@@ -73,12 +73,17 @@ class Portal:
             if self.process.poll() is not None:
                 time.sleep(1)
                 self._begin()
-            if not self._has_cable and self._moved.exists() and self.find("asterisk"):
+            if not self._has_cable and self._moved.exists() and self._has_an_asterisk():
                 self._listen()  # not before: bin/up wants to see the port free
             time.sleep(0.1)
         if not self._has_cable:
             self._move_asterisk()
             self._listen()
+
+    def _has_an_asterisk(self) -> bool:
+        """Of this bin/up: those of the one before may still be there when it asks for its ports."""
+        assert self.process
+        return not set(self.find("asterisk")).isdisjoint(processes.descendants(self.process.pid))
 
     def _begin(self) -> None:
         self.starts += 1
