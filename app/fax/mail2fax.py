@@ -16,7 +16,15 @@ TEST_WORD = "test"
 
 _NUMBER = re.compile(r"\+?[0-9\s().\-\u2010-\u2015/+]*[0-9][0-9\s().\-\u2010-\u2015/]*")
 _TEST = re.compile(rf"{TEST_WORD}\b[\s:]*", re.IGNORECASE)
-_LABEL = re.compile(r"(?:fax|to|number|numero|subject|oggetto)\s*[:=]\s*", re.IGNORECASE)
+_LABEL = re.compile(
+    r"\A(?:(?:tele)?fax(?:\s+(?:to|an|a|no\.?|number|nr\.?))?|to|an|a|number|numero|subject|oggetto)\s*[:=]\s*",
+    re.IGNORECASE,
+)
+#: What programs and gateways put before a subject: an answer, a forwarded mail, where it came from.
+_PUT_BEFORE = re.compile(
+    r"(?:re|r|aw|antw|sv|rif|fwd?|fw|i|wg|tr|inoltro)\s*:\s*|\[[^\[\]0-9]{1,40}\]\s*", re.IGNORECASE
+)
+_QUOTES = "\"'“”„‟«»‘’‚‹›"
 
 
 @dataclass(frozen=True)
@@ -29,13 +37,14 @@ class Wanted:
 
 
 def read_subject(text: str) -> Wanted | None:
-    """``number`` or ``number@entity``, with ``test`` before it if nothing is to be sent; None if it is anything else.
+    """``number`` or ``number@line``, with ``test`` before it if nothing is to be sent; None if it is anything else.
 
-    Nothing is guessed: a subject with other words in it was meant for a person.
+    What a program puts before a subject, a label and quotation marks change nothing. Nothing is guessed: a subject with
+    other words in it was meant for a person.
     """
-    text = _visible(text)
+    text = _without_what_was_put_before(_visible(text))
     test = _TEST.match(text)
-    rest = text[test.end() :] if test else text
+    rest = _LABEL.sub("", text[test.end() :] if test else text, count=1)
     number, at, entity = rest.partition("@")
     number, entity = number.strip(), entity.strip()
     if len(number) > 60 or not _NUMBER.fullmatch(number) or (at and not entity) or len(entity) > 100:
@@ -43,9 +52,22 @@ def read_subject(text: str) -> Wanted | None:
     return Wanted(number, entity or None, test is not None)
 
 
+def _without_what_was_put_before(text: str) -> str:
+    while before := _PUT_BEFORE.match(text):
+        text = text[before.end() :]
+    return _LABEL.sub("", text, count=1).strip(_QUOTES + " ")
+
+
 def _visible(text: str) -> str:
-    """Without the marks of direction that a copied number brings along, and with plain blanks."""
-    return " ".join("".join(sign for sign in text if unicodedata.category(sign) != "Cf").split())
+    """Without the marks of direction that a copied number brings along, with plain blanks and signs of one width
+    (Unicode's NFKC: full-width digits, letters with an accent of their own)."""
+    plain = unicodedata.normalize("NFKC", text)
+    return " ".join("".join(sign for sign in plain if unicodedata.category(sign) != "Cf").split())
+
+
+def same_name(one: str, other: str) -> bool:
+    """Of a line, as people type it."""
+    return _visible(one).casefold() == _visible(other).casefold()
 
 
 def same_wish(one: Wanted, other: Wanted) -> bool:
@@ -53,13 +75,13 @@ def same_wish(one: Wanted, other: Wanted) -> bool:
 
 
 def _plain_wish(wanted: Wanted) -> tuple[str, str, bool]:
-    return re.sub(r"[^0-9+]", "", wanted.number), (wanted.entity or "").casefold(), wanted.test
+    return re.sub(r"[^0-9+]", "", wanted.number), _visible(wanted.entity or "").casefold(), wanted.test
 
 
 def wishes_in(text: str) -> list[Wanted]:
     """The lines of a text that are a number and nothing else (``Fax:`` before it is fine): for a signed text whose
     subject is outside the signature. Something short, such as a PIN on its own line, is no number."""
-    found = [read_subject(_LABEL.sub("", line.strip(), count=1)) for line in text.splitlines() if line.strip()]
+    found = [read_subject(line) for line in text.splitlines() if line.strip()]
     return [wanted for wanted in found if wanted and (wanted.entity or len(re.sub(r"\D", "", wanted.number)) >= 6)]
 
 
@@ -98,6 +120,7 @@ def _is_wrapped_quote(bare: str, wrapped: str) -> bool:
 class _Words(HTMLParser):
     SILENT = frozenset({"script", "style", "head", "title", "template", "blockquote", "noscript", "textarea", "select"})
     VOID = frozenset({"br", "hr", "img", "meta", "link", "input", "wbr", "col", "area", "base", "source", "embed"})
+    HEAD = frozenset({"title", "style", "script", "meta", "link", "base", "noscript", "template"})
     LINES = frozenset({"p", "div", "br", "tr", "li", "ul", "ol", "table", "td", "th", "h1", "h2", "h3", "h4", "hr"})
     QUOTES = re.compile(
         r"gmail_quote|gmail_attr|moz-cite-prefix|yahoo_quoted|divRplyFwdMsg|appendonsend|gmail_signature"
@@ -112,6 +135,8 @@ class _Words(HTMLParser):
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         if tag in self.LINES:
             self.words.append("\n")
+        if tag not in self.HEAD:
+            self.handle_endtag("head")  # HTML, 13.2.6.4.4: whatever does not belong to it ends it
         if tag in self.VOID:
             return
         values = {name: value or "" for name, value in attributes}
@@ -147,52 +172,44 @@ def text_of_html(html: str) -> str:
 
 # ---- The PIN
 
-#: Between the digits of one number.
-_JOINED_BEFORE = re.compile(r"[0-9][ \t\u00a0]*[\s().\-/+\u2010-\u2015]*$|[0-9][.,:'’]$|[+@#%&=?/\\_*-]$")
-_JOINED_AFTER = re.compile(r"^[ \t\u00a0]*[\s().\-/+\u2010-\u2015]*[0-9]|^[.,:'’][0-9]|^[@%&=?/\\_*-]")
-_TOKEN = re.compile(r"(?<!\w)[0-9A-Za-z]{4,32}(?!\w)")
-_PIN_WORD = re.compile(r"\bpin\b[ \t\u00a0]*[:=]?[ \t\u00a0]*([0-9A-Za-z]{4,32})(?!\w)", re.IGNORECASE)
+#: What programs put around a word that was set in bold, and what a person puts before a PIN.
+_MARKS = r"[*_`\"'“”„«»()\[\]]*"
+_PIN = r"([0-9A-Za-z]{4,32})"
+_LINK = r"[ \t]*(?:[:=\-\u2013]|\bis\b|\bist\b|è)?[ \t]*"
+#: Up to its end; no number goes on there.
+_NAMED = re.compile(
+    rf"(?<![0-9A-Za-z])pin{_MARKS}{_LINK}{_MARKS}{_PIN}{_MARKS}(?=[.,;:!?]?(?:\s|$))(?!\s+[0-9])", re.IGNORECASE
+)
+#: Letters only are a PIN where nothing else stands on the line.
+_NAMED_ALONE = re.compile(rf"\s*{_MARKS}pin\b{_MARKS}{_LINK}{_MARKS}{_PIN}{_MARKS}[.!]?\s*", re.IGNORECASE)
+_ALONE = re.compile(rf"\s*{_MARKS}{_PIN}{_MARKS}[.!]?\s*")
 
 
-def pin_candidates(text: str) -> set[str]:
-    """What in the text could be meant as a PIN: what follows the word, and what has digits and stands by itself."""
-    found, named = set(), set()
-    for line in text.splitlines():
-        labelled = {match.start(1): match[1] for match in _PIN_WORD.finditer(line)}
-        for match in _TOKEN.finditer(line):
-            token = match[0]
-            if match.start() in labelled:
-                if not _JOINED_AFTER.search(line[match.end() :]):
-                    named.add(token)
-            elif any(sign.isdigit() for sign in token) and not _is_joined(line, match):
-                found.add(token)
-    every = found | named
-    return every if len(every) <= MOST_PIN_CANDIDATES else named
+def pin_candidates(text: str) -> list[str]:
+    """What is put forward as a PIN: what follows the word, else what stands on a line of its own and has a digit. A
+    postcode or a number in running text is none, and no try."""
+    lines = text.replace("\u00a0", " ").splitlines()
+    named = [match[1] for line in lines for match in _NAMED.finditer(line) if _has_digit(match[1])]
+    named += [match[1] for line in lines if (match := _NAMED_ALONE.fullmatch(line))]
+    alone = [match[1] for line in lines if (match := _ALONE.fullmatch(line)) and _has_digit(match[1])]
+    return list(dict.fromkeys(named or alone))
 
 
-def _is_joined(line: str, match: re.Match[str]) -> bool:
-    """As a part of a longer number, an address or a link."""
-    before, after = line[max(0, match.start() - 40) : match.start()], line[match.end() : match.end() + 40]
-    return bool(_JOINED_BEFORE.search(before) or _JOINED_AFTER.search(after))
+def _has_digit(text: str) -> bool:
+    return any(sign in "0123456789" for sign in text)
 
 
 def holds_pin(text: str, pin: str) -> bool | None:
-    """Whether the PIN stands in the text as a token of its own; None if there is nothing that could be one."""
+    """Whether the PIN is put forward in the text; None if nothing is. A list of guesses is a wrong one."""
     candidates = pin_candidates(text)
     if not candidates:
-        many = len(_TOKEN.findall(text)) and any(sign.isdigit() for sign in text)
-        return False if many and _is_a_list(text) else None
+        return None
     if len(candidates) > MOST_PIN_CANDIDATES:
         return False
     wanted, right = _digest(pin), False
-    for candidate in sorted(candidates):
+    for candidate in candidates:
         right |= hmac.compare_digest(_digest(candidate), wanted)
     return right
-
-
-def _is_a_list(text: str) -> bool:
-    digits = {token for token in _TOKEN.findall(text) if any(sign.isdigit() for sign in token)}
-    return len(digits) > MOST_PIN_CANDIDATES
 
 
 def _digest(text: str) -> bytes:

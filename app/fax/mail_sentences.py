@@ -39,6 +39,10 @@ MAIL_SENTENCES = {
     "mail_not_encrypted": _l(
         "This line accepts only encrypted emails. Encrypt the email to the box's public key, which is in your profile."
     ),
+    "mail_smime": _l(
+        "This email is signed or encrypted with S/MIME, which Faxroom cannot read. Switch S/MIME off for this email, "
+        "or use PGP."
+    ),
     "mail_not_decrypted": _l(
         "This email cannot be decrypted, or was altered on the way. Encrypt it with PGP/MIME to the box's public "
         "key, which is in your profile."

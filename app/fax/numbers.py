@@ -34,8 +34,10 @@ def read_addressee(session: Session, tenant: Tenant, text: str) -> Addressee:
 
     Raises:
         Refused: ``number_missing``, ``number_too_short``, ``number_too_long``, ``number_unreadable``,
-            ``number_emergency``, ``number_invalid``.
+            ``number_several``, ``number_emergency``, ``number_invalid``.
     """
+    if _is_a_list(session, tenant, text):
+        raise Refused("number_several", field="to")
     digits = bare(text.strip())
     if not digits:
         raise Refused("number_missing", field="to")
@@ -47,13 +49,54 @@ def read_addressee(session: Session, tenant: Tenant, text: str) -> Addressee:
         raise Refused("number_too_long", field="to")
     if shortnumberinfo.is_emergency_number(digits, tenant.region):
         raise Refused("number_emergency", field="to")
-    lines = owned_by(FaxEntity, tenant.id).where(FaxEntity.closed_at.is_(None))
-    entity = session.scalar(lines.where(FaxEntity.extension == digits))
-    if entity:
+    if entity := _line_with_extension(session, tenant, digits):
         return _extension(entity)
     if reaches_emergency(digits, tenant):
         raise Refused("number_emergency", field="to")
     return _public(digits, tenant)
+
+
+def read_mailed(session: Session, tenant: Tenant, text: str) -> Addressee:
+    """The same for the subject of an email, which may have been copied from one of ours: there the outside prefix
+    stands before a number (:func:`outside_form`).
+
+    Raises:
+        Refused: as :func:`read_addressee`; ``number_ambiguous`` where both readings are numbers.
+    """
+    digits, prefix = bare(text.strip()), tenant.outside_prefix
+    typed, refusal = _or_refusal(session, tenant, text)
+    unread = typed.kind != "extension" if typed else refusal is not None and refusal.code == "number_invalid"
+    behind = None
+    if unread and prefix and digits.startswith(prefix):
+        behind, _ = _or_refusal(session, tenant, digits.removeprefix(prefix))
+    if behind and behind.kind == "extension":
+        behind = None
+    if typed and behind and behind.dial_string != typed.dial_string:
+        raise Refused("number_ambiguous", field="to", one=typed.remote_number, other=behind.remote_number)
+    if found := typed or behind:
+        return found
+    raise refusal or Refused("number_invalid", field="to")
+
+
+def _or_refusal(session: Session, tenant: Tenant, text: str) -> tuple[Addressee | None, Refused | None]:
+    try:
+        return read_addressee(session, tenant, text), None
+    except Refused as refusal:
+        return None, refusal
+
+
+def _is_a_list(session: Session, tenant: Tenant, text: str) -> bool:
+    """A slash is a part of one number after an area code. What is a number before it already goes on with a second one:
+    050 965564/5, 030 23125 / 23126."""
+    befores = (bare(text[: match.start()]) for match in re.finditer("/", text))
+    return any(
+        public_form(before, tenant.region) or _line_with_extension(session, tenant, before) for before in befores
+    )
+
+
+def _line_with_extension(session: Session, tenant: Tenant, digits: str) -> FaxEntity | None:
+    lines = owned_by(FaxEntity, tenant.id).where(FaxEntity.closed_at.is_(None))
+    return session.scalar(lines.where(FaxEntity.extension == digits))
 
 
 def _extension(entity: FaxEntity) -> Addressee:

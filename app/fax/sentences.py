@@ -113,6 +113,10 @@ REFUSALS = {
         "A fax number contains only digits, with a + in front if needed. Remove the other characters."
     ),
     "number_too_short": _l("This number is too short. Enter all of its digits."),
+    "number_several": _l("This looks like several numbers. Enter one number: each fax goes to one."),
+    "number_ambiguous": _l(
+        "This could be %(one)s or %(other)s. Write the number you mean with a plus sign and its country code."
+    ),
     "number_too_long": _l("This number is too long. Check the digits."),
     "number_emergency": _l("This is an emergency number. Faxroom never dials those."),
     "number_invalid": _l(

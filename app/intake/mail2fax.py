@@ -22,8 +22,8 @@ from app.errors import FaxroomError, PermanentFailure, Refused
 from app.fax.access import sendable_entities
 from app.fax.collecting import message_id
 from app.fax.dialing import hold_rules
-from app.fax.mail2fax import Wanted, holds_pin, read_subject, same_wish, wishes_in, without_pins
-from app.fax.numbers import Addressee, read_addressee
+from app.fax.mail2fax import Wanted, holds_pin, read_subject, same_name, same_wish, wishes_in, without_pins
+from app.fax.numbers import Addressee, read_mailed
 from app.fax.policy import hold_policy
 from app.intake.mail_inline import OpenedMail, open_inline
 from app.intake.mail_parts import (
@@ -36,6 +36,7 @@ from app.intake.mail_parts import (
     contents,
     decoded,
     is_crowded,
+    leaves_of,
     parse,
     parts_of,
     proof_of,
@@ -124,7 +125,10 @@ class _Judgement:
         sender = self._sender()
         user = self._user(sender)
         proof = self._proof(sender)
+        self._form()
         opened = self._open(user)
+        if opened.fault:  # nothing that is inside is known: it is told before all else that is missing
+            self.check("encryption", opened.fault)
         found = contents(opened.entity)
         wanted, inside = self._wanted(opened, found)
         entity = self._entity(user, wanted)
@@ -146,7 +150,7 @@ class _Judgement:
             checks=tuple(self.checks),
             entity_id=entity.id if entity else None,
             user_id=user.id if user else None,
-            to=wanted.number if wanted and addressee else None,
+            to=addressee.remote_number if addressee else None,
             documents=documents if failed is None else (),
             answerable=user is not None and self._is_theirs(entity, proof, pin, opened.signature),
             message_id=message_id(self.raw) or None,
@@ -203,13 +207,18 @@ class _Judgement:
 
     # ---- Sealed and signed
 
+    def _form(self) -> None:
+        """S/MIME that is not readable beside its signature (RFC 8551, 3.5.2): nothing of it can be looked at."""
+        if self.mail.get_content_type() in ("application/pkcs7-mime", "application/x-pkcs7-mime"):
+            self.check("form", "mail_smime")
+
     def _open(self, user: User | None) -> OpenedMail:
         """A stranger's mail is not worth a run of gpg."""
         mail, keys = self.mail, self._keys(user)
-        if mail.get_content_type() == "multipart/encrypted":
+        if sealed := _sealed(mail):
             if user is None:
                 return OpenedMail(Message(), True, "mail_not_decrypted")
-            return self._decrypted(keys)
+            return self._decrypted(sealed, keys)
         if mail.get_content_type() == "multipart/signed" and _is_pgp(mail):
             return _signed(self.raw, mail, keys, OpenedMail(mail)) if user else OpenedMail(mail)
         return self._inline(OpenedMail(mail), keys) if user else OpenedMail(mail)
@@ -221,15 +230,14 @@ class _Judgement:
         mine = owned_by(PgpPublicKey, self.box.tenant_id).where(PgpPublicKey.user_id == user.id)
         return [key.armored for key in self.session.scalars(mine.order_by(PgpPublicKey.id))]
 
-    def _decrypted(self, keys: list[str]) -> OpenedMail:
+    def _decrypted(self, sealed: list[Message], keys: list[str]) -> OpenedMail:
         nothing = OpenedMail(Message(), True, "mail_not_decrypted")
         if not self.box.private_key:
             return replace(nothing, fault="mail_box_without_key")
-        parts = parts_of(self.mail)
-        if len(parts) != 2 or parts[0].get_content_type() != "application/pgp-encrypted":
+        if [part.get_content_type() for part in sealed][:1] != ["application/pgp-encrypted"] or len(sealed) != 2:
             return nothing
         try:
-            opened = open_message(content_of(parts[1]), keys, self.box.private_key)
+            opened = open_message(content_of(sealed[1]), keys, self.box.private_key)
         except PermanentFailure:  # whose, or what is wrong with it, is nobody's business
             return nothing
         entity = parse(opened.content)
@@ -259,14 +267,14 @@ class _Judgement:
                 return None, False
             if subjects:
                 within = read_subject(decoded(subjects[0]))
-                if within is None or (outer and not same_wish(outer, within)):
+                if within is None or (outer and not self._means(outer, within)):
                     self.check("subject", "mail_subject_altered" if within else "mail_subject")
                     return None, False
             else:
                 written = [wish for wish in wishes_in(found.text) if wish.number not in self.pins]
                 # the first one counts: else whoever alters the subject could choose among all that stand there
                 if outer:
-                    within = written[0] if written and _means(written[0], outer) else None
+                    within = written[0] if written and self._is_meant(written[0], outer) else None
                     if within is None and written:
                         self.check("subject", "mail_subject_altered")
                         return None, False
@@ -279,10 +287,29 @@ class _Judgement:
         self.check("subject", None if wanted else "mail_subject", **shown)
         return wanted, within is not None
 
+    def _is_meant(self, written: Wanted, outer: Wanted) -> bool:
+        """The entity has to be signed too where there is one: else whoever alters the subject chooses the line. Only a
+        test may stand in one of them."""
+        return self._means(replace(written, test=False), replace(outer, test=False))
+
+    def _means(self, one: Wanted, other: Wanted) -> bool:
+        """The same wish, in whatever spelling the number is."""
+        return same_wish(one, other) or (
+            same_wish(replace(one, number=""), replace(other, number=""))
+            and self._dialled(one) is not None
+            and self._dialled(one) == self._dialled(other)
+        )
+
+    def _dialled(self, wanted: Wanted) -> str | None:
+        try:
+            return read_mailed(self.session, self.tenant, wanted.number).dial_string
+        except Refused:
+            return None
+
     def _entity(self, user: User | None, wanted: Wanted | None) -> FaxEntity | None:
         name = wanted.entity if wanted else None
         if name:
-            named = [line for line in self.lines if line.name.casefold() == name.casefold()]
+            named = [line for line in self.lines if same_name(line.name, name)]
             entity = named[0] if len(named) == 1 else None
             self.check("entity", None if entity else "mail_entity_unknown", name=name)
         else:
@@ -310,7 +337,7 @@ class _Judgement:
             self.skip("number")
             return None
         try:
-            addressee = read_addressee(self.session, self.tenant, wanted.number)
+            addressee = read_mailed(self.session, self.tenant, wanted.number)
         except Refused as refusal:
             self.check("number", refusal.code, **refusal.values)
             return None
@@ -329,8 +356,8 @@ class _Judgement:
 
     def _encryption(self, entity: FaxEntity | None, opened: OpenedMail) -> None:
         if opened.fault:
-            self.check("encryption", opened.fault)
-        elif opened.encrypted:
+            return
+        if opened.encrypted:
             self.check("encryption", None)
         elif entity and entity.encryption_required:
             self.check("encryption", "mail_not_encrypted")
@@ -350,7 +377,7 @@ class _Judgement:
 
     def _signature(self, entity: FaxEntity | None, opened: OpenedMail, inside: bool) -> str | None:
         """The digest that no second fax may have."""
-        if entity is None or entity.authentication != Authentication.PGP:
+        if entity is None or entity.authentication != Authentication.PGP or opened.fault:
             self.skip("signature")
             return None
         signature = opened.signature
@@ -413,13 +440,19 @@ class _Judgement:
                     self.check("document", failure.code, **failure.values | {"name": document.name})
 
 
-def _means(written: Wanted, outer: Wanted) -> bool:
-    """The entity has to be signed too where there is one: else whoever alters the subject chooses the line. Only a test
-    may stand in one of them."""
-    return same_wish(replace(written, test=False), replace(outer, test=False))
-
-
 # ---- RFC 3156
+
+
+def _sealed(mail: Message) -> list[Message] | None:
+    """The parts of an encrypted mail; None where it is none. Exchange makes a multipart/mixed of it, with an empty text
+    before, and leaves the two as they were."""
+    if mail.get_content_type() == "multipart/encrypted":
+        return parts_of(mail)
+    if mail.get_content_type() != "multipart/mixed":
+        return None
+    parts = [leaf.message for leaf in leaves_of(mail) if not (leaf.is_body and not content_of(leaf.message).strip())]
+    kinds = [part.get_content_type() for part in parts]
+    return parts if kinds == ["application/pgp-encrypted", "application/octet-stream"] else None
 
 
 def _is_pgp(mail: Message) -> bool:

@@ -18,9 +18,9 @@ from app.adapters.pgp_mail import MOST_OUTPUT, Opened, Signature, open_message
 from app.errors import PermanentFailure
 from app.fax.mail2fax import own_text
 from app.intake.mail_parts import (
+    Leaf,
     body_of,
     document_kind,
-    is_attached,
     is_crowded,
     is_document,
     leaves_of,
@@ -64,9 +64,9 @@ def open_inline(entity: Message, keys: list[str], private_key: str | None) -> Op
         TemporaryFailure: gpg does not answer.
     """
     leaves = list(leaves_of(entity))
-    texts = [leaf for leaf in leaves if leaf.get_content_type() == "text/plain" and not is_attached(leaf)]
-    blocks = [raw_bytes(leaf) for leaf in texts if _MARK.search(raw_bytes(leaf))]
-    sealed = [leaf for leaf in leaves if is_attached(leaf) and _is_message(leaf)]
+    texts = [raw_bytes(leaf.message) for leaf in leaves if leaf.kind == "text/plain" and leaf.is_body]
+    blocks = list(filter(_MARK.search, texts))
+    sealed = [leaf.message for leaf in leaves if not leaf.is_body and _is_message(leaf.message)]
     if is_crowded(entity) or (not blocks and not sealed):
         return None
     if len(blocks) > 1 or len(sealed) > MOST_SEALED or (blocks and _marks(blocks[0]) not in (_CLEAR_SIGNED, _MESSAGE)):
@@ -144,22 +144,22 @@ def _is_well_formed(block: bytes) -> bool:
     return b"\0" not in block and escaped and short and all(map(_HASH.fullmatch, head.split(b"\n")[1:]))
 
 
-def _put_together(entity: Message, leaves: list[Message], text: _Block | None, opened: dict[int, _Block]) -> OpenedMail:
+def _put_together(entity: Message, leaves: list[Leaf], text: _Block | None, opened: dict[int, _Block]) -> OpenedMail:
     words = _decode(text.content) if text else body_of(entity)
     whole = MIMEMultipart()
     whole.attach(MIMEText(words.encode("utf-8", "replace").decode(), "plain", "utf-8"))
     digests, all_sealed = [], not own_text(words).strip() if text is None else text.encrypted
     for leaf in leaves:
-        block, content = opened.get(id(leaf)), raw_bytes(leaf)
-        if not is_attached(leaf) and leaf.get_content_type() in ("text/plain", "text/html"):
+        if leaf.is_body:
             continue
+        block, content = opened.get(id(leaf.message)), raw_bytes(leaf.message)
         if block:
             part = MIMEApplication(block.content)
-            name = _WRAPPED_NAME.sub("", leaf.get_filename() or "")
+            name = _WRAPPED_NAME.sub("", leaf.message.get_filename() or "")
             part.add_header("Content-Disposition", "attachment", filename=name or "document")
             whole.attach(part)
         else:
-            whole.attach(leaf)
+            whole.attach(leaf.message)
         inside = block.content if block else content
         if block or is_document(leaf, ""):
             digests.append({_sha256(content), _sha256(inside)})

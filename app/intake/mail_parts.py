@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.header import decode_header, make_header
-from email.headerregistry import AddressHeader, HeaderRegistry
 from email.message import Message
 
 from app.adapters.recognition import HEAD_BYTES, recognise
@@ -26,7 +25,6 @@ _PARAMETERS = re.compile(
 ONCE = ("From", "Subject", "Date", "Message-ID", "Content-Type", "Content-Transfer-Encoding", "MIME-Version")
 _MADE_BY_MACHINES = re.compile(r"^\s*(bulk|list|junk|auto_reply)\s*$", re.IGNORECASE)
 _OUR_OWN = re.compile(r"@faxroom\.[a-z0-9-]+\.invalid>?\s*$", re.IGNORECASE)
-_addresses = HeaderRegistry()
 DOCUMENT, COMPANION, UNKNOWN = "document", "companion", "unknown"
 COMPANIONS = {
     "application/pgp-signature": "signature",
@@ -37,6 +35,8 @@ COMPANIONS = {
     "text/x-vcard": "vcard",
     "text/directory": "vcard",
     "text/calendar": "calendar",
+    "application/ics": "calendar",
+    "text/rfc822-headers": "headers",
     "application/ms-tnef": "winmail",
     "application/vnd.ms-tnef": "winmail",
 }
@@ -44,19 +44,70 @@ PGP_COMPANIONS = {
     b"-----BEGIN PGP SIGNATURE-----": "signature",
     b"-----BEGIN PGP PUBLIC KEY BLOCK-----": "key",
 }
+#: Other forms of a text that only some programs show (RFC 1896, AMP, watches).
+OTHER_TEXTS = ("/enriched", "/richtext", "/rtf", "/x-amp-html", "/watch-html", "/markdown", "/x-markdown")
+PICTURES = {"png", "jpeg", "gif", "bmp", "webp"}
 #: What a document may be in: office documents (:mod:`app.adapters.recognition`), and a text without any form.
 CONTAINERS = {"ole", "zip", "text"}
 
 
+class _AsWritten(policy.Compat32):
+    """The older policy: its headers stay as they came, and no hostile one makes it raise. One with bytes beyond ASCII
+    (RFC 6532, or a program that does not know better) is read as UTF-8, else as Latin-1."""
+
+    def header_fetch_parse(self, name: str, value: str) -> str:
+        content = value.encode("ascii", "surrogateescape") if isinstance(value, str) else b""
+        if content.isascii():
+            return value
+        try:
+            return content.decode("utf-8")
+        except UnicodeDecodeError:
+            return content.decode("latin-1")
+
+
+_AS_WRITTEN = _AsWritten()
+
+
 def parse(raw: bytes) -> Message:
-    """With the older policy: its headers stay as they came, and no hostile one makes it raise.
+    """With what gateways break put right: a header's line without a blank before it, an encoding with words around it.
 
     Raises:
         ValueError: nobody writes such a mail, and reading it would hold up all others.
     """
     if _is_unwieldy(raw):
         raise ValueError("not the mail of a person")
-    return message_from_bytes(raw, policy=policy.compat32)
+    mail = message_from_bytes(_with_whole_headers(raw), policy=_AS_WRITTEN)
+    for part in mail.walk():
+        _name_encoding(part)
+    return mail
+
+
+_HEAD = re.compile(rb"\A(?:[^\r\n]+(?:\r\n|\r|\n))*")
+_FIELD = re.compile(rb"[!-9;-~]+[ \t]*:|[ \t]")
+
+
+def _with_whole_headers(raw: bytes) -> bytes:
+    """Its header ends at the first empty line (RFC 5322, 2.1): a line of it that is no field goes on with the one
+    before, and a field's name has no blank behind it."""
+    head = _HEAD.match(raw)
+    lines = head[0].splitlines(keepends=True) if head else []
+    if all(map(_FIELD.match, lines[1:])) and not any(map(_BLANK_BEFORE_COLON.match, lines)):
+        return raw
+    first, *rest = lines
+    whole = [line if _FIELD.match(line) else b" " + line for line in rest]
+    return b"".join(_BLANK_BEFORE_COLON.sub(rb"\1:", line) for line in (first, *whole)) + raw[head.end() :]
+
+
+_BLANK_BEFORE_COLON = re.compile(rb"\A([!-9;-~]+)[ \t]+:")
+_ENCODINGS = ("base64", "quoted-printable", "7bit", "8bit", "binary")
+
+
+def _name_encoding(part: Message) -> None:
+    """RFC 2045, 6.1 allows comments and blanks around it, which Python does not expect."""
+    written = part.get_all("Content-Transfer-Encoding", [])
+    plain = re.sub(r"\([^()]*\)", "", str(written[0])).strip(" \t\r\n\";'").lower() if len(written) == 1 else ""
+    if plain in _ENCODINGS and plain != written[0]:
+        part.replace_header("Content-Transfer-Encoding", plain)
 
 
 def _is_unwieldy(raw: bytes) -> bool:
@@ -70,8 +121,12 @@ def _is_unwieldy(raw: bytes) -> bool:
 
 
 def twice(mail: Message) -> str | None:
-    """The first header that is there more than once and must not be."""
-    return next((name for name in ONCE if len(mail.get_all(name, [])) > 1), None)
+    """The first header that is there more than once, says different things, and must not."""
+    return next((name for name in ONCE if len(_said_by(mail, name)) > 1), None)
+
+
+def _said_by(mail: Message, name: str) -> set[str]:
+    return {" ".join(str(value).split()) for value in mail.get_all(name, [])}
 
 
 def decoded(value: object) -> str:
@@ -85,28 +140,33 @@ def decoded(value: object) -> str:
     return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
 
+#: A quoted string, an encoded word with whatever a careless program has put into it, an address in brackets.
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_ENCODED = re.compile(r"=\?[^?\s]+\?[bq]\?[^?]*\?=", re.IGNORECASE)
+_ANGLE = re.compile(r"<\s*([^<>]*?)\s*>$")
+#: Neither quoted nor encoded, nothing that has to be guessed.
+_ADDRESS = re.compile(r"[^\s\"<>(),;:\\\[\]\0]+@[^\s\"<>(),;:\\\[\]@\0]+")
+
+
 def sender_of(mail: Message) -> str | None:
-    """The address in the one From, exactly as written: no group, no second one, nothing that has to be guessed."""
-    fields = mail.get_all("From", [])
-    if len(fields) != 1:
+    """The address in From, exactly as written. The name before it may be written as badly as it likes, as long as there
+    is one address only (RFC 5322, 3.6.2: no list and no group); nothing of it is guessed."""
+    fields = _said_by(mail, "From")
+    text = fields.pop() if len(fields) == 1 else ""
+    if not text or len(text) > MOST_HEADER // 4 or not text.isprintable():
         return None
-    text = str(fields[0])
-    if len(text) > MOST_HEADER // 4 or (not text.isascii() and not text.isprintable()):
+    bare = _without_comments(_ENCODED.sub("x", _QUOTED.sub("x", text))).strip()
+    angle = _ANGLE.search(bare)
+    name, address = (bare[: angle.start()], angle[1]) if angle else ("", bare)
+    if not _ADDRESS.fullmatch(address) or len(address) > 320 or address not in text:
         return None
-    try:
-        header = _addresses("From", " ".join(text.split()))
-        if not isinstance(header, AddressHeader):
-            return None
-        groups = header.groups
-        addresses = header.addresses
-    except Exception:  # the library's parser knows many ways to fail on a stranger's header
-        return None
-    if header.defects or len(addresses) != 1 or len(groups) != 1 or groups[0].display_name is not None:
-        return None
-    address = addresses[0].addr_spec
-    # what was read has to stand there as it is: neither quoted nor encoded
-    plain = re.fullmatch(r"[^\s\"<>(),;:\\\[\]]+@[^\s\"<>(),;:\\\[\]]+", address)
-    return address if plain and address in text and "\0" not in address and len(address) <= 320 else None
+    spoiled = re.search(r"[<>,;:]", name) or ("@" in name and name.strip() != address)
+    return None if spoiled else address
+
+
+def _without_comments(text: str) -> str:
+    """RFC 5322, 3.2.2, without those within: text that has one of these is left as it is, and is no address."""
+    return re.sub(r"\([^()]*\)", " ", text)
 
 
 def why_automatic(mail: Message) -> str | None:
@@ -146,41 +206,78 @@ class Contents:
         return [part for part in self.parts if part.kind == kind]
 
 
+@dataclass(frozen=True)
+class Leaf:
+    """A part without parts. ``above``: the kinds of the multiparts around it, the innermost last, and which one that
+    is, for those that are alternatives of each other; ``first``: nothing stands before it."""
+
+    message: Message
+    above: tuple[tuple[str, int], ...] = ()
+    first: bool = False
+
+    @property
+    def kind(self) -> str:
+        return self.message.get_content_type()
+
+    @property
+    def disposition(self) -> str:
+        return self.message.get_content_disposition() or ""
+
+    @property
+    def is_alternative(self) -> bool:
+        return bool(self.above) and self.above[-1][0] == "multipart/alternative"
+
+    @property
+    def is_related(self) -> bool:
+        """Not the root of what it is related to (RFC 2387), but what that root shows."""
+        inside = bool(self.above) and self.above[-1][0] == "multipart/related"
+        return inside and bool(self.message.get("Content-ID") or self.message.get("Content-Location"))
+
+    @property
+    def is_body(self) -> bool:
+        """Text that its writer typed, whatever a program has named it; Exchange makes files of what stands below an
+        attachment."""
+        name = self.message.get_filename()
+        if self.kind not in TEXTS or (self.disposition == "attachment" and not _EXCHANGE_TEXT.fullmatch(name or "")):
+            return False
+        named_body = self.is_alternative or (self.first and not self.disposition)
+        return name is None or named_body or bool(_EXCHANGE_TEXT.fullmatch(name))
+
+
+TEXTS = ("text/plain", "text/html")
+_EXCHANGE_TEXT = re.compile(r"ATT\d{3,}\.(?:txt|html?)", re.IGNORECASE)
+
+
 def contents(entity: Message) -> Contents:
     """The person's own words, and what is attached, in order. Nothing inside of an attached mail is looked at."""
-    parts: list[Part] = []
     shown = html_of(entity)
-    for leaf in leaves_of(entity):
-        kind = leaf.get_content_type()
-        if kind in ("text/plain", "text/html") and not is_attached(leaf):
-            continue
-        parts.append(_part(leaf, kind, shown))
-    return Contents(own_text(body_of(entity)), tuple(parts))
+    parts = tuple(_part(leaf, shown) for leaf in leaves_of(entity) if not leaf.is_body)
+    return Contents(body_of(entity), parts)
 
 
 def body_of(entity: Message) -> str:
-    """The text that is not attached; of HTML where there is no other, or an empty one beside it."""
-    texts: dict[str, list[str]] = {"text/plain": [], "text/html": []}
+    """The person's own words. Of alternatives the plain one counts, or the page where that is empty."""
+    groups: dict[int, list[Leaf]] = {}
     for leaf in leaves_of(entity):
-        if leaf.get_content_type() in texts and not is_attached(leaf):
-            texts[leaf.get_content_type()].append(_text(leaf))
-    plain = "\n".join(texts["text/plain"])
-    return plain if own_text(plain).strip() else text_of_html("\n".join(texts["text/html"]))
+        if leaf.is_body:
+            alternatives = [which for kind, which in leaf.above if kind == "multipart/alternative"]
+            groups.setdefault(alternatives[0] if alternatives else id(leaf.message), []).append(leaf)
+    return "\n".join(_own_words(group) for group in groups.values())
+
+
+def _own_words(alternatives: list[Leaf]) -> str:
+    plain, page = ("\n".join(_text(leaf.message) for leaf in alternatives if leaf.kind == kind) for kind in TEXTS)
+    return own_text(plain) if own_text(plain).strip() else own_text(text_of_html(page))
 
 
 def html_of(entity: Message) -> str:
     """The text that may have pictures in it."""
-    leaves = (leaf for leaf in leaves_of(entity) if leaf.get_content_type() == "text/html" and not is_attached(leaf))
-    return "".join(map(_text, leaves))
+    return "".join(_text(leaf.message) for leaf in leaves_of(entity) if leaf.is_body and leaf.kind == "text/html")
 
 
-def is_document(leaf: Message, shown: str) -> bool:
+def is_document(leaf: Leaf, shown: str) -> bool:
     """Whether an attachment would be faxed; ``shown`` as :func:`html_of` has it."""
-    return _part(leaf, leaf.get_content_type(), shown).kind == DOCUMENT
-
-
-def is_attached(leaf: Message) -> bool:
-    return (leaf.get_content_disposition() or "") == "attachment" or leaf.get_filename() is not None
+    return _part(leaf, shown).kind == DOCUMENT
 
 
 def parts_of(entity: Message) -> list[Message]:
@@ -195,14 +292,17 @@ def content_of(leaf: Message) -> bytes:
     return payload if isinstance(payload, bytes) else b""
 
 
-def leaves_of(entity: Message) -> Iterator[Message]:
-    waiting, seen = [entity], 0
+def leaves_of(entity: Message) -> Iterator[Leaf]:
+    waiting: list[tuple[Message, tuple[tuple[str, int], ...]]] = [(entity, ())]
+    seen, first = 0, True
     while waiting and seen < MOST_PARTS:
-        part, seen = waiting.pop(0), seen + 1
+        (part, above), seen = waiting.pop(0), seen + 1
         if part.get_content_maintype() == "multipart" and part.is_multipart():
-            waiting[:0] = parts_of(part)
+            around = (*above, (part.get_content_type(), id(part)))
+            waiting[:0] = [(inner, around) for inner in parts_of(part)]
         else:
-            yield part
+            yield Leaf(part, above, first)
+            first = False
 
 
 def is_crowded(entity: Message) -> bool:
@@ -224,35 +324,50 @@ def _text(leaf: Message) -> str:
         return content.decode("utf-8", "replace")
 
 
-def _part(leaf: Message, kind: str, shown: str) -> Part:
+def _part(leaf: Leaf, shown: str) -> Part:
     """``shown`` is the text of the mail, which may have pictures in it."""
-    name = clean_name(decoded(leaf.get_filename() or ""))[:120]
-    content = raw_bytes(leaf)
-    if companion := _companion(leaf, kind, name, content, shown):
-        return Part(name or kind, COMPANION, companion)
+    name = clean_name(decoded(leaf.message.get_filename() or ""))[:120]
+    content = raw_bytes(leaf.message)
+    if companion := _companion(leaf, name, content, shown):
+        return Part(name or leaf.kind, COMPANION, companion)
     if what := document_kind(content):
         return Part(name or f"document.{what}", DOCUMENT, what, content)
-    return Part(name or kind, UNKNOWN, kind, content)
+    return Part(name or leaf.kind, UNKNOWN, leaf.kind, content)
 
 
-def _companion(leaf: Message, kind: str, name: str, content: bytes, shown: str) -> str | None:
-    """What travels with mails and is no document: pictures of a signature, cards, keys."""
-    if leaf.get_content_maintype() == "image":
-        inside = str(leaf.get("Content-ID", "")).strip().strip("<>")
-        in_text = leaf.get_content_disposition() == "inline" or (inside and f"cid:{inside}" in shown)
-        return "picture" if in_text else None
-    if document_kind(content) not in (None, "text"):
+def _companion(leaf: Leaf, name: str, content: bytes, shown: str) -> str | None:
+    """What travels with mails and is no document: pictures of a signature, cards, keys, other forms of the text."""
+    what = document_kind(content)
+    if leaf.message.get_content_maintype() == "image" or what in PICTURES or _is_office_picture(leaf, name):
+        return "picture" if _is_in_text(leaf, shown) else None
+    if leaf.is_alternative and leaf.disposition != "attachment" and leaf.kind.endswith(OTHER_TEXTS):
+        return "alternative"
+    if leaf.kind == "application/applefile" or name.startswith("._"):
+        return "resource"
+    if what not in (None, "text"):
         return None
-    if companion := COMPANIONS.get(kind) or ("winmail" if name.lower() == "winmail.dat" else None):
+    if companion := COMPANIONS.get(leaf.kind) or ("winmail" if name.lower() == "winmail.dat" else None):
         return companion
     begin = content[:200].lstrip()
     if companion := next((what for mark, what in PGP_COMPANIONS.items() if begin.startswith(mark)), None):
         return companion
     if name.lower().endswith((".vcf", ".p7s", ".ics", ".sig")):
         return {"vcf": "vcard", "p7s": "signature", "ics": "calendar", "sig": "signature"}[name[-3:].lower()]
-    if not content.strip() and leaf.get_content_maintype() == "text":
+    if not content.strip() and leaf.message.get_content_maintype() == "text":
         return "nothing"
     return None
+
+
+def _is_in_text(leaf: Leaf, shown: str) -> bool:
+    inside = str(leaf.message.get("Content-ID", "")).strip().strip("<>")
+    place = str(leaf.message.get("Content-Location", "")).strip()
+    named = (inside and f"cid:{inside}" in shown) or (place and place in shown)
+    return bool(named) or leaf.disposition == "inline" or leaf.is_related
+
+
+def _is_office_picture(leaf: Leaf, name: str) -> bool:
+    """What Word puts beside the text that it writes: drawings, a theme, a list of these."""
+    return leaf.is_related and name.lower().endswith((".wmz", ".emz", ".mso", ".thmx", ".xml"))
 
 
 def document_kind(content: bytes) -> str | None:

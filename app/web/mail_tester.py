@@ -29,6 +29,7 @@ RULES = {
     "person": _l("Sent by a person, not by a program or list"),
     "user": _l("The sender's address is exactly that of a user"),
     "company": _l("The company may send"),
+    "form": _l("Not signed or encrypted with S/MIME"),
     "proof": _l("The mail server confirms the sender (SPF, DKIM, DMARC)"),
     "subject": _l("The subject is a number"),
     "entity": _l("The line belongs to this box"),

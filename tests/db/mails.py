@@ -12,7 +12,7 @@ from tenants.db import db, new_ulid
 from tests.dovecot import PASSWORD
 from tests.web.cast import Cast, pdf_bytes
 
-NUMBER, PIN = "0501234567", "4711"
+NUMBER, PUBLIC, PIN = "0501234567", "+390501234567", "4711"
 
 
 def write_mail(

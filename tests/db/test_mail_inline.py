@@ -21,7 +21,7 @@ from tests.db.mail_attacks import (
     seal,
     sealed_part,
 )
-from tests.db.mails import NUMBER
+from tests.db.mails import NUMBER, PUBLIC
 from tests.web.cast import Cast, pdf_bytes
 
 OTHER = "0509999999"
@@ -43,7 +43,7 @@ def test_a_signed_text_that_names_its_document_is_accepted(judged: Judge, block:
     verdict = judged(inline_mail(block, LETTER, cte=cte), **PGP)
     assert verdict.accepted, verdict.checks
     assert [document.content for document in verdict.documents] == [LETTER]
-    assert verdict.to == NUMBER
+    assert verdict.to == PUBLIC
     assert verdict.signature_digest
 
 
@@ -116,7 +116,7 @@ def test_what_stands_around_the_block_is_not_looked_at(judged: Judge, block: byt
     around = f"{OTHER}\n\n".encode() + block + f"\n{OTHER}\n{named(OFFER)}".encode()
     verdict = judged(inline_mail(around, LETTER), **PGP)
     assert verdict.accepted, verdict.checks
-    assert verdict.to == NUMBER
+    assert verdict.to == PUBLIC
     assert refused(judged(inline_mail(around, LETTER, subject=OTHER), **PGP), "mail_subject_altered")
     assert refused(judged(inline_mail(around, OFFER), **PGP), "mail_signature_unbound")
 
@@ -129,7 +129,7 @@ def test_a_number_beside_the_signed_words_does_not_count(judged: Judge, ring, re
 
 def test_an_html_part_that_says_something_else_is_not_looked_at(judged: Judge, block: bytes):
     html = f"<p>{OTHER}</p><p>{named(OFFER)}</p>"
-    assert judged(inline_mail(block, LETTER, html=html), **PGP).to == NUMBER
+    assert judged(inline_mail(block, LETTER, html=html), **PGP).to == PUBLIC
     assert refused(judged(inline_mail(block, OFFER, html=html), **PGP), "mail_signature_unbound")
 
 
@@ -178,7 +178,7 @@ def test_the_charset_that_a_mail_names_changes_no_digit(judged: Judge, ring, reg
     raw = inline_mail(clear_sign(ring, registered, words), LETTER)
     for charset in (b"utf-7", b"cp037", b"utf-16", b"no-such"):
         verdict = judged(raw.replace(b'charset="utf-8"', b'charset="' + charset + b'"', 1), **PGP)
-        assert verdict.to in (NUMBER, None)
+        assert verdict.to in (PUBLIC, None)
         assert verdict.accepted, verdict.checks
 
 

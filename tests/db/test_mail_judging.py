@@ -26,7 +26,7 @@ from tests.db.mail_attacks import (
     signed_part,
     wrapped,
 )
-from tests.db.mails import NUMBER, tells_pin, write_mail
+from tests.db.mails import NUMBER, PUBLIC, tells_pin, write_mail
 from tests.web.cast import Cast, pdf_bytes
 
 # ---- Sender
@@ -35,7 +35,7 @@ from tests.web.cast import Cast, pdf_bytes
 def test_the_address_alone_is_enough_where_the_line_says_so(judged: Judge, cast: Cast):
     verdict = judged(write_mail(text="").as_bytes(), authentication="none")
     assert verdict.accepted, verdict.checks
-    assert (verdict.user_id, verdict.entity_id, verdict.to) == (cast.bob, cast.frontdesk, NUMBER)
+    assert (verdict.user_id, verdict.entity_id, verdict.to) == (cast.bob, cast.frontdesk, PUBLIC)
     assert [document.name for document in verdict.documents] == ["letter-0.pdf"]
 
 
@@ -185,7 +185,7 @@ def test_the_line_behind_the_number_has_to_be_the_boxs_own(judged: Judge):
 
 def test_an_encoded_subject_is_read(judged: Judge):
     raw = write_mail().as_bytes().replace(f"Subject: {NUMBER}".encode(), b"Subject: =?utf-8?b?MDUwIDEyMzQ1Njc=?=")
-    assert judged(raw).to == "050 1234567"
+    assert judged(raw).to == PUBLIC
 
 
 def test_companions_are_told_from_documents_and_named(judged: Judge):
@@ -390,7 +390,7 @@ def test_an_encrypted_mail_is_read_and_a_plain_one_refused(judged: Judge, ring, 
     raw = heads("...") + sealed_part(seal(ring, inner(text="PIN 4711")))
     verdict = judged(raw, **SEALED, private_key=box_key)
     assert verdict.accepted, verdict.checks
-    assert verdict.to == NUMBER
+    assert verdict.to == PUBLIC
     assert refused(judged(write_mail().as_bytes(), **SEALED), "mail_not_encrypted")
 
 

@@ -25,7 +25,7 @@ from tests.db.mail_attacks import (
     signed_mail,
     signed_part,
 )
-from tests.db.mails import NUMBER, write_mail
+from tests.db.mails import NUMBER, PUBLIC, write_mail
 from tests.web.cast import Cast, pdf_bytes
 
 OWN = "0507654321"
@@ -128,10 +128,10 @@ FOOTED = f"Fax: {NUMBER}\n\nBob\nAlpha Ltd\nFax: {OWN}\n"
 def test_whoever_alters_the_subject_does_not_choose_among_the_signed_numbers(judged: Judge, ring, registered: str):
     content = inner(protected=False, text=FOOTED)
     signed = signed_part(content, sign_with(ring, registered, content))
-    assert judged(heads(NUMBER) + signed, **PGP).to == NUMBER
+    assert judged(heads(NUMBER) + signed, **PGP).to == PUBLIC
     assert refused(judged(heads(OWN) + signed, **PGP), "mail_subject_altered")
     block = clear_sign(ring, registered, FOOTED + named(LETTER))
-    assert judged(inline_mail(block, LETTER), **PGP).to == NUMBER
+    assert judged(inline_mail(block, LETTER), **PGP).to == PUBLIC
     assert refused(judged(inline_mail(block, LETTER, subject=OWN), **PGP), "mail_subject_altered")
 
 
@@ -144,7 +144,7 @@ def test_a_long_pin_on_its_own_line_is_no_number(judged: Judge, ring, box_key: s
     content = inner(protected=False, text="471100\n\nBob")
     verdict = judged(heads() + sealed_part(seal(ring, content)), **asked)
     assert verdict.accepted, verdict.checks
-    assert verdict.to == NUMBER
+    assert verdict.to == PUBLIC
 
 
 def test_a_text_of_another_kind_is_not_left_out_in_silence(judged: Judge, ring, registered: str):

@@ -20,6 +20,15 @@ WORDS = st.text(st.characters(blacklist_categories=("Cs", "Nd")), max_size=40)
         ("test 0501234567", Wanted("0501234567", None, True)),
         ("TEST: 0501234567@a", Wanted("0501234567", "a", True)),
         ("501", Wanted("501")),
+        ("Re: 0501234567", Wanted("0501234567")),
+        ("R: I: 0501234567", Wanted("0501234567")),
+        ("[EXTERNAL] 0501234567", Wanted("0501234567")),
+        ("Fax: 050 1234567@a", Wanted("050 1234567", "a")),
+        ("[EXT] Re: Fax an: 0501234567", Wanted("0501234567")),
+        ("\u201c0501234567\u201d", Wanted("0501234567")),
+        ("050\u00a01234567", Wanted("050 1234567")),
+        ("\uff10\uff15\uff10\uff11\uff12\uff13\uff14\uff15\uff16\uff17", Wanted("0501234567")),
+        ("0501234567@Su\u0308d", Wanted("0501234567", "S\u00fcd")),
     ],
 )
 def test_a_number_is_read_as_people_type_it(subject: str, wanted: Wanted):
@@ -30,7 +39,9 @@ def test_a_number_is_read_as_people_type_it(subject: str, wanted: Wanted):
     "subject",
     [
         "",
-        "Re: 0501234567",
+        "Re: your fax 0501234567",
+        "[ticket 12] 0501234567",
+        "0501234567, 0501234568",
         "0501234567 please",
         "0501234567@",
         "@frontdesk",
@@ -66,6 +77,13 @@ def test_number_and_entity_come_back_as_written(number: str, entity: str):
         "(4711)",
         "My PIN is 4711.",
         "PIN 4711, 3 pages",
+        "*PIN 4711*",
+        "*4711*",
+        "PIN-4711",
+        "PIN4711",
+        "PIN: *4711*",
+        "PIN\u00a04711",
+        "Hello\n\nPIN 4711\n\nBob\n56121 Pisa\nTel. 050 965564",
     ],
 )
 def test_a_pin_of_its_own_counts(text: str):
@@ -99,8 +117,23 @@ def test_without_anything_like_a_pin_it_is_missing_and_not_wrong():
     assert holds_pin("PIN 4712", "4711") is False
 
 
-@pytest.mark.parametrize("join", ["\n", "\nPIN ", " x ", ", "])
+@pytest.mark.parametrize("text", ["Bob Rossi\n56121 Pisa", "the code 4711 of yours", "call 4711", "order A4711B"])
+def test_a_postcode_or_a_number_in_running_text_is_no_try(text: str):
+    assert holds_pin(text, "4711") is None
+
+
+def test_letters_are_a_pin_where_the_word_stands_before_them():
+    assert holds_pin("PIN geheim", "geheim") is True
+    assert holds_pin("The PIN required is unknown to me", "geheim") is None
+
+
+@pytest.mark.parametrize("join", ["\n", "\nPIN ", " PIN "])
 def test_a_list_of_guesses_is_one_wrong_guess(join: str):
+    assert holds_pin(join + join.join(f"{n:04}" for n in range(10_000)), "4711") is not True
+
+
+@pytest.mark.parametrize("join", ["\n", "\nPIN "])
+def test_a_list_of_guesses_that_are_put_forward_counts_as_a_try(join: str):
     assert holds_pin(join + join.join(f"{n:04}" for n in range(10_000)), "4711") is False
 
 
