@@ -90,8 +90,10 @@ def _with_whole_headers(raw: bytes) -> bytes:
     """Its header ends at the first empty line (RFC 5322, 2.1): a line of it that is no field goes on with the one
     before, and a field's name has no blank behind it."""
     head = _HEAD.match(raw)
-    lines = head[0].splitlines(keepends=True) if head else []
-    if all(map(_FIELD.match, lines[1:])) and not any(map(_BLANK_BEFORE_COLON.match, lines)):
+    if head is None:
+        return raw
+    lines = head[0].splitlines(keepends=True)
+    if not lines or (all(map(_FIELD.match, lines[1:])) and not any(map(_BLANK_BEFORE_COLON.match, lines))):
         return raw
     first, *rest = lines
     whole = [line if _FIELD.match(line) else b" " + line for line in rest]
