@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from cryptography.fernet import InvalidToken
 from sqlalchemy.orm import Session
 
-from app.adapters.pgp import read_public_key
+from app.adapters.pgp import key_text, read_public_key
+from app.adapters.pgp_mail import box_key_fault
 from app.errors import FaxroomError, Refused
 from app.fax.accounts import Details, judge_details
 from app.fax.companies import Company, change_company, judge_company, open_company
@@ -297,7 +298,7 @@ class _Application:
         if "authserv_id" in entry.model_fields_set:
             named["authserv_id"] = entry.authserv_id or ""
         key = self._read(entry.private_key) if entry.private_key else b""
-        details = replace(kept, name=entry.name, private_key=read_key(key or b"")[: MOST_KEY + 1], **named)
+        details = replace(kept, name=entry.name, private_key=read_key(key_text(key or b""))[: MOST_KEY + 1], **named)
 
         def is_kept(field: str) -> bool:
             if box is None:
@@ -307,7 +308,8 @@ class _Application:
                 return details.private_key == _opened(lambda: there.private_key).strip()
             return bool(getattr(details, field) == getattr(kept, field))
 
-        if not self._may_put(where, judge_box(details, has_password=False), is_kept, BOX_PLACES):
+        faults = judge_box(details, has_password=False, key_fault=box_key_fault)
+        if not self._may_put(where, faults, is_kept, BOX_PLACES):
             return
         try:
             box = put_box(self.session, tenant, box, details)

@@ -1,6 +1,8 @@
 """PGP by gpg, each check in a home of its own that is gone afterwards, with the agent that it may have started."""
 
+import base64
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -71,17 +73,49 @@ def gpg_home() -> Iterator[gnupg.GPG]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def key_text(content: bytes) -> bytes:
+    """A key's file as gpg reads it: an editor may have put a mark before it or made UTF-16 of it."""
+    for mark, charset in ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
+        if content.startswith(mark):
+            return content.removeprefix(mark).decode(charset, "replace").encode()
+    return content
+
+
+def key_version(content: bytes) -> int | None:
+    """Of the first key in it, armored or binary (RFC 9580, 4.2 and 5.5.2); None where there is none."""
+    armored = _ARMOR.search(content)
+    try:
+        packet = base64.b64decode(b"".join(armored[1].split())) if armored else content
+        new, length = packet[0] & 0x40, packet[1]
+        tag = packet[0] & 0x3F if new else (packet[0] & 0x3F) >> 2
+        before = (1 if length < 192 else 2 if length < 224 else 5) if new else (1, 2, 4, 0)[packet[0] & 3]
+        return packet[1 + before] if packet[0] & 0x80 and tag in (_SECRET_KEY, _PUBLIC_KEY) else None
+    except (IndexError, ValueError):
+        return None
+
+
+_ARMOR = re.compile(
+    rb"-----BEGIN PGP [A-Z ]+-----\r?\n(?:[^\r\n]+:[^\r\n]*\r?\n)*\r?\n([A-Za-z0-9+/=\r\n]+?)(?:\r?\n=|-----)"
+)
+_SECRET_KEY, _PUBLIC_KEY = 5, 6
+#: gpg reads those of RFC 4880; newer ones are of RFC 9580 (6) and of a draft that only gpg writes (5).
+NEWEST_VERSION = 4
+
+
 def read_public_key(content: bytes) -> PublicKey:
     """The one key in a file, armored or binary, as gpg finds it after checking its own signatures.
 
     Raises:
-        Refused: ``key_too_large``, ``key_secret``, ``key_none``, ``key_several``.
+        Refused: ``key_too_large``, ``key_secret``, ``key_none``, ``key_several``, ``key_version``.
         TemporaryFailure: ``gpg_missing``.
     """
+    content = key_text(content)
     if len(content) > KEY_BYTES:
         raise Refused("key_too_large", field="key", limit=KEY_BYTES // 1000)
     if b"PRIVATE KEY" in content:  # before any program has read it
         raise Refused("key_secret", field="key")
+    if (version := key_version(content) or 0) > NEWEST_VERSION:
+        raise Refused("key_version", field="key", version=version)
     with gpg_home() as gpg:
         found = gpg.scan_keys_mem(content)
         if any(key["type"] == "sec" for key in found):

@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.adapters.pgp import gpg_home
+from app.adapters.pgp import EXPIRED, NEWEST_VERSION, REVOKED, gpg_home, key_version
 from app.adapters.room import confined_command
 from app.errors import PermanentFailure, TemporaryFailure
 
@@ -82,6 +82,33 @@ def open_message(message: bytes, keys: list[str], private_key: str | None) -> Op
         if (home / "content").stat().st_size >= MOST_OUTPUT:  # cut there
             raise PermanentFailure("mail_not_decrypted")
         return Opened((home / "content").read_bytes(), _signature(status, fine=code == 0))
+
+
+def box_key_fault(private_key: str) -> str | None:
+    """Why nothing that is encrypted to this key could be read here: the code of a sentence. None: something was.
+
+    Raises:
+        TemporaryFailure: ``gpg_missing``, ``gpg_slow``.
+    """
+    if (key_version(private_key.encode()) or 0) > NEWEST_VERSION:
+        return "box_key_version"
+    with gpg_home() as gpg:
+        home = Path(gpg.gnupghome)
+        (home / "key").write_text(private_key)
+        _run(home, ["--import", "--", str(home / "key")])
+        (home / "key").unlink()
+        keys = gpg.list_keys()
+        if len(keys) != 1:
+            return "box_key_several" if keys else "box_key_unreadable"
+        if keys[0]["trust"] == EXPIRED:
+            return "box_key_expired"
+        if keys[0]["trust"] == REVOKED or "E" not in keys[0]["cap"]:
+            return "box_key_no_encryption"
+        (home / "plain").write_text("a trial")
+        for_it = ["--recipient", keys[0]["fingerprint"], "--output", str(home / "sealed")]
+        _run(home, [*for_it, "--encrypt", "--", str(home / "plain")])
+        code, _ = _run(home, ["--output", str(home / "opened"), "--decrypt", "--", str(home / "sealed")])
+        return None if code == 0 else "box_key_passphrase"
 
 
 def public_key_of(private_key: str) -> str | None:

@@ -1,6 +1,7 @@
 """Mail2Fax boxes: what may be entered for one, and the one text in which its server is kept."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -102,8 +103,8 @@ def shown(box: Mail2FaxBox) -> dict[str, Any]:
     return values | {"poll_seconds": box.poll_seconds, "authserv_id": box.authserv_id}
 
 
-def judge_box(details: BoxDetails, *, has_password: bool) -> dict[str, Refused]:
-    """What is wrong with it, by field."""
+def judge_box(details: BoxDetails, *, has_password: bool, key_fault: Callable[[str], str | None]) -> dict[str, Refused]:
+    """What is wrong with it, by field. ``key_fault`` opens the key: the code of what is wrong with it."""
     faults = [
         _judge_name(details.name),
         _judge_email(details.email),
@@ -113,7 +114,7 @@ def judge_box(details: BoxDetails, *, has_password: bool) -> dict[str, Refused]:
         None if _is_line(details.folder, 200, empty=True) else Refused("box_folder", field="folder"),
         None if _is_line(details.username, 320) else Refused("box_username", field="username"),
         None if details.password or has_password else Refused("box_password", field="password"),
-        _judge_key(details.private_key),
+        _judge_key(details.private_key, key_fault),
         _judge_poll(details.poll_seconds),
         None if is_server_name(details.authserv_id) else Refused("box_authserv", field="authserv_id"),
     ]
@@ -175,13 +176,14 @@ def read_key(content: bytes) -> str:
     return content.decode("ascii", "replace").strip()
 
 
-def _judge_key(text: str) -> Refused | None:
+def _judge_key(text: str, key_fault: Callable[[str], str | None]) -> Refused | None:
     if not text:
         return None
     if _PUBLIC in text and BEGIN not in text:
         return Refused("box_key_public", field="private_key")
-    whole = text.count(BEGIN) == 1 and text.rstrip().endswith(END) and len(text) <= MOST_KEY
-    return None if whole and text.isascii() else Refused("box_key_unreadable", field="private_key")
+    whole = text.count(BEGIN) == 1 and text.rstrip().endswith(END) and len(text) <= MOST_KEY and text.isascii()
+    code = key_fault(text) if whole else "box_key_unreadable"
+    return Refused(code, field="private_key") if code else None
 
 
 def put_box(session: Session, tenant: Tenant, box: Mail2FaxBox | None, details: BoxDetails) -> Mail2FaxBox:

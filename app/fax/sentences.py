@@ -176,6 +176,9 @@ REFUSALS = {
         "This is a secret key. It was not saved. Only its owner may have it: export the public key instead."
     ),
     "key_none": _l("This does not contain a PGP public key. Export the public key, then choose or paste it."),
+    "key_version": _l(
+        "This is a key of version %(version)s, which Faxroom cannot read. Create one that works with GnuPG 2.2."
+    ),
     "key_several": _l("This contains %(count)s keys. Add one at a time."),
     "key_other_user": _l("This key already belongs to another user. A signature must identify one person."),
     "key_too_many": _l("A user can have up to %(limit)s keys. Remove one that is no longer used."),

@@ -62,6 +62,18 @@ SETTINGS_SENTENCES = {
     "box_key_unreadable": _l(
         "This does not contain a PGP private key. Export it as text; it starts with “BEGIN PGP PRIVATE KEY BLOCK”."
     ),
+    "box_key_passphrase": _l(
+        "This key is protected by a passphrase, so Faxroom cannot open emails with it. Export it without one: Faxroom "
+        "stores it encrypted."
+    ),
+    "box_key_expired": _l("This key has expired. Extend it in your PGP program, then export it again."),
+    "box_key_no_encryption": _l(
+        "Nothing can be encrypted to this key: it is for signatures only, or was revoked. Create one for encryption."
+    ),
+    "box_key_several": _l("This contains several private keys. Export one of them."),
+    "box_key_version": _l(
+        "This key is of a version that Faxroom cannot read (newer than 4). Create one that works with GnuPG 2.2."
+    ),
     "box_poll": _l("Enter a number of seconds from %(least)s to %(most)s."),
     "box_authserv": _l("A server name contains letters, digits, dots and hyphens, such as mx.example.org."),
     "box_authserv_needed": _l(

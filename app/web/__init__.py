@@ -26,6 +26,8 @@ from app.web import (
     held,
     inbox,
     language,
+    mail2fax,
+    mail_log,
     mail_tester,
     marks,
     numbering,
@@ -49,6 +51,8 @@ from app.web import (
 )
 from app.web import presentation as shown
 
+#: Their routes are of the blueprint of mail2fax.
+OF_MAIL2FAX = (mail_log, mail_tester)
 BLUEPRINTS = (
     sign_in,
     step_up,
@@ -72,7 +76,7 @@ BLUEPRINTS = (
     figures,
     alerts,
     settings,
-    mail_tester,  # its routes and those of mail_log are of the blueprint of mail2fax
+    mail2fax,
     downloads,
     entities,
     numbering,

@@ -14,6 +14,8 @@ from htmx_flask import request
 from werkzeug.wrappers import Response
 
 from app.adapters.imap import Server, look_into
+from app.adapters.pgp import key_text
+from app.adapters.pgp_mail import box_key_fault
 from app.config import Settings
 from app.errors import FaxroomError, PermanentFailure, Refused
 from app.fax.mailboxes import (
@@ -102,7 +104,7 @@ def _read() -> BoxDetails:
     names = ("name", "email", "host", "port", "security", "folder", "username", "poll_seconds")
     typed = {name: request.form.get(name, "").strip()[:400] for name in names}
     upload = request.files.get("private_key_file")
-    key = read_key(upload.stream.read(MOST_KEY + 1)) if upload and upload.filename else ""
+    key = read_key(key_text(upload.stream.read(2 * MOST_KEY + 1))) if upload and upload.filename else ""
     key = key or request.form.get("private_key", "").strip()[: MOST_KEY + 1]
     server_name = read_server_name(request.form.get("authserv_id", "")[:2000])[:400]
     password = request.form.get("password", "")[:1000]
@@ -126,7 +128,7 @@ def box(box_id: int) -> Response:
 
 def _save(known: Mail2FaxBox | None, details: BoxDetails) -> Response:
     box_id, before = (known.id, shown(known)) if known else (None, None)
-    errors = said_all(judge_box(details, has_password=known is not None))
+    errors = said_all(judge_box(details, has_password=known is not None, key_fault=box_key_fault))
     if not errors:
         try:
             saved = put_box(db.session, _tenant(), known, details)

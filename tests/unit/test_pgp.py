@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from app.adapters import room
-from app.adapters.pgp import KEY_BYTES, read_public_key
+from app.adapters.pgp import KEY_BYTES, key_version, read_public_key
+from app.adapters.pgp_mail import box_key_fault
 from app.errors import Refused
 from tenants.db import utc_now
 
@@ -128,3 +129,48 @@ def test_a_forged_user_id_is_not_shown(ring, bob):
     with pytest.raises(Refused) as refusal:
         read_public_key(forged)
     assert refusal.value.code == "key_none"
+
+
+# ---- A box's own key, opened before it is kept
+
+
+def test_a_key_that_opens_what_is_encrypted_to_it_is_taken(ring):
+    ring.run("--quick-gen-key", "box@alpha.test", "rsa2048", "encrypt,sign", "2y")
+    assert box_key_fault(ring.secret("box@alpha.test").decode()) is None
+
+
+def test_a_key_for_signatures_is_no_key_of_a_box(ring, bob):
+    assert box_key_fault(ring.secret(bob).decode()) == "box_key_no_encryption"
+
+
+def test_a_key_that_has_expired_opens_no_new_email(ring):
+    ring.run("--faked-system-time", "20200101T000000", "--quick-gen-key", "past@alpha.test", "rsa2048", "encrypt", "1y")
+    assert box_key_fault(ring.secret("past@alpha.test").decode()) == "box_key_expired"
+
+
+def test_a_key_with_a_passphrase_is_told_as_such(ring):
+    ring.run("--passphrase", "secret", "--quick-gen-key", "locked@alpha.test", "rsa2048", "encrypt", "2y")
+    exported = ring.run("--passphrase", "secret", "--armor", "--export-secret-keys", "locked@alpha.test")
+    assert box_key_fault(exported.decode()) == "box_key_passphrase"
+
+
+def test_what_is_no_key_and_what_is_several_is_told(ring, bob):
+    assert box_key_fault("-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQOYBF\n-----END") == "box_key_unreadable"
+    other = ring.make("Other <other@alpha.test>")
+    both = ring.run("--armor", "--export-secret-keys", bob, other)
+    assert box_key_fault(both.decode()) == "box_key_several"
+
+
+@pytest.mark.parametrize(("version", "length"), [(5, b"\x0a"), (6, b"\xc0\x20"), (6, b"\xff\x00\x00\x00\x0a")])
+def test_a_key_of_a_version_that_gpg_does_not_read_is_told_as_such(version: int, length: bytes):
+    content = bytes([0xC6]) + length + bytes([version]) + b"\0" * 40
+    assert key_version(content) == version
+    with pytest.raises(Refused) as refusal:
+        read_public_key(content)
+    assert (refusal.value.code, refusal.value.values) == ("key_version", {"version": version})
+
+
+@pytest.mark.parametrize("mark", [("\ufeff", "utf-8"), ("\ufeff", "utf-16-le"), ("\ufeff", "utf-16-be")])
+def test_a_key_that_an_editor_has_saved_anew_is_read(ring, bob, mark: tuple[str, str]):
+    text = mark[0] + ring.public(bob).decode()
+    assert read_public_key(text.encode(mark[1])).fingerprint == bob

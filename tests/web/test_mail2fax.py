@@ -12,6 +12,7 @@ from tenants.db import db
 from tenants.models import Tenant
 from tests.web.cast import Browser, Cast
 
+#: Stands for one that opens what is encrypted to it; tests/unit/test_pgp.py tries real ones.
 KEY = "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQOYBF\n-----END PGP PRIVATE KEY BLOCK-----"
 FORM = {
     "name": "faxbox",
@@ -24,6 +25,11 @@ FORM = {
     "password": "hunter2-secret",
     "private_key": KEY,
 }
+
+
+@pytest.fixture(autouse=True)
+def opens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.web.mail2fax.box_key_fault", lambda key: None)
 
 
 def add(alice: Browser, **changes: object):
@@ -99,6 +105,13 @@ def test_an_address_that_anybody_holds_is_refused_without_telling_whose(app: Fla
         assert "This address is already in use" in answer.text
         assert "Charlie<" not in answer.text
         assert "Beta" not in answer.text
+
+
+def test_a_key_that_opens_nothing_is_refused_with_the_reason(alice: Browser, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("app.web.mail2fax.box_key_fault", lambda key: "box_key_passphrase")
+    answer = add(alice)
+    assert answer.status_code == 422
+    assert "protected by a passphrase" in answer.text
 
 
 def test_only_a_private_key_is_taken_for_one(alice: Browser):
