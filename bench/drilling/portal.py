@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -58,19 +59,26 @@ class Portal:
         self.process: subprocess.Popen[bytes] | None = None
         self.starts = 0
         self._has_cable = False
+        self._starting = threading.Lock()
         self.hung: list[int] = []  # stopped for good, by the drill
         self.groups = control_groups(f"drill-{os.getpid()}")
 
     # ---- Its life
 
     def start(self) -> None:
-        """Until it is ready. One that ends before is begun anew, as whoever runs bin/up in production would."""
+        """Until it is ready. One that ends before is begun anew, as whoever runs bin/up in production would. Of two who
+        start it at once the second waits, and finds it there."""
+        with self._starting:
+            if self.process is None or self.process.poll() is not None:
+                self._start()
+
+    def _start(self) -> None:
         end = time.monotonic() + SECONDS_TO_START
         self._begin()
         while not (self.home / "run/ready").exists():
             if time.monotonic() > end:
                 raise SystemExit(f"The instance did not start:\n{self.log.read_text()[-3000:]}")
-            if self.process.poll() is not None:
+            if self.process and self.process.poll() is not None:
                 time.sleep(1)
                 self._begin()
             if not self._has_cable and self._moved.exists() and self._has_an_asterisk():
