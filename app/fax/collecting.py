@@ -255,12 +255,13 @@ def submission_key(delivery: Delivery) -> str:
     return hashlib.sha256(f"mail {delivery.box_id} {delivery.digest}".encode()).hexdigest()
 
 
-def pin_is_locked(session: Session, box_id: int, sender: str | None, now: datetime) -> bool:
-    """Whether so many wrong PINs came within the hour that not even the right one is looked at."""
+def pin_is_locked(session: Session, box_id: int, sender: str | None, now: datetime, *, proven: bool) -> bool:
+    """Whether so many wrong PINs came within the hour that not even the right one is looked at. For whom the mail
+    server vouches (``proven``), what came in others' names does not count: forgers shut nobody out."""
     wrong = sa.select(sa.func.count()).where(
         MailMessage.box_id == box_id, MailMessage.reason == PIN_WRONG, MailMessage.created_at > now - GUESS_WINDOW
     )
-    if (session.scalar(wrong) or 0) >= BOX_GUESSES:
+    if not proven and (session.scalar(wrong) or 0) >= BOX_GUESSES:
         return True
     return bool(sender) and (session.scalar(wrong.where(MailMessage.sender == sender)) or 0) >= SENDER_GUESSES
 

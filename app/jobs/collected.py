@@ -129,7 +129,8 @@ def _without_guessing(delivery: Delivery, verdict: Verdict) -> Ruling:
     entity = db.session.get(FaxEntity, verdict.entity_id) if verdict.entity_id else None
     asked = entity is not None and entity.authentication == Authentication.PIN
     guessed = asked and (verdict.accepted or verdict.reason in (PIN_WRONG, TEST_PASSED))
-    if guessed and pin_is_locked(db.session, delivery.box_id, verdict.sender, utc_now()):
+    proven = any(check.code == "proof" and check.passed for check in verdict.checks)
+    if guessed and pin_is_locked(db.session, delivery.box_id, verdict.sender, utc_now(), proven=proven):
         hidden = replace(verdict, checks=_hidden(verdict.checks))
         return Ruling(hidden, "pin_locked", {}, verdict.answerable)
     if verdict.accepted:

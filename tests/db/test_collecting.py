@@ -11,6 +11,7 @@ from app.adapters.preparation import Offices
 from app.errors import TemporaryFailure
 from app.fax.answers import MOST_TOLD, tell_of_fault
 from app.fax.collecting import (
+    BOX_GUESSES,
     FOLDERS,
     LEASE,
     PATIENCE,
@@ -31,11 +32,11 @@ from app.fax.collecting import (
     note_fine,
     renew_leases,
 )
-from app.models import BoxState, Document, Fax, FaxEntity, MailFate, MailMessage, Notice, NoticeKind
+from app.models import BoxState, Document, Fax, FaxEntity, Grant, Mail2FaxBox, MailFate, MailMessage, Notice, NoticeKind
 from tenants.db import utc_now
-from tenants.models import Tenant, User
+from tenants.models import Role, Tenant, User
 from tests.db.mails import NUMBER, make_box, tells_pin, write_mail
-from tests.web.cast import Cast, pdf_bytes
+from tests.web.cast import Cast, make_user, pdf_bytes
 
 Verdict = pytest.importorskip("app.intake.mail2fax").Verdict
 collected = pytest.importorskip("app.jobs.collected")
@@ -322,6 +323,24 @@ def test_after_too_many_wrong_pins_the_right_one_is_refused_as_well(session: Ses
     session.execute(sa.update(MailMessage).values(created_at=utc_now() - timedelta(hours=2)))
     session.commit()
     assert take(session, cast, box_id, write_mail().as_bytes(), uid=102).fate == MailFate.ACCEPTED
+
+
+def test_forgers_shut_out_nobody_for_whom_the_mail_server_vouches(session: Session, cast: Cast, box_id: int):
+    session.get_one(Mail2FaxBox, box_id).authserv_id = "mx.alpha.test"
+    people = [f"person{n}@alpha.test" for n in range(BOX_GUESSES // SENDER_GUESSES + 1)]
+    for address in people:
+        user = make_user(address, address, session.get_one(Tenant, cast.alpha), Role.USER)
+        session.flush()
+        session.add(Grant(tenant_id=cast.alpha, entity_id=cast.frontdesk, user_id=user.id, may_send=True))
+    session.commit()
+    *forged, genuine = people
+    for uid in range(BOX_GUESSES):
+        raw = write_mail(sender=forged[uid % len(forged)], text=f"PIN 10{uid:02}").as_bytes()
+        assert take(session, cast, box_id, raw, uid=uid).reason == "pin_wrong"
+    assert take(session, cast, box_id, write_mail(sender=genuine).as_bytes(), uid=200).reason == "pin_locked"
+    vouched = b"Authentication-Results: mx.alpha.test; dmarc=pass header.from=alpha.test\n"
+    message = take(session, cast, box_id, vouched + write_mail(sender=genuine).as_bytes(), uid=201)
+    assert message.fate == MailFate.ACCEPTED
 
 
 def test_a_test_is_filed_with_what_is_done_and_answered_as_what_it_is(session: Session, cast: Cast, box_id: int):
