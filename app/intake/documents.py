@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from app.adapters.documents import inspect
 from app.adapters.isolation import open_workshop
 from app.adapters.sealed_storage import SealedStorage
+from app.adapters.spool_files import NotLeft, open_left
 from app.errors import Refused
 from app.fax.quotas import hold_upload
 from app.intake.room import hold_room
@@ -100,8 +101,9 @@ def store_document(
     """Write a file to the storage and add its row; the caller commits. The file is durable before the row is."""
     document_id = new_ulid()
     key = f"{tenant_id}/{utc_now():%Y/%m}/{document_id}.{file_type}"
-    digest = _digest(path)
     with path.open("rb") as source:
+        digest = _digest(source)
+        source.seek(0)
         sealed_with = storage().write(key, source)
     document = Document(id=document_id, tenant_id=tenant_id, kind=kind, type=file_type, name=name, storage_key=key)
     document.sha256, document.size, document.pages = digest, path.stat().st_size, pages
@@ -111,13 +113,16 @@ def store_document(
 
 
 def is_stored_as(document: Document | None, path: Path) -> bool:
-    """Whether the document was made of this very file, so that the file may go."""
-    return document is not None and document.sha256 == _digest(path)
+    """Whether the document was made of this very file of the spool, so that the file may go."""
+    try:
+        with open_left(path) as source:
+            return document is not None and document.sha256 == _digest(source)
+    except NotLeft:
+        return False
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as source:
-        return hashlib.file_digest(source, "sha256").hexdigest()
+def _digest(source: IO[bytes]) -> str:
+    return hashlib.file_digest(source, "sha256").hexdigest()
 
 
 def get_draft(session: Session, document_id: str, user: User) -> Document | None:

@@ -10,13 +10,19 @@ For what is received see :func:`read_received`. A call that waits for a decision
 
 import base64
 import binascii
+import logging
+import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from app.fax.results import CallFacts
 from app.fax.retry import DISK_FULL, LINE_DOWN
 
+log = logging.getLogger(__name__)
+
 PREFIX = "fax-"  # of the channel ids that are ours
+#: Files are named after channels.
+_PLAIN = re.compile(r"[\w+:;-][\w.+:;-]*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,20 @@ LineEvent = TurnedAway | Ringing | Answered | Ended | StillSending | StillReceiv
 def read_event(event: dict[str, Any]) -> LineEvent | None:
     """Our word for an ARI event; None for one that tells us nothing."""
     reader = _READERS.get(event.get("type", ""))
-    return reader(event) if reader else None
+    return _with_plain_id(reader(event)) if reader else None
+
+
+Said = TypeVar("Said", bound=LineEvent)
+
+
+def _with_plain_id(said: Said | None) -> Said | None:
+    """Whoever speaks for Asterisk, or has its password, chooses ids: one that leads out of the spool's folders is
+    nobody's."""
+    channel_id = getattr(said, "channel_id", None)
+    if channel_id is None or _PLAIN.fullmatch(channel_id):
+        return said
+    log.error("a call with an id that no Asterisk gives is left aside: %r", channel_id[:100])
+    return None
 
 
 def _dial(event: dict[str, Any]) -> LineEvent | None:
@@ -116,7 +135,7 @@ def waiting_call(channel: dict[str, Any]) -> Incoming | None:
     """A live channel that still waits for the portal's decision, perhaps since before the portal was there."""
     dialplan = channel.get("dialplan", {})
     if dialplan.get("app_name") == "Stasis":
-        return _waiting(channel, dialplan.get("app_data", "").split(",")[1:])
+        return _with_plain_id(_waiting(channel, dialplan.get("app_data", "").split(",")[1:]))
     return None
 
 

@@ -11,6 +11,7 @@ from flask import current_app
 
 from app.adapters.fax_pdf import tiff_to_pdf
 from app.adapters.fax_tiff import has_no_page
+from app.adapters.spool_files import NotLeft, copy_left
 from app.errors import PermanentFailure, TemporaryFailure
 from app.fax.naming import document_name
 from app.fax.receiving import began_at, begin_receiving, finish_receiving, is_coming_in, receiving_fax
@@ -40,14 +41,23 @@ def import_received(channel_id: str, called: str, caller: str, facts: dict[str, 
     Raises:
         TemporaryFailure: ``spool_down``: the spool, or what the call brought, is not to be seen at the moment.
     """
-    session, node = db.session, line().node
     call = CallFacts.from_json(facts)
     path = current_app.config["SETTINGS"].spool / "incoming" / f"{channel_id}.tif"
     if not path.parent.is_dir():
         raise TemporaryFailure("spool_down", folder=path.parent)
-    if path.is_symlink():  # Asterisk makes none: somebody has it show another's file
-        log.error("%s is a link to elsewhere; it is not imported and stays there", path)
-        return
+    with tempfile.TemporaryDirectory(prefix="faxroom-receive-") as folder:
+        brought = Path(folder) / "brought.tif"
+        try:
+            copy_left(path, brought)
+        except NotLeft:
+            log.error("%s is no file that Asterisk makes; it is not imported and stays there", path)
+            return
+        _enter(channel_id, called, caller, call, path, brought)
+
+
+def _enter(channel_id: str, called: str, caller: str, call: CallFacts, path: Path, brought: Path) -> None:
+    """``brought`` is the copy of what lay at ``path``; none where nothing did."""
+    session, node = db.session, line().node
     fax = receiving_fax(session, node=node, channel_id=channel_id)
     if fax is None:
         entity = entity_then(session, called, call.answered_at)
@@ -57,11 +67,11 @@ def import_received(channel_id: str, called: str, caller: str, facts: dict[str, 
         told = {"node": node, "channel_id": channel_id, "caller": caller, "called": called}
         fax = begin_receiving(session, entity, **told, limits=None)
     if fax is not None and is_coming_in(session, fax):
-        _import(fax, path, call)
+        _import(fax, brought, call)
         fax = receiving_fax(session, node=node, channel_id=channel_id)
     if fax is None:
         raise LookupError(f"call {channel_id} was entered and is not there")
-    if has_no_page(path) or is_stored_as(fax.tiff or fax.source, path):
+    if has_no_page(brought) or is_stored_as(fax.tiff or fax.source, brought):
         path.unlink(missing_ok=True)
     else:  # the clock was set back, and another call got the same id
         log.error("%s came from %s for %s in another call than fax %s; it stays there", path, caller, called, fax.id)
@@ -102,7 +112,7 @@ def _documents(path: Path, *, tenant_id: int, name: str) -> dict[str, Document]:
         try:
             pages = tiff_to_pdf(path, pdf)
         except PermanentFailure as failure:
-            log.error("%s cannot be read (%s); it is archived as it is", path.name, failure)
+            log.error("what came for %s cannot be read (%s); it is archived as it is", name, failure)
             return {"unreadable": _store(path, DocumentKind.SOURCE, "tif", name, tenant_id=tenant_id)}
         return {
             "pdf": _store(pdf, DocumentKind.PDF, "pdf", name, tenant_id=tenant_id, pages=pages),

@@ -1,6 +1,7 @@
 """Received pages become a fax, its archive, its mails and its unread marks: once, whatever happens in between."""
 
 import errno
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,35 @@ def test_a_link_to_another_file_is_not_imported(app, cast, phone, spool, faxes, 
     told()
     assert faxes() == []
     assert other.exists()
+
+
+@pytest.mark.parametrize("how", ["another name", "pipe", "folder"])
+def test_nor_is_anything_else_that_is_no_file_of_the_call(app, cast, phone, spool, faxes, tmp_path, how):
+    other, place = came(spool, channel_id="1.2"), spool / f"{CHANNEL}.tif"
+    {"another name": lambda: place.hardlink_to(other), "pipe": lambda: os.mkfifo(place), "folder": place.mkdir}[how]()
+    told()
+    assert faxes() == []
+    assert os.path.lexists(place) and other.exists()
+
+
+def test_a_link_that_takes_the_place_of_a_file_while_it_is_read_shows_nothing(
+    app, cast, phone, spool, faxes, tmp_path, monkeypatch
+):
+    secret, place = tmp_path / "SECRET_KEY", came(spool)
+    secret.write_text("the key of everything")
+    original, draw = place.read_bytes(), receive.tiff_to_pdf
+
+    def swap_and_draw(path: Path, pdf: Path) -> int:
+        place.unlink()
+        place.symlink_to(secret)
+        return draw(path, pdf)
+
+    monkeypatch.setattr(receive, "tiff_to_pdf", swap_and_draw)
+    told()
+    (fax,) = faxes()
+    with storage().open(fax.tiff.storage_key) as kept:
+        assert kept.read() == original
+    assert secret.exists()
 
 
 def test_only_active_users_with_the_permission_are_told(app, cast, phone, spool, faxes):

@@ -188,6 +188,23 @@ def test_what_is_not_ours_tells_nothing(event: dict[str, Any]) -> None:
     assert read_event(event) is None
 
 
+@pytest.mark.parametrize(
+    "channel_id", ["fax-/../../database/faxroom.db", "fax-1/..", "fax-a b", "fax-\0", "fax-" + "é"]
+)
+def test_an_id_that_leads_out_of_the_spool_is_nobodys(channel_id: str) -> None:
+    """Files of the spool are named after calls, and go when a call is over."""
+    received = "receiving|1700000000|MQ==|MQ=="
+    for event in (
+        user_event("FaxResult", Fax=channel_id, Result=answered()),
+        user_event("FaxReceived", Fax=channel_id, Result=received),
+        user_event("FaxReceived", Fax=f"../{channel_id}", Result=received),
+        {"type": "Dial", "dialstatus": "RINGING", "peer": {"id": channel_id}},
+    ):
+        assert read_event(event) is None
+    waiting = {"app_name": "Stasis", "app_data": "faxroom,incoming,MQ=="}
+    assert waiting_call({"id": channel_id, "dialplan": waiting, "caller": {"number": "1"}}) is None
+
+
 @pytest.mark.parametrize(("why", "is_fax"), [("incoming", False), ("fax", True)])
 def test_an_incoming_call_brings_its_numbers_as_they_are(why: str, is_fax: bool) -> None:
     waiting = {"exten": "s", "app_name": "Stasis", "app_data": f"faxroom,{why},{b64('+39050,x')}"}
