@@ -1,4 +1,4 @@
-"""The pictures of the README, taken from a demo that was just started.
+"""The pictures of the README and of the guide, taken from a demo that was just started.
 
     bin/test tests/unit/test_docs.py                      # once: installs Chromium
     FAXROOM_HOME=/tmp/pictures/home bin/up                # in another terminal
@@ -62,6 +62,35 @@ def send(page: Page) -> None:
         page.click("form.cover button.primary")
 
 
+#: Picture → page of an administrator; a name in braces is the first of the list that is shown there.
+PAGES = {
+    "module": "/faxes?direction=sent",
+    "profile": "/profile",
+    "lines": "/entities",
+    "line": "/entities{first}",
+    "box": "/mail2fax{first}",
+    "figures": "/figures",
+}
+
+
+def faxes_link(page: Page, url: str) -> str:
+    """Of the newest fax in the inbox, opened in the browser."""
+    page.goto(f"{url}/inbox")
+    page.locator("main a[href^='/faxes/']").first.click()
+    page.wait_for_load_state()
+    return str(page.get_by_role("link", name="View pages").get_attribute("href"))
+
+
+def take(page: Page, url: str, name: str, path: str) -> None:
+    listed, first, _ = path.partition("{first}")
+    page.goto(f"{url}{listed}")
+    if first:
+        page.locator(f"main a[href^='{listed}/']:not([href$='/new'])").first.click()
+        page.wait_for_load_state()
+    page.wait_for_timeout(1500)  # pictures of pages, curves
+    page.screenshot(path=PICTURES / f"{name}.png")
+
+
 def main() -> None:
     url = (sys.argv[1:] or ["http://127.0.0.1:8000"])[0]
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
@@ -87,6 +116,10 @@ def main() -> None:
         charlie.wait_for_timeout(3000)
         charlie.goto(f"{url}/inbox")
         charlie.screenshot(path=PICTURES / "inbox.png")
+        take(charlie, url, "viewer", faxes_link(charlie, url))
+        alice.goto(f"{url}/")
+        for name, path in PAGES.items():
+            take(alice, url, name, path)
         browser.close()
 
 
