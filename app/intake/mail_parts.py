@@ -211,7 +211,7 @@ class Contents:
 @dataclass(frozen=True)
 class Leaf:
     """A part without parts. ``above``: the kinds of the multiparts around it, the innermost last, and which one that
-    is, for those that are alternatives of each other; ``first``: nothing stands before it."""
+    is, for those that are alternatives of each other; ``first``: no text stands before it."""
 
     message: Message
     above: tuple[tuple[str, int], ...] = ()
@@ -304,7 +304,7 @@ def leaves_of(entity: Message) -> Iterator[Leaf]:
             waiting[:0] = [(inner, around) for inner in parts_of(part)]
         else:
             yield Leaf(part, above, first)
-            first = False
+            first = first and part.get_content_type() not in TEXTS
 
 
 def is_crowded(entity: Message) -> bool:
