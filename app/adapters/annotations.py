@@ -13,8 +13,8 @@ from app.adapters.pdf_values import (
     box,
     entry,
     inherited,
+    matrix_in,
     name,
-    numbers,
     times,
     turn_of,
     whole,
@@ -126,8 +126,7 @@ def _place(form: pikepdf.Stream, annotation: pikepdf.Object, page: pikepdf.Objec
     area = box(annotation.get("/Rect"))
     if area is None:
         raise ValueError("an annotation without a place")
-    given = numbers(form.get("/Matrix"))
-    own: Matrix = tuple(given) if len(given) == 6 else IDENTITY  # type: ignore[assignment]
+    own = matrix_in(form.get("/Matrix"))
     left, bottom, right, top = bounds(own, box(form["/BBox"]) or area)
     if right - left <= 0 or top - bottom <= 0:
         raise ValueError("an appearance without an area")

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 import httpcore
@@ -114,8 +114,16 @@ class _Within(httpcore.NetworkBackend):
     def __init__(self, seconds: float) -> None:
         self.inner, self.end, self.left = httpcore.SyncBackend(), time.monotonic() + seconds, MOST_ANSWER
 
-    def connect_tcp(self, host: str, port: int, timeout: float | None = None, **more: Any) -> httpcore.NetworkStream:
-        return _Stream(self.inner.connect_tcp(host, port, timeout=self.seconds(timeout), **more), self)
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        seconds = self.seconds(timeout)
+        return _Stream(self.inner.connect_tcp(host, port, seconds, local_address, socket_options), self)
 
     def seconds(self, timeout: float | None) -> float:
         left = self.end - time.monotonic()
@@ -203,7 +211,7 @@ class BucketPlace:
 
     def _ask(
         self,
-        method: str,
+        method: Literal["DELETE", "GET", "HEAD", "PUT"],
         name: str,
         *,
         headers: dict[str, str] | None = None,
@@ -211,7 +219,7 @@ class BucketPlace:
         into: BinaryIO | None = None,
     ) -> httpx.Response:
         try:
-            url = obstore.sign(self.store, method, f"{self.prefix}/{name}".lstrip("/"), SIGNED_FOR)  # type: ignore[arg-type]
+            url = obstore.sign(self.store, method, f"{self.prefix}/{name}".lstrip("/"), SIGNED_FOR)
         except (BaseError, ValueError) as error:
             raise PermanentFailure("archive_settings", reason=str(error)[:100]) from error
         parts = urlsplit(url)

@@ -272,7 +272,8 @@ class Ari:
 
     def channels(self) -> list[dict[str, Any]]:
         """Every live channel, as ARI describes it."""
-        return self._ask("GET", "/channels").json()
+        live: list[dict[str, Any]] = self._ask("GET", "/channels").json()
+        return live
 
     def live_channels(self) -> set[str]:
         return {channel["id"] for channel in self.channels()}

@@ -131,7 +131,8 @@ class _Program(ctypes.Structure):
 @cache
 def landlock_version() -> int:
     """The ABI of this kernel; 0 where there is none."""
-    return max(0, _libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), 1))
+    version: int = _libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), 1)
+    return max(0, version)
 
 
 def can_confine() -> bool:

@@ -14,7 +14,7 @@ from msoffcrypto.format import xls97
 PASSWORD = "VelvetSweatshop"
 
 #: A child may make no file of its own: what the package puts aside stays in memory.
-xls97.tempfile = SimpleNamespace(TemporaryFile=io.BytesIO)
+vars(xls97)["tempfile"] = SimpleNamespace(TemporaryFile=io.BytesIO)
 logging.getLogger("msoffcrypto").setLevel(logging.ERROR)
 
 

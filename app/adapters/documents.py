@@ -7,6 +7,7 @@ recognised here reaches it. All reading is done in a child that may crash, hang 
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pikepdf
 import pypdfium2 as pdfium
@@ -51,7 +52,8 @@ def inspect(path: Path, *, name: str = "", limits: Limits | None = None) -> Docu
         raise Refused("too_large", limit=limits.bytes // MEGABYTE)
     try:
         given = (str(path), size, asdict(limits), _text_kind(name))
-        return DocumentFacts(**run_isolated(judge, *given, reads=[path], deadline_seconds=INSPECTION_SECONDS))
+        facts: dict[str, Any] = run_isolated(judge, *given, reads=[path], deadline_seconds=INSPECTION_SECONDS)
+        return DocumentFacts(**facts)
     except PermanentFailure as failure:
         code = "damaged" if failure.code == "conversion_timed_out" else failure.code
         raise Refused(code, **failure.values) from failure

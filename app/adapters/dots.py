@@ -5,6 +5,7 @@ Planes are grey, ``(rows, columns)`` of uint8 with 255 as white; ink is bool wit
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 Plane = NDArray[np.uint8]
 Ink = NDArray[np.bool_]
-Cells = NDArray[np.float32]
+Cells = NDArray[np.floating[Any]]
 #: Rows and columns.
 Box = tuple[slice, slice]
 
@@ -35,7 +36,8 @@ def kernel(columns: int, cell_rows: int) -> NDArray[np.uint8]:
 def strokes_of(difference: Plane, cell_rows: int, share: float = STROKE_SHARE) -> Ink:
     """Where something differs enough of as much as it does next to there."""
     enough = cv2.convertScaleAbs(cv2.dilate(difference, kernel(7, cell_rows)), alpha=share)
-    return difference > cv2.max(enough, FAINT)
+    strokes: Ink = difference > cv2.max(enough, FAINT)
+    return strokes
 
 
 def mean_of_cells(plane: Plane, cell_rows: int) -> Cells:
@@ -49,14 +51,14 @@ def mean_of_cells(plane: Plane, cell_rows: int) -> Cells:
     return cv2.resize(half, (across, down), interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
-def busy(marks: NDArray, margin: int) -> Iterator[Box]:
+def busy(marks: NDArray[np.generic], margin: int) -> Iterator[Box]:
     """Boxes that hold all marks, with so much around them; what lies beside each other is in one."""
     for top, bottom in _runs(marks.max(axis=1), 2 * margin):
         for left, right in _runs(marks[top:bottom].max(axis=0), max(2 * margin, marks.shape[1] // 8)):
             yield within(grown((slice(top, bottom), slice(left, right)), margin), box_of(marks))
 
 
-def _runs(marks: NDArray, gap: int) -> list[tuple[int, int]]:
+def _runs(marks: NDArray[np.generic], gap: int) -> list[tuple[int, int]]:
     """Start and stop of each; over a gap of so many it goes on."""
     there = np.flatnonzero(marks)
     if not len(there):
@@ -65,7 +67,7 @@ def _runs(marks: NDArray, gap: int) -> list[tuple[int, int]]:
     return list(zip(there[[0, *(ends + 1)]].tolist(), (there[[*ends, -1]] + 1).tolist(), strict=True))
 
 
-def box_of(plane: NDArray) -> Box:
+def box_of(plane: NDArray[np.generic]) -> Box:
     """All of it."""
     return slice(0, plane.shape[0]), slice(0, plane.shape[1])
 
@@ -111,7 +113,7 @@ def as_grey(ink: Ink) -> Plane:
     return ink.view(np.uint8) * np.uint8(255)
 
 
-def spread(cells: NDArray, cell_rows: int, shape: tuple[int, int]) -> Plane:
+def spread(cells: NDArray[np.generic], cell_rows: int, shape: tuple[int, int]) -> Plane:
     """The dots of each cell; four bytes at once."""
     columns = (cells.astype(np.uint32) * np.uint32(0x01010101)).view(np.uint8)
     return np.repeat(columns, cell_rows, axis=0)[: shape[0], : shape[1]]

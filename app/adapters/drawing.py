@@ -138,7 +138,8 @@ def prepared(views: Views, cell_rows: int) -> Drawing:
 
 
 def _differ(one: Plane, other: Plane) -> Plane:
-    return (one != other).view(np.uint8)
+    differs: Plane = (one != other).view(np.uint8)
+    return differs
 
 
 def _on_paper(ground: Plane, page: Box, whole: int) -> Plane:

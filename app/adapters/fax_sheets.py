@@ -47,6 +47,8 @@ def _exact(page: pikepdf.Page, most_rows: int) -> FaxPage | None:
         if left or bottom or turned or page.obj.get("/Annots") or len(page.resources["/XObject"]) != 1:
             return None
         [(name, picture)] = page.resources["/XObject"].items()
+        if not isinstance(picture, pikepdf.Stream):
+            return None
         dots_down = _dots_down(picture, right, top)
         if dots_down is None or int(picture["/Height"]) * DOTS_DOWN["fine"] > most_rows * dots_down:
             return None
@@ -77,7 +79,7 @@ def _dots_down(picture: pikepdf.Object, width: float, height: float) -> int | No
     return next((dots for dots in DOTS_DOWN.values() if abs(down / dots - 1) < 0.03), None)
 
 
-def _decoded(picture: pikepdf.Object) -> Image.Image:
+def _decoded(picture: pikepdf.Stream) -> Image.Image:
     dots = pikepdf.PdfImage(picture).as_pil_image()
     if (dots.mode, dots.size) != ("1", (WIDTH, int(picture["/Height"]))):
         raise ValueError(dots.mode)

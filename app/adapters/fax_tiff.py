@@ -184,7 +184,8 @@ def read_pages(path: Path) -> Iterator[FaxPage]:
 def _dots_down(file: io.BufferedIOBase, tags: dict[int, int]) -> int:
     file.seek(tags[283])
     above, below = struct.unpack("<II", file.read(8))
-    return round(above / max(below, 1))
+    dots: int = round(above / max(below, 1))
+    return dots
 
 
 @dataclass(frozen=True)
@@ -288,4 +289,5 @@ def _directories(file: io.BufferedIOBase) -> Iterator[dict[int, int]]:
 
 def _value(body: bytes, order: str, index: int, kind: int, count: int) -> int:
     at = 12 * index + 8
-    return struct.unpack_from(order + ("H" if kind == SHORT and count == 1 else "I"), body, at)[0]
+    value: int = struct.unpack_from(order + ("H" if kind == SHORT and count == 1 else "I"), body, at)[0]
+    return value

@@ -109,12 +109,13 @@ def _field(widget: pikepdf.Object, forms: Any) -> _Field | None:
 def _turned(field: _Field) -> list[float]:
     """The matrix that turns the field's box and leaves it with its corner at the origin."""
     across, up = field.across, field.up
-    return {
+    turned: dict[int, list[float]] = {
         0: [1, 0, 0, 1, 0, 0],
         90: [0, 1, -1, 0, up, 0],
         180: [-1, 0, 0, -1, across, up],
         270: [0, -1, 1, 0, 0, across],
-    }[field.turn]
+    }
+    return turned[field.turn]
 
 
 def _ground(field: _Field) -> str:
@@ -250,7 +251,8 @@ def _list(field: _Field, fonts: Fonts) -> Shown:
     chosen = {text(item) for item in value} if isinstance(value, pikepdf.Array) else {text(value)}
     top_index = max(0, whole(inherited(field.widget, "/TI") or 0))
     size, edge = field.hand.size or USUAL, field.edge + 1
-    step, top, shown = size * LEADING, field.up - field.edge, []
+    step, top = size * LEADING, field.up - field.edge
+    shown: Shown = []
     for kept, words in options[top_index:]:
         if top < field.edge + 1:
             break

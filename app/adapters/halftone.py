@@ -79,6 +79,6 @@ def _rows() -> Plane:
     return np.ceil((order + 0.5) * 255 / len(ROWS)).astype(np.uint8)
 
 
-def _ranked(spot: NDArray) -> Plane:
+def _ranked(spot: NDArray[np.generic]) -> Plane:
     rank = np.argsort(np.argsort(spot.ravel(), kind="stable"), kind="stable").reshape(spot.shape)
     return np.ceil((rank + 0.5) * 255 / spot.size).astype(np.uint8)

@@ -75,7 +75,8 @@ class _Connection(imaplib.IMAP4):
 
     def _command(self, name: str, *arguments: Any) -> bytes:
         self.expect_answer()
-        return super()._command(name, *arguments)
+        answer: bytes = super()._command(name, *arguments)  # type: ignore[misc]  # imaplib has it, typeshed has not
+        return answer
 
     def _create_socket(self, timeout: float | None = None) -> socket.socket:
         plain = socket.create_connection((self.address, self.port), timeout)
@@ -110,7 +111,8 @@ class _Client(IMAPClient):
     def idle_check(self, timeout: float | None = None) -> list[Any]:
         """What is told while nobody asks is an answer of its own."""
         self._imap.expect_answer()
-        return super().idle_check(timeout=timeout)
+        told: list[Any] = super().idle_check(timeout=timeout)
+        return told
 
 
 @contextmanager
@@ -127,7 +129,7 @@ def signed_in(
     if server.security == PLAIN and not all(is_inside(address) for address in addresses):
         raise PermanentFailure("imap_plain")
     try:
-        client = _Client(server, addresses[0], seconds)
+        client: IMAPClient = _Client(server, addresses[0], seconds)
         try:
             if server.security == STARTTLS:
                 if not client.has_capability("STARTTLS"):
@@ -227,13 +229,15 @@ class Mailbox:
         return "EXISTS" in self._untagged()
 
     def _untagged(self) -> dict[str, list[bytes]]:
-        return self.client._imap.untagged_responses
+        told: dict[str, list[bytes]] = self.client._imap.untagged_responses
+        return told
 
     def fetch(self, uid: int, *, head_only: bool = False) -> bytes | None:
         """The message as it lies there, left unread; None if it is gone."""
         part = "HEADER" if head_only else ""
         answer = self.client.fetch([uid], [f"BODY.PEEK[{part}]"]).get(uid, {})
-        return answer.get(f"BODY[{part}]".encode())
+        message: bytes | None = answer.get(f"BODY[{part}]".encode())
+        return message
 
     def file(self, uid: int, folder: str) -> str | None:
         """Move a message to ``folder``, which is made if it is not there; gives its full name. Where that is not

@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from app.adapters import confinement
 from app.adapters.yielding import LOOK_SECONDS, working
@@ -71,15 +71,19 @@ BROKEN, NO_THREAD = "Broken", "can't start new thread"
 _FAILURES = {kind.__name__: kind for kind in (TemporaryFailure, PermanentFailure, Refused)}
 
 
+#: What a child returns, as JSON has it.
+Answer = TypeVar("Answer")
+
+
 def run_isolated(
-    work: Callable[..., Any],
+    work: Callable[..., Answer],
     *arguments: Any,
     deadline_seconds: float,
     reads: Sequence[Path] = (),
     writes: Sequence[Path] = (),
     on_report: Report | None = None,
     memory_bytes: int = MEMORY,
-) -> Any:
+) -> Answer:
     """Call ``work(report, *arguments)`` in a child; give back what it returned, which has to be JSON.
 
     Of this machine's files the child sees ``reads`` and ``writes``, which are made if they do not exist, and the
@@ -113,7 +117,8 @@ def run_isolated(
     broken = 0
     for _ in range(MOST_CHILDREN):
         try:
-            return _asked(request, deadline, on_report)
+            answer: Answer = _asked(request, deadline, on_report)
+            return answer
         except _Broken:
             broken += 1
         except _Killed:
@@ -424,7 +429,7 @@ def _read(pipe: int, deadline: float, child: Child) -> Iterator[bytes]:
 
 def _understood(line: bytes) -> dict[str, Any]:
     try:
-        message = json.loads(line)
+        message: dict[str, Any] = json.loads(line)
         known = "report" in message or "result" in message or message["failure"] in (*_FAILURES, BROKEN)
     except (ValueError, TypeError, KeyError) as error:
         raise PermanentFailure("damaged") from error

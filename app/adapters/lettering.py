@@ -148,11 +148,11 @@ class Fonts:
                 StemV=80,
                 FontFile2=font_file,
             )
-            made = pikepdf.Dictionary(
+            font = pikepdf.Dictionary(
                 Type=pikepdf.Name.Font, Subtype=pikepdf.Name.TrueType, BaseFont=pikepdf.Name.FaxWider, FirstChar=1
             )
-            made["/FontDescriptor"] = self.document.make_indirect(descriptor)
-            self.made[key] = self.document.make_indirect(made)
+            font["/FontDescriptor"] = self.document.make_indirect(descriptor)
+            self.made[key] = self.document.make_indirect(font)
         made = self.made[key]
         made["/LastChar"] = len(characters)
         made["/Widths"] = pikepdf.Array([round(width(character) * 1000) for character in characters])

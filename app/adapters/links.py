@@ -156,7 +156,8 @@ class _Cutter:
     def __init__(self, frozen: list[bool], *, is_relationships: bool, freezes: bool) -> None:
         """``frozen``: of each field of Word, in the order in which they begin, whether only its result stays."""
         self.is_relationships, self.freezes = is_relationships, freezes
-        self.fields, self.open_fields = iter(frozen), []
+        self.fields = iter(frozen)
+        self.open_fields: list[_Field] = []
         self.names: list[str | None] = []  # of each element that is open; None: its own tags are left out
         self.written: list[str] = ['<?xml version="1.0" encoding="UTF-8"?>\n']
         self.cell: _Cell | None = None

@@ -228,7 +228,7 @@ def _line(drawing: _Drawing) -> None:
         drawing.add(*(f"q {_pen(drawing)} {leader} S Q" for leader in leaders if _pen(drawing)))
         points = ends
     _open_line(drawing, points)
-    if drawing.annotation.get("/Cap") is True:
+    if entry(drawing.annotation, "/Cap") is True:
         _caption(drawing, points)
 
 

@@ -29,6 +29,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from unoserver.converter import UnoConverter
+
 from app.adapters import confinement
 from app.adapters.confinement import FENCE, NAMESPACES
 from app.adapters.office_converter import Converter
@@ -112,7 +114,7 @@ class Office:
         executable, end = find_office(), time.monotonic() + START_SECONDS
         self._complete_profile(executable)
         while not self._answers(executable, end):
-            code = self.process.returncode
+            code = self._started.returncode
             if code != RESTART or time.monotonic() > end:
                 self.kill()
                 raise SystemExit(f"LibreOffice did not start ({code})")
@@ -123,10 +125,20 @@ class Office:
         answer is killed and started again."""
         watch = self._watch(PROBE_SECONDS)
         try:
-            self.converter.uno_info()
+            UnoConverter.uno_info(self._conversing)
         finally:
             watch.cancel()
         return {"documents": self.documents, "has_room": self.has_room(), "guard": self.guard}
+
+    @property
+    def _started(self) -> subprocess.Popen[bytes]:
+        assert self.process is not None  # start comes first
+        return self.process
+
+    @property
+    def _conversing(self) -> Converter:
+        assert self.converter is not None  # start comes first
+        return self.converter
 
     @property
     def guard(self) -> str:
@@ -144,7 +156,7 @@ class Office:
         long.start()
         _emptied(self.job)
         try:
-            pdf, told = self.converter.print_document(data, self.job, wanted)
+            pdf, told = self._conversing.print_document(data, self.job, wanted)
             _judge(pdf)
             return pdf, told
         finally:
@@ -155,7 +167,7 @@ class Office:
     def _lower(self) -> None:
         """It goes on beside the others, no longer in their stead."""
         self.is_lowered = True
-        os.setpriority(os.PRIO_PGRP, self.process.pid, NICENESS)
+        os.setpriority(os.PRIO_PGRP, self._started.pid, NICENESS)
 
     def has_room(self) -> bool:
         """Whether a document and its PDF could be written here."""
@@ -203,7 +215,7 @@ class Office:
 
     def end_with_libreoffice(self) -> None:
         """To be called in a thread of its own. What a caller waits for is answered with a fault first."""
-        code = self.process.wait()
+        code = self._started.wait()
         log.error("LibreOffice ended (%s)", code)
         time.sleep(1)
         self.end()
@@ -211,7 +223,7 @@ class Office:
     def _how_it_ended(self) -> int | None:
         """Its exit code; None if it goes on. What broke the connection to it is told before its end is."""
         end = time.monotonic() + 0.3
-        while (code := self.process.poll()) is None and time.monotonic() < end:
+        while (code := self._started.poll()) is None and time.monotonic() < end:
             time.sleep(0.01)
         return code
 

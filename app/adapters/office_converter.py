@@ -77,7 +77,7 @@ class Converter(UnoConverter):
 
         self.desktop = SimpleNamespace(loadComponentFromURL=opened)
         how = {"filtername": WRITTEN_BY[kind.family], "filter_options": EXPORT, "update_index": False}
-        self.convert(inpath=str(source), outpath=str(target), **how)
+        UnoConverter.convert(self, inpath=str(source), outpath=str(target), **how)
         return target.read_bytes(), told
 
     def _opened(self, path: Path, kind: Kind, options: str) -> Any:
@@ -99,7 +99,7 @@ class Converter(UnoConverter):
     def _made_final(self, document: Any) -> bool:
         """Whether there were tracked changes: all are accepted, and what cannot be is hidden. Names of files are shown
         without their folders."""
-        tracked = document.getRedlines().createEnumeration().hasMoreElements()
+        tracked: bool = document.getRedlines().createEnumeration().hasMoreElements()
         if tracked:
             with suppress(Exception):
                 document.RedlineProtectionKey = uno.ByteSequence(b"")

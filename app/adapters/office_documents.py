@@ -73,7 +73,7 @@ def judge_ole(path: Path, size: int, limits: Limits) -> DocumentFacts:
     """
     kind: str | None = None
     try:
-        with olefile.OleFileIO(path) as container:
+        with olefile.OleFileIO(str(path)) as container:
             if container.exists("EncryptedPackage"):  # [MS-OFFCRYPTO] 1.3.2
                 if (package := opened(path.read_bytes())) is None:
                     raise Refused("encrypted")
@@ -88,7 +88,7 @@ def judge_ole(path: Path, size: int, limits: Limits) -> DocumentFacts:
     return DocumentFacts(kind, size, macros=macros)
 
 
-def _judge_doc(container: olefile.OleFileIO) -> None:
+def _judge_doc(container: "olefile.OleFileIO[str]") -> None:
     header = container.openstream("WordDocument").read(32)
     if len(header) < 32 or header[:2] not in WORD_MARKS:
         raise Refused("damaged", kind="doc")
@@ -96,7 +96,7 @@ def _judge_doc(container: olefile.OleFileIO) -> None:
         raise Refused("encrypted", kind="doc")
 
 
-def _judge_xls(container: olefile.OleFileIO) -> None:
+def _judge_xls(container: "olefile.OleFileIO[str]") -> None:
     """Whether it is enciphered stands among the first records; those begin with their kind and their length."""
     stream = container.openstream("Workbook" if container.exists("Workbook") else "Book").read()
     at, seen = 0, 0
@@ -105,14 +105,15 @@ def _judge_xls(container: olefile.OleFileIO) -> None:
         if seen == 0 and record & 0xFF != BOF & 0xFF:
             raise Refused("damaged", kind="xls")
         if record == FILEPASS:
-            container.fp.seek(0)
-            if opened(container.fp.read()) is None:
+            file = container.fp  # type: ignore[attr-defined]  # it is there, and the stubs leave it out
+            file.seek(0)
+            if opened(file.read()) is None:
                 raise Refused("encrypted", kind="xls")
             return
         at, seen = at + 4 + length, seen + 1
 
 
-def _judge_ppt(container: olefile.OleFileIO) -> None:
+def _judge_ppt(container: "olefile.OleFileIO[str]") -> None:
     user = container.openstream("Current User").read(64) if container.exists("Current User") else b""
     if user[12:16] == ENCIPHERED_SLIDES or container.exists("EncryptedSummary"):
         raise Refused("encrypted", kind="ppt")
@@ -137,7 +138,7 @@ def judge_zip(package: Path | BinaryIO, size: int, limits: Limits) -> DocumentFa
                 raise Refused("wrong_type", looks_like=found)
             elements = _judge_parts(archive, names, found)
             _judge_pictures(archive, limits)
-            warnings = [] if TRACKED.isdisjoint(elements) else [{"kind": "tracked_changes"}]
+            warnings: list[dict[str, object]] = [] if TRACKED.isdisjoint(elements) else [{"kind": "tracked_changes"}]
             warnings += missing_in(_text_of(archive))
             return DocumentFacts(found, size, macros=macros, warnings=warnings)
     except Refused as refusal:

@@ -106,6 +106,8 @@ def stand_behind_fence(listening: socket.socket, *, deadline: float) -> None:
     inside = folder / "room"
     inside.mkdir(mode=0o700)
     status, program = Path(listening.getsockname()).parent.stat(), _filter(LIBREOFFICE)
+    if program is None:
+        raise OSError("this kernel keeps no program from its calls")
     for handle in (listening.fileno(), program):
         os.set_inheritable(handle, True)
     if room.can_become_nobody():
@@ -160,7 +162,10 @@ def _filter(forbidden: tuple[str, ...]) -> int | None:
 def _copied() -> dict[str, Path]:
     """Place in the room → file of ours, and unoserver's converter."""
     files = {f"{INSIDE}/{name}": ROOT / name for name in OURS}
-    package = Path(importlib.util.find_spec("unoserver").origin).parent
+    found = importlib.util.find_spec("unoserver")
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError("unoserver")
+    package = Path(found.origin).parent
     files |= {f"{INSIDE}/unoserver/{name}": package / name for name in ("__init__.py", "converter.py")}
     return files | {FONTS: ROOT / "app/adapters/office_fonts.conf"}
 

@@ -31,7 +31,8 @@ def fit(document: Any, *, is_csv: bool) -> None:
     Raises:
         TooWide
     """
-    styles, wanted = document.StyleFamilies.getByName("PageStyles"), Counter()
+    styles = document.StyleFamilies.getByName("PageStyles")
+    wanted: Counter[str] = Counter()
     for number in range(document.Sheets.Count):
         sheet = document.Sheets.getByIndex(number)
         if is_csv:
@@ -76,7 +77,8 @@ def _pages_across(sheet: Any, style: Any) -> int:
     if pages > MOST_ACROSS:
         raise TooWide(sheet.Name)
     beyond = max(0.0, drawn - right - (room - filled))  # empty columns, which may be cut anywhere
-    return min(MOST_ACROSS, pages + ceil(beyond / room))
+    across: int = pages + ceil(beyond / room)
+    return min(MOST_ACROSS, across)
 
 
 def _contents(sheet: Any) -> tuple[float, int]:

@@ -45,8 +45,8 @@ def settled(data: bytes, kind: str, folder: Path) -> bytes:
     source, target = folder / "given", folder / "settled"
     source.write_bytes(data)
     try:
-        files = {"reads": [source], "writes": [target]}
-        changed = run_isolated(settle_file, str(source), str(target), kind, **files, deadline_seconds=SECONDS)
+        asked = (str(source), str(target), kind)
+        changed = run_isolated(settle_file, *asked, reads=[source], writes=[target], deadline_seconds=SECONDS)
     except TemporaryFailure:
         raise
     except FaxroomError:
@@ -101,7 +101,7 @@ def _settled_xls(source: Path, target: Path) -> bytes | None:
     data = source.read_bytes()
     unlocked = opened(data)
     target.write_bytes(unlocked or data)
-    with olefile.OleFileIO(target, write_mode=True) as container:
+    with olefile.OleFileIO(str(target), write_mode=True) as container:
         found = False
         for name in ("Workbook", "Book"):  # of Excel 97 and later, of 5 and 95; or both of them
             if container.exists(name) and (changed := settled_workbook(container.openstream(name).read())):
@@ -113,7 +113,7 @@ def _settled_xls(source: Path, target: Path) -> bytes | None:
 def _settled_word_97(source: Path, target: Path) -> bytes | None:
     """The same for Word 97 and later: tables of the file are changed in their places."""
     shutil.copyfile(source, target)
-    with olefile.OleFileIO(target, write_mode=True) as container:
+    with olefile.OleFileIO(str(target), write_mode=True) as container:
         block = bytearray(container.openstream("WordDocument").read())
         if len(block) < 0x2A0 or struct.unpack_from("<H", block, 2)[0] < WORD_97:
             return None

@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 from xml.parsers.expat import ExpatError
 
@@ -23,6 +23,9 @@ from app.adapters.office_protocol import UNCONFINED, receive, send, user_of
 from app.adapters.room import NOBODY
 from app.adapters.yielding import working
 from app.kinds import KINDS, WRITTEN_BY
+
+if TYPE_CHECKING:
+    from _typeshed import SizedBuffer
 
 CONNECT_SECONDS = 2
 #: Beyond its own deadline a server gets this long to say so.
@@ -196,7 +199,8 @@ class _Transport(xmlrpc.client.Transport):
         self.seconds, self.secure = seconds, secure
         self.headers: list[tuple[str, str]] = []
 
-    def make_connection(self, host: str) -> http.client.HTTPConnection:
+    def make_connection(self, host: tuple[str, dict[str, str]] | str) -> http.client.HTTPConnection:
+        host = host if isinstance(host, str) else host[0]
         if self.secure:
             return http.client.HTTPSConnection(host, timeout=self.seconds, context=ssl.create_default_context())
         return http.client.HTTPConnection(host, timeout=self.seconds)
@@ -204,5 +208,7 @@ class _Transport(xmlrpc.client.Transport):
     def send_headers(self, connection: http.client.HTTPConnection, headers: list[tuple[str, str]]) -> None:
         super().send_headers(connection, [*headers, *self.headers])
 
-    def request(self, host: str, handler: str, request_body: bytes, verbose: bool = False) -> object:
+    def request(
+        self, host: tuple[str, dict[str, str]] | str, handler: str, request_body: "SizedBuffer", verbose: bool = False
+    ) -> tuple[Any, ...]:
         return self.single_request(host, handler, request_body, verbose)

@@ -7,8 +7,11 @@ All planes are grey, ``(rows, columns)`` of uint8 with 255 as white.
 """
 
 import ctypes
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -23,6 +26,8 @@ from app.adapters.fax_tiff import DOTS_ACROSS
 Place = tuple[int, int, int, int, int]
 #: a, b, c, d, e, f of ISO 32000-1, 8.3.3.
 Matrix = tuple[float, float, float, float, float, float]
+#: PDFium's handle of what is drawn on a page.
+PageObject: TypeAlias = "ctypes._Pointer[raw.struct_fpdf_pageobject_t__]"
 
 #: Left, bottom, right, top.
 Bounds = tuple[float, float, float, float]
@@ -76,11 +81,11 @@ class Views:
 
 @dataclass
 class _Objects:
-    words: list[raw.FPDF_PAGEOBJECT] = field(default_factory=list)
-    large: list[raw.FPDF_PAGEOBJECT] = field(default_factory=list)
+    words: list[PageObject] = field(default_factory=list)
+    large: list[PageObject] = field(default_factory=list)
     #: Corners of each picture on the page, in points: four pairs.
     pictures: list[NDArray[np.float64]] = field(default_factory=list)
-    images: list[raw.FPDF_PAGEOBJECT] = field(default_factory=list)
+    images: list[PageObject] = field(default_factory=list)
     #: Of all words the box and the matrix that leads from there to the page.
     letters: list[tuple[Bounds, Matrix]] = field(default_factory=list)
     smallest: float = SMALL
@@ -172,7 +177,8 @@ def _grown(plane: NDArray[np.uint8], part: Box, larger: Box, *, colour: int = 25
 
 def _dots(box: Box) -> int:
     rows, columns = box
-    return max(rows.stop - rows.start, 0) * max(columns.stop - columns.start, 0)
+    dots: int = max(rows.stop - rows.start, 0) * max(columns.stop - columns.start, 0)
+    return dots
 
 
 # ---- Drawing
@@ -228,13 +234,13 @@ def _objects_of(page: pdfium.PdfPage, scale: float) -> _Objects:
     return found
 
 
-def _is_large(item: raw.FPDF_PAGEOBJECT, points: float, across: float) -> bool:
+def _is_large(item: PageObject, points: float, across: float) -> bool:
     """By what the font says and by the box: a dash has a flat one, and a font may measure itself in other units."""
     size = min(points, 1.5 * across)
     return size >= LARGE or (size >= LARGE_IF_LIGHT and _is_light(item))
 
 
-def _is_light(item: raw.FPDF_PAGEOBJECT) -> bool:
+def _is_light(item: PageObject) -> bool:
     red, green, blue, opacity = (ctypes.c_uint() for _ in range(4))
     if not raw.FPDFPageObj_GetFillColor(item, red, green, blue, opacity):
         return False  # a pattern
@@ -242,7 +248,7 @@ def _is_light(item: raw.FPDF_PAGEOBJECT) -> bool:
     return WHITISH < darkness * opacity.value / 255 < 128  # white words are there to be read, on a dark ground
 
 
-def _size_and_bounds(item: raw.FPDF_PAGEOBJECT) -> tuple[float, Bounds]:
+def _size_and_bounds(item: PageObject) -> tuple[float, Bounds]:
     """Of words: what their font says, and their box."""
     size, edges = ctypes.c_float(), [ctypes.c_float() for _ in range(4)]
     raw.FPDFTextObj_GetFontSize(item, size)
@@ -258,12 +264,12 @@ def _sides(bounds: Bounds) -> tuple[float, float]:
 
 def _enlarging(matrix: Matrix) -> float:
     a, b, c, d, _e, _f = matrix
-    return abs(a * d - b * c) ** 0.5
+    return math.sqrt(abs(a * d - b * c))
 
 
 def _walk(
-    count: int, get: Callable[[int], raw.FPDF_PAGEOBJECT], matrix: Matrix, depth: int
-) -> Iterator[tuple[raw.FPDF_PAGEOBJECT, Matrix]]:
+    count: int, get: Callable[[int], PageObject], matrix: Matrix, depth: int
+) -> Iterator[tuple[PageObject, Matrix]]:
     """Each object that is no form itself, those in forms as well, and the matrix that leads to the page."""
     for index in range(count):
         item = get(index)
@@ -272,10 +278,10 @@ def _walk(
         elif depth < DEEPEST:
             inside = raw.FPDFFormObj_CountObjects(item)
             inner = _times(_matrix_of(item), matrix)
-            yield from _walk(inside, lambda i, form=item: raw.FPDFFormObj_GetObject(form, i), inner, depth + 1)
+            yield from _walk(inside, partial(raw.FPDFFormObj_GetObject, item), inner, depth + 1)
 
 
-def _matrix_of(item: raw.FPDF_PAGEOBJECT) -> Matrix:
+def _matrix_of(item: PageObject) -> Matrix:
     found = raw.FS_MATRIX()
     if not raw.FPDFPageObj_GetMatrix(item, found):
         return UNCHANGED
@@ -289,7 +295,7 @@ def _times(first: Matrix, second: Matrix) -> Matrix:
     return a * g + b * i, a * h + b * j, c * g + d * i, c * h + d * j, e * g + f * i + k, e * h + f * j + m
 
 
-def _corners(item: raw.FPDF_PAGEOBJECT, matrix: Matrix) -> NDArray[np.float64]:
+def _corners(item: PageObject, matrix: Matrix) -> NDArray[np.float64]:
     """A picture is drawn in the unit square of its own matrix (ISO 32000-1, 8.9.5)."""
     a, b, c, d, e, f = _times(_matrix_of(item), matrix)
     return np.array([(e, f), (a + e, b + f), (c + e, d + f), (a + c + e, b + d + f)])
@@ -322,7 +328,7 @@ def _on_page(bounds: Bounds, matrix: Matrix) -> NDArray[np.float64]:
     return np.array([(a * x + c * y + e, b * x + d * y + f) for x in (left, right) for y in (bottom, top)])
 
 
-def _switch(objects: list[raw.FPDF_PAGEOBJECT], *, on: bool) -> None:
+def _switch(objects: list[PageObject], *, on: bool) -> None:
     for item in objects:
         raw.FPDFPageObj_SetIsActive(item, on)
 
@@ -333,7 +339,8 @@ def _switch(objects: list[raw.FPDF_PAGEOBJECT], *, on: bool) -> None:
 def _scale_of(page: pdfium.PdfPage, place: Place) -> float:
     """Points of paper to a point of the page."""
     across = page.get_height() if place[4] % 2 else page.get_width()
-    return place[2] / DOTS_ACROSS * 72 / max(across, 1e-6)
+    scale: float = place[2] / DOTS_ACROSS * 72 / max(across, 1e-6)
+    return scale
 
 
 def _boxes(corners: list[NDArray[np.float64]], page: pdfium.PdfPage, place: Place, shape: tuple[int, int]) -> list[Box]:

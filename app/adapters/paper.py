@@ -88,7 +88,7 @@ def find_paper(cells: Plane, darkest: Plane, beneath: Plane) -> Paper | None:
         if plain and _has_words(region, shares[box], least):
             blank[box] |= _even_part(region, ground[box], shares[box])
             cv2.fillPoly(sheets[box], [edge], 1)
-            hulls.append(cv2.convexHull(edge) + np.int32((box[1].start, box[0].start)))
+            hulls.append(cv2.convexHull(edge) + np.array((box[1].start, box[0].start), np.int32))
     if not hulls:
         return _bare(ground, regions)
     if sum(map(cv2.contourArea, hulls)) < ALL_SHEETS * cells.size:
@@ -103,7 +103,7 @@ def find_paper(cells: Plane, darkest: Plane, beneath: Plane) -> Paper | None:
 
 def _ground(cells: Plane) -> Plane:
     """Paper beneath writing. What is dark at the edge of the picture is taken to go on beyond it."""
-    padded = cv2.copyMakeBorder(cells, *[BRIDGED] * 4, cv2.BORDER_CONSTANT, value=0)
+    padded = cv2.copyMakeBorder(cells, BRIDGED, BRIDGED, BRIDGED, BRIDGED, cv2.BORDER_CONSTANT, value=0)
     bridged = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, np.ones((BRIDGED, BRIDGED), np.uint8))
     return cv2.blur(np.ascontiguousarray(bridged[BRIDGED:-BRIDGED, BRIDGED:-BRIDGED]), (3, 3))
 
@@ -220,9 +220,9 @@ def _around(cells: Plane, blank: Ink, sheets: Plane, hulls: list[Corners]) -> In
     outlines = np.zeros_like(cells)
     for hull in hulls:
         cv2.fillConvexPoly(outlines, hull, 1)
+    around: Ink = outlines == 0
     if outlines.all():
-        return outlines == 0
-    around = outlines == 0
+        return around
     beyond = np.zeros_like(cells)
     for hull in _completed(cells, outlines, hulls):
         cv2.fillConvexPoly(beyond, hull, 1)
@@ -326,7 +326,8 @@ def _continued(ground: Plane, known: Ink) -> Plane:
     while min(light.shape) > 1:
         levels.append((light, weight))
         size = tuple(-(-side // 2) for side in light.shape[::-1])
-        light, weight = (cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in (light, weight))
+        light = cv2.resize(light, size, interpolation=cv2.INTER_LINEAR)
+        weight = cv2.resize(weight, size, interpolation=cv2.INTER_LINEAR)
     guess = np.full(light.shape, light.sum() / weight.sum(), np.float32)
     for light, weight in reversed(levels):
         guess = light + (1 - weight) * cv2.resize(guess, light.shape[::-1], interpolation=cv2.INTER_LINEAR)

@@ -89,7 +89,7 @@ def _is_placeholder(document: pikepdf.Pdf, pages: pdfium.PdfDocument) -> bool:
     if len(pages) > 1 or any(_is_field(item) for item in _items(document.pages[0].obj.get("/Annots"))):
         return False
     words = _words(pages, 0)
-    return document.Root.get("/NeedsRendering") is True or not words.strip() or bool(WAITING.search(words))
+    return entry(document.Root, "/NeedsRendering") is True or not words.strip() or bool(WAITING.search(words))
 
 
 def _is_field(annotation: Any) -> bool:
@@ -99,6 +99,7 @@ def _is_field(annotation: Any) -> bool:
 def _words(pages: pdfium.PdfDocument, index: int) -> str:
     page = pages[index]
     try:
-        return page.get_textpage().get_text_range()[:10_000]
+        words: str = page.get_textpage().get_text_range()[:10_000]
+        return words
     finally:
         page.close()

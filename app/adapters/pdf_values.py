@@ -69,6 +69,13 @@ def name(value: Any, default: str = "") -> str:
     return str(value) if isinstance(value, pikepdf.Name) else default
 
 
+def matrix_in(value: Any) -> Matrix:
+    """Of six numbers; of anything else the one that changes nothing."""
+    given = numbers(value)
+    a, b, c, d, e, f = given if len(given) == 6 else IDENTITY
+    return a, b, c, d, e, f
+
+
 def dictionary(value: Any) -> pikepdf.Object | None:
     return value if isinstance(value, pikepdf.Dictionary) else None
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import gnupg
 
@@ -46,8 +47,11 @@ class PublicKey:
 class _Gpg(gnupg.GPG):
     """gpg itself knows no deadline."""
 
+    def __init__(self, folder: str, environment: dict[str, str]) -> None:
+        gnupg.GPG.__init__(self, gnupghome=folder, options=OPTIONS, env=environment)
+
     def make_args(self, args: list[str], passphrase: bool) -> list[str]:
-        command = ["timeout", "--kill-after=1", str(SECONDS), *super().make_args(args, passphrase)]
+        command = ["timeout", "--kill-after=1", str(SECONDS), *gnupg.GPG.make_args(self, args, passphrase)]
         return confined_command(command, str(self.gnupghome))
 
 
@@ -61,7 +65,7 @@ def gpg_home() -> Iterator[gnupg.GPG]:
     folder = tempfile.mkdtemp(prefix="gpg-", dir=SHORT_FOLDER if SHORT_FOLDER.is_dir() else None)
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
     try:
-        gpg = _Gpg(gnupghome=folder, options=OPTIONS, env=environment)
+        gpg = _Gpg(folder, environment)
         gpg.encoding, gpg.decode_errors = "utf-8", "replace"
         yield gpg
     except (OSError, ValueError) as error:
@@ -129,7 +133,7 @@ def read_public_key(content: bytes) -> PublicKey:
         return _public_key(keys[0], gpg.export_keys(keys[0]["fingerprint"]))
 
 
-def _public_key(key: dict, armored: str) -> PublicKey:
+def _public_key(key: dict[str, Any], armored: str) -> PublicKey:
     name = ALGORITHMS.get(key["algo"], f"algorithm {key['algo']}")
     return PublicKey(
         armored=armored,
@@ -141,7 +145,7 @@ def _public_key(key: dict, armored: str) -> PublicKey:
     )
 
 
-def _validity(key: dict) -> str:
+def _validity(key: dict[str, Any]) -> str:
     if key["trust"] == REVOKED:
         return "revoked"
     if key["trust"] == EXPIRED:

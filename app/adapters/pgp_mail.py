@@ -9,6 +9,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import gnupg
+
 from app.adapters.pgp import EXPIRED, NEWEST_VERSION, REVOKED, gpg_home, key_version
 from app.adapters.room import confined_command
 from app.errors import PermanentFailure, TemporaryFailure
@@ -122,7 +124,7 @@ def public_key_of(private_key: str) -> str | None:
         return gpg.export_keys(keys[0]["fingerprint"]) if len(keys) == 1 else None
 
 
-def _take(gpg: object, keys: list[str]) -> None:
+def _take(gpg: gnupg.GPG, keys: list[str]) -> None:
     for key in keys:
         gpg.import_keys(key)
 

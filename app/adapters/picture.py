@@ -9,7 +9,7 @@ All arrays are ``(rows, columns)``, grey is uint8 with 255 as white, marks are 2
 rows as are as high on paper: what is measured in cells is the same at both resolutions.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 
@@ -101,7 +101,7 @@ def _edges(plane: Plane, cell_rows: int) -> Ink:
 
 
 def _is_grainy(plane: Plane) -> bool:
-    return plane.shape[1] > 1 and np.median(cv2.absdiff(plane[::32, 1:], plane[::32, :-1])) >= GRAIN
+    return plane.shape[1] > 1 and bool(np.median(cv2.absdiff(plane[::32, 1:], plane[::32, :-1])) >= GRAIN)
 
 
 def _page_of_drawing(paper: Paper) -> Paper | None:
@@ -129,8 +129,8 @@ def _writing(plane: Plane, cell_rows: int, blank: Ink, faint: Plane) -> tuple[In
     for strip, wider, inner in _strips(len(blank), cell_rows, 2 * STROKE):
         below[strip], above[strip] = (some[inner] for some in _thin(plane[wider], cell_rows))
         ends.append([_ends(some[strip], cell_rows) for some in (plane, below, above)])
-    ends = [[np.concatenate(rows) for rows in zip(*some, strict=True)] for some in zip(*ends, strict=True)]
-    cells = _judged(mean_of_cells(plane, cell_rows).astype(np.uint8), *ends, blank, faint)
+    own, of_below, of_above = (_of_all(some) for some in zip(*ends, strict=True))
+    cells = _judged(mean_of_cells(plane, cell_rows).astype(np.uint8), own, of_below, of_above, blank, faint)
     black, white = np.empty(plane.shape, bool), np.empty(plane.shape, bool)
     for strip, wider, inner in _strips(len(blank), cell_rows, 1):
         part = cells.part(wider.start // cell_rows, wider.stop // cell_rows)
@@ -171,6 +171,11 @@ class _Cells:
 
     def part(self, top: int, stop: int) -> "_Cells":
         return _Cells(*(getattr(self, field.name)[top:stop] for field in fields(self)))
+
+
+def _of_all(strips: Sequence[Ends]) -> Ends:
+    least, most = (np.concatenate(rows) for rows in zip(*strips, strict=True))
+    return least, most
 
 
 def _judged(cells: Plane, dots: Ends, below: Ends, above: Ends, blank: Ink, faint: Plane) -> _Cells:
@@ -245,7 +250,9 @@ def _without_thick(cells: Ink, full: Ink, light: Ink) -> Ink:
     Of ``cells``, those that are ``full`` of marks side by side, and what is as ``light`` beside them.
     """
     core = cv2.erode((full & light).view(np.uint8), np.ones((THICK, THICK), np.uint8), borderValue=0)
-    return cells & ~(light & cv2.dilate(core, np.ones((2 * THICK + 1, 2 * THICK + 1), np.uint8)).view(bool))
+    near = cv2.dilate(core, np.ones((2 * THICK + 1, 2 * THICK + 1), np.uint8)).view(bool)
+    kept: Ink = cells & ~(light & near)
+    return kept
 
 
 def _rim(marks: Ink, cell_rows: int) -> Ink:

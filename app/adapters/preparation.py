@@ -58,12 +58,14 @@ def prepare_document(
         pdf = folder / "document.pdf"
         tiff_to_pdf(tiff, pdf)
         return Prepared(pdf, tiff, exact, [])
+    warnings: list[dict[str, Any]] = []
     if KINDS[kind].family is Family.PICTURE:
-        pdf, warnings = _laid_out(source, kind, folder, page_size), []
+        pdf = _laid_out(source, kind, folder, page_size)
     else:
         pdf, warnings = pdf_of(source, kind, folder, name=name, offices=offices, page_size=page_size)
-    paper = {"resolution": resolution, "page_size": page_size}
-    facts = rasterize(pdf, tiff, **paper, on_page=on_page, deadline_seconds=DRAWING_SECONDS)
+    facts = rasterize(
+        pdf, tiff, resolution=resolution, page_size=page_size, on_page=on_page, deadline_seconds=DRAWING_SECONDS
+    )
     return Prepared(pdf, tiff, facts, warnings)
 
 

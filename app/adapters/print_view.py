@@ -22,6 +22,7 @@ from app.adapters.pdf_values import (
     dictionary,
     drop,
     inherited,
+    matrix_in,
     number,
     numbers,
     times,
@@ -139,11 +140,17 @@ def _add(document: pikepdf.Pdf, page: pikepdf.Page, parts: list[tuple[pikepdf.Ob
 
 def _own_resources(page: pikepdf.Object, *kinds: str) -> pikepdf.Object:
     """The resources, with those of some kinds, as this page's own: others may share or hand down what it has."""
-    resources = pikepdf.Dictionary(dictionary(inherited(page, "/Resources")) or {})
+    resources = _copied(inherited(page, "/Resources"))
     for kind in kinds:
-        resources[kind] = pikepdf.Dictionary(dictionary(resources.get(kind)) or {})
+        resources[kind] = _copied(resources.get(kind))
     page["/Resources"] = resources
     return page["/Resources"]
+
+
+def _copied(found: Any) -> pikepdf.Dictionary:
+    """A dictionary of its own; an empty one of anything else."""
+    held: Any = dictionary(found)
+    return pikepdf.Dictionary({} if held is None else held)
 
 
 def _closing(page: pikepdf.Page) -> str:
@@ -195,15 +202,14 @@ def _enlarge(document: pikepdf.Pdf, page: pikepdf.Page, unit: float) -> None:
 
 def _enlarged_pattern(document: pikepdf.Pdf, pattern: Any, scale: Matrix) -> pikepdf.Object | None:
     if isinstance(pattern, pikepdf.Stream):
-        copy = pikepdf.Stream(document, pattern.read_raw_bytes())
+        copy: pikepdf.Object = pikepdf.Stream(document, pattern.read_raw_bytes())
         for key, value in pattern.items():
             if key != "/Length":
                 copy[key] = value
     elif isinstance(pattern, pikepdf.Dictionary):
-        copy = pikepdf.Dictionary(pattern)
+        copy = _copied(pattern)
     else:
         return None
-    given = numbers(pattern.get("/Matrix"))
-    matrix: Matrix = tuple(given) if len(given) == 6 else IDENTITY  # type: ignore[assignment]
+    matrix = matrix_in(pattern.get("/Matrix"))
     copy["/Matrix"] = pikepdf.Array([round(value, 6) for value in times(matrix, scale)])
     return document.make_indirect(copy)

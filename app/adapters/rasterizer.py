@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Literal
+from typing import Literal, TypedDict
 
 import numpy as np
 import pypdfium2 as pdfium
@@ -192,15 +192,22 @@ def open_pdf(path: Path) -> pdfium.PdfDocument:
     return document
 
 
+class Told(TypedDict):
+    """What a child says of the sheets that it has drawn: the bytes of each, and what is to be noted."""
+
+    bytes: list[int]
+    notes: list[Note]
+
+
 def draw_all(
     report: Report,
     pdf_path: str,
     printed_path: str,
     tiff_path: str,
     resolution: str,
-    page_size: str,
+    page_size: PageSize,
     page_limit: int,
-) -> dict[str, list[int] | list[Note]]:
+) -> Told:
     """Gives the bytes of each sheet's image data and the notes on them; reports the number of each sheet that is done.
     ``printed_path`` is for a print view of the document, which its caller removes."""
     printed = as_printed(Path(pdf_path), Path(printed_path))
@@ -209,7 +216,7 @@ def draw_all(
 
 def _draw(
     report: Report, pdf_path: Path, tiff_path: Path, resolution: str, page_size: PageSize, page_limit: int
-) -> dict[str, list[int] | list[Note]]:
+) -> Told:
     with open_pdf(pdf_path) as document:
         sheets = list(itertools.islice(_sheets(document, page_size), page_limit + 1))
         if len(sheets) > page_limit:
@@ -238,7 +245,8 @@ def _sheets(document: pdfium.PdfDocument, page_size: PageSize) -> Iterator[tuple
             page = document[index]
             sheets = sheets_of(page, page_size=page_size)
             page.close()
-        for sheet in sheets or [None]:
+        placed: Sequence[Sheet | None] = sheets or [None]
+        for sheet in placed:
             yield index, sheet
 
 
@@ -342,8 +350,8 @@ def warm_up() -> None:
     with tempfile.TemporaryDirectory(prefix="faxroom-warm-") as folder:
         pdf_path = Path(folder) / "page.pdf"
         pdf_path.write_bytes(WARM_UP_PDF)
-        paths = [str(pdf_path), str(pdf_path.with_suffix(".printed")), str(pdf_path.with_suffix(".tif"))]
-        draw_all(lambda _: None, *paths, "fine", "A4", 1)
+        printed, tiff = (str(pdf_path.with_suffix(ending)) for ending in (".printed", ".tif"))
+        draw_all(lambda _: None, str(pdf_path), printed, tiff, "fine", "A4", 1)
 
 
 # ---- Made from a fax

@@ -79,11 +79,20 @@ def why_there_is_none() -> str | None:
     """
     if not shutil.which("bwrap"):
         return "bubblewrap is not installed"
-    lowered = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if can_become_nobody() else {}
+    nobody = NOBODY if can_become_nobody() else None
     command = room_command(["/usr/bin/true"])
     try:
         done = subprocess.run(
-            command, env=ENVIRONMENT, capture_output=True, text=True, timeout=20, cwd="/", check=False, **lowered
+            command,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            cwd="/",
+            check=False,
+            user=nobody,
+            group=nobody,
+            extra_groups=None if nobody is None else [],
         )
     except subprocess.TimeoutExpired as error:
         raise TimeoutError(str(error)) from error

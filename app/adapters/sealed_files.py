@@ -11,7 +11,7 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -19,6 +19,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from app.errors import PermanentFailure
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 MAGIC, STORED = b"faxroom-sealed-1\n", b"faxroom-stored-1\n"
 PIECE, TAG, SALT, NAME = 64 * 1024, 16, 16, 8
@@ -109,7 +112,8 @@ class SealedReader(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, target: memoryview) -> int:  # type: ignore[override]
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        target = memoryview(buffer).cast("B")
         if not self._rest:
             self._rest = memoryview(next(self._pieces, b""))
         count = min(len(target), len(self._rest))
@@ -169,7 +173,8 @@ class OpenedReader(io.RawIOBase):
         self._place = max(0, {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self.size}[whence] + offset)
         return self._place
 
-    def readinto(self, target: memoryview) -> int:  # type: ignore[override]
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        target = memoryview(buffer).cast("B")
         if self._place >= self.size:
             return 0
         number, begin = divmod(self._place, PIECE)

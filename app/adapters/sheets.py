@@ -125,7 +125,8 @@ def _looked_at(page: pdfium.PdfPage, across: float, along: float, *, turned: boo
         flags = raw.FPDF_ANNOT | raw.FPDF_PRINTING | raw.FPDF_GRAYSCALE
         raw.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, flags)
         seen = bitmap.to_numpy()[:, :, 0] if bitmap.to_numpy().ndim == 3 else bitmap.to_numpy()
-        return (seen.T if turned else seen).copy()
+        looked: np.ndarray = (seen.T if turned else seen).copy()
+        return looked
     finally:
         bitmap.close()
 
@@ -162,7 +163,8 @@ class _Strip:
 
     def _differs(self, row: int) -> np.ndarray:
         """Of each row, whether it is of another ground than ``row``, or of none."""
-        return ~self.smooth | (np.abs(self.ground - self.ground[row]) > SMOOTH)
+        differs: np.ndarray = ~self.smooth | (np.abs(self.ground - self.ground[row]) > SMOOTH)
+        return differs
 
     def _after(self, chosen: np.ndarray) -> float:
         found = np.flatnonzero(chosen)

@@ -9,10 +9,10 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import IO, BinaryIO, Protocol, cast
 from urllib.parse import urlsplit
 
 import obstore
@@ -51,7 +51,7 @@ class Storage(Protocol):
             TemporaryFailure: ``storage_down``: nobody can tell at the moment.
         """
 
-    def local_copy(self, key: str) -> "contextmanager[Path]":
+    def local_copy(self, key: str) -> AbstractContextManager[Path]:
         """A file on this machine with the content, for programs that want a path. Not to be written to."""
 
     def delete(self, key: str) -> None:
@@ -183,7 +183,9 @@ def _fsync_folder(path: Path) -> None:
 def _store(url: str, **seconds: float) -> ObjectStore:
     limits = {name: timedelta(seconds=value) for name, value in {"connect_timeout": CONNECT_SECONDS, **seconds}.items()}
     retries = {"max_retries": TRIES, "retry_timeout": timedelta(seconds=TRYING_SECONDS)}
-    return from_url(url, client_options=_from_environment() | limits, retry_config=retries)  # type: ignore[call-overload]
+    options = _from_environment() | limits
+    store: ObjectStore = from_url(url, client_options=options, retry_config=retries)  # type: ignore[call-overload]  # which options there are depends on the kind of store, which the URL says
+    return store
 
 
 def _from_environment() -> dict[str, object]:
@@ -197,7 +199,7 @@ def _from_environment() -> dict[str, object]:
     return found
 
 
-def _left(source: BinaryIO) -> int:
+def _left(source: IO[bytes]) -> int:
     """How many bytes are still to be read."""
     here = source.tell()
     end = source.seek(0, os.SEEK_END)
@@ -222,11 +224,11 @@ class ObjectStorage:
             with tempfile.SpooledTemporaryFile(max_size=8 * CHUNK) as whole:
                 shutil.copyfileobj(source, whole, CHUNK)
                 whole.seek(0)
-                self._write(key, whole)  # type: ignore[arg-type]
+                self._write(key, whole)
             return
         self._write(key, source)
 
-    def _write(self, key: str, source: BinaryIO) -> None:
+    def _write(self, key: str, source: IO[bytes]) -> None:
         is_small = _left(source) <= SMALL
         if not is_small:
             self.check()
@@ -248,7 +250,7 @@ class ObjectStorage:
         except BaseError as error:
             raise TemporaryFailure("storage_down", reason=str(error)) from error
         target.seek(0)
-        return target  # type: ignore[return-value]
+        return cast("BinaryIO", target)
 
     @contextmanager
     def local_copy(self, key: str) -> Iterator[Path]:

@@ -52,7 +52,8 @@ def _records(stream: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _version(stream: bytes, record: tuple[int, int, int]) -> int:
-    return struct.unpack_from("<H", stream, record[1])[0]
+    version: int = struct.unpack_from("<H", stream, record[1])[0]
+    return version
 
 
 def _keep_result(data: bytearray, at: int, length: int, following: tuple[int, int, int]) -> None:
