@@ -73,7 +73,7 @@ def _believe_proxies(app: Flask, settings: Settings) -> None:
     written. Our own front adds one too, and hands on what the operator's proxies say of host and scheme."""
     count = settings.trusted_proxies
     if hops := count + bool(settings.front):
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=count, x_host=count)  # type: ignore[method-assign]
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=count, x_host=count)  # type: ignore[method-assign]  # Flask's own way
 
 
 __all__ = ["create_app", "models"]

@@ -134,7 +134,9 @@ class Fonts:
         if key not in self.made:
             font_file = self.made.get("file")
             if font_file is None:
-                data = _wider_font().read_bytes()  # type: ignore[union-attr]
+                path = _wider_font()
+                assert path is not None  # or _code would have given no volume
+                data = path.read_bytes()
                 font_file = self.made["file"] = self.document.make_stream(data, Length1=len(data))
             descriptor = pikepdf.Dictionary(
                 Type=pikepdf.Name.FontDescriptor,

@@ -7,6 +7,7 @@ as the form has them; a field that is a list of many (the permissions of a line)
 """
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -46,7 +47,7 @@ class Applied:
     after: Values | None
 
 
-class ChangeHandler:
+class ChangeHandler(ABC):
     """How one kind of thing is changed. ``apply`` and ``current`` have to be written, the rest has defaults."""
 
     #: What the audit log says of one that was taken away: ``<kind>.removed``.
@@ -61,22 +62,22 @@ class ChangeHandler:
         current = self.current(session, tenant, change.target_id) if change.target_id else None
         return str((current or change.after or change.before).get("name", ""))
 
+    @abstractmethod
     def current(self, session: Session, tenant: Tenant, target_id: int) -> Values | None:
         """Every field as it holds now; None if the tenant has no such thing any more."""
-        raise NotImplementedError
 
-    def release(self, session: Session, tenant: Tenant, change: PendingChange) -> None:
+    def release(self, session: Session, tenant: Tenant, change: PendingChange) -> None:  # noqa: B027 - most need not
         """Give up what another change of the same lot may take (an extension): called for all before any is applied."""
 
+    @abstractmethod
     def apply(self, session: Session, tenant: Tenant, change: PendingChange, *, by: User) -> Applied:
         """Do it; the tenant is locked, the caller commits. Secrets: :func:`secrets_of`.
 
         Raises:
             Refused: a rule does not allow it.
         """
-        raise NotImplementedError
 
-    def judge(self, session: Session, tenant: Tenant, change: PendingChange) -> None:
+    def judge(self, session: Session, tenant: Tenant, change: PendingChange) -> None:  # noqa: B027 - most need not
         """Called for each once all are applied: rules that look at the whole.
 
         Raises:

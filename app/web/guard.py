@@ -41,13 +41,13 @@ TOKEN = "token"
 
 def reads(view: View) -> View:
     """Mark a POST view that writes nothing."""
-    view.writes = False  # type: ignore[attr-defined]
+    view.writes = False  # type: ignore[attr-defined]  # a mark on a function
     return view
 
 
 def writes(view: View) -> View:
     """Mark a GET view that may write, such as one that draws a report when it is first asked for."""
-    view.writes = True  # type: ignore[attr-defined]
+    view.writes = True  # type: ignore[attr-defined]  # a mark on a function
     return view
 
 
