@@ -6,8 +6,8 @@ import errno
 import os
 import shutil
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import IO
 
 #: More than any fax.
 MOST_BYTES = 1024**3
@@ -17,7 +17,7 @@ class NotLeft(Exception):
     """No file of Asterisk's own."""
 
 
-def open_left(path: Path) -> IO[bytes]:
+def open_left(path: Path) -> BufferedReader:
     """Raises:
     NotLeft
     FileNotFoundError

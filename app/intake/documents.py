@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
@@ -121,7 +122,7 @@ def is_stored_as(document: Document | None, path: Path) -> bool:
         return False
 
 
-def _digest(source: IO[bytes]) -> str:
+def _digest(source: BufferedReader) -> str:
     return hashlib.file_digest(source, "sha256").hexdigest()
 
 
