@@ -5,7 +5,6 @@ What a form or a file may say of a user is judged here, for the pages, the CSV f
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -14,8 +13,8 @@ from sqlalchemy.orm import Session
 from app.errors import Refused
 from app.fax.entities import forget_saved_grants
 from app.fax.quotas import hold_mails
+from app.fax.writing import write_notices
 from app.models import Grant, Notice, NoticeKind, Unread
-from app.queues import enqueue_after_commit
 from tenants.addresses import AddressInvalid, AddressTaken, check_address
 from tenants.languages import LANGUAGES
 from tenants.links import end_links, make_link, was_just_made
@@ -203,15 +202,4 @@ def write_account_notice(
     session: Session, user: User, kind: NoticeKind, *, recipient: str | None = None, **more: object
 ) -> None:
     """A mail about the account, to its owner, or to ``recipient`` that was theirs. The caller commits."""
-    notice = Notice(
-        tenant_id=user.tenant_id,
-        user_id=user.id,
-        kind=kind,
-        recipient=recipient or user.email,
-        language=user.preferred_language,
-        message_id=f"<{uuid4()}@faxroom.{user.tenant.slug if user.tenant else 'operators'}.invalid>",
-        **more,
-    )
-    session.add(notice)
-    session.flush()
-    enqueue_after_commit(session, "deliver", notice.id)
+    write_notices(session, kind, [user], tenant=user.tenant, is_personal=True, recipient=recipient, **more)

@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.fax.policy import has_ceiling, use_today
 from app.fax.senders import count_held
+from app.fax.writing import write_notices
 from app.models import (
     AlertIncident,
     AlertKind,
@@ -29,7 +29,6 @@ from app.models import (
     Status,
 )
 from app.models.moves import WAITING
-from app.queues import enqueue_after_commit
 from tenants.models import Tenant, User
 from tenants.people import administers, is_operator, people_in_use
 from tenants.scope import lock_tenant
@@ -188,7 +187,7 @@ def _open_incident(session: Session, tenant_id: int, kind: AlertKind, facts: dic
     incident = AlertIncident(tenant_id=tenant_id, kind=kind, facts=facts)
     session.add(incident)
     session.flush()
-    _write(session, incident, NoticeKind.ALERT, _told(session, tenant_id, kind))
+    _tell(session, incident, NoticeKind.ALERT, _told(session, tenant_id, kind))
     session.commit()
     return True
 
@@ -204,7 +203,7 @@ def _end(session: Session, tenant_id: int, kind: AlertKind, now: datetime) -> bo
     had_it = sa.select(Notice.user_id).where(
         Notice.tenant_id == tenant_id, Notice.kind == NoticeKind.ALERT, Notice.occasion == str(incident.id)
     )
-    _write(session, incident, NoticeKind.ALL_CLEAR, people_in_use(session, User.id.in_(had_it)))
+    _tell(session, incident, NoticeKind.ALL_CLEAR, people_in_use(session, User.id.in_(had_it)))
     session.commit()
     return True
 
@@ -218,21 +217,6 @@ def _told(session: Session, tenant_id: int, kind: AlertKind) -> list[User]:
     return people_in_use(session, meant)
 
 
-def _write(session: Session, incident: AlertIncident, kind: NoticeKind, users: Iterable[User]) -> None:
-    slug = session.get_one(Tenant, incident.tenant_id).slug
-    notices = [
-        Notice(
-            tenant_id=incident.tenant_id,
-            user_id=user.id,
-            kind=kind,
-            recipient=user.email,
-            occasion=str(incident.id),
-            language=user.preferred_language,
-            message_id=f"<{uuid4()}@faxroom.{slug}.invalid>",
-        )
-        for user in users
-    ]
-    session.add_all(notices)
-    session.flush()
-    for notice in notices:
-        enqueue_after_commit(session, "deliver", notice.id)
+def _tell(session: Session, incident: AlertIncident, kind: NoticeKind, users: Iterable[User]) -> None:
+    tenant = session.get_one(Tenant, incident.tenant_id)
+    write_notices(session, kind, users, tenant=tenant, is_personal=True, occasion=str(incident.id))

@@ -4,16 +4,14 @@ A mail is answered only to the user whose address it came from, and only if the 
 (``answerable``): nobody else gets a mail because somebody wrote their name.
 """
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.fax.writing import write_notices
 from app.models import BoxState, Fax, MailMessage, Notice, NoticeKind
-from app.queues import enqueue_after_commit
 from tenants.db import utc_now
 from tenants.models import Tenant, User
 from tenants.people import administers, people_in_use
@@ -28,7 +26,8 @@ DRAWING = timedelta(seconds=4)
 def answer_accepted(session: Session, fax: Fax, message: MailMessage, user: User) -> None:
     """It is on its way: number, pages, time. In the transaction that accepts it."""
     due_at = utc_now() + DRAWING
-    _write(session, NoticeKind.MAIL_ACCEPTED, [user], occasion=str(message.id), fax_id=fax.id, due_at=due_at)
+    about: dict[str, Any] = {"occasion": str(message.id), "fax_id": fax.id, "due_at": due_at}
+    write_notices(session, NoticeKind.MAIL_ACCEPTED, [user], tenant=user.tenant, is_personal=True, **about)
     message.answered = True
 
 
@@ -49,7 +48,7 @@ def _tell_without_fax(session: Session, kind: NoticeKind, message: MailMessage, 
     )
     if (session.scalar(lately) or 0) >= MOST_TOLD:
         return
-    _write(session, kind, [user], occasion=str(message.id))
+    write_notices(session, kind, [user], tenant=user.tenant, is_personal=True, occasion=str(message.id))
     message.answered = True
 
 
@@ -57,23 +56,5 @@ def tell_of_fault(session: Session, state: BoxState, now: datetime) -> None:
     """One mail to each administrator of the company; no second one until the box has worked again."""
     state.told_at = now
     people = people_in_use(session, administers(state.tenant_id))
-    _write(session, NoticeKind.BOX_FAULT, people, occasion=f"{state.box_id} {state.fault_since:%Y-%m-%d %H:%M:%S}")
-
-
-def _write(session: Session, kind: NoticeKind, users: Iterable[User], **more: Any) -> None:
-    notices = [
-        Notice(
-            tenant_id=user.tenant_id,
-            user_id=user.id,
-            kind=kind,
-            recipient=user.email,
-            language=user.preferred_language,
-            message_id=f"<{uuid4()}@faxroom.{session.get_one(Tenant, user.tenant_id).slug}.invalid>",
-            **more,
-        )
-        for user in users
-    ]
-    session.add_all(notices)
-    session.flush()
-    for notice in notices:
-        enqueue_after_commit(session, "deliver", notice.id)
+    tenant, occasion = session.get_one(Tenant, state.tenant_id), f"{state.box_id} {state.fault_since:%Y-%m-%d %H:%M:%S}"
+    write_notices(session, NoticeKind.BOX_FAULT, people, tenant=tenant, is_personal=True, occasion=occasion)

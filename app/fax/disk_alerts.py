@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.fax.dispatch import lock_limits
+from app.fax.writing import write_notices
 from app.models import Notice, NoticeKind
-from app.queues import enqueue_after_commit
 from tenants.models import User
 from tenants.people import is_operator, people_in_use
 
@@ -25,33 +25,13 @@ def watch_disks(session: Session, filling: Mapping[str, int], *, least: int, is_
     last = session.scalar(sa.select(Notice).where(Notice.kind.in_(_KINDS)).order_by(Notice.id.desc()).limit(1))
     is_told = last is not None and last.kind == NoticeKind.DISK_FILLING
     if filling and not is_told:
-        _write(
-            session,
-            NoticeKind.DISK_FILLING,
-            people_in_use(session, is_operator),
-            json.dumps({"free": filling, "least": least}),
-        )
+        note = json.dumps({"free": filling, "least": least})
+        _tell(session, NoticeKind.DISK_FILLING, people_in_use(session, is_operator), note=note)
     elif last and is_told and is_over:
         heard = sa.select(Notice.user_id).where(Notice.kind == last.kind, Notice.occasion == last.occasion)
-        _write(session, NoticeKind.DISK_ROOM, people_in_use(session, User.id.in_(heard)))
+        _tell(session, NoticeKind.DISK_ROOM, people_in_use(session, User.id.in_(heard)))
     session.commit()
 
 
-def _write(session: Session, kind: NoticeKind, users: Iterable[User], note: str | None = None) -> None:
-    occasion = str(uuid4())
-    notices = [
-        Notice(
-            user_id=user.id,
-            kind=kind,
-            recipient=user.email,
-            occasion=occasion,
-            note=note,
-            language=user.preferred_language,
-            message_id=f"<{uuid4()}@faxroom.operators.invalid>",
-        )
-        for user in users
-    ]
-    session.add_all(notices)
-    session.flush()
-    for notice in notices:
-        enqueue_after_commit(session, "deliver", notice.id)
+def _tell(session: Session, kind: NoticeKind, users: Iterable[User], note: str | None = None) -> None:
+    write_notices(session, kind, users, tenant=None, is_personal=True, occasion=str(uuid4()), note=note)

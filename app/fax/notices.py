@@ -1,15 +1,13 @@
 """Who is told what: rows of the outbox, written in the transaction of what they tell."""
 
 from collections.abc import Iterable
-from typing import Any
-from uuid import uuid4
 
 from sqlalchemy.orm import Session
 
 from app.fax.access import receivers
 from app.fax.numbers import national_form, outside_form
-from app.models import Fax, Notice, NoticeKind, Origin, Status
-from app.queues import enqueue_after_commit
+from app.fax.writing import write_notices
+from app.models import Fax, NoticeKind, Origin, Status
 from tenants.models import User
 
 WITHHELD = "anonymous"
@@ -19,18 +17,18 @@ def write_outcome_notice(session: Session, fax: Fax) -> None:
     """One mail to the sender about how it ended. Who tests a line watches the test."""
     if fax.user is None or not fax.user.is_active or fax.origin == Origin.TEST:
         return
-    _write(session, fax, NoticeKind.OUTCOME, [fax.user])
+    write_notices(session, NoticeKind.OUTCOME, [fax.user], tenant=fax.tenant, fax_id=fax.id)
 
 
 def write_held_notice(session: Session, fax: Fax) -> None:
     """One mail to the sender: nothing goes before they say so."""
     if fax.user and fax.user.is_active:
-        _write(session, fax, NoticeKind.HELD, [fax.user])
+        write_notices(session, NoticeKind.HELD, [fax.user], tenant=fax.tenant, fax_id=fax.id)
 
 
 def write_received_notices(session: Session, fax: Fax) -> None:
     """One mail to each who may receive, on their own: what becomes of one does not touch the others."""
-    _write(session, fax, NoticeKind.RECEIVED, receivers(session, fax))
+    write_notices(session, NoticeKind.RECEIVED, receivers(session, fax), tenant=fax.tenant, fax_id=fax.id)
 
 
 def write_colleague_notices(
@@ -44,31 +42,14 @@ def write_colleague_notices(
     note: str | None,
 ) -> None:
     """What a colleague has sent, once for each ``occasion``."""
-    _write(session, fax, kind, users, occasion=occasion, from_user_id=sender.id, note=note)
+    write_notices(
+        session, kind, users, tenant=fax.tenant, fax_id=fax.id, occasion=occasion, from_user_id=sender.id, note=note
+    )
 
 
 def write_reminder(session: Session, fax: Fax, user: User, *, day: str) -> None:
     """About this fax, and about whatever else lies there when the mail goes out."""
-    _write(session, fax, NoticeKind.REMINDER, [user], occasion=day)
-
-
-def _write(session: Session, fax: Fax, kind: NoticeKind, users: Iterable[User], **more: Any) -> None:
-    notices = [
-        Notice(
-            tenant_id=fax.tenant_id,
-            fax_id=fax.id,
-            kind=kind,
-            recipient=user.email,
-            language=user.preferred_language,
-            message_id=f"<{uuid4()}@faxroom.{fax.tenant.slug}.invalid>",
-            **more,
-        )
-        for user in users
-    ]
-    session.add_all(notices)
-    session.flush()
-    for notice in notices:
-        enqueue_after_commit(session, "deliver", notice.id)
+    write_notices(session, NoticeKind.REMINDER, [user], tenant=fax.tenant, fax_id=fax.id, occasion=day)
 
 
 #: The contract's subjects, the same in every language: programs sort mails by them.
