@@ -185,12 +185,12 @@ def write_key_warnings(session: Session, now: datetime) -> int:
 
 
 def _warn_once(session: Session, key: PgpPublicKey) -> bool:
-    occasion = f"{key.fingerprint} {key.expires_at:%Y-%m-%d}"
-    told = sa.select(Notice.id).where(Notice.kind == NoticeKind.KEY_EXPIRES, Notice.occasion == occasion)
+    about = {"fingerprint": key.fingerprint, "occasion": f"{key.expires_at:%Y-%m-%d}"}
+    told = sa.select(Notice.id).where(Notice.kind == NoticeKind.KEY_EXPIRES).filter_by(**about)
     if session.scalar(told.where(Notice.recipient == key.user.email)) is not None:
         return False
     try:
-        write_account_notice(session, key.user, NoticeKind.KEY_EXPIRES, occasion=occasion)
+        write_account_notice(session, key.user, NoticeKind.KEY_EXPIRES, **about)
         session.commit()
     except IntegrityError:  # another worker was faster
         session.rollback()

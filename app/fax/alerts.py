@@ -201,7 +201,7 @@ def _end(session: Session, tenant_id: int, kind: AlertKind, now: datetime) -> bo
         return False
     incident.ended_at = now
     had_it = sa.select(Notice.user_id).where(
-        Notice.tenant_id == tenant_id, Notice.kind == NoticeKind.ALERT, Notice.occasion == str(incident.id)
+        Notice.tenant_id == tenant_id, Notice.kind == NoticeKind.ALERT, Notice.incident_id == incident.id
     )
     _tell(session, incident, NoticeKind.ALL_CLEAR, people_in_use(session, User.id.in_(had_it)))
     session.commit()
@@ -219,4 +219,4 @@ def _told(session: Session, tenant_id: int, kind: AlertKind) -> list[User]:
 
 def _tell(session: Session, incident: AlertIncident, kind: NoticeKind, users: Iterable[User]) -> None:
     tenant = session.get_one(Tenant, incident.tenant_id)
-    write_notices(session, kind, users, tenant=tenant, is_personal=True, occasion=str(incident.id))
+    write_notices(session, kind, users, tenant=tenant, is_personal=True, incident_id=incident.id)

@@ -26,7 +26,7 @@ DRAWING = timedelta(seconds=4)
 def answer_accepted(session: Session, fax: Fax, message: MailMessage, user: User) -> None:
     """It is on its way: number, pages, time. In the transaction that accepts it."""
     due_at = utc_now() + DRAWING
-    about: dict[str, Any] = {"occasion": str(message.id), "fax_id": fax.id, "due_at": due_at}
+    about: dict[str, Any] = {"mail_id": message.id, "fax_id": fax.id, "due_at": due_at}
     write_notices(session, NoticeKind.MAIL_ACCEPTED, [user], tenant=user.tenant, is_personal=True, **about)
     message.answered = True
 
@@ -48,7 +48,7 @@ def _tell_without_fax(session: Session, kind: NoticeKind, message: MailMessage, 
     )
     if (session.scalar(lately) or 0) >= MOST_TOLD:
         return
-    write_notices(session, kind, [user], tenant=user.tenant, is_personal=True, occasion=str(message.id))
+    write_notices(session, kind, [user], tenant=user.tenant, is_personal=True, mail_id=message.id)
     message.answered = True
 
 
@@ -56,5 +56,5 @@ def tell_of_fault(session: Session, state: BoxState, now: datetime) -> None:
     """One mail to each administrator of the company; no second one until the box has worked again."""
     state.told_at = now
     people = people_in_use(session, administers(state.tenant_id))
-    tenant, occasion = session.get_one(Tenant, state.tenant_id), f"{state.box_id} {state.fault_since:%Y-%m-%d %H:%M:%S}"
-    write_notices(session, NoticeKind.BOX_FAULT, people, tenant=tenant, is_personal=True, occasion=occasion)
+    tenant = session.get_one(Tenant, state.tenant_id)
+    write_notices(session, NoticeKind.BOX_FAULT, people, tenant=tenant, is_personal=True, box_id=state.box_id)

@@ -68,8 +68,7 @@ def _subject(purpose: LinkPurpose, company: str | None) -> str:
 
 
 def _key_mail(notice: Notice, user: User) -> tuple[str, str] | None:
-    fingerprint = notice.occasion.split(" ")[0]
-    key = next((key for key in user.pgp_keys if key.fingerprint == fingerprint), None)
+    key = next((key for key in user.pgp_keys if key.fingerprint == notice.fingerprint), None)
     if key is None or key.expires_at is None:
         return None
     values = {"user": user, "key": key, "day": _day(key.expires_at, user), "link": f"{_base_url()}/profile"}

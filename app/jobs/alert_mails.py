@@ -17,7 +17,7 @@ from tenants.models import Tenant
 
 def alert_mail(notice: Notice) -> tuple[str, str] | None:
     """Subject and text; None if the incident is over before its alert went out, or was never told of."""
-    incident = db.session.get(AlertIncident, int(notice.occasion))
+    incident = db.session.get(AlertIncident, notice.incident_id) if notice.incident_id else None
     user = notice.user
     if incident is None or user is None or not user.is_active:
         return None
@@ -37,7 +37,7 @@ def _heard_of_it(notice: Notice, ended_at: datetime) -> bool:
     alert = sa.select(Notice.sent_at).where(
         Notice.tenant_id == notice.tenant_id,
         Notice.kind == NoticeKind.ALERT,
-        Notice.occasion == notice.occasion,
+        Notice.incident_id == notice.incident_id,
         Notice.user_id == notice.user_id,
     )
     sent_at = db.session.scalar(alert)

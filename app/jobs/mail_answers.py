@@ -45,9 +45,7 @@ def answered_message_id(notice: Notice) -> str | None:
 
 
 def _message(notice: Notice) -> MailMessage | None:
-    mine = sa.select(MailMessage).where(
-        MailMessage.id == int(notice.occasion), MailMessage.tenant_id == notice.tenant_id
-    )
+    mine = sa.select(MailMessage).where(MailMessage.id == notice.mail_id, MailMessage.tenant_id == notice.tenant_id)
     return db.session.scalar(mine)
 
 
@@ -92,8 +90,9 @@ def _without_fax(notice: Notice) -> dict[str, Any] | None:
 
 
 def _box_fault(notice: Notice) -> tuple[str, str] | None:
-    box_id, tenant = int(notice.occasion.split(" ")[0]), db.session.get_one(Tenant, notice.tenant_id)
-    box = db.session.scalar(sa.select(Mail2FaxBox).where(Mail2FaxBox.id == box_id, Mail2FaxBox.tenant_id == tenant.id))
+    tenant = db.session.get_one(Tenant, notice.tenant_id)
+    theirs = (Mail2FaxBox.id == notice.box_id, Mail2FaxBox.tenant_id == tenant.id)
+    box = db.session.scalar(sa.select(Mail2FaxBox).where(*theirs))
     state = box_state_of(db.session, box) if box else None
     if box is None or state is None or state.fault is None or state.fault_since is None:
         return None

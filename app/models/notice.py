@@ -29,16 +29,18 @@ class NoticeKind(StrEnum):
     DISK_FILLING = "disk_filling"  # to the operators: soon nothing is sent or taken; ``note`` says where, in JSON
     DISK_ROOM = "disk_room"  # there is room again
     MAIL_ACCEPTED = "mail_accepted"  # the mail became this fax
-    MAIL_REFUSED = "mail_refused"  # why the mail became none; ``occasion`` is its row
-    MAIL_TESTED = "mail_tested"  # the mail was a test and would have become a fax; ``occasion`` is its row
-    BOX_FAULT = "box_fault"  # nothing is collected from a Mail2Fax box; ``occasion`` is the box and since when
+    MAIL_REFUSED = "mail_refused"  # why the mail became none; ``mail_id`` is its row
+    MAIL_TESTED = "mail_tested"  # the mail was a test and would have become a fax; ``mail_id`` is its row
+    BOX_FAULT = "box_fault"  # nothing is collected from the Mail2Fax box ``box_id``
 
 
 class Notice(Model):
     """``message_id`` is fixed when the row is written, so that a repeated delivery is recognised as the same mail.
     ``given_up_at`` is when it was refused for good; ``cause`` is the code of the last failure and ``error`` what the
-    mail server said, as long as it has not left. ``occasion`` tells mails of one kind about one fax apart where there
-    may be several: a key of the form that asked for it, the day of a reminder.
+    mail server said, as long as it has not left. ``occasion`` is nothing but a key: mails of one kind to one recipient
+    that have different ones are different mails (a key of the form that asked for it, the day of a reminder or of a
+    key's expiry). What a mail is about is in columns: ``fax_id``, ``incident_id``, ``mail_id``, ``box_id``,
+    ``fingerprint`` of a PGP key. All but the fax may be gone by the time that it leaves.
     ``from_user_id`` is the colleague who had it sent, ``note`` what they wrote. A mail about a person's account has no
     fax but ``user_id``, an operator's not even a tenant; ``secret`` is the token of its link, encrypted, and gone as
     soon as the mail has left."""
@@ -59,6 +61,7 @@ class Notice(Model):
         sa.Index(
             "uq_notice_key_expires",
             "recipient",
+            "fingerprint",
             "occasion",
             unique=True,
             sqlite_where=sa.text("kind = 'key_expires'"),
@@ -93,6 +96,10 @@ class Notice(Model):
     kind: Mapped[str] = mapped_column(sa.String(16))
     recipient: Mapped[str] = mapped_column(sa.String(320))
     occasion: Mapped[str] = mapped_column(sa.String(64), default="", server_default="")
+    incident_id: Mapped[int | None] = mapped_column(sa.BigInteger)
+    mail_id: Mapped[int | None] = mapped_column(sa.BigInteger)
+    box_id: Mapped[int | None] = mapped_column(sa.BigInteger)
+    fingerprint: Mapped[str | None] = mapped_column(sa.String(64))
     from_user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"))
     note: Mapped[str | None] = mapped_column(sa.Text)
     secret: Mapped[str | None] = mapped_column(SealedText)

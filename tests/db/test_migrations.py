@@ -129,6 +129,48 @@ def test_a_number_in_use_before_an_upgrade_is_its_company_s_and_an_operator_is_a
             connection.execute(sa.text("DROP TABLE alembic_version"))
 
 
+#: What an occasion was before 0029, by the kind of mail, and where it stands afterwards.
+OCCASIONS = {
+    "alert": ("41", {"incident_id": 41}),
+    "all_clear": ("41", {"incident_id": 41}),
+    "mail_accepted": ("17", {"mail_id": 17}),
+    "mail_refused": ("18", {"mail_id": 18}),
+    "mail_tested": ("19", {"mail_id": 19}),
+    "box_fault": ("7 2026-11-25 10:00:00", {"box_id": 7}),
+    "key_expires": ("ABCDEF 2026-12-24", {"fingerprint": "ABCDEF", "occasion": "2026-12-24"}),
+    "reminder": ("2026-11-25", {"occasion": "2026-11-25"}),
+    "handed_over": ("5f0c", {"occasion": "5f0c"}),
+    "outcome": ("", {"occasion": ""}),
+}
+
+
+def test_a_mail_that_waits_across_an_upgrade_is_about_the_same_afterwards_and_after_a_way_back(app):
+    with app.app_context():
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER, revision="0025")
+        with db.engine.begin() as connection:
+            for kind, (occasion, _columns) in OCCASIONS.items():
+                connection.execute(
+                    sa.text(
+                        "INSERT INTO notice (kind, recipient, occasion, language, message_id, created_at, tries) "
+                        "VALUES (:kind, 'alice@alpha.test', :occasion, 'en', :kind, '2026-11-25 10:00:00', 0)"
+                    ),
+                    {"kind": kind, "occasion": occasion},
+                )
+        flask_migrate.upgrade(directory=FOLDER, revision="0029")
+        with db.engine.begin() as connection:
+            for kind, (_occasion, columns) in OCCASIONS.items():
+                found = connection.execute(sa.text("SELECT * FROM notice WHERE kind = :kind"), {"kind": kind}).one()
+                assert {name: getattr(found, name) for name in columns} == columns, kind
+        flask_migrate.downgrade(directory=FOLDER, revision="0025")
+        with db.engine.begin() as connection:
+            back = {row.kind: row.occasion for row in connection.execute(sa.text("SELECT kind, occasion FROM notice"))}
+            assert back == {kind: occasion for kind, (occasion, _columns) in OCCASIONS.items()}
+        flask_migrate.upgrade(directory=FOLDER)
+        with db.engine.begin() as connection:
+            connection.execute(sa.text("DROP TABLE alembic_version"))
+
+
 def _one_row_in_each_table() -> dict[str, int]:
     """Rows that refer to each other, as far as a table must or may refer to one that comes before it."""
     metadata = sa.MetaData()
