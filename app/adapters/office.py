@@ -167,7 +167,8 @@ class Office:
     def _lower(self) -> None:
         """It goes on beside the others, no longer in their stead."""
         self.is_lowered = True
-        os.setpriority(os.PRIO_PGRP, self._started.pid, NICENESS)
+        with suppress(PermissionError):  # it is lower already
+            os.setpriority(os.PRIO_PGRP, self._started.pid, NICENESS)
 
     def has_room(self) -> bool:
         """Whether a document and its PDF could be written here."""
