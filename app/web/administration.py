@@ -8,6 +8,7 @@ from flask_login import current_user
 
 from app.fax.auditing import audit
 from tenants.db import db
+from tenants.models import Tenant
 
 #: Endpoint → what the menu calls it, in the menu's order. One that no blueprint serves is left out.
 SECTIONS = {
@@ -31,6 +32,11 @@ def administrators_only() -> None:
     """For a blueprint's ``before_request``: for everybody but the tenant's administrators these pages do not exist."""
     if current_user.tenant_id is None or not current_user.is_admin:
         abort(404)
+
+
+def own_tenant() -> Tenant:
+    """The company of whoever administers it."""
+    return db.session.get_one(Tenant, current_user.company_id)
 
 
 def operators_only() -> None:

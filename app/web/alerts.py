@@ -6,11 +6,10 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from app.fax.alert_settings import BOUNDS, alert_settings_of, judge_alert_settings, set_alerts
-from app.web.administration import administrators_only, audit_act
+from app.web.administration import administrators_only, audit_act, own_tenant
 from app.web.asking import Errors, said_all
 from app.web.guard import SAFE_METHODS
 from tenants.db import db
-from tenants.models import Tenant
 from tenants.scope import lock_tenant
 
 blueprint = Blueprint("alerts", __name__, url_prefix="/figures/alerts")
@@ -20,13 +19,13 @@ blueprint.before_request(administrators_only)
 @blueprint.route("", methods=["GET", "POST"])
 def alerts() -> Response:
     if request.method in SAFE_METHODS:
-        return _page({name: str(number) for name, number in alert_settings_of(_tenant()).items()}, {})
+        return _page({name: str(number) for name, number in alert_settings_of(own_tenant()).items()}, {})
     typed = {name: request.form.get(name, "") for name in BOUNDS}
     numbers, faults = judge_alert_settings(typed)
     if faults:
         return _page(typed, said_all(faults))
     lock_tenant(db.session, current_user.company_id)
-    tenant = _tenant()
+    tenant = own_tenant()
     db.session.refresh(tenant)  # as it is now that nobody else changes it
     before = alert_settings_of(tenant)
     if changed := [name for name in BOUNDS if numbers[name] != before[name]]:
@@ -36,10 +35,6 @@ def alerts() -> Response:
     db.session.commit()
     flash(_("Saved."), "info")
     return redirect(url_for("alerts.alerts"), 303)
-
-
-def _tenant() -> Tenant:
-    return db.session.get_one(Tenant, current_user.tenant_id)
 
 
 def _page(form: dict[str, str], errors: Errors) -> Response:

@@ -26,7 +26,7 @@ from app.fax.changes import (
     pending_count,
 )
 from app.models import PendingChange
-from app.web.administration import administrators_only
+from app.web.administration import administrators_only, own_tenant
 from app.web.asking import said
 from app.web.audit_words import field_text, value_text
 from tenants.db import db
@@ -94,7 +94,7 @@ def changes() -> Response:
 
 
 def _page(refused: ChangeRefused | None = None) -> Response:
-    tenant = db.session.get_one(Tenant, current_user.tenant_id)
+    tenant = own_tenant()
     values = {
         "rows": [_shown(tenant, row) for row in pending(db.session, current_user)],
         "others": others_pending(db.session, current_user),

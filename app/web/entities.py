@@ -34,7 +34,7 @@ from app.fax.numbering import KIND, Line, clashes, lines_of, misleading
 from app.fax.numbers import public_form, shown_number
 from app.fax.pool import free_numbers
 from app.models import Authentication, FaxEntity, FaxTemplate, Mail2FaxBox, PendingChange
-from app.web.administration import administrators_only
+from app.web.administration import administrators_only, own_tenant
 from app.web.asking import Errors, said, said_all
 from app.web.entity_grid import ALL, Grid
 from app.web.guard import SAFE_METHODS, reads
@@ -55,10 +55,6 @@ ADDED = {"entity": "added", "users": "added_users", "forget": "forget_added"}
 #: Free numbers in the browser's list, and those that are written out.
 MOST_OFFERED, MOST_NAMED = 300, 4
 TEXTS = ("name", "extension", "number", "template", "limit_outbound", "voice_destination", "box", "authentication")
-
-
-def _tenant() -> Tenant:
-    return db.session.get_one(Tenant, current_user.tenant_id)
 
 
 @blueprint.app_template_global()
@@ -139,7 +135,7 @@ def saved_note() -> str:
 
 @blueprint.get("")
 def entities() -> str:
-    tenant, changes = _tenant(), pending(db.session, current_user)
+    tenant, changes = own_tenant(), pending(db.session, current_user)
     values = {
         "rows": list_entities(db.session, tenant, changes),
         "licence": licence_of(db.session, tenant.id),
@@ -187,12 +183,12 @@ def added(change_id: int) -> Response:
 
 def _entity(subject: Subject) -> Response:
     if request.method in SAFE_METHODS:
-        return _form_page(subject, details_of(subject.wanted, _tenant()), {})
+        return _form_page(subject, details_of(subject.wanted, own_tenant()), {})
     return _save(subject)
 
 
 def _save(subject: Subject | None) -> Response:
-    tenant, details = _tenant(), _read()
+    tenant, details = own_tenant(), _read()
     lock_tenant(db.session, tenant.id)
     ids = _ids_of(subject)
     others = lines_of(db.session, tenant.id, saved_by=current_user)
@@ -249,7 +245,7 @@ def _free_numbers(tenant: Tenant) -> dict[str, object]:
 
 
 def _form_page(subject: Subject | None, details: EntityDetails, errors: Errors) -> Response:
-    tenant = _tenant()
+    tenant = own_tenant()
     values = {
         "subject": subject,
         **_free_numbers(tenant),
@@ -276,7 +272,7 @@ def _counts(subject: Subject | None) -> tuple[int, int]:
 @reads
 def judge() -> str:
     """A fragment: whether the extension or the number that is being typed is free, or who has it."""
-    tenant, details = _tenant(), _read()
+    tenant, details = own_tenant(), _read()
     field = "number" if request.form.get("field") == "number" else "extension"
     typed = getattr(details, field)
     if not typed:

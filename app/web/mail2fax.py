@@ -38,11 +38,10 @@ from app.fax.mailboxes import (
 )
 from app.fax.sentences import sentence
 from app.models import Mail2FaxBox
-from app.web.administration import administrators_only, audit_act
+from app.web.administration import administrators_only, audit_act, own_tenant
 from app.web.asking import Errors, said, said_all
 from app.web.guard import SAFE_METHODS, reads
 from tenants.db import db
-from tenants.models import Tenant
 from tenants.scope import get_owned, lock_tenant
 
 log = logging.getLogger(__name__)
@@ -57,10 +56,6 @@ SECURITIES = {
 }
 
 
-def _tenant() -> Tenant:
-    return db.session.get_one(Tenant, current_user.tenant_id)
-
-
 def _box(box_id: int) -> Mail2FaxBox:
     """Of the administrator's own company, or there is none."""
     return get_owned(db.session, Mail2FaxBox, box_id, current_user.company_id) or abort(404)
@@ -68,7 +63,7 @@ def _box(box_id: int) -> Mail2FaxBox:
 
 @blueprint.get("")
 def boxes() -> Response:
-    return _boxes_page(_tenant().mail_proof_required, {})
+    return _boxes_page(own_tenant().mail_proof_required, {})
 
 
 def _boxes_page(required: bool, errors: Errors) -> Response:
@@ -82,7 +77,7 @@ def _boxes_page(required: bool, errors: Errors) -> Response:
 @blueprint.post("/proof")
 def proof() -> Response:
     """Whether the mail server has to vouch for every sender; it holds at once."""
-    tenant, required = _tenant(), request.form.get("required") == "yes"
+    tenant, required = own_tenant(), request.form.get("required") == "yes"
     lock_tenant(db.session, tenant.id)
     db.session.refresh(tenant)  # as it is now that nobody else changes it
     before = tenant.mail_proof_required
@@ -131,7 +126,7 @@ def _save(known: Mail2FaxBox | None, details: BoxDetails) -> Response:
     errors = said_all(judge_box(details, has_password=known is not None, key_fault=box_key_fault))
     if not errors:
         try:
-            saved = put_box(db.session, _tenant(), known, details)
+            saved = put_box(db.session, own_tenant(), known, details)
         except Refused as refusal:
             errors[refusal.field or "form"] = said(refusal)
     if errors:
@@ -169,7 +164,7 @@ def _box_page(details: BoxDetails, known: Mail2FaxBox | None, errors: Errors, **
         "used_by": used_by,
     }
     values |= {"lines": lines_by_method(db.session, known) if known else {}, "usual_poll": USUAL_POLL}
-    values |= {"proof_required": _tenant().mail_proof_required}
+    values |= {"proof_required": own_tenant().mail_proof_required}
     return make_response(
         render_template("mail2fax/box.html", **values, has_key=has_key, **more), 422 if errors else 200
     )

@@ -10,11 +10,10 @@ from werkzeug.wrappers import Response
 
 from app.fax.numbering import Line, plan_of
 from app.fax.numbers import shown_number
-from app.web.administration import administrators_only
+from app.web.administration import administrators_only, own_tenant
 from app.web.asking import said
 from app.web.csv_export import Cell, csv_response
 from tenants.db import db, utc_now
-from tenants.models import Tenant
 
 blueprint = Blueprint("numbering", __name__, url_prefix="/numbering")
 blueprint.before_request(administrators_only)
@@ -22,13 +21,9 @@ blueprint.before_request(administrators_only)
 SAVED = {"": "", "add": _l("saved, not active yet: new"), "change": _l("saved, not active yet: changed")}
 
 
-def _tenant() -> Tenant:
-    return db.session.get_one(Tenant, current_user.tenant_id)
-
-
 @blueprint.get("")
 def numbering() -> str:
-    tenant = _tenant()
+    tenant = own_tenant()
     plan = plan_of(db.session, tenant, current_user)
     values = {"plan": plan, "saved": SAVED, "said": said, "shown_number": lambda text: shown_number(text, tenant)}
     return render_template("numbering/numbering.html", **values)
@@ -36,7 +31,7 @@ def numbering() -> str:
 
 @blueprint.get("/plan.csv")
 def csv_file() -> Response:
-    tenant = _tenant()
+    tenant = own_tenant()
     plan = plan_of(db.session, tenant, current_user)
     told: dict[Line, list[str]] = {}
     for conflict in plan.conflicts:

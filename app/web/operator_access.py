@@ -7,7 +7,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from app.fax.operator_access import TERMS, export_key, let_in, lets_in, shut_out
-from app.web.administration import administrators_only, audit_act
+from app.web.administration import administrators_only, audit_act, own_tenant
 from tenants.db import db, utc_now
 from tenants.models import Tenant
 from tenants.scope import lock_tenant
@@ -18,7 +18,7 @@ blueprint.before_request(administrators_only)
 TERM_NAMES = {"hour": _l("For an hour"), "day": _l("For a day"), "week": _l("For a week")}
 
 
-def _tenant() -> Tenant:
+def _locked() -> Tenant:
     lock_tenant(db.session, current_user.company_id)
     return db.session.get_one(Tenant, current_user.tenant_id, populate_existing=True)
 
@@ -29,7 +29,7 @@ def access() -> str:
 
 
 def _page(key: str | None = None) -> str:
-    tenant = db.session.get_one(Tenant, current_user.tenant_id)
+    tenant = own_tenant()
     until = tenant.operator_until if lets_in(tenant, utc_now()) else None
     return render_template("operator_access/access.html", until=until, terms=TERM_NAMES, key=key)
 
@@ -37,7 +37,7 @@ def _page(key: str | None = None) -> str:
 @blueprint.post("")
 def change() -> Response:
     """``term`` is one of TERMS, or empty to shut them out."""
-    tenant, term = _tenant(), request.form.get("term", "")
+    tenant, term = _locked(), request.form.get("term", "")
     if term in TERMS:
         until = let_in(tenant, term, utc_now())
         audit_act("tenant.operator_let_in", tenant.name, after={"until": f"{until:%Y-%m-%d %H:%M} UTC"})
@@ -55,7 +55,7 @@ def change() -> Response:
 @blueprint.post("/key")
 def key() -> str:
     """Shown in this answer only."""
-    text = export_key(db.session, _tenant())
+    text = export_key(db.session, _locked())
     audit_act("tenant.export_key_shown", current_user.company.name)
     db.session.commit()
     return _page(text)

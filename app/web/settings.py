@@ -34,13 +34,12 @@ from app.fax.settings import (
     shown,
 )
 from app.models import ArchiveKind, ArchivePlace, PendingChange, PlaceKind
-from app.web.administration import administrators_only
+from app.web.administration import administrators_only, own_tenant
 from app.web.asking import Errors, said, said_all
 from app.web.changes import KINDS, Kind
 from app.web.guard import SAFE_METHODS, reads
 from app.web.quotas import quota_words
 from tenants.db import db
-from tenants.models import Tenant
 from tenants.scope import get_owned, lock_tenant
 
 log = logging.getLogger(__name__)
@@ -56,10 +55,6 @@ KIND_NAMES = {
 PLACE_KINDS = {PlaceKind.FOLDER: _l("Folder"), PlaceKind.S3: "S3"}
 LIMIT_NAMES = {"inbound": _l("Inbound"), "outbound": _l("Outbound"), "total": _l("Total")}
 CHECKS = ("enabled", "encrypted", "keeps_sent", "keeps_received", "keeps_reports")
-
-
-def _tenant() -> Tenant:
-    return db.session.get_one(Tenant, current_user.tenant_id)
 
 
 @dataclass(frozen=True)
@@ -133,7 +128,7 @@ def settings() -> Response:
 
 
 def _page(*, limits: dict[str, Any] | None = None, errors: Errors | None = None, **more: Any) -> Response:
-    tenant = _tenant()
+    tenant = own_tenant()
     saved = saved_for(db.session, current_user, LIMITS_KIND, tenant.id)
     kept = saved_for(db.session, current_user, RETENTION, tenant.id)
     days = overlay(days_as_values(retentions_of(db.session, tenant.id)), kept)
@@ -174,7 +169,7 @@ def limits() -> Response:
     wanted, faults = judge_limits(typed)
     if faults:
         return _page(limits=typed, errors=said_all(faults))
-    tenant = _tenant()
+    tenant = own_tenant()
     row = save(db.session, current_user, LIMITS_KIND, tenant.id, CHANGE, before=limits_of(tenant), after=wanted)
     return _saved(row, "limits")
 
@@ -320,7 +315,7 @@ def test_place_added(change_id: int) -> Response:
 def _test(find: Callable[[], Subject]) -> Response:
     """Write, read back, delete a small object where the place will be once it is applied; no transaction is open while
     it thinks."""
-    subject, tenant = find(), _tenant()
+    subject, tenant = find(), own_tenant()
     details, name = subject.wanted, subject.name
     try:
         target = open_place(tenant, _as_wanted(subject, details), trying=True)

@@ -30,7 +30,7 @@ from app.fax.templates import (
     values_of,
 )
 from app.models import FaxTemplate, PendingChange
-from app.web.administration import administrators_only
+from app.web.administration import administrators_only, own_tenant
 from app.web.asking import Errors, said, said_all
 from app.web.changes import KINDS, Kind
 from app.web.guard import SAFE_METHODS
@@ -86,10 +86,6 @@ class Subject:
         if self.template:
             return url_for("templates.template", template_id=self.template.id)
         return url_for("templates.added", change_id=self.change.id if self.change else None)
-
-
-def _tenant() -> Tenant:
-    return db.session.get_one(Tenant, current_user.tenant_id)
 
 
 def _known(template_id: int) -> Subject:
@@ -167,7 +163,7 @@ def _template(subject: Subject) -> Response:
 
 
 def _save(subject: Subject | None) -> Response:
-    tenant, details = _tenant(), _read()
+    tenant, details = own_tenant(), _read()
     lock_tenant(db.session, tenant.id)
     values, faults = judge_template(details, tenant.region)
     faults |= {} if "name" in faults else _name_fault(tenant, subject, values["name"])

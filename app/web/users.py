@@ -30,7 +30,7 @@ from app.fax.people_list import list_people
 from app.fax.quotas import hold_mails
 from app.fax.user_keys import enter_key
 from app.models import FaxEntity, Grant
-from app.web.administration import administrators_only, audit_act
+from app.web.administration import administrators_only, audit_act, own_tenant
 from app.web.asking import Errors, said, said_all
 from app.web.guard import SAFE_METHODS
 from app.web.submissions import fresh_key
@@ -38,7 +38,7 @@ from tenants import second_factor
 from tenants.db import db, utc_now
 from tenants.languages import LANGUAGE_NAMES, LANGUAGES
 from tenants.links import invited_until, made_by_form
-from tenants.models import LinkPurpose, Role, Tenant, User
+from tenants.models import LinkPurpose, Role, User
 from tenants.people import ACCOUNT_STATES, ROLES, enable, state_of_account
 from tenants.pgp_keys import get_key, keys_of, validity_now
 from tenants.scope import get_owned, lock_tenant, owned_by
@@ -71,10 +71,6 @@ def _names() -> dict[str, Any]:
         "VALIDITY_NAMES": VALIDITY_NAMES,
         "VALIDITY_TONES": VALIDITY_TONES,
     }
-
-
-def _tenant() -> Tenant:
-    return db.session.get_one(Tenant, current_user.tenant_id)
 
 
 def _user(user_id: int) -> User:
@@ -127,14 +123,14 @@ def users() -> str:
     values = {"people": people, "filters": filters, "roles": ROLES, "states": ACCOUNT_STATES}
     if request.htmx and request.htmx.target == "people":
         return render_template("users/people.html", **values)
-    return render_template("users/users.html", required=_tenant().second_factor_required, **values)
+    return render_template("users/users.html", required=own_tenant().second_factor_required, **values)
 
 
 @blueprint.post("/second-factor")
 def require_second_factor() -> Response:
     """Whether the company demands a second factor of everybody."""
     lock_tenant(db.session, current_user.company_id)
-    tenant, required = _tenant(), request.form.get("required") == "yes"
+    tenant, required = own_tenant(), request.form.get("required") == "yes"
     if tenant.second_factor_required != required:
         before, tenant.second_factor_required = tenant.second_factor_required, required
         after = {"second_factor_required": required}
@@ -170,7 +166,7 @@ def invite_user() -> Response:
     errors = said_all(judge_details(details))
     if not errors:
         try:
-            return _invited(invite(db.session, _tenant(), details, by=current_user, submission_key=key))
+            return _invited(invite(db.session, own_tenant(), details, by=current_user, submission_key=key))
         except Refused as refusal:
             if earlier := made_by_form(db.session, current_user, key):
                 return _to(earlier.user)
@@ -239,7 +235,7 @@ def _row_key(key: str, row: Row) -> str:
 
 def _import(rows: list[Row], text: str, key: str) -> Response:
     """All or nobody."""
-    tenant = _tenant()
+    tenant = own_tenant()
     try:
         hold_mails(db.session, current_user, len(rows))
     except Refused as refusal:
