@@ -26,6 +26,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from app.dialled import DIAL_STRING, VOICE_DESTINATION
 from app.errors import FaxroomError, PermanentFailure, TemporaryFailure
+from app.whole_numbers import read_whole
 
 log = logging.getLogger(__name__)
 
@@ -240,7 +241,7 @@ class Ari:
         """
         path, asked = f"/channels/{quote(channel_id)}/variable", {"variable": "CHANNEL(rtcp,rxcount)"}
         text = self._ask("GET", path, params=asked, expected=(404, 500)).json().get("value", "")
-        return int(text) if text.isdecimal() else None
+        return read_whole(text)
 
     def refuse(self, channel_id: str, cause: int) -> None:
         """Refuse an incoming call with a Q.850 cause (1 = unallocated number), unless it has gone on without us."""

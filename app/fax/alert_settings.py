@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from app.errors import Refused
+from app.whole_numbers import read_whole
 from tenants.models import Tenant
 
 #: Field → least and most. 0 percent, and 0 minutes, are never.
@@ -18,8 +19,8 @@ def judge_alert_settings(typed: Mapping[str, str]) -> tuple[dict[str, int], dict
     numbers, faults = {}, {}
     for name, (least, most) in BOUNDS.items():
         text = typed.get(name, "").strip()
-        if text.isascii() and text.isdigit() and len(text) < 9 and least <= int(text) <= most:
-            numbers[name] = int(text)
+        if (number := read_whole(text, least=least, most=most)) is not None:
+            numbers[name] = number
         else:
             faults[name] = Refused("template_number", field=name, least=least, most=most)
     return numbers, faults

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import Refused
 from app.fax.policy import release_ceiling
+from app.whole_numbers import read_whole
 from tenants.db import utc_now
 from tenants.languages import LANGUAGES, USUAL
 from tenants.models import Tenant
@@ -82,7 +83,7 @@ def _known(is_known: Callable[[str], bool], code: str) -> Callable[[str, str], R
 
 
 def _count(field: str, text: str) -> Refused | None:
-    if text.isascii() and text.isdigit() and len(text) < 9 and int(text) <= MOST_COUNT:
+    if read_whole(text, most=MOST_COUNT) is not None:
         return None
     return Refused("count_unreadable", field=field, limit=MOST_COUNT)
 

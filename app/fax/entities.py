@@ -29,6 +29,7 @@ from app.fax.numbers import public_form, shown_number
 from app.fax.policy import bare
 from app.models import Authentication, Direction, Fax, FaxEntity, FaxTemplate, Grant, Mail2FaxBox, PendingChange, Status
 from app.models.moves import ON_THE_LINE, WAITING
+from app.whole_numbers import read_whole
 from tenants.db import utc_now
 from tenants.models import EmailAddress, Tenant, User
 from tenants.people import account_state
@@ -130,19 +131,15 @@ def read_entity(tenant: Tenant, details: EntityDetails) -> tuple[Values, dict[st
         "name": details.name,
         "extension": details.extension,
         "number": number,
-        "template": _id(details.template),
+        "template": read_whole(details.template),
         "limit_outbound": 0 if found["limit_outbound"] else int(details.limit_outbound or 0),
         "shared_with_voice": details.shared_with_voice,
         "voice_destination": voice or None,
-        "box": _id(details.box),
+        "box": read_whole(details.box),
         "authentication": str(details.authentication) if details.box else str(Authentication.NONE),
         "encryption_required": details.encryption_required and bool(details.box),
     }
     return values, {field: fault for field, fault in found.items() if fault}
-
-
-def _id(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else None
 
 
 def judge_name(name: str) -> Refused | None:
@@ -157,7 +154,7 @@ def judge_extension(extension: str) -> Refused | None:
 
 
 def _judge_limit(text: str) -> Refused | None:
-    fine = not text or (text.isascii() and text.isdigit() and len(text) < 9 and int(text) <= MOST_CALLS)
+    fine = not text or read_whole(text, most=MOST_CALLS) is not None
     return None if fine else Refused("limit_unreadable", field="limit_outbound", limit=MOST_CALLS)
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from app.errors import Refused
 from app.models import Authentication, FaxEntity, Mail2FaxBox
+from app.whole_numbers import read_whole
 from tenants.addresses import AddressInvalid, AddressTaken, change_address, check_address, claim_address
 from tenants.models import Tenant
 from tenants.scope import lock_tenant, owned_by
@@ -148,13 +149,12 @@ def _judge_host(host: str) -> Refused | None:
 
 
 def _judge_port(port: str) -> Refused | None:
-    fine = not port or (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536)
+    fine = not port or read_whole(port, least=1, most=65535) is not None
     return None if fine else Refused("box_port", field="port")
 
 
 def _judge_poll(text: str) -> Refused | None:
-    fine = not text or (text.isascii() and text.isdigit() and len(text) <= 4)
-    if fine and SHORTEST_POLL <= int(text or USUAL_POLL) <= LONGEST_POLL:
+    if not text or read_whole(text, least=SHORTEST_POLL, most=LONGEST_POLL) is not None:
         return None
     return Refused("box_poll", field="poll_seconds", least=SHORTEST_POLL, most=LONGEST_POLL)
 

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from app.errors import Refused
 from app.models import ArchiveCopy, ArchiveKind, Direction, Document, Fax, Notice, Retention
 from app.models.moves import FINAL
+from app.whole_numbers import read_whole
 from tenants.db import utc_now
 from tenants.models import Tenant
 
@@ -40,8 +41,8 @@ def judge_days(texts: dict[str, str]) -> tuple[Days, dict[str, Refused]]:
         field, text = f"days_{kind}", texts.get(kind, "").strip()
         if not text:
             days[kind] = None
-        elif text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= MOST_DAYS:
-            days[kind] = int(text)
+        elif (number := read_whole(text, least=1, most=MOST_DAYS)) is not None:
+            days[kind] = number
         else:
             faults[field] = Refused("retention_unreadable", field=field, limit=MOST_DAYS)
     return days, faults

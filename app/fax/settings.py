@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import Refused
 from app.models import ArchiveCopy, ArchivePlace, PlaceKind
+from app.whole_numbers import read_whole
 from tenants.models import Tenant
 from tenants.scope import lock_tenant, owned_by
 
@@ -37,8 +38,8 @@ def judge_limits(texts: dict[str, str]) -> tuple[dict[str, int], dict[str, Refus
     limits, faults = {}, {}
     for name in LIMITS:
         text = texts.get(name, "").strip() or "0"
-        if text.isascii() and text.isdigit() and len(text) < 9 and int(text) <= MOST_CALLS:
-            limits[name] = int(text)
+        if (number := read_whole(text, most=MOST_CALLS)) is not None:
+            limits[name] = number
         else:
             faults[name] = Refused("limit_unreadable", field=name, limit=MOST_CALLS)
     return limits, faults

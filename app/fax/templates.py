@@ -16,6 +16,7 @@ from app.fax.dialing import MOST_A_DAY, longest_match, read_prefixes
 from app.fax.retry import DELAYS, NEVER
 from app.models import Direction, Fax, FaxEntity, FaxTemplate, PendingChange
 from app.models.moves import MOVES
+from app.whole_numbers import read_whole
 from tenants.models import Tenant, User
 from tenants.scope import get_owned, owned_by
 
@@ -153,14 +154,10 @@ def _choice_faults(values: Values) -> list[Refused | None]:
 
 def _number(name: str, text: str, faults: dict[str, Refused]) -> int:
     least, most = NUMBERS[name]
-    if (number := _whole(text)) is not None and least <= number <= most:
+    if (number := read_whole(text, least=least, most=most)) is not None:
         return number
     faults[name] = Refused("template_number", field=name, least=least, most=most)
     return least
-
-
-def _whole(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else None
 
 
 def _delays(details: TemplateDetails, faults: dict[str, Refused]) -> dict[str, int | None] | None:
@@ -171,8 +168,8 @@ def _delays(details: TemplateDetails, faults: dict[str, Refused]) -> dict[str, i
         if cause in details.never:
             delays[cause] = NEVER
         elif text:
-            seconds = _whole(text)
-            if seconds is None or not SHORTEST_DELAY <= seconds <= LONGEST_DELAY:
+            seconds = read_whole(text, least=SHORTEST_DELAY, most=LONGEST_DELAY)
+            if seconds is None:
                 limits = {"least": SHORTEST_DELAY, "most": LONGEST_DELAY}
                 faults[f"delay_{cause}"] = Refused("template_delay", field=f"delay_{cause}", **limits)
             elif seconds != DELAYS[cause]:

@@ -11,6 +11,7 @@ from cryptography.fernet import InvalidToken
 
 from app.errors import PermanentFailure, TemporaryFailure
 from app.models import CompanyKey, Document, key_in
+from app.whole_numbers import read_whole
 from tenants.db import db, only_reading
 
 #: For so long a process remembers a company's keys: after it those of one that is gone are forgotten, and a new one
@@ -51,10 +52,10 @@ class CompanyKeys:
 
 
 def _read(owner: str) -> tuple[bytes, ...]:
-    if not owner.isdecimal():
+    if (tenant_id := read_whole(owner)) is None:
         return ()
     with only_reading(), db.engine.connect() as connection:
-        return keys_of(connection, int(owner))
+        return keys_of(connection, tenant_id)
 
 
 def keys_of(connection: sa.Connection, tenant_id: int) -> tuple[bytes, ...]:

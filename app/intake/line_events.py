@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from app.fax.results import CallFacts
 from app.fax.retry import DISK_FULL, LINE_DOWN
+from app.whole_numbers import read_whole
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +173,7 @@ def read_result(channel_id: str, line: str) -> Ended | StillSending:
         return StillSending(channel_id)
     if fields[0] != "ended" or len(fields) not in (6, 14):
         return Ended(channel_id, CallFacts("unknown", error=f"unreadable result: {line[:100]}"))
-    ended, answered, cause, capped, late = (_number(field) for field in fields[1:6])
+    ended, answered, cause, capped, late = (read_whole(field) for field in fields[1:6])
     if len(fields) == 6:
         ours = {"full": DISK_FULL, "ending": LINE_DOWN}.get(fields[5])
         outcome = ours or ("other" if late else unanswered_outcome(cause))
@@ -185,7 +186,7 @@ def read_result(channel_id: str, line: str) -> Ended | StillSending:
         outcome = answered_outcome(
             status,
             error_word,
-            pages=_number(pages) or 0,
+            pages=read_whole(pages) or 0,
             capped=bool(capped),
             station=bool(station),
             gave_up=cause == GAVE_UP,
@@ -194,9 +195,9 @@ def read_result(channel_id: str, line: str) -> Ended | StillSending:
         channel_id,
         CallFacts(
             outcome=outcome,
-            pages=_number(pages) or 0,
+            pages=read_whole(pages) or 0,
             mode=mode or None,
-            rate=_number(rate),
+            rate=read_whole(rate),
             ecm=ecm == "yes",
             remote_station_id=_printable(_decoded(station)) or None,
             hangup_cause=cause,
@@ -213,30 +214,26 @@ def read_received(channel_id: str, line: str) -> Received | StillReceiving | Non
     fields = line.split("|")
     if fields[0] == "receiving" and len(fields) == 4:
         called, caller = (_printable(_decoded(field)) for field in fields[2:])
-        return StillReceiving(channel_id, called, caller, _number(fields[1]))
+        return StillReceiving(channel_id, called, caller, read_whole(fields[1]))
     if fields[0] != "ended" or len(fields) not in (12, 13):  # former versions kept no cause
         return None
     _, started, called, caller, ended, status, pages, rate, ecm, mode, error, station, *cause = fields
-    confirmed, error_word = _number(pages) or 0, _decoded(error)
-    gave_up = _number("".join(cause)) == GAVE_UP
+    confirmed, error_word = read_whole(pages) or 0, _decoded(error)
+    gave_up = read_whole("".join(cause)) == GAVE_UP
     facts = CallFacts(
         outcome=answered_outcome(
             status, error_word, pages=confirmed, capped=False, station=bool(station), gave_up=gave_up
         ),
         pages=confirmed,
         mode=mode or None,
-        rate=_number(rate),
+        rate=read_whole(rate),
         ecm=ecm == "yes",
         remote_station_id=_printable(_decoded(station)) or None,
         error=_printable(error_word) if status != "SUCCESS" else None,
-        answered_at=_number(started),
-        ended_at=_number(ended),
+        answered_at=read_whole(started),
+        ended_at=read_whole(ended),
     )
     return Received(channel_id, _printable(_decoded(called)), _printable(_decoded(caller)), facts)
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def _decoded(text: str) -> str:

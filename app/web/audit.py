@@ -36,6 +36,7 @@ from app.web.guard import writes
 from app.web.language import language
 from app.web.turns import downloads, streamed
 from app.web.urls import url_with
+from app.whole_numbers import read_whole
 from tenants.db import db, utc_now
 from tenants.models import User
 
@@ -108,7 +109,7 @@ def _read_days(asked: Asked) -> None:
 def _place(text: str) -> Place | None:
     """Of an event, as it stands in an address; None for what is none."""
     at, _sign, event_id = text.rpartition("_")
-    if not (event_id.isascii() and event_id.isdigit() and len(event_id) < 19):
+    if read_whole(event_id) is None:
         return None
     try:
         when = datetime.fromisoformat(at)

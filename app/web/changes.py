@@ -29,6 +29,7 @@ from app.models import PendingChange
 from app.web.administration import administrators_only, own_tenant
 from app.web.asking import said
 from app.web.audit_words import field_text, value_text
+from app.whole_numbers import read_whole
 from tenants.db import db
 from tenants.models import Tenant
 
@@ -114,7 +115,7 @@ def _shown(tenant: Tenant, row: PendingChange) -> Shown:
 @blueprint.post("/apply")
 def apply() -> Response:
     """Exactly what the page showed: with more or less than that the page is shown again."""
-    ids = [int(text) for text in request.form.getlist("ids") if text.isascii() and text.isdigit() and len(text) < 18]
+    ids = [number for text in request.form.getlist("ids") if (number := read_whole(text)) is not None]
     try:
         count = apply_all(db.session, current_user, remote_address=request.remote_addr, ids=ids)
     except ChangeRefused as refused:

@@ -37,6 +37,7 @@ from app.web.turns import Turn, streamed
 from app.web.turns import downloads as turns
 from app.web.urls import url_with
 from app.web.zip_stream import ZipStream
+from app.whole_numbers import read_whole
 from tenants.db import db, only_reading, utc_now
 from tenants.models import Tenant, User
 
@@ -79,7 +80,7 @@ def _asked() -> tuple[Finder, Place | None, str | None]:
     text = request.args.get("from", "").strip().lstrip("#")[:30]
     if not text:
         return finder, None, None
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+    number = read_whole(text) or 0
     place = place_of_number(db.session, current_user.company_id, direction, number)
     if place is None:
         return finder, None, _("This list has no fax with the number %(typed)s. Check it.", typed=text)

@@ -23,6 +23,7 @@ from app.fax.entities import (
     grants_in,
     grants_of,
     judge_entity,
+    judge_extension,
     list_entities,
     members_of,
     names_of,
@@ -38,6 +39,7 @@ from app.web.administration import administrators_only, own_tenant
 from app.web.asking import Errors, said, said_all
 from app.web.entity_grid import ALL, Grid
 from app.web.guard import SAFE_METHODS, reads
+from app.whole_numbers import read_whole
 from tenants.db import db
 from tenants.models import Tenant
 from tenants.scope import lock_tenant
@@ -286,8 +288,8 @@ def judge() -> str:
 
 
 def _first_fault(field: str, details: EntityDetails, line: Line, tenant: Tenant, others: list[Line]) -> Refused | None:
-    if field == "extension" and not (details.extension.isascii() and details.extension.isdigit()):
-        return Refused("extension_unreadable", field=field)
+    if field == "extension" and (fault := judge_extension(details.extension)):
+        return fault
     if field == "number" and line.number is None:
         return Refused("public_number_invalid", field=field)
     faults = misleading(db.session, tenant, line, others) | clashes(db.session, tenant, line, others)
@@ -295,8 +297,7 @@ def _first_fault(field: str, details: EntityDetails, line: Line, tenant: Tenant,
 
 
 def _id(name: str) -> int | None:
-    text = request.form.get(name, "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else None
+    return read_whole(request.form.get(name, ""))
 
 
 # ---- Who may use it

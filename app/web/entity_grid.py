@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from werkzeug.datastructures import MultiDict
 
 from app.fax.entities import BOTH, RECEIVE, SEND, Member, permission
+from app.whole_numbers import read_whole
 
 PAGE = 100
 #: What the list is narrowed to.
@@ -51,7 +52,7 @@ class Grid:
         return replace(self, q=words, show=show if show in SHOWN else "").at(values.get("page", "1"))
 
     def at(self, page: str) -> "Grid":
-        return replace(self, wanted_page=int(page) if page.isascii() and page.isdigit() and len(page) < 6 else 1)
+        return replace(self, wanted_page=read_whole(page, most=99_999) or 1)
 
     def ticked(self, form: "MultiDict[str, str]") -> "Grid":
         """With the ticks of a form; ids that are nobody's here count for nothing, and a form that says nothing of the
@@ -110,4 +111,4 @@ def _has(member: Member, words: list[str]) -> bool:
 
 
 def _ids(text: str) -> set[int]:
-    return {int(part) for part in text[:200_000].split(",") if part.isascii() and part.isdigit() and len(part) < 18}
+    return {number for part in text[:200_000].split(",") if (number := read_whole(part)) is not None}

@@ -21,6 +21,7 @@ from app.fax.sentences import OUTCOMES, sentence
 from app.models import Direction, FaxEntity, Status
 from app.web.administration import administrators_only
 from app.web.plots import Plot, Series, line, lying, stacked
+from app.whole_numbers import read_whole
 from tenants.db import db, utc_now
 from tenants.models import Tenant, User
 from tenants.scope import get_owned, owned_by
@@ -339,4 +340,4 @@ def installation_figures() -> str:
 
 def _number(text: str) -> int:
     """Of a tenant, as far as a database can hold it; 0 is nobody's."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else 0
+    return read_whole(text) or 0

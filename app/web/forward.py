@@ -21,6 +21,7 @@ from app.models import Direction, Fax, FaxEntity
 from app.web.guard import SAFE_METHODS
 from app.web.inbox import note_opening
 from app.web.send import Errors, SendForm, click_key, judge, number_values, said
+from app.whole_numbers import read_whole
 from tenants.db import db
 
 blueprint = Blueprint("forward", __name__)
@@ -113,7 +114,7 @@ def _form(fax: Fax) -> SendForm:
 def _chosen() -> list[int]:
     """The ticked colleagues; what is too long for an id is nobody's."""
     ticked = request.form.getlist("colleagues")[:MOST_CHOSEN]
-    return [int(one) for one in ticked if one.isascii() and one.isdigit() and len(one) < 10]
+    return [number for one in ticked if (number := read_whole(one)) is not None]
 
 
 def _mail_key(form: SendForm, chosen: Iterable[int], note: str) -> str:

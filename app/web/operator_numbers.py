@@ -21,6 +21,7 @@ from app.web.administration import operators_only
 from app.web.asking import Errors, said
 from app.web.guard import SAFE_METHODS
 from app.web.urls import url_with
+from app.whole_numbers import read_whole
 from tenants.db import db, utc_now
 from tenants.models import Tenant
 
@@ -206,7 +207,7 @@ def rules() -> Response:
     typed = {name: request.form.get(name, "").strip()[:10] for name in ("rest_days", "trunk_region")}
     days, region = typed["rest_days"], typed["trunk_region"]
     errors: Errors = {}
-    if not (days.isascii() and days.isdigit() and int(days) <= pool.MOST_REST_DAYS):
+    if read_whole(days, most=pool.MOST_REST_DAYS) is None:
         errors["rest_days"] = said(Refused("rest_days", limit=pool.MOST_REST_DAYS))
     if region and region not in phonenumbers.SUPPORTED_REGIONS:
         errors["trunk_region"] = said(Refused("region_unknown"))

@@ -31,6 +31,7 @@ from app.web.errors import OWN_WORDS
 from app.web.guard import SAFE_METHODS, reads
 from app.web.preview import Look, begin_look, counted, fault_of_pages
 from app.web.turns import INSPECTION_SECONDS, inspections
+from app.whole_numbers import read_whole
 from tenants.db import db, utc_now
 
 blueprint = Blueprint("send", __name__, url_prefix="/faxes/send")
@@ -61,12 +62,11 @@ class SendForm:
 
     @property
     def entity_id(self) -> int | None:
-        return int(self.entity) if self.entity.isascii() and self.entity.isdigit() and len(self.entity) < 10 else None
+        return read_whole(self.entity)
 
     @property
     def agreed_pages(self) -> int | None:
-        is_number = self.all_pages.isascii() and self.all_pages.isdigit() and len(self.all_pages) < 6
-        return int(self.all_pages) if is_number else None
+        return read_whole(self.all_pages, most=99_999)
 
     def key(self, document: Document | None) -> str:
         """The same for a double click, another one as soon as anything in the form is changed (Back, then edit)."""

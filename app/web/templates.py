@@ -34,6 +34,7 @@ from app.web.administration import administrators_only, own_tenant
 from app.web.asking import Errors, said, said_all
 from app.web.changes import KINDS, Kind
 from app.web.guard import SAFE_METHODS
+from app.whole_numbers import read_whole
 from tenants.db import db
 from tenants.models import Tenant
 from tenants.scope import get_owned, lock_tenant
@@ -141,7 +142,8 @@ def new_template() -> Response:
     if request.method not in SAFE_METHODS:
         return _save(None)
     like = request.args.get("like", "", type=str)
-    known = _known(int(like)) if like.isascii() and like.isdigit() and len(like) < 18 else None
+    like_id = read_whole(like)
+    known = _known(like_id) if like_id is not None else None
     details = replace(details_of(known.wanted), name="") if known else TemplateDetails()
     return _page(None, details, {})
 

@@ -34,6 +34,7 @@ from app.web.administration import administrators_only, audit_act, own_tenant
 from app.web.asking import Errors, said, said_all
 from app.web.guard import SAFE_METHODS
 from app.web.submissions import fresh_key
+from app.whole_numbers import read_whole
 from tenants import second_factor
 from tenants.db import db, utc_now
 from tenants.languages import LANGUAGE_NAMES, LANGUAGES
@@ -95,7 +96,7 @@ class Filters:
             q=request.args.get("q", "").replace("\0", "").strip()[:100],
             role=_one_of(request.args.get("role", ""), ROLES),
             status=_one_of(request.args.get("status", ""), ACCOUNT_STATES),
-            page=int(page) if page.isascii() and page.isdigit() and len(page) < 6 else 1,
+            page=read_whole(page, least=1, most=99_999) or 1,
         )
 
     def address(self, **changed: Any) -> str:

@@ -15,6 +15,7 @@ from app.models.moves import is_final
 from app.pictures import FULL, SCREEN, THUMBNAIL, WIDTHS, draw_page, heights
 from app.web.content_log import note_view
 from app.web.inbox import note_opening
+from app.whole_numbers import read_whole
 from tenants.db import db
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ def _nothing_to_see(fax: Fax) -> Response:
 
 
 def _clamped(text: str, pages: int) -> int:
-    return min(max(int(text), 1), pages) if text.strip().isdecimal() and len(text) < 9 else 1
+    return min(max(read_whole(text.strip()) or 1, 1), pages)
 
 
 @blueprint.get("/faxes/<fax_id>/pages/<int:number>.png")
