@@ -139,6 +139,7 @@ def _each(
         seen = shown is True or (isinstance(shown, bytes) and known.seen_in(shown))
         if seen or known.asked:
             came.hits.append(document.name)
+            print(f"    hit: {document.name}", flush=True)  # a run that is ended early has told it
         if office:
             came.peak = max(came.peak, (office.memory(), document.name))
     return came
