@@ -44,7 +44,7 @@ def give_sign(worker: str, sign: Sign) -> None:
 def signs() -> list[Sign]:
     """Of the workers that have said something of late."""
     names = [name.decode() for name in cast("set[bytes]", redis().smembers(_WORKERS))]
-    told = cast("Marks", redis().mget([f"{_WORKERS}:{name}" for name in names])) if names else []
+    told = cast(Marks, redis().mget([f"{_WORKERS}:{name}" for name in names])) if names else []
     said = dict(zip(names, told, strict=True))
     if gone := [name for name, sign in said.items() if sign is None]:
         redis().srem(_WORKERS, *gone)
@@ -67,7 +67,7 @@ def unserved() -> set[str]:
 
 def _not_served(names: Iterable[str]) -> set[str]:
     names = list(names)
-    found = cast("Marks", redis().mget([f"faxroom:served:{name}" for name in names]))
+    found = cast(Marks, redis().mget([f"faxroom:served:{name}" for name in names]))
     return {name for name, mark in zip(names, found, strict=True) if mark is None}
 
 

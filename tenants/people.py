@@ -10,7 +10,6 @@ from tenants.addresses import change_address, check_address, fold, is_proven, re
 from tenants.db import utc_now
 from tenants.links import end_links
 from tenants.models import Role, Tenant, User
-from tenants.passwords import hash_password
 from tenants.scope import lock_tenant
 from tenants.sessions import end_sessions
 
@@ -155,9 +154,3 @@ def set_password(session: Session, user: User, password_hash: str, *, keep_token
     user.password_hash = password_hash
     end_links(session, user)
     return end_sessions(session, user, except_token=keep_token)
-
-
-def new_hash(password: str, user: User) -> str:
-    """Checked and hashed; a hash takes a tenth of a second, so not while a transaction writes. Raises WeakPassword."""
-    check_password(password, user)
-    return hash_password(password)

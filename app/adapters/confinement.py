@@ -34,7 +34,7 @@ CODE = (ROOT / "app", sys.prefix, sys.base_prefix + "/lib", sysconfig.get_paths(
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, TRUNCATE = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 14
 #: Files, folders, sockets, pipes and links of one's own: made, moved and removed; no devices.
-MAKE_CHAR, MAKE_BLOCK, IOCTL_DEV = 1 << 6, 1 << 11, 1 << 15
+MAKE_CHAR, MAKE_BLOCK = 1 << 6, 1 << 11
 OWN = (1 << 15) - 1 & ~(MAKE_CHAR | MAKE_BLOCK)
 #: ABI → how many kinds of access to files it knows.
 FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}

@@ -145,10 +145,6 @@ class Owed:
     since: datetime
     error: str | None
 
-    @property
-    def is_late(self) -> bool:
-        return self.error is not None and self.since < utc_now() - LATE
-
 
 def owed_by_place(session: Session, tenant_id: int) -> dict[int, Owed]:
     """Place → what it is owed; reads only what is open."""

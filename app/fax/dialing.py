@@ -7,7 +7,7 @@ all of them comes the operator's policy (:mod:`app.fax.policy`).
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
@@ -171,8 +171,3 @@ def first_dials(session: Session, entity_id: int, since: datetime) -> int:
     first_ones = (Attempt.entity_id == entity_id, Attempt.n == sa.literal_column("1"), Attempt.created_at >= since)
     query = sa.select(sa.func.count()).select_from(Attempt).join(Fax, Fax.id == Attempt.fax_id).where(*first_ones)
     return session.scalar(query.where(Fax.direction == Direction.SENT, Fax.origin != Origin.TEST)) or 0
-
-
-def rules_text(prefixes: Sequence[str]) -> str:
-    """As they stand in the form: one on a line."""
-    return "\n".join(prefixes)

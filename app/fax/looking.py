@@ -33,10 +33,6 @@ def asks_first(document_type: str, pages: int) -> bool:
     return KINDS[document_type].family is Family.SHEET and pages > MOST_SHEET_PAGES
 
 
-def waits_for_look(fax: Fax) -> bool:
-    return fax.look_until is not None and fax.status in (*NOT_YET, *HELD)
-
-
 def may_release(fax: Fax) -> bool:
     """Its pages are there to be looked at."""
     return fax.look_until is not None and fax.status in HELD

@@ -85,10 +85,6 @@ def ask_nobody() -> None:
     g.pop("seen_session", None)
 
 
-def is_suspended(user: User) -> bool:
-    return user.tenant is not None and user.tenant.suspended_at is not None
-
-
 def begin_reading() -> None:
     read_only.set(True)
     patience.set(PAGE)

@@ -35,6 +35,8 @@ CHECKS = (
     ("ruff check", ["ruff", "check", "."]),
     ("ruff format", ["ruff", "format", "--check", "."]),
     ("import rules", ["lint-imports"]),
+    ("types", ["mypy"]),
+    ("dead code", ["vulture"]),
 )
 
 
