@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from app.dialled import CODE_DIGITS, Internal, read_internal
 from app.errors import Refused
 from app.fax.numbers import Addressee
-from app.fax.submit import accept_fax
+from app.fax.submit import Order, accept_fax
 from app.models import Attempt, Direction, Document, Fax, FaxEntity, FaxTemplate, Origin, Status
 from app.models.moves import is_final
 from tenants.models import Tenant, User
@@ -54,8 +54,8 @@ def begin_test(
     code = code or "".join(secrets.choice("0123456789") for _ in range(CODE_DIGITS))
     dial_string = str(Internal(entity.tenant_id, entity.extension, code))
     addressee = Addressee("extension", entity.extension, dial_string, f"{entity.extension} ({entity.name})")
-    fax = Fax(source_id=document.id, pages=document.pages, origin=Origin.TEST)
-    return accept_fax(session, fax, user=user, entity=entity, addressee=addressee, submission_key=submission_key)
+    order = Order(document.id, pages=document.pages, origin=Origin.TEST)
+    return accept_fax(session, order, user=user, entity=entity, addressee=addressee, submission_key=submission_key)
 
 
 def test_called(session: Session, entity: FaxEntity, called: str) -> str | None:

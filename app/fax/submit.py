@@ -1,6 +1,8 @@
 """The one door through which every outgoing fax comes: form, mail, command line, resend."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -54,11 +56,16 @@ def submit_fax(
     send_at = read_send_time(send_at_text, tenant.zone, utc_now())
     if document is None:
         raise Refused("document_missing", field="document")
-    fax = Fax(send_at=send_at, source_id=document.id, pages=document.pages or pages, origin=origin)
-    fax.resend_of_id = repeats.id if repeats else None
-    fax.look_until = utc_now() + LONGEST if look_first else None
+    order = Order(
+        document.id,
+        pages=document.pages or pages,
+        origin=origin,
+        send_at=send_at,
+        repeats_id=repeats.id if repeats else None,
+        look_until=utc_now() + LONGEST if look_first else None,
+    )
     return accept_fax(
-        session, fax, user=user, entity=entity, addressee=addressee, submission_key=submission_key, beside=beside
+        session, order, user=user, entity=entity, addressee=addressee, submission_key=submission_key, beside=beside
     )
 
 
@@ -74,7 +81,7 @@ def resend_fax(session: Session, *, user: User, fax: Fax, submission_key: str) -
         raise Refused("document_removed", field="document")
     entity = _origin_line(session, user, fax.entity_id)
     addressee = read_addressee(session, fax.tenant, fax.remote_number or "")
-    again = Fax(source_id=fax.source_id, pages=fax.pages, origin=Origin.WEB, resend_of_id=fax.id)
+    again = Order(fax.source_id, pages=fax.pages, origin=Origin.WEB, repeats_id=fax.id)
     return accept_fax(session, again, user=user, entity=entity, addressee=addressee, submission_key=submission_key)
 
 
@@ -87,9 +94,22 @@ def _origin_line(session: Session, user: User, entity_id: int | None) -> FaxEnti
     raise Refused("entity_not_allowed", field="entity")
 
 
+@dataclass(frozen=True)
+class Order:
+    """What is to go out, whoever sends it and wherever to: the document, its ``pages`` if they are known, and when.
+    ``look_until`` is how long its sender may look at it first."""
+
+    source_id: str
+    pages: int | None
+    origin: str
+    send_at: datetime | None = None
+    repeats_id: str | None = None
+    look_until: datetime | None = None
+
+
 def accept_fax(
     session: Session,
-    fax: Fax,
+    order: Order,
     *,
     user: User,
     entity: FaxEntity,
@@ -111,18 +131,32 @@ def accept_fax(
         return earlier
     user_id = user.id
     now = utc_now()
-    hold_policy(session, entity.tenant, addressee.dial_string, send_at=fax.send_at, now=now)
-    if fax.origin != Origin.TEST:
+    hold_policy(session, entity.tenant, addressee.dial_string, send_at=order.send_at, now=now)
+    if order.origin != Origin.TEST:
         number = addressee.remote_number
-        hold_rules(session, tenant=entity.tenant, entity=entity, number=number, send_at=fax.send_at, now=now)
-    fax.tenant_id, fax.entity_id, fax.user_id = entity.tenant_id, entity.id, user_id
-    fax.direction, fax.status, fax.submission_key = Direction.SENT, Status.ACCEPTED, submission_key
-    fax.remote_number, fax.dial_string = addressee.remote_number, addressee.dial_string
-    document = session.get(Document, fax.source_id)
-    fax.lane = first_lane(document.type if document else "pdf")
+        hold_rules(session, tenant=entity.tenant, entity=entity, number=number, send_at=order.send_at, now=now)
+    document = session.get(Document, order.source_id)
+    lane = first_lane(document.type if document else "pdf")
     names = [document.name if document else None, user.name, entity.name]
-    fax.search_text = search_text(tenant=entity.tenant, number=addressee.remote_number, names=names)
-    fax.number = next_fax_number(session, entity.tenant_id)
+    fax = Fax(
+        tenant_id=entity.tenant_id,
+        entity_id=entity.id,
+        user_id=user_id,
+        submission_key=submission_key,
+        direction=Direction.SENT,
+        status=Status.ACCEPTED,
+        origin=order.origin,
+        number=next_fax_number(session, entity.tenant_id),
+        remote_number=addressee.remote_number,
+        dial_string=addressee.dial_string,
+        source_id=order.source_id,
+        pages=order.pages,
+        send_at=order.send_at,
+        look_until=order.look_until,
+        resend_of_id=order.repeats_id,
+        lane=lane,
+        search_text=search_text(tenant=entity.tenant, number=addressee.remote_number, names=names),
+    )
     session.add(fax)
     try:
         session.flush()
@@ -139,7 +173,7 @@ def accept_fax(
             raise Refused("document_removed", field="document")
     if beside:
         beside(fax)
-    enqueue_after_commit(session, LANE_JOBS[fax.lane])
+    enqueue_after_commit(session, LANE_JOBS[lane])
     session.commit()
     return fax
 

@@ -1,5 +1,8 @@
 """The one door."""
 
+import re
+from pathlib import Path
+
 import pytest
 import sqlalchemy as sa
 
@@ -88,3 +91,9 @@ def test_a_resent_fax_is_a_new_one_with_the_same_document(session, cast):
 def test_a_document_is_needed(session, cast):
     with pytest.raises(Refused, match="document_missing"):
         submit(session, cast, document=None)
+
+
+def test_a_fax_is_made_in_two_places_one_for_each_direction():
+    folder = Path(__file__).parents[2] / "app"
+    made = [file.name for file in folder.glob("**/*.py") if re.search(r"(?<![A-Za-z_.])Fax\(", file.read_text())]
+    assert sorted(made) == ["fax.py", "receiving.py", "submit.py"], "and the class itself"
