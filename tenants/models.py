@@ -26,6 +26,7 @@ class Role(StrEnum):
 class LinkPurpose(StrEnum):
     INVITATION = "invitation"
     PASSWORD_RESET = "password_reset"
+    NEW_ADDRESS = "new_address"
 
 
 class Tenant(Model):
@@ -110,7 +111,8 @@ class User(UserMixin, Model):
     """A person who signs in. An operator belongs to no tenant, everybody else to exactly one.
 
     Without ``password_hash`` nobody has accepted the invitation yet. ``second_factor_at`` is since when signing in
-    needs a code too (:mod:`tenants.second_factor`).
+    needs a second factor too, a code or a passkey (:mod:`tenants.second_factor`, :mod:`tenants.passkeys`).
+    ``new_email`` is where an administrator says that they are reached, until it has answered: nobody's till then.
     """
 
     __tablename__ = "user"
@@ -127,6 +129,7 @@ class User(UserMixin, Model):
     password_hash: Mapped[str | None] = mapped_column(sa.String(255))
     language: Mapped[str | None] = mapped_column(sa.String(8))
     second_factor_at: Mapped[datetime | None]
+    new_email: Mapped[str | None] = mapped_column(sa.String(320))
     disabled_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
@@ -231,7 +234,8 @@ class SignInSession(Model):
 
 
 class OneTimeLink(Model):
-    """A link that lets its holder choose a user's password, once. The mail holds the token, this row only its digest.
+    """A link that lets its holder choose a user's password or prove a new address, once. The mail holds the token, this
+    row only its digest.
 
     ``submission_key`` is that of the form which asked for it: a double click makes one link.
     """
@@ -277,3 +281,36 @@ class RecoveryCode(Model):
     user_id: Mapped[int] = mapped_column(sa.ForeignKey("user.id"), index=True)
     digest: Mapped[str] = mapped_column(sa.String(64))
     used_at: Mapped[datetime | None]
+
+
+class Passkey(Model):
+    """A key pair of which one device, or what synchronises it, holds the private half (WebAuthn).
+
+    Binary values are base64url without padding. ``user_handle`` is what the device has of the person: nothing that
+    names them. ``sign_count`` grows where the device counts, else it is 0; ``transports`` are the browser's words for
+    how it is reached.
+    """
+
+    __tablename__ = "passkey"
+
+    id: Mapped[BigId]
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("user.id"), index=True)
+    name: Mapped[str] = mapped_column(sa.String(100))
+    credential_id: Mapped[str] = mapped_column(sa.String(1400), unique=True)
+    public_key: Mapped[str] = mapped_column(sa.Text)
+    user_handle: Mapped[str] = mapped_column(sa.String(64))
+    sign_count: Mapped[int] = mapped_column(sa.BigInteger)
+    transports: Mapped[list[str]] = mapped_column(sa.JSON)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    last_used_at: Mapped[datetime | None]
+
+    user: Mapped[User] = relationship()
+
+
+class SpentChallenge(Model):
+    """What a passkey has signed once is worth nothing a second time."""
+
+    __tablename__ = "spent_challenge"
+
+    digest: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    spent_at: Mapped[datetime] = mapped_column(default=utc_now, index=True)

@@ -1,4 +1,7 @@
-"""The second factor: time-based codes (RFC 6238) that count once, and recovery codes for a telephone that is gone."""
+"""The second factor: time-based codes (RFC 6238) that count once, and recovery codes for a telephone that is gone.
+
+Passkeys (:mod:`tenants.passkeys`) are a second factor too. Whoever has either has recovery codes.
+"""
 
 import hashlib
 import secrets
@@ -11,7 +14,7 @@ from pyotp.utils import strings_equal
 from sqlalchemy.orm import Session
 
 from tenants.db import rows_changed, utc_now
-from tenants.models import RecoveryCode, SecondFactor, User
+from tenants.models import Passkey, RecoveryCode, SecondFactor, User
 
 PERIOD = 30
 #: Clocks differ, people are slow: the code before and the one after are right too.
@@ -57,10 +60,29 @@ def give_up(session: Session, user: User) -> None:
 
 
 def remove(session: Session, user: User) -> None:
-    """Only the password is asked for from now on."""
-    session.execute(sa.delete(RecoveryCode).where(RecoveryCode.user_id == user.id))
+    """Of every kind: only the password is asked for from now on."""
+    session.execute(sa.delete(Passkey).where(Passkey.user_id == user.id))
+    remove_app(session, user)
+
+
+def remove_app(session: Session, user: User) -> None:
+    """The telephone's codes count no more; passkeys go on."""
     session.execute(sa.delete(SecondFactor).where(SecondFactor.user_id == user.id))
+    settle(session, user)
+
+
+def settle(session: Session, user: User) -> None:
+    """Where neither a telephone nor a passkey is left recovery codes are of no use, and nothing is asked for."""
+    if has_app(session, user) or session.scalar(sa.select(Passkey.id).where(Passkey.user_id == user.id).limit(1)):
+        return
+    session.execute(sa.delete(RecoveryCode).where(RecoveryCode.user_id == user.id))
     user.second_factor_at = None
+
+
+def has_app(session: Session, user: User) -> bool:
+    """Whether a telephone shows codes for this account."""
+    mine = sa.select(SecondFactor.user_id).where(SecondFactor.user_id == user.id, SecondFactor.secret.is_not(None))
+    return session.scalar(mine) is not None
 
 
 def take_code(session: Session, user: User, code: str, *, now: datetime | None = None) -> bool:

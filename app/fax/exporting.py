@@ -22,6 +22,7 @@ LEFT_OUT_TABLES = frozenset(
         "one_time_link",
         "second_factor",
         "recovery_code",
+        "passkey",
         "unread",
         "former_number",
         "hold",

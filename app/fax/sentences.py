@@ -191,6 +191,15 @@ REFUSALS = {
     "password_differs": _l("The passwords do not match. Type the new password again in both fields."),
     "code_wrong": _l("This code is wrong or was already used. Wait for the next one and enter that."),
     "code_missing": _l("Enter the code shown on your phone."),
+    "recovery_code_missing": _l("Enter a recovery code."),
+    "recovery_code_wrong": _l("This code is wrong or was already used. Enter another recovery code."),
+    "passkey_wrong": _l("This passkey was not accepted. Try again, or use another way."),
+    "passkey_late": _l("Your answer came too late or from another page. Try again."),
+    "passkey_taken": _l("This passkey was already added. Choose another device or security key."),
+    "passkey_unverified": _l(
+        "This passkey did not ask for a PIN, fingerprint or face. Enter your password first, then use it."
+    ),
+    "passkeys_too_many": _l("You have %(limit)s passkeys, and more are not possible. Remove one first."),
     "slug_missing": _l("Enter a short name, such as alpha."),
     "slug_unreadable": _l(
         "A short name contains lower-case letters, digits and hyphens, up to 63, and starts with a letter or digit."

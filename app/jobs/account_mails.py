@@ -29,6 +29,9 @@ CHANGES = {
     "factor_set_up": _l("A second factor was set up for your Faxroom account."),
     "factor_removed": _l("The second factor of your Faxroom account was removed."),
     "factor_reset": _l("An administrator removed the second factor of your Faxroom account."),
+    "app_removed": _l("Codes from a phone no longer open your Faxroom account; your passkeys still do."),
+    "passkey_added": _l("The passkey “%(name)s” was added to your Faxroom account."),
+    "passkey_removed": _l("The passkey “%(name)s” was removed from your Faxroom account."),
     "recovery_codes": _l("New recovery codes were made for your Faxroom account. The earlier ones no longer work."),
     "role": _l("An administrator changed your role in Faxroom."),
 }

@@ -55,7 +55,10 @@ class AlertKind(StrEnum):
 
 
 class AlertIncident(TenantOwned, Model):
-    """From the alert to the all-clear. ``facts`` are what the mail says: as it began, and as it ended."""
+    """From the alert to the all-clear. ``facts`` are what the mail says: as it began, and as it ended.
+
+    ``about_id`` is the person whose faxes wait (*senders*), 0 where it is about the company.
+    """
 
     __tablename__ = "alert_incident"
     __table_args__ = (
@@ -63,6 +66,7 @@ class AlertIncident(TenantOwned, Model):
             "uq_alert_incident_open",
             "tenant_id",
             "kind",
+            "about_id",
             unique=True,
             sqlite_where=sa.text("ended_at IS NULL"),
             postgresql_where=sa.text("ended_at IS NULL"),
@@ -71,6 +75,7 @@ class AlertIncident(TenantOwned, Model):
 
     id: Mapped[BigId]
     kind: Mapped[str] = mapped_column(sa.String(8))
+    about_id: Mapped[int] = mapped_column(sa.BigInteger, default=0, server_default="0")
     facts: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON)
     began_at: Mapped[datetime] = mapped_column(default=utc_now)
     ended_at: Mapped[datetime | None]

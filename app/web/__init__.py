@@ -36,6 +36,7 @@ from app.web import (
     operator_dialing,
     operator_numbers,
     outbox,
+    passkeys,
     preferences,
     preview,
     profile,
@@ -56,6 +57,7 @@ OF_MAIL2FAX = (mail_log, mail_tester)
 BLUEPRINTS = (
     sign_in,
     step_up,
+    passkeys,
     security_contact,
     send,
     preview,

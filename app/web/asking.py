@@ -7,6 +7,7 @@ from app.errors import Refused
 from app.fax.account_notices import is_new_place, tell_sign_in
 from app.fax.auditing import audit
 from app.fax.sentences import sentence
+from app.web import passkeys
 from app.web.browsers import browser_name
 from app.web.guard import TOKEN, begin_reading
 from app.web.known_browsers import known_browser, remember_browser
@@ -14,9 +15,10 @@ from app.web.throttle import Throttle, from_address
 from tenants.addresses import fold
 from tenants.db import db, read_only
 from tenants.models import User
+from tenants.passkeys import Taken
 from tenants.passwords import hash_password, needs_rehash, verify_password
 from tenants.people import MOST_PASSWORD, PASSWORD_LENGTH, WeakPassword, check_password
-from tenants.second_factor import take_code
+from tenants.second_factor import has_app, take_code
 from tenants.sessions import end_session, open_session
 
 throttle = Throttle()
@@ -68,7 +70,7 @@ def code_problem(user: User, typed: str) -> str | None:
     """Whether this is a code of the signed-in person's second factor, or a recovery code, with its brake. A right one
     is used up with the commit."""
     if not typed:
-        return sentence("code_missing")
+        return code_sentence(user, "missing")
     account, browser = f"second factor of {user.id}", known_browser(user)
     if minutes := throttle.take_try(account=account, address=remote_address(), browser=browser):
         return wait_text(minutes)
@@ -77,9 +79,33 @@ def code_problem(user: User, typed: str) -> str | None:
         throttle.note_failure(address=remote_address())
         note_account(user, "user.step_up_failed", user=user, after={"reason": "code"})
         db.session.commit()
-        return sentence("code_wrong")
+        return code_sentence(user, "wrong")
     throttle.forget(account=account, browser=browser)
     return None
+
+
+def code_sentence(user: User, problem: str) -> str:
+    """``problem`` is missing or wrong. Who has passkeys only has no codes but those for recovery."""
+    return sentence(f"code_{problem}" if has_app(db.session, user) else f"recovery_code_{problem}")
+
+
+def judge_passkey(user: User, purpose: passkeys.Purpose, answer: str, *, note: str) -> Taken | str:
+    """What has signed, or why it does not count; with the brake and the entry ``note`` that a wrong code has. The
+    caller commits."""
+    account, browser = f"second factor of {user.id}", known_browser(user)
+    if minutes := throttle.take_try(account=account, address=remote_address(), browser=browser):
+        return wait_text(minutes)
+    try:
+        taken = passkeys.take(purpose, user, answer)
+    except Refused as refusal:
+        db.session.rollback()
+        throttle.note_failure(address=remote_address())
+        who = None if purpose == passkeys.Purpose.SECOND else user
+        note_account(user, note, user=who, after={"reason": "passkey"})
+        db.session.commit()
+        return said(refusal)
+    throttle.forget(account=account, browser=browser)
+    return taken
 
 
 def verify_aside(stored: str | None, password: str) -> bool:

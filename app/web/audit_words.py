@@ -61,6 +61,9 @@ ACTS = {
     "password_changed": _l("password changed"),
     "password_reset": _l("new password by email"),
     "password_reset_sent": _l("password link sent"),
+    "passkey_added": _l("passkey added"),
+    "passkey_removed": _l("passkey removed"),
+    "passkey_renamed": _l("passkey renamed"),
     "recovery_codes_renewed": _l("new recovery codes"),
     "released": _l("released"),
     "removed": _l("removed"),
@@ -138,6 +141,7 @@ FIELDS = {
     "outbound": _l("simultaneous outgoing calls"),
     "outside_prefix": _l("outside-line prefix"),
     "page_size": _l("page size"),
+    "passkey": _l("passkey"),
     "password": _l("password"),
     "pin": _l("PIN"),
     "poll_seconds": _l("seconds between checks"),
@@ -187,11 +191,18 @@ VALUES = {
     "reason": {
         "password": _l("wrong password"),
         "code": _l("wrong code"),
+        "passkey": _l("passkey not accepted"),
         "closed": _l("the account is closed"),
         "unknown": _l("no such account"),
     },
     "role": {"admin": _l("administrator"), "user": _l("user")},
-    "way": {"password": _l("password"), "code": _l("password and code"), "link": _l("link in an email")},
+    "way": {
+        "password": _l("password"),
+        "code": _l("password and code"),
+        "passkey": _l("passkey"),
+        "password_passkey": _l("password and passkey"),
+        "link": _l("link in an email"),
+    },
 }
 
 

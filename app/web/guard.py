@@ -29,11 +29,15 @@ PUBLIC = frozenset(
     {
         *("static", "front.known", "health.healthz", "preferences.theme", "security_contact.security_txt"),
         *("sign_in.sign_in", "sign_in.code", "sign_in.forgotten", "sign_in.invitation", "sign_in.new_password"),
+        *("sign_in.passkey_options", "sign_in.by_passkey"),
     }
 )
 #: What somebody may do whose company demands a second factor, before they have one.
 ENROLMENT = frozenset(
-    {"profile.second_factor", "profile.begin_second_factor", "profile.confirm_second_factor", "sign_in.sign_out"}
+    {
+        *("profile.second_factor", "profile.begin_second_factor", "profile.confirm_second_factor", "sign_in.sign_out"),
+        *("profile.begin_passkey", "profile.new_passkey", "profile.add_passkey"),
+    }
 )
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 TOKEN = "token"

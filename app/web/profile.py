@@ -1,5 +1,8 @@
 """What people see and change of their own account: name, language, password, second factor, browsers, keys."""
 
+import time
+from typing import Any
+
 import segno
 from flask import Blueprint, abort, flash, make_response, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
@@ -8,14 +11,18 @@ from flask_login import current_user
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
+from app.errors import Refused
 from app.fax.account_notices import tell_change
 from app.fax.accounts import judge_language, judge_name
 from app.fax.outbox import last_refusal
 from app.fax.sentences import sentence
+from app.web import passkeys
+from app.web.administration import audit_act
 from app.web.asking import (
     Errors,
     code_problem,
     hash_aside,
+    judge_passkey,
     new_password_problems,
     note_account,
     password_problem,
@@ -29,12 +36,16 @@ from app.web.guard import SAFE_METHODS, TOKEN
 from tenants import second_factor as factors
 from tenants.db import db, utc_now
 from tenants.languages import LANGUAGES
-from tenants.models import SecondFactor, User
+from tenants.models import Passkey, SecondFactor, User
+from tenants.passkeys import MOST_PASSKEYS, Taken, forget_passkey, get_passkey, passkeys_of
 from tenants.people import set_password
 from tenants.pgp_keys import keys_of, validity_now
 from tenants.sessions import end_session_of, end_sessions, session_of, sessions_of
 
 blueprint = Blueprint("profile", __name__, url_prefix="/profile")
+
+#: In the cookie: when who is here proved who they are, to add a passkey.
+PROVED = "proved"
 
 
 def _me() -> User:
@@ -80,6 +91,7 @@ def _page(errors: Errors | None = None, **typed: str) -> Response:
         "here": here.id if here else None,
         "browser_name": browser_name,
         "codes_left": factors.codes_left(db.session, user) if user.second_factor_at else 0,
+        "passkeys": passkeys_of(db.session, user),
         "keys": keys_of(db.session, user),
         "validity_now": validity_now,
         "refused_mails": [refusal] if (refusal := last_refusal(db.session, user, utc_now())) else [],
@@ -121,20 +133,40 @@ def second_factor() -> Response:
     return _factor_page()
 
 
-def _unproved(user: User) -> Errors:
-    """What of the proof is missing or wrong: a factor is changed by who knows the password and has the factor."""
-    if problem := password_problem(user, request.form.get("current", "")):
-        return {"current": problem}
+def _unproved() -> Response | None:
+    """A factor is changed by who knows the password and has the factor, or has a passkey that is both; the page that
+    asks for it, or None."""
+    user, form, errors = _me(), request.form, Errors()
+    if not {"current", "proof", passkeys.ANSWER} & set(form):
+        return _proof_page({})
+    taken: Taken | str | None = None
+    if answer := form.get(passkeys.ANSWER):
+        taken = judge_passkey(user, passkeys.Purpose.CONFIRM, answer, note="user.step_up_failed")
+        if isinstance(taken, str):
+            return _proof_page({passkeys.ANSWER: taken})
+        db.session.commit()
+    if not (taken and taken.verified) and (problem := password_problem(_me(), form.get("current", ""))):
+        errors["current"] = problem
+    elif not taken and _me().second_factor_at and (problem := code_problem(_me(), form.get("proof", "").strip())):
+        errors["proof"] = problem
+    db.session.commit()  # a code that was right is used up
+    return _proof_page(errors) if errors else None
+
+
+def _proof_page(errors: Errors) -> Response:
     user = _me()
-    if user.second_factor_at and (problem := code_problem(user, request.form.get("proof", "").strip())):
-        return {"proof": problem}
-    return {}
+    values = {"user": user, "errors": errors, "action": request.path, **_ways(user)}
+    return make_response(render_template("profile/proof.html", **values), 422)
+
+
+def _ways(user: User) -> dict[str, Any]:
+    return {"app": factors.has_app(db.session, user), "passkeys": passkeys_of(db.session, user)}
 
 
 @blueprint.post("/second-factor/begin")
 def begin_second_factor() -> Response:
-    if errors := _unproved(_me()):
-        return _factor_page(errors)
+    if asked := _unproved():
+        return asked
     factors.begin(db.session, _me())
     db.session.commit()
     return redirect(url_for("profile.second_factor"), 303)
@@ -169,18 +201,25 @@ def give_up_second_factor() -> Response:
 
 @blueprint.post("/second-factor/remove")
 def remove_second_factor() -> Response:
+    """The telephone; passkeys stay."""
     user = _me()
-    if user.needs_second_factor:
+    if user.needs_second_factor and not passkeys_of(db.session, user):
         abort(404)
-    if errors := _unproved(user):
-        return _factor_page(errors)
+    if asked := _unproved():
+        return asked
     user = _me()
-    factors.remove(db.session, user)
+    factors.remove_app(db.session, user)
     _note(user, "user.second_factor_removed")
-    tell_change(db.session, user, "factor_removed")
+    _tell_removed(user, "app_removed")
+    return redirect(url_for("profile.second_factor"), 303)
+
+
+def _tell_removed(user: User, change: str, **more: str) -> None:
+    """By mail and on the next page; commits."""
+    is_last = user.second_factor_at is None
+    tell_change(db.session, user, "factor_removed" if is_last else change, **more)
     db.session.commit()
-    flash(_("You now sign in with your password only."), "info")
-    return _back("second-factor")
+    flash(_("You now sign in with your password only.") if is_last else _("Removed."), "info")
 
 
 @blueprint.post("/second-factor/codes")
@@ -188,14 +227,115 @@ def recovery_codes() -> Response:
     """Shown in this answer and never again."""
     if _me().second_factor_at is None:
         abort(404)
-    if errors := _unproved(_me()):
-        return _factor_page(errors)
+    if asked := _unproved():
+        return asked
     user = _me()
     codes = factors.renew_codes(db.session, user)
     _note(user, "user.recovery_codes_renewed")
     tell_change(db.session, user, "recovery_codes")
     db.session.commit()
-    return make_response(render_template("profile/codes.html", codes=codes))
+    return _codes_page(codes)
+
+
+def _codes_page(codes: list[str], added: str | None = None) -> Response:
+    return make_response(render_template("profile/codes.html", codes=codes, added=added))
+
+
+# ---- Passkeys
+
+
+@blueprint.post("/passkeys/begin")
+def begin_passkey() -> Response:
+    if passkeys.party() is None:
+        abort(404)
+    if asked := _unproved():
+        return asked
+    if len(passkeys_of(db.session, _me())) >= MOST_PASSKEYS:
+        return _factor_page({"passkey": sentence("passkeys_too_many", limit=MOST_PASSKEYS)})
+    session[PROVED] = int(time.time())
+    return redirect(url_for("profile.new_passkey"), 303)
+
+
+def _may_add() -> bool:
+    """Whether who is here has just proved who they are."""
+    return bool(time.time() - session.get(PROVED, 0) < passkeys.ANSWER_SECONDS)
+
+
+@blueprint.get("/passkeys/new")
+def new_passkey() -> Response:
+    return _new_page({}, browser_name(request.user_agent.string)) if _may_add() else _to_factor()
+
+
+def _to_factor() -> Response:
+    return redirect(url_for("profile.second_factor"), 303)
+
+
+def _new_page(errors: Errors, name: str) -> Response:
+    values = {"errors": errors, "name": name, "creation": passkeys.creation(_me())}
+    return make_response(render_template("profile/new_passkey.html", **values), 422 if errors else 200)
+
+
+@blueprint.post("/passkeys")
+def add_passkey() -> Response:
+    if not _may_add():
+        return _to_factor()
+    user, name = _me(), request.form.get("name", "").strip()
+    if refusal := judge_name(name):
+        return _new_page({"name": said(refusal)}, name)
+    is_first = user.second_factor_at is None
+    try:
+        passkeys.add(user, request.form.get(passkeys.ANSWER, ""), name=name)
+    except Refused as refusal:
+        db.session.rollback()
+        return _new_page({passkeys.ANSWER: said(refusal)}, name)
+    codes = factors.renew_codes(db.session, user) if is_first else []
+    if is_first:
+        end_sessions(db.session, user, except_token=session.get(TOKEN, ""))
+    audit_act("user.passkey_added", user.email, after={"passkey": name})
+    tell_change(db.session, user, "passkey_added", name=name)
+    db.session.commit()
+    session.pop(PROVED, None)
+    if codes:
+        return _codes_page(codes, added=name)
+    flash(_("The passkey “%(name)s” was added.", name=name), "info")
+    return _to_factor()
+
+
+def _passkey(passkey_id: int) -> Passkey:
+    return get_passkey(db.session, _me(), passkey_id) or abort(404)
+
+
+@blueprint.post("/passkeys/<int:passkey_id>")
+def rename_passkey(passkey_id: int) -> Response:
+    passkey, name = _passkey(passkey_id), request.form.get("name", "").strip()
+    if refusal := judge_name(name):
+        return _factor_page({f"name-{passkey_id}": said(refusal)}, typed={passkey_id: name})
+    if name != passkey.name:
+        before, passkey.name = passkey.name, name
+        audit_act("user.passkey_renamed", _me().email, before={"passkey": before}, after={"passkey": name})
+        db.session.commit()
+        flash(_("Saved."), "info")
+    return _to_factor()
+
+
+@blueprint.post("/passkeys/<int:passkey_id>/remove")
+def remove_passkey(passkey_id: int) -> Response:
+    passkey = _passkey(passkey_id)
+    if _me().needs_second_factor and _is_only_factor(_me()):
+        abort(404)
+    if asked := _unproved():
+        return asked
+    user, passkey = _me(), _passkey(passkey_id)
+    name = passkey.name
+    forget_passkey(db.session, user, passkey)
+    audit_act("user.passkey_removed", user.email, before={"passkey": name})
+    tell = {"name": name} if user.second_factor_at else {}
+    _tell_removed(user, "passkey_removed", **tell)
+    return _to_factor()
+
+
+def _is_only_factor(user: User) -> bool:
+    return len(passkeys_of(db.session, user)) + factors.has_app(db.session, user) == 1
 
 
 def _pending(user: User) -> SecondFactor | None:
@@ -203,14 +343,16 @@ def _pending(user: User) -> SecondFactor | None:
     return factor if factor and factor.pending_secret else None
 
 
-def _factor_page(errors: Errors | None = None) -> Response:
+def _factor_page(errors: Errors | None = None, *, typed: dict[int, str] | None = None) -> Response:
     user = _me()
     pending = _pending(user)
     secret = pending.pending_secret if pending else None
     values = {
         "user": user,
         "errors": errors or {},
-        "required": user.needs_second_factor,
+        "typed": typed or {},
+        "keeps_last": user.needs_second_factor and _is_only_factor(user),
+        **_ways(user),
         "picture": _picture(user, secret) if secret else None,
         "secret": _in_groups(secret) if secret else None,
         "codes": (pending.pending_codes or "").split() if pending else [],

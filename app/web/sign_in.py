@@ -10,17 +10,22 @@ from flask_babel import ngettext
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
+from app.errors import Refused
 from app.fax.account_notices import tell_change
 from app.fax.accounts import mail_again
 from app.fax.auditing import audit
 from app.fax.sentences import sentence
+from app.web import passkeys
 from app.web.asking import (
+    code_sentence,
     hash_aside,
+    judge_passkey,
     let_in,
     new_password_problems,
     note_account,
     reading,
     remote_address,
+    said,
     throttle,
     verify_aside,
     wait_text,
@@ -33,8 +38,9 @@ from tenants.addresses import AddressTaken, fold, is_address, prove_address, use
 from tenants.db import db
 from tenants.links import open_link, use_link
 from tenants.models import LinkPurpose, OneTimeLink, User
+from tenants.passkeys import passkeys_of
 from tenants.people import set_password
-from tenants.second_factor import codes_left, take_code
+from tenants.second_factor import codes_left, has_app, take_code
 from tenants.sessions import end_session
 
 blueprint = Blueprint("sign_in", __name__)
@@ -84,9 +90,7 @@ def sign_in() -> Response:
         return _page(form, _("The email address or password is wrong. Check both and try again."), status=422)
     throttle.forget(account=account, browser=browser)
     if not user.is_active:  # told only to who knows the password
-        note_account(user, "user.sign_in_failed", user=None, after={"reason": "closed"})
-        db.session.commit()
-        return _page(form, _("This account is closed. Ask your administrator to open it again."), status=403)
+        return _closed(user, form)
     if user.second_factor_at:
         return _ask_for_code(user, form)
     let_in(user, "password", form.password)
@@ -95,6 +99,12 @@ def sign_in() -> Response:
 
 def _page(form: SignInForm, error: str | None = None, *, status: int = 200) -> Response:
     return make_response(render_template("sign_in/sign_in.html", form=form, error=error), status)
+
+
+def _closed(user: User, form: SignInForm) -> Response:
+    note_account(user, "user.sign_in_failed", user=None, after={"reason": "closed"})
+    db.session.commit()
+    return _page(form, _("This account is closed. Ask your administrator to open it again."), status=403)
 
 
 def _later(response: Response, minutes: int) -> Response:
@@ -116,16 +126,21 @@ def _note_refused(form: SignInForm) -> None:
     their password in the wrong field."""
     if account := user_by_address(db.session, form.email):
         note_account(account, "user.sign_in_failed", user=None, after={"reason": "password"})
+        db.session.commit()
     else:
-        audit(
-            db.session,
-            user=None,
-            tenant_id=None,
-            action="user.sign_in_failed",
-            target=form.email if is_address(form.email) else "?",
-            after={"reason": "unknown"},
-            remote_address=request.remote_addr,
-        )
+        _note_nobody("unknown", form.email if is_address(form.email) else "?")
+
+
+def _note_nobody(reason: str, target: str = "?") -> None:
+    audit(
+        db.session,
+        user=None,
+        tenant_id=None,
+        action="user.sign_in_failed",
+        target=target,
+        after={"reason": reason},
+        remote_address=request.remote_addr,
+    )
     db.session.commit()
 
 
@@ -155,19 +170,21 @@ def code() -> Response:
         session.pop(HALF, None)
         return redirect(url_for("sign_in.sign_in", next=form.next), 303)
     if request.method in SAFE_METHODS:
-        return _code_page(form)
+        return _code_page(form, user)
+    if answer := request.form.get(passkeys.ANSWER):
+        return _second_by_passkey(form, user, answer)
     typed = request.form.get("code", "").strip()
     if not typed:
-        return _code_page(form, sentence("code_missing"), status=422)
+        return _code_page(form, user, code_sentence(user, "missing"), status=422)
     account, browser = f"second factor of {user.id}", known_browser(user)
     if minutes := throttle.take_try(account=account, address=remote_address(), browser=browser):
-        return _later(_code_page(form, wait_text(minutes), status=429), minutes)
+        return _later(_code_page(form, user, wait_text(minutes), status=429), minutes)
     if not take_code(db.session, user, typed):
         db.session.rollback()
         throttle.note_failure(address=remote_address())
         note_account(user, "user.sign_in_failed", user=None, after={"reason": "code"})
         db.session.commit()
-        return _code_page(form, sentence("code_wrong"), status=422)
+        return _code_page(form, user, code_sentence(user, "wrong"), status=422)
     throttle.forget(account=account, browser=browser)
     was_recovery, left = not typed.replace(" ", "").isdigit(), codes_left(db.session, user)
     let_in(user, "code")
@@ -184,8 +201,49 @@ def _codes_text(left: int) -> str:
     )
 
 
-def _code_page(form: SignInForm, error: str | None = None, *, status: int = 200) -> Response:
-    return make_response(render_template("sign_in/code.html", form=form, error=error), status)
+def _code_page(form: SignInForm, user: User, error: str | None = None, *, status: int = 200) -> Response:
+    ways = {"app": has_app(db.session, user), "passkeys": bool(passkeys_of(db.session, user))}
+    return make_response(render_template("sign_in/code.html", form=form, error=error, ways=ways), status)
+
+
+# ---- A passkey, after the password or in its place
+
+
+@blueprint.get("/sign-in/passkey")
+def passkey_options() -> Response:
+    """What the browser is to sign: for who has given the password, else for whoever it is."""
+    user = _half_signed_in()
+    if user and request.args.get("second"):
+        return passkeys.options(passkeys.Purpose.SECOND, user)
+    return passkeys.options(passkeys.Purpose.ALONE, None)
+
+
+def _second_by_passkey(form: SignInForm, user: User, answer: str) -> Response:
+    taken = judge_passkey(user, passkeys.Purpose.SECOND, answer, note="user.sign_in_failed")
+    if isinstance(taken, str):
+        return _code_page(form, user, taken, status=422)
+    let_in(user, "password_passkey")
+    return redirect(form.next or url_for("faxes.home"), 303)
+
+
+@blueprint.post("/sign-in/passkey")
+def by_passkey() -> Response:
+    """Without a password: the device has asked for a PIN, a finger or a face, so that it is two factors itself."""
+    form, account = SignInForm.read(), from_address("passkey", remote_address())
+    if minutes := throttle.take_try(account=account, address=remote_address()):
+        return _later(_page(form, wait_text(minutes), status=429), minutes)
+    try:
+        user = passkeys.take(passkeys.Purpose.ALONE, None, request.form.get(passkeys.ANSWER, "")).passkey.user
+    except Refused as refusal:
+        db.session.rollback()
+        throttle.note_failure(address=remote_address())
+        _note_nobody("passkey")
+        return _page(form, said(refusal), status=422)
+    throttle.forget(account=account)
+    if not user.is_active:
+        return _closed(user, form)
+    let_in(user, "passkey")
+    return redirect(form.next or url_for("faxes.home"), 303)
 
 
 # ---- A lost password

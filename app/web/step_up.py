@@ -1,20 +1,24 @@
 """Acts that open, take away or destroy much ask once more who is there, if that was not asked a moment ago.
 
 A browser that somebody left open, or a cookie that somebody copied, does none of these. Whoever has a second factor
-gives a code of it, everybody else their password. What was typed into the form stays in it.
+gives a code of it or uses a passkey, everybody else their password. What was typed into the form stays in it.
 """
 
 from datetime import timedelta
+from typing import Any
 
 from flask import Blueprint, Flask, make_response, redirect, render_template, session, url_for
 from flask_login import current_user
 from htmx_flask import request
 from werkzeug.wrappers import Response
 
-from app.web.asking import code_problem, password_problem
+from app.web import passkeys
+from app.web.asking import code_problem, judge_passkey, password_problem
 from app.web.guard import SAFE_METHODS, TOKEN, begin_writing, is_own_path, view_writes
 from tenants.db import db, utc_now
 from tenants.models import User
+from tenants.passkeys import passkeys_of
+from tenants.second_factor import has_app
 from tenants.sessions import session_of
 
 blueprint = Blueprint("step_up", __name__)
@@ -35,7 +39,7 @@ DANGEROUS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("users.user", "users.invite_user", "users.import_users"), ("POST",)),
     **dict.fromkeys(("users.require_second_factor", "users.reset_second_factor", "users.reset_password"), ("POST",)),
     **dict.fromkeys(("operator_access.change", "operator_access.key"), ("POST",)),
-    **dict.fromkeys(("profile.end_one_session", "profile.end_other_sessions"), ("POST",)),
+    **dict.fromkeys(("profile.end_one_session", "profile.end_other_sessions", "profile.rename_passkey"), ("POST",)),
     **dict.fromkeys(("users.add_key", "users.remove_key", "users.enable_user", "users.disable_user"), ("POST",)),
 }
 
@@ -64,7 +68,7 @@ def _demand() -> Response | None:
         return redirect(target, 303)
     problem = None
     if PROOF in request.form:
-        problem = _prove(request.form[PROOF])
+        problem = _prove()
         if problem is None:
             return None
     return _page(request.full_path.rstrip("?"), _held(), problem)
@@ -75,10 +79,14 @@ def _is_fresh(age: timedelta) -> bool:
     return row is not None and row.proved_at is not None and row.proved_at > utc_now() - age
 
 
-def _prove(typed: str) -> str | None:
+def _prove() -> str | None:
     """None if it was right; it is noted then, and the request goes on as it began."""
-    user = db.session.get_one(User, current_user.id)
-    if user.second_factor_at:
+    user, typed = db.session.get_one(User, current_user.id), request.form.get(PROOF, "")
+    if answer := request.form.get(passkeys.ANSWER):
+        taken = judge_passkey(user, passkeys.Purpose.CONFIRM, answer, note="user.step_up_failed")
+        problem = taken if isinstance(taken, str) else None
+        db.session.commit()
+    elif user.second_factor_at:
         problem = code_problem(user, typed.strip())
         db.session.commit()  # a code that was right is used up
     else:
@@ -96,14 +104,15 @@ def _prove(typed: str) -> str | None:
 
 def _held() -> list[tuple[str, str]]:
     """What was typed, to be sent again with the proof."""
-    besides = {"csrf_token", PROOF}
+    besides = {"csrf_token", PROOF, passkeys.ANSWER}
     return [(name, value) for name, value in request.form.items(multi=True) if name not in besides]
 
 
 def _page(action: str, held: list[tuple[str, str]], problem: str | None) -> Response:
     files = [name for name, file in request.files.items() if file.filename]
     user = db.session.get_one(User, current_user.id)
-    values = {"action": action, "held": held, "error": problem, "proof": PROOF, "user": user}
+    values: dict[str, Any] = {"action": action, "held": held, "error": problem, "proof": PROOF, "user": user}
+    values |= {"app": has_app(db.session, user), "passkeys": bool(passkeys_of(db.session, user))}
     answer = make_response(
         render_template("sign_in/step_up.html", files=files, back=_page_before(), **values), 422 if problem else 403
     )
@@ -118,6 +127,12 @@ def _page_before() -> str:
     return path if is_own_path(path) else url_for("faxes.home")
 
 
+@blueprint.get("/confirm/passkey")
+def passkey_options() -> Response:
+    """What the browser of who is signed in is to sign."""
+    return passkeys.options(passkeys.Purpose.CONFIRM, db.session.get_one(User, current_user.id))
+
+
 @blueprint.route("/confirm", methods=["GET", "POST"])
 def confirm() -> Response:
     """For a page or a file that asks: then it is gone to."""
@@ -128,6 +143,6 @@ def confirm() -> Response:
         answer = _page(action, [], None)
         answer.status_code = 200
         return answer
-    if problem := _prove(request.form.get(PROOF, "")):
+    if problem := _prove():
         return _page(action, [], problem)
     return redirect(target, 303)

@@ -86,6 +86,7 @@ def test_a_second_factor_is_set_up_and_asked_for(visit, desk: Desk, instance: In
     choose_password(page, PASSWORD)
     page.click(".person .name")
     page.click("text=Set up a second factor")
+    page.click("button:text-is('Set up')")
     page.fill("[name=current]", PASSWORD)
     page.press("[name=current]", "Enter")
     secret = page.locator(".factor-steps .hint .mono").inner_text().replace(" ", "")

@@ -166,6 +166,37 @@ def test_a_mail_that_waits_across_an_upgrade_is_about_the_same_afterwards_and_af
         with db.engine.begin() as connection:
             back = {row.kind: row.occasion for row in connection.execute(sa.text("SELECT kind, occasion FROM notice"))}
             assert back == {kind: occasion for kind, (occasion, _columns) in OCCASIONS.items()}
+            connection.execute(sa.text("DROP TABLE alembic_version"))
+
+
+def test_an_alert_about_held_faxes_from_before_an_upgrade_is_told_anew_about_each_person(app):
+    with app.app_context():
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER, revision="0029")
+        metadata = sa.MetaData()
+        metadata.reflect(db.engine, only=("tenant", "alert_incident"))
+        company, incident = (metadata.tables[name] for name in ("tenant", "alert_incident"))
+        needed = {column.name: _value(column) for column in company.columns if not column.nullable}
+        alert = {"tenant_id": 1, "began_at": datetime(2026, 1, 1, tzinfo=UTC)}
+        with db.engine.begin() as connection:
+            connection.execute(company.insert().values(needed))
+            for id_, kind in enumerate(("senders", "stuck"), 1):
+                connection.execute(incident.insert().values(id=id_, kind=kind, **alert))
+        flask_migrate.upgrade(directory=FOLDER)
+        with db.engine.begin() as connection:
+            open_ones = "SELECT kind, about_id FROM alert_incident WHERE ended_at IS NULL"
+            assert connection.execute(sa.text(open_ones)).all() == [("stuck", 0)]
+            for id_, about_id in enumerate((7, 8), 3):
+                connection.execute(
+                    sa.text(
+                        "INSERT INTO alert_incident (id, tenant_id, kind, about_id, began_at) "
+                        f"VALUES ({id_}, 1, 'senders', {about_id}, '2026-01-01 00:00:00+00:00')"
+                    )
+                )
+        flask_migrate.downgrade(directory=FOLDER, revision="0029")
+        with db.engine.begin() as connection:
+            open_ones = "SELECT id FROM alert_incident WHERE ended_at IS NULL ORDER BY id"
+            assert connection.scalars(sa.text(open_ones)).all() == [2, 3]
         flask_migrate.upgrade(directory=FOLDER)
         with db.engine.begin() as connection:
             connection.execute(sa.text("DROP TABLE alembic_version"))

@@ -34,7 +34,7 @@ from app.models import (
 from tenants.addresses import claim_address
 from tenants.db import db, new_ulid
 from tenants.links import make_link
-from tenants.models import LinkPurpose, PgpPublicKey, Role, SignInSession, Tenant, User
+from tenants.models import LinkPurpose, Passkey, PgpPublicKey, Role, SignInSession, Tenant, User
 from tests.documents import pdf, written
 from tests.unit.test_pgp import Ring
 from tests.web.cast import (
@@ -78,6 +78,8 @@ anybody   GET       health.healthz
 anybody   POST      preferences.theme
 anybody   GET,POST  sign_in.sign_in
 anybody   GET,POST  sign_in.code
+anybody   GET       sign_in.passkey_options
+anybody   POST      sign_in.by_passkey
 anybody   GET,POST  sign_in.forgotten
 anybody   GET,POST  sign_in.new_password            reset
 anybody   GET,POST  sign_in.invitation              invitation
@@ -85,6 +87,7 @@ people    POST      sign_in.sign_out
 
 people    GET       faxes.home
 people    GET,POST  step_up.confirm
+people    GET       step_up.passkey_options
 people    GET,POST  profile.profile
 people    POST      profile.password
 people    GET       profile.second_factor
@@ -92,6 +95,11 @@ people    POST      profile.begin_second_factor
 people    POST      profile.confirm_second_factor
 people    POST      profile.give_up_second_factor
 people    POST      profile.remove_second_factor
+people    POST      profile.begin_passkey
+people    GET       profile.new_passkey
+people    POST      profile.add_passkey
+herself   POST      profile.rename_passkey          passkey
+herself   POST      profile.remove_passkey          passkey
 people    POST      profile.end_other_sessions
 herself   POST      profile.end_one_session         session
 herself   GET       profile.mail_key                keyed
@@ -454,6 +462,12 @@ def _session(world: World) -> Thing:
     return {"session_id": _added(world, SignInSession(token_digest=f"{world.next():064}", user_id=world.cast.alice))}
 
 
+def _passkey(world: World) -> Thing:
+    """One of Alice's. She has no second factor before and after: what is asked of the others stays the same."""
+    values = {"credential_id": f"{world.next():043}", "public_key": "", "user_handle": "", "sign_count": 0}
+    return {"passkey_id": _added(world, Passkey(user_id=world.cast.alice, name="Laptop", transports=[], **values))}
+
+
 def _tenant(world: World) -> Thing:
     """A company that may be suspended and deleted, with an administrator who has not come yet."""
     with world.app.app_context():
@@ -498,6 +512,7 @@ THINGS: dict[str, Callable[[World], Thing]] = {
     "reset": _link(LinkPurpose.PASSWORD_RESET),
     "invitation": _link(LinkPurpose.INVITATION),
     "session": _session,
+    "passkey": _passkey,
     "sent": _fax(),
     "failed": _fax(status=Status.FAILED, cause="busy"),
     "scheduled": _fax(status=Status.SCHEDULED),

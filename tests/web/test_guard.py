@@ -108,7 +108,9 @@ def ask_without_page(browser: Browser, method: str, path: str) -> tuple[int, str
 def test_only_these_routes_are_open(app: Flask) -> None:
     by_mail = {"sign_in.forgotten", "sign_in.invitation", "sign_in.new_password"}
     by_mail |= {"security_contact.security_txt", "front.known"}
-    assert {"static", "sign_in.sign_in", "sign_in.code", "health.healthz", "preferences.theme"} | by_mail == PUBLIC
+    by_passkey = {"sign_in.passkey_options", "sign_in.by_passkey"}
+    others = {"static", "sign_in.sign_in", "sign_in.code", "health.healthz", "preferences.theme"}
+    assert others | by_mail | by_passkey == PUBLIC
 
 
 @pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["form", "htmx"])
