@@ -1,6 +1,7 @@
 """What the documentation leads to is there, and every setting is told."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,16 @@ def test_every_setting_of_the_portal_is_documented() -> None:
     told = set(re.findall(r"`([A-Z][A-Z_]+)`", (ROOT / "docs/configure.md").read_text(encoding="utf-8")))
     assert len(settings) > 10
     assert settings - told - {"FAXROOM_FRONT"} == set()  # told by bin/up to its own web alone
+
+
+def test_the_judgement_by_asvs_has_each_requirement_once_and_counts_right() -> None:
+    """253 of version 5.0.0 are of level 1 or 2."""
+    text = (ROOT / "docs/security-asvs.md").read_text()
+    rows = re.findall(r"^\| (\d+\.\d+\.\d+) \| ([12]) \| ([a-z *]+) \| (.+) \|$", text, re.MULTILINE)
+    assert len({number for number, *_ in rows}) == len(rows) == 253
+    verdicts = Counter(verdict for _number, _level, verdict, _why in rows)
+    wanted = [verdicts[verdict] for verdict in ("met", "in part", "**not met**", "operator", "does not apply")]
+    said = re.search(
+        r"^Of 253 requirements (\d+) are met, (\d+) .*?, (\d+) .*?, (\d+) .*?, and (\d+) ", text, re.MULTILINE
+    )
+    assert [int(count) for count in said.groups()] == wanted
