@@ -75,13 +75,18 @@ def is_proven(entry: EmailAddress) -> bool:
     return entry.folded == fold(entry.address)
 
 
+def is_free(session: Session, address: str) -> bool:
+    """Whether nobody has it. Only the registry's unique column decides who gets it."""
+    return session.scalar(sa.select(EmailAddress.id).where(EmailAddress.folded == fold(address))) is None
+
+
 def reserve_address(session: Session, address: str, tenant_id: int) -> EmailAddress:
     """Enter ``address`` for somebody whom the tenant invites.
 
     Raises:
         AddressTaken: somebody has it, or this tenant invites it already. The surrounding transaction goes on.
     """
-    if session.scalar(sa.select(EmailAddress.id).where(EmailAddress.folded == fold(address))) is not None:
+    if not is_free(session, address):
         raise AddressTaken(address)
     entry = EmailAddress(address=address.strip(), folded=as_invited(address, tenant_id))
     try:

@@ -1,4 +1,4 @@
-"""Links that let their holder choose a user's password, once: the invitation, and the reset of a lost one."""
+"""Links that let their holder do one thing once: accept an invitation, choose a new password, prove a new address."""
 
 import secrets
 from datetime import datetime, timedelta
@@ -10,7 +10,13 @@ from tenants.db import rows_changed, utc_now
 from tenants.models import LinkPurpose, OneTimeLink, User
 from tenants.sessions import token_digest
 
-LIFETIMES = {LinkPurpose.INVITATION: timedelta(days=7), LinkPurpose.PASSWORD_RESET: timedelta(hours=1)}
+LIFETIMES = {
+    LinkPurpose.INVITATION: timedelta(days=7),
+    LinkPurpose.PASSWORD_RESET: timedelta(hours=1),
+    LinkPurpose.NEW_ADDRESS: timedelta(days=7),
+}
+#: Whoever has one of these chooses the account's password.
+LETTING_IN = (LinkPurpose.INVITATION, LinkPurpose.PASSWORD_RESET)
 #: A second mail within so short a time is a double click.
 PAUSE = timedelta(minutes=1)
 
@@ -18,13 +24,16 @@ PAUSE = timedelta(minutes=1)
 def make_link(
     session: Session, user: User, purpose: LinkPurpose, *, by: User | None = None, submission_key: str | None = None
 ) -> str:
-    """A fresh link to ``user``'s account; gives its token, which is stored nowhere. An invitation ends earlier links.
+    """A fresh link to ``user``'s account; gives its token, which is stored nowhere. An invitation ends earlier links,
+    one to a new address those to another.
 
     Raises:
         sqlalchemy.exc.IntegrityError: at the next flush, when the form with this key has made one already.
     """
     if purpose == LinkPurpose.INVITATION:
         end_links(session, user)
+    if purpose == LinkPurpose.NEW_ADDRESS:
+        end_links(session, user, purpose)
     token = secrets.token_urlsafe(32)
     link = OneTimeLink(token_digest=token_digest(token), purpose=purpose, user_id=user.id)
     link.created_by_id, link.submission_key = by.id if by else None, submission_key
@@ -41,7 +50,7 @@ def open_link(session: Session, token: str, purpose: LinkPurpose) -> OneTimeLink
 
 
 def use_link(session: Session, link: OneTimeLink) -> bool:
-    """Of two that use it at once, one does. With it every other link to the account ends too."""
+    """Of two that use it at once, one does. With it every other link that lets into the account ends too."""
     mine = sa.update(OneTimeLink).where(OneTimeLink.id == link.id, OneTimeLink.ended_at.is_(None))
     used = rows_changed(session, mine.values(ended_at=utc_now())) == 1
     if used:
@@ -49,10 +58,10 @@ def use_link(session: Session, link: OneTimeLink) -> bool:
     return used
 
 
-def end_links(session: Session, user: User) -> None:
-    """What was mailed so far opens nothing any more."""
+def end_links(session: Session, user: User, *purposes: LinkPurpose) -> None:
+    """What was mailed so far opens nothing any more; without ``purposes`` whatever lets in."""
     mine = sa.update(OneTimeLink).where(OneTimeLink.user_id == user.id, OneTimeLink.ended_at.is_(None))
-    session.execute(mine.values(ended_at=utc_now()))
+    session.execute(mine.where(OneTimeLink.purpose.in_(purposes or LETTING_IN)).values(ended_at=utc_now()))
 
 
 def was_just_made(session: Session, user: User, purpose: LinkPurpose) -> bool:

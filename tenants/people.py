@@ -6,10 +6,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 from zxcvbn import zxcvbn
 
-from tenants.addresses import change_address, check_address, fold, is_proven, reserve_address
+from tenants.addresses import AddressTaken, change_address, check_address, fold, is_free, is_proven, reserve_address
 from tenants.db import utc_now
 from tenants.links import end_links
-from tenants.models import Role, Tenant, User
+from tenants.models import LinkPurpose, Role, Tenant, User
 from tenants.scope import lock_tenant
 from tenants.sessions import end_sessions
 
@@ -93,6 +93,36 @@ def change_email(session: Session, user: User, email: str) -> None:
     change_address(session, user.address, check_address(email.strip()), invited_by=invited)
     if is_other:
         end_links(session, user)
+
+
+def ask_at(session: Session, user: User, email: str) -> None:
+    """Note where the user is to be reached once that address has answered. It stays nobody's till then: whoever proves
+    it first has it.
+
+    Raises:
+        AddressInvalid, AddressTaken: see :mod:`tenants.addresses`.
+    """
+    email = check_address(email.strip())
+    if not is_free(session, email):
+        raise AddressTaken(email)
+    user.new_email = email
+
+
+def keep_email(session: Session, user: User) -> None:
+    """The new address is not asked any more."""
+    user.new_email = None
+    end_links(session, user, LinkPurpose.NEW_ADDRESS)
+
+
+def take_new_email(session: Session, user: User) -> None:
+    """It has answered: the user signs in with it from now on.
+
+    Raises:
+        AddressTaken: somebody else has proved it before.
+    """
+    if user.new_email:
+        change_email(session, user, user.new_email)
+        user.new_email = None
 
 
 def change_role(session: Session, user: User, role: Role) -> None:

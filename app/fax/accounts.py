@@ -15,18 +15,22 @@ from app.fax.entities import forget_saved_grants
 from app.fax.quotas import hold_mails
 from app.fax.writing import write_notices
 from app.models import Grant, Notice, NoticeKind, Unread
-from tenants.addresses import AddressInvalid, AddressTaken, check_address
+from tenants.addresses import AddressInvalid, AddressTaken, check_address, fold
 from tenants.languages import LANGUAGES
 from tenants.links import end_links, make_link, was_just_made
 from tenants.models import EmailAddress, LinkPurpose, OneTimeLink, PgpPublicKey, Role, Tenant, User
-from tenants.people import ROLES, LastAdministrator, change_email, change_role, disable, enter_user
+from tenants.people import ROLES, LastAdministrator, ask_at, change_email, change_role, disable, enter_user
 
 MOST_NAME = 100
 MOST_ADDRESS = 254  # RFC 5321, section 4.5.3.1.3
 #: How long before a key expires its owner hears of it.
 KEY_WARNING = timedelta(days=30)
 
-KINDS = {LinkPurpose.INVITATION: NoticeKind.INVITATION, LinkPurpose.PASSWORD_RESET: NoticeKind.PASSWORD_RESET}
+KINDS = {
+    LinkPurpose.INVITATION: NoticeKind.INVITATION,
+    LinkPurpose.PASSWORD_RESET: NoticeKind.PASSWORD_RESET,
+    LinkPurpose.NEW_ADDRESS: NoticeKind.NEW_ADDRESS,
+}
 
 
 @dataclass(frozen=True)
@@ -111,18 +115,20 @@ def _mail_link(
     session: Session, user: User, purpose: LinkPurpose, *, by: User | None, submission_key: str | None = None
 ) -> None:
     token = make_link(session, user, purpose, by=by, submission_key=submission_key)
-    write_account_notice(session, user, KINDS[purpose], secret=token, from_user_id=by.id if by else None)
+    recipient = user.new_email if purpose == LinkPurpose.NEW_ADDRESS else None
+    by_id = by.id if by else None
+    write_account_notice(session, user, KINDS[purpose], recipient=recipient, secret=token, from_user_id=by_id)
 
 
-def change_user(session: Session, user: User, details: Details) -> None:
+def change_user(session: Session, user: User, details: Details, *, by: User) -> None:
     """Bring the user to what the form says. The caller commits, or rolls back what was changed before a refusal.
 
     Raises:
-        Refused: ``email_taken``, ``last_administrator``.
+        Refused: ``email_taken``, ``last_administrator``; ``quota_mails``, ``quota_mails_own``.
     """
     try:
-        if details.email != user.email:
-            change_email(session, user, details.email)
+        if details.email not in (user.email, user.new_email):
+            _change_address(session, user, details.email, by=by)
     except AddressTaken as error:
         raise Refused("email_taken", field="email") from error
     try:
@@ -131,6 +137,16 @@ def change_user(session: Session, user: User, details: Details) -> None:
     except LastAdministrator as error:
         raise Refused("last_administrator", field="role") from error
     user.name, user.language = details.name, details.language or None
+
+
+def _change_address(session: Session, user: User, email: str, *, by: User) -> None:
+    """An invitation's is changed and still nobody's, another spelling is the same address; any other is asked first."""
+    if user.is_invited or fold(email) == fold(user.email):
+        change_email(session, user, email)
+        return
+    hold_mails(session, by, 1)
+    ask_at(session, user, email)
+    _mail_link(session, user, LinkPurpose.NEW_ADDRESS, by=by)
 
 
 def close_account(session: Session, user: User) -> None:

@@ -1,20 +1,20 @@
 """When most faxes of a company fail, or something is stuck, its administrators are told: once, and when it is over.
 
-Two clocks at once do no harm: of each kind a company has one open incident at most, and its mails are written in the
-transaction that opens or ends it.
+Two clocks at once do no harm: of each kind a company has one open incident at most, of faxes that are held one for each
+person who ordered them, and its mails are written in the transaction that opens or ends it.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.fax.policy import has_ceiling, use_today
-from app.fax.senders import count_held
+from app.fax.senders import held_by_person
 from app.fax.writing import write_notices
 from app.models import (
     AlertIncident,
@@ -143,76 +143,88 @@ def _calls(session: Session, before: datetime, tenants: list[int]) -> Iterable[t
 # ---- Telling it once
 
 
+class Matter(NamedTuple):
+    """What an incident is about; ``about_id`` is a person or 0."""
+
+    tenant_id: int
+    kind: str
+    about_id: int = 0
+
+
 def watch(session: Session, now: datetime) -> int:
     """Open and end incidents, with their mails; gives how many. Commits each."""
     stuck, changed = stuck_faxes(session, now), 0
     tenants = session.scalars(sa.select(Tenant).where(Tenant.deleting_at.is_(None)).order_by(Tenant.id)).all()
-    open_ones = {(i.tenant_id, i.kind) for i in session.scalars(_open())}
-    wanted = [(tenant.id, kind, facts) for tenant in tenants for kind, facts in _findings(session, tenant, stuck, now)]
+    open_ones = {Matter(i.tenant_id, i.kind, i.about_id) for i in session.scalars(_open())}
+    wanted = [finding for tenant in tenants for finding in _findings(session, tenant, stuck, now)]
     session.rollback()
-    for tenant_id, kind, facts in wanted:
-        if bool(facts) != ((tenant_id, kind) in open_ones):
-            changed += _open_incident(session, tenant_id, kind, facts) if facts else _end(session, tenant_id, kind, now)
+    held = {matter for matter, _facts in wanted if matter.kind == AlertKind.SENDERS}
+    wanted += [(matter, None) for matter in open_ones - held if matter.kind == AlertKind.SENDERS]
+    for matter, facts in wanted:
+        if bool(facts) != (matter in open_ones):
+            changed += _open_incident(session, matter, facts) if facts else _end(session, matter, now)
     return changed
 
 
 def _findings(
     session: Session, tenant: Tenant, stuck: dict[int, Stuck], now: datetime
-) -> Iterable[tuple[AlertKind, dict[str, Any] | None]]:
-    """Kind → what is the matter, None for nothing. Where it cannot be told nothing is said."""
+) -> Iterable[tuple[Matter, dict[str, Any] | None]]:
+    """What is the matter, None for nothing. Where it cannot be told nothing is said."""
+    failing = Matter(tenant.id, AlertKind.FAILING)
     if not tenant.alert_failed_percent or not tenant.alert_failed_of:
-        yield AlertKind.FAILING, None
+        yield failing, None
     elif last := last_faxes(session, tenant, now):
         facts = {"failed": last.failed, "of": last.of, "causes": last.causes}
-        yield AlertKind.FAILING, facts if last.is_too_much(tenant.alert_failed_percent) else None
+        yield failing, facts if last.is_too_much(tenant.alert_failed_percent) else None
     used = use_today(session, tenant, now) if has_ceiling(tenant) else None
     reached = used is not None and used.reaches(tenant)
     ceiling = {"calls": used.calls, "minutes": round(used.seconds / 60)} if used and reached else None
-    yield AlertKind.CEILING, ceiling
-    held = count_held(session, tenant.id)
-    yield AlertKind.SENDERS, {"count": held} if held else None
+    yield Matter(tenant.id, AlertKind.CEILING), ceiling
+    for user_id, (name, count) in held_by_person(session, tenant.id).items():
+        yield Matter(tenant.id, AlertKind.SENDERS, user_id), {"count": count, "person": name}
     mine = stuck.get(tenant.id)
-    yield AlertKind.STUCK, {"count": mine.count, "oldest": mine.oldest.isoformat()} if mine else None
+    stands = {"count": mine.count, "oldest": mine.oldest.isoformat()} if mine else None
+    yield Matter(tenant.id, AlertKind.STUCK), stands
 
 
 def _open(**of: Any) -> sa.Select[AlertIncident]:
     return sa.select(AlertIncident).filter_by(ended_at=None, **of)
 
 
-def _open_incident(session: Session, tenant_id: int, kind: AlertKind, facts: dict[str, Any]) -> bool:
-    lock_tenant(session, tenant_id)
-    if session.scalar(_open(tenant_id=tenant_id, kind=kind)):
+def _open_incident(session: Session, matter: Matter, facts: dict[str, Any]) -> bool:
+    lock_tenant(session, matter.tenant_id)
+    if session.scalar(_open(**matter._asdict())):
         session.rollback()
         return False
-    incident = AlertIncident(tenant_id=tenant_id, kind=kind, facts=facts)
+    incident = AlertIncident(**matter._asdict(), facts=facts)
     session.add(incident)
     session.flush()
-    _tell(session, incident, NoticeKind.ALERT, _told(session, tenant_id, kind))
+    _tell(session, incident, NoticeKind.ALERT, _told(session, matter))
     session.commit()
     return True
 
 
-def _end(session: Session, tenant_id: int, kind: AlertKind, now: datetime) -> bool:
+def _end(session: Session, matter: Matter, now: datetime) -> bool:
     """The all-clear goes to those who had the alert."""
-    lock_tenant(session, tenant_id)
-    incident = session.scalar(_open(tenant_id=tenant_id, kind=kind))
+    lock_tenant(session, matter.tenant_id)
+    incident = session.scalar(_open(**matter._asdict()))
     if incident is None:
         session.rollback()
         return False
     incident.ended_at = now
     had_it = sa.select(Notice.user_id).where(
-        Notice.tenant_id == tenant_id, Notice.kind == NoticeKind.ALERT, Notice.incident_id == incident.id
+        Notice.tenant_id == matter.tenant_id, Notice.kind == NoticeKind.ALERT, Notice.incident_id == incident.id
     )
     _tell(session, incident, NoticeKind.ALL_CLEAR, people_in_use(session, User.id.in_(had_it)))
     session.commit()
     return True
 
 
-def _told(session: Session, tenant_id: int, kind: AlertKind) -> list[User]:
+def _told(session: Session, matter: Matter) -> list[User]:
     """The company's administrators; of what is stuck the operators too: it may be the installation that
     stands; and of a ceiling, which is theirs."""
-    meant = administers(tenant_id)
-    if kind in (AlertKind.STUCK, AlertKind.CEILING):
+    meant = administers(matter.tenant_id)
+    if matter.kind in (AlertKind.STUCK, AlertKind.CEILING):
         meant = sa.or_(meant, is_operator)
     return people_in_use(session, meant)
 

@@ -17,7 +17,7 @@ MOST_SHOWN = 100
 #: So long a person is told that a mail did not reach them.
 TOLD_DAYS = 30
 #: Their links are gone with the refusal: a new one is made where the account is.
-WITH_LINK = (NoticeKind.INVITATION, NoticeKind.PASSWORD_RESET)
+WITH_LINK = (NoticeKind.INVITATION, NoticeKind.PASSWORD_RESET, NoticeKind.NEW_ADDRESS)
 
 KIND_NAMES = {
     NoticeKind.OUTCOME: _l("Sending report"),
@@ -28,6 +28,7 @@ KIND_NAMES = {
     NoticeKind.REMINDER: _l("Reminder"),
     NoticeKind.INVITATION: _l("Invitation"),
     NoticeKind.PASSWORD_RESET: _l("New password"),
+    NoticeKind.NEW_ADDRESS: _l("Confirmation of a new address"),
     NoticeKind.KEY_EXPIRES: _l("PGP key about to expire"),
     NoticeKind.SIGNED_IN: _l("Sign-in from somewhere new"),
     NoticeKind.ACCOUNT_CHANGED: _l("Change of an account"),
@@ -79,7 +80,8 @@ def refused_of_fax(session: Session, fax: Fax, user: User) -> list[Notice]:
 
 def last_refusal(session: Session, user: User, now: datetime) -> Notice | None:
     """The newest mail that this person's mail server would not take."""
-    mine = sa.select(Notice).where(Notice.recipient == user.email, _GIVEN_UP, _same_company(user))
+    addresses = [user.email, *filter(None, [user.new_email])]
+    mine = sa.select(Notice).where(Notice.recipient.in_(addresses), _GIVEN_UP, _same_company(user))
     recent = mine.where(Notice.given_up_at > now - timedelta(days=TOLD_DAYS))
     return session.scalar(recent.order_by(Notice.given_up_at.desc()).limit(1))
 

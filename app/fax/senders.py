@@ -86,6 +86,13 @@ def count_held(session: Session, tenant_id: int) -> int:
     return session.scalar(mine) or 0
 
 
+def held_by_person(session: Session, tenant_id: int) -> dict[int, tuple[str, int]]:
+    """User → their name and how many of their faxes wait for an administrator's word."""
+    mine = _of_who_may_not().join(User, User.id == Fax.user_id).where(Fax.tenant_id == tenant_id)
+    counted = mine.with_only_columns(User.id, User.name, sa.func.count(Fax.id)).group_by(User.id, User.name)
+    return {user_id: (name, count) for user_id, name, count in session.execute(counted.order_by(User.id))}
+
+
 def get_held(session: Session, tenant_id: int, fax_id: str) -> Fax | None:
     return session.scalar(_of_who_may_not().where(Fax.tenant_id == tenant_id, Fax.id == fax_id))
 

@@ -149,6 +149,10 @@ REFUSALS = {
         "This address now has an account at another company, and an address can have only one. Ask your "
         "administrator to invite you at another address."
     ),
+    "email_answered_elsewhere_changed": _l(
+        "This address now has an account, and an address can have only one. Ask your administrator to enter "
+        "another one."
+    ),
     "email_taken": _l(
         "This address is already in use. Each address belongs to one user or one Mail2Fax box: choose another one."
     ),

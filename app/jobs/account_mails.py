@@ -19,6 +19,7 @@ from tenants.models import LinkPurpose, User
 LINKS = {
     NoticeKind.INVITATION: (LinkPurpose.INVITATION, "invitation"),
     NoticeKind.PASSWORD_RESET: (LinkPurpose.PASSWORD_RESET, "password"),
+    NoticeKind.NEW_ADDRESS: (LinkPurpose.NEW_ADDRESS, "profile/address"),
 }
 
 
@@ -63,6 +64,8 @@ def _link_mail(notice: Notice, user: User) -> tuple[str, str] | None:
 
 
 def _subject(purpose: LinkPurpose, company: str | None) -> str:
+    if purpose == LinkPurpose.NEW_ADDRESS:
+        return _("Confirm your new address for Faxroom")
     if purpose == LinkPurpose.PASSWORD_RESET:
         return _("Choose a new password for Faxroom")
     if company:

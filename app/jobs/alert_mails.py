@@ -47,9 +47,10 @@ def _heard_of_it(notice: Notice, ended_at: datetime) -> bool:
 def _subject(notice: Notice, incident: AlertIncident, tenant: Tenant) -> str:
     name = " ".join(tenant.name.split())
     if incident.kind == AlertKind.SENDERS:
+        person = " ".join(incident.facts["person"].split())
         if notice.kind == NoticeKind.ALL_CLEAR:
-            return _("[%(serial)s] No fax of %(company)s is held any more", serial=tenant.serial, company=name)
-        return _("[%(serial)s] Faxes of %(company)s are waiting for your decision", serial=tenant.serial, company=name)
+            return _("[%(serial)s] No fax of %(person)s is held any more", serial=tenant.serial, person=person)
+        return _("[%(serial)s] Faxes of %(person)s are waiting for your decision", serial=tenant.serial, person=person)
     if incident.kind == AlertKind.CEILING:
         if notice.kind == NoticeKind.ALL_CLEAR:
             return _("[%(serial)s] %(company)s may dial again", serial=tenant.serial, company=name)

@@ -238,6 +238,7 @@ MAILS: dict[NoticeKind, Callable[[Notice], EmailMessage | None]] = {
     NoticeKind.REMINDER: reminder_mail,
     NoticeKind.INVITATION: mail_about_account,
     NoticeKind.PASSWORD_RESET: mail_about_account,
+    NoticeKind.NEW_ADDRESS: mail_about_account,
     NoticeKind.KEY_EXPIRES: mail_about_account,
     NoticeKind.SIGNED_IN: mail_about_account,
     NoticeKind.ACCOUNT_CHANGED: mail_about_account,

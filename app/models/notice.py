@@ -21,6 +21,7 @@ class NoticeKind(StrEnum):
     REMINDER = "reminder"  # nobody has looked at this and others for days
     INVITATION = "invitation"  # choose a password and come in
     PASSWORD_RESET = "password_reset"  # choose a new password
+    NEW_ADDRESS = "new_address"  # an administrator says that you are reached here: is that so?
     KEY_EXPIRES = "key_expires"  # a PGP key of the user's soon counts for nothing
     SIGNED_IN = "signed_in"  # from a browser or a network that is new; ``note`` says which, in JSON
     ACCOUNT_CHANGED = "account_changed"  # password, address or second factor; ``note`` says what, in JSON

@@ -32,6 +32,9 @@ THINGS = {
 ACTS = {
     "accepted": _l("invitation accepted"),
     "added": _l("added"),
+    "address_asked": _l("new address asked to confirm"),
+    "address_changed": _l("new address confirmed"),
+    "address_kept": _l("new address withdrawn"),
     "alerts_changed": _l("email warnings changed"),
     "applied": _l("applied"),
     "approved": _l("approved"),
@@ -135,6 +138,7 @@ FIELDS = {
     "max_seconds": _l("maximum call length in seconds"),
     "minutes_a_day": _l("minutes per day"),
     "name": _l("name"),
+    "new_email": _l("new address"),
     "number": _l("number"),
     "numbers": _l("numbers"),
     "order": _l("order"),

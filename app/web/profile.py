@@ -34,11 +34,13 @@ from app.web.asking import (
 from app.web.browsers import browser_name
 from app.web.guard import SAFE_METHODS, TOKEN
 from tenants import second_factor as factors
+from tenants.addresses import AddressTaken
 from tenants.db import db, utc_now
 from tenants.languages import LANGUAGES
-from tenants.models import Passkey, SecondFactor, User
+from tenants.links import open_link, use_link
+from tenants.models import LinkPurpose, Passkey, SecondFactor, User
 from tenants.passkeys import MOST_PASSKEYS, Taken, forget_passkey, get_passkey, passkeys_of
-from tenants.people import set_password
+from tenants.people import set_password, take_new_email
 from tenants.pgp_keys import keys_of, validity_now
 from tenants.sessions import end_session_of, end_sessions, session_of, sessions_of
 
@@ -97,6 +99,38 @@ def _page(errors: Errors | None = None, **typed: str) -> Response:
         "refused_mails": [refusal] if (refusal := last_refusal(db.session, user, utc_now())) else [],
     }
     return make_response(render_template("profile/profile.html", **values), 422 if errors else 200)
+
+
+# ---- A new address, which an administrator has entered and which answers here
+
+
+@blueprint.route("/address/<token>", methods=["GET", "POST"])
+def new_address(token: str) -> Response:
+    """By the link that was mailed there, and by whose account it is: nobody else takes it over with a link that went
+    astray."""
+    user, link = _me(), open_link(db.session, token, LinkPurpose.NEW_ADDRESS)
+    if link is None or link.user_id != user.id or not user.new_email:
+        return make_response(render_template("sign_in/dead_link.html", purpose=LinkPurpose.NEW_ADDRESS), 404)
+    if request.method in SAFE_METHODS:
+        return _address_page(user)
+    old_email = user.email
+    use_link(db.session, link)
+    try:
+        take_new_email(db.session, user)
+    except AddressTaken:
+        db.session.rollback()
+        return _address_page(_me(), sentence("email_answered_elsewhere_changed"))
+    audit_act("user.address_changed", old_email, before={"email": old_email}, after={"email": user.email})
+    for recipient in (old_email, user.email):
+        tell_change(db.session, user, "email", recipient=recipient, email=user.email)
+    db.session.commit()
+    flash(_("From now on you sign in with %(email)s.", email=user.email), "info")
+    return _back()
+
+
+def _address_page(user: User, error: str | None = None) -> Response:
+    page = render_template("profile/new_address.html", user=user, error=error)
+    return make_response(page, 422 if error else 200)
 
 
 # ---- The password

@@ -40,7 +40,7 @@ from tenants.db import db, utc_now
 from tenants.languages import LANGUAGE_NAMES, LANGUAGES
 from tenants.links import invited_until, made_by_form
 from tenants.models import LinkPurpose, Role, User
-from tenants.people import ACCOUNT_STATES, ROLES, enable, state_of_account
+from tenants.people import ACCOUNT_STATES, ROLES, enable, keep_email, state_of_account
 from tenants.pgp_keys import get_key, keys_of, validity_now
 from tenants.scope import get_owned, lock_tenant, owned_by
 from tenants.sessions import end_sessions, sessions_of
@@ -277,19 +277,26 @@ def user(user_id: int) -> Response:
         return _user_page(_user(user_id))
     lock_tenant(db.session, current_user.company_id)
     person, details = _user(user_id), _read_details()
-    errors, before = said_all(judge_details(details)), _shown(person)
+    errors, before, asked = said_all(judge_details(details)), _shown(person), person.new_email
     if not errors:
         try:
-            change_user(db.session, person, details)
+            change_user(db.session, person, details, by=current_user)
         except Refused as refusal:
             errors[refusal.field or "form"] = said(refusal)
     if errors:
         db.session.rollback()
         return _user_page(_user(user_id), form=details, errors=errors)
     _audit_change(person, before)
+    if person.new_email != asked:
+        audit_act("user.address_asked", person.email, after={"new_email": person.new_email})
+        flash(_asked_text(person), "info")
     db.session.commit()
     flash(_("Saved."), "info")
     return _to(person) if person.id != current_user.id or person.is_admin else redirect(url_for("faxes.home"), 303)
+
+
+def _asked_text(person: User) -> str:
+    return _("An email with a link is on its way to %(email)s.", email=person.new_email)
 
 
 def _audit_change(person: User, before: dict[str, Any]) -> None:
@@ -413,13 +420,34 @@ def reset_password(user_id: int) -> Response:
     return _act(user_id, "user.password_reset_sent", lambda person: _mail(person, LinkPurpose.PASSWORD_RESET))
 
 
+@blueprint.post("/<int:user_id>/address")
+def ask_address_again(user_id: int) -> Response:
+    return _act(user_id, "user.address_asked", lambda person: _mail(person, LinkPurpose.NEW_ADDRESS))
+
+
+@blueprint.post("/<int:user_id>/address/withdraw")
+def keep_address(user_id: int) -> Response:
+    def act(person: User) -> str | None:
+        if person.new_email is None:
+            return None
+        keep_email(db.session, person)
+        return _("%(name)s keeps the address %(email)s.", name=person.name, email=person.email)
+
+    return _act(user_id, "user.address_kept", act)
+
+
 def _mail(person: User, purpose: LinkPurpose) -> str | None:
-    """An invitation is for who has no password yet, a reset for who has one, and neither for a closed account."""
+    """An invitation is for who has no password yet, a reset for who has one, and none for a closed account. An address
+    is asked where there is a new one."""
     if person.disabled_at or person.is_invited != (purpose == LinkPurpose.INVITATION):
+        abort(404)
+    if purpose == LinkPurpose.NEW_ADDRESS and not person.new_email:
         abort(404)
     if not mail_again(db.session, person, purpose, by=current_user):
         flash(_("An email with a link was already sent within the last minute."), "info")
         return None
+    if purpose == LinkPurpose.NEW_ADDRESS:
+        return _asked_text(person)
     return _("An email with a link is on its way to %(email)s.", email=person.email)
 
 

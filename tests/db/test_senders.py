@@ -10,7 +10,7 @@ from app.fax import senders
 from app.fax.accounts import close_account
 from app.fax.alerts import watch
 from app.fax.sentences import story
-from app.models import Fax, Grant, Notice, Status
+from app.models import AlertIncident, Fax, Grant, Notice, Status
 from tenants.db import utc_now
 from tenants.models import User
 from tests.db.faxes import claim, make_ready, reread, submit
@@ -54,6 +54,30 @@ def test_administrators_are_told_before_its_time_has_come_and_once(session, cast
     assert watch(session, utc_now()) == 0
     assert session.execute(sa.select(Notice.kind, Notice.recipient)).all() == [("alert", "alice@alpha.test")]
     assert [one.id for one in senders.held_faxes(session, cast.alpha)] == [fax.id]
+
+
+def test_administrators_are_told_of_each_person_and_of_the_end_of_each(session, cast):
+    def told() -> list[tuple[str, str]]:
+        watch(session, utc_now())
+        incidents = {one.id: one.facts["person"] for one in session.scalars(sa.select(AlertIncident))}
+        rows = session.execute(sa.select(Notice.kind, Notice.incident_id).order_by(Notice.id))
+        return [(kind, incidents[incident_id]) for kind, incident_id in rows]
+
+    of_bob = ordered(session, cast)
+    of_charlie = ordered(session, cast)
+    session.execute(sa.update(Fax).where(Fax.id == of_charlie.id).values(user_id=cast.charlie))
+    grant = Grant(tenant_id=cast.alpha, entity_id=cast.frontdesk, user_id=cast.charlie, may_send=True)
+    session.add(grant)
+    session.commit()
+    leave(session, cast)
+    assert told() == [("alert", "Bob")]
+    grant.may_send = False
+    session.commit()
+    assert told() == [("alert", "Bob"), ("alert", "Charlie")], "while the first is still undecided"
+    assert told() == [("alert", "Bob"), ("alert", "Charlie")]
+    senders.release(session, senders.get_held(session, cast.alpha, of_bob.id), session.get_one(User, cast.alice))
+    session.commit()
+    assert told()[2:] == [("all_clear", "Bob")]
 
 
 def test_an_administrator_lets_it_go_at_its_time_or_at_once(session, cast):

@@ -101,6 +101,7 @@ people    POST      profile.add_passkey
 herself   POST      profile.rename_passkey          passkey
 herself   POST      profile.remove_passkey          passkey
 people    POST      profile.end_other_sessions
+herself   GET,POST  profile.new_address             address
 herself   POST      profile.end_one_session         session
 herself   GET       profile.mail_key                keyed
 
@@ -148,6 +149,8 @@ admins    POST      users.invite_again              invited
 admins    POST      users.withdraw                  invited
 admins    POST      users.reset_password            colleague
 admins    POST      users.reset_second_factor       colleague
+admins    POST      users.ask_address_again         moving
+admins    POST      users.keep_address              colleague
 admins    POST      users.sign_out_everywhere       colleague
 admins    POST      users.add_key                   colleague
 admins    POST      users.remove_key                key
@@ -468,6 +471,25 @@ def _passkey(world: World) -> Thing:
     return {"passkey_id": _added(world, Passkey(user_id=world.cast.alice, name="Laptop", transports=[], **values))}
 
 
+def _moving(world: World) -> Thing:
+    """A colleague whose new address has not answered."""
+    named = _colleague(world)
+    with world.app.app_context():
+        db.session.get_one(User, named["user_id"]).new_email = f"m{world.next()}@alpha.test"
+        db.session.commit()
+    return named
+
+
+def _address(world: World) -> Thing:
+    """The link that was mailed to a new address of Alice's."""
+    with world.app.app_context():
+        alice = db.session.get_one(User, world.cast.alice)
+        alice.new_email = f"a{world.next()}@alpha.test"
+        token = make_link(db.session, alice, LinkPurpose.NEW_ADDRESS)
+        db.session.commit()
+        return {"token": token}
+
+
 def _tenant(world: World) -> Thing:
     """A company that may be suspended and deleted, with an administrator who has not come yet."""
     with world.app.app_context():
@@ -513,6 +535,8 @@ THINGS: dict[str, Callable[[World], Thing]] = {
     "invitation": _link(LinkPurpose.INVITATION),
     "session": _session,
     "passkey": _passkey,
+    "moving": _moving,
+    "address": _address,
     "sent": _fax(),
     "failed": _fax(status=Status.FAILED, cause="busy"),
     "scheduled": _fax(status=Status.SCHEDULED),

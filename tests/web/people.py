@@ -13,7 +13,7 @@ from tenants.db import db, utc_now
 from tenants.models import SecondFactor, User
 from tests.web.cast import PASSWORD, Browser, changes
 
-LINK = re.compile(r"http://127\.0\.0\.1:8000(/(?:invitation|password)/\S+)")
+LINK = re.compile(r"http://127\.0\.0\.1:8000(/(?:invitation|password|profile/address)/\S+)")
 
 
 class Post:
