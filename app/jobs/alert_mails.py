@@ -47,7 +47,7 @@ def _heard_of_it(notice: Notice, ended_at: datetime) -> bool:
 def _subject(notice: Notice, incident: AlertIncident, tenant: Tenant) -> str:
     name = " ".join(tenant.name.split())
     if incident.kind == AlertKind.SENDERS:
-        person = " ".join(incident.facts["person"].split())
+        person = " ".join((incident.facts or {})["person"].split())
         if notice.kind == NoticeKind.ALL_CLEAR:
             return _("[%(serial)s] No fax of %(person)s is held any more", serial=tenant.serial, person=person)
         return _("[%(serial)s] Faxes of %(person)s are waiting for your decision", serial=tenant.serial, person=person)

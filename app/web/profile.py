@@ -173,11 +173,12 @@ def _unproved() -> Response | None:
     user, form, errors = _me(), request.form, Errors()
     if not {"current", "proof", passkeys.ANSWER} & set(form):
         return _proof_page({})
-    taken: Taken | str | None = None
+    taken: Taken | None = None
     if answer := form.get(passkeys.ANSWER):
-        taken = judge_passkey(user, passkeys.Purpose.CONFIRM, answer, note="user.step_up_failed")
-        if isinstance(taken, str):
-            return _proof_page({passkeys.ANSWER: taken})
+        judged = judge_passkey(user, passkeys.Purpose.CONFIRM, answer, note="user.step_up_failed")
+        if isinstance(judged, str):
+            return _proof_page({passkeys.ANSWER: judged})
+        taken = judged
         db.session.commit()
     if not (taken and taken.verified) and (problem := password_problem(_me(), form.get("current", ""))):
         errors["current"] = problem
