@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from app.fax.companies import MOST_COUNT
 from app.fax.mailboxes import USUAL_POLL
 from app.fax.numbers import public_form
+from app.fax.policy import MOST_VOICE
 from app.fax.templates import CAUSES, PAGE_SIZES, RATES, RESOLUTIONS
 from app.models import Authentication
 from tenants.languages import LANGUAGES, USUAL
@@ -147,6 +148,10 @@ class PolicyEntry(Entry):
     countries: list[Region] | None = None
     premium_allowed: bool | None = None
     satellite_allowed: bool | None = None
+    redirects_followed: bool | None = None
+    voice_per_line: Annotated[int, Field(ge=1, le=MOST_VOICE["voice_per_line"])] | None = None
+    voice_per_company: Annotated[int, Field(ge=1, le=MOST_VOICE["voice_per_company"])] | None = None
+    voice_minutes: Annotated[int, Field(ge=1, le=MOST_VOICE["voice_minutes"])] | None = None
 
 
 class TenantEntry(Entry):

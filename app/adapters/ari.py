@@ -47,9 +47,11 @@ LONGEST_PAUSE = 5.0
 MOST_FOLLOWED = 40
 
 CHANNEL_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
+#: Whose a shared line is: company and line.
+WHOSE = re.compile(r"[0-9]{1,10}-[0-9]{1,10}")
 #: A line as it is dialled, without + and 00.
 _LINE_DIGITS = re.compile(r"[0-9*]{1,28}")
-LINES_AT_ONCE = 60  # a variable of the dialplan holds 4,095 characters
+LINES_AT_ONCE = 50  # a variable of the dialplan holds 4,095 characters
 #: What a text may not hold that goes through Set() and SendFAX(): separators, substitutions, line breaks.
 _UNSAFE = re.compile(r"[^\w .+\-:/()&@#*'!?]|[\r\n]", re.ASCII)
 #: So many events are handed on together, if they are there.
@@ -254,16 +256,18 @@ class Ari:
         """Have a call that waits in our application received as a fax; one that has gone is fine."""
         self._continue(channel_id, "faxroom-receive", f"+{_encoded(station_id)}")
 
-    def detect(self, channel_id: str, *, listen_seconds: int, voice: str, station_id: str = "") -> None:
+    def detect(
+        self, channel_id: str, *, listen_seconds: int, voice: str, whose: str = "", station_id: str = ""
+    ) -> None:
         """Have a call that waits in our application answered and listened to: a fax comes back to us, anything else
-        goes on to ``voice`` (with "" there is nowhere to go on to, and it is a fax in the end).
+        goes on to ``voice`` (with "" there is nowhere to go on to, and it is a fax in the end). ``whose`` names company
+        and line (``3-17``): their limits hold, and what is told of the call carries it.
 
         Raises:
             PermanentFailure: ``number_refused``: the voice destination is not of the strict grammar.
         """
-        if voice and not VOICE_DESTINATION.fullmatch(voice):
-            raise PermanentFailure("number_refused", number=voice)
-        self._continue(channel_id, "faxroom-detect", f"+{listen_seconds}*{voice}*{_encoded(station_id)}")
+        _check_voice(voice, whose)
+        self._continue(channel_id, "faxroom-detect", f"+{listen_seconds}*{voice}*{_encoded(station_id)}*{whose}")
 
     def _continue(self, channel_id: str, context: str, extension: str) -> None:
         """What the dialplan has to know goes with the extension. A variable set by ARI (Asterisk 22, res/stasis/
@@ -279,14 +283,23 @@ class Ari:
     def live_channels(self) -> set[str]:
         return {channel["id"] for channel in self.channels()}
 
-    def tell_lines(self, lines: Mapping[str, str | None], *, listen_seconds: int) -> None:
+    def tell_lines(self, lines: Mapping[str, tuple[str, str] | None], *, listen_seconds: int) -> None:
         """Which lines are shared with voice, for calls that come while the portal is down.
 
-        ``lines``: digits as dialled, without + and 00 → voice destination ("" for none); None: not shared.
+        ``lines``: digits as dialled, without + and 00 → voice destination ("" for none), and whose the line is as in
+        :meth:`detect`; None: not shared.
         """
-        told = [_line_entry(digits, voice, listen_seconds) for digits, voice in lines.items()]
+        told = [_line_entry(digits, way, listen_seconds) for digits, way in lines.items()]
         for start in range(0, len(told), LINES_AT_ONCE):
             self._run_in_dialplan("faxroom-lines", FAX_LINES="&".join(told[start : start + LINES_AT_ONCE]))
+
+    def tell_voice_limits(self, *, per_line: int, per_company: int, seconds: int) -> None:
+        """Calls to telephones at once, and their longest duration; 0: no limit."""
+        self._run_in_dialplan("faxroom-voice-limits", FAX_LIMITS=f"{per_line}|{per_company}|{seconds}")
+
+    def ask_frames(self, name: str) -> None:
+        """Have the dialplan tell as an event how many frames the channel with this name has brought (FaxFrames)."""
+        self._run_in_dialplan("faxroom-frames", FAX_NAME=name)
 
     def ask_results(self) -> str:
         """Have the dialplan tell every durable result as an event; returns the word that its last event carries."""
@@ -294,8 +307,9 @@ class Ari:
         self._run_in_dialplan("faxroom-results", FAX_ASKED=word)
         return word
 
-    def forget(self, channel_ids: list[str], *, family: Literal["fax", "faxin"] = "fax") -> None:
-        """Delete durable results that the portal has taken over; ``faxin`` holds those of received faxes."""
+    def forget(self, channel_ids: list[str], *, family: Literal["fax", "faxin", "voice"] = "fax") -> None:
+        """Delete durable results that the portal has taken over; ``faxin`` holds those of received faxes, ``voice`` of
+        calls to telephones."""
         known = [channel_id for channel_id in channel_ids if CHANNEL_ID.fullmatch(channel_id)]
         if known:
             self._run_in_dialplan("faxroom-forget", FAX_FAMILY=family, FAX_KEYS="&".join(known))
@@ -406,10 +420,18 @@ def _encoded(text: str) -> str:
     return b64encode(_plain(text).encode()).decode()
 
 
-def _line_entry(digits: str, voice: str | None, listen_seconds: int) -> str:
-    if not _LINE_DIGITS.fullmatch(digits) or not (not voice or VOICE_DESTINATION.fullmatch(voice)):
-        raise PermanentFailure("number_refused", number=f"{digits} {voice}")
-    return f"{digits}:" if voice is None else f"{digits}:{listen_seconds}|{voice}"
+def _check_voice(voice: str, whose: str) -> None:
+    if (voice and not VOICE_DESTINATION.fullmatch(voice)) or (whose and not WHOSE.fullmatch(whose)):
+        raise PermanentFailure("number_refused", number=f"{voice} {whose}".strip())
+
+
+def _line_entry(digits: str, way: tuple[str, str] | None, listen_seconds: int) -> str:
+    if not _LINE_DIGITS.fullmatch(digits):
+        raise PermanentFailure("number_refused", number=digits)
+    if way is None:
+        return f"{digits}:"
+    _check_voice(*way)
+    return f"{digits}:{listen_seconds}|{'|'.join(way)}"
 
 
 def _is_starting(response: httpx.Response) -> bool:

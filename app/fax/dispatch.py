@@ -16,6 +16,7 @@ from app.fax.lifecycle import move, move_all
 from app.fax.no_room import say_room_again
 from app.fax.notices import write_outcome_notice
 from app.fax.policy import CEILING, Ceilings, judge_dialled, policy_of
+from app.fax.redirects import forget_if_refused
 from app.fax.senders import Senders, hold_back
 from app.fax.turns import LINE, note_turns, of_company, of_owner
 from app.models import Attempt, Direction, Fax, FaxEntity, FaxTemplate, Origin, Status
@@ -108,6 +109,7 @@ def claim_due(session: Session, *, now: datetime, limits: Limits, node: str) -> 
     caps, may_go = DayCaps(session, now), []
     for fax, line in _in_turn(session, now, room):
         rules = DialingRules() if fax.origin == Origin.TEST else DialingRules.of(line.template)
+        forget_if_refused(session, fax, policy, rules)
         dialled = fax.dial_string or ""
         if fault := judge_dialled(policy, dialled) or judge_number(rules, fax.remote_number or ""):
             _refuse(session, fax, fault)
@@ -147,7 +149,7 @@ def _put_off(
 ) -> None:
     """It was taken in time and is not given up: its line goes on with it when the next day begins."""
     waiting = sa.update(Fax).where(Fax.id == fax.id, Fax.status.in_(only_from))
-    session.execute(waiting.values(due_at=until, cause=cause, cause_values=values))
+    session.execute(waiting.values(due_at=until, cause=cause, cause_values=values, redirected_to=None))
 
 
 @dataclass
@@ -241,6 +243,7 @@ def _attempt(fax: Fax, n: int, node: str) -> Attempt:
         channel_id=f"fax-{fax.id}-{n}",
         node=node,
         first_page=fax.pages_done + 1,
+        dialled=fax.redirected_to,
     )
 
 

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.fax.days import day_bounds, day_of
-from app.models import Attempt, Direction, Fax, FaxDay, Scope
+from app.models import Attempt, Direction, Fax, FaxDay, Scope, VoiceCall
+from app.models.figures import VOICE
 from app.models.moves import FINAL
 from tenants.models import Tenant
 from tenants.scope import lock_tenant
@@ -77,25 +78,29 @@ def _forget_days(session: Session, tenant: Tenant) -> None:
 
 
 def _next_end(session: Session, tenant_id: int, since: datetime | None) -> datetime | None:
-    """When the first fax ended that ended then or later."""
-    first = sa.select(sa.func.min(Fax.finished_at)).where(Fax.tenant_id == tenant_id, Fax.finished_at.is_not(None))
-    return session.scalar(first.where(Fax.finished_at >= since) if since else first)
+    """When the first fax, or call to a telephone, ended that ended then or later."""
+    found = [_first(session, Fax, Fax.finished_at, tenant_id, since)]
+    found += [_first(session, VoiceCall, VoiceCall.ended_at, tenant_id, since)]
+    return min(filter(None, found), default=None)
+
+
+def _first(session: Session, table: Any, ended_at: Any, tenant_id: int, since: datetime | None) -> datetime | None:
+    first = sa.select(sa.func.min(ended_at)).where(table.tenant_id == tenant_id, ended_at.is_not(None))
+    return session.scalar(first.where(ended_at >= since) if since else first)
 
 
 def _count_day(session: Session, tenant_id: int, day: date, zone: ZoneInfo) -> None:
     session.execute(sa.delete(FaxDay).where(FaxDay.tenant_id == tenant_id, FaxDay.day == day))
-    first, next_one = day_bounds(day, zone)
-    of_day = (
-        Fax.tenant_id == tenant_id,
-        Fax.finished_at >= first,
-        Fax.finished_at < next_one,
-        Fax.status.in_(FINAL),
-    )
-    faxes = _faxes(of_day)
+    first, end = day_bounds(day, zone)
+    when = (Fax.finished_at >= first, Fax.finished_at < end)
+    faxes = _faxes((Fax.tenant_id == tenant_id, *when, Fax.status.in_(FINAL)))
+    calls = _calls((VoiceCall.tenant_id == tenant_id, VoiceCall.ended_at >= first, VoiceCall.ended_at < end))
     scopes = [
         _grouped(faxes, tenant_id, day, Scope.TENANT),
         _grouped(faxes, tenant_id, day, Scope.ENTITY),
         _grouped(faxes, tenant_id, day, Scope.USER).where(faxes.c.user_id.is_not(None)),
+        _grouped(calls, tenant_id, day, Scope.TENANT),
+        _grouped(calls, tenant_id, day, Scope.ENTITY),
     ]
     session.execute(sa.insert(FaxDay).from_select([*COUNTED, *SUMS], sa.union_all(*scopes)))
 
@@ -156,6 +161,16 @@ def _faxes(of_day: Iterable[sa.ColumnElement[bool]]) -> sa.CTE:
     seconds = sa.func.coalesce(on_line.c.seconds, 0).label("seconds")
     query = sa.select(*columns, pages.label("pages"), seconds).outerjoin(on_line, on_line.c.fax_id == Fax.id)
     return query.where(*of_day).cte("faxes")
+
+
+def _calls(of_day: Iterable[sa.ColumnElement[bool]]) -> sa.CTE:
+    """The calls to telephones of the day, in the columns of :func:`_faxes`."""
+    lasted = sa.extract("epoch", VoiceCall.ended_at) - sa.extract("epoch", VoiceCall.answered_at)
+    nobody, nothing = sa.cast(sa.null(), sa.BigInteger).label("user_id"), sa.cast(sa.null(), sa.String(40))
+    direction, status = sa.cast(sa.literal(VOICE), sa.String(8)).label("direction"), VoiceCall.end.label("status")
+    pages, seconds = sa.literal(0, sa.Integer).label("pages"), sa.func.coalesce(lasted, 0).label("seconds")
+    columns = (VoiceCall.entity_id, nobody, direction, status, nothing.label("cause"), pages, seconds)
+    return sa.select(*columns).where(*of_day).cte("calls")
 
 
 def _grouped(faxes: sa.CTE, tenant_id: int, day: date, scope: Scope) -> sa.Select[Any]:

@@ -8,7 +8,7 @@ Then there is a ceiling of calls and minutes a day for a company: beyond it noth
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import lru_cache
 
@@ -19,13 +19,16 @@ from sqlalchemy.orm import Session
 
 from app.errors import Refused
 from app.fax.days import day_bounds, day_of
-from app.models import Attempt, DialingPolicy, Direction, Fax, Status
+from app.models import Attempt, CallEnd, DialingPolicy, Direction, Fax, Status, VoiceCall
+from app.models.policy import VOICE_MINUTES, VOICE_PER_COMPANY, VOICE_PER_LINE
 from tenants.models import Tenant
 
 #: Networks of satellites, and international ones that are mostly such: Inmarsat, GMSS, shared codes (ITU-T E.164.D).
 SATELLITE = frozenset({870, 881, 882, 883})
 #: Emergency numbers that networks know in every country (3GPP TS 22.101, 10.1.1).
 EVERYWHERE = frozenset({"000", "110", "112", "118", "119", "911", "999"})
+#: What an operator may set for calls to telephones, from 1 on.
+MOST_VOICE = {"voice_per_line": 999, "voice_per_company": 9_999, "voice_minutes": 1_440}
 #: Why a fax waits for the next day: its company's ceiling.
 CEILING = "ceiling"
 _PUNCTUATION = re.compile(r"[\s().\-\u2010-\u2015/]+")
@@ -33,11 +36,15 @@ _PUNCTUATION = re.compile(r"[\s().\-\u2010-\u2015/]+")
 
 @dataclass(frozen=True)
 class Policy:
-    """``countries`` are ISO 3166 codes, none for all of them."""
+    """``countries`` are ISO 3166 codes, none for all of them. The rest is as in :class:`app.models.DialingPolicy`."""
 
     countries: tuple[str, ...] = ()
     premium_allowed: bool = False
     satellite_allowed: bool = False
+    redirects_followed: bool = False
+    voice_per_line: int = VOICE_PER_LINE
+    voice_per_company: int = VOICE_PER_COMPANY
+    voice_minutes: int = VOICE_MINUTES
 
 
 def policy_of(session: Session) -> Policy:
@@ -45,14 +52,16 @@ def policy_of(session: Session) -> Policy:
     row = session.get(DialingPolicy, 1, populate_existing=True)
     if row is None:
         return Policy()
-    return Policy(tuple(row.countries or ()), row.premium_allowed, row.satellite_allowed)
+    others = {field.name: getattr(row, field.name) for field in fields(Policy) if field.name != "countries"}
+    return Policy(tuple(row.countries or ()), **others)
 
 
 def set_policy(session: Session, policy: Policy) -> None:
     """It holds from the next call on. The caller commits."""
     row = session.get(DialingPolicy, 1) or DialingPolicy(id=1)
+    for field in fields(policy):
+        setattr(row, field.name, getattr(policy, field.name))
     row.countries = list(policy.countries)
-    row.premium_allowed, row.satellite_allowed = policy.premium_allowed, policy.satellite_allowed
     session.add(row)
 
 
@@ -192,6 +201,12 @@ def judge_voice(policy: Policy, voice: str, tenant: Tenant) -> Refused | None:
     return None
 
 
+def voice_goes_out(voice: str, tenant: Tenant) -> bool:
+    """Whether it may be a number outside of the house, which costs; else it is an extension of the telephone system."""
+    digits = bare(voice)
+    return bool(set(_with_plus(digits, tenant)) | _meant(digits, tenant))
+
+
 def _is_premium_short(short: str, region: str) -> bool:
     if short.startswith("0"):
         return False
@@ -240,7 +255,8 @@ def hold_policy(session: Session, tenant: Tenant, dialled: str, *, send_at: date
 
 @dataclass(frozen=True)
 class Use:
-    """What a company has dialled today: calls out of the house, and seconds of those that were answered."""
+    """What a company has dialled today: calls out of the house, and seconds of those that were answered. Faxes, and
+    calls of its shared lines that go on to a telephone."""
 
     calls: int
     seconds: float
@@ -255,14 +271,19 @@ def has_ceiling(tenant: Tenant) -> bool:
 
 
 def use_today(session: Session, tenant: Tenant, now: datetime) -> Use:
-    """In the day of the company's zone."""
+    """In the day of the company's zone. A call to a telephone that is not over counts from its beginning: when somebody
+    took it is known at its end."""
     first, _end = day_bounds(day_of(now, tenant.zone), tenant.zone)
     mine = (Attempt.tenant_id == tenant.id, Attempt.created_at >= first)
     out = (Fax.direction == Direction.SENT, Fax.dial_string.startswith("+"))
     query = sa.select(Attempt.answered_at, Attempt.ended_at).join(Fax, Fax.id == Attempt.fax_id).where(*mine, *out)
-    rows = session.execute(query).all()
-    spoken = [((ended or now) - answered).total_seconds() for answered, ended in rows if answered]
-    return Use(len(rows), sum(max(0.0, seconds) for seconds in spoken))
+    faxes = session.execute(query).all()
+    begun = sa.case((VoiceCall.ended_at.is_(None), VoiceCall.began_at), else_=VoiceCall.answered_at)
+    today = (VoiceCall.tenant_id == tenant.id, VoiceCall.began_at >= first, VoiceCall.goes_out)
+    put_through = VoiceCall.end.is_distinct_from(CallEnd.LIMIT)
+    voice = session.execute(sa.select(begun, VoiceCall.ended_at).where(*today, put_through)).all()
+    spoken = [((ended or now) - answered).total_seconds() for answered, ended in [*faxes, *voice] if answered]
+    return Use(len(faxes) + len(voice), sum(max(0.0, seconds) for seconds in spoken))
 
 
 class Ceilings:

@@ -50,5 +50,6 @@ POLICY_SENTENCES = {
     "pool_block_gone": _l("These numbers are no longer in the list. Review it, then choose."),
     "rest_days": _l("Enter a whole number of days from 0 to %(limit)s."),
     # what an operator enters
+    "policy_count": _l("Enter a whole number from 1 to %(limit)s."),
     "country_unknown": _l("“%(typed)s” is not a country. Enter its name, or two letters like IT, one per line."),
 }

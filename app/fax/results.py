@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from app.fax.lifecycle import move
 from app.fax.notices import write_outcome_notice
-from app.fax.retry import LINE_DOWN, LINE_DOWN_DELAY, OUR_SIDE, decide
+from app.fax.redirects import target_of
+from app.fax.retry import FOLLOWED, LINE_DOWN, LINE_DOWN_DELAY, OUR_SIDE, decide
 from app.fax.search import with_name
 from app.models import Attempt, Fax, Origin, Status
 from app.models.moves import ON_THE_LINE
@@ -27,7 +28,8 @@ class CallFacts:
     """The end of one call, as the hangup handler wrote it down.
 
     ``outcome`` is a word of :data:`app.fax.retry.DELAYS`, ``success`` or ``unknown``; ``pages`` those that the far
-    end confirmed (T.30 MCF); ``hangup_cause`` is of Q.850; times are Unix seconds.
+    end confirmed (T.30 MCF); ``hangup_cause`` is of Q.850; times are Unix seconds. ``redirected_to`` is whom the far
+    end named in a SIP 302, as it wrote it.
     """
 
     outcome: str
@@ -40,6 +42,7 @@ class CallFacts:
     error: str | None = None
     answered_at: float | None = None
     ended_at: float | None = None
+    redirected_to: str | None = None
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "CallFacts":
@@ -55,6 +58,9 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
     attempt = session.scalar(sa.select(Attempt).where(Attempt.channel_id == channel_id))
     if attempt and facts.outcome == "no_answer" and attempt.ringing_at is None:
         facts = replace(facts, outcome="congestion")  # it did not even ring: a dead trunk looks like this
+    target = target_of(session, attempt, facts.redirected_to) if attempt and facts.redirected_to else None
+    if target:
+        facts = replace(facts, outcome=FOLLOWED)
     if attempt is None or not close_attempt(session, attempt.id, facts):
         session.rollback()
         return False
@@ -73,6 +79,7 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
         delays=template.retry_delays,
     )
     values: dict[str, Any] = {"cause": decision.cause, "cause_values": None, "pages_done": pages_done}
+    values["redirected_to"] = target if decision.cause == FOLLOWED else None
     if decision.delay is not None:
         values["due_at"] = utc_now() + timedelta(seconds=decision.delay)
     if facts.remote_station_id:
@@ -87,9 +94,10 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
 
 
 def _counted(session: Session, fax_id: str) -> int:
-    """Attempts that count against the template's limit: what ended on our own side is nobody else's fault."""
+    """Attempts that count against the template's limit: what ended on our own side is nobody else's fault, and a call
+    that was redirected goes on."""
     mine = sa.select(sa.func.count()).select_from(Attempt).where(Attempt.fax_id == fax_id)
-    return session.scalar(mine.where(Attempt.outcome.is_(None) | Attempt.outcome.not_in(OUR_SIDE))) or 0
+    return session.scalar(mine.where(Attempt.outcome.is_(None) | Attempt.outcome.not_in((*OUR_SIDE, FOLLOWED)))) or 0
 
 
 def close_attempt(session: Session, attempt_id: int, facts: CallFacts) -> bool:

@@ -30,6 +30,8 @@ DELAYS: dict[str, int | None] = {
 LINE_DOWN, LINE_DOWN_DELAY = "line_down", 10
 #: The outcome of a call that was ended before its first page because our own disk was full; no attempt is counted.
 DISK_FULL, DISK_FULL_DELAY = "disk_full", 60
+#: The other side redirected the call, and what it named is dialled next: no attempt is counted.
+FOLLOWED = "followed"
 #: What is our own fault costs a fax none of its attempts.
 OUR_SIDE = {LINE_DOWN: LINE_DOWN_DELAY, DISK_FULL: DISK_FULL_DELAY}
 #: A call that we ended at the template's longest time; the second is the cause of a fax that may have arrived whole.
@@ -59,7 +61,8 @@ def decide(
     """What becomes of a fax after an attempt.
 
     ``pages_done`` are the pages confirmed so far, this attempt's included, ``pages_confirmed`` those of this attempt
-    alone; ``attempts`` counts this one as well, and none that ended on our side. A success with fewer pages than the
+    alone; ``attempts`` counts this one as well, and none that ended on our side or was
+    redirected and followed. A success with fewer pages than the
     document is not *sent*; a word we do not know is no success.
     """
     if outcome == "unknown":
@@ -73,6 +76,8 @@ def decide(
         return Decision(Status.CANCELLED, "cancelled_on_line" if pages_done else "cancelled")
     if outcome in OUR_SIDE:
         return Decision(Status.RETRYING, outcome, OUR_SIDE[outcome])
+    if outcome == FOLLOWED:
+        return Decision(Status.RETRYING, FOLLOWED, 0)
     if outcome == CAPPED and pages_total - pages_done == 1:  # we hung up, perhaps between the page and its confirmation
         return Decision(Status.UNKNOWN, CAPPED_LAST_PAGE)
     if outcome == CAPPED and not pages_confirmed:  # all of its time was not enough for one page: nor will it be again

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, joinedload
 from app.dialled import Internal, read_internal
 from app.fax.policy import Ceilings, policy_of
 from app.fax.pool import trunk_region
-from app.fax.voice import voice_of
+from app.fax.voice import Telephone, voice_of, whose_line
 from app.models import FaxEntity, FormerNumber, PoolNumber
 from tenants.db import utc_now
 from tenants.models import Tenant
@@ -77,17 +77,20 @@ def _without_prefix(called: str) -> str:
     return called.removeprefix("+").removeprefix("00")
 
 
-def voice_by_dialled(session: Session) -> dict[str, str | None]:
+def voice_by_dialled(session: Session) -> dict[str, Telephone | None]:
     """Every form in which the network may name a line, as digits without + and 00 → where its calls go that are no
-    fax: the voice destination, "" on a shared line without one, None on a line that is not shared.
+    fax; None on a line that is not shared.
 
     The same rules as :func:`entity_for`, for an Asterisk that has to do without it.
     """
-    voices, extensions = {}, {}
+    voices: dict[str, Telephone | None] = {}
+    extensions: dict[str, Telephone | None] = {}
     policy, ceilings = policy_of(session), Ceilings(session, utc_now())
     for entity in session.scalars(_open().options(joinedload(FaxEntity.tenant))):
-        shared = entity.shared_with_voice
-        voice = voice_of(session, entity, policy=policy, ceilings=ceilings) if shared else None
+        voice = None
+        if entity.shared_with_voice:
+            number = voice_of(session, entity, policy=policy, ceilings=ceilings)
+            voice = Telephone(number, whose_line(entity))
         extensions[str(Internal(entity.tenant_id, entity.extension))] = voice
         if entity.number:
             voices[entity.number] = voice
@@ -96,7 +99,7 @@ def voice_by_dialled(session: Session) -> dict[str, str | None]:
     return _by_national_digits(voices, regions) | whole | extensions
 
 
-def _by_national_digits(voices: dict[str, str | None], regions: Sequence[str]) -> dict[str, str | None]:
+def _by_national_digits(voices: dict[str, Telephone | None], regions: Sequence[str]) -> dict[str, Telephone | None]:
     """Those forms that lead to one number only, as in :func:`_by_national_form`."""
     found = {}
     for form in {form for number in voices for region in regions if (form := _national_digits(number, region))}:

@@ -65,6 +65,7 @@ OUTCOMES = {
     "unallocated": _l("The number does not exist."),
     "rejected": _l("The other side refused the call."),
     "redirected": _l("The other side forwards its calls to another number. Faxroom does not follow."),
+    "followed": _l("The other side forwards its calls to another number. Faxroom dials that one."),
     "file_refused": _l("The line could not read the prepared pages."),
     "line_down": _l("The telephone system does not respond."),
     "disk_full": _l("Faxroom's own disk is full; nothing was sent. It continues automatically when there is room."),

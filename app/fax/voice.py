@@ -1,10 +1,24 @@
 """Where calls of a shared line go that are no fax, as long as the operator lets them."""
 
+from typing import NamedTuple
+
 from sqlalchemy.orm import Session
 
 from app.fax.policy import Ceilings, Policy, judge_voice, policy_of
 from app.models import FaxEntity
 from tenants.db import utc_now
+
+
+class Telephone(NamedTuple):
+    """Where calls of a shared line go that are no fax: ``number``, "" where there is none, and whose line it is."""
+
+    number: str
+    whose: str
+
+
+def whose_line(entity: FaxEntity) -> str:
+    """Company and line in one word, as the dialplan carries it."""
+    return f"{entity.tenant_id}-{entity.id}"
 
 
 def voice_of(

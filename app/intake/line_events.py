@@ -3,7 +3,8 @@
 The durable result is one line written by the hangup handler of ``asterisk/extensions.conf``:
 ``ended|ended|answered|Q.850 cause|capped|late`` (*late* is ``full`` where the disk was, ``ending`` where Asterisk was
 about to end and cut the call: nobody knows what arrived, unless T.30 had not begun) and, for a call that sent,
-``|status|pages|rate|ecm|mode|error|statusstr|station id``, the last three in base64. Times are Unix seconds.
+``|status|pages|rate|ecm|mode|error|statusstr|station id``, the last three in base64; for a call that nobody answered,
+``|the number that a SIP 302 named``, in base64 too. Times are Unix seconds.
 For what is received see :func:`read_received`. A call that waits for a decision stands in
 ``Stasis(faxroom,incoming|fax,<called number in base64>)``.
 """
@@ -12,15 +13,17 @@ import base64
 import binascii
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from app.fax.results import CallFacts
 from app.fax.retry import DISK_FULL, LINE_DOWN
+from app.models import CallEnd
 from app.whole_numbers import read_whole
 
 log = logging.getLogger(__name__)
 
+LONGEST_NUMBER = 40
 PREFIX = "fax-"  # of the channel ids that are ours
 #: Files are named after channels.
 _PLAIN = re.compile(r"[\w+:;-][\w.+:;-]*", re.ASCII)
@@ -99,7 +102,42 @@ class TurnedAway:
     why: str
 
 
-LineEvent = TurnedAway | Ringing | Answered | Ended | StillSending | StillReceiving | AllTold | Incoming | Received
+@dataclass(frozen=True)
+class Telephoned:
+    """A call of a shared line that went on to a telephone: it runs, or (with ``ended_at``) how it ended. ``entity_id``
+    is the line, ``caller`` a stranger's text, ``seconds`` how long they spoke, ``end`` a word of CallEnd."""
+
+    channel_id: str
+    entity_id: int
+    caller: str
+    dialled: str
+    began_at: int
+    ended_at: int | None = None
+    seconds: int = 0
+    end: str | None = None
+
+
+@dataclass(frozen=True)
+class Frames:
+    """How many frames the channel with this name has brought so far, as it was asked."""
+
+    name: str
+    count: int
+
+
+LineEvent = (
+    Frames
+    | Telephoned
+    | TurnedAway
+    | Ringing
+    | Answered
+    | Ended
+    | StillSending
+    | StillReceiving
+    | AllTold
+    | Incoming
+    | Received
+)
 
 
 def read_event(event: dict[str, Any]) -> LineEvent | None:
@@ -160,6 +198,10 @@ def _user_event(event: dict[str, Any]) -> LineEvent | None:
         return read_result(told["Fax"], told.get("Result", ""))
     if name == "FaxReceived":
         return read_received(told.get("Fax", ""), told.get("Result", ""))
+    if name == "FaxFrames" and (count := read_whole(told.get("Frames", ""))) is not None:
+        return Frames(told.get("Name", ""), count)
+    if name == "VoiceCall":
+        return read_telephoned(told.get("Fax", ""), told.get("Result", ""))
     return None
 
 
@@ -171,13 +213,15 @@ def read_result(channel_id: str, line: str) -> Ended | StillSending:
     fields = line.split("|")
     if fields[0] == "sending":
         return StillSending(channel_id)
-    if fields[0] != "ended" or len(fields) not in (6, 14):
+    if fields[0] != "ended" or len(fields) not in (6, 7, 14):  # former versions kept no redirect
         return Ended(channel_id, CallFacts("unknown", error=f"unreadable result: {line[:100]}"))
     ended, answered, cause, capped, late = (read_whole(field) for field in fields[1:6])
-    if len(fields) == 6:
+    if len(fields) in (6, 7):
         ours = {"full": DISK_FULL, "ending": LINE_DOWN}.get(fields[5])
         outcome = ours or ("other" if late else unanswered_outcome(cause))
-        return Ended(channel_id, CallFacts(outcome, hangup_cause=cause, ended_at=ended, answered_at=answered))
+        redirected_to = _printable(_decoded("".join(fields[6:])))[:LONGEST_NUMBER] or None
+        told = {"hangup_cause": cause, "ended_at": ended, "answered_at": answered, "redirected_to": redirected_to}
+        return Ended(channel_id, CallFacts("redirected" if redirected_to else outcome, **told))
     status, pages, rate, ecm, mode, error, text, station = fields[6:]
     error_word = _decoded(error)
     if fields[5] == "ending" and status != "SUCCESS":
@@ -236,6 +280,36 @@ def read_received(channel_id: str, line: str) -> Received | StillReceiving | Non
     return Received(channel_id, _printable(_decoded(called)), _printable(_decoded(caller)), facts)
 
 
+#: DIALSTATUS of Dial() → how a call to a telephone ended. What is not here was never told.
+DIAL_STATUS = {
+    "ANSWER": CallEnd.ANSWERED,
+    "NOANSWER": CallEnd.NO_ANSWER,
+    "BUSY": CallEnd.BUSY,
+    "CANCEL": CallEnd.GAVE_UP,
+    "CONGESTION": CallEnd.UNREACHABLE,
+    "CHANUNAVAIL": CallEnd.UNREACHABLE,
+    "INVALIDARGS": CallEnd.UNREACHABLE,
+}
+OUR_ENDS = (CallEnd.FAX, CallEnd.LIMIT, CallEnd.LONGEST)
+
+
+def read_telephoned(channel_id: str, line: str) -> Telephoned | None:
+    """``calling|company-line|caller|dialled|began`` while it runs, then
+    ``ended|company-line|caller|dialled|began|ended|DIALSTATUS|seconds|fax, limit, longest or nothing``."""
+    fields = line.split("|")
+    if (fields[0], len(fields)) not in (("calling", 5), ("ended", 9)):
+        return None
+    entity_id, began = read_whole(fields[1].partition("-")[2]), read_whole(fields[4])
+    if entity_id is None or began is None:
+        return None
+    runs = Telephoned(channel_id, entity_id, _printable(_decoded(fields[2])), _printable(fields[3]), began)
+    if fields[0] == "calling":
+        return runs
+    ended, seconds = read_whole(fields[5]), read_whole(fields[7])
+    end = fields[8] if fields[8] in OUR_ENDS else DIAL_STATUS.get(fields[6], CallEnd.UNKNOWN)
+    return replace(runs, ended_at=ended or began, seconds=seconds or 0, end=end)
+
+
 def _decoded(text: str) -> str:
     try:
         return base64.b64decode(text, validate=True).decode("utf-8", "replace")
@@ -258,7 +332,7 @@ UNANSWERED = {
     20: "no_answer",  # subscriber absent
     21: "rejected",
     22: "unallocated",  # number changed
-    23: "redirected",  # to a new destination, which we do not follow
+    23: "redirected",  # to a new destination, which Asterisk does not follow
     28: "unallocated",  # invalid number format
     34: "congestion",  # no circuit available
     38: "congestion",  # network out of order

@@ -146,7 +146,7 @@ def _call_of(attempt: Attempt) -> OutgoingCall:
     latest_answer = utc_now() + REQUEST_GRACE
     return OutgoingCall(
         channel_id=attempt.channel_id,
-        number=fax.dial_string,
+        number=attempt.dialled or fax.dial_string,
         file=str(path),
         station_id=template.station_id,
         caller_number=entity.number or entity.extension,

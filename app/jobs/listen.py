@@ -16,24 +16,28 @@ from sqlalchemy.orm import joinedload
 from app.adapters.ari import Ari, Connected, Disconnected
 from app.application import settings
 from app.errors import FaxroomError, TemporaryFailure
+from app.fax.calls import end_lost_calls, note_call, open_calls
 from app.fax.dispatch import Limits
+from app.fax.policy import policy_of
 from app.fax.pool import note_stray
 from app.fax.receiving import begin_receiving, channel_of, note_off_the_line, receiving_fax
 from app.fax.results import CallFacts, note_answered, note_pages, note_ringing, reconcile, take_back
 from app.fax.routing import entity_for, entity_then, voice_by_dialled, why_nobodys
-from app.fax.voice import voice_of
+from app.fax.voice import Telephone, voice_of, whose_line
 from app.health import Unclaimed, beat, note_unclaimed
 from app.intake.documents import is_stored_as
 from app.intake.line_events import (
     AllTold,
     Answered,
     Ended,
+    Frames,
     Incoming,
     LineEvent,
     Received,
     Ringing,
     StillReceiving,
     StillSending,
+    Telephoned,
     TurnedAway,
     read_event,
     waiting_call,
@@ -76,6 +80,7 @@ class Telling:
     word: str
     attempt_ids: list[int]
     receiving: list[str]  # channel ids of faxes that come in
+    calls: list[str]  # channel ids of calls to telephones
     files: set[str]  # channel ids of the files that calls brought
     sending: set[str]  # channel ids of the calls of which pages may have left
     live: set[str]
@@ -114,7 +119,8 @@ class Listener:
         self.decided: set[Incoming] = set()
         self.unclaimed: dict[str, Unclaimed] = {}
         self.turned_away: Counter[str] = Counter()
-        self.lines: dict[str, str | None] = {}  # as Asterisk knows them for calls without a portal
+        self.lines: dict[str, Telephone | None] = {}  # as Asterisk knows them for calls without a portal
+        self.voice_limits: dict[str, int] = {}  # as Asterisk knows them
         self.reconciling = Every(RECONCILE_SECONDS)
         self.telling_lines = Every(LINES_SECONDS)
         self.progress = Every(PROGRESS_SECONDS)
@@ -138,7 +144,7 @@ class Listener:
         """Whatever happened meanwhile was not heard."""
         self.listening = True
         self.telling = None
-        self.lines = {}
+        self.lines, self.voice_limits = {}, {}
         self.reconciling.last = self.telling_lines.last = float("-inf")
 
     def hear(self, events: list[dict[str, Any]]) -> None:
@@ -165,6 +171,10 @@ class Listener:
                 self.turned_away[why] += 1
             case StillSending(channel_id):
                 self._still_sending(channel_id)
+            case Frames(name, count):
+                self.silence.hear_frames(name, count, time.monotonic())
+            case Telephoned():
+                self._telephoned(event)
             case AllTold(word):
                 if self.telling and self.telling.word == word:
                     self._finish(self.telling)
@@ -186,6 +196,14 @@ class Listener:
             self.telling.answered.add(channel_id)
         if channel_id not in self.sending:  # answered while nobody listened
             self._answered([channel_id])
+
+    def _telephoned(self, call: Telephoned) -> None:
+        known = {"caller": call.caller, "dialled": call.dialled, "began_at": call.began_at}
+        over = {"ended_at": call.ended_at, "seconds": call.seconds, "end": call.end}
+        place = {"node": self.line.node, "channel_id": call.channel_id, "entity_id": call.entity_id}
+        note_call(db.session, **place, **known, **over)
+        if call.ended_at is not None:
+            self.line.forget([call.channel_id], family="voice")
 
     def _ended(self, channel_id: str, facts: CallFacts) -> None:
         self.sending.pop(channel_id, None)
@@ -211,7 +229,7 @@ class Listener:
         disk is full the line is busy, so that the caller tries again.
 
         On a line shared with voice the call comes back when a fax was heard. Only then it is one: a conversation
-        leaves nothing here and counts against no limit of faxes.
+        counts against no limit of faxes, and has a row of its own (:mod:`app.fax.calls`).
         """
         entity = entity_for(db.session, call.called)
         if entity is None:
@@ -222,10 +240,9 @@ class Listener:
             return
         station_id = entity.template.station_id
         if entity.shared_with_voice and not call.is_fax:
-            voice = voice_of(db.session, entity)
+            way = {"voice": voice_of(db.session, entity), "whose": whose_line(entity), "station_id": station_id}
             db.session.rollback()
-            seconds = _listen_seconds()
-            self.line.detect(call.channel_id, listen_seconds=seconds, voice=voice, station_id=station_id)
+            self.line.detect(call.channel_id, listen_seconds=_listen_seconds(), **way)
             return
         if full := disks().full():
             db.session.rollback()
@@ -295,13 +312,14 @@ class Listener:
         unwanted = {attempt.channel_id for attempt in sent if attempt.fax.cancel_requested_at}
         coming_in = db.session.scalars(here.where(Fax.direction == Direction.RECEIVED))
         receiving = [channel_of(attempt, self.line.node) for attempt in coming_in]
+        calls = open_calls(db.session, self.line.node)
         db.session.rollback()
         files = {path.stem for path in _file_of("*").parent.glob("*.tif")}
         sending = marked(attempt_ids)
         channels = self.line.channels()
         live = {channel["id"] for channel in channels}
         self.decided = {call for call in self.decided if call.channel_id in live}
-        self.telling = Telling("", attempt_ids, receiving, files, sending, live)
+        self.telling = Telling("", attempt_ids, receiving, calls, files, sending, live)
         self.telling.word = self.line.ask_results()
         self._answered([*sending & live - self.sending.keys()])  # while nobody listened
         for channel_id in unwanted & live:  # placed while it was being cancelled
@@ -330,6 +348,9 @@ class Listener:
             self._enqueue("record", channel_id, facts.to_json())
         for attempt_id in found.take_back:
             take_back(db.session, attempt_id)
+        if lost := [channel_id for channel_id in telling.calls if channel_id not in telling.live]:
+            end_lost_calls(db.session, self.line.node, lost)
+            self.line.forget(lost, family="voice")
         self._bring_what_broke_off(telling)
         self._look_for_unclaimed(telling)
 
@@ -364,12 +385,17 @@ class Listener:
 
     def _tell_lines(self) -> None:
         """What Asterisk has to know of shared lines when it is alone; only what has changed since it was told."""
-        lines = voice_by_dialled(db.session)
+        lines, policy = voice_by_dialled(db.session), policy_of(db.session)
         db.session.rollback()
+        most = {"per_line": policy.voice_per_line, "per_company": policy.voice_per_company}
+        limits = {**most, "seconds": policy.voice_minutes * 60}
         gone = dict.fromkeys(self.lines.keys() - lines.keys())
         changed = {digits: voice for digits, voice in lines.items() if self.lines.get(digits, "?") != voice}
         self.line.tell_lines(gone | changed, listen_seconds=_listen_seconds())
         self.lines = lines
+        if limits != self.voice_limits:
+            self.line.tell_voice_limits(**limits)
+            self.voice_limits = limits
 
     def _tell_turned_away(self) -> None:
         if self.turned_away:

@@ -29,6 +29,7 @@ from app.models.pool import PoolNumber, StrayCall
 from app.models.preview import Preview, PreviewLane, PreviewState
 from app.models.template import FaxTemplate
 from app.models.turn import LastTurn
+from app.models.voice import CallEnd, VoiceCall
 
 __all__ = [
     "SEARCH_KEYS",
@@ -43,6 +44,7 @@ __all__ = [
     "AuditLink",
     "Authentication",
     "BoxState",
+    "CallEnd",
     "CompanyKey",
     "DialingPolicy",
     "Direction",
@@ -76,6 +78,7 @@ __all__ = [
     "Status",
     "StrayCall",
     "Unread",
+    "VoiceCall",
     "key_in",
     "new_content",
     "search_key",

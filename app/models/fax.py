@@ -158,7 +158,8 @@ class Fax(TenantOwned, Model):
     (:mod:`app.fax.self_test`). ``look_until`` is set while it waits for its sender to look at its pages, at the longest
     until then (:mod:`app.fax.looking`); ``page_notes`` is what to know of them (:mod:`app.fax.page_warnings`).
     ``released_by_id`` is the administrator who let it go though its sender may not send any more
-    (:mod:`app.fax.senders`).
+    (:mod:`app.fax.senders`). ``redirected_to`` is the number (E.164 with +) that the next attempt dials instead,
+    because the other side said so and the operator lets it (:mod:`app.fax.redirects`).
     ``files_removed_at`` is when its files were removed because the company keeps them for
     ``files_kept_days`` only, and so for the report.
     """
@@ -310,6 +311,7 @@ class Fax(TenantOwned, Model):
 
     remote_number: Mapped[str | None] = mapped_column(sa.String(32))
     dial_string: Mapped[str | None] = mapped_column(sa.String(40))
+    redirected_to: Mapped[str | None] = mapped_column(sa.String(20))
     remote_station_id: Mapped[str | None] = mapped_column(sa.String(64))
 
     pages: Mapped[int | None]
@@ -383,7 +385,8 @@ class Attempt(TenantOwned, Model):
     The row is committed before Asterisk hears of it. ``placed_at`` is set immediately before the ARI request: an
     attempt without it was never dialled. ``off_line_at`` is when an incoming call was over, whose pages are still to be
     entered: it takes no place on the line any more. ``pages_confirmed`` counts pages of this attempt, which began at
-    ``first_page`` (1-based). ``outcome`` is a word of :mod:`app.fax.retry`, ``hangup_cause`` a Q.850 cause.
+    ``first_page`` (1-based). ``dialled`` is what it dialled, where that was not the fax's own number but the one that
+    the attempt before was redirected to. ``outcome`` is a word of :mod:`app.fax.retry`, ``hangup_cause`` a Q.850 cause.
     """
 
     __tablename__ = "attempt"
@@ -422,6 +425,7 @@ class Attempt(TenantOwned, Model):
     channel_id: Mapped[str] = mapped_column(sa.String(64), unique=True)
     node: Mapped[str] = mapped_column(sa.String(64))
     first_page: Mapped[int] = mapped_column(default=1)
+    dialled: Mapped[str | None] = mapped_column(sa.String(20))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     placed_at: Mapped[datetime | None]
     ringing_at: Mapped[datetime | None]

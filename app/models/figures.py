@@ -9,6 +9,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from tenants.db import BigId, Model, TenantOwned, utc_now
 
+#: In place of a direction: calls of shared lines that went on to a telephone (:class:`app.models.VoiceCall`).
+VOICE = "voice"
+
 
 class Scope(StrEnum):
     """Whose faxes a row of :class:`FaxDay` counts."""
@@ -22,7 +25,8 @@ class Scope(StrEnum):
 
 class FaxDay(TenantOwned, Model):
     """How many faxes ended on a day (in the zone of the tenant) with one status and cause: those of the whole tenant,
-    of one entity or of one user. Each fax is counted once in each scope that it has; ``seconds`` are on the line.
+    of one entity or of one user. Each fax is counted once in each scope that it has; ``seconds`` are on the line. Rows
+    of the direction ``voice`` count calls to telephones, with how they ended as status and the seconds of talk.
 
     Made anew from the faxes for each day that something happened on (:mod:`app.fax.figures`), never counted up. Months
     are the sums of their days: a year of many users is read quickly.

@@ -12,6 +12,7 @@ THINGS = {
     "archive_place": _l("Archive location"),
     "audit": _l("Audit log"),
     "box": _l("Mail2Fax box"),
+    "calls": _l("Calls to telephones"),
     "entity": _l("Fax line"),
     "fax": _l("Fax"),
     "log": _l("Fax log"),
@@ -155,6 +156,7 @@ FIELDS = {
     "reason": _l("reason"),
     "receive": _l("may receive"),
     "received": _l("received files kept for (days)"),
+    "redirects_followed": _l("redirects followed"),
     "region": _l("country"),
     "reports": _l("reports kept for (days)"),
     "resolution": _l("resolution"),
@@ -182,6 +184,9 @@ FIELDS = {
     "username": _l("user name"),
     "way": _l("by"),
     "voice_destination": _l("voice destination"),
+    "voice_minutes": _l("longest call to a telephone in minutes"),
+    "voice_per_company": _l("simultaneous calls to telephones per company"),
+    "voice_per_line": _l("simultaneous calls to telephones per line"),
 }
 #: Values that are words of ours, by field. A secret is never kept: only that it was changed.
 CHANGED = {"changed": _l("a new one"), "removed": _l("removed")}

@@ -18,7 +18,8 @@ from markupsafe import Markup
 from app.fax.days import day_of
 from app.fax.figures import Counted, by_day, by_entity, by_tenant, by_user
 from app.fax.sentences import OUTCOMES, sentence
-from app.models import Direction, FaxEntity, Status
+from app.models import CallEnd, Direction, FaxEntity, Status
+from app.models.figures import VOICE
 from app.web.administration import administrators_only
 from app.web.plots import Plot, Series, line, lying, stacked
 from app.whole_numbers import read_whole
@@ -36,6 +37,7 @@ MOST_CAUSES = 4
 #: Rows of a table before somebody asks for all.
 MOST_ROWS = 20
 FAILED = (Status.FAILED, Status.UNKNOWN)
+SPOKEN = (CallEnd.ANSWERED, CallEnd.LONGEST)
 CAME = (Status.RECEIVED, Status.INCOMPLETE)
 
 
@@ -89,8 +91,14 @@ class Sums:
     pages_sent: int = 0
     pages_received: int = 0
     seconds: int = 0
+    calls: int = 0
+    calls_answered: int = 0
+    call_seconds: int = 0
 
     def add(self, row: Counted) -> None:
+        if row.direction == VOICE:
+            self._add_calls(row)
+            return
         self.seconds += row.seconds
         if row.direction == Direction.RECEIVED:
             self.received += row.faxes if row.status in CAME else 0
@@ -103,6 +111,21 @@ class Sums:
             self.failed += row.faxes
         else:
             self.cancelled += row.faxes
+
+    def _add_calls(self, row: Counted) -> None:
+        """To telephones. One that was a fax after all is counted there."""
+        if row.status != CallEnd.FAX:
+            self.calls += row.faxes
+            self.calls_answered += row.faxes if row.status in SPOKEN else 0
+        self.call_seconds += row.seconds
+
+    @property
+    def calls_missed(self) -> int:
+        return self.calls - self.calls_answered
+
+    @property
+    def call_minutes(self) -> int:
+        return round(self.call_seconds / 60)
 
     @property
     def faxes(self) -> int:
@@ -164,7 +187,21 @@ def plots(rows: Sequence[Counted], period: Period) -> list[Plot]:
         stacked(_("Causes of failure"), labels, _causes(rows, period)),
         stacked(_("Pages"), labels, pages),
         stacked(_("Minutes on the line"), labels, [replace(minutes, exact_total=total(rows).minutes)]),
+        *(
+            [stacked(_("Calls to telephones"), labels, [of(*part) for part in _call_parts()])]
+            if _has_calls(rows)
+            else []
+        ),
     ]
+
+
+def _has_calls(rows: Iterable[Counted]) -> bool:
+    return any(row.direction == VOICE for row in rows)
+
+
+def _call_parts() -> list[tuple[str, str, str]]:
+    answered, missed = pgettext("calls", "Answered"), pgettext("calls", "Not answered")
+    return [(answered, "good", "calls_answered"), (missed, "faint", "calls_missed")]
 
 
 def _parts() -> list[tuple[str, str, str]]:
@@ -245,7 +282,9 @@ def figures() -> str:
     tenant = current_user.company
     period = read_period(request.args.get("period"), day_of(utc_now(), tenant.zone))
     entities = db.session.execute(
-        owned_by(FaxEntity, tenant.id).with_only_columns(FaxEntity.id, FaxEntity.name).order_by(FaxEntity.name)
+        owned_by(FaxEntity, tenant.id)
+        .with_only_columns(FaxEntity.id, FaxEntity.name, FaxEntity.shared_with_voice)
+        .order_by(FaxEntity.name)
     ).all()
     chosen = _chosen(tenant.id, entities)
     since, until = period.since, period.until
@@ -260,6 +299,7 @@ def figures() -> str:
     )
     sums = summed(by_entity(db.session, tenant_id=tenant.id, since=since, until=until))
     url = _url("figures.figures", period)
+    with_calls = [row for row in entities if row.id in sums and sums[row.id].calls]
     values = {
         "period": period,
         "periods": PERIODS,
@@ -270,6 +310,10 @@ def figures() -> str:
         "by_entity": lines(
             [(row.name, f"{url()}&entity={row.id}", sums[row.id]) for row in entities if row.id in sums]
         ),
+        "calls_by_entity": [
+            (row.name, url_for("calls.calls", entity=row.id, since=period.since), sums[row.id]) for row in with_calls
+        ],
+        "has_shared": any(row.shared_with_voice for row in entities),
         "url": _url("figures.figures", period, entity=chosen.entity_id, user=chosen.user_id),
         "all_url": url(),
         "alert_text": _alert_text(tenant),
@@ -331,6 +375,11 @@ def installation_figures() -> str:
         "chosen": chosen,
         "total": total(rows),
         "plots": plots(rows, period),
+        "calls_by_tenant": [
+            (row.name, f"{url()}&tenant={row.id}", sums[row.id])
+            for row in tenants
+            if row.id in sums and sums[row.id].calls
+        ],
         "by_tenant": lines([(row.name, f"{url()}&tenant={row.id}", sums[row.id]) for row in tenants if row.id in sums]),
         "url": _url("operator.figures", period, tenant=chosen.id if chosen else None),
         "all_url": url(),

@@ -1,4 +1,4 @@
-"""The operator's dialing policy: what nobody on this installation may dial."""
+"""The operator's dialing policy: what nobody on this installation may dial, and calls that go on to telephones."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response
 
 from app.errors import Refused
 from app.fax.auditing import audit
-from app.fax.policy import Policy, policy_of, set_policy
+from app.fax.policy import MOST_VOICE, Policy, policy_of, set_policy
 from app.web.administration import operators_only
 from app.web.asking import Errors, said
 from app.web.guard import SAFE_METHODS
@@ -23,6 +23,7 @@ from tenants.languages import LANGUAGES
 blueprint = Blueprint("operator_dialing", __name__, url_prefix="/operator/dialing")
 
 MOST_TEXT = 5_000
+FLAGS = ("premium_allowed", "satellite_allowed", "redirects_followed")
 
 
 blueprint.before_request(operators_only)
@@ -40,17 +41,43 @@ class PolicyForm:
     countries: str = ""
     premium_allowed: bool = False
     satellite_allowed: bool = False
+    redirects_followed: bool = False
+    voice_per_line: str = ""
+    voice_per_company: str = ""
+    voice_minutes: str = ""
 
     @classmethod
-    def read(cls) -> "PolicyForm":
-        flags = (name in request.form for name in ("premium_allowed", "satellite_allowed"))
-        return cls(request.form.get("countries", "")[:MOST_TEXT], *flags)
+    def read(cls, policy: Policy) -> "PolicyForm":
+        """A number that the form does not have stays as it is."""
+        flags = {name: name in request.form for name in FLAGS}
+        counts = {name: request.form.get(name, str(getattr(policy, name))).strip()[:10] for name in MOST_VOICE}
+        return cls(request.form.get("countries", "")[:MOST_TEXT], **flags, **counts)
 
     @classmethod
     def of(cls, policy: Policy) -> "PolicyForm":
         names = _names()
         countries = "\n".join(names.get(code, code) for code in policy.countries)
-        return cls(countries, policy.premium_allowed, policy.satellite_allowed)
+        others = {name: getattr(policy, name) for name in FLAGS} | {
+            name: str(getattr(policy, name)) for name in MOST_VOICE
+        }
+        return cls(countries, **others)
+
+    def judge(self) -> tuple[Policy, Errors]:
+        """What is wanted, and what is wrong by field."""
+        errors: dict[str, Any] = {}
+        counts: dict[str, int] = {}
+        countries: tuple[str, ...] = ()
+        try:
+            countries = _read_countries(self.countries)
+        except Refused as refusal:
+            errors["countries"] = said(refusal)
+        for name, most in MOST_VOICE.items():
+            text = getattr(self, name)
+            if text.isascii() and text.isdigit() and 1 <= int(text) <= most:
+                counts[name] = int(text)
+            else:
+                errors[name] = said(Refused("policy_count", field=name, limit=most))
+        return Policy(countries, **{name: getattr(self, name) for name in FLAGS}, **counts), errors
 
 
 def _names() -> dict[str, str]:
@@ -81,14 +108,13 @@ def _read_countries(text: str) -> tuple[str, ...]:
 
 @blueprint.route("", methods=["GET", "POST"])
 def policy() -> Response:
-    if request.method in SAFE_METHODS:
-        return _page(PolicyForm.of(policy_of(db.session)), {})
-    form = PolicyForm.read()
-    try:
-        wanted = Policy(_read_countries(form.countries), form.premium_allowed, form.satellite_allowed)
-    except Refused as refusal:
-        return _page(form, {"countries": said(refusal)})
     before = policy_of(db.session)
+    if request.method in SAFE_METHODS:
+        return _page(PolicyForm.of(before), {})
+    form = PolicyForm.read(before)
+    wanted, errors = form.judge()
+    if errors:
+        return _page(form, errors)
     if wanted != before:
         set_policy(db.session, wanted)
         changes = {name: (getattr(before, name), getattr(wanted, name)) for name in vars(wanted)}

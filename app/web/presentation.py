@@ -109,6 +109,12 @@ def attempt_result(attempt: Attempt) -> str:
     return sentence(attempt.outcome or "unknown")
 
 
+def attempt_dialled(attempt: Attempt) -> str:
+    """Where it went, if not to the fax's own number: the other side had forwarded the call before."""
+    number = shown_number(attempt.dialled, attempt.fax.tenant)
+    return _("Forwarded to %(number)s.", number=number) if number else ""
+
+
 def attempt_pages(attempt: Attempt) -> str:
     """Which pages of the document this attempt brought over: ``1–3``, or a dash."""
     if not attempt.pages_confirmed:
@@ -193,7 +199,8 @@ def fax_path(fax: Fax) -> str:
 
 
 def init_app(app: Flask) -> None:
-    drawn = (stations, pages, attempt_result, attempt_pages, attempt_duration, document_name, remote, brief, tone)
+    drawn = (stations, pages, attempt_result, attempt_dialled, attempt_pages, attempt_duration, document_name)
+    drawn += (remote, brief, tone)
     for function in (
         *drawn,
         state_label,

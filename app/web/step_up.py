@@ -32,7 +32,7 @@ PROOF = "step_up"
 OPERATORS = frozenset({"operator", "operator_dialing", "operator_numbers"})
 #: Endpoints of others, with the methods that ask.
 DANGEROUS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("downloads.log_csv", "downloads.log_zip", "audit.csv_file"), ("GET",)),
+    **dict.fromkeys(("downloads.log_csv", "downloads.log_zip", "audit.csv_file", "calls.csv_file"), ("GET",)),
     **dict.fromkeys(("mail2fax.new_box", "mail2fax.box"), ("GET", "POST")),
     **dict.fromkeys(("mail2fax.forget_key", "mail2fax.remove", "mail2fax.proof"), ("POST",)),
     **dict.fromkeys(("settings.new_place", "settings.place", "settings.place_added"), ("POST",)),

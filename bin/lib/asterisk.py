@@ -9,6 +9,7 @@ import hashlib
 import os
 import platform
 import re
+import shlex
 import shutil
 import socket
 import stat
@@ -208,7 +209,8 @@ def render(
         "caller": incoming.caller,
         "called": incoming.called,
     }
-    for template in TEMPLATES.glob("*.conf"):
+    values["console"] = shlex.join(_program(root, home))
+    for template in (*TEMPLATES.glob("*.conf"), TEMPLATES / "frames"):
         _write(etc / template.name, template, values)
 
 
@@ -302,6 +304,10 @@ def _check_host_name() -> None:
 
 def command(root: Path, home: Path) -> list[str]:
     """The foreground command, for a supervisor. SIGTERM ends it."""
+    return [*_program(root, home), "-f"]
+
+
+def _program(root: Path, home: Path) -> list[str]:
     libraries, loader = _libraries(root)
     configuration = str(home / "etc/asterisk.conf")
-    return [str(loader), "--library-path", str(libraries), str(root / "usr/sbin/asterisk"), "-C", configuration, "-f"]
+    return [str(loader), "--library-path", str(libraries), str(root / "usr/sbin/asterisk"), "-C", configuration]

@@ -1,18 +1,20 @@
 """The line process between Asterisk and the jobs: decisions about calls, and what a gap left behind."""
 
 from base64 import b64encode
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
 
 from app.adapters.ari import Connected, Disconnected
 from app.errors import TemporaryFailure
+from app.fax.policy import Policy, set_policy
 from app.fax.receiving import begin_receiving, receiving_fax
 from app.fax.results import CallFacts, record_result
-from app.intake.line_events import AllTold, Ended, Incoming, Received, StillReceiving, TurnedAway
+from app.intake.line_events import AllTold, Ended, Incoming, Received, StillReceiving, Telephoned, TurnedAway
 from app.jobs import listen
-from app.models import Attempt, FaxEntity
+from app.models import Attempt, FaxEntity, VoiceCall
 from tenants.db import utc_now
 from tenants.models import Tenant
 from tests.db.faxes import dial
@@ -185,10 +187,81 @@ def test_only_what_has_changed_is_told_of_shared_lines(session, cast, listener):
     share(session, cast)
     listener._tell_lines()
     (name, lines, _), *_ = listener.line.asked
-    assert (name, set(lines.values())) == ("tell_lines", {"101"})
+    assert (name, set(lines.values())) == ("tell_lines", {("101", f"{cast.alpha}-{cast.frontdesk}")})
     assert f"{cast.alpha}*501" in lines
     listener._tell_lines()
     assert listener.line.asked[1:] == [("tell_lines", {}, 6)]
+
+
+def test_the_limits_of_calls_to_telephones_are_told_when_they_change(session, listener):
+    listener._tell_lines()
+    assert ("tell_voice_limits", 10, 30, 7200) in listener.line.asked
+    listener.line.asked.clear()
+    listener._tell_lines()
+    assert listener.line.asked == [("tell_lines", {}, 6)]
+    set_policy(session, Policy(voice_per_line=2, voice_per_company=3, voice_minutes=4))
+    session.commit()
+    listener._tell_lines()
+    assert listener.line.asked[-1] == ("tell_voice_limits", 2, 3, 240)
+
+
+# ---- Calls to telephones
+
+
+def telephoned(cast, channel_id="1.1", **more):
+    return Telephoned(channel_id, cast.frontdesk, "0501234567", "101", 1700000000, **more)
+
+
+def calls(session):
+    session.expire_all()
+    return session.scalars(sa.select(VoiceCall).order_by(VoiceCall.id)).all()
+
+
+def test_a_call_to_a_telephone_has_a_row_from_its_beginning_to_its_end(session, cast, listener):
+    listener._take(telephoned(cast))
+    (call,) = calls(session)
+    assert (call.tenant_id, call.entity_id, call.caller, call.dialled) == (
+        cast.alpha,
+        cast.frontdesk,
+        "+390501234567",
+        "101",
+    )
+    assert (call.began_at, call.ended_at, call.end) == (datetime.fromtimestamp(1700000000, UTC), None, None)
+    assert listener.line.asked == []
+    over = telephoned(cast, ended_at=1700000100, seconds=60, end="answered")
+    for _ in range(2):  # it may be told twice
+        listener._take(over)
+    (call,) = calls(session)
+    assert (call.end, (call.ended_at - call.answered_at).total_seconds()) == ("answered", 60)
+    assert listener.line.asked == [("forget", ["1.1"], "voice")] * 2
+
+
+def test_a_call_whose_beginning_nobody_heard_has_a_row_all_the_same(session, cast, listener):
+    listener._take(telephoned(cast, ended_at=1700000100, seconds=0, end="no_answer"))
+    (call,) = calls(session)
+    assert (call.end, call.answered_at) == ("no_answer", None)
+
+
+def test_a_call_of_a_line_that_is_gone_is_forgotten(session, cast, listener):
+    listener._take(replace(telephoned(cast, ended_at=1700000100, end="answered"), entity_id=10**9))
+    assert calls(session) == []
+    assert listener.line.asked == [("forget", ["1.1"], "voice")]
+
+
+def test_a_call_that_asterisk_did_not_live_to_end_is_over_and_one_that_lives_is_not(session, cast, listener):
+    for channel_id in ("1.1", "1.2"):
+        listener._take(telephoned(cast, channel_id))
+    listener.line.live = ["1.2"]
+    reconcile(listener, telephoned(cast), telephoned(cast, "1.2"))
+    lost, running = calls(session)
+    assert (lost.end, running.ended_at) == ("unknown", None)
+    assert listener.line.asked == [("forget", ["1.1"], "voice")]
+
+
+def test_a_call_that_ended_while_nobody_listened_is_not_lost(session, cast, listener):
+    listener._take(telephoned(cast))
+    reconcile(listener, telephoned(cast, ended_at=1700000100, seconds=30, end="answered"))
+    assert [call.end for call in calls(session)] == ["answered"]
 
 
 def stasis(channel_id, called):

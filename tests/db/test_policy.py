@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from app.errors import Refused
 from app.fax.alerts import watch
+from app.fax.calls import note_call
 from app.fax.companies import Company, change_company
 from app.fax.days import day_bounds, day_of
 from app.fax.entities import EntityDetails, judge_entity
@@ -124,7 +125,7 @@ def test_a_voice_call_to_them_is_not_made_even_if_the_database_says_so(session, 
         entity.voice_destination = number.replace(" ", "").replace("-", "")
         session.flush()
         assert voice_of(session, entity) == "", number
-        assert voice_by_dialled(session)["390509655637"] == "", number
+        assert voice_by_dialled(session)["390509655637"].number == "", number
 
 
 def test_an_extension_that_leads_to_one_of_them_is_refused(session, cast):
@@ -211,18 +212,18 @@ def test_a_suspended_company_receives_faxes_and_makes_no_voice_call(session, cas
     assert voice_of(session, entity) == "101"
     entity.tenant.suspended_at = utc_now()
     assert voice_of(session, entity) == ""
-    assert voice_by_dialled(session)["390509655637"] == ""
+    assert voice_by_dialled(session)["390509655637"].number == ""
 
 
 def test_a_provision_file_sets_policy_and_ceilings_and_leaves_what_it_does_not_name(session, cast, tmp_path):
     file = tmp_path / "policy.yaml"
-    file.write_text("dialing: {countries: [IT, DE], satellite_allowed: true}\n")
+    file.write_text("dialing: {countries: [IT, DE], satellite_allowed: true, voice_minutes: 5}\n")
     apply_provision_file(session, file)
-    assert policy_of(session) == Policy(("DE", "IT"), satellite_allowed=True)
+    assert policy_of(session) == Policy(("DE", "IT"), satellite_allowed=True, voice_minutes=5)
     more = FILE.replace("    entities:", "    ceilings: {calls: 40}\n    entities:") % "101"
     file.write_text("dialing: {premium_allowed: true}\n" + more)
     apply_provision_file(session, file)
-    assert policy_of(session) == Policy(("DE", "IT"), premium_allowed=True, satellite_allowed=True)
+    assert policy_of(session) == Policy(("DE", "IT"), premium_allowed=True, satellite_allowed=True, voice_minutes=5)
     tenant = session.get_one(Tenant, cast.alpha)
     assert (tenant.calls_a_day, tenant.minutes_a_day) == (40, 0)
 
@@ -268,6 +269,37 @@ def test_minutes_are_counted_of_calls_that_were_answered(session, cast):
     attempt.answered_at = utc_now() - timedelta(minutes=11)
     session.commit()
     assert code_of(lambda: submit(session, cast)) == "ceiling_today"
+
+
+def telephone(session, cast, dialled, *, minutes=0.0, ended=True, end="answered") -> None:
+    began = utc_now() - timedelta(minutes=minutes)
+    told = {"ended_at": utc_now().timestamp(), "seconds": minutes * 60, "end": end} if ended else {}
+    call = {"channel_id": new_ulid(), "entity_id": cast.frontdesk, "caller": "", "dialled": dialled}
+    note_call(session, node="asterisk", began_at=began.timestamp(), **call, **told)
+
+
+@pytest.mark.parametrize("dialled", ["+390511234567", "0511234567", "00511234567"])
+def test_calls_to_telephones_are_calls_of_the_day(session, cast, dialled):
+    set_ceiling(session, cast, calls_a_day=2)
+    telephone(session, cast, dialled, end="no_answer")
+    telephone(session, cast, dialled, end="limit")  # it was not put through
+    assert submit(session, cast).status == Status.ACCEPTED
+    telephone(session, cast, dialled, ended=False)
+    assert code_of(lambda: submit(session, cast)) == "ceiling_today"
+
+
+def test_and_their_minutes_count_while_they_run(session, cast):
+    set_ceiling(session, cast, minutes_a_day=10)
+    telephone(session, cast, "+390511234567", minutes=6)
+    assert submit(session, cast).status == Status.ACCEPTED
+    telephone(session, cast, "+390511234567", minutes=5, ended=False)
+    assert code_of(lambda: submit(session, cast)) == "ceiling_today"
+
+
+def test_a_call_to_an_extension_of_the_telephone_system_costs_nothing(session, cast):
+    set_ceiling(session, cast, calls_a_day=1)
+    telephone(session, cast, "101", minutes=60)
+    assert submit(session, cast).status == Status.ACCEPTED
 
 
 def test_other_companies_are_not_held_by_it(session, cast):

@@ -32,10 +32,11 @@ def share(session, entity_id, destination):
 def test_every_form_of_a_line_is_told_with_its_voice_destination(session, cast):
     share(session, cast.frontdesk, "101")
     told = voice_by_dialled(session)
-    assert {told[form] for form in ("390509655637", "0509655637", f"{cast.alpha}*501")} == {"101"}
+    theirs = ("101", f"{cast.alpha}-{cast.frontdesk}")
+    assert {told[form] for form in ("390509655637", "0509655637", f"{cast.alpha}*501")} == {theirs}
     assert told[f"{cast.beta}*501"] is None
     share(session, cast.archive, None)
-    assert voice_by_dialled(session)[f"{cast.alpha}*502"] == ""
+    assert voice_by_dialled(session)[f"{cast.alpha}*502"].number == ""
 
 
 def test_a_form_that_could_be_of_two_companies_is_of_none(session, cast):
@@ -44,7 +45,7 @@ def test_a_form_that_could_be_of_two_companies_is_of_none(session, cast):
     share(session, cast.frontdesk, "101")
     told = voice_by_dialled(session)
     assert "0509655637" not in told
-    assert told["390509655637"] == "101"
+    assert told["390509655637"].number == "101"
 
 
 def test_what_asterisk_is_told_leads_to_the_lines_to_which_the_portal_would_have_led(session, cast):
@@ -52,7 +53,8 @@ def test_what_asterisk_is_told_leads_to_the_lines_to_which_the_portal_would_have
     share(session, cast.beta_line, "202")
     for form, voice in voice_by_dialled(session).items():
         entity = entity_for(session, form)
-        assert (entity.voice_destination if entity.shared_with_voice else None) == voice, form
+        whose = f"{entity.tenant_id}-{entity.id}"
+        assert ((entity.voice_destination, whose) if entity.shared_with_voice else None) == voice, form
 
 
 @pytest.mark.parametrize("destination", ["101", "+390501112233"])
@@ -60,7 +62,7 @@ def test_a_provision_file_names_where_calls_go_on_to(session, tmp_path, destinat
     file = tmp_path / "lines.yaml"
     file.write_text(FILE % destination)
     apply_provision_file(session, file)
-    assert voice_by_dialled(session)["390509655650"] == destination
+    assert voice_by_dialled(session)["390509655650"].number == destination
 
 
 @pytest.mark.parametrize(

@@ -241,12 +241,16 @@ class Ear:
     def result(self, channel_id: str, seconds: float = 90) -> Ended:
         return self.await_of(Ended, channel_id, seconds)
 
-    def durable(self) -> dict[str, LineEvent]:
-        """Ask for the durable results and marks, as the line process does after any gap: channel id → event."""
+    def asked_again(self) -> list[LineEvent]:
+        """Whatever is durable, told on request."""
         begin = len(self.heard)
         word = self.ari.ask_results()
         self.wait("the end of the results", 20, lambda: AllTold(word) in self.heard[begin:])
-        told = self.heard[begin : self.heard.index(AllTold(word))]
+        return self.heard[begin : self.heard.index(AllTold(word))]
+
+    def durable(self) -> dict[str, LineEvent]:
+        """Ask for the durable results and marks, as the line process does after any gap: channel id → event."""
+        told = self.asked_again()
         return {event.channel_id: event for event in told if isinstance(event, Ended)}
 
 

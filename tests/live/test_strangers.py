@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from app.adapters.ari import Ari
-from app.intake.line_events import Incoming, Received, TurnedAway
+from app.intake.line_events import Frames, Incoming, Received, Telephoned, TurnedAway
 from app.jobs.silence import LOOK_SECONDS, SilenceWatch
 from tests.live.lines import (
     CallElsewhere,
@@ -32,6 +32,7 @@ from tests.live.strange import HOST, Call, Stranger
 pytestmark = pytest.mark.live
 
 OUR_LINE, SHARED, VOICE, PREMIUM = "+390509655637", "+390509655638", "+390509000077", "+39899123456"
+TALKING, TELEPHONE = "+390509655640", "+390509000078"
 #: What a called number answers, PORT the carrier's own: other hosts, premium numbers, our own lines and extensions, and
 #: what Asterisk could read as a channel of another kind or another context of the dialplan.
 REDIRECTS = [
@@ -81,7 +82,9 @@ contact = sip:127.0.0.1:{port}
 def decide(ari: Ari, call: Incoming) -> None:
     """As the portal does."""
     if call.called == SHARED:
-        ari.detect(call.channel_id, listen_seconds=1, voice=VOICE)
+        ari.detect(call.channel_id, listen_seconds=1, voice=VOICE, whose="3-17")
+    elif call.called == TALKING:
+        ari.detect(call.channel_id, listen_seconds=1, voice=TELEPHONE, whose="3-18")
     else:
         ari.receive(call.channel_id)
 
@@ -92,6 +95,7 @@ def carrier() -> Iterator[Stranger]:
         for number, (status, contact) in REDIRECTING.items():
             carrier.answers[number] = status, contact.replace("PORT", str(carrier.port))
         carrier.answers[VOICE] = "302 Moved Temporarily", f"sip:{PREMIUM}@{HOST}:{carrier.port}"
+        carrier.answers[TELEPHONE] = None
         yield carrier
 
 
@@ -147,6 +151,13 @@ def test_no_redirect_by_whoever_is_called_makes_a_call_or_a_row(
     found = {facts.outcome for facts in outcomes.values()}
     assert "redirected" in found  # Asterisk gives a cause of its own to a 302 only, and not always in time
     assert found <= {"redirected", "other"}
+    named = {
+        outcomes[number].redirected_to for number, (status, _contact) in REDIRECTING.items() if status[:3] == "302"
+    }
+    assert {PREMIUM, OUR_LINE, "1*504"} <= named
+    assert {outcomes[number].redirected_to for number, redirect in REDIRECTING.items() if redirect[0][:3] != "302"} == {
+        None
+    }
     assert not any(facts.answered_at for facts in outcomes.values())
     time.sleep(1)
     assert sorted(call.number for call in carrier.calls.values()) == sorted(REDIRECTING)
@@ -161,6 +172,61 @@ def test_nor_does_a_redirect_by_the_telephone_of_a_shared_line(trunk: Line, atte
     assert carrier.of(PREMIUM) == []
     trunk.ari.hangup(next(heard.channel_id for heard in attending.incoming if heard.called == SHARED))
     wait_until(10, "the end of the call", lambda: call.ended)
+
+
+# ---- Calls to telephones
+
+
+def told_of(attending: Ear, entity_id: int) -> list[Telephoned]:
+    return [event for event in attending.heard if isinstance(event, Telephoned) and event.entity_id == entity_id]
+
+
+def test_a_call_to_a_telephone_is_told_limited_and_ended_and_kept_until_it_is_forgotten(
+    trunk: Line, attending: Ear, carrier: Stranger
+) -> None:
+    trunk.ari.tell_voice_limits(per_line=1, per_company=9, seconds=8)
+    first = carrier.call(TALKING, trunk.sip_port, caller="+390511000001")
+    wait_until(20, "the telephone is called", lambda: carrier.of(TELEPHONE))
+    second = carrier.call(TALKING, trunk.sip_port, caller="+390511000002")
+    ended = attending.wait("both are over", 40, lambda: _ended(told_of(attending, 18), 2))
+    assert len(carrier.of(TELEPHONE)) == 1, "the second was not put through"
+    ends = {call.caller: call.end for call in ended}
+    assert ends == {"+390511000001": "longest", "+390511000002": "limit"}
+    longest = next(call for call in ended if call.end == "longest")
+    assert (longest.dialled, 5 <= longest.seconds <= 9) == (TELEPHONE, True)
+    assert len([call for call in told_of(attending, 18) if call.ended_at is None]) == 2
+    wait_until(10, "both callers are free", lambda: first.ended and second.ended)
+    known = [call for call in attending.asked_again() if isinstance(call, Telephoned) and call.entity_id == 18]
+    assert {call.channel_id for call in known} == {call.channel_id for call in ended}
+    trunk.ari.forget([call.channel_id for call in ended], family="voice")
+    time.sleep(1)
+    again = [call for call in attending.asked_again() if isinstance(call, Telephoned) and call.entity_id == 18]
+    assert again == []
+
+
+def _ended(calls: list[Telephoned], count: int) -> list[Telephoned]:
+    ended = [call for call in calls if call.ended_at is not None]
+    return ended if len(ended) == count else []
+
+
+def test_a_caller_who_gives_up_and_one_whose_telephone_hangs_up_are_told(
+    trunk: Line, attending: Ear, carrier: Stranger
+) -> None:
+    trunk.ari.tell_voice_limits(per_line=0, per_company=0, seconds=0)
+    before = len(_all_ended(attending, 18))
+    call = carrier.call(TALKING, trunk.sip_port, caller="+390511000003")
+    calls = len(carrier.of(TELEPHONE))
+    wait_until(20, "the telephone is called", lambda: len(carrier.of(TELEPHONE)) > calls)
+    time.sleep(3)
+    trunk.ari.hangup(next(heard.channel_id for heard in attending.incoming if heard.caller == "+390511000003"))
+    attending.wait("it is over", 20, lambda: len(_all_ended(attending, 18)) > before)
+    told = _all_ended(attending, 18)[-1]
+    assert (told.end, 2 <= told.seconds <= 5) == ("answered", True)
+    wait_until(10, "the caller is free", lambda: call.ended)
+
+
+def _all_ended(attending: Ear, entity_id: int) -> list[Telephoned]:
+    return [call for call in told_of(attending, entity_id) if call.ended_at is not None]
 
 
 @pytest.mark.parametrize("called", ["1*504", "1*504*123456789", "*504", "+39*1", "s", "faxroom-own"])
@@ -199,12 +265,18 @@ ANSWERS = "+390240001000"
 
 
 @contextmanager
-def watched(line: Line) -> Iterator[None]:
+def watched(line: Line, ear: Ear) -> Iterator[None]:
     """As the process beside Asterisk does it."""
     over, watch = threading.Event(), SilenceWatch(line.ari)
+    known = len(ear.heard)
 
     def look() -> None:
+        nonlocal known
         while not over.wait(LOOK_SECONDS):
+            new, known = ear.heard[known:], len(ear.heard)
+            for event in new:
+                if isinstance(event, Frames):
+                    watch.hear_frames(event.name, event.count, time.monotonic())
             watch.look(time.monotonic())
 
     thread = threading.Thread(target=look)
@@ -221,7 +293,7 @@ def test_a_silent_call_ends_within_45_seconds_both_ways_and_a_slow_fax_goes_on(
 ) -> None:
     four = slow_pages(tmp_path / "four.tif")
     strangers = {"(trunk-t38": carrier, "(hissing": hissing, "(dripping": dripping}
-    with watched(trunk):
+    with watched(trunk, attending):
         for number, t38 in enumerate((True, False)):
             trunk.ari.originate(call_of(f"fax-slow{number}-1", four, "1*504", t38=t38, max_rate=2400))
         for name, stranger in strangers.items():
@@ -322,20 +394,22 @@ def far(asterisk_root: None, trunk: Line, tmp_path: Path) -> Iterator[Line]:
 def test_a_machine_that_stops_in_the_middle_of_a_page_is_given_up(
     trunk: Line, attending: Ear, far: Line, tmp_path: Path
 ) -> None:
-    """Stopped as if it had no current. By T.38 of what comes in only pages tell, which takes longer."""
+    """Stopped as if it had no current. By T.38 of what comes in only the frames tell."""
     dense = light_then_dense(tmp_path / "dense.tif")
     before = len(attending.incoming)
     for number, t38 in enumerate((True, False)):
         call = call_of(f"fax-out{number}-1", dense, FAR_MACHINE, t38=t38)
         trunk.ari.originate(CallTo.of(call, f"sip:{FAR_MACHINE}@127.0.0.1:{far.sip_port}"))
-    far.ari.originate(call_of("fax-in-1", dense, OUR_LINE, t38=False))
-    attending.wait("it comes in", 20, lambda: len(attending.incoming) == before + 1)
-    with watched(trunk):
-        time.sleep(25)
-        assert len(trunk.ari.live_channels()) == 3
+    for number, t38 in enumerate((True, False)):
+        far.ari.originate(call_of(f"fax-in{number}-1", dense, OUR_LINE, t38=t38))
+    attending.wait("they come in", 20, lambda: len(attending.incoming) == before + 2)
+    with watched(trunk, attending):
+        time.sleep(65)  # long enough that the page that comes by T.38 is asked about while it goes on
+        assert len(trunk.ari.live_channels()) == 4
         far.freeze()
-        wait_until(90, "all are given up", lambda: not trunk.ari.live_channels())
+        wait_until(95, "all are given up", lambda: not trunk.ari.live_channels())
     sent = [attending.result(f"fax-out{number}-1", 5).facts for number in (0, 1)]
     assert [(facts.outcome, facts.pages) for facts in sent] == [("dropped", 1), ("stalled", 1)]
-    received = attending.wait("the result", 5, lambda: [e for e in attending.heard if isinstance(e, Received)])[-1]
-    assert (received.facts.outcome, received.facts.pages) == ("stalled", 1)
+    assert any(isinstance(event, Frames) for event in attending.heard)
+    results = attending.wait("the results", 5, lambda: [e for e in attending.heard if isinstance(e, Received)])[-2:]
+    assert [(one.facts.outcome, one.facts.pages) for one in results] == [("stalled", 1)] * 2

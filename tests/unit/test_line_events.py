@@ -1,6 +1,7 @@
 """What Asterisk tells, in our words."""
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,10 +20,12 @@ from app.intake.line_events import (
     Ringing,
     StillReceiving,
     StillSending,
+    Telephoned,
     answered_outcome,
     read_event,
     read_received,
     read_result,
+    read_telephoned,
     unanswered_outcome,
     waiting_call,
 )
@@ -203,6 +206,53 @@ def test_an_id_that_leads_out_of_the_spool_is_nobodys(channel_id: str) -> None:
         assert read_event(event) is None
     waiting = {"app_name": "Stasis", "app_data": "faxroom,incoming,MQ=="}
     assert waiting_call({"id": channel_id, "dialplan": waiting, "caller": {"number": "1"}}) is None
+
+
+@pytest.mark.parametrize(("said", "outcome"), [("+390511234567", "redirected"), ("1*504", "redirected"), ("", "other")])
+def test_a_call_that_was_redirected_tells_whom_the_other_side_named(said: str, outcome: str) -> None:
+    facts = facts_of(f"ended|1700000000||0|||{b64(said)}")
+    assert (facts.outcome, facts.redirected_to, facts.answered_at) == (outcome, said or None, None)
+
+
+def test_former_versions_told_nothing_of_a_redirect() -> None:
+    assert facts_of("ended|1700000000||23||") == CallFacts("redirected", hangup_cause=23, ended_at=1700000000)
+
+
+# ---- Calls to telephones
+
+CALL = f"3-17|{b64('+390501234567')}|101|1700000000"
+
+
+def test_a_call_to_a_telephone_runs_until_its_end_is_told() -> None:
+    runs = Telephoned("1.1", 17, "+390501234567", "101", 1700000000)
+    assert read_telephoned("1.1", f"calling|{CALL}") == runs
+    ended = read_telephoned("1.1", f"ended|{CALL}|1700000090|ANSWER|75|")
+    assert ended == replace(runs, ended_at=1700000090, seconds=75, end="answered")
+
+
+@pytest.mark.parametrize(
+    ("status", "ours", "end"),
+    [
+        ("NOANSWER", "", "no_answer"),
+        ("BUSY", "", "busy"),
+        ("CANCEL", "", "gave_up"),
+        ("CHANUNAVAIL", "", "unreachable"),
+        ("ANSWER", "longest", "longest"),
+        ("CANCEL", "fax", "fax"),
+        ("", "limit", "limit"),
+        ("", "", "unknown"),
+        ("", "answered", "unknown"),
+    ],
+)
+def test_how_a_call_to_a_telephone_ended_is_told_by_us_or_by_dial(status: str, ours: str, end: str) -> None:
+    told = read_telephoned("1.1", f"ended|{CALL}|1700000090|{status}||{ours}")
+    assert told is not None
+    assert (told.end, told.seconds) == (end, 0)
+
+
+@pytest.mark.parametrize("line", ["", "calling", f"calling|{CALL}|1", f"ended|{CALL}", "calling||||", "calling|x|||1"])
+def test_what_cannot_be_read_of_a_call_to_a_telephone_tells_nothing(line: str) -> None:
+    assert read_telephoned("1.1", line) is None
 
 
 @pytest.mark.parametrize(("why", "is_fax"), [("incoming", False), ("fax", True)])

@@ -789,18 +789,23 @@ def test_asterisk_has_nothing_that_reads_files_or_calls_elsewhere_or_runs_what_i
     assert f"noload = {module}.so" in lines
 
 
-def test_the_commands_of_the_dialplan_hold_nothing_but_the_id_of_their_own_call() -> None:
+def test_the_commands_of_the_dialplan_hold_nothing_but_the_id_of_a_call() -> None:
+    """Of which no sign is left that a shell reads within single quotes, or Asterisk's console as another word."""
     dialplan = (ROOT / "asterisk/extensions.conf").read_text()
     commands = re.findall(r"SHELL\((.*?)\)}\"", dialplan)
-    assert len(commands) == dialplan.count("SHELL(") == 2
+    assert len(commands) == dialplan.count("SHELL(") == 3
     assert {name for command in commands for name in re.findall(r"\${(.*?)}", command)} == {
         "ASTSPOOLDIR",
+        "ASTETCDIR",
         "FAX_MARK",
+        "FAX_NAME",
     }
     assert {*re.findall(r"Set\(FAX_MARK=(.*)\)", dialplan)} == {r"${FILTER(0-9A-Za-z.\x2d,${CHANNEL(uniqueid)})}"}
+    assert r"Set(FAX_NAME=${FILTER(0-9A-Za-z/()+\x2d,${FAX_NAME})})" in dialplan
+    assert (ROOT / "asterisk/frames").read_text().count("$$1") == 1
     lines = dialplan.splitlines()
     for number in (number for number, line in enumerate(lines) if "SHELL(" in line):
-        assert "Set(FAX_MARK=" in lines[number - 1]
+        assert re.search(r"Set\(FAX_(MARK|NAME)=\${FILTER", lines[number - 1])
     assert "live_dangerously = no" in (ROOT / "asterisk/asterisk.conf").read_text().splitlines()
 
 
