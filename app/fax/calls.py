@@ -89,7 +89,7 @@ class CallFilters:
     until: date | None = None
 
 
-def _asked(tenant: Tenant, filters: CallFilters) -> sa.Select[tuple[VoiceCall]]:
+def _asked(tenant: Tenant, filters: CallFilters) -> sa.Select[VoiceCall]:
     query = sa.select(VoiceCall).where(VoiceCall.tenant_id == tenant.id)
     if filters.entity_id:
         query = query.where(VoiceCall.entity_id == filters.entity_id)

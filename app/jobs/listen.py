@@ -198,10 +198,18 @@ class Listener:
             self._answered([channel_id])
 
     def _telephoned(self, call: Telephoned) -> None:
-        known = {"caller": call.caller, "dialled": call.dialled, "began_at": call.began_at}
-        over = {"ended_at": call.ended_at, "seconds": call.seconds, "end": call.end}
-        place = {"node": self.line.node, "channel_id": call.channel_id, "entity_id": call.entity_id}
-        note_call(db.session, **place, **known, **over)
+        note_call(
+            db.session,
+            node=self.line.node,
+            channel_id=call.channel_id,
+            entity_id=call.entity_id,
+            caller=call.caller,
+            dialled=call.dialled,
+            began_at=call.began_at,
+            ended_at=call.ended_at,
+            seconds=call.seconds,
+            end=call.end,
+        )
         if call.ended_at is not None:
             self.line.forget([call.channel_id], family="voice")
 
@@ -240,9 +248,10 @@ class Listener:
             return
         station_id = entity.template.station_id
         if entity.shared_with_voice and not call.is_fax:
-            way = {"voice": voice_of(db.session, entity), "whose": whose_line(entity), "station_id": station_id}
+            voice, whose, seconds = voice_of(db.session, entity), whose_line(entity), _listen_seconds()
             db.session.rollback()
-            self.line.detect(call.channel_id, listen_seconds=_listen_seconds(), **way)
+            asked = {"voice": voice, "whose": whose, "station_id": station_id}
+            self.line.detect(call.channel_id, listen_seconds=seconds, **asked)
             return
         if full := disks().full():
             db.session.rollback()

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
-from flask import Blueprint, Flask, current_app, render_template, request, url_for
+from flask import Blueprint, Flask, current_app, render_template, request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_babel import pgettext
@@ -23,6 +23,7 @@ from app.web.guard import writes
 from app.web.language import language
 from app.web.presentation import minutes
 from app.web.turns import downloads, streamed
+from app.web.urls import url_with
 from tenants.db import db, utc_now
 from tenants.models import Tenant
 from tenants.scope import owned_by
@@ -61,13 +62,13 @@ class Asked:
         return {name: text for name, text in self.typed.items() if text and name not in self.problems}
 
     def url(self, endpoint: str = "calls.calls", **more: int) -> str:
-        return url_for(endpoint, **self.held, **more)
+        return url_with(endpoint, self.held, {name: str(value) for name, value in more.items()})
 
 
 def _asked() -> Asked:
     """Lines that are shared, and those that were and have calls."""
     had_calls = sa.exists().where(VoiceCall.entity_id == FaxEntity.id)
-    lines = owned_by(FaxEntity, current_user.tenant_id).where(FaxEntity.shared_with_voice | had_calls)
+    lines = owned_by(FaxEntity, current_user.company_id).where(FaxEntity.shared_with_voice | had_calls)
     entities = list(db.session.scalars(lines.order_by(FaxEntity.name, FaxEntity.id)))
     asked = Asked(entities, {name: request.args.get(name, "").strip()[:LONGEST] for name in FIELDS})
     entity = next((one for one in entities if str(one.id) == asked.typed["entity"]), None)
@@ -88,12 +89,12 @@ def _asked() -> Asked:
 def calls() -> str:
     asked, before = _asked(), request.args.get("before", "")
     number = int(before) if before.isascii() and before.isdigit() and len(before) < 18 else None
-    page = read_calls(db.session, current_user.tenant, asked.filters, limit=PAGE, before=number)
+    page = read_calls(db.session, current_user.company, asked.filters, limit=PAGE, before=number)
     return render_template("calls/calls.html", asked=asked, page=page, is_first=number is None, **_words())
 
 
 def _words() -> dict[str, object]:
-    tenant = current_user.tenant
+    tenant = current_user.company
     return {"end_text": end_text, "caller_text": lambda call: caller_text(call, tenant), "length_text": length_text}
 
 
@@ -113,7 +114,7 @@ def length_text(call: VoiceCall) -> str:
 @blueprint.get("/calls.csv")
 @writes
 def csv_file() -> Response:
-    asked, tenant = _asked(), current_user.tenant
+    asked, tenant = _asked(), current_user.company
     turn = downloads.take(tenant.id)
     if turn is None:
         return busy()

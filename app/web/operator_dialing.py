@@ -49,8 +49,10 @@ class PolicyForm:
     @classmethod
     def read(cls, policy: Policy) -> "PolicyForm":
         """A number that the form does not have stays as it is."""
-        flags = {name: name in request.form for name in FLAGS}
-        counts = {name: request.form.get(name, str(getattr(policy, name))).strip()[:10] for name in MOST_VOICE}
+        flags: dict[str, Any] = {name: name in request.form for name in FLAGS}
+        counts: dict[str, Any] = {
+            name: request.form.get(name, str(getattr(policy, name))).strip()[:10] for name in MOST_VOICE
+        }
         return cls(request.form.get("countries", "")[:MOST_TEXT], **flags, **counts)
 
     @classmethod
@@ -65,7 +67,7 @@ class PolicyForm:
     def judge(self) -> tuple[Policy, Errors]:
         """What is wanted, and what is wrong by field."""
         errors: dict[str, Any] = {}
-        counts: dict[str, int] = {}
+        counts: dict[str, Any] = {}
         countries: tuple[str, ...] = ()
         try:
             countries = _read_countries(self.countries)

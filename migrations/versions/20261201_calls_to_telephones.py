@@ -1,7 +1,7 @@
 """calls of shared lines to telephones, and redirects that the operator lets be followed
 
 Revision ID: 0028
-Revises: 0025
+Revises: 0027
 Create Date: 2026-12-01
 
 """
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 # revision identifiers, used by Alembic.
 revision = '0028'
-down_revision = '0025'
+down_revision = '0027'
 branch_labels = None
 depends_on = None
 

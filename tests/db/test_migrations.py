@@ -202,6 +202,22 @@ def test_an_alert_about_held_faxes_from_before_an_upgrade_is_told_anew_about_eac
             connection.execute(sa.text("DROP TABLE alembic_version"))
 
 
+def test_a_policy_from_before_an_upgrade_stays_follows_no_redirect_and_limits_calls_to_telephones(app):
+    with app.app_context():
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER, revision="0025")
+        with db.engine.begin() as connection:
+            connection.execute(
+                sa.text("INSERT INTO dialing_policy (id, countries, rest_days) VALUES (1, '[\"IT\"]', 9)")
+            )
+        flask_migrate.upgrade(directory=FOLDER)
+        with db.engine.begin() as connection:
+            row = connection.execute(sa.text("SELECT * FROM dialing_policy")).mappings().one()
+            connection.execute(sa.text("DROP TABLE alembic_version"))
+        assert (row["rest_days"], bool(row["redirects_followed"])) == (9, False)
+        assert (row["voice_per_line"], row["voice_per_company"], row["voice_minutes"]) == (10, 30, 120)
+
+
 def _one_row_in_each_table() -> dict[str, int]:
     """Rows that refer to each other, as far as a table must or may refer to one that comes before it."""
     metadata = sa.MetaData()

@@ -114,7 +114,7 @@ class Line:
 
     def start(self) -> None:
         self.launch()
-        wait_until(30, "Asterisk answers", self._answers)
+        wait_until(90, "Asterisk answers", self._answers)
         self.seconds_to_start = time.monotonic() - self._began
 
     def launch(self) -> None:
