@@ -136,13 +136,15 @@ def _plain(text: str) -> str:
 class FaxProgress:
     """A fax on the line, as Asterisk's session of it tells. ``pages`` were confirmed so far; ``rate`` in bit/s.
 
-    ``began``: the two machines have understood each other (T.30: DIS and DCS), so that it is known what a page will be.
+    ``session`` is its number in this Asterisk. ``began``: the two machines have understood each other (T.30: DIS and
+    DCS), so that it is known what a page will be.
     """
 
     file: str
     pages: int
     rate: int
     began: bool
+    session: int = 0
 
 
 @dataclass(frozen=True)
@@ -297,9 +299,9 @@ class Ari:
         """Calls to telephones at once, and their longest duration; 0: no limit."""
         self._run_in_dialplan("faxroom-voice-limits", FAX_LIMITS=f"{per_line}|{per_company}|{seconds}")
 
-    def ask_frames(self, name: str) -> None:
-        """Have the dialplan tell as an event how many frames the channel with this name has brought (FaxFrames)."""
-        self._run_in_dialplan("faxroom-frames", FAX_NAME=name)
+    def ask_fax_status(self, session: int) -> None:
+        """Have the dialplan tell as an event what spandsp says of a running fax (:class:`FaxProgress`)."""
+        self._run_in_dialplan("faxroom-status", FAX_SESSION=str(session))
 
     def ask_results(self) -> str:
         """Have the dialplan tell every durable result as an event; returns the word that its last event carries."""
@@ -361,6 +363,7 @@ class Ari:
                 pages=int(told["PagesTransmitted"]) + int(told["PagesReceived"]),
                 rate=int(told["DataRate"]),
                 began=told["ImageResolution"] != "0x0",
+                session=int(told["SessionNumber"]),
             )
             for name, blocks in found.items()
             for told in blocks

@@ -24,6 +24,8 @@ from app.whole_numbers import read_whole
 log = logging.getLogger(__name__)
 
 LONGEST_NUMBER = 40
+#: spandsp of T.38, when nothing of a page has come for 15 s (t30_api.c: T30_ERR_RX_NOCARRIER).
+CARRIER_LOST = "Carrier lost during fax receive"
 PREFIX = "fax-"  # of the channel ids that are ours
 #: Files are named after channels.
 _PLAIN = re.compile(r"[\w+:;-][\w.+:;-]*", re.ASCII)
@@ -118,15 +120,16 @@ class Telephoned:
 
 
 @dataclass(frozen=True)
-class Frames:
-    """How many frames the channel with this name has brought so far, as it was asked."""
+class FaxStatus:
+    """What spandsp says of the fax with this session number, as it was asked; ``lost``: the far end has stopped in the
+    middle of a page."""
 
-    name: str
-    count: int
+    session: int
+    lost: bool
 
 
 LineEvent = (
-    Frames
+    FaxStatus
     | Telephoned
     | TurnedAway
     | Ringing
@@ -198,8 +201,8 @@ def _user_event(event: dict[str, Any]) -> LineEvent | None:
         return read_result(told["Fax"], told.get("Result", ""))
     if name == "FaxReceived":
         return read_received(told.get("Fax", ""), told.get("Result", ""))
-    if name == "FaxFrames" and (count := read_whole(told.get("Frames", ""))) is not None:
-        return Frames(told.get("Name", ""), count)
+    if name == "FaxStatus" and (session := read_whole(told.get("Session", ""))) is not None:
+        return FaxStatus(session, told.get("Status", "") == CARRIER_LOST)
     if name == "VoiceCall":
         return read_telephoned(told.get("Fax", ""), told.get("Result", ""))
     return None

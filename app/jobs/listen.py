@@ -30,7 +30,7 @@ from app.intake.line_events import (
     AllTold,
     Answered,
     Ended,
-    Frames,
+    FaxStatus,
     Incoming,
     LineEvent,
     Received,
@@ -171,8 +171,8 @@ class Listener:
                 self.turned_away[why] += 1
             case StillSending(channel_id):
                 self._still_sending(channel_id)
-            case Frames(name, count):
-                self.silence.hear_frames(name, count, time.monotonic())
+            case FaxStatus(session, lost):
+                self.silence.hear_status(session, lost=lost, now=time.monotonic())
             case Telephoned():
                 self._telephoned(event)
             case AllTold(word):

@@ -4,8 +4,9 @@ Asterisk itself ends a call without any RTP after 30 s (``rtp_timeout``), with a
 run on what is heard, not on time: whoever gives a packet now and then would hold a call for hours. So the process
 beside Asterisk looks at how far each fax is. In T.38 those clocks run on time, but of a page that comes in with error
 correction and stops spandsp waits for the rest for ever (0.0.6, t30.c: the carrier is "not found", and no timer runs).
-Lines of a page are told by nobody: spandsp keeps a page in memory until its end. But Asterisk counts the frames of each
-channel. Its console alone tells how many, so only a page that has lasted for a while is asked about.
+Lines of a page are told by nobody: spandsp keeps a page in memory until its end. But after 15 s without a packet it
+says itself that the carrier is lost. Asterisk's console alone tells that, so only a page that has lasted for a while is
+asked about.
 """
 
 import logging
@@ -27,8 +28,8 @@ FEWEST_PACKETS = 5.0
 STALLED_SECONDS = 60.0
 #: A page of T.38 that lasts longer is asked about; most do not.
 ASK_AFTER_SECONDS = 20.0
-#: What was told of frames holds for so long.
-TOLD_SECONDS = 40.0
+#: A carrier that was lost may come back for so long. It has been away for 15 to 30 s when that is heard.
+LOST_SECONDS = 30.0
 SLOWEST_RATE = 2400  # bit/s, ITU-T T.30
 #: A page of noise at 204 × 196 has three quarters of that.
 MOST_PAGE_BYTES = 1_000_000
@@ -51,8 +52,8 @@ class Watched:
     sampled_at: float = 0.0
     pages: int = 0
     packets: int = 0
-    frames: int | None = None
-    frames_at: float = float("-inf")
+    session: int = -1
+    lost_at: float | None = None
 
     def hears_nothing(self, now: float) -> bool:
         return not self.began and now - self.since >= SILENT_SECONDS
@@ -68,7 +69,7 @@ class Watched:
         """``packets`` None: there is no RTP to count."""
         enough = packets is not None and packets - self.packets >= FEWEST_PACKETS * (now - self.sampled_at)
         if pages != self.pages:
-            self.page_at = now
+            self.page_at, self.lost_at = now, None
         if enough or pages != self.pages:
             self.moved_at = now
         self.sampled_at, self.pages, self.packets = now, pages, packets or 0
@@ -76,14 +77,15 @@ class Watched:
     def is_to_ask(self, now: float, packets: int | None) -> bool:
         return not self.sends and packets is None and now - self.page_at >= ASK_AFTER_SECONDS
 
-    def note_frames(self, now: float, count: int) -> None:
-        """What comes by T.38 comes as often as RTP does, about: 25 to 33 times a second."""
-        if self.frames is not None and count - self.frames >= FEWEST_PACKETS * (now - self.frames_at):
+    def note_status(self, now: float, *, lost: bool) -> None:
+        self.lost_at = (self.lost_at or now) if lost else None
+        if not lost:
             self.moved_at = now
-        self.frames, self.frames_at = count, now
 
     def has_stalled(self, now: float, page_seconds: float) -> bool:
         """``page_seconds``: so long may a page take of which nothing tells that it goes on."""
+        if self.lost_at is not None and now - self.lost_at >= LOST_SECONDS:
+            return True
         return self.began and now - self.moved_at >= STALLED_SECONDS + page_seconds
 
 
@@ -112,11 +114,11 @@ class SilenceWatch:
                 log.info("%s brings nothing any more and is ended", channel_id)
                 self.line.hangup(channel_id, GAVE_UP)
 
-    def hear_frames(self, name: str, count: int, now: float) -> None:
-        """What was asked about a channel is told as an event."""
+    def hear_status(self, session: int, *, lost: bool, now: float) -> None:
+        """What was asked about a fax is told as an event."""
         for call in self.calls.values():
-            if call.name == name:
-                call.note_frames(now, count)
+            if call.session == session:
+                call.note_status(now, lost=lost)
 
     def _brings_nothing(self, channel_id: str, call: Watched, fax: FaxProgress, now: float) -> bool:
         if not call.began:
@@ -126,15 +128,14 @@ class SilenceWatch:
         packets = self.line.packets_received(channel_id)
         call.sample(now, fax.pages, packets)
         if call.is_to_ask(now, packets):
-            self.line.ask_frames(call.name)
-        return call.has_stalled(now, _page_seconds(call, fax, packets, now))
+            call.session = fax.session
+            self.line.ask_fax_status(fax.session)
+        return call.has_stalled(now, _page_seconds(call, fax, packets))
 
 
-def _page_seconds(call: Watched, fax: FaxProgress, packets: int | None, now: float) -> float:
+def _page_seconds(call: Watched, fax: FaxProgress, packets: int | None) -> float:
     if call.sends:  # all of its pages at the slowest
         return _size(fax.file) * 8 / SLOWEST_RATE
-    if now - call.frames_at <= TOLD_SECONDS:
-        return 0
     return 0 if packets is not None else MOST_PAGE_BYTES * 8 / max(fax.rate, SLOWEST_RATE)
 
 

@@ -24,6 +24,7 @@ from app.web.language import language
 from app.web.presentation import minutes
 from app.web.turns import downloads, streamed
 from app.web.urls import url_with
+from app.whole_numbers import read_whole
 from tenants.db import db, utc_now
 from tenants.models import Tenant
 from tenants.scope import owned_by
@@ -88,7 +89,7 @@ def _asked() -> Asked:
 @blueprint.get("")
 def calls() -> str:
     asked, before = _asked(), request.args.get("before", "")
-    number = int(before) if before.isascii() and before.isdigit() and len(before) < 18 else None
+    number = read_whole(before, least=1)
     page = read_calls(db.session, current_user.company, asked.filters, limit=PAGE, before=number)
     return render_template("calls/calls.html", asked=asked, page=page, is_first=number is None, **_words())
 

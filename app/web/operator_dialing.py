@@ -17,6 +17,7 @@ from app.fax.policy import MOST_VOICE, Policy, policy_of, set_policy
 from app.web.administration import operators_only
 from app.web.asking import Errors, said
 from app.web.guard import SAFE_METHODS
+from app.whole_numbers import read_whole
 from tenants.db import db
 from tenants.languages import LANGUAGES
 
@@ -74,9 +75,9 @@ class PolicyForm:
         except Refused as refusal:
             errors["countries"] = said(refusal)
         for name, most in MOST_VOICE.items():
-            text = getattr(self, name)
-            if text.isascii() and text.isdigit() and 1 <= int(text) <= most:
-                counts[name] = int(text)
+            count = read_whole(getattr(self, name), least=1, most=most)
+            if count is not None:
+                counts[name] = count
             else:
                 errors[name] = said(Refused("policy_count", field=name, limit=most))
         return Policy(countries, **{name: getattr(self, name) for name in FLAGS}, **counts), errors

@@ -210,7 +210,7 @@ def render(
         "called": incoming.called,
     }
     values["console"] = shlex.join(_program(root, home))
-    for template in (*TEMPLATES.glob("*.conf"), TEMPLATES / "frames"):
+    for template in (*TEMPLATES.glob("*.conf"), TEMPLATES / "fax-status"):
         _write(etc / template.name, template, values)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from app.adapters.ari import Ari
-from app.intake.line_events import Frames, Incoming, Received, Telephoned, TurnedAway
+from app.intake.line_events import FaxStatus, Incoming, Received, Telephoned, TurnedAway
 from app.jobs.silence import LOOK_SECONDS, SilenceWatch
 from tests.live.lines import (
     CallElsewhere,
@@ -275,8 +275,8 @@ def watched(line: Line, ear: Ear) -> Iterator[None]:
         while not over.wait(LOOK_SECONDS):
             new, known = ear.heard[known:], len(ear.heard)
             for event in new:
-                if isinstance(event, Frames):
-                    watch.hear_frames(event.name, event.count, time.monotonic())
+                if isinstance(event, FaxStatus):
+                    watch.hear_status(event.session, lost=event.lost, now=time.monotonic())
             watch.look(time.monotonic())
 
     thread = threading.Thread(target=look)
@@ -394,7 +394,7 @@ def far(asterisk_root: None, trunk: Line, tmp_path: Path) -> Iterator[Line]:
 def test_a_machine_that_stops_in_the_middle_of_a_page_is_given_up(
     trunk: Line, attending: Ear, far: Line, tmp_path: Path
 ) -> None:
-    """Stopped as if it had no current. By T.38 of what comes in only the frames tell."""
+    """Stopped as if it had no current. By T.38 of what comes in spandsp alone knows."""
     dense = light_then_dense(tmp_path / "dense.tif")
     before = len(attending.incoming)
     for number, t38 in enumerate((True, False)):
@@ -410,6 +410,6 @@ def test_a_machine_that_stops_in_the_middle_of_a_page_is_given_up(
         wait_until(95, "all are given up", lambda: not trunk.ari.live_channels())
     sent = [attending.result(f"fax-out{number}-1", 5).facts for number in (0, 1)]
     assert [(facts.outcome, facts.pages) for facts in sent] == [("dropped", 1), ("stalled", 1)]
-    assert any(isinstance(event, Frames) for event in attending.heard)
+    assert {event.lost for event in attending.heard if isinstance(event, FaxStatus)} == {False, True}
     results = attending.wait("the results", 5, lambda: [e for e in attending.heard if isinstance(e, Received)])[-2:]
     assert [(one.facts.outcome, one.facts.pages) for one in results] == [("stalled", 1)] * 2

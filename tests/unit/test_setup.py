@@ -798,14 +798,14 @@ def test_the_commands_of_the_dialplan_hold_nothing_but_the_id_of_a_call() -> Non
         "ASTSPOOLDIR",
         "ASTETCDIR",
         "FAX_MARK",
-        "FAX_NAME",
+        "FAX_SESSION",
     }
     assert {*re.findall(r"Set\(FAX_MARK=(.*)\)", dialplan)} == {r"${FILTER(0-9A-Za-z.\x2d,${CHANNEL(uniqueid)})}"}
-    assert r"Set(FAX_NAME=${FILTER(0-9A-Za-z/()+\x2d,${FAX_NAME})})" in dialplan
-    assert (ROOT / "asterisk/frames").read_text().count("$$1") == 1
+    assert "Set(FAX_SESSION=${FILTER(0-9,${FAX_SESSION})})" in dialplan
+    assert (ROOT / "asterisk/fax-status").read_text().count("$$1") == 1
     lines = dialplan.splitlines()
     for number in (number for number, line in enumerate(lines) if "SHELL(" in line):
-        assert re.search(r"Set\(FAX_(MARK|NAME)=\${FILTER", lines[number - 1])
+        assert re.search(r"Set\(FAX_(MARK|SESSION)=\${FILTER", lines[number - 1])
     assert "live_dangerously = no" in (ROOT / "asterisk/asterisk.conf").read_text().splitlines()
 
 

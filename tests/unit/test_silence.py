@@ -15,8 +15,8 @@ FAX = FaxProgress(file="/gone", pages=0, began=True, rate=14400)
 class FakeLine:
     """One call, to which ``seconds`` and what Asterisk says of it then are given."""
 
-    def __init__(self, application, progress, packets=lambda seconds: None, frames=None):
-        self.application, self.of, self.packets_at, self.frames_at = application, progress, packets, frames
+    def __init__(self, application, progress, packets=lambda seconds: None, lost_after=None):
+        self.application, self.of, self.packets_at, self.lost_after = application, progress, packets, lost_after
         self.seconds, self.ended, self.asked = 0.0, None, 0
 
     def channels(self):
@@ -30,10 +30,11 @@ class FakeLine:
     def packets_received(self, channel_id):
         return self.packets_at(self.seconds)
 
-    def ask_frames(self, name):
+    def ask_fax_status(self, session):
         self.asked += 1
-        if self.frames_at:
-            self.watch.hear_frames(name, self.frames_at(self.seconds), self.seconds + 0.5)
+        if self.lost_after is not None:
+            lost = self.seconds >= self.lost_after + 15
+            self.watch.hear_status(session, lost=lost, now=self.seconds + 0.5)
 
     def hangup(self, channel_id, cause):
         assert (channel_id, cause) == ("1.1", GAVE_UP)
@@ -103,30 +104,34 @@ def test_a_page_of_t38_whose_packets_nobody_counts_has_the_time_of_the_longest_p
     assert seconds + 60 < ended < seconds + 60 + 60
 
 
-def test_a_page_that_stops_in_the_middle_of_t38_ends_a_minute_later_by_its_frames():
-    ended = FakeLine("ReceiveFAX", lambda at: FAX, frames=lambda at: int(30 * min(at, 100))).run(5000)
-    assert 100 + 30 < ended <= 100 + 60 + 2 * 15
+@pytest.mark.parametrize("stops", [0, 40, 100, 1000])
+def test_a_page_that_stops_in_the_middle_of_t38_ends_a_minute_later(stops):
+    ended = FakeLine("ReceiveFAX", lambda at: FAX, lost_after=stops).run(5000)
+    assert stops + 30 < ended <= stops + 60 + 2 * 15
 
 
-def test_so_does_one_of_which_only_now_and_then_a_packet_comes():
-    ended = FakeLine("ReceiveFAX", lambda at: FAX, frames=lambda at: int(30 * min(at, 100) + at)).run(5000)
-    assert 100 + 30 < ended <= 100 + 60 + 2 * 15
+def test_a_carrier_that_comes_back_is_not_lost():
+    class Returning(FakeLine):
+        def ask_fax_status(self, session):
+            self.watch.hear_status(session, lost=100 <= self.seconds <= 125, now=self.seconds + 0.5)
+
+    assert Returning("ReceiveFAX", lambda at: FAX).run(5000) is None
 
 
-def test_a_long_page_of_t38_goes_on_as_long_as_its_frames_come():
-    assert FakeLine("ReceiveFAX", lambda at: FAX, frames=lambda at: int(25 * at)).run(5000) is None
+def test_a_long_page_of_t38_goes_on_as_long_as_its_carrier_is_there():
+    assert FakeLine("ReceiveFAX", lambda at: FAX, lost_after=10_000).run(5000) is None
 
 
 def test_an_ordinary_page_of_t38_is_not_asked_about():
     def fax(at):
         return FaxProgress(file="/gone", pages=int(at // 15), began=True, rate=14400)
 
-    line = FakeLine("ReceiveFAX", fax, frames=lambda at: int(25 * at))
+    line = FakeLine("ReceiveFAX", fax, lost_after=10_000)
     assert (line.run(300), line.asked) == (None, 0)
 
 
 def test_a_page_that_goes_out_by_t38_is_not_asked_about():
-    line = FakeLine("SendFAX", lambda at: FAX, frames=lambda at: 0)
+    line = FakeLine("SendFAX", lambda at: FAX, lost_after=0)
     line.run(55)
     assert line.asked == 0
 
