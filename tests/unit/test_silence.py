@@ -104,7 +104,7 @@ def test_a_page_of_t38_whose_packets_nobody_counts_has_the_time_of_the_longest_p
     assert seconds + 60 < ended < seconds + 60 + 60
 
 
-@pytest.mark.parametrize("stops", [0, 40, 100, 1000])
+@pytest.mark.parametrize("stops", [40, 100, 1000])
 def test_a_page_that_stops_in_the_middle_of_t38_ends_a_minute_later(stops):
     ended = FakeLine("ReceiveFAX", lambda at: FAX, lost_after=stops).run(5000)
     assert stops + 30 < ended <= stops + 60 + 2 * 15
