@@ -4,7 +4,7 @@ Planes are grey, ``(rows, columns)`` of uint8 with 255 as white; ink is bool wit
 ``cell_rows`` rows, 4 at fine and 2 at standard resolution: half a millimetre on paper.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import cv2
@@ -21,6 +21,8 @@ cv2.setNumThreads(1)  # a document has one processor; and threads of a parent ar
 
 #: Columns of a cell.
 CELL = 4
+#: Rows that are worked on at a time: whole cells.
+STRIP = 128
 #: Less difference than this is not seen.
 FAINT = 10
 #: A stroke's dots reach to where it is so dark, as a share of its middle; those of a white one further, for black
@@ -51,6 +53,16 @@ def mean_of_cells(plane: Plane, cell_rows: int) -> Cells:
     return cv2.resize(half, (across, down), interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
+def mean_of_strips(made: Callable[[Box], Plane], whole: Box, cell_rows: int) -> Cells:
+    """:func:`mean_of_cells` of a plane that is ``made`` strip by strip."""
+    return np.concatenate([mean_of_cells(made(strip), cell_rows) for strip, _wider, _inner in strips(whole)])
+
+
+def ink_of_cells(ink: Ink, cell_rows: int) -> Cells:
+    """How dark each cell is; 255 is black."""
+    return mean_of_strips(lambda strip: as_grey(ink[strip]), box_of(ink), cell_rows)
+
+
 def busy(marks: NDArray[np.generic], margin: int) -> Iterator[Box]:
     """Boxes that hold all marks, with so much around them; what lies beside each other is in one."""
     for top, bottom in _runs(marks.max(axis=1), 2 * margin):
@@ -63,8 +75,19 @@ def _runs(marks: NDArray[np.generic], gap: int) -> list[tuple[int, int]]:
     there = np.flatnonzero(marks)
     if not len(there):
         return []
-    ends = np.flatnonzero(np.diff(there) > gap)
+    ends = np.flatnonzero(np.diff(there) > gap + 1)
     return list(zip(there[[0, *(ends + 1)]].tolist(), (there[[*ends, -1]] + 1).tolist(), strict=True))
+
+
+def strips(box: Box, beside: int = 0) -> Iterator[tuple[Box, Box, Box]]:
+    """Some rows of a box at a time, which stay in the cache; the same with so many more ``beside`` them, and where they
+    lie in those."""
+    rows, columns = box
+    for top in range(rows.start, rows.stop, STRIP):
+        stop = min(top + STRIP, rows.stop)
+        strip = slice(top, stop), columns
+        wider = slice(max(top - beside, rows.start), min(stop + beside, rows.stop)), columns
+        yield strip, wider, within(strip, wider)
 
 
 def box_of(plane: NDArray[np.generic]) -> Box:

@@ -26,17 +26,19 @@ from app.adapters.dots import (
     Cells,
     Ink,
     Plane,
-    as_grey,
     box_of,
     busy,
+    cells_of,
     dots_of,
     grown,
+    ink_of_cells,
     kernel,
     mean_of_cells,
     moved,
     put,
     smoothed,
     spread_marks,
+    strips,
     strokes_of,
     within,
 )
@@ -147,7 +149,9 @@ def _on_paper(ground: Plane, page: Box, whole: int) -> Plane:
     the way of whoever reads. What differs from that stays as far from it, and there is nothing beyond. ``whole`` is how
     many dots the page has: those that ``ground`` has not are white."""
     part = ground[page]
-    grey = max(_count(part, LIGHT, WHITE_ABOVE - 1), _count(part, BLACK_BELOW, DARK)) if part.size else 0
+    if not part.size or whole - part.size + _count(part, 255, 255) >= (1 - PAPER) * whole:
+        return ground
+    grey = max(_count(part, LIGHT, WHITE_ABOVE - 1), _count(part, BLACK_BELOW, DARK))
     if grey <= PAPER * whole:  # a tenth of what it takes to count each level
         return ground
     counts = cv2.calcHist([part], [0], None, [256], [0, 256]).ravel()
@@ -183,10 +187,11 @@ def _thin(plane: Plane, pictures: list[Box], cell_rows: int) -> tuple[Ink, Ink]:
         marks[rows, columns] = False
     black, white, thin = np.zeros(plane.shape, bool), np.zeros(plane.shape, bool), kernel(THIN, cell_rows)
     for box in busy(marks, 2 * THIN):
-        part = plane[box]
-        darker, lighter = (cv2.morphologyEx(part, act, thin) for act in (cv2.MORPH_BLACKHAT, cv2.MORPH_TOPHAT))
-        strokes, dark = strokes_of(cv2.max(darker, lighter), cell_rows), darker >= lighter
-        black[box], white[box] = strokes & dark, strokes & ~dark
+        for strip, wider, inner in strips(box, 2 * THIN):
+            part = plane[wider]
+            darker, lighter = (cv2.morphologyEx(part, act, thin) for act in (cv2.MORPH_BLACKHAT, cv2.MORPH_TOPHAT))
+            strokes, dark = strokes_of(cv2.max(darker, lighter), cell_rows)[inner], (darker >= lighter)[inner]
+            black[strip], white[strip] = strokes & dark, strokes & ~dark
     return black, white
 
 
@@ -194,7 +199,8 @@ def _add_large_letters(views: Views, black: Ink, white: Ink, cell_rows: int) -> 
     """What of large letters is crisp goes with the rest: all of them where they are clearly told from their ground,
     else their edge; what is thin goes before. The cells where they are."""
     difference = cv2.absdiff(views.bare, views.letterless)
-    box = _around(difference, 2 * max(EDGES))
+    cells = cells_of(within(_around(difference, 2 * max(EDGES)), box_of(black)), cell_rows)
+    box = dots_of(cells, cell_rows)
     difference, darker = difference[box], views.bare[box] < views.letterless[box]
     strokes = strokes_of(difference, cell_rows)
     contrast = cv2.dilate(difference, kernel(7, cell_rows))
@@ -205,9 +211,9 @@ def _add_large_letters(views: Views, black: Ink, white: Ink, cell_rows: int) -> 
     crisp &= ~(black[box] | white[box])
     black[box] |= crisp & darker
     white[box] |= crisp & ~darker
-    where = np.zeros_like(black)
-    where[box] = strokes
-    return mean_of_cells(as_grey(where), cell_rows) > 0
+    letters = np.zeros([side.stop for side in cells_of(box_of(black), cell_rows)], bool)
+    letters[cells] = ink_of_cells(strokes, cell_rows) > 0
+    return letters
 
 
 def _around(difference: Plane, margin: int) -> Box:
@@ -226,9 +232,9 @@ def ink_of(drawing: Drawing, screens: Screens) -> Ink:
     ink, difference, changed = np.empty_like(tone), np.empty_like(drawing.wanted), [whole]
     while True:
         for cells in changed:
-            dots = dots_of(cells, drawing.cell_rows)
-            ink[dots] = _composed(drawing, tone, screens, cells)
-            difference[cells] = mean_of_cells(as_grey(ink[dots]), drawing.cell_rows) - drawing.wanted[cells]
+            part = ink[dots_of(cells, drawing.cell_rows)]
+            _compose(part, drawing, tone, screens, cells)
+            difference[cells] = ink_of_cells(part, drawing.cell_rows) - drawing.wanted[cells]
         off = _off(difference) & ~drawing.as_tone
         if not off.any():
             return ink
@@ -282,18 +288,17 @@ def _come_nearer(drawing: Drawing, off: Ink) -> list[Box]:
     return list(busy(off, TOGETHER))
 
 
-def _composed(drawing: Drawing, tone: Ink, screens: Screens, cells: Box) -> Ink:
-    """The dots of some cells."""
+def _compose(ink: Ink, drawing: Drawing, tone: Ink, screens: Screens, cells: Box) -> None:
+    """``ink`` becomes the dots of ``cells``."""
     dots = dots_of(cells, drawing.cell_rows)
-    ink = tone[dots] | drawing.black[dots]
-    ink &= ~drawing.white[dots]
+    np.logical_or(tone[dots], drawing.black[dots], out=ink)
+    np.greater(ink, drawing.white[dots], out=ink)  # and not white
     if drawing.words:
         _put_words(ink, drawing, drawing.words, screens, cells)
     for part in busy(drawing.as_tone[cells], TOGETHER):
         marks, there = drawing.as_tone[moved(part, cells)], dots_of(part, drawing.cell_rows)
         toned = _toned(drawing, drawing.reference, screens, moved(there, dots))
         put(ink[there], toned, spread_marks(marks, drawing.cell_rows, toned.shape))
-    return ink
 
 
 def _put_words(ink: Ink, drawing: Drawing, words: Words, screens: Screens, cells: Box) -> None:

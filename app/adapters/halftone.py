@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from app.adapters.dots import CELL, Ink, Plane
 from app.adapters.fax_tiff import WIDTH
 
+#: One row a line of dots, eight a byte, the first one highest.
+Packed = NDArray[np.uint8]
+
 #: Columns and rows of a dot at 204 x 196 to the inch, by name.
 CELLS = {"small": (4, 4), "upright": (4, 16), "usual": (8, 16), "coarse": (10, 22), "coarsest": (14, 30)}
 #: Darker and lighter than this is black and white.
@@ -82,3 +85,40 @@ def _rows() -> Plane:
 def _ranked(spot: NDArray[np.generic]) -> Plane:
     rank = np.argsort(np.argsort(spot.ravel(), kind="stable"), kind="stable").reshape(spot.shape)
     return np.ceil((rank + 0.5) * 255 / spot.size).astype(np.uint8)
+
+
+# ---- What dots take on the line
+
+
+def takes_more_than(bits: float, lines: Packed) -> bool:
+    """Whether that is certain, found out in a tenth of the time that coding them takes.
+
+    In T.6 (table 1) a change of colour costs 1 bit where the line above changes likewise, 3 where it does so a dot
+    beside, and any other no less than half of two in horizontal mode: 3 bits, a white run of 4 and a black one of 2.
+    """
+    words = lines.view(">u8").astype(np.uint64)
+    before, least = _moved_right(words), 0.0
+    if 4.5 * _ones(words ^ before) <= bits:
+        return False
+    for changes in (words & ~before, before & ~words):
+        above, here = changes[:-1], changes[1:]
+        beside = (above | _moved_right(above) | _moved_left(above)) & here
+        least += 4.5 * _ones(changes) - 1.5 * _ones(beside) - 2 * _ones(above & here)
+    return least > bits
+
+
+def _moved_right(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """By a dot."""
+    moved = words >> np.uint64(1)
+    moved[:, 1:] |= words[:, :-1] << np.uint64(63)
+    return moved
+
+
+def _moved_left(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    moved = words << np.uint64(1)
+    moved[:, :-1] |= words[:, 1:] >> np.uint64(63)
+    return moved
+
+
+def _ones(words: NDArray[np.uint64]) -> int:
+    return int(np.bitwise_count(words).sum(dtype=np.int64))

@@ -45,8 +45,9 @@ SMALL, SMALL_LENGTH = 6.0, 72.0
 WHITISH = 20
 #: Dots around what is on the page that may become other than white for it: a patch, and more.
 REACH = 64
-#: Rows that are turned to grey at a time.
+#: Rows that are looked at, or turned to grey, at a time.
 STRIP = 32
+NOTHING: Box = (slice(0, 0), slice(0, 0))
 #: Dots around a picture that it may reach, and around the box of words, which says little of some fonts (5 mm).
 PICTURE_ROOM, WORDS_ROOM = 2, 40
 #: A page of more pictures is drawn as it is.
@@ -89,38 +90,38 @@ class _Objects:
     #: Of all words the box and the matrix that leads from there to the page.
     letters: list[tuple[Bounds, Matrix]] = field(default_factory=list)
     smallest: float = SMALL
+    #: How many there are of all else.
+    others: int = 0
     #: Of all words that are small, together, in points of paper.
     small_length: float = 0.0
 
 
-def views_of(page: pdfium.PdfPage, place: Place, shape: tuple[int, int], *, filled: int) -> Views:
-    """``shape`` is (rows, columns) of the planes; the page is on the first ``filled`` rows alone."""
+def views_of(page: pdfium.PdfPage, place: Place, sheets: NDArray[np.uint8], *, filled: int) -> Views:
+    """``sheets`` are two of (rows, columns, 3) to draw on: fresh ones would cost more than the drawing. The page is on
+    their first ``filled`` rows alone."""
+    shape, (sheet, other) = sheets.shape[1:3], sheets
     objects = _objects_of(page, _scale_of(page, place))
     pictures = _boxes(objects.pictures, page, place, shape)
-    sheet = np.empty((*shape, 3), np.uint8)  # one for all: fresh memory costs more than to draw on it
     _draw(page, place, sheet, filled)
     inked = [*pictures, _inked(sheet)]
+    is_blank = not objects.others and not raw.FPDFPage_GetAnnotCount(page)  # without its words
     part = _part_of(inked, shape)
     full = bare = letterless = _grey(sheet[part])
     words = None
     kept = _switch_off_pictures(objects, page, place, shape) if objects.words or objects.large else []
     if objects.words:
-        coloured = sheet[part].copy()
         _switch(objects.words, on=False)
-        _draw(page, place, sheet, filled)
-        inked.append(_inked(sheet))
+        inked.append(_redrawn(page, place, other, filled, is_blank=is_blank and not objects.large))
         smaller, part = part, _part_of(inked, shape)
-        full, coloured = (_grown(plane, smaller, part) for plane in (full, coloured))
-        wordless = sheet[part]
+        full, coloured, wordless = _grown(full, smaller, part), sheet[part], other[part]
         for there in (within(box, part) for box in kept):
             wordless[there] = coloured[there]
         bare = letterless = full.copy()
         words = _changes(coloured, wordless, bare)
-        del coloured
     if objects.large:
         _switch(objects.large, on=False)
-        _draw(page, place, sheet, filled)
-        smaller, part = part, _part_of([*inked, _inked(sheet)], shape)
+        inked.append(_redrawn(page, place, sheet, filled, is_blank=is_blank))
+        smaller, part = part, _part_of(inked, shape)
         full, bare = (_grown(plane, smaller, part) for plane in (full, bare))
         words = None if words is None else _grown(words, smaller, part, colour=0)
         letterless = _grey(sheet[part])
@@ -136,7 +137,7 @@ def views_of(page: pdfium.PdfPage, place: Place, shape: tuple[int, int], *, fill
 def blank(shape: tuple[int, int]) -> Views:
     part = _part_of([], shape)
     white = np.full((part[0].stop, part[1].stop), 255, np.uint8)
-    return Views(white, white, white, None, [], (slice(0, 0), slice(0, 0)), part, 0)
+    return Views(white, white, white, None, [], NOTHING, part, 0)
 
 
 # ---- The part of the sheet that has something on it
@@ -145,16 +146,25 @@ def blank(shape: tuple[int, int]) -> Views:
 def _inked(sheet: NDArray[np.uint8]) -> Box:
     """Around all that is not white."""
     dots = sheet.reshape(len(sheet), -1)
-    rows = np.flatnonzero(dots.min(axis=1) < 255)
-    if not len(rows):
-        return slice(0, 0), slice(0, 0)
-    columns = np.flatnonzero(dots[rows[0] : rows[-1] + 1].min(axis=0) < 255) // 3
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    rows = slice(_white_rows(dots), len(dots) - _white_rows(dots[::-1]))
+    if rows.start == len(dots):
+        return NOTHING
+    columns = np.flatnonzero(dots[rows].min(axis=0) < 255) // 3
+    return rows, slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _white_rows(dots: Plane) -> int:
+    """How many come first."""
+    for top in range(0, len(dots), STRIP):
+        inked = np.flatnonzero(dots[top : top + STRIP].min(axis=1) < 255)
+        if len(inked):
+            return top + int(inked[0])
+    return len(dots)
 
 
 def _part_of(boxes: list[Box], shape: tuple[int, int]) -> Box:
     """Around all of them, as far as what is in them reaches; whole cells, and as many lines as may be one."""
-    boxes = [box for box in boxes if _dots(box)] or [(slice(0, 0), slice(0, 0))]
+    boxes = [box for box in boxes if _dots(box)] or [NOTHING]
     rows, columns = (
         slice(
             max(min(box[axis].start for box in boxes) - REACH, 0) // CELL * CELL,
@@ -193,6 +203,15 @@ def _draw(page: pdfium.PdfPage, place: Place, sheet: NDArray[np.uint8], filled: 
     raw.FPDFBitmap_Destroy(bitmap)
 
 
+def _redrawn(page: pdfium.PdfPage, place: Place, sheet: NDArray[np.uint8], filled: int, *, is_blank: bool) -> Box:
+    """Around what is on the page without what was switched off."""
+    if is_blank:
+        sheet.fill(255)
+        return NOTHING
+    _draw(page, place, sheet, filled)
+    return _inked(sheet)
+
+
 def _changes(coloured: NDArray[np.uint8], wordless: NDArray[np.uint8], bare: Plane) -> Plane:
     """How much each dot changes with the words, in any colour: red on green may be one grey. ``bare`` becomes the grey
     of ``wordless``, where it is not already."""
@@ -228,7 +247,9 @@ def _objects_of(page: pdfium.PdfPage, scale: float) -> _Objects:
             if 0 < points < SMALL and 0 < across < SMALL:
                 found.small_length += along
                 found.smallest = min(found.smallest, points)
-        elif kind == raw.FPDF_PAGEOBJ_IMAGE:
+            continue
+        found.others += 1
+        if kind == raw.FPDF_PAGEOBJ_IMAGE:
             found.pictures.append(_corners(item, matrix))
             found.images.append(item)
     return found
@@ -270,12 +291,13 @@ def _enlarging(matrix: Matrix) -> float:
 def _walk(
     count: int, get: Callable[[int], PageObject], matrix: Matrix, depth: int
 ) -> Iterator[tuple[PageObject, Matrix]]:
-    """Each object that is no form itself, those in forms as well, and the matrix that leads to the page."""
+    """Each object that is no form itself, those in forms as well, and the matrix that leads to the page; of forms those
+    that are too deep."""
     for index in range(count):
         item = get(index)
-        if raw.FPDFPageObj_GetType(item) != raw.FPDF_PAGEOBJ_FORM:
+        if depth == DEEPEST or raw.FPDFPageObj_GetType(item) != raw.FPDF_PAGEOBJ_FORM:
             yield item, matrix
-        elif depth < DEEPEST:
+        else:
             inside = raw.FPDFFormObj_CountObjects(item)
             inner = _times(_matrix_of(item), matrix)
             yield from _walk(inside, partial(raw.FPDFFormObj_GetObject, item), inner, depth + 1)

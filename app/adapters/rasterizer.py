@@ -36,6 +36,7 @@ from app.adapters.fax_tiff import (
     read_pages,
     write_pages,
 )
+from app.adapters.halftone import Packed, takes_more_than
 from app.adapters.isolation import Report, run_isolated
 from app.adapters.page_notes import DEAR_SECONDS, Note, checked, cuts, dear_note, seen_in
 from app.adapters.page_views import Views, blank, views_of
@@ -76,6 +77,7 @@ CALL_SECONDS, BETWEEN_PAGES_SECONDS = 12.0, 4.0
 ECM_OVERHEAD = 1.05
 #: Without error correction there is no T.6 but T.4 in two dimensions, larger by this much on text (as measured).
 T4_OVERHEAD = 1.6
+PAGE_BITS = PAGE_SECONDS * USUAL_RATE / ECM_OVERHEAD
 PAGE_LIMIT = 200
 #: Pages that are drawn at a time.
 HANDS = 2
@@ -273,8 +275,8 @@ class _Paper:
         self.dots_down = DOTS_DOWN[resolution]
         self.cell_rows = CELL * self.dots_down // DOTS_DOWN["fine"]
         self.rows = LENGTHS[page_size] * self.dots_down // DOTS_DOWN["fine"]
-        #: pdfium is used by one thread at a time.
-        self.pdfium = Lock()
+        #: pdfium is used by one thread at a time, and so are the sheets on which it draws.
+        self.pdfium, self.sheets = Lock(), np.empty((2, self.rows, WIDTH, 3), np.uint8)
 
     def views(self, document: pdfium.PdfDocument, index: int, sheet: Sheet | None) -> Views:
         """As large as the sheet says, centred, at the top; what lies across is turned upright."""
@@ -289,7 +291,7 @@ class _Paper:
         if share == 1:
             rows = min(rows, self.rows)
         place = ((WIDTH - columns) // 2, -round(start * rows), columns, rows, 1 if sheet.turned else 0)
-        views = views_of(page, place, (self.rows, WIDTH), filled=min(self.rows, round(share * rows)))
+        views = views_of(page, place, self.sheets, filled=min(self.rows, round(share * rows)))
         page.close()
         return views
 
@@ -307,18 +309,26 @@ class _Paper:
         """The first way to screen it that does not take too long on the line, from the finest to the coarsest; and
         what is to be said of it."""
         for ink in self._ways(drawing):
-            page = self._coded(ink, drawing.part)
-            seconds = len(page.strip) * 8 * ECM_OVERHEAD / USUAL_RATE
-            if seconds <= PAGE_SECONDS:
+            lines = self._lines(ink, drawing.part)
+            if takes_more_than(PAGE_BITS, lines):
+                continue
+            page = self._coded(lines, drawing.part)
+            if len(page.strip) * 8 <= PAGE_BITS:
                 break
+        else:
+            page = self._coded(lines, drawing.part)
+        seconds = len(page.strip) * 8 * ECM_OVERHEAD / USUAL_RATE
         return page, dear_note(drawing, ink, seconds) if seconds > DEAR_SECONDS else None
 
-    def _coded(self, ink: Ink, part: Box) -> FaxPage:
+    def _lines(self, ink: Ink, part: Box) -> Packed:
         """``ink`` is on ``part`` of the sheet."""
-        rows, columns = part
-        lines = np.zeros((len(ink), WIDTH), bool)
-        lines[:, columns] = ink
-        page = encode(np.packbits(lines, axis=1).tobytes(), rows=len(lines), dots_down=self.dots_down)
+        dots = np.zeros((len(ink), WIDTH), bool)
+        dots[:, part[1]] = ink
+        return np.packbits(dots, axis=1)
+
+    def _coded(self, lines: Packed, part: Box) -> FaxPage:
+        rows, _columns = part
+        page = encode(lines.tobytes(), rows=len(lines), dots_down=self.dots_down)
         return put_between(page, above=rows.start, below=self.rows - rows.stop)
 
     def _ways(self, drawing: Drawing) -> Iterator[Ink]:

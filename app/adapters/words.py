@@ -1,6 +1,7 @@
 """The words of a page: their strokes, the plates on which they stand, and whether they are white or black there."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -12,15 +13,17 @@ from app.adapters.dots import (
     Cells,
     Ink,
     Plane,
-    as_grey,
     box_of,
     busy,
     cells_of,
     dots_of,
     grown,
+    ink_of_cells,
     mean_of_cells,
+    mean_of_strips,
     spread,
     spread_marks,
+    strips,
     strokes_of,
     within,
 )
@@ -85,39 +88,54 @@ def words_of(
     changes, reference, ground = changes[dots], reference[dots], ground[dots]
     strokes = np.zeros(changes.shape, bool)
     for part in busy(changes, BESIDE):
-        strokes[part] = strokes_of(changes[part], cell_rows)
-    inked = mean_of_cells(as_grey(strokes), cell_rows) / 255
+        for strip, around, inner in strips(part, BESIDE):
+            strokes[strip] = strokes_of(changes[around], cell_rows)[inner]
+    inked = ink_of_cells(strokes, cell_rows) / 255
     if not inked.any():
         return None
     means, pictures = mean_of_cells(ground, cell_rows), [within(box, dots) for box in pictures]
-    levels = _upon(means, inked > 0)
-    free = cv2.absdiff(ground, spread(levels, cell_rows, ground.shape)) < SAME_GROUND
+    levels, near = _upon(means, inked > 0)
+    free = _like(ground, levels, cell_rows)
     edges = cv2.morphologyEx(means, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > SAME_GROUND
     for box in pictures:
         free[box] = True
         edges[cells_of(box, cell_rows)] = False
-    free &= ~crisp[dots]
+    np.greater(free, crisp[dots], out=free)  # and not crisp
     plates, count = _numbered(inked > 0, edges, levels)
-    tones = inked - mean_of_cells(cv2.bitwise_and(reference, reference, mask=strokes.view(np.uint8)), cell_rows) / 255
+    tones = inked - mean_of_strips(partial(_masked, reference, strokes), box_of(strokes), cell_rows) / 255
     white, off, bare = _rather_white(plates, count, inked=inked, tones=tones, ground=1 - levels / 255)
     letters = None if letters is None else letters[cells]
     plates = _with_leading(plates, off <= SPACIOUS, letters)
     if letters is not None:  # a large word that lies across the page is seen between the small ones
-        tight = cv2.dilate((inked > 0).view(np.uint8), np.ones((3, 3), np.uint8)) > 0
-        plates[letters & ~tight] = 0
+        seen = letters & ~(cv2.dilate((inked > 0).view(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+        near = near & ~seen
+    plates[~near] = 0  # elsewhere the ground may be anything, a mark between lines for one
     rather_white = np.zeros(ground.shape, bool)
     if white.any():
         rather_white = spread_marks(white[plates], cell_rows, ground.shape)
-        for box in busy(rather_white, 0):
-            wider = within(grown(box, BESIDE), box_of(strokes))
-            whitish = strokes_of(changes[wider], cell_rows, WHITE_STROKE_SHARE)[within(box, wider)]
-            strokes[box] |= whitish & rather_white[box]
+        for part in busy(rather_white, BESIDE):
+            for strip, around, inner in strips(part, BESIDE):
+                whitish = strokes_of(changes[around], cell_rows, WHITE_STROKE_SHARE)[inner]
+                strokes[strip] |= whitish & rather_white[strip]
     return Words(cells, strokes, rather_white, free, plates, count, bare)
 
 
 def _around(changes: Plane) -> Box:
     left, top, wide, high = cv2.boundingRect(changes)
     return slice(top, top + high), slice(left, left + wide)
+
+
+def _like(ground: Plane, levels: Cells, cell_rows: int) -> Ink:
+    """Where the ground is like the levels of the cells."""
+    like = np.empty(ground.shape, bool)
+    for strip, _wider, _inner in strips(box_of(ground)):
+        level = spread(levels[cells_of(strip, cell_rows)[0]], cell_rows, ground[strip].shape)
+        np.less(cv2.absdiff(ground[strip], level), SAME_GROUND, out=like[strip])
+    return like
+
+
+def _masked(plane: Plane, ink: Ink, box: Box) -> Plane:
+    return cv2.bitwise_and(plane[box], plane[box], mask=ink[box].view(np.uint8))
 
 
 def _numbered(letters: Ink, edges: Ink, levels: Cells) -> tuple[Numbers, int]:
@@ -129,10 +147,12 @@ def _numbered(letters: Ink, edges: Ink, levels: Cells) -> tuple[Numbers, int]:
     close, wide = (cv2.morphologyEx(around, cv2.MORPH_CLOSE, np.ones((1, 2 * gap + 1), np.uint8)) for gap in GAPS)
     count, words, boxes, _centres = cv2.connectedComponentsWithStats(close & ~edges.view(np.uint8), connectivity=4)
     words = np.where(wide > 0, _spread_numbers(words, 2 * GAPS[1] + 1, 3), 0)
-    for number, (x, y, across, down, area) in enumerate(boxes[1:].tolist(), 1):
-        if area > UPRIGHT * across * down:  # no corner left over beside a full stop
-            part = words[y : y + down, x : x + across]
-            part[(part == 0) & ~edges[y : y + down, x : x + across]] = number
+    free = (words == 0) & ~edges
+    for number in _with_corners(boxes, free):  # none left over beside a full stop
+        x, y, across, down = boxes[number, :4].tolist()
+        box = slice(y, y + down), slice(x, x + across)
+        words[box][free[box]] = number
+        free[box] = False
     there = np.flatnonzero(words)
     numbers, level = words.ravel()[there], levels.ravel()[there]
     weights = np.maximum(np.bincount(numbers, minlength=count), 1)
@@ -140,6 +160,15 @@ def _numbered(letters: Ink, edges: Ink, levels: Cells) -> tuple[Numbers, int]:
     unlike = np.bincount(numbers, (level - mean[numbers]) ** 2, count) / weights > SAME_GROUND**2
     words.ravel()[there] = np.where(unlike[numbers] & (level < mean[numbers]), numbers + count - 1, numbers)
     return words, 2 * count - 1
+
+
+def _with_corners(boxes: Numbers, free: Ink) -> list[int]:
+    """The words that do not lie across and in whose boxes something is ``free``."""
+    x, y, across, down, area = boxes.T
+    above = cv2.integral(free.view(np.uint8))
+    gaps = above[y + down, x + across] - above[y, x + across] - above[y + down, x] + above[y, x]
+    chosen = (gaps > 0) & (area > UPRIGHT * across * down)
+    return (np.flatnonzero(chosen[1:]) + 1).tolist()
 
 
 def _spread_numbers(numbers: Numbers, across: int, down: int) -> Numbers:
@@ -187,8 +216,10 @@ def _rather_white(plates: Numbers, count: int, *, inked: Cells, tones: Cells, gr
     return bare | (lighter == keeps), np.where(bare, 1, np.where(keeps, own, other)), bare
 
 
-def _upon(values: Cells, where: Ink) -> Cells:
-    """The mean of what is near, of the cells that count alone."""
-    weights = where.astype(np.float32)
-    total = cv2.boxFilter(values * weights, -1, NEAR, normalize=False)
-    return total / np.maximum(cv2.boxFilter(weights, -1, NEAR, normalize=False), 1)
+def _upon(values: Cells, where: Ink) -> tuple[Cells, Ink]:
+    """The mean of what is near, of the cells that count alone; and where there is any."""
+    weights = where.view(np.uint8)
+    total, count = (
+        cv2.boxFilter(some, cv2.CV_32F, NEAR, normalize=False) for some in (values.astype(np.uint8) * weights, weights)
+    )
+    return total / np.maximum(count, 1), count > 0

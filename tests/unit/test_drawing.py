@@ -307,6 +307,20 @@ def test_no_area_goes_under_in_the_ground_of_its_page(tmp_path, colour, cards):
     )
 
 
+def test_a_mark_between_lines_of_words_stays(tmp_path):
+    """As what begins a line of its own: it is not what the words above and below stand on."""
+
+    def draw(page: canvas.Canvas) -> None:
+        page.setFont("Helvetica", 11)
+        page.drawString(100, 620, "Words that go over it and on")
+        page.drawString(100, 594, "Words that go under it and on")
+        page.drawString(150, 607, "Words to the right of it")
+        page.rect(120, 607, 5, 5, stroke=0, fill=1)
+
+    ink, _grey, _seconds = faxed(tmp_path, draw)
+    assert part(ink, 121, 608, 124, 611).all()
+
+
 def test_words_beside_an_area_leave_its_edge_where_it_is(tmp_path):
     def draw(page: canvas.Canvas) -> None:
         page.setFillColor(HexColor("#333333"))

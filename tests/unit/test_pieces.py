@@ -13,8 +13,8 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen import canvas
 
 from app.adapters import page_views
-from app.adapters.dots import box_of, busy, dots_of
-from app.adapters.drawing import _composed, _toned, ink_of, prepared
+from app.adapters.dots import STRIP, box_of, busy, dots_of, strips
+from app.adapters.drawing import _compose, _toned, ink_of, prepared
 from app.adapters.fax_tiff import WIDTH, decode, encode, read_pages
 from app.adapters.halftone import CELLS, screened
 from app.adapters.page_views import Views, views_of
@@ -35,7 +35,7 @@ def drawn(path: Path, draw: Draw) -> Path:
 def views(path: Path) -> Views:
     with pdfium.PdfDocument(path) as document:
         page = document[0]
-        found = views_of(page, (20, 0, 1688, ROWS, 0), (ROWS, WIDTH), filled=ROWS)
+        found = views_of(page, (20, 0, 1688, ROWS, 0), np.empty((2, ROWS, WIDTH, 3), np.uint8), filled=ROWS)
         page.close()
         return found
 
@@ -108,6 +108,22 @@ def test_boxes_hold_every_mark_with_what_is_around_it_and_little_else():
     assert list(busy(np.zeros((4, 4), bool), 1)) == []
 
 
+def test_rows_of_marks_below_each_other_are_in_one_box():
+    marks = np.zeros((40, 80), bool)
+    marks[10:20, 30:50] = True
+    assert list(busy(marks, 0)) == [(slice(10, 20), slice(30, 50))]
+
+
+def test_strips_are_all_of_a_box_with_what_is_beside_them_in_it():
+    box, seen = (slice(20, 20 + 2 * STRIP + 7), slice(3, 9)), np.zeros((3 * STRIP, 12), int)
+    for strip, wider, inner in strips(box, 5):
+        seen[strip] += 1
+        assert np.shares_memory(seen[strip], seen[wider][inner])
+        assert seen[wider].shape[0] in (STRIP + 5, STRIP + 10, 7 + 5)
+    assert (seen[box] == 1).all()
+    assert seen.sum() == seen[box].size
+
+
 @pytest.mark.parametrize("draw", [marked_words, letter, photographed, hatched])
 def test_a_page_whose_words_came_nearer_piece_by_piece_is_what_it_would_be_as_a_whole(tmp_path, draw):
     drawing = prepared(views(drawn(tmp_path / "page.pdf", draw)), 4)
@@ -115,7 +131,9 @@ def test_a_page_whose_words_came_nearer_piece_by_piece_is_what_it_would_be_as_a_
         ink = ink_of(drawing, screens)
         whole = box_of(drawing.wanted)
         tone = _toned(drawing, drawing.ground, screens, dots_of(whole, 4))
-        assert np.array_equal(ink, _composed(drawing, tone, screens, whole))
+        at_once = np.empty_like(ink)
+        _compose(at_once, drawing, tone, screens, whole)
+        assert np.array_equal(ink, at_once)
 
 
 def test_dense_lines_do_become_tone(tmp_path):
@@ -150,6 +168,30 @@ def test_a_picture_is_drawn_again_only_where_words_are_upon_it_and_the_page_is_t
     monkeypatch.setattr(page_views, "MOST_PICTURES", 0)
     always = views(path)
     for name in ("full", "bare", "words"):
+        assert np.array_equal(getattr(once, name), getattr(always, name)), name
+
+
+def letter_with_rule(page: canvas.Canvas) -> None:
+    letter(page)
+    page.line(60, 100, 500, 100)
+
+
+def headed_letter(page: canvas.Canvas) -> None:
+    letter(page)
+    page.setFont("Helvetica-Bold", 40)
+    page.drawString(60, 200, "Invoice")
+
+
+@pytest.mark.parametrize(("draw", "times"), [(letter, 1), (headed_letter, 2), (letter_with_rule, 2)])
+def test_a_page_of_nothing_but_words_is_not_drawn_without_them_and_is_the_same(tmp_path, monkeypatch, draw, times):
+    path, drawings, draw_page = drawn(tmp_path / "page.pdf", draw), [], page_views._draw
+    monkeypatch.setattr(page_views, "_draw", lambda *how: drawings.append(how) or draw_page(*how))
+    once = views(path)
+    assert len(drawings) == times
+    redrawn = page_views._redrawn
+    monkeypatch.setattr(page_views, "_redrawn", lambda *how, is_blank: redrawn(*how, is_blank=False))
+    always = views(path)
+    for name in ("full", "bare", "letterless", "words"):
         assert np.array_equal(getattr(once, name), getattr(always, name)), name
 
 
