@@ -199,10 +199,17 @@ def fax_path(fax: Fax) -> str:
 
 
 def init_app(app: Flask) -> None:
-    drawn = (stations, pages, attempt_result, attempt_dialled, attempt_pages, attempt_duration, document_name)
-    drawn += (remote, brief, tone)
     for function in (
-        *drawn,
+        stations,
+        pages,
+        attempt_result,
+        attempt_dialled,
+        attempt_pages,
+        attempt_duration,
+        document_name,
+        remote,
+        brief,
+        tone,
         state_label,
         state_badge,
         status_badge,
