@@ -20,6 +20,7 @@ from redis import RedisError
 from app.adapters.converter import servers_that_answer
 from app.application import this_application
 from app.errors import FaxroomError, TemporaryFailure
+from app.fax.trunk import trouble_of
 from app.intake.documents import storage
 from app.intake.room import disks
 from app.queues import redis
@@ -49,6 +50,8 @@ ADVICE = {
     "clock": "Start it: worker.py clock",
     "collect": "Start it: worker.py collect",
     "front": "nginx, which takes requests for the web. bin/up restarts it; front.log says why it stops.",
+    "trunk": "The carrier cannot be reached or takes no calls: check FAXROOM_TRUNK, its account and the network. "
+    "Faxes wait and go out by themselves; see docs/trunks.md.",
     "room": "A disk is full, so no fax is sent or received. Free some space; bin/faxroom doctor says where.",
 }
 #: What to do where a part could not even be asked.
@@ -133,6 +136,12 @@ def _room() -> str | None:
     return f"Free some space soon. {', '.join(filling)}" if filling else None
 
 
+def _trunk() -> None:
+    """Set aside by what calls came to (:mod:`app.fax.trunk`)."""
+    if trouble := trouble_of(db.session):
+        raise TemporaryFailure(trouble.outcome)
+
+
 #: Each raises what is wrong; what has to be done soon is its answer.
 CHECKS: dict[str, Callable[[], str | None]] = {
     "database": _database,
@@ -145,6 +154,7 @@ CHECKS: dict[str, Callable[[], str | None]] = {
     "clock": _beats("clock"),
     "collect": _beats("collect"),
     "front": _front,
+    "trunk": _trunk,
     "room": _room,
 }
 

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from app.fax.policy import has_ceiling, use_today
 from app.fax.senders import held_by_person
+from app.fax.trunk import trouble_of, waiting_for_it
 from app.fax.writing import write_notices
 from app.models import (
     AlertIncident,
@@ -153,10 +154,11 @@ class Matter(NamedTuple):
 
 def watch(session: Session, now: datetime) -> int:
     """Open and end incidents, with their mails; gives how many. Commits each."""
-    stuck, changed = stuck_faxes(session, now), 0
+    stuck, trunk, changed = stuck_faxes(session, now), _trunk_facts(session), 0
     tenants = session.scalars(sa.select(Tenant).where(Tenant.deleting_at.is_(None)).order_by(Tenant.id)).all()
     open_ones = {Matter(i.tenant_id, i.kind, i.about_id) for i in session.scalars(_open())}
     wanted = [finding for tenant in tenants for finding in _findings(session, tenant, stuck, now)]
+    wanted += [(Matter(tenant.id, AlertKind.TRUNK), trunk.get(tenant.id)) for tenant in tenants]
     session.rollback()
     held = {matter for matter, _facts in wanted if matter.kind == AlertKind.SENDERS}
     wanted += [(matter, None) for matter in open_ones - held if matter.kind == AlertKind.SENDERS]
@@ -185,6 +187,14 @@ def _findings(
     mine = stuck.get(tenant.id)
     stands = {"count": mine.count, "oldest": mine.oldest.isoformat()} if mine else None
     yield Matter(tenant.id, AlertKind.STUCK), stands
+
+
+def _trunk_facts(session: Session) -> dict[int, dict[str, Any]]:
+    """Company with faxes that wait for the trunk → what is the matter with it."""
+    if (trouble := trouble_of(session)) is None:
+        return {}
+    told = {"since": trouble.since.isoformat(), "outcome": trouble.outcome, "response": trouble.response}
+    return {tenant_id: told | {"count": count} for tenant_id, count in waiting_for_it(session).items()}
 
 
 def _open(**of: Any) -> sa.Select[AlertIncident]:
@@ -222,9 +232,10 @@ def _end(session: Session, matter: Matter, now: datetime) -> bool:
 
 def _told(session: Session, matter: Matter) -> list[User]:
     """The company's administrators; of what is stuck the operators too: it may be the installation that
-    stands; and of a ceiling, which is theirs."""
+    stands; and of a ceiling, which is theirs. Of the trunk they are told once, whose faxes soever wait."""
     meant = administers(matter.tenant_id)
-    if matter.kind in (AlertKind.STUCK, AlertKind.CEILING):
+    is_news = matter.kind == AlertKind.TRUNK and len(session.scalars(_open(kind=matter.kind)).all()) == 1
+    if is_news or matter.kind in (AlertKind.STUCK, AlertKind.CEILING):
         meant = sa.or_(meant, is_operator)
     return people_in_use(session, meant)
 

@@ -18,6 +18,7 @@ from app.fax.notices import write_outcome_notice
 from app.fax.policy import CEILING, Ceilings, judge_dialled, policy_of
 from app.fax.redirects import forget_if_refused
 from app.fax.senders import Senders, hold_back
+from app.fax.trunk import Way, is_outside
 from app.fax.turns import LINE, note_turns, of_company, of_owner
 from app.models import Attempt, Direction, Fax, FaxEntity, FaxTemplate, Origin, Status
 from app.models.fax import WAITS_FOR_LINE
@@ -104,7 +105,7 @@ def claim_due(session: Session, *, now: datetime, limits: Limits, node: str) -> 
         return []
     say_room_again(session)
     room = Room(session, limits)
-    policy, ceilings = policy_of(session), Ceilings(session, now)
+    policy, ceilings, way = policy_of(session), Ceilings(session, now), Way(session, now)
     senders = Senders(session)
     caps, may_go = DayCaps(session, now), []
     for fax, line in _in_turn(session, now, room):
@@ -115,14 +116,17 @@ def claim_due(session: Session, *, now: datetime, limits: Limits, node: str) -> 
             _refuse(session, fax, fault)
         elif not senders.let_go(fax):
             hold_back(session, fax)
-        elif dialled.startswith("+") and ceilings.is_reached(line.tenant):
+        elif is_outside(dialled) and not way.is_open():
+            way.wait(fax)
+        elif is_outside(dialled) and ceilings.is_reached(line.tenant):
             _put_off(session, fax, ceilings.next_day(line.tenant), CEILING, WAITING)
         elif fax.status == Status.RETRYING or caps.may_take(line.tenant, line.entity, rules):
             room.take(line.tenant, line.entity)
             may_go.append(fax)
             caps.take(fax, line.entity)
-            if dialled.startswith("+"):
+            if is_outside(dialled):
                 ceilings.take(line.tenant)
+                way.take()
         else:
             until, cap = caps.next_day(line.tenant), {"limit": rules.daily_cap}
             _put_off(session, fax, until, "daily_cap", (Status.READY, Status.SCHEDULED), cap)

@@ -1,5 +1,6 @@
 """What Asterisk's word about a call means for the attempt and the fax. Everything here may be told twice."""
 
+import random
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
@@ -8,11 +9,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.fax.call_ends import NO_FAX, Unanswered, judge
 from app.fax.lifecycle import move
 from app.fax.notices import write_outcome_notice
 from app.fax.redirects import target_of
-from app.fax.retry import FOLLOWED, LINE_DOWN, LINE_DOWN_DELAY, OUR_SIDE, decide
+from app.fax.retry import FOLLOWED, LINE_DOWN, LINE_DOWN_DELAY, OUR_SIDE, Decision, by_day, decide, spread
 from app.fax.search import with_name
+from app.fax.trunk import among_others, note_end
 from app.models import Attempt, Fax, Origin, Status
 from app.models.moves import ON_THE_LINE
 from app.queues import enqueue_after_commit
@@ -28,8 +31,10 @@ class CallFacts:
     """The end of one call, as the hangup handler wrote it down.
 
     ``outcome`` is a word of :data:`app.fax.retry.DELAYS`, ``success`` or ``unknown``; ``pages`` those that the far
-    end confirmed (T.30 MCF); ``hangup_cause`` is of Q.850; times are Unix seconds. ``redirected_to`` is whom the far
-    end named in a SIP 302, as it wrote it.
+    end confirmed (T.30 MCF); ``hangup_cause`` is of Q.850; times are Unix seconds. ``response`` is the last one of
+    SIP's, empty where none came, None where it was not kept; ``rang`` whether Asterisk has seen it ring, of a call that
+    nobody answered and that ended by the network's word.
+    ``redirected_to`` is whom the far end named in a SIP 302, as it wrote it.
     """
 
     outcome: str
@@ -39,6 +44,8 @@ class CallFacts:
     ecm: bool | None = None
     remote_station_id: str | None = None
     hangup_cause: int | None = None
+    response: str | None = None
+    rang: bool | None = None
     error: str | None = None
     answered_at: float | None = None
     ended_at: float | None = None
@@ -56,15 +63,18 @@ class CallFacts:
 def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
     """Close the attempt and move its fax; False if that has been done before. Commits."""
     attempt = session.scalar(sa.select(Attempt).where(Attempt.channel_id == channel_id))
-    if attempt and facts.outcome == "no_answer" and attempt.ringing_at is None:
-        facts = replace(facts, outcome="congestion")  # it did not even ring: a dead trunk looks like this
+    now = utc_now()
+    if attempt:
+        facts = replace(facts, outcome=_judged(session, attempt, facts, now))
     target = target_of(session, attempt, facts.redirected_to) if attempt and facts.redirected_to else None
     if target:
         facts = replace(facts, outcome=FOLLOWED)
     if attempt is None or not close_attempt(session, attempt.id, facts):
         session.rollback()
         return False
+    session.refresh(attempt)
     fax = session.get_one(Fax, attempt.fax_id, populate_existing=True)
+    note_end(session, attempt, fax, now)
     pages_total = fax.pages or 0
     pages_done = min(pages_total, attempt.first_page - 1 + max(0, facts.pages))
     template = fax.entity.template
@@ -74,6 +84,7 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
         pages_done=pages_done,
         pages_confirmed=facts.pages,
         attempts=_counted(session, fax.id),
+        same_before=_ended_alike(session, attempt),
         max_attempts=1 if fax.origin == Origin.TEST else template.max_attempts,
         cancel_requested=fax.cancel_requested_at is not None,
         delays=template.retry_delays,
@@ -81,7 +92,7 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
     values: dict[str, Any] = {"cause": decision.cause, "cause_values": None, "pages_done": pages_done}
     values["redirected_to"] = target if decision.cause == FOLLOWED else None
     if decision.delay is not None:
-        values["due_at"] = utc_now() + timedelta(seconds=decision.delay)
+        values["due_at"] = _next_try(fax, decision, now)
     if facts.remote_station_id:
         values["remote_station_id"] = facts.remote_station_id[:64]
         values["search_text"] = with_name(fax.search_text, facts.remote_station_id[:64])
@@ -91,6 +102,27 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
     enqueue_after_commit(session, "dispatch")  # a line is free
     session.commit()
     return True
+
+
+def _judged(session: Session, attempt: Attempt, facts: CallFacts, now: datetime) -> str:
+    """With what Asterisk could not know: that we have heard it ring, and what becomes of other calls."""
+    outcome = facts.outcome
+    if facts.rang is not None:
+        rang = facts.rang or attempt.ringing_at is not None
+        outcome = judge(Unanswered(facts.response, facts.hangup_cause, rang))
+    return among_others(session, attempt.fax, outcome, facts.response, now)
+
+
+def _ended_alike(session: Session, attempt: Attempt) -> int:
+    alike = (Attempt.fax_id == attempt.fax_id, Attempt.outcome == attempt.outcome, Attempt.id != attempt.id)
+    return session.scalar(sa.select(sa.func.count()).select_from(Attempt).where(*alike)) or 0
+
+
+def _next_try(fax: Fax, decision: Decision, now: datetime) -> datetime:
+    """A person's telephone rings by day only, unless the line's template says when."""
+    at = now + timedelta(seconds=spread(decision.delay or 0, random.random()))
+    is_own = decision.cause in (fax.entity.template.retry_delays or {})
+    return by_day(at, fax.tenant.zone) if decision.cause == NO_FAX and not is_own else at
 
 
 def _counted(session: Session, fax_id: str) -> int:
@@ -111,6 +143,7 @@ def close_attempt(session: Session, attempt_id: int, facts: CallFacts) -> bool:
         "ecm": facts.ecm,
         "remote_station_id": (facts.remote_station_id or "")[:64] or None,
         "hangup_cause": facts.hangup_cause,
+        "response": (facts.response or "")[:120] or None,
         "error": (facts.error or "")[:255] or None,
     }
     if facts.answered_at:

@@ -8,6 +8,7 @@ from babel.dates import format_datetime, format_time
 from flask_babel import force_locale, get_locale, lazy_gettext, ngettext
 from flask_babel import gettext as _
 
+from app.fax.call_ends import TRUNK_SIDE
 from app.fax.days import day_of
 from app.fax.document_sentences import DOCUMENT_REFUSALS, WRONG_TYPES, DocumentWords
 from app.fax.entity_sentences import ENTITY_SENTENCES
@@ -45,12 +46,15 @@ STATUS_LABELS = {
     Status.INCOMPLETE: _l("Incomplete"),
 }
 
+#: Why a fax waits that goes on by itself; its sentence says so.
+WAITS_FOR_OUR_SIDE = ("disk_full", *TRUNK_SIDE)
+
 #: How an attempt ended. Also the first half of a failed fax's story.
 OUTCOMES = {
     "success": _l("The other machine confirmed all pages."),
     "busy": _l("The line was busy."),
     "no_answer": _l("Nobody answered."),
-    "congestion": _l("The network had no free path to the number."),
+    "congestion": _l("The network could not put the call through."),
     "far_end_no_fax": _l("Someone or something answered, but it was not a fax machine."),
     "silent": _l("The other side answered but sent nothing."),
     "stalled": _l("The other side stopped in the middle of the call, so Faxroom hung up."),
@@ -64,6 +68,13 @@ OUTCOMES = {
     "incomplete": _l("The other machine confirmed fewer pages than the document has."),
     "unallocated": _l("The number does not exist."),
     "rejected": _l("The other side refused the call."),
+    "blocked": _l("The call was blocked on its way as unwanted."),
+    "forbidden": _l("The network refused the call without saying why."),
+    "media_refused": _l("The other side does not take fax calls, neither as T.38 nor as sound."),
+    "trunk_down": _l("The line to the telephone provider is down. The fax goes out as soon as it is back."),
+    "trunk_refused": _l(
+        "The telephone provider takes no calls from this system at the moment. The fax goes out as soon as it does."
+    ),
     "redirected": _l("The other side forwards its calls to another number. Faxroom does not follow."),
     "followed": _l("The other side forwards its calls to another number. Faxroom dials that one."),
     "file_refused": _l("The line could not read the prepared pages."),
@@ -97,6 +108,9 @@ NEXT_STEPS = {
     "incomplete": _l("Ask the recipient which pages arrived before you send it again."),
     "unallocated": _l("Check the number and send to the right one."),
     "rejected": _l("Ask the recipient whether calls from your number are blocked."),
+    "blocked": _l("Ask the recipient to allow calls from your number, or send from another line."),
+    "forbidden": _l("Check the number. If it is right, ask your administrator whether your line may call it."),
+    "media_refused": _l("Ask the recipient for a number that takes faxes."),
     "redirected": _l("Ask the recipient for the number that takes faxes, and send it there."),
     "many_sheet_pages": _l(
         "To fax all of them, send it again from its page. For fewer, set a print area in the spreadsheet and send that."
@@ -385,7 +399,7 @@ def _ready(fax: Fax) -> str:
         return _to_look_at(fax)
     if fax.cause == "held":
         return _held()
-    if fax.cause == "disk_full":
+    if fax.cause in WAITS_FOR_OUR_SIDE:
         return sentence(fax.cause)
     if fax.cause == "ceiling":
         at = _("Dialling at %(at)s.", at=moment(fax, fax.due_at))
@@ -402,7 +416,7 @@ def _scheduled(fax: Fax) -> str:
         return _to_look_at(fax)
     if fax.cause == "held":
         return _held()
-    if fax.cause == "disk_full":
+    if fax.cause in WAITS_FOR_OUR_SIDE:
         return sentence(fax.cause)
     return _("%(pages)s, %(time)s on the line. Dialling at %(at)s.", at=moment(fax, fax.due_at), **_size(fax))
 
@@ -437,7 +451,7 @@ def _sent(fax: Fax) -> str:
 
 
 def _retrying(fax: Fax) -> str:
-    if fax.cause == "sender_gone":
+    if fax.cause == "sender_gone" or fax.cause in TRUNK_SIDE:
         return sentence(fax.cause)
     return _("%(what)s Next try at %(at)s.", what=sentence(fax.cause or "other"), at=moment(fax, fax.due_at))
 

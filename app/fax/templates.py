@@ -49,6 +49,7 @@ CAUSE_NAMES = {
     "silent": _l("Answered, but sent nothing"),
     "stalled": _l("Stopped in the middle of the call"),
     "capped": _l("Maximum call length reached"),
+    "forbidden": _l("Refused by the network"),
     "other": _l("Any other reason"),
     "protocol_error": _l("The machines could not agree"),
     "dropped": _l("The call broke off"),

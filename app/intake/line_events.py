@@ -3,9 +3,10 @@
 The durable result is one line written by the hangup handler of ``asterisk/extensions.conf``:
 ``ended|ended|answered|Q.850 cause|capped|late`` (*late* is ``full`` where the disk was, ``ending`` where Asterisk was
 about to end and cut the call: nobody knows what arrived, unless T.30 had not begun) and, for a call that sent,
-``|status|pages|rate|ecm|mode|error|statusstr|station id``, the last three in base64; for a call that nobody answered,
-``|the number that a SIP 302 named``, in base64 too. Times are Unix seconds.
-For what is received see :func:`read_received`. A call that waits for a decision stands in
+``|status|pages|rate|ecm|mode|error|statusstr|station id|resolution``, the three before the last in base64; for a
+call that nobody answered, ``|the number that a SIP 302 named``, in base64 too; then for both ``|response|state``: SIP's
+last response in base64 and Asterisk's word for the state of the channel. Former versions kept less. Times are Unix
+seconds. For what is received see :func:`read_received`. A call that waits for a decision stands in
 ``Stasis(faxroom,incoming|fax,<called number in base64>)``.
 """
 
@@ -16,6 +17,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from app.fax.call_ends import GAVE_UP, Unanswered, judge
+from app.fax.call_ends import Answered as How
 from app.fax.results import CallFacts
 from app.fax.retry import DISK_FULL, LINE_DOWN
 from app.models import CallEnd
@@ -216,28 +219,26 @@ def read_result(channel_id: str, line: str) -> Ended | StillSending:
     fields = line.split("|")
     if fields[0] == "sending":
         return StillSending(channel_id)
-    if fields[0] != "ended" or len(fields) not in (6, 7, 14):  # former versions kept no redirect
+    if fields[0] != "ended" or len(fields) not in (6, 7, 9, 14, 17):
         return Ended(channel_id, CallFacts("unknown", error=f"unreadable result: {line[:100]}"))
     ended, answered, cause, capped, late = (read_whole(field) for field in fields[1:6])
-    if len(fields) in (6, 7):
-        ours = {"full": DISK_FULL, "ending": LINE_DOWN}.get(fields[5])
-        outcome = ours or ("other" if late else unanswered_outcome(cause))
-        redirected_to = _printable(_decoded("".join(fields[6:])))[:LONGEST_NUMBER] or None
-        told = {"hangup_cause": cause, "ended_at": ended, "answered_at": answered, "redirected_to": redirected_to}
-        return Ended(channel_id, CallFacts("redirected" if redirected_to else outcome, **told))
-    status, pages, rate, ecm, mode, error, text, station = fields[6:]
+    response, rang = _last_response(fields)
+    if len(fields) < 14:
+        facts = CallFacts("other", hangup_cause=cause, response=response, ended_at=ended, answered_at=answered)
+        if redirected_to := _printable(_decoded("".join(fields[6:7])))[:LONGEST_NUMBER]:
+            return Ended(channel_id, replace(facts, outcome="redirected", redirected_to=redirected_to))
+        if late is not None or fields[5]:
+            return Ended(channel_id, replace(facts, outcome=_WITHOUT_A_PAGE.get(fields[5], "other")))
+        return Ended(channel_id, replace(facts, outcome=judge(Unanswered(response, cause, rang)), rang=rang))
+    status, pages, rate, ecm, mode, error, text, station = fields[6:14]
     error_word = _decoded(error)
+    heard = len(fields) > 14 and fields[14] not in NOTHING_HEARD
     if fields[5] == "ending" and status != "SUCCESS":
         outcome = LINE_DOWN if error_word == BEFORE_T30 else "unknown"
     else:
-        outcome = answered_outcome(
-            status,
-            error_word,
-            pages=read_whole(pages) or 0,
-            capped=bool(capped),
-            station=bool(station),
-            gave_up=cause == GAVE_UP,
-        )
+        is_machine = bool(station) or heard or mode == "T38"
+        why = {"gave_up": cause == GAVE_UP, "capped": bool(capped)}
+        outcome = judge(How(status, error_word, read_whole(pages) or 0, is_machine, **why))
     return Ended(
         channel_id,
         CallFacts(
@@ -248,11 +249,25 @@ def read_result(channel_id: str, line: str) -> Ended | StillSending:
             ecm=ecm == "yes",
             remote_station_id=_printable(_decoded(station)) or None,
             hangup_cause=cause,
+            response=response,
             error=_printable(f"{error_word} {_decoded(text)}") if status != "SUCCESS" else None,
             answered_at=answered,
             ended_at=ended,
         ),
     )
+
+
+#: Why no page left a call that was answered, or may have been → outcome.
+_WITHOUT_A_PAGE = {"full": DISK_FULL, "ending": LINE_DOWN}
+#: FAXOPT(resolution) of a call in which no DIS came, so that nobody knows what a page will be.
+NOTHING_HEARD = ("", "0x0")
+
+
+def _last_response(fields: list[str]) -> tuple[str | None, bool]:
+    """SIP's, empty where none came and None where it was not kept; and whether the far end said that it rings."""
+    if len(fields) not in (9, 17):
+        return None, False
+    return _printable(_decoded(fields[-2])), fields[-1] == "Ringing"
 
 
 def read_received(channel_id: str, line: str) -> Received | StillReceiving | None:
@@ -268,9 +283,7 @@ def read_received(channel_id: str, line: str) -> Received | StillReceiving | Non
     confirmed, error_word = read_whole(pages) or 0, _decoded(error)
     gave_up = read_whole("".join(cause)) == GAVE_UP
     facts = CallFacts(
-        outcome=answered_outcome(
-            status, error_word, pages=confirmed, capped=False, station=bool(station), gave_up=gave_up
-        ),
+        outcome=judge(How(status, error_word, confirmed, bool(station), gave_up=gave_up)),
         pages=confirmed,
         mode=mode or None,
         rate=read_whole(rate),
@@ -324,95 +337,8 @@ def _printable(text: str) -> str:
     return "".join(character for character in text if character.isprintable()).strip()
 
 
-#: Q.850 cause of a call that nobody answered → outcome. What is not here is "other".
-UNANSWERED = {
-    1: "unallocated",  # unallocated number
-    2: "unallocated",  # no route to transit network
-    3: "unallocated",  # no route to destination
-    17: "busy",
-    18: "no_answer",  # no user responding
-    19: "no_answer",  # alerting, no answer
-    20: "no_answer",  # subscriber absent
-    21: "rejected",
-    22: "unallocated",  # number changed
-    23: "redirected",  # to a new destination, which Asterisk does not follow
-    28: "unallocated",  # invalid number format
-    34: "congestion",  # no circuit available
-    38: "congestion",  # network out of order
-    41: "congestion",  # temporary failure
-    42: "congestion",  # switching equipment congestion
-    44: "congestion",
-    57: "rejected",  # bearer capability not authorised
-    102: "no_answer",  # recovery on timer expiry
-}
-
-#: The cause of a call that was answered and that we ended because nothing came: Asterisk's own, where no RTP does
-#: (res_pjsip_sdp_rtp.c: rtp_check_timeout), and what the line process gives (app.jobs.listen).
-GAVE_UP = 44
-
-#: FAXOPT(error) of Asterisk 22's res_fax and res_fax_spandsp → outcome. spandsp's own words are in statusstr.
-ERRORS = {
-    "INVALID_ARGUMENTS": "file_refused",
-    "FILE_ERROR": "file_refused",
-    "MEMORY_ERROR": "other",
-    "INIT_ERROR": "other",
-    "TIMEOUT": "far_end_no_fax",
-    "3RD_PARTY_HANGUP": "dropped",
-    "AUDIO_ERROR": "protocol_error",
-    "T38_NEG_ERROR": "protocol_error",
-}
-
-
 #: FAXOPT(error) of a call that ended while SendFAX still waited for the far end to offer T.38. T.30 had not begun, so
 #: surely no page has left: SendFAX writes this word only where it gives up before its session begins, which empties the
 #: field; what fills it afterwards are other words (Asterisk 22, res/res_fax.c: sendfax_exec, generic_fax_exec;
 #: res_fax_spandsp.c: t30_phase_e_handler). INIT_ERROR is no such proof: a session goes on after it.
 BEFORE_T30 = "T38_NEG_ERROR"
-
-
-def unanswered_outcome(cause: int | None) -> str:
-    return UNANSWERED.get(cause or 0, "other")
-
-
-def answered_outcome(
-    status: str, error: str, *, pages: int, capped: bool, station: bool = True, gave_up: bool = False
-) -> str:
-    """Only the word SUCCESS is a success; FAILED is what the code says where the documentation says FAILURE.
-
-    ``station`` tells whether the far end gave a station id: who hung up without a page and without one was a person.
-    ``gave_up``: we ended the call, because nothing came any more.
-    """
-    if status == "SUCCESS":
-        return "success"
-    if capped:
-        return "capped"
-    if gave_up:
-        return "stalled" if pages or station else "silent"
-    outcome = "dropped" if pages else ERRORS.get(error) or _by_words(error)
-    nobody = not pages and not station and (outcome == "dropped" or error == "T38_NEG_ERROR")
-    return "far_end_no_fax" if nobody else outcome
-
-
-#: Parts of spandsp's sentences (t30_completion_code_to_str) → outcome, the first that fits.
-WORDS = (
-    ("timed out waiting for initial", "far_end_no_fax"),
-    ("timed out waiting for the first message", "far_end_no_fax"),
-    ("no response", "protocol_error"),
-    ("received a dcn", "protocol_error"),
-    ("received bad", "protocol_error"),
-    ("failed to train", "protocol_error"),
-    ("disconnected after", "protocol_error"),
-    ("dropped", "dropped"),
-    ("tiff", "file_refused"),
-    ("file", "file_refused"),
-    ("negotiating t.38", "protocol_error"),
-    ("timed out", "protocol_error"),
-    ("incompatible", "protocol_error"),
-    ("unexpected", "protocol_error"),
-    ("far end", "protocol_error"),
-)
-
-
-def _by_words(error: str) -> str:
-    lowered = error.lower()
-    return next((outcome for words, outcome in WORDS if words in lowered), "other")

@@ -55,6 +55,10 @@ def _subject(notice: Notice, incident: AlertIncident, tenant: Tenant) -> str:
         if notice.kind == NoticeKind.ALL_CLEAR:
             return _("[%(serial)s] %(company)s may dial again", serial=tenant.serial, company=name)
         return _("[%(serial)s] %(company)s has used up its calls for today", serial=tenant.serial, company=name)
+    if incident.kind == AlertKind.TRUNK:
+        if notice.kind == NoticeKind.ALL_CLEAR:
+            return _("[%(serial)s] The line to the telephone provider works again", serial=tenant.serial)
+        return _("[%(serial)s] The line to the telephone provider is down", serial=tenant.serial)
     if notice.kind == NoticeKind.ALL_CLEAR:
         return _("[%(serial)s] %(company)s: faxes are going through again", serial=tenant.serial, company=name)
     if incident.kind == AlertKind.FAILING:
@@ -68,7 +72,7 @@ def _causes(incident: AlertIncident) -> list[tuple[str, int]]:
 
 
 def _oldest(incident: AlertIncident) -> datetime | None:
-    text = (incident.facts or {}).get("oldest")
+    text = (incident.facts or {}).get("oldest") or (incident.facts or {}).get("since")
     return datetime.fromisoformat(text) if text else None
 
 

@@ -18,10 +18,11 @@ from app.adapters.page_header import headed
 from app.adapters.rasterizer import take_pages
 from app.application import settings
 from app.errors import FaxroomError, TemporaryFailure
+from app.fax.call_ends import MEDIA
 from app.fax.dispatch import Limits, claim_due, mark_placed
 from app.fax.no_room import say_no_room
 from app.fax.results import REQUEST_GRACE, CallFacts, record_result, take_back
-from app.fax.retry import DISK_FULL, LINE_DOWN
+from app.fax.retry import DISK_FULL, LINE_DOWN, tries_t38
 from app.fax.sentences import pages_text
 from app.intake.documents import storage
 from app.intake.room import disks
@@ -152,11 +153,19 @@ def _call_of(attempt: Attempt) -> OutgoingCall:
         caller_number=entity.number or entity.extension,
         ecm=template.ecm,
         max_rate=template.max_rate,
-        t38=template.t38,
+        t38=tries_t38(template.t38, _refused_for_media(attempt)),
         ring_seconds=template.ring_seconds,
         max_seconds=template.max_seconds,
         not_after=int(latest_answer.timestamp()) + template.ring_seconds,
     )
+
+
+def _refused_for_media(attempt: Attempt) -> int:
+    """How many calls of this fax before."""
+    if attempt.n == 1:
+        return 0
+    mine = (Attempt.fax_id == attempt.fax_id, Attempt.outcome == MEDIA)
+    return db.session.scalar(sa.select(sa.func.count()).select_from(Attempt).where(*mine)) or 0
 
 
 def _lay_pages(attempt: Attempt, path: Path) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.adapters.ari import Ari, FaxProgress
-from app.intake.line_events import GAVE_UP
+from app.fax.call_ends import GAVE_UP
 
 log = logging.getLogger(__name__)
 

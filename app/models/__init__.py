@@ -28,6 +28,7 @@ from app.models.policy import DialingPolicy
 from app.models.pool import PoolNumber, StrayCall
 from app.models.preview import Preview, PreviewLane, PreviewState
 from app.models.template import FaxTemplate
+from app.models.trunk import TrunkTrouble
 from app.models.turn import LastTurn
 from app.models.voice import CallEnd, VoiceCall
 
@@ -77,6 +78,7 @@ __all__ = [
     "Scope",
     "Status",
     "StrayCall",
+    "TrunkTrouble",
     "Unread",
     "VoiceCall",
     "key_in",

@@ -386,7 +386,8 @@ class Attempt(TenantOwned, Model):
     attempt without it was never dialled. ``off_line_at`` is when an incoming call was over, whose pages are still to be
     entered: it takes no place on the line any more. ``pages_confirmed`` counts pages of this attempt, which began at
     ``first_page`` (1-based). ``dialled`` is what it dialled, where that was not the fax's own number but the one that
-    the attempt before was redirected to. ``outcome`` is a word of :mod:`app.fax.retry`, ``hangup_cause`` a Q.850 cause.
+    the attempt before was redirected to. ``outcome`` is a word of :mod:`app.fax.retry`, ``hangup_cause`` a Q.850 cause,
+    ``response`` the last one of SIP's.
     """
 
     __tablename__ = "attempt"
@@ -408,6 +409,8 @@ class Attempt(TenantOwned, Model):
         ),
         # what a company has dialled in a day (app.fax.policy)
         sa.Index("ix_attempt_day", "tenant_id", "created_at"),
+        # what the carrier said last (app.fax.trunk)
+        sa.Index("ix_attempt_ended", "ended_at"),
         # how many faxes a line has begun to dial in a day (app.fax.dialing)
         sa.Index(
             "ix_attempt_first",
@@ -439,6 +442,7 @@ class Attempt(TenantOwned, Model):
     ecm: Mapped[bool | None]
     remote_station_id: Mapped[str | None] = mapped_column(sa.String(64))
     hangup_cause: Mapped[int | None]
+    response: Mapped[str | None] = mapped_column(sa.String(120))
     error: Mapped[str | None] = mapped_column(sa.String(255))
 
     fax: Mapped[Fax] = relationship(back_populates="attempts")

@@ -68,6 +68,7 @@ PART_NAMES = {
     "clock": _l("Clock"),
     "collect": _l("Email collector"),
     "front": _l("Front"),
+    "trunk": _l("Trunk"),
     "room": _l("Disk space"),
 }
 #: What stands still without it.
@@ -82,6 +83,7 @@ PART_TASKS = {
     "clock": _l("starts what is due: schedules, retries, retention"),
     "collect": _l("collects emails from the Mail2Fax boxes"),
     "front": _l("takes requests from browsers and passes them on complete"),
+    "trunk": _l("brings calls to the telephone provider"),
     "room": _l("required before a fax is sent or received"),
 }
 QUEUE_NAMES = {

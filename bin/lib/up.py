@@ -45,8 +45,8 @@ REMEMBER_SECONDS = 1
 MOST_STARTS = 4
 #: Files that each process may have open.
 DESCRIPTORS = 4096
-#: The part of healthz that no start mends: everything else has to run, so that it goes on when there is room.
-FULL_DISK = "room"
+#: Parts of healthz that no start mends: the rest has to run, so that all goes on when there is room, or a carrier.
+NOT_MENDED = ("room", "trunk")
 
 
 def main() -> int:
@@ -353,7 +353,7 @@ def _faults(body: bytes) -> dict[str, str]:
     parts = parts.get("parts", parts)
     if not all(isinstance(part, dict) for part in parts.values()):
         return {"web": str(parts)}
-    wrong = {name: part for name, part in parts.items() if not part.get("ok") and name != FULL_DISK}
+    wrong = {name: part for name, part in parts.items() if not part.get("ok") and name not in NOT_MENDED}
     return {name: f"{part.get('error')}. {part.get('advice')}" for name, part in wrong.items()}
 
 

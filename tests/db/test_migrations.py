@@ -218,6 +218,24 @@ def test_a_policy_from_before_an_upgrade_stays_follows_no_redirect_and_limits_ca
         assert (row["voice_per_line"], row["voice_per_company"], row["voice_minutes"]) == (10, 30, 120)
 
 
+def test_attempts_from_before_an_upgrade_have_no_response_and_no_trunk_is_set_aside(app):
+    with app.app_context():
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER, revision="0028")
+        metadata = sa.MetaData()
+        metadata.reflect(db.engine, only=(*ALONE, "attempt"))
+        with db.engine.begin() as connection:
+            for table in metadata.sorted_tables:
+                if table.name in (*ALONE, "attempt"):
+                    needed = {column.name: _value(column) for column in table.columns if not column.nullable}
+                    connection.execute(table.insert().values(needed))
+        flask_migrate.upgrade(directory=FOLDER)
+        with db.engine.begin() as connection:
+            assert connection.execute(sa.text("SELECT response FROM attempt")).all() == [(None,)]
+            assert connection.execute(sa.text("SELECT id FROM trunk_trouble")).all() == []
+            connection.execute(sa.text("DROP TABLE alembic_version"))
+
+
 def _one_row_in_each_table() -> dict[str, int]:
     """Rows that refer to each other, as far as a table must or may refer to one that comes before it."""
     metadata = sa.MetaData()

@@ -18,6 +18,8 @@ HOST = "127.0.0.1"
 #: 20 ms of silence in A-law (ITU-T G.711), behind twelve bytes of RTP (RFC 3550).
 SILENCE = b"\xd5" * 160
 Message = tuple[str, list[tuple[str, str]], str]
+#: What is said to an INVITE, one after the other: a response with its headers, line by line, or seconds to wait.
+Script = tuple[str | float, ...]
 
 
 @dataclass
@@ -39,12 +41,14 @@ class Call:
 
 class Stranger:
     """``answers``: called number → status and contact of a redirect, or None to answer the call; another number there
-    is not. ``packets`` is how many packets of silence go out in each second of an answered call; 0: not one.
+    is not. ``scripts``: called number → all that is said to it. ``packets`` is how many packets of silence go out in
+    each second of an answered call; 0: not one.
     """
 
     def __init__(self, host: str = HOST, *, packets: float = 0) -> None:
         self.host, self.packets = host, packets
         self.answers: dict[str, tuple[str, str] | None] = {}
+        self.scripts: dict[str, Script] = {}
         self.calls: dict[str, Call] = {}
         self._tags: dict[str, str] = {}
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -82,6 +86,9 @@ class Stranger:
             self._hear(int(first.split()[1]), call_id, message, where)
         elif first.startswith("INVITE"):
             self._invited(call_id, message, where)
+        elif first.startswith("CANCEL"):
+            self._reply(message, where, "200 OK")
+            self._give_up(call_id, message, where)
         elif not first.startswith("ACK"):
             self._reply(message, where, "200 OK")
             if first.startswith("BYE") and call_id in self.calls:
@@ -95,7 +102,9 @@ class Stranger:
                 self._reply(message, where, "488 Not Acceptable Here")
             return
         self.calls[call_id] = Call(number)
-        if number not in self.answers:
+        if number in self.scripts:
+            threading.Thread(target=self._play, args=(call_id, message, where), daemon=True).start()
+        elif number not in self.answers:
             self._reply(message, where, "404 Not Found")
         elif redirect := self.answers[number]:
             status, contact = redirect
@@ -104,6 +113,30 @@ class Stranger:
             self._reply(message, where, "200 OK", body=self._description())
             self.calls[call_id].answered = time.monotonic()
             self._speak(call_id, body)
+
+    def _play(self, call_id: str, message: Message, where: tuple[str, int]) -> None:
+        call = self.calls[call_id]
+        for said in self.scripts[call.number]:
+            if call.ended or self._over.is_set():
+                return
+            if isinstance(said, float):
+                time.sleep(said)
+                continue
+            status, *headers = said.split("\n")
+            if status >= "2":
+                call.ended = time.monotonic()
+            with suppress(OSError):
+                self._reply(message, where, status, *headers, tag=call_id[:8])
+
+    def _give_up(self, call_id: str, message: Message, where: tuple[str, int]) -> None:
+        """What an INVITE gets that is taken back (RFC 3261, 9.2)."""
+        call = self.calls.get(call_id)
+        if call and not call.ended:
+            call.ended, (first, headers, body) = time.monotonic(), message
+            invited = [
+                (name, value.replace("CANCEL", "INVITE") if name == "cseq" else value) for name, value in headers
+            ]
+            self._reply((first, invited, body), where, "487 Request Terminated", tag=call_id[:8])
 
     def _hear(self, status: int, call_id: str, message: Message, where: tuple[str, int]) -> None:
         call = self.calls[call_id]
@@ -145,14 +178,16 @@ class Stranger:
         ]
         self._socket.sendto("\r\n".join([*lines, "", body]).encode(), where)
 
-    def _reply(self, message: Message, where: tuple[str, int], status: str, *more: str, body: str = "") -> None:
+    def _reply(
+        self, message: Message, where: tuple[str, int], status: str, *more: str, body: str = "", tag: str = ""
+    ) -> None:
         _, headers, _ = message
         to = _header(headers, "to", "t")
         lines = [
             f"SIP/2.0 {status}",
             *(f"Via: {value}" for name, value in headers if name in ("via", "v")),
             f"From: {_header(headers, 'from', 'f')}",
-            f"To: {to}" if "tag=" in to else f"To: {to};tag={secrets.token_hex(6)}",
+            f"To: {to}" if "tag=" in to else f"To: {to};tag={tag or secrets.token_hex(6)}",
             f"Call-ID: {_header(headers, 'call-id', 'i')}",
             f"CSeq: {_header(headers, 'cseq', 'cseq')}",
             *(more or [f"Contact: <sip:far@{self.host}:{self.port}>"]),

@@ -168,7 +168,7 @@ def test_separators_and_substitutions_in_a_station_id_do_no_harm(facts: CallFact
         ("fax-busy-1", "busy", 17),
         ("fax-noanswer-1", "no_answer", 19),
         ("fax-unallocated-1", "unallocated", 1),
-        ("fax-rejected-1", "rejected", 21),
+        ("fax-rejected-1", "forbidden", 21),
     ],
     indirect=["facts"],
 )

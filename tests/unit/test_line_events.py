@@ -9,9 +9,6 @@ import pytest
 from app.fax.results import CallFacts
 from app.fax.retry import DELAYS
 from app.intake.line_events import (
-    ERRORS,
-    UNANSWERED,
-    WORDS,
     AllTold,
     Answered,
     Ended,
@@ -21,12 +18,10 @@ from app.intake.line_events import (
     StillReceiving,
     StillSending,
     Telephoned,
-    answered_outcome,
     read_event,
     read_received,
     read_result,
     read_telephoned,
-    unanswered_outcome,
     waiting_call,
 )
 
@@ -71,6 +66,37 @@ def test_a_call_that_our_own_disk_ended_sent_nothing() -> None:
     assert (facts.outcome, facts.pages, facts.answered_at) == ("disk_full", 0, None)
 
 
+def test_a_call_that_nobody_answered_is_judged_by_what_the_network_said_last() -> None:
+    facts = facts_of(f"ended|1700000040||34||||{b64('SIP 503 Service Unavailable')}|Down")
+    assert (facts.outcome, facts.response, facts.rang) == ("congestion", "SIP 503 Service Unavailable", False)
+    facts = facts_of(f"ended|1700000040||19||||{b64('SIP 480 Temporarily Unavailable')}|Ringing")
+    assert (facts.outcome, facts.hangup_cause, facts.rang) == ("no_answer", 19, True)
+
+
+def test_a_call_of_which_nobody_said_anything_found_no_carrier() -> None:
+    facts = facts_of("ended|1700000040||18|||||Down")
+    assert (facts.outcome, facts.response) == ("trunk_down", "")
+
+
+def test_a_result_of_a_former_version_is_judged_by_its_cause() -> None:
+    facts = facts_of("ended|1700000040||17||")
+    assert (facts.outcome, facts.response, facts.rang) == ("busy", None, False)
+
+
+def test_the_words_of_a_response_cannot_forge_a_field() -> None:
+    words = b64("SIP 603 No|Ringing|\r\n\x00")
+    facts = facts_of(f"ended|1700000040||21||||{words}|Down")
+    assert (facts.outcome, facts.rang, facts.response) == ("rejected", False, "SIP 603 No|Ringing|")
+
+
+@pytest.mark.parametrize(("mode", "resolution"), [("T38", "0x0"), ("audio", "8031x7700")])
+def test_t38_or_a_dis_tells_a_machine_that_gave_no_station_id(mode: str, resolution: str) -> None:
+    line = answered("FAILED", "0", "The call dropped prematurely").replace("T38", mode)
+    assert facts_of(f"{line}|{resolution}|{b64('SIP 200 OK')}|Up").outcome == "dropped"
+    person = line.replace("T38", "audio")
+    assert facts_of(f"{person}|0x0|{b64('SIP 200 OK')}|Up").outcome == "far_end_no_fax"
+
+
 def test_a_mark_without_a_result_is_still_sending() -> None:
     assert read_result("fax-A-1", "sending|1700000000") == StillSending("fax-A-1")
 
@@ -108,16 +134,6 @@ def test_base64_that_is_none_is_empty() -> None:
     assert facts_of(answered()[: -len(b64(""))] + "%%%").remote_station_id is None
 
 
-@pytest.mark.parametrize(("cause", "outcome"), sorted(UNANSWERED.items()))
-def test_an_unanswered_call_ends_by_its_cause(cause: int, outcome: str) -> None:
-    assert facts_of(f"ended|1700000040||{cause}||").outcome == outcome
-
-
-@pytest.mark.parametrize("cause", [0, None, 16, 127, 999])
-def test_a_cause_that_we_do_not_know_is_other(cause: int | None) -> None:
-    assert unanswered_outcome(cause) == "other"
-
-
 def test_what_an_asterisk_that_ended_cut_is_unknown_and_its_pages_are_told() -> None:
     line = answered("FAILED", "1", "HANGUP").replace("|16||", "|0||ending")
     assert (facts_of(line).outcome, facts_of(line).pages) == ("unknown", 1)
@@ -136,32 +152,9 @@ def test_a_call_answered_too_late_was_not_rejected_by_anybody() -> None:
     assert facts_of("ended|1700000040||21||1").outcome == "other"
 
 
-@pytest.mark.parametrize(
-    ("error", "pages", "outcome"),
-    [
-        ("The call dropped prematurely", 0, "dropped"),
-        ("The call dropped prematurely", 1, "dropped"),
-        ("FILE_ERROR", 0, "file_refused"),
-        ("TIFF/F file cannot be opened", 0, "file_refused"),
-        ("T38_NEG_ERROR", 0, "protocol_error"),
-        ("Timed out waiting for initial communication", 0, "far_end_no_fax"),
-        ("Far end is not compatible", 0, "protocol_error"),
-        ("something new", 0, "other"),
-        ("something new", 2, "dropped"),
-    ],
-)
-def test_an_answered_call_that_failed_ends_by_its_error(error: str, pages: int, outcome: str) -> None:
-    assert answered_outcome("FAILED", error, pages=pages, capped=False) == outcome
-
-
 def test_the_cap_explains_a_failure_but_does_not_undo_a_success() -> None:
     assert facts_of(answered("FAILED", "0", "The call dropped prematurely", capped="1")).outcome == "capped"
     assert facts_of(answered(capped="1")).outcome == "success"
-
-
-def test_every_outcome_of_the_tables_has_a_delay() -> None:
-    words = {*UNANSWERED.values(), *ERRORS.values(), *(outcome for _, outcome in WORDS)}
-    assert words <= set(DELAYS)
 
 
 def test_events_of_a_call_are_told_in_order_of_its_life() -> None:
@@ -215,7 +208,8 @@ def test_a_call_that_was_redirected_tells_whom_the_other_side_named(said: str, o
 
 
 def test_former_versions_told_nothing_of_a_redirect() -> None:
-    assert facts_of("ended|1700000000||23||") == CallFacts("redirected", hangup_cause=23, ended_at=1700000000)
+    told = {"hangup_cause": 23, "ended_at": 1700000000, "rang": False}
+    assert facts_of("ended|1700000000||23||") == CallFacts("redirected", **told)
 
 
 # ---- Calls to telephones
@@ -283,15 +277,6 @@ def test_a_received_fax_names_who_called_whom() -> None:
     assert (received.called, received.caller) == ("+39050", "0501|x")
     assert (received.facts.outcome, received.facts.pages, received.facts.rate) == ("success", 3, 9600)
     assert (received.facts.ecm, received.facts.remote_station_id) == (False, "ACME")
-
-
-@pytest.mark.parametrize(
-    ("pages", "station", "outcome"), [(0, False, "silent"), (0, True, "stalled"), (1, False, "stalled")]
-)
-def test_a_call_that_we_gave_up_is_told_by_what_was_heard(pages: int, station: bool, outcome: str) -> None:
-    told = {"pages": pages, "station": station, "capped": False, "gave_up": True}
-    assert answered_outcome("FAILED", "HANGUP", **told) == outcome
-    assert answered_outcome("SUCCESS", "NO_ERROR", **told) == "success"
 
 
 def test_a_silent_caller_is_told_by_the_cause_which_former_versions_did_not_keep() -> None:

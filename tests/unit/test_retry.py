@@ -1,8 +1,11 @@
 """What follows an attempt."""
 
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
 import pytest
 
-from app.fax.retry import DELAYS, decide
+from app.fax.retry import DELAYS, by_day, decide, spread, tries_t38
 from app.fax.sentences import NEXT_STEPS, OUTCOMES
 from app.models import Status
 
@@ -20,14 +23,48 @@ def test_the_delay_goes_by_the_cause(outcome, seconds):
     assert (after(outcome).status, after(outcome).delay) == (Status.RETRYING, seconds)
 
 
-@pytest.mark.parametrize("outcome", ["unallocated", "rejected", "redirected", "file_refused"])
+@pytest.mark.parametrize("outcome", ["unallocated", "rejected", "blocked", "redirected", "file_refused"])
 def test_what_would_fail_again_is_not_tried_again(outcome):
     assert after(outcome).status == Status.FAILED
 
 
-def test_a_machine_that_took_pages_and_rejects_a_call_is_only_busy():
-    decision = after("rejected", pages_done=1)
-    assert (decision.status, decision.cause, decision.delay) == (Status.RETRYING, "rejected", DELAYS["busy"])
+@pytest.mark.parametrize("refused", ["rejected", "forbidden"])
+def test_a_machine_that_took_pages_and_rejects_a_call_is_only_busy(refused):
+    decision = after(refused, pages_done=1)
+    assert (decision.status, decision.cause, decision.delay) == (Status.RETRYING, refused, DELAYS["busy"])
+
+
+@pytest.mark.parametrize("outcome", ["far_end_no_fax", "forbidden"])
+def test_a_stranger_s_telephone_rings_twice_at_most_and_a_refusal_without_a_reason_is_tried_once_more(outcome):
+    assert after(outcome).status == Status.RETRYING
+    assert after(outcome, attempts=2, same_before=1).status == Status.FAILED
+
+
+def test_where_nobody_has_a_machine_the_other_try_is_hours_later():
+    assert after("far_end_no_fax").delay == 4 * 3600
+
+
+@pytest.mark.parametrize(
+    ("at", "then"),
+    [("09:00", "09:00"), ("19:59", "19:59"), ("20:01", "08:01 +1"), ("03:30", "08:30"), ("00:10", "08:10")],
+)
+def test_it_is_by_day_where_the_company_is(at, then):
+    rome = ZoneInfo("Europe/Rome")
+    asked = datetime.fromisoformat(f"2026-12-01T{at}").replace(tzinfo=rome)
+    clock, _, days = then.partition(" ")
+    wanted = datetime.fromisoformat(f"2026-12-01T{clock}").replace(tzinfo=rome) + timedelta(days=int(days or 0))
+    assert by_day(asked.astimezone(UTC), rome) == wanted
+
+
+def test_who_is_refused_for_its_media_tries_the_other_at_once_and_then_no_more():
+    assert after("media_refused").delay == 2
+    assert after("media_refused", attempts=2, same_before=1).status == Status.FAILED
+    assert [tries_t38(True, refused) for refused in range(3)] == [True, False, True]
+    assert [tries_t38(False, refused) for refused in range(2)] == [False, True]
+
+
+def test_not_all_come_back_at_the_same_moment():
+    assert (spread(300, 0), spread(300, 1)) == (300, 360)
 
 
 def test_a_success_with_all_pages_is_sent():
@@ -58,7 +95,7 @@ def test_the_last_attempt_is_the_last():
     assert after("busy", attempts=5).status == Status.FAILED
 
 
-@pytest.mark.parametrize("ours", ["disk_full", "line_down"])
+@pytest.mark.parametrize("ours", ["disk_full", "line_down", "trunk_down", "trunk_refused"])
 def test_what_ends_on_our_own_side_ends_no_fax(ours):
     decision = after(ours, attempts=5)
     assert (decision.status, decision.cause) == (Status.RETRYING, ours)

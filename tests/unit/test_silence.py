@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from app.adapters.ari import FaxProgress
-from app.intake.line_events import GAVE_UP
+from app.fax.call_ends import GAVE_UP
 from app.jobs.silence import LOOK_SECONDS, SilenceWatch
 
 NOTHING = FaxProgress(file="/gone", pages=0, began=False, rate=14400)

@@ -1,0 +1,67 @@
+"""What a carrier says is read from a real Asterisk, row by row, and means what the table says.
+
+One Asterisk, one carrier in Python that answers by the called number, all calls at once.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.fax.call_ends import SIP, code_of, of_code
+from app.fax.results import CallFacts
+from tests.live.lines import Ear, Line, call_of, light_pages
+from tests.live.strange import HOST, Script, Stranger
+
+pytestmark = pytest.mark.live
+
+TRYING, RINGING = "100 Trying", "180 Ringing"
+CHALLENGE = 'Digest realm="carrier", nonce="abc", algorithm=MD5'
+#: Headers without which a response cannot be understood.
+NEEDED = {
+    401: f"\nWWW-Authenticate: {CHALLENGE}",
+    407: f"\nProxy-Authenticate: {CHALLENGE}",
+    420: "\nUnsupported: timer",
+    **dict.fromkeys((300, 301, 302, 305, 380), f"\nContact: <sip:+39899123456@{HOST}>"),
+}
+#: What is said to each call, the outcome, and the code of the response that is kept; None: none came.
+CASES: dict[str, tuple[Script, str, int | None]] = {
+    **{str(code): ((TRYING, f"{code} Said{NEEDED.get(code, '')}"), of_code(code), code) for code in sorted(SIP)},
+    "an unknown 4xx": ((TRYING, "499 Unheard Of"), "congestion", 499),
+    "an unknown 5xx": ((TRYING, "599 Unheard Of"), "congestion", 599),
+    "an unknown 6xx": ((TRYING, "699 Unheard Of"), "busy", 699),
+    "a decline by the network": ((TRYING, "603 Network Blocked"), "blocked", 603),
+    "rings, then 480": ((TRYING, RINGING, 1.0, "480 Temporarily Unavailable"), "no_answer", 480),
+    "rings, then 408": ((TRYING, RINGING, 1.0, "408 Request Timeout"), "no_answer", 408),
+    "rings, then 486": ((TRYING, RINGING, 1.0, "486 Busy Here"), "busy", 486),
+    "rings, then 603": ((TRYING, RINGING, 1.0, "603 Decline"), "rejected", 603),
+    "rings, then 503": ((TRYING, RINGING, 1.0, "503 Service Unavailable"), "congestion", 503),
+    "rings for ever": ((TRYING, RINGING), "no_answer", None),
+    "100, then silence": ((TRYING,), "congestion", 100),
+    "silence": ((), "trunk_down", None),
+}
+NUMBERS = {name: f"+390240000{number:03}" for number, name in enumerate(CASES)}
+
+
+@pytest.fixture(scope="module")
+def ends(asterisk_root: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, CallFacts]]:
+    """Case → how its call ended."""
+    page: Path = light_pages(tmp_path_factory.mktemp("pages") / "one.tif", 1)
+    with Stranger() as carrier:
+        carrier.scripts = {NUMBERS[name]: script for name, (script, _, _) in CASES.items()}
+        line = Line(tmp_path_factory.mktemp("line"), local={}, trunk=f"sip:localhost:{carrier.port}")
+        line.start()
+        with Ear(line.ari) as ear:
+            ids = {name: f"fax-ends{number.removeprefix('+')}-1" for name, number in NUMBERS.items()}
+            line.ari.originate_many([call_of(ids[name], page, NUMBERS[name], ring_seconds=8) for name in CASES])
+            yield {name: ear.result(ids[name], 60).facts for name in CASES}
+        assert line.stop() == 0
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_a_carrier_says_means_what_the_table_says(ends: dict[str, CallFacts], name: str) -> None:
+    _, outcome, code = CASES[name]
+    facts = ends[name]
+    assert (facts.outcome, facts.answered_at) == (outcome, None), facts
+    if code:
+        assert code_of(facts.response) == code, facts
