@@ -22,7 +22,7 @@ from app.adapters.pdf_characters import missing_of
 from app.adapters.pdf_shells import is_rights_managed, shell
 from app.adapters.pdf_values import number, whole
 from app.adapters.picture_files import judge_picture
-from app.adapters.rasterizer import open_pdf
+from app.adapters.rasterizer import open_pdf, own_page
 from app.adapters.recognition import HEAD_BYTES, is_text, recognise
 from app.errors import PermanentFailure, Refused
 from app.kinds import BY_ENDING, KINDS, Family
@@ -71,6 +71,12 @@ def _text_kind(name: str) -> str | None:
 def judge(_report: Report, name: str, size: int, limits: dict[str, int], text_kind: str | None) -> dict[str, object]:
     """In a child."""
     return asdict(_judge(Path(name), size, Limits(**limits), text_kind))
+
+
+def warm_up() -> None:
+    """Judge a page of our own, as the child does that waits for the next document (:mod:`app.adapters.isolation`)."""
+    with own_page() as path:
+        _judge(path, path.stat().st_size, Limits(), None)
 
 
 def _judge(path: Path, size: int, limits: Limits, text_kind: str | None) -> DocumentFacts:

@@ -4,6 +4,9 @@ Children are forked from the workshop (:mod:`app.adapters.workshop`), a small pr
 loaded what reads documents and nothing else: no secret, no database, and few pages of memory for a fork to copy. A new
 interpreter for each document would take a third of a second. What comes back is JSON, never pickle: a file that takes
 over the child must not reach its caller.
+
+While nothing is to be done, one child is forked before it is needed and has worked on a page of ours, so that its
+memory is its own already. It opens one document, as every child does, and gives the same up before.
 """
 
 import ctypes
@@ -47,6 +50,11 @@ HANDED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONDONTWRITEBYTECODE"
 REQUEST_BYTES = 64 * 1024
 #: A workshop that says nothing for so long, though it may be loading, is given up.
 ANSWER_SECONDS = 60
+#: When nothing was asked for so long, the next child is forked: not beside a document that is worked on.
+REST_SECONDS = 0.3
+
+#: What a child says that was forked before it was needed and now waits.
+READY = b"ready"
 
 PR_SET_PDEATHSIG = 1
 #: mallopt(3): keep freed memory, grow by so much at once. Planes of megabytes come and go; to have the kernel hand out
@@ -286,26 +294,93 @@ def serve(line: socket.socket) -> None:
     gc.collect()
     gc.freeze()
     _libc.malloc_trim(0)
-    loaded: set[str] = set()
-    mapped = _mapped()
+    forge = _Forge(line)
     while True:
+        if not forge.waiting and forge.last and not select.select([line], [], [], REST_SECONDS)[0]:
+            forge.have_one_wait()
         said, pipes, _flags, _from = socket.recv_fds(line, REQUEST_BYTES, 1)
         if not said:
             return
         if not pipes:
             line.send(str(_end(int(said))).encode())
             continue
-        request, workshop_pid = json.loads(said), os.getpid()
-        if request["module"] not in loaded:
-            _load(request["module"])
-            loaded.add(request["module"])
-            mapped = _mapped()
-        child = os.fork()
-        if child == 0:
-            line.close()
-            _be_the_child(request, pipes[0], parent=workshop_pid, mapped=mapped)
+        child = forge.begin(said, pipes[0])
         os.close(pipes[0])
         line.send(str(child).encode())
+
+
+class _Forge:
+    """Makes children. ``last`` is the module of what was asked for last: the next is likely to be asked for the same,
+    so that the one that waits has done a thing of that kind before (its ``warm_up``)."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self.line, self.pid, self.mapped = line, os.getpid(), _mapped()
+        self.loaded: set[str] = set()
+        self.last = ""
+        self.waiting: tuple[int, socket.socket] | None = None
+
+    def begin(self, request: bytes, pipe: int) -> int:
+        """The pid of the child that works on it."""
+        self.last = json.loads(request)["module"]
+        if self.last not in self.loaded:
+            _load(self.last)
+            self.loaded.add(self.last)
+            self.mapped = _mapped()
+            self._dismiss()  # it does not know what was loaded
+        if self.waiting and (waited := self._hand_over(*self.waiting, request, pipe)):
+            return waited
+        child = os.fork()
+        if child == 0:
+            self.line.close()
+            if self.waiting:
+                self.waiting[1].close()
+            _be_the_child(lambda: (request, pipe), parent=self.pid, mapped=self.mapped)
+        return child
+
+    def have_one_wait(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            child = os.fork()
+            if child == 0:
+                self.line.close()
+                ours.close()
+                _be_the_child(lambda: _wait_for_work(theirs, self.last), parent=self.pid, mapped=self.mapped)
+        self.waiting = (child, ours)
+
+    def _hand_over(self, child: int, line: socket.socket, request: bytes, pipe: int) -> int | None:
+        """None where it is not ready yet, so that it would be waited for, or where somebody has ended it."""
+        try:
+            if line.recv(len(READY), socket.MSG_DONTWAIT) != READY:
+                raise ConnectionResetError("it has ended")
+            socket.send_fds(line, [request], [pipe])
+        except BlockingIOError:
+            return None
+        except OSError:
+            self._dismiss()
+            return None
+        line.close()
+        self.waiting = None
+        return child
+
+    def _dismiss(self) -> None:
+        if self.waiting:
+            child, line = self.waiting
+            line.close()
+            _end(child)
+            self.waiting = None
+
+
+def _wait_for_work(line: socket.socket, module: str) -> tuple[bytes, int]:
+    """In a child that was forked before it was needed: a request, and where to write what comes of it."""
+    with suppress(Exception):
+        if warm_up := getattr(importlib.import_module(module), "warm_up", None):
+            warm_up()
+    with line:
+        line.send(READY)
+        said, pipes, _flags, _from = socket.recv_fds(line, REQUEST_BYTES, 1)
+    if not pipes:
+        os._exit(0)
+    return said, pipes[0]
 
 
 def _load(module: str) -> None:
@@ -333,23 +408,29 @@ def _end(child: int) -> int:
     return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
 
 
-def _be_the_child(request: dict[str, Any], pipe: int, *, parent: int, mapped: int) -> None:
-    """Never returns."""
+def _be_the_child(work: Callable[[], tuple[bytes, int]], *, parent: int, mapped: int) -> None:
+    """Never returns. ``work`` gives a request, and where to write what comes of it."""
     try:
-        _limit(parent, seconds=request["seconds"], memory_bytes=mapped + request["memory"])
+        _settle(parent)
+        said, pipe = work()
+        request = json.loads(said)
+        _limit(seconds=request["seconds"], memory_bytes=mapped + request["memory"])
         message = _outcome(request, pipe)
         _say(pipe, message)
     finally:
         os._exit(0)
 
 
-def _limit(parent: int, *, seconds: float, memory_bytes: int) -> None:
+def _settle(parent: int) -> None:
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
     _lay_out_heap()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
+
+
+def _limit(*, seconds: float, memory_bytes: int) -> None:
     for limit, value in (
         (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_CPU, int(seconds) + 2),

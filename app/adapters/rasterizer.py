@@ -10,6 +10,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -357,11 +358,18 @@ def warm_up() -> None:
 
     Takes a quarter off a light page: the search for fonts and the tables of the screens are not made anew for each.
     """
+    with own_page() as pdf_path:
+        printed, tiff = (str(pdf_path.with_suffix(ending)) for ending in (".printed", ".tif"))
+        draw_all(lambda _: None, str(pdf_path), printed, tiff, "fine", "A4", 1)
+
+
+@contextmanager
+def own_page() -> Iterator[Path]:
+    """A PDF that no stranger has made, in a folder that goes with it."""
     with tempfile.TemporaryDirectory(prefix="faxroom-warm-") as folder:
         pdf_path = Path(folder) / "page.pdf"
         pdf_path.write_bytes(WARM_UP_PDF)
-        printed, tiff = (str(pdf_path.with_suffix(ending)) for ending in (".printed", ".tif"))
-        draw_all(lambda _: None, str(pdf_path), printed, tiff, "fine", "A4", 1)
+        yield pdf_path
 
 
 # ---- Made from a fax

@@ -15,7 +15,7 @@ from app.adapters import confinement, printer, room
 from app.adapters.isolation import run_isolated
 from app.adapters.yielding import GaveWay, sliced
 from app.errors import PermanentFailure, TemporaryFailure
-from tests.unit import harm
+from tests.unit import harm, slow_to_warm
 
 ROOT = Path(__file__).parents[2]
 #: The niceness of whoever runs the tests.
@@ -212,6 +212,65 @@ def test_each_document_has_a_child_of_its_own_even_at_the_same_time():
     assert not any(Path(f"/proc/{child}").exists() for child in children)
 
 
+def the_one_that_waits():
+    """The workshop, and the pid of the child that it has forked before it is needed."""
+    _, workshop, _ = run_isolated(harm.look_around, "HOME", deadline_seconds=30)
+    (child,) = _wait(lambda: _children(workshop))
+    _wait(lambda: _sleeps(child))
+    return workshop, child
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_child_waits_for_the_next_document_and_opens_no_other():
+    _, waiting = the_one_that_waits()
+    served = [run_isolated(harm.look_around, "HOME", deadline_seconds=30)[2] for _ in range(2)]
+    assert served[0] == waiting
+    assert served[1] != waiting
+    assert not Path(f"/proc/{waiting}").exists()
+
+
+def test_a_child_that_waited_is_limited_and_confined_as_any_other():
+    for work, code in ((harm.eat, "too_many_pixels"), (harm.crash, "damaged")):
+        the_one_that_waits()
+        with pytest.raises(PermanentFailure) as failure:
+            run_isolated(work, deadline_seconds=10)
+        assert failure.value.code == code
+
+
+@pytest.mark.skipif(not confinement.can_confine(), reason="this kernel has no Landlock")
+def test_a_child_that_waited_reaches_the_files_it_was_given_and_nothing_else(tmp_path):
+    given, canary = tmp_path / "given", tmp_path / "another's fax"
+    given.write_text("mine")
+    canary.write_text("another's")
+    names = (str(given), str(tmp_path / "written"), str(canary), os.getpid())
+    the_one_that_waits()
+    came = run_isolated(harm.try_everything, *names, reads=[given], writes=[tmp_path / "written"], deadline_seconds=10)
+    assert {name for name, answer in came.items() if answer == "yes"} == {
+        "read what it was given",
+        "write what it was given",
+    }
+
+
+def test_a_document_waits_for_no_child_that_is_not_ready():
+    workshop, _ = run_isolated(slow_to_warm.who, deadline_seconds=30)
+    warming = _wait(lambda: _children(workshop))[0]
+    assert run_isolated(slow_to_warm.who, deadline_seconds=30)[1] != warming
+    time.sleep(slow_to_warm.WARMING_SECONDS + 1)
+    assert run_isolated(slow_to_warm.who, deadline_seconds=30)[1] == warming
+
+
+def test_a_child_that_was_killed_while_it_waited_is_replaced():
+    workshop, waiting = the_one_that_waits()
+    os.kill(waiting, signal.SIGKILL)
+    _wait(lambda: not _lives(waiting))
+    _, same, child = run_isolated(harm.look_around, "HOME", deadline_seconds=30)
+    assert same == workshop
+    assert child != waiting
+
+
 def test_a_workshop_that_was_killed_is_opened_again():
     _, workshop, _ = run_isolated(harm.look_around, "HOME", deadline_seconds=10)
     os.kill(workshop, signal.SIGKILL)
@@ -234,6 +293,15 @@ run_isolated(harm.hang, deadline_seconds=30)
     owner.kill()
     owner.wait()
     _wait(lambda: not any(_lives(int(pid)) for pid in (workshop, *children)))
+
+
+def _sleeps(pid: int) -> bool:
+    """For half a second: it waits for something."""
+    states = set()
+    for _ in range(10):
+        states.add(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0])
+        time.sleep(0.05)
+    return states == {"S"}
 
 
 def _lives(pid: int) -> bool:
