@@ -212,7 +212,8 @@ def beginnings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Beginnings]:
 
 
 def supervised_by(tmp_path: Path) -> up.Supervised:
-    return up.Supervised(SimpleNamespace(log=tmp_path), {}, [], keeping.Keeper([], folder=tmp_path, logs=tmp_path))
+    instance = SimpleNamespace(log=tmp_path, run=tmp_path)
+    return up.Supervised(instance, {}, [], keeping.Keeper([], folder=tmp_path, logs=tmp_path))
 
 
 def test_a_supervisor_that_was_killed_is_followed_by_another(beginnings: Beginnings, tmp_path: Path) -> None:
