@@ -60,7 +60,7 @@ RUN apt-get update \
         libreoffice-math-nogui libreoffice-writer-nogui python3-uno \
     && rm -rf /var/lib/apt/lists/*
 USER faxroom
-CMD ["python", "-m", "app.adapters.office_server", "--socket", "/run/faxroom/office.sock"]
+CMD ["python", "-m", "app.adapters.offices.office_server", "--socket", "/run/faxroom/office.sock"]
 
 # The last stage is what "docker build" makes.
 FROM portal

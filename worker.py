@@ -7,7 +7,10 @@ Each may run as often as wanted and be killed at any moment: what they do is in 
 import argparse
 import logging
 
-from app.jobs import clock, collect, crew, listen, serve
+from app.jobs import crew, serve
+from app.jobs.mail2fax import collectors
+from app.jobs.receiving import listen
+from app.jobs.upkeep import clock
 from app.queues import QUEUES
 
 
@@ -32,7 +35,7 @@ def main() -> None:
     elif choice.command == "line":
         listen.run()
     elif choice.command == "collect":
-        collect.run()
+        collectors.run()
     else:
         clock.run()
 

@@ -19,32 +19,32 @@ from flask import Flask, current_app
 from flask.cli import AppGroup
 from redis import RedisError
 
-from app.adapters import confinement, room
-from app.adapters.converter import guards_of, why_unconfined
-from app.adapters.disks import MEGABYTE
-from app.adapters.sealed_files import ENDING
-from app.adapters.smtp import check_mail_server
-from app.archiving import unsealed
-from app.backup import BackupFailed, make_backup
+from app.adapters.confined import confinement, room
+from app.adapters.documents.converter import guards_of, why_unconfined
+from app.adapters.mail.smtp import check_mail_server
+from app.adapters.storage.disks import MEGABYTE
+from app.adapters.storage.sealed_files import ENDING
 from app.config import OWN_KEYS
 from app.errors import FaxroomError, Refused, TemporaryFailure
-from app.fax.access import sendable_entities
-from app.fax.audit_chain import differs, verify_chains
-from app.fax.audit_shipping import left_to_ship
-from app.fax.holding import held_since
-from app.fax.keys import renew_key
-from app.fax.restored import give_up, in_doubt
-from app.fax.sentences import in_language, sentence, story
-from app.fax.submit import submit_fax
-from app.health import check_health, unclaimed_files
-from app.intake.company_keys import keys_of
-from app.intake.documents import take_upload
-from app.intake.room import disks
 from app.kinds import KINDS
 from app.models import CompanyKey, Fax, Origin
-from app.models.moves import is_final
-from app.provisioning import ProvisionError, apply_provision_file
-from app.sealing import seal_documents
+from app.models.faxes.moves import is_final
+from app.rules.audit.audit_chain import differs, verify_chains
+from app.rules.audit.audit_shipping import left_to_ship
+from app.rules.ground.access import sendable_entities
+from app.rules.ground.holding import held_since
+from app.rules.sending.submit import submit_fax
+from app.rules.upkeep.keys import renew_key
+from app.rules.upkeep.restored import give_up, in_doubt
+from app.rules.words.sentences import in_language, sentence, story
+from app.services.archives.archiving import unsealed
+from app.services.documents.company_keys import keys_of
+from app.services.documents.disk_room import disks
+from app.services.documents.documents import take_upload
+from app.services.documents.sealing import seal_documents
+from app.services.setup.provisioning import ProvisionError, apply_provision_file
+from app.services.upkeep.backup import BackupFailed, make_backup
+from app.services.upkeep.health import check_health, unclaimed_files
 from tenants.addresses import user_by_address
 from tenants.db import db, only_reading, utc_now
 from tenants.models import Tenant
@@ -521,7 +521,7 @@ def _disks() -> tuple[str, bool, str]:
 def _clocks() -> tuple[str, bool, str]:
     """A call that is answered later than the portal expects sends nothing: each compares with a clock of its own."""
     try:
-        apart = abs((current_app.extensions["line"].clock() - utc_now()).total_seconds())
+        apart = abs((current_app.extensions["asterisk"].clock() - utc_now()).total_seconds())
     except (FaxroomError, KeyError, ValueError):
         return "clocks", True, ""  # that Asterisk does not answer stands among the parts
     advice = "Synchronise both clocks (NTP). Otherwise answered calls may send nothing."
@@ -531,7 +531,7 @@ def _clocks() -> tuple[str, bool, str]:
 def _asterisk() -> tuple[str, bool, str]:
     """No fault: Debian's updates are newer than what was tried, and an operator may have an Asterisk of their own."""
     try:
-        number = NUMBER.search(current_app.extensions["line"].version())
+        number = NUMBER.search(current_app.extensions["asterisk"].version())
     except (FaxroomError, KeyError, ValueError):
         return "asterisk's version", True, ""
     tried = {NUMBER.search(line.split()[1]) for line in TRIED.read_text().splitlines() if line.startswith("asterisk ")}

@@ -46,7 +46,7 @@ class Settings:
     sealing_secrets: tuple[str, ...] = field(repr=False)  # where there is no file of them
     sealing_file: Path | None  # read again when it changes; None: given by value
     archives: Path  # below it each tenant has a folder for local archives
-    audit_log: str | None  # where the audit log goes out to, app/adapters/audit_collector.py
+    audit_log: str | None  # where the audit log goes out to, app/adapters/servers/audit_collector.py
     security_contact: tuple[str, ...]  # whom to tell of a hole, RFC 9116
     security_expires: datetime | None
     operators_need_factor: bool

@@ -1,7 +1,7 @@
 """The three ways in which work can fail, each with a sentence that a person can act on.
 
 ``code`` is a stable word (``encrypted``, ``busy``, ...): it is what is stored, translated and tested. The sentence
-belongs to the code and may carry values (``{limit}``); the texts live in :mod:`app.fax.sentences`, so that each
+belongs to the code and may carry values (``{limit}``); the texts live in :mod:`app.rules.words.sentences`, so that each
 language says it in its own way.
 """
 

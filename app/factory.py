@@ -7,16 +7,16 @@ from flask_migrate import Migrate
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import cli, models, web
-from app.adapters.ari import Ari
-from app.adapters.audit_collector import check_collector
-from app.adapters.disks import Disks
-from app.adapters.offices import office_at
-from app.adapters.sealed_storage import SealedStorage
-from app.adapters.storage import storage_from_url
+from app.adapters.offices.offices import office_at
+from app.adapters.servers.audit_collector import check_collector
+from app.adapters.storage.disks import Disks
+from app.adapters.storage.sealed_storage import SealedStorage
+from app.adapters.storage.storage import storage_from_url
+from app.adapters.telephony.ari import Ari
 from app.config import DOCUMENT_BYTES, Settings
-from app.intake.company_keys import CompanyKeys
 from app.models.sealed import SealingKeys
 from app.queues import connect
+from app.services.documents.company_keys import CompanyKeys
 from tenants.connections import POOL_SECONDS
 from tenants.db import db
 
@@ -59,7 +59,7 @@ def create_app(settings: Settings | None = None, **overrides: object) -> Flask:
     app.extensions["redis"] = connect(settings.redis_url)
     app.extensions["disks"] = Disks.of(settings)
     app.extensions["storage"] = SealedStorage(storage_from_url(settings.storage_url), CompanyKeys())
-    app.extensions["line"] = Ari(settings.ari_url, settings.ari_user, settings.ari_password)
+    app.extensions["asterisk"] = Ari(settings.ari_url, settings.ari_user, settings.ari_password)
     _believe_proxies(app, settings)
     db.init_app(app)
     Migrate(app, db, directory=f"{ROOT}/migrations", render_as_batch=True)

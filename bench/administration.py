@@ -39,9 +39,9 @@ from testing import _postgres  # noqa: E402
 
 from app.config import Settings  # noqa: E402
 from app.factory import create_app  # noqa: E402
-from app.fax.figures import count_days  # noqa: E402
 from app.models import ArchivePlace, FaxEntity, FaxTemplate, Grant, Mail2FaxBox, MailMessage  # noqa: E402
-from app.web.administration import administrators_only  # noqa: E402
+from app.rules.figures.figures import count_days  # noqa: E402
+from app.web.site.administration import administrators_only  # noqa: E402
 from tenants.addresses import claim_address  # noqa: E402
 from tenants.db import db, utc_now  # noqa: E402
 from tenants.models import PgpPublicKey, Role, Tenant, User  # noqa: E402

@@ -45,8 +45,8 @@ from ulid import ULID  # noqa: E402
 
 from app.config import Settings  # noqa: E402
 from app.factory import create_app  # noqa: E402
-from app.fax.search import plain_words, written_forms  # noqa: E402
-from app.web.faxes import PAGE  # noqa: E402
+from app.rules.log.search import plain_words, written_forms  # noqa: E402
+from app.web.faxes.fax_pages import PAGE  # noqa: E402
 from tenants.db import db  # noqa: E402
 from tenants.models import Role, Tenant  # noqa: E402
 from tests.web.cast import Browser, make_entity, make_tenant, make_user  # noqa: E402

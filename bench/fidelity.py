@@ -52,9 +52,9 @@ from PIL import Image, ImageDraw, ImageFilter
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from app.adapters.fax_tiff import DOTS_ACROSS, DOTS_DOWN, LENGTHS, WIDTH, decode, encode, read_pages
-from app.adapters.isolation import workshop_pid
-from app.adapters.rasterizer import rasterize
+from app.adapters.confined.isolation import workshop_pid
+from app.adapters.fax_files.fax_tiff import DOTS_ACROSS, DOTS_DOWN, LENGTHS, WIDTH, decode, encode, read_pages
+from app.adapters.pages.rasterizer import rasterize
 from app.errors import FaxroomError
 from bench.documents.corpus import ALL_KINDS, Page, draw, plan
 from bench.documents.press import VOCABULARY

@@ -25,12 +25,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from app.adapters import fax_tiff  # noqa: E402
-from app.adapters.converter import convert_to_pdf, office_command, servers_that_answer  # noqa: E402
-from app.adapters.isolation import workshop_pid  # noqa: E402
-from app.adapters.office_profile import write_profile  # noqa: E402
-from app.adapters.offices import UNREACHABLE, Fault, office_at  # noqa: E402
-from app.adapters.rasterizer import rasterize  # noqa: E402
+from app.adapters.confined.isolation import workshop_pid  # noqa: E402
+from app.adapters.documents.converter import convert_to_pdf, office_command, servers_that_answer  # noqa: E402
+from app.adapters.fax_files import fax_tiff  # noqa: E402
+from app.adapters.offices.office_profile import write_profile  # noqa: E402
+from app.adapters.offices.offices import UNREACHABLE, Fault, office_at  # noqa: E402
+from app.adapters.pages.rasterizer import rasterize  # noqa: E402
 from app.errors import FaxroomError  # noqa: E402
 from tests.hostile import Canaries, Hostile, canaries, corpus  # noqa: E402
 

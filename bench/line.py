@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT))
 
 from app.config import Settings  # noqa: E402
 from app.factory import create_app  # noqa: E402
-from app.intake.documents import storage  # noqa: E402
+from app.services.documents.documents import storage  # noqa: E402
 
 HOME = Path(os.environ.get("FAXROOM_HOME", ROOT / "var")).absolute()
 TO = "+493023125000"

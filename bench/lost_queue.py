@@ -25,7 +25,7 @@ from running import database_url
 from waiting_mails import multiply
 
 MOST_SECONDS, LONGEST = 60, 300
-DELIVER = "app.jobs.notify.deliver"
+DELIVER = "app.jobs.outbox.notify.deliver"
 
 
 def fill(room: Room) -> int:

@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from app.config import Settings
 from app.factory import create_app
-from app.intake.mail2fax import Verdict, judge
 from app.models import Mail2FaxBox
-from app.provisioning import apply_provision_file
+from app.services.mail2fax.judging import Verdict, judge
+from app.services.setup.provisioning import apply_provision_file
 from tenants.db import db, utc_now
 from tests.documents import pdf
 

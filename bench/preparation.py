@@ -29,10 +29,10 @@ from PIL import Image, ImageFilter
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from app.adapters.fax_tiff import decode, read_pages
-from app.adapters.isolation import workshop_pid
-from app.adapters.rasterizer import _Paper, open_pdf, rasterize
-from app.adapters.sheets import sheets_of
+from app.adapters.confined.isolation import workshop_pid
+from app.adapters.fax_files.fax_tiff import decode, read_pages
+from app.adapters.pages.rasterizer import _Paper, open_pdf, rasterize
+from app.adapters.pages.sheets import sheets_of
 from bench.documents.pages import (
     PHOTOGRAPHS,
     TEXT_PAGES,

@@ -24,9 +24,9 @@ from running import ROOT, database_url, settings, unix_seconds
 
 sys.path.insert(0, str(ROOT))
 
-from app.adapters.page_pictures import fax_page_png
-from app.adapters.rasterizer import rasterize
-from app.pictures import THUMBNAIL
+from app.adapters.fax_files.page_pictures import fax_page_png
+from app.adapters.pages.rasterizer import rasterize
+from app.services.documents.pictures import THUMBNAIL
 from bench.line import HOME, TO, Sender, Watch, light_docx, light_pdf
 
 LONGEST_SECONDS = 60

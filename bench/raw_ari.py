@@ -26,7 +26,7 @@ from websockets.asyncio.client import ClientConnection, connect
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "bin/lib")]
 import asterisk  # noqa: E402 - the set-up's own module
-from app.adapters.fax_tiff import encode, write_pages  # noqa: E402
+from app.adapters.fax_files.fax_tiff import encode, write_pages  # noqa: E402
 
 ASTERISK_ROOT = ROOT / ".tools/asterisk"
 USER, PASSWORD = "raw", "of-the-benchmark"

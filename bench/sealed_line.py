@@ -57,7 +57,7 @@ def sealing(module):
     module.seal_documents = lambda until, told=None: module.Sealed()
 
 
-PATCHES = {"app.adapters.sealed_storage": storage, "app.sealing": sealing}
+PATCHES = {"app.adapters.storage.sealed_storage": storage, "app.services.documents.sealing": sealing}
 sys.meta_path.insert(0, Plain())
 """
 

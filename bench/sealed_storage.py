@@ -28,9 +28,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from app.adapters.rasterizer import draw_all, picture_of  # noqa: E402
-from app.adapters.sealed_storage import SealedStorage  # noqa: E402
-from app.adapters.storage import CHUNK, FolderStorage, Storage  # noqa: E402
+from app.adapters.pages.rasterizer import draw_all, picture_of  # noqa: E402
+from app.adapters.storage.sealed_storage import SealedStorage  # noqa: E402
+from app.adapters.storage.storage import CHUNK, FolderStorage, Storage  # noqa: E402
 from tests.documents import pdf  # noqa: E402
 
 #: Bytes of a fax of two pages: what was given, its PDF, its TIFF, its first page's picture, the report.

@@ -30,8 +30,8 @@ from running import free_ports, instance
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from app.adapters.rasterizer import rasterize  # noqa: E402
-from app.pictures import WIDTHS  # noqa: E402
+from app.adapters.pages.rasterizer import rasterize  # noqa: E402
+from app.services.documents.pictures import WIDTHS  # noqa: E402
 from bench.documents.pages import TEXT_PAGES, office_page, photograph, photograph_page, text_page  # noqa: E402
 from tests.browser.desk import ALICE, BETA, CHROMIUM, Desk, cancel, fax_id, fill, submit, wait_for_status  # noqa: E402
 

@@ -33,13 +33,13 @@ class Tenant(Model):
     """A company on the shared installation. A limit of 0 means no limit (the reference's words).
 
     The quotas are what it may have stored (gigabytes), as drafts (megabytes), and what its people may upload and
-    mail in 24 hours (:mod:`app.fax.quotas`); ``calls_a_day`` and ``minutes_a_day`` how much it may dial out of the
-    house in a day (:mod:`app.fax.policy`). A suspended one sends nothing and still receives; ``suspended_reason``
-    is shown to its people. Once ``deleting_at`` is set everything that it has is removed (:mod:`app.fax.erasing`).
-    The alert's columns say when its administrators are told that faxes fail or are stuck (:mod:`app.fax.alerts`); 0
-    is never. ``counted_until``: all faxes that were over by then are in its figures (:mod:`app.fax.figures`).
-    ``operator_until``: so long operators may see its contents; ``export_key`` opens what is exported otherwise
-    (:mod:`app.fax.operator_access`).
+    mail in 24 hours (:mod:`app.rules.ground.quotas`); ``calls_a_day`` and ``minutes_a_day`` how much it may dial out of
+    the house in a day (:mod:`app.rules.numbers.policy`). A suspended one sends nothing and still receives;
+    ``suspended_reason`` is shown to its people. Once ``deleting_at`` is set everything that it has is removed
+    (:mod:`app.rules.operator.erasing`). The alert's columns say when its administrators are told that faxes fail or are
+    stuck (:mod:`app.rules.figures.alerts`); 0 is never. ``counted_until``: all faxes that were over by then are in its
+    figures (:mod:`app.rules.figures.figures`). ``operator_until``: so long operators may see its contents;
+    ``export_key`` opens what is exported otherwise (:mod:`app.rules.operator.operator_access`).
     ``mail_proof_required``: a mail becomes a fax only if the mailbox's server vouches for its sender (SPF, DKIM,
     DMARC).
     """
@@ -191,7 +191,7 @@ class User(UserMixin, Model):
 class PgpPublicKey(TenantOwned, Model):
     """A public key that vouches for one user's mails (Mail2Fax, RFC 3156). Exactly one primary key each.
 
-    What gpg says of it (:mod:`app.adapters.pgp`) is kept beside it; ``fingerprint`` is null until it was asked.
+    What gpg says of it (:mod:`app.adapters.mail.pgp`) is kept beside it; ``fingerprint`` is null until it was asked.
     ``validity`` is valid, expired, revoked or unusable, as it was when gpg was asked; from there ``expires_at`` counts.
     """
 

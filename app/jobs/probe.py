@@ -1,7 +1,7 @@
 """The small job that proves that a queue is served."""
 
 from app.jobs.running import job
-from app.working import note_served
+from app.services.upkeep.working import note_served
 
 
 @job

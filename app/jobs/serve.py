@@ -1,7 +1,7 @@
 """RQ workers.
 
 Jobs run in the worker itself: what is dangerous about a document happens in children of their own
-(:mod:`app.adapters.isolation`, the office servers), and a fork for each job would cost more than most jobs do.
+(:mod:`app.adapters.confined.isolation`, the office servers), and a fork for each job would cost more than most jobs do.
 """
 
 import logging
@@ -18,26 +18,16 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import import_attribute
 
-from app.adapters.isolation import open_workshop
-from app.jobs import (  # noqa: F401 - loaded before the first job
-    archive,
-    dispatch,
-    erase,
-    looking,
-    notify,
-    prepare,
-    preview,
-    probe,
-    receive,
-    record,
-    remind,
-    sweep,
-    watch,
-)
+from app.adapters.confined.isolation import open_workshop
+from app.jobs import probe  # noqa: F401 - loaded before the first job
+from app.jobs.outbox import notify  # noqa: F401 - loaded before the first job
 from app.jobs.pulse import say_alive
+from app.jobs.receiving import receive  # noqa: F401 - loaded before the first job
 from app.jobs.running import application
+from app.jobs.sending import dispatch, looking, prepare, preview, record  # noqa: F401 - loaded before the first job
+from app.jobs.upkeep import archive, erase, remind, sweep, watch  # noqa: F401 - loaded before the first job
 from app.queues import path_of, queue
-from app.working import SIGN_SECONDS, Sign, give_sign
+from app.services.upkeep.working import SIGN_SECONDS, Sign, give_sign
 
 log = logging.getLogger(__name__)
 

@@ -1,11 +1,8 @@
 """Every table of ours, imported here once so that migrations and relationships see them all."""
 
-from app.models.archive import ArchiveCopy, ArchiveKind, ArchivePlace, PlaceKind, Retention
-from app.models.audit import AuditChain, AuditEvent, AuditLink
-from app.models.change import PendingChange
-from app.models.company_key import CompanyKey, key_in, new_content
-from app.models.entity import Authentication, FaxEntity, FormerNumber, Grant
-from app.models.fax import (
+from app.models.archives.archive import ArchiveCopy, ArchiveKind, ArchivePlace, PlaceKind, Retention
+from app.models.audit.audit import AuditChain, AuditEvent, AuditLink
+from app.models.faxes.fax import (
     SEARCH_KEYS,
     Attempt,
     Direction,
@@ -18,19 +15,22 @@ from app.models.fax import (
     search_key,
     search_span,
 )
-from app.models.figures import AlertIncident, AlertKind, FaxDay, Scope
-from app.models.hold import Hold
-from app.models.inbox import InboxAct, InboxEvent, Unread
-from app.models.mail_message import BoxState, MailFate, MailMessage
-from app.models.mailbox import Mail2FaxBox
-from app.models.notice import Notice, NoticeKind
-from app.models.policy import DialingPolicy
-from app.models.pool import PoolNumber, StrayCall
-from app.models.preview import Preview, PreviewLane, PreviewState
-from app.models.template import FaxTemplate
-from app.models.trunk import TrunkTrouble
-from app.models.turn import LastTurn
-from app.models.voice import CallEnd, VoiceCall
+from app.models.faxes.preview import Preview, PreviewLane, PreviewState
+from app.models.faxes.turn import LastTurn
+from app.models.faxes.voice import CallEnd, VoiceCall
+from app.models.figures.figures import AlertIncident, AlertKind, FaxDay, Scope
+from app.models.inbox.inbox import InboxAct, InboxEvent, Unread
+from app.models.mail2fax.mail_message import BoxState, MailFate, MailMessage
+from app.models.operator.company_key import CompanyKey, key_in, new_content
+from app.models.operator.hold import Hold
+from app.models.operator.policy import DialingPolicy
+from app.models.operator.pool import PoolNumber, StrayCall
+from app.models.operator.trunk import TrunkTrouble
+from app.models.outbox.notice import Notice, NoticeKind
+from app.models.setup.change import PendingChange
+from app.models.setup.entity import Authentication, FaxEntity, FormerNumber, Grant
+from app.models.setup.mailbox import Mail2FaxBox
+from app.models.setup.template import FaxTemplate
 
 __all__ = [
     "SEARCH_KEYS",

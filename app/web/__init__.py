@@ -4,54 +4,28 @@ from flask import Flask
 from flask_wtf import CSRFProtect
 from htmx_flask import Htmx
 
-from app.web import (
+from app.web.audit import audit_pages
+from app.web.faxes import content_log, fax_pages, forward, inbox, inbox_marks, preview, send, viewer
+from app.web.faxes import presentation as shown
+from app.web.figures import alerts, call_pages, figure_pages
+from app.web.files import downloads
+from app.web.mail2fax import boxes, mail_log, mail_tester
+from app.web.operator import companies, operator_access, operator_dialing, operator_numbers, outbox
+from app.web.people import credentials, held, passkeys, profile, sign_in, step_up, users
+from app.web.setup import changes, entities, numbering, self_test, settings, templates
+from app.web.site import (
     administration,
-    alerts,
-    asking,
     assets,
-    audit,
-    calls,
-    changes,
-    content_log,
     cookies,
-    downloads,
-    entities,
     errors,
-    faxes,
-    figures,
-    forward,
     front,
     guard,
     headers,
     health,
-    held,
-    inbox,
     language,
-    mail2fax,
-    mail_log,
-    mail_tester,
-    marks,
-    numbering,
-    operator,
-    operator_access,
-    operator_dialing,
-    operator_numbers,
-    outbox,
-    passkeys,
     preferences,
-    preview,
-    profile,
     security_contact,
-    self_test,
-    send,
-    settings,
-    sign_in,
-    step_up,
-    templates,
-    users,
-    viewer,
 )
-from app.web import presentation as shown
 
 #: Their routes are of the blueprint of mail2fax.
 OF_MAIL2FAX = (mail_log, mail_tester)
@@ -62,11 +36,11 @@ BLUEPRINTS = (
     security_contact,
     send,
     preview,
-    faxes,
+    fax_pages,
     inbox,
     forward,
     viewer,
-    operator,
+    companies,
     operator_access,
     operator_dialing,
     operator_numbers,
@@ -75,12 +49,12 @@ BLUEPRINTS = (
     front,
     profile,
     users,
-    audit,
-    figures,
+    audit_pages,
+    figure_pages,
     alerts,
-    calls,
+    call_pages,
     settings,
-    mail2fax,
+    boxes,
     downloads,
     entities,
     numbering,
@@ -105,11 +79,11 @@ def init_app(app: Flask) -> None:
     CSRFProtect(app)
     guard.begin_writing_after_csrf(app)
     step_up.init_app(app)
-    asking.throttle.init_app(app)
+    credentials.throttle.init_app(app)
     headers.init_app(app)
     errors.init_app(app)
     shown.init_app(app)
     administration.init_app(app)
-    marks.init_app(app)
+    inbox_marks.init_app(app)
     for module in BLUEPRINTS:
         app.register_blueprint(module.blueprint)

@@ -42,7 +42,7 @@ def _hidden(page: str, name: str) -> str:
 
 
 def known_as(form: dict[str, str], content: bytes) -> str:
-    """What Faxroom knows this form with this document by (app/web/send.py: SendForm.key)."""
+    """What Faxroom knows this form with this document by (app/web/faxes/send.py: SendForm.key)."""
     parts = (*(form[name] for name in ("submission", "entity", "to", "send_at")), hashlib.sha256(content).hexdigest())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 

@@ -261,7 +261,7 @@ WORDS = {
     "redis": "redis-server",
     "front": "/usr/sbin/nginx",
     "asterisk": "sbin/asterisk",
-    "office": "/usr/bin/python3 -s -m app.adapters.office",
+    "office": "/usr/bin/python3 -s -m app.adapters.offices.office",
     "libreoffice": "soffice.bin",
     "watchdog": "bin/lib/watchdog.py",
     "supervisord": "bin/lib/overseer.py",

@@ -17,8 +17,8 @@ import yaml  # noqa: E402
 from flask_migrate import upgrade  # noqa: E402
 
 from app.factory import create_app  # noqa: E402
-from app.fax.holding import held_since  # noqa: E402
-from app.provisioning import ProvisionError, apply_provision_file  # noqa: E402
+from app.rules.ground.holding import held_since  # noqa: E402
+from app.services.setup.provisioning import ProvisionError, apply_provision_file  # noqa: E402
 from tenants.db import db  # noqa: E402
 from tenants.models import Tenant, User  # noqa: E402
 

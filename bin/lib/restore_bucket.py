@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[0] = str(ROOT)  # instead of bin/lib, whose names are for set-up
 
-from app.adapters.storage import storage_from_url  # noqa: E402
+from app.adapters.storage.storage import storage_from_url  # noqa: E402
 
 
 def main() -> None:

@@ -155,7 +155,7 @@ def _asterisk_root(instance: Instance) -> Path:
 def _office(instance: Instance, python: str) -> list[Program]:
     """Two, so that a large document does not hold up the others."""
     return [
-        Program(name, (python, "-m", "app.adapters.office_server", "--socket", str(path)))
+        Program(name, (python, "-m", "app.adapters.offices.office_server", "--socket", str(path)))
         for name, path in office_sockets(instance).items()
     ]
 

@@ -67,7 +67,7 @@ def _run(arguments: Sequence[str], folder: Path) -> int:
     installation.install(ROOT, progress, for_tests=True)
     count: Counter[str] = Counter()
     if arguments:
-        _run_some(arguments, folder, count, progress)
+        _run_some(_by_room(arguments), folder, count, progress)
     else:
         _run_all(folder, count, progress)
     return _conclude(count, progress)
@@ -108,6 +108,16 @@ def _run_all(folder: Path, count: Counter[str], progress: Progress) -> None:
             progress.step("instance", lambda say, instance=instance: instance.stop())
         for running in beside:
             running.conclude(count)
+
+
+def _by_room(arguments: Sequence[str]) -> list[str]:
+    """A room's name stands for its tests on every floor: ``bin/test mail2fax``. What belongs to an option is left."""
+    found: list[str] = []
+    for before, argument in zip(("", *arguments), arguments, strict=False):
+        is_name = argument.isidentifier() and not before.startswith("-")
+        places = sorted(ROOT.glob(f"tests/*/{argument}")) if is_name else []
+        found += [str(place.relative_to(ROOT)) for place in places] or [argument]
+    return found
 
 
 def _needs_instance(arguments: Sequence[str]) -> bool:

@@ -397,7 +397,7 @@ def _tell(instance: Instance, progress: Progress) -> None:
 
 def _confinement() -> list[str]:
     """What stands between LibreOffice and this machine; a warning where nothing can."""
-    command = [environment.PYTHON, "-B", "-m", "app.adapters.room"]
+    command = [environment.PYTHON, "-B", "-m", "app.adapters.confined.room"]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     text = said.stdout.strip() or said.stderr.strip()
     return ["", f"WARNING: {text}" if said.returncode else text]

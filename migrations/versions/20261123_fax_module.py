@@ -108,7 +108,7 @@ def _begin_inbox(connection):
 
 def _fill_search_text(connection):
     """Faxes that were entered before there was a search are found as well."""
-    from app.fax.search import search_text
+    from app.rules.log.search import search_text
     from tenants.models import Tenant
 
     faxes = connection.execute(sa.text("""

@@ -92,7 +92,7 @@ def upgrade():
 
 
 def _chain_what_is_there(chain, link):
-    """The digests of app/fax/audit_chain.py, as they are from here on."""
+    """The digests of app/rules/audit/audit_chain.py, as they are from here on."""
     connection, ends, last = op.get_bind(), {}, 0
     while True:
         query = sa.select(EVENT).where(EVENT.c.id > last).order_by(EVENT.c.id).limit(BATCH)

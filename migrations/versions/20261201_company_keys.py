@@ -39,7 +39,7 @@ def upgrade():
 
 
 def _give_keys():
-    """Each company has one from now on, as app/models/company_key.py makes them."""
+    """Each company has one from now on, as app/models/operator/company_key.py makes them."""
     connection, box = op.get_bind(), Fernet(current_app.config['SEALING_KEYS'][0])
     keys = sa.table('company_key', sa.column('tenant_id', sa.BigInteger), sa.column('content', sa.Text), sa.column('created_at', sa.DateTime(timezone=True)))
     tenants = sa.table('tenant', sa.column('id', sa.BigInteger), sa.column('deleting_at'))

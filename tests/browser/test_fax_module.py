@@ -9,10 +9,10 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
-from app.fax.search import search_text_of
-from app.fax.submit import next_fax_number
-from app.intake.documents import store_document
 from app.models import DocumentKind, Fax, FaxEntity, Status
+from app.rules.log.search import search_text_of
+from app.rules.sending.submit import next_fax_number
+from app.services.documents.documents import store_document
 from tenants.db import new_ulid, utc_now
 from tenants.models import EmailAddress, User
 from tests.browser.desk import ALICE, BOB

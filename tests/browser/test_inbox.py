@@ -9,10 +9,10 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
-from app.fax.receiving import mark_unread
-from app.fax.submit import next_fax_number
-from app.intake.documents import store_document
 from app.models import Direction, DocumentKind, Fax, FaxEntity, Status, Unread
+from app.rules.receiving.receiving import mark_unread
+from app.rules.sending.submit import next_fax_number
+from app.services.documents.documents import store_document
 from tenants.db import utc_now
 from tests.browser.desk import ALICE, BOB, cancel
 from tests.browser.test_looks import check_looks

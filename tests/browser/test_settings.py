@@ -21,7 +21,7 @@ from tenants.db import utc_now
 from tests.browser.desk import ALICE, BETA, BOB, follow
 from tests.browser.test_looks import check_looks
 from tests.live.instance import Instance
-from tests.unit.test_pgp import Ring
+from tests.unit.mail.test_pgp import Ring
 
 pytestmark = pytest.mark.browser
 

@@ -10,13 +10,13 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 import app.jobs.running as running
-from app.intake.mail2fax import Verdict, judge
 from app.models import FaxEntity, Grant, Mail2FaxBox
+from app.services.mail2fax.judging import Verdict, judge
 from tenants.db import db, utc_now
 from tests.db.mail_attacks import Judge, kill_agent, register
 from tests.db.mails import make_box
 from tests.db.receptions import Phone
-from tests.unit.test_pgp import Ring
+from tests.unit.mail.test_pgp import Ring
 from tests.web.cast import Cast
 from tests.web.conftest import alice, app, cast, kept  # noqa: F401 - the same application and the same cast as the pages
 
@@ -31,12 +31,12 @@ def session(app: Flask) -> Iterator[Session]:  # noqa: F811
 def phone(app: Flask, cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Phone:  # noqa: F811
     """The jobs run in this very application. Bob may receive at the front desk as Alice does."""
     monkeypatch.setattr(running, "application", lambda: app)
-    app.extensions["line"] = Phone()
+    app.extensions["asterisk"] = Phone()
     with app.app_context():
         grants = sa.update(Grant).where(Grant.user_id == cast.bob, Grant.entity_id == cast.frontdesk)
         db.session.execute(grants.values(may_receive=True))
         db.session.commit()
-    return app.extensions["line"]
+    return app.extensions["asterisk"]
 
 
 @pytest.fixture

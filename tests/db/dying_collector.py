@@ -11,20 +11,21 @@ from collections.abc import Callable
 from typing import Any
 
 from app.factory import create_app
-from app.intake import documents
-from app.jobs import collect, collected
-from app.jobs.collect import Collectors
+from app.jobs.mail2fax import collectors as collect
+from app.jobs.mail2fax import messages
+from app.jobs.mail2fax.collectors import Collectors
+from app.services.documents import documents
 
 #: Step → where it dies: the object and the name of what is called there, and whether before or after it.
 STEPS: dict[str, tuple[Any, str, str]] = {
     "fetched": (collect, "deal_with", "before"),
-    "judged": (collected, "_accept", "before"),
-    "stored": (collected, "take_source", "after"),
-    "written, not committed": (collected, "answer_accepted", "after"),
+    "judged": (messages, "_accept", "before"),
+    "stored": (messages, "take_source", "after"),
+    "written, not committed": (messages, "answer_accepted", "after"),
     "committed": (collect, "deal_with", "after"),
     "filed": (collect, "note_filed", "before"),
     "all noted": (collect, "note_filed", "after"),
-    "refused, not committed": (collected, "answer_refused", "after"),
+    "refused, not committed": (messages, "answer_refused", "after"),
     "storing": (documents, "storage", "before"),
 }
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.fax.dispatch import Limits, claim_due, mark_placed
-from app.fax.submit import submit_fax
 from app.models import Attempt, Document, DocumentKind, Fax, Status
+from app.rules.sending.dispatch import Limits, claim_due, mark_placed
+from app.rules.sending.submit import submit_fax
 from tenants.db import new_ulid, utc_now
 from tenants.models import User
 from tests.web.cast import Cast

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from app.adapters.pgp import read_public_key
-from app.intake.mail2fax import Verdict
+from app.adapters.mail.pgp import read_public_key
+from app.services.mail2fax.judging import Verdict
 from tenants.models import PgpPublicKey
 from tests.db.mails import NUMBER, write_mail
-from tests.unit.test_pgp import Ring
+from tests.unit.mail.test_pgp import Ring
 from tests.web.cast import pdf_bytes
 
 Judge = Callable[..., Verdict]

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from app.adapters.fax_tiff import encode, write_pages
+from app.adapters.fax_files.fax_tiff import encode, write_pages
 from app.errors import TemporaryFailure
-from app.fax.results import CallFacts
-from app.jobs import receive
+from app.jobs.receiving import receive
+from app.rules.sending.results import CallFacts
 from tenants.db import db
 
 CHANNEL, CALLER, CALLED = "1795383441.9", "0501234567", "+390509655637"

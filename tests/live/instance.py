@@ -16,9 +16,9 @@ from sqlalchemy.orm import Session
 
 from app.config import Settings
 from app.factory import create_app
-from app.fax.submit import submit_fax
-from app.intake.documents import take_upload
 from app.models import Fax, FaxEntity
+from app.rules.sending.submit import submit_fax
+from app.services.documents.documents import take_upload
 from tenants.addresses import user_by_address
 from tenants.db import db, new_ulid
 from tests.live.lines import ASTERISK_ROOT, asterisk

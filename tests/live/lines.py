@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image, ImageDraw
 
-from app.adapters.ari import Ari, Connected, Disconnected, OutgoingCall
-from app.adapters.fax_tiff import encode, write_pages
+from app.adapters.fax_files.fax_tiff import encode, write_pages
+from app.adapters.telephony.ari import Ari, Connected, Disconnected, OutgoingCall
 from app.errors import FaxroomError
-from app.intake.line_events import (
+from app.services.receiving.line_events import (
     AllTold,
     Answered,
     Ended,

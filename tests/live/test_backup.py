@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from app.intake.documents import storage
 from app.models import Document, Fax, Status
-from app.models.moves import is_final
+from app.models.faxes.moves import is_final
+from app.services.documents.documents import storage
 from tests.documents import pdf, written
 from tests.live.instance import Instance
 from tests.live.lines import free_ports

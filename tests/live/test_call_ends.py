@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from app.fax.call_ends import SIP, code_of, of_code
-from app.fax.results import CallFacts
+from app.rules.ground.call_ends import SIP, code_of, of_code
+from app.rules.sending.results import CallFacts
 from tests.live.lines import Ear, Line, call_of, light_pages
 from tests.live.strange import HOST, Script, Stranger
 

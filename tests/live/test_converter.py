@@ -25,13 +25,13 @@ import uno
 from PIL import Image
 from pypdf import PdfReader
 
-from app.adapters.confinement import FENCE
-from app.adapters.converter import convert_to_pdf, office_command, servers_that_answer, why_unconfined
-from app.adapters.documents import inspect
-from app.adapters.office_profile import write_profile
-from app.adapters.offices import UNREACHABLE, Fault, office_at
-from app.adapters.room import NOBODY, PYTHON
-from app.adapters.yielding import GaveWay, sliced
+from app.adapters.confined.confinement import FENCE
+from app.adapters.confined.room import NOBODY, PYTHON
+from app.adapters.confined.yielding import GaveWay, sliced
+from app.adapters.documents.converter import convert_to_pdf, office_command, servers_that_answer, why_unconfined
+from app.adapters.documents.documents import inspect
+from app.adapters.offices.office_profile import write_profile
+from app.adapters.offices.offices import UNREACHABLE, Fault, office_at
 from app.errors import PermanentFailure, Refused, TemporaryFailure
 from bench.documents.poison import POISON
 from tests.documents import TRACKED, docx_in, docx_of, docx_with, odp_with, ods_with, odt_with, word_field, written
@@ -99,7 +99,7 @@ class Office:
 
     def speakers(self) -> list[int]:
         """Who speaks for the LibreOffice in the room, and the process that watches it."""
-        command = [PYTHON, "-s", "-m", "app.adapters.office"]
+        command = [PYTHON, "-s", "-m", "app.adapters.offices.office"]
         return [
             process
             for process in _descendants(self.process.pid)
@@ -561,8 +561,10 @@ def test_the_room_holds_the_system_and_nothing_of_this_machine(office):
     assert seen_by(office, "/") <= {*system, "faxroom"}
     assert seen_by(office, "/usr") <= {"bin", "lib", "lib64", "share", "local"}
     assert seen_by(office, "/etc") <= {"fonts", "ld.so.cache", "libreoffice", "localtime", "mime.types"}
-    assert seen_by(office, "/faxroom/app/adapters") == {
-        *("__init__.py", "confinement.py", "office.py", "office_converter.py", "office_profile.py"),
+    assert seen_by(office, "/faxroom/app/adapters") == {"__init__.py", "confined", "offices"}
+    assert seen_by(office, "/faxroom/app/adapters/confined") == {"__init__.py", "confinement.py"}
+    assert seen_by(office, "/faxroom/app/adapters/offices") == {
+        *("__init__.py", "office.py", "office_converter.py", "office_profile.py"),
         *("office_protocol.py", "office_sheets.py"),
     }
 
@@ -600,7 +602,7 @@ def test_nothing_on_this_machine_listens_for_an_office_but_its_socket(office):
 #: What a machine is without: its root could still become nobody.
 WITHOUT = """
 import os, sys
-from app.adapters import confinement
+from app.adapters.confined import confinement
 confinement._libc.prctl(confinement.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 confinement.apply_filter(confinement.call_filter(tuple(sys.argv[1].split(","))))
 os.umask(0o077)  # as under bin/up

@@ -20,13 +20,13 @@ from pypdf import PdfReader
 from reportlab.pdfgen.canvas import Canvas
 from sqlalchemy.orm import Session
 
-from app.adapters.program_version import preparation_version
-from app.fax.lifecycle import request_cancel
-from app.fax.previews import Dots, ask_preview
-from app.fax.submit import submit_fax
-from app.intake.documents import storage, take_upload
+from app.adapters.pages.program_version import preparation_version
 from app.models import Direction, Document, Fax, FaxEntity, FaxTemplate, Preview, Status
-from app.models.moves import is_final
+from app.models.faxes.moves import is_final
+from app.rules.sending.lifecycle import request_cancel
+from app.rules.sending.previews import Dots, ask_preview
+from app.rules.sending.submit import submit_fax
+from app.services.documents.documents import storage, take_upload
 from tenants.addresses import user_by_address
 from tenants.models import User
 from tests.live.instance import Instance

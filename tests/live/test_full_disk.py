@@ -162,7 +162,7 @@ def test_what_died_while_the_disk_was_full_is_up_soon_after_there_is_room(
     disk.fill()
     for words in ("sbin/asterisk", "worker.py", "gunicorn"):
         assert instance.kill(words), words
-    rooms = [pid for pid in processes.descendants(up.pid) if b"app.adapters.office" in command_line(pid)]
+    rooms = [pid for pid in processes.descendants(up.pid) if b"app.adapters.offices.office" in command_line(pid)]
     assert rooms
     for pid in rooms:
         with suppress(ProcessLookupError):

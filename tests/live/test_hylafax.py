@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from app.fax.lifecycle import request_cancel
-from app.intake.documents import storage
 from app.models import Direction, Document, Fax, Status
-from app.models.moves import is_final
+from app.models.faxes.moves import is_final
+from app.rules.sending.lifecycle import request_cancel
+from app.services.documents.documents import storage
 from tenants.models import User
 from tests.live.hylafax import HylaFax, Machine
 from tests.live.instance import Instance

@@ -16,12 +16,12 @@ from urllib.parse import quote
 import pytest
 from PIL import Image
 
-from app.adapters.ari import Connected
+from app.adapters.telephony.ari import Connected
 from app.dialled import DIAL_STRING
 from app.errors import FaxroomError, PermanentFailure, TemporaryFailure
-from app.fax.results import CallFacts
-from app.fax.retry import DELAYS
-from app.intake.line_events import Answered, Ended, Ringing
+from app.rules.sending.results import CallFacts
+from app.rules.sending.retry import DELAYS
+from app.services.receiving.line_events import Answered, Ended, Ringing
 from tests.disks import SmallDisk, small_disk
 from tests.live.lines import (
     BUSY,

@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 import pytest
 import sqlalchemy as sa
 
-from app.fax.answers import WINDOW
 from app.models import Fax, MailFate, MailMessage, Notice, NoticeKind, Status
+from app.rules.mail2fax.answers import WINDOW
 from tenants.db import new_ulid, utc_now
 from tests.live.instance import Instance
 from tests.web.cast import pdf_bytes
 
 pytestmark = pytest.mark.live
-pytest.importorskip("app.intake.mail2fax")
+pytest.importorskip("app.services.mail2fax.judging")
 
 ALICE, BOX, FAR = "alice@alpha.test", "fax@alpha.test", "+49 30 23125000"
 

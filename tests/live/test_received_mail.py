@@ -38,7 +38,7 @@ def called(instance: Instance) -> None:
     pages = instance.laid("two.tif", lambda path: light_pages(path, 2))
     for caller, t38 in ((f"+39{NATIONAL}", True), (f"+{FOREIGN}", False)):
         call = call_of(f"fax-{caller[1:]}-1", pages, FRONTDESK, caller_number=caller, t38=t38)
-        assert instance.app.extensions["line"].originate(call) == "placed"
+        assert instance.app.extensions["asterisk"].originate(call) == "placed"
 
 
 def fax_from(instance: Instance, number: str | None, *statuses: Status, after: str = "") -> Fax | None:
@@ -99,7 +99,7 @@ def test_each_who_may_receive_gets_the_references_mail_once(instance, called, nu
 
 def test_a_kill_of_all_jobs_at_the_hang_up_mails_each_once_all_the_same(instance):
     caller = f"+39056{secrets.randbelow(10**7):07}"
-    line, channel_id = instance.app.extensions["line"], f"fax-{caller[1:]}-1"
+    line, channel_id = instance.app.extensions["asterisk"], f"fax-{caller[1:]}-1"
     call = call_of(
         channel_id, instance.laid("one.tif", lambda path: light_pages(path, 1)), FRONTDESK, caller_number=caller
     )

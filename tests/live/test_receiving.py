@@ -17,10 +17,10 @@ import pytest
 import sqlalchemy as sa
 from PIL import Image
 
-from app.adapters.ari import Ari, OutgoingCall
+from app.adapters.telephony.ari import Ari, OutgoingCall
 from app.errors import FaxroomError
-from app.fax.lifecycle import request_cancel
 from app.models import Direction, Fax, Status
+from app.rules.sending.lifecycle import request_cancel
 from tenants.models import Tenant
 from tests.live.instance import Instance
 from tests.live.lines import (
@@ -88,7 +88,7 @@ class Exchange:
 
     @property
     def ari(self) -> Ari:
-        return self.instance.app.extensions["line"]
+        return self.instance.app.extensions["asterisk"]
 
     def provision(self, text: str) -> None:
         file = self.folder / "lines.yaml"

@@ -7,10 +7,10 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.fax.dispatch import mark_placed
-from app.fax.policy import Policy, set_policy
-from app.fax.results import record_result
 from app.models import Attempt, Fax, Status
+from app.rules.numbers.policy import Policy, set_policy
+from app.rules.sending.dispatch import mark_placed
+from app.rules.sending.results import record_result
 from tenants.db import utc_now
 from tests.db.conftest import session  # noqa: F401
 from tests.db.faxes import claim, make_ready, submit

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from app.fax.self_test import findings, is_running, last_test, other_end, verdict
 from app.models import Fax, FaxEntity, Notice, Status
-from app.models.moves import is_final
-from app.self_testing import damage_of, send_test
+from app.models.faxes.moves import is_final
+from app.rules.sending.self_test import findings, is_running, last_test, other_end, verdict
+from app.services.sending.self_testing import damage_of, send_test
 from tenants.db import new_ulid, utc_now
 from tenants.models import EmailAddress, User
 from tests.live.instance import Instance

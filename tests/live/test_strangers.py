@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from app.adapters.ari import Ari
-from app.intake.line_events import FaxStatus, Incoming, Received, Telephoned, TurnedAway
-from app.jobs.silence import LOOK_SECONDS, SilenceWatch
+from app.adapters.telephony.ari import Ari
+from app.jobs.receiving.silence import LOOK_SECONDS, SilenceWatch
+from app.services.receiving.line_events import FaxStatus, Incoming, Received, Telephoned, TurnedAway
 from tests.live.lines import (
     CallElsewhere,
     Ear,

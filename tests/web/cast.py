@@ -13,9 +13,9 @@ from flask.testing import FlaskClient
 from pypdf import PdfWriter
 from werkzeug.test import TestResponse
 
-from app.fax.receiving import mark_unread
-from app.fax.submit import next_fax_number
 from app.models import AuditEvent, Direction, Document, Fax, FaxEntity, FaxTemplate, Grant, Notice, NoticeKind, Status
+from app.rules.receiving.receiving import mark_unread
+from app.rules.sending.submit import next_fax_number
 from tenants.addresses import claim_address
 from tenants.db import db, new_ulid, utc_now
 from tenants.models import Role, Tenant, User

@@ -1,4 +1,4 @@
-"""Every route of the portal, who may use it, and on what: the table that :mod:`tests.web.test_matrix` walks.
+"""Every route of the portal, who may use it, and on what: the table that :mod:`tests.web.site.test_matrix` walks.
 
 A new route gets a line here. ``who`` is one of AUDIENCES; ``thing`` is what the route's address names, one of alpha's
 (THINGS), or nothing. Of a thing of alpha nobody of beta learns that it exists.
@@ -16,9 +16,7 @@ import sqlalchemy as sa
 from flask import Flask
 from werkzeug.routing import Rule
 
-from app.adapters.rasterizer import rasterize
-from app.fax.settings import PlaceDetails
-from app.fax.templates import TemplateDetails, judge_template
+from app.adapters.pages.rasterizer import rasterize
 from app.models import (
     ArchivePlace,
     Fax,
@@ -31,12 +29,14 @@ from app.models import (
     Preview,
     Status,
 )
+from app.rules.setup.fax_settings import PlaceDetails
+from app.rules.setup.templates import TemplateDetails, judge_template
 from tenants.addresses import claim_address
 from tenants.db import db, new_ulid
 from tenants.links import make_link
 from tenants.models import LinkPurpose, Passkey, PgpPublicKey, Role, SignInSession, Tenant, User
 from tests.documents import pdf, written
-from tests.unit.test_pgp import Ring
+from tests.unit.mail.test_pgp import Ring
 from tests.web.cast import (
     Browser,
     Cast,

@@ -7,8 +7,8 @@ from flask import Flask
 from werkzeug.datastructures import MultiDict
 from werkzeug.test import TestResponse
 
-from app.fax import pool
 from app.models import FaxEntity, FaxTemplate
+from app.rules.numbers import pool
 from tenants.db import db, utc_now
 from tenants.models import Tenant
 from tests.web.cast import Browser

@@ -1,0 +1,1 @@
+"""Children and rooms in which strangers' bytes are opened."""

@@ -1,0 +1,1 @@
+"""Pages as the line carries them: class F TIFF, and the PDF of the same bits."""

@@ -1,0 +1,1 @@
+"""LibreOffice, each in a room of its own."""

@@ -1,0 +1,1 @@
+"""A page drawn, and turned into the dots of a fax."""

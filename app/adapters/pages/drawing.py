@@ -1,0 +1,355 @@
+"""One page, known by its views, → the dots of a fax.
+
+A dot is black or white. What is thin is drawn crisp, whatever its colour: words black on a light ground and white on a
+dark one, lines, writing in pictures. What is not is tone, a screen of dots or rows. Words on tone get a plate of their
+own, light or dark, whichever is nearer to what the page is there; it keeps within their ground and never covers the
+edge of an area. White words on a middle tone stay white on it.
+
+A guarantee holds on every page and is checked while drawing: no patch of 6 mm has a mean ink that differs from the grey
+page by more than :data:`MOST_OFF`. Words whose plate or colour would break it come closer to the page step by step; in
+the end the patch is tone and nothing else.
+
+Planes are grey, ``(rows, columns)`` of uint8 with 255 as white; ink is bool with True as black. Cells are 4 columns by
+``cell_rows`` rows, 4 at fine and 2 at standard resolution: half a millimetre on paper.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from app.adapters.pages.dots import (
+    CELL,
+    FAINT,
+    Box,
+    Cells,
+    Ink,
+    Plane,
+    box_of,
+    busy,
+    cells_of,
+    dots_of,
+    grown,
+    ink_of_cells,
+    kernel,
+    mean_of_cells,
+    moved,
+    put,
+    smoothed,
+    spread_marks,
+    strips,
+    strokes_of,
+    within,
+)
+from app.adapters.pages.halftone import BLACK_BELOW, MID_GREY, WHITE_ABOVE, screened
+from app.adapters.pages.page_views import Views
+from app.adapters.pages.picture import picture_layers
+from app.adapters.pages.words import Words, words_of
+
+#: Cells of a patch of 6 mm, and the share of full black by which it may differ. What is promised is a third; the rest
+#: is for patches that lie between those that are looked at.
+PATCH, MOST_OFF = 12, 0.31
+#: Dots up to which something is thin: three quarters of a millimetre.
+THIN = 6
+#: A page of which more than this share is of one grey has that as its paper, where it is so light or so dark and less
+#: than the other share of it is beyond.
+PAPER, LIGHT, DARK, BEYOND = 0.4, 224, 52, 0.003
+#: What words that are not bare are given, step by step from the most readable to the most faithful: how far their plate
+#: is from the page's tone to white or black, how many dots of a stroke's edge are crisp (None: all). Then comes tone
+#: alone.
+STEPS: dict[int, tuple[float, int | None]] = {1: (1.0, None), 2: (0.8, 3), 3: (0.6, 2), 4: (0.3, 1)}
+BARE, TONE, NO_WORD = 0, len(STEPS) + 1, len(STEPS) + 2
+#: Cells between what is drawn at a time.
+TOGETHER = 2
+#: Contrast from which on a large letter is crisp as a whole; and dots of its edge by the contrast that they need.
+SOLID, EDGES = 200, {3: 100, 2: 64, 1: 25}
+
+
+@dataclass(frozen=True)
+class Screens:
+    """Names of screens (:mod:`app.adapters.pages.halftone`): for the plates of words, for drawn areas, for pictures
+    that were taken and for those that were drawn."""
+
+    plates: str
+    areas: str
+    pictures: str
+    drawings: str
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """All that is decided about a page before its tone is screened.
+
+    ``reference`` is what the page is measured against, ``ground`` what is screened. ``black`` and ``white`` is what is
+    crisp: all that is thin, and large letters. ``pictures`` is where pictures are, ``drawings``
+    those of them that were drawn, ``wanted`` how dark each cell is
+    (255 is black). All of it is about ``part`` of the sheet; the rest is white.
+    """
+
+    reference: Plane
+    ground: Plane
+    black: Ink
+    white: Ink
+    pictures: list[Box]
+    drawings: list[Box]
+    wanted: Cells
+    words: Words | None
+    cell_rows: int
+    part: Box
+    #: What the guarantee has asked for so far: ``BARE``, one of :data:`STEPS` or ``TONE`` for each word, and the cells
+    #: that are mere tone.
+    steps: NDArray[np.uint8]
+    as_tone: Ink
+
+
+def prepared(views: Views, cell_rows: int) -> Drawing:
+    reference, ground = views.full, views.bare
+    drawings: list[Box] = []
+    black, white = _thin(views.letterless, views.pictures, cell_rows)
+    if views.pictures:
+        reference, ground = reference.copy(), ground.copy()
+        for box in views.pictures:
+            layers = picture_layers(views.bare[box], cell_rows=cell_rows)
+            reference[box] = layers.reference
+            if views.words is not None:
+                cv2.copyTo(views.full[box], _differ(views.full[box], views.bare[box]), reference[box])
+            ground[box] = smoothed(layers.reference, cell_rows)
+            black[box], white[box] = layers.black, layers.white
+            drawings += [box] * layers.drawn
+    ground = _on_paper(ground, views.page, views.page_dots)
+    crisp, large = black | white, None
+    if views.letterless is not views.bare:
+        large = _add_large_letters(views, black, white, cell_rows)
+    words = None
+    if views.words is not None:
+        words = words_of(
+            *(views.words, reference, ground),
+            crisp=crisp,
+            pictures=views.pictures,
+            letters=large,
+            cell_rows=cell_rows,
+        )
+    steps = np.where(words.bare, BARE, 1).astype(np.uint8) if words else np.zeros(1, np.uint8)
+    wanted = 255 - mean_of_cells(reference, cell_rows)
+    as_tone = np.zeros(wanted.shape, bool)
+    return Drawing(
+        *(reference, ground, black, white, views.pictures, drawings, wanted, words, cell_rows, views.part),
+        *(steps, as_tone),
+    )
+
+
+def _differ(one: Plane, other: Plane) -> Plane:
+    differs: Plane = (one != other).view(np.uint8)
+    return differs
+
+
+def _on_paper(ground: Plane, page: Box, whole: int) -> Plane:
+    """A page on a light grey goes on white paper, and one on nearly black on black: dots all over it are dear, and in
+    the way of whoever reads. What differs from that stays as far from it, and there is nothing beyond. ``whole`` is how
+    many dots the page has: those that ``ground`` has not are white."""
+    part = ground[page]
+    if not part.size or whole - part.size + _count(part, 255, 255) >= (1 - PAPER) * whole:
+        return ground
+    grey = max(_count(part, LIGHT, WHITE_ABOVE - 1), _count(part, BLACK_BELOW, DARK))
+    if grey <= PAPER * whole:  # a tenth of what it takes to count each level
+        return ground
+    counts = cv2.calcHist([part], [0], None, [256], [0, 256]).ravel()
+    counts[255] += whole - part.size
+    level = int(counts.argmax())
+    if counts[level] <= PAPER * whole:
+        return ground
+    if LIGHT <= level < WHITE_ABOVE and counts[level + FAINT :].sum() < BEYOND * whole:
+        return cv2.convertScaleAbs(ground, alpha=255 / level)
+    if BLACK_BELOW <= level <= DARK and counts[: level - FAINT].sum() < BEYOND * whole:
+        stretched = ground.copy()
+        stretched[page] = cv2.bitwise_not(cv2.convertScaleAbs(cv2.bitwise_not(ground[page]), alpha=255 / (255 - level)))
+        return stretched
+    return ground
+
+
+def _count(plane: Plane, least: int, most: int) -> int:
+    return cv2.countNonZero(cv2.inRange(plane, least, most))
+
+
+# ---- What is thin
+
+
+def _thin(plane: Plane, pictures: list[Box], cell_rows: int) -> tuple[Ink, Ink]:
+    """Lines and other thin things that are darker, and lighter, than what is on both sides of them; within pictures it
+    is not looked for."""
+    marks = plane != plane[0, 0]
+    for box in pictures:  # but at their edges, as what is beside them depends on that
+        rows, columns = (
+            slice(side.start and side.start + 2 * THIN, side.stop - (side.stop < length and 2 * THIN))
+            for side, length in zip(box, plane.shape, strict=True)
+        )
+        marks[rows, columns] = False
+    black, white, thin = np.zeros(plane.shape, bool), np.zeros(plane.shape, bool), kernel(THIN, cell_rows)
+    for box in busy(marks, 2 * THIN):
+        for strip, wider, inner in strips(box, 2 * THIN):
+            part = plane[wider]
+            darker, lighter = (cv2.morphologyEx(part, act, thin) for act in (cv2.MORPH_BLACKHAT, cv2.MORPH_TOPHAT))
+            strokes, dark = strokes_of(cv2.max(darker, lighter), cell_rows)[inner], (darker >= lighter)[inner]
+            black[strip], white[strip] = strokes & dark, strokes & ~dark
+    return black, white
+
+
+def _add_large_letters(views: Views, black: Ink, white: Ink, cell_rows: int) -> Ink:
+    """What of large letters is crisp goes with the rest: all of them where they are clearly told from their ground,
+    else their edge; what is thin goes before. The cells where they are."""
+    difference = cv2.absdiff(views.bare, views.letterless)
+    cells = cells_of(within(_around(difference, 2 * max(EDGES)), box_of(black)), cell_rows)
+    box = dots_of(cells, cell_rows)
+    difference, darker = difference[box], views.bare[box] < views.letterless[box]
+    strokes = strokes_of(difference, cell_rows)
+    contrast = cv2.dilate(difference, kernel(7, cell_rows))
+    crisp = strokes & (contrast >= SOLID)
+    for edge, least in EDGES.items():
+        inside = cv2.erode(strokes.view(np.uint8), kernel(2 * edge + 1, cell_rows)).view(bool)
+        crisp |= strokes & ~inside & (contrast >= least)
+    crisp &= ~(black[box] | white[box])
+    black[box] |= crisp & darker
+    white[box] |= crisp & ~darker
+    letters = np.zeros([side.stop for side in cells_of(box_of(black), cell_rows)], bool)
+    letters[cells] = ink_of_cells(strokes, cell_rows) > 0
+    return letters
+
+
+def _around(difference: Plane, margin: int) -> Box:
+    """Rows and columns of all that differs, and a margin."""
+    left, top, width, height = cv2.boundingRect(difference)
+    return slice(max(top - margin, 0), top + height + margin), slice(max(left - margin, 0), left + width + margin)
+
+
+# ---- Ink
+
+
+def ink_of(drawing: Drawing, screens: Screens) -> Ink:
+    """The dots, with the guarantee held. What it asks for in one screen it asks for in the next."""
+    whole = box_of(drawing.wanted)
+    tone = _toned(drawing, drawing.ground, screens, dots_of(whole, drawing.cell_rows))
+    ink, difference, changed = np.empty_like(tone), np.empty_like(drawing.wanted), [whole]
+    while True:
+        for cells in changed:
+            part = ink[dots_of(cells, drawing.cell_rows)]
+            _compose(part, drawing, tone, screens, cells)
+            difference[cells] = ink_of_cells(part, drawing.cell_rows) - drawing.wanted[cells]
+        off = _off(difference) & ~drawing.as_tone
+        if not off.any():
+            return ink
+        changed = _come_nearer(drawing, off)
+
+
+def tone_of(drawing: Drawing) -> Ink:
+    """Without anything crisp, in the coarsest dots: what any page can be given in, even noise."""
+    smooth = smoothed(drawing.reference, drawing.cell_rows)
+    return _screened(drawing, smooth, "coarsest", box_of(smooth))
+
+
+def _toned(drawing: Drawing, plane: Plane, screens: Screens, dots: Box) -> Ink:
+    ink = _screened(drawing, plane[dots], screens.areas, dots)
+    for box in drawing.pictures:
+        screen = screens.drawings if box in drawing.drawings else screens.pictures
+        part = within(box, dots)
+        if screen != screens.areas and ink[part].size:
+            there = moved(part, dots)
+            ink[part] = _screened(drawing, plane[there], screen, there)
+    return ink
+
+
+def _screened(drawing: Drawing, grey: Plane, screen: str, dots: Box) -> Ink:
+    """``grey`` is what is on ``dots``. Screens lie on the sheet."""
+    rows, columns = moved(dots, drawing.part)
+    return screened(grey, screen, drawing.cell_rows, at=(rows.start, columns.start))
+
+
+def _off(difference: Cells) -> Ink:
+    """The cells of all patches that are off."""
+    mean = cv2.boxFilter(difference, -1, (PATCH, PATCH), borderType=cv2.BORDER_CONSTANT)
+    off = (np.abs(mean) > MOST_OFF * 255).astype(np.uint8)
+    back = PATCH - 1 - PATCH // 2
+    return cv2.dilate(off, np.ones((PATCH, PATCH), np.uint8), anchor=(back, back)).view(bool)
+
+
+def _come_nearer(drawing: Drawing, off: Ink) -> list[Box]:
+    """The words in patches that are off which are not mere tone yet take a step towards it; where there is none, the
+    patches are tone. Gives the cells that change by that."""
+    words = drawing.words
+    if words is not None:
+        there = np.unique(words.plates[off[words.cells]])
+        nearer = there[(there > 0) & (drawing.steps[there] < TONE)]
+        if len(nearer):
+            drawing.steps[nearer] += 1
+            chosen = np.zeros(words.count, bool)
+            chosen[nearer] = True
+            return [moved(cells, words.cells) for cells in busy(chosen[words.plates], TOGETHER)]
+    np.logical_or(drawing.as_tone, off, out=drawing.as_tone)
+    return list(busy(off, TOGETHER))
+
+
+def _compose(ink: Ink, drawing: Drawing, tone: Ink, screens: Screens, cells: Box) -> None:
+    """``ink`` becomes the dots of ``cells``."""
+    dots = dots_of(cells, drawing.cell_rows)
+    np.logical_or(tone[dots], drawing.black[dots], out=ink)
+    np.greater(ink, drawing.white[dots], out=ink)  # and not white
+    if drawing.words:
+        _put_words(ink, drawing, drawing.words, screens, cells)
+    for part in busy(drawing.as_tone[cells], TOGETHER):
+        marks, there = drawing.as_tone[moved(part, cells)], dots_of(part, drawing.cell_rows)
+        toned = _toned(drawing, drawing.reference, screens, moved(there, dots))
+        put(ink[there], toned, spread_marks(marks, drawing.cell_rows, toned.shape))
+
+
+def _put_words(ink: Ink, drawing: Drawing, words: Words, screens: Screens, cells: Box) -> None:
+    """``ink`` is that of ``cells``."""
+    inner = within(cells, words.cells)
+    plates = words.plates[inner]
+    steps = np.where(plates > 0, drawing.steps[plates], NO_WORD)
+    for number in np.flatnonzero(np.bincount(steps.ravel(), minlength=NO_WORD + 1)[:NO_WORD]).tolist():
+        marks = steps == number
+        for part in busy(marks, TOGETHER):
+            on_page = moved(moved(part, inner), words.cells)
+            there = dots_of(within(on_page, cells), drawing.cell_rows)
+            _put_step(ink[there], drawing, words, screens, number, marks[part], on_page)
+
+
+def _put_step(ink: Ink, drawing: Drawing, words: Words, screens: Screens, number: int, marks: Ink, cells: Box) -> None:
+    """The words of one step. ``ink`` is that of ``cells``, of which those that are ``marks`` are meant."""
+    cell_rows, dots = drawing.cell_rows, dots_of(cells, drawing.cell_rows)
+    there = dots_of(within(cells, words.cells), cell_rows)
+    here, strokes, dark = spread_marks(marks, cell_rows, ink.shape), words.strokes[there], words.rather_white[there]
+    if number == TONE:
+        put(ink, _screened(drawing, drawing.reference[dots], screens.areas, dots), here & strokes)
+        return
+    if number == BARE:
+        plate = _screened(drawing, np.full(ink.shape, MID_GREY, np.uint8), "rows", dots)
+        edge = None
+    else:
+        share, edge = STEPS[number]
+        plate = _plate(drawing, dark, share, screens.plates, dots)
+    free = here & words.free[there]
+    strokes = here & strokes
+    if plate is dark and not dark.any():
+        ink &= ~free
+        ink |= strokes
+    else:
+        put(ink, plate, free)
+        put(ink, ~dark, strokes)
+    if edge is not None:
+        around = grown(there, CELL)
+        inside = cv2.erode(words.strokes[around].view(np.uint8), kernel(2 * edge + 1, cell_rows)).view(bool)
+        here &= inside[within(there, around)]
+        put(ink, _screened(drawing, drawing.reference[dots], screens.areas, dots), here)
+
+
+def _plate(drawing: Drawing, dark: Ink, share: float, screen: str, dots: Box) -> Ink:
+    """The ground of words, brought nearer to black or white by ``share``."""
+    if share == 1:
+        return dark
+    ground = drawing.ground[dots]
+    ends = WHITE_ABOVE, BLACK_BELOW - 1
+    lighter, darker = (cv2.convertScaleAbs(ground, alpha=1 - share, beta=share * end) for end in ends)
+    plate = _screened(drawing, lighter, screen, dots)
+    put(plate, _screened(drawing, darker, screen, dots), dark)
+    return plate

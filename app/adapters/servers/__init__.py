@@ -1,0 +1,1 @@
+"""What all servers elsewhere have in common: judged addresses, limited answers."""

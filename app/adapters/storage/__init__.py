@@ -1,0 +1,1 @@
+"""Where files are kept, sealed, copied; how much room is left."""

@@ -1,0 +1,1 @@
+"""Collects the boxes and enters what they bring."""

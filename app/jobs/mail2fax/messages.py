@@ -1,0 +1,284 @@
+"""One collected message: judged, entered with all that belongs to it in one commit, answered through the outbox."""
+
+import json
+import logging
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from flask import current_app
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from app.adapters.documents.documents import inspect
+from app.adapters.documents.pdf_join import join_pdfs
+from app.adapters.documents.preparation import Offices, pdf_of
+from app.config import DOCUMENT_BYTES
+from app.errors import FaxroomError, PermanentFailure, Refused, TemporaryFailure
+from app.models import Authentication, Document, Fax, FaxEntity, Mail2FaxBox, MailFate, MailMessage, Origin
+from app.rules.mail2fax.answers import answer_accepted, answer_refused, answer_tested
+from app.rules.mail2fax.ledger import (
+    PIN_WRONG,
+    Delivery,
+    find_accepted,
+    find_delivery,
+    new_message,
+    pin_is_locked,
+    submission_key,
+)
+from app.rules.sending.submit import submit_fax
+from app.services.documents.documents import storage, take_source
+from app.services.mail2fax.judging import TEST_PASSED, Check, MailDocument, Verdict, judge
+from tenants.db import db, only_reading, utc_now
+from tenants.models import Tenant, User
+
+log = logging.getLogger(__name__)
+
+#: A document of the largest size in base64, with room for the text around it.
+MOST_MAIL = DOCUMENT_BYTES * 3 // 2
+#: Other boxes wait for their turn meanwhile; the message is tried again.
+QUEUE_SECONDS = 5
+#: Others may enter the same content, or the same signature, at the same moment; not again and again.
+MOST_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """The row of a message that is done with."""
+
+    row_id: int
+    fate: str
+
+
+def deal_with(delivery: Delivery, raw: bytes) -> Dealt:
+    """Make a fax of a message, or refuse it; one that is done with already is not touched again. Commits.
+
+    ``raw`` is the head alone where the message is larger than ``MOST_MAIL``.
+
+    Raises:
+        TemporaryFailure: something that is needed does not answer. Nothing was entered; the message stays where it is.
+    """
+    for _try in range(MOST_TRIES):
+        try:
+            return _known(delivery) or _enter(delivery, _judged(delivery, raw))
+        except IntegrityError as error:
+            log.warning("message %s of box %s is entered elsewhere: %s", delivery.uid, delivery.box_id, error.orig)
+            db.session.rollback()
+    raise TemporaryFailure("mail_contended")
+
+
+def _known(delivery: Delivery) -> Dealt | None:
+    session = db.session
+    with only_reading():
+        known = find_delivery(session, delivery)
+        dealt = Dealt(known.id, known.fate) if known else None
+        earlier = None if known else find_accepted(session, delivery)
+        names = ("fax_id", "sender", "subject", "user_id", "entity_id")
+        values = {name: getattr(earlier, name) for name in names} if earlier else None
+        session.rollback()
+    if dealt or values is None:
+        return dealt
+    return _commit(new_message(delivery, MailFate.REPEATED, **values))
+
+
+def _commit(message: MailMessage) -> Dealt:
+    db.session.add(message)
+    db.session.flush()
+    dealt = Dealt(message.id, message.fate)
+    db.session.commit()
+    return dealt
+
+
+# ---- Judging
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """The verdict, and what is made of it: accepted without a ``reason``. Without a verdict it could not be read. A
+    test has a reason even if it passed."""
+
+    verdict: Verdict | None
+    reason: str | None
+    values: dict[str, Any] = field(default_factory=dict)
+    answerable: bool = False
+
+
+def _judged(delivery: Delivery, raw: bytes) -> Ruling:
+    """What the rules say. Nothing is written, and no lock is held: gpg takes its time."""
+    session, is_whole = db.session, delivery.size <= MOST_MAIL
+    too_large = ("too_large", {"limit": DOCUMENT_BYTES // (1024 * 1024)})
+    with only_reading():
+        try:
+            box = session.get_one(Mail2FaxBox, delivery.box_id)
+            verdict = judge(session, box, raw, now=utc_now(), settings=current_app.config["SETTINGS"])
+            if is_whole:
+                return _without_guessing(delivery, verdict)
+            return Ruling(verdict, *too_large, answerable=verdict.answerable)
+        except (FaxroomError, SQLAlchemyError):
+            raise
+        except Exception:  # whatever a hostile mail makes of the libraries that read it
+            log.exception("message %s of box %s cannot be judged", delivery.uid, delivery.box_id)
+            return Ruling(None, "mail_unreadable") if is_whole else Ruling(None, *too_large)
+        finally:
+            session.rollback()
+
+
+def _without_guessing(delivery: Delivery, verdict: Verdict) -> Ruling:
+    """After too many wrong PINs the right one is refused like them, so that guessing finds nothing out."""
+    entity = db.session.get(FaxEntity, verdict.entity_id) if verdict.entity_id else None
+    asked = entity is not None and entity.authentication == Authentication.PIN
+    guessed = asked and (verdict.accepted or verdict.reason in (PIN_WRONG, TEST_PASSED))
+    proven = any(check.code == "proof" and check.passed for check in verdict.checks)
+    if guessed and pin_is_locked(db.session, delivery.box_id, verdict.sender, utc_now(), proven=proven):
+        hidden = replace(verdict, checks=_hidden(verdict.checks))
+        return Ruling(hidden, "pin_locked", {}, verdict.answerable)
+    if verdict.accepted:
+        return Ruling(verdict, None)
+    failed = next((check.values for check in verdict.checks if check.passed is False), {})
+    return Ruling(verdict, verdict.reason or "mail_unreadable", dict(failed), verdict.answerable)
+
+
+def _hidden(checks: Sequence[Check]) -> tuple[Check, ...]:
+    """Without saying whether the PIN was right, as a test that passed would."""
+    rest = [check for check in checks if check.values.get("reason") != TEST_PASSED]
+    return tuple(replace(check, passed=None) if check.code.startswith("pin") else check for check in rest)
+
+
+# ---- Entering
+
+
+def _enter(delivery: Delivery, ruling: Ruling) -> Dealt:
+    if ruling.verdict and ruling.reason is None:
+        try:
+            return _accept(delivery, ruling.verdict)
+        except (Refused, PermanentFailure) as failure:  # the sender of an accepted mail is who they say
+            db.session.rollback()
+            ruling = Ruling(ruling.verdict, failure.code, failure.values, answerable=True)
+    return _refuse(delivery, ruling)
+
+
+def _refuse(delivery: Delivery, ruling: Ruling) -> Dealt:
+    session = db.session
+    values = {"reason": (ruling.reason or "")[:40], "reason_values": _plain(ruling.values)}
+    facts = _facts(ruling.verdict) if ruling.verdict else {}
+    passed = ruling.reason == TEST_PASSED
+    message = new_message(delivery, MailFate.TESTED if passed else MailFate.REFUSED, **values, **facts)
+    session.add(message)
+    session.flush()
+    user = session.get(User, message.user_id) if message.user_id else None
+    if user and ruling.answerable and user.is_active:
+        (answer_tested if passed else answer_refused)(session, message, user)
+    return _commit(message)
+
+
+def _accept(delivery: Delivery, verdict: Verdict) -> Dealt:
+    """Documents first, which is what takes long; then fax, message and answer in one commit."""
+    session = db.session
+    entered: list[Dealt] = []
+    with tempfile.TemporaryDirectory(prefix="faxroom-mail-") as folder:
+        path, name, warnings = _one_document(verdict.documents, Path(folder), _written_as(delivery.tenant_id))
+        source = take_source(session, path, filename=name, tenant_id=delivery.tenant_id, user_id=verdict.user_id)
+        source.warnings = [*(source.warnings or []), *warnings] or None
+    key = source.storage_key
+
+    def beside(fax: Fax) -> None:
+        message = new_message(delivery, MailFate.ACCEPTED, fax_id=fax.id, **_facts(verdict))
+        session.add(message)
+        session.flush()
+        if fax.user is None:
+            raise LookupError(f"fax {fax.id} came by email from nobody")
+        answer_accepted(session, fax, message, fax.user)
+        entered.append(Dealt(message.id, message.fate))
+
+    try:
+        fax = _submit(delivery, verdict, source, beside)
+    except (Refused, IntegrityError):  # it is certain that nothing was committed
+        session.rollback()
+        storage().delete(key)
+        raise
+    if entered:
+        return entered[0]
+    fax_id = fax.id  # a fax of this very content was there, without a message: its box was entered anew
+    session.rollback()
+    storage().delete(key)
+    return _commit(new_message(delivery, MailFate.REPEATED, fax_id=fax_id, **_facts(verdict)))
+
+
+def _submit(delivery: Delivery, verdict: Verdict, source: Document, beside: Any) -> Fax:
+    user = db.session.get(User, verdict.user_id)
+    if user is None or not user.is_active:
+        raise Refused("sender_unknown")
+    return submit_fax(
+        db.session,
+        user=user,
+        entity_id=verdict.entity_id,
+        addressee_text=verdict.to or "",
+        send_at_text=None,
+        document=source,
+        submission_key=submission_key(delivery),
+        origin=Origin.MAIL,
+        beside=beside,
+    )
+
+
+def _facts(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "sender": _text(verdict.sender, 320),
+        "subject": _text(verdict.subject_shown, 255),
+        "checks": _plain([asdict(check) for check in verdict.checks]),
+        "signature_digest": verdict.signature_digest,
+        "user_id": verdict.user_id,
+        "entity_id": verdict.entity_id,
+    }
+
+
+def _text(text: str | None, most: int) -> str | None:
+    """A stranger's words, as a database and a page take them."""
+    return "".join(c if c.isprintable() else " " for c in text)[:most] if text else None
+
+
+def _plain(values: Any) -> Any:
+    return json.loads(json.dumps(values, default=str).replace("\\u0000", " ")) if values else None
+
+
+# ---- Several documents are one fax
+
+
+def _written_as(tenant_id: int) -> str:
+    """How the company writes numbers and dates. No transaction stays open for it."""
+    locale = db.session.get_one(Tenant, tenant_id).written_as
+    db.session.rollback()
+    return locale
+
+
+def _one_document(
+    documents: Sequence[MailDocument], folder: Path, locale: str
+) -> tuple[Path, str, list[dict[str, Any]]]:
+    """Where it lies, its name, and what its sender should know of those that it was made of.
+
+    Raises:
+        Refused, PermanentFailure: one of them cannot be sent.
+        TemporaryFailure: the converter does not answer.
+    """
+    if not documents:
+        raise Refused("document_missing")
+    paths = [folder / f"{n}" for n in range(len(documents))]
+    for path, document in zip(paths, documents, strict=True):
+        path.write_bytes(document.content)
+    if len(documents) == 1:
+        return paths[0], documents[0].name, []
+    joined, offices = folder / "joined.pdf", list(current_app.config["SETTINGS"].unoserver_urls)
+    made = [
+        _as_pdf(path, document.name, Offices(offices, locale, queue_seconds=QUEUE_SECONDS))
+        for path, document in zip(paths, documents, strict=True)
+    ]
+    join_pdfs([pdf for pdf, _warnings in made], joined)
+    name = f"{Path(documents[0].name).stem or 'document'} + {len(documents) - 1}.pdf"
+    return joined, name, [warning for _pdf, warnings in made for warning in warnings]
+
+
+def _as_pdf(path: Path, name: str, offices: Offices) -> tuple[Path, list[dict[str, Any]]]:
+    facts = inspect(path, name=name)
+    pdf, warnings = pdf_of(path, facts.kind, path.parent, name=name, offices=offices)
+    return pdf, [*facts.warnings, *warnings]

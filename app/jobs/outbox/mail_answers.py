@@ -1,0 +1,112 @@
+"""What the mails about Mail2Fax say: a mail became a fax, or it did not and why, or a box does not work."""
+
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from flask_babel import format_datetime
+from flask_babel import gettext as _
+
+from app.application import settings
+from app.errors import TemporaryFailure
+from app.models import Mail2FaxBox, MailMessage, Notice, NoticeKind, Status
+from app.models.faxes.moves import WAITING
+from app.rules.mail2fax.ledger import box_state_of
+from app.rules.numbers.numbers import shown_number
+from app.rules.words.sentences import in_language, line_time_text, pages_text, sentence
+from app.services.outbox.rendering import render_for
+from tenants.db import db, utc_now
+from tenants.models import Tenant
+
+#: How long an answer waits for the pages to be drawn: only then is it known how long the fax takes.
+LONGEST_DRAWING = timedelta(minutes=3)
+BEING_DRAWN = (Status.ACCEPTED, Status.PREPARING)
+ON_ITS_WAY = (*BEING_DRAWN, *WAITING, Status.DIALING, Status.SENDING)
+
+
+def answer_mail(notice: Notice) -> tuple[str, str] | None:
+    """Subject and text; None if it would say something that is no longer so."""
+    if notice.user is None or not notice.user.is_active:
+        return None
+    texts = {
+        NoticeKind.MAIL_ACCEPTED: _accepted,
+        NoticeKind.MAIL_REFUSED: _refused,
+        NoticeKind.MAIL_TESTED: _tested,
+        NoticeKind.BOX_FAULT: _box_fault,
+    }
+    with in_language(notice.language):
+        return texts[NoticeKind(notice.kind)](notice)
+
+
+def answered_message_id(notice: Notice) -> str | None:
+    """Of the mail that this one answers."""
+    message = _message(notice) if notice.kind != NoticeKind.BOX_FAULT else None
+    return message.message_id or None if message else None
+
+
+def _message(notice: Notice) -> MailMessage | None:
+    mine = sa.select(MailMessage).where(MailMessage.id == notice.mail_id, MailMessage.tenant_id == notice.tenant_id)
+    return db.session.scalar(mine)
+
+
+def _accepted(notice: Notice) -> tuple[str, str] | None:
+    fax, message = notice.fax, _message(notice)
+    if fax is None or fax.status not in ON_ITS_WAY:  # the mail with the report says more
+        return None
+    if fax.status in BEING_DRAWN and utc_now() < notice.created_at + LONGEST_DRAWING:
+        raise TemporaryFailure("fax_being_prepared")
+    number = shown_number(fax.remote_number, fax.tenant)
+    values = {"notice": notice, "fax": fax, "number": number, "box": message.box if message else None}
+    values |= {"pages_text": pages_text, "line_time_text": line_time_text, "link": f"{_base_url()}/faxes/{fax.id}"}
+    subject = _("[%(serial)s] Your fax to %(number)s is on its way", serial=fax.tenant.serial, number=number)
+    return subject, render_for(notice.language, "outbox/email/mail_accepted.txt", **values)
+
+
+def _refused(notice: Notice) -> tuple[str, str] | None:
+    tenant, values = db.session.get_one(Tenant, notice.tenant_id), _without_fax(notice)
+    subject = _("[%(serial)s] Your email did not become a fax", serial=tenant.serial)
+    return (subject, render_for(notice.language, "outbox/email/mail_refused.txt", **values)) if values else None
+
+
+def _tested(notice: Notice) -> tuple[str, str] | None:
+    tenant, values = db.session.get_one(Tenant, notice.tenant_id), _without_fax(notice)
+    subject = _("[%(serial)s] Your test email passed", serial=tenant.serial)
+    return (subject, render_for(notice.language, "outbox/email/mail_tested.txt", **values)) if values else None
+
+
+def _without_fax(notice: Notice) -> dict[str, Any] | None:
+    """What is said of a mail that became no fax."""
+    message = _message(notice)
+    if message is None:
+        return None
+    zone = db.session.get_one(Tenant, notice.tenant_id).zone
+    return {
+        "notice": notice,
+        "message": message,
+        "at": format_datetime(message.created_at.astimezone(zone), "medium", rebase=False),
+        "why": sentence(message.reason or "", **(message.reason_values or {})),
+        "link": f"{_base_url()}/profile",
+    }
+
+
+def _box_fault(notice: Notice) -> tuple[str, str] | None:
+    tenant = db.session.get_one(Tenant, notice.tenant_id)
+    theirs = (Mail2FaxBox.id == notice.box_id, Mail2FaxBox.tenant_id == tenant.id)
+    box = db.session.scalar(sa.select(Mail2FaxBox).where(*theirs))
+    state = box_state_of(db.session, box) if box else None
+    if box is None or state is None or state.fault is None or state.fault_since is None:
+        return None
+    values = {
+        "notice": notice,
+        "box": box,
+        "since": format_datetime(state.fault_since.astimezone(tenant.zone), "medium", rebase=False),
+        "why": sentence(state.fault, **{"reason": "–", **(state.fault_values or {})}),
+        "link": f"{_base_url()}/mail2fax/{box.id}/log",
+    }
+    name = " ".join(box.name.split())
+    subject = _("[%(serial)s] %(name)s: emails are not being collected", serial=tenant.serial, name=name)
+    return subject, render_for(notice.language, "outbox/email/box_fault.txt", **values)
+
+
+def _base_url() -> str:
+    return settings().base_url

@@ -1,0 +1,1 @@
+"""Hears Asterisk, imports what came in, ends silent calls."""

@@ -1,0 +1,1 @@
+"""Prepares, draws, dials, records."""

@@ -1,0 +1,216 @@
+"""To the line and off it."""
+
+import contextlib
+import logging
+import shutil
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import sqlalchemy as sa
+from flask import current_app
+from sqlalchemy.orm import joinedload
+
+from app.adapters.fax_files.fax_tiff import FaxPage, write_pages
+from app.adapters.fax_files.page_header import headed
+from app.adapters.pages.rasterizer import take_pages
+from app.adapters.storage.disks import NO_ROOM
+from app.adapters.telephony.ari import Ari, OutgoingCall
+from app.application import settings
+from app.errors import FaxroomError, TemporaryFailure
+from app.jobs.running import job
+from app.models import Attempt, Fax, FaxEntity
+from app.queues import begin_once
+from app.rules.ground.call_ends import MEDIA
+from app.rules.sending.dispatch import Limits, claim_due, mark_placed
+from app.rules.sending.no_room import say_no_room
+from app.rules.sending.results import REQUEST_GRACE, CallFacts, record_result, take_back
+from app.rules.sending.retry import DISK_FULL, LINE_DOWN, tries_t38
+from app.rules.words.sentences import pages_text
+from app.services.documents.disk_room import disks
+from app.services.documents.documents import storage
+from tenants.db import db, utc_now
+
+log = logging.getLogger(__name__)
+
+#: Claims between fence and ARI request: few enough that the first does not wait for the last.
+CHUNK = 25
+GATHER_SECONDS = 0.25
+
+
+class _Rounds:
+    """When this worker's last round of dispatching ended."""
+
+    ended_at = float("-inf")
+
+
+_rounds = _Rounds()
+
+
+def asterisk() -> Ari:
+    asterisk: Ari = current_app.extensions["asterisk"]
+    return asterisk
+
+
+def spooled_path(channel_id: str) -> Path:
+    """Where Asterisk reads the pages of a call. It sees the spool and nothing else of ours."""
+    return settings().spool / "outgoing" / f"{channel_id}.tif"
+
+
+def mark_of(channel_id: str) -> Path:
+    """What the dialplan has on the disk before the first page of a call leaves."""
+    return settings().spool / "answered" / channel_id
+
+
+@job
+def dispatch() -> None:
+    """Claim what is due within the limits and have Asterisk dial it."""
+    _gather()
+    begin_once("dispatch")
+    _dispatch()
+    _rounds.ended_at = time.monotonic()
+
+
+def _gather() -> None:
+    """Who comes alone goes at once. Who comes in a crowd goes in a group: a round costs more than a fax in it."""
+    if time.monotonic() - _rounds.ended_at < GATHER_SECONDS:
+        time.sleep(GATHER_SECONDS)
+
+
+def _dispatch() -> None:
+    try:
+        asterisk().ping()
+    except TemporaryFailure as failure:
+        log.warning("nothing is dialled: %s", failure)
+        return
+    if full := disks().full():
+        log.error("nothing is dialled, because a disk is full: %s", full)
+        say_no_room(db.session, utc_now())
+        return
+    told = settings()
+    limits = Limits(line=told.line_limit, outgoing=told.outgoing_limit)
+    claimed = claim_due(db.session, now=utc_now(), limits=limits, node=asterisk().node)
+    attempt_ids = [_id_of(attempt) for attempt in claimed]
+    db.session.rollback()
+    if attempt_ids:
+        log.info("%s claimed", len(attempt_ids))
+    for start in range(0, len(attempt_ids), CHUNK):
+        _place(attempt_ids[start : start + CHUNK])
+
+
+def _id_of(attempt: Attempt) -> int:
+    """Without a look into the database, as ``attempt.id`` would take after a commit."""
+    identity = sa.inspect(attempt).identity
+    if identity is None:
+        raise LookupError("an attempt that was claimed is in the database")
+    row_id: int = identity[0]
+    return row_id
+
+
+def _place(attempt_ids: list[int]) -> None:
+    attempts = db.session.scalars(sa.select(Attempt).where(Attempt.id.in_(attempt_ids)).options(*_WHOLE)).all()
+    channels = {attempt.id: attempt.channel_id for attempt in attempts}
+    calls = {}
+    for attempt in attempts:
+        try:
+            calls[attempt.id] = _call_of(attempt)
+        except FaxroomError as failure:
+            _not_placed(attempt.id, attempt.channel_id, failure)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            _not_placed(attempt.id, attempt.channel_id, TemporaryFailure(DISK_FULL, reason=str(error)))
+    placed = mark_placed(db.session, list(calls), utc_now())
+    outcomes = asterisk().originate_many([calls[attempt_id] for attempt_id in placed])
+    for attempt_id, outcome in zip(placed, outcomes, strict=True):
+        if isinstance(outcome, FaxroomError):
+            _not_placed(attempt_id, channels[attempt_id], outcome)
+
+
+_FAX = joinedload(Attempt.fax)
+_WHOLE = (
+    _FAX.joinedload(Fax.tiff),
+    _FAX.joinedload(Fax.tenant),
+    _FAX.joinedload(Fax.entity).joinedload(FaxEntity.template),
+)
+
+
+def _call_of(attempt: Attempt) -> OutgoingCall:
+    """Everything that Asterisk has to know, with the pages laid in the spool."""
+    fax: Fax = attempt.fax
+    template, entity = fax.entity.template, fax.entity
+    path = spooled_path(attempt.channel_id)
+    if fax.dial_string is None:
+        raise LookupError(f"fax {fax.id} goes to nobody")
+    _lay_pages(attempt, path)
+    path.chmod(0o600 | path.parent.stat().st_mode & 0o044)  # who may read the folder: Asterisk, if apart
+    latest_answer = utc_now() + REQUEST_GRACE
+    return OutgoingCall(
+        channel_id=attempt.channel_id,
+        number=attempt.dialled or fax.dial_string,
+        file=str(path),
+        station_id=template.station_id,
+        caller_number=entity.number or entity.extension,
+        ecm=template.ecm,
+        max_rate=template.max_rate,
+        t38=tries_t38(template.t38, _refused_for_media(attempt)),
+        ring_seconds=template.ring_seconds,
+        max_seconds=template.max_seconds,
+        not_after=int(latest_answer.timestamp()) + template.ring_seconds,
+    )
+
+
+def _refused_for_media(attempt: Attempt) -> int:
+    """How many calls of this fax before."""
+    if attempt.n == 1:
+        return 0
+    mine = (Attempt.fax_id == attempt.fax_id, Attempt.outcome == MEDIA)
+    return db.session.scalar(sa.select(sa.func.count()).select_from(Attempt).where(*mine)) or 0
+
+
+def _lay_pages(attempt: Attempt, path: Path) -> None:
+    """What is still to be sent, in the spool, with the header of the template on top of each page."""
+    fax, first = attempt.fax, attempt.first_page
+    template = fax.entity.template
+    for folder in (path.parent, mark_of(attempt.channel_id).parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    with storage().local_copy(fax.its_tiff.storage_key) as prepared:
+        if first == 1 and not template.header:
+            shutil.copyfile(prepared, path)
+            return
+        note = f"{first}-{fax.pages} / {pages_text(fax.pages)}" if first > 1 and fax.pages else None
+        taken = take_pages(prepared, first, note)
+    pages: Iterable[FaxPage] = taken
+    whole, count = fax.pages or len(taken), len(taken)
+    if template.header:
+        at = utc_now().astimezone(fax.tenant.zone)
+        pages = headed(
+            pages, at=at, name=template.header, station_id=template.station_id, first_page=first, total=whole
+        )
+    with path.open("wb") as target:  # not durable, and need not be: a call that is lost has its pages laid anew
+        write_pages(target, pages, total=count)
+
+
+def _not_placed(attempt_id: int, channel_id: str, failure: FaxroomError) -> None:
+    """Take the claim back if Asterisk certainly never heard of it; leave the doubtful to the reconciliation."""
+    log.warning("%s was not placed: %s", channel_id, failure)
+    db.session.rollback()
+    if isinstance(failure, TemporaryFailure):
+        if failure.values.get("certain", True):
+            take_back(db.session, attempt_id, DISK_FULL if failure.code == DISK_FULL else LINE_DOWN)
+    else:
+        record_result(db.session, channel_id, CallFacts("other", error=str(failure)))
+
+
+@job
+def hang_up(fax_id: str) -> None:
+    """End the running call of a fax; its result comes the usual way.
+
+    A line that does not answer is asked again by the next reconciliation.
+    """
+    running = sa.select(Attempt.channel_id).where(Attempt.fax_id == fax_id, Attempt.ended_at.is_(None))
+    channel_id = db.session.scalar(running)
+    db.session.rollback()
+    if channel_id:
+        with contextlib.suppress(TemporaryFailure):
+            asterisk().hangup(channel_id)

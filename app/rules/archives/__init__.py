@@ -1,0 +1,1 @@
+"""Copies for places outside, and how long files are kept."""

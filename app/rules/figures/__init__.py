@@ -1,0 +1,1 @@
+"""Figures by day, and the alerts when something goes wrong."""

@@ -1,0 +1,1 @@
+"""The shared inbox: unread, taken, handed over, forwarded, reminded of."""

@@ -1,0 +1,1 @@
+"""The fax log: its list, its search, its rows for downloads."""

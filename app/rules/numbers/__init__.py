@@ -1,0 +1,1 @@
+"""Numbers: how people write them, whose they are, which may be dialled."""

@@ -1,0 +1,264 @@
+"""Which faxes may go to the line now: due, within every limit, claimed in one batch under one lock."""
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.errors import Refused
+from app.models import Attempt, Direction, Fax, FaxEntity, FaxTemplate, Origin, Status
+from app.models.faxes.fax import WAITS_FOR_LINE
+from app.models.faxes.moves import WAITING
+from app.rules.ground.fair_turns import LINE, note_turns, of_company, of_owner
+from app.rules.ground.holding import held_since, say_held
+from app.rules.numbers.dialing import DayCaps, DialingRules, judge_number
+from app.rules.numbers.policy import CEILING, Ceilings, judge_dialled, policy_of
+from app.rules.outbox.notices import write_outcome_notice
+from app.rules.sending.lifecycle import move, move_all
+from app.rules.sending.no_room import say_room_again
+from app.rules.sending.redirects import forget_if_refused
+from app.rules.sending.senders import Senders, hold_back
+from app.rules.sending.trunk import Way, is_outside
+from tenants.models import Tenant
+
+#: Any constant will do: it names the one lock under which limits are counted and claims are made.
+DISPATCH_LOCK = 0xFA0
+BATCH = 200
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Simultaneous calls, 0 = no limit. ``line`` is of the whole installation's line, ``outgoing`` of what goes out
+    over it: the rest is for those who call."""
+
+    line: int
+    outgoing: int = 0
+
+
+class Room:
+    """What is free under each limit; taking a place uses it up."""
+
+    def __init__(self, session: Session, limits: Limits) -> None:
+        where = (Fax.direction, Attempt.tenant_id, Attempt.entity_id)
+        open_calls = sa.select(*where, sa.func.count()).join(Fax).where(Attempt.takes_a_place()).group_by(*where)
+        self.by_tenant, self.by_entity, self.inbound = Counter[int](), Counter[int](), Counter[int]()
+        for direction, tenant_id, entity_id, calls in session.execute(open_calls):
+            if direction == Direction.SENT:
+                self.by_tenant[tenant_id] += calls
+                self.by_entity[entity_id] += calls
+            else:
+                self.inbound[tenant_id] += calls
+        self.limits = limits
+
+    def has_for_line(self) -> bool:
+        return not any(limit and used >= limit for used, limit in self._of_line())
+
+    def _of_line(self) -> tuple[tuple[int, int], ...]:
+        """Used and limit."""
+        outbound = self.by_tenant.total()
+        return (outbound + self.inbound.total(), self.limits.line), (outbound, self.limits.outgoing)
+
+    def has_for_incoming(self, tenant: Tenant) -> bool:
+        """May another call come in for this tenant?"""
+        outbound, inbound = self.by_tenant[tenant.id], self.inbound[tenant.id]
+        used_and_limit = ((inbound, tenant.limit_inbound), (outbound + inbound, tenant.limit_total))
+        return not any(limit and used >= limit for used, limit in used_and_limit)
+
+    def free_for(self, tenant: Tenant, entity: FaxEntity, *, most: int) -> int:
+        """How many more outgoing calls there may be from this line, at most ``most``."""
+        outbound, inbound = self.by_tenant[tenant.id], self.inbound[tenant.id]
+        used_and_limit = (
+            *self._of_line(),
+            (outbound, tenant.limit_outbound),
+            (outbound + inbound, tenant.limit_total),
+            (self.by_entity[entity.id], entity.limit_outbound),
+        )
+        return max(0, min([most, *(limit - used for used, limit in used_and_limit if limit)]))
+
+    def take(self, tenant: Tenant, entity: FaxEntity) -> None:
+        """A place that is free."""
+        self.by_tenant[tenant.id] += 1
+        self.by_entity[entity.id] += 1
+
+
+def lock_limits(session: Session) -> None:
+    """Nobody else counts calls against limits until the commit. On SQLite the one write lock does it."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(sa.select(sa.func.pg_advisory_xact_lock(DISPATCH_LOCK)))
+
+
+def claim_due(session: Session, *, now: datetime, limits: Limits, node: str) -> list[Attempt]:
+    """Claim what may go now: one open attempt each, committed before anybody dials.
+
+    Companies take turns, and so do the lines of one, so that who has ten thousand faxes does not keep the others
+    waiting. What it costs goes by the places that are free and the lines that have something, not by what waits. A
+    restored installation claims nothing before somebody has looked.
+    """
+    lock_limits(session)
+    if held_since(session):
+        say_held(session, now)
+        session.commit()
+        return []
+    say_room_again(session)
+    room = Room(session, limits)
+    policy, ceilings, way = policy_of(session), Ceilings(session, now), Way(session, now)
+    senders = Senders(session)
+    caps, may_go = DayCaps(session, now), []
+    for fax, line in _in_turn(session, now, room):
+        rules = DialingRules() if fax.origin == Origin.TEST else DialingRules.of(line.template)
+        forget_if_refused(session, fax, policy, rules)
+        dialled = fax.dial_string or ""
+        if fault := judge_dialled(policy, dialled) or judge_number(rules, fax.remote_number or ""):
+            _refuse(session, fax, fault)
+        elif not senders.let_go(fax):
+            hold_back(session, fax)
+        elif is_outside(dialled) and not way.is_open():
+            way.wait(fax)
+        elif is_outside(dialled) and ceilings.is_reached(line.tenant):
+            _put_off(session, fax, ceilings.next_day(line.tenant), CEILING, WAITING)
+        elif fax.status == Status.RETRYING or caps.may_take(line.tenant, line.entity, rules):
+            room.take(line.tenant, line.entity)
+            may_go.append(fax)
+            caps.take(fax, line.entity)
+            if is_outside(dialled):
+                ceilings.take(line.tenant)
+                way.take()
+        else:
+            until, cap = caps.next_day(line.tenant), {"limit": rules.daily_cap}
+            _put_off(session, fax, until, "daily_cap", (Status.READY, Status.SCHEDULED), cap)
+    claimed = _claim(session, may_go, node)
+    note_turns(session, LINE, {attempt.entity_id: attempt.tenant_id for attempt in claimed}, now)
+    session.commit()
+    return claimed
+
+
+def _refuse(session: Session, fax: Fax, fault: Refused) -> None:
+    """The rules, or the policy, have changed since it was accepted."""
+    told = {"cause": fault.code, "cause_values": fault.values or None}
+    if move(session, fax.id, Status.FAILED, only_from=WAITING, **told):
+        write_outcome_notice(session, fax)
+
+
+def _put_off(
+    session: Session,
+    fax: Fax,
+    until: datetime,
+    cause: str,
+    only_from: Iterable[Status],
+    values: dict[str, int] | None = None,
+) -> None:
+    """It was taken in time and is not given up: its line goes on with it when the next day begins."""
+    waiting = sa.update(Fax).where(Fax.id == fax.id, Fax.status.in_(only_from))
+    session.execute(waiting.values(due_at=until, cause=cause, cause_values=values, redirected_to=None))
+
+
+@dataclass
+class _Line:
+    """A fax entity that has something due. ``company_turn`` and ``turn``: when it was its company's turn last, and its
+    own."""
+
+    entity: FaxEntity
+    tenant: Tenant
+    template: FaxTemplate
+    company_turn: datetime | None
+    turn: datetime | None
+    waiting: Iterator[Fax] | None = None
+
+
+def _in_turn(session: Session, now: datetime, room: Room) -> Iterator[tuple[Fax, _Line]]:
+    """What is due, each with a place that is free for it. Next is always who has the fewest calls, and of those the one
+    whose last turn is longest ago: first among the companies, then among the lines of one."""
+    rows = session.execute(_lines_with_something_due(now)).all() if room.has_for_line() else []
+    lines = [_Line(*row) for row in rows]
+
+    def place(line: _Line) -> tuple[object, ...]:
+        calls = (room.by_tenant[line.tenant.id], room.by_entity[line.entity.id])
+        return calls[0], _at(line.company_turn), line.tenant.id, calls[1], _at(line.turn), line.entity.id
+
+    heap = [(place(line), number) for number, line in enumerate(lines)]
+    heapq.heapify(heap)
+    while heap and room.has_for_line():
+        known, number = heapq.heappop(heap)
+        line = lines[number]
+        if (current := place(line)) != known:  # another line of the company has had a turn since
+            heapq.heappush(heap, (current, number))
+            continue
+        free = room.free_for(line.tenant, line.entity, most=BATCH)
+        if line.waiting is None and free:
+            line.waiting = _due(session, line.entity.id, now, first=free)
+        fax = next(line.waiting, None) if free and line.waiting else None
+        if fax:
+            yield fax, line
+            heapq.heappush(heap, (place(line), number))
+
+
+def _at(turn: datetime | None) -> float:
+    return turn.timestamp() if turn else float("-inf")
+
+
+def _lines_with_something_due(now: datetime) -> sa.Select[FaxEntity, Tenant, FaxTemplate, datetime, datetime]:
+    has_due = sa.exists().where(Fax.entity_id == FaxEntity.id, *_is_due(now))
+    turns = (of_company(LINE), of_owner(LINE, FaxEntity.id))
+    return (
+        sa.select(FaxEntity, Tenant, FaxTemplate, *turns)
+        .join(Tenant, Tenant.id == FaxEntity.tenant_id)
+        .join(FaxTemplate, FaxTemplate.id == FaxEntity.template_id)
+        .where(Tenant.suspended_at.is_(None), has_due)
+    )
+
+
+def _is_due(now: datetime) -> tuple[sa.ColumnExpressionArgument[bool], ...]:
+    """The statuses are written out, so that the database sees that the partial index serves."""
+    return sa.text(f"fax.{WAITS_FOR_LINE}"), Fax.due_at <= now
+
+
+def _due(session: Session, entity_id: int, now: datetime, *, first: int) -> Iterator[Fax]:
+    """Of one line, in order, and no more than ``BATCH``: as many at first as there are places; then, where some of them
+    may not go, those behind them."""
+    due = sa.select(Fax).where(Fax.entity_id == entity_id, *_is_due(now)).order_by(Fax.due_at, Fax.id)
+    seen: list[Fax] = list(session.scalars(due.limit(first)))
+    yield from seen
+    if len(seen) == first < BATCH:
+        known = {fax.id for fax in seen}
+        yield from (fax for fax in session.scalars(due.limit(BATCH)).all() if fax.id not in known)
+
+
+def _claim(session: Session, faxes: list[Fax], node: str) -> list[Attempt]:
+    ids = [fax.id for fax in faxes]
+    tried = sa.select(Attempt.fax_id, sa.func.max(Attempt.n)).where(Attempt.fax_id.in_(ids)).group_by(Attempt.fax_id)
+    last = dict(session.execute(tried).all())
+    moved = move_all(session, ids, Status.DIALING, due_at=None)
+    attempts = [_attempt(fax, last.get(fax.id, 0) + 1, node) for fax in faxes if fax.id in moved]
+    session.add_all(attempts)
+    session.flush()
+    return attempts
+
+
+def _attempt(fax: Fax, n: int, node: str) -> Attempt:
+    return Attempt(
+        fax_id=fax.id,
+        tenant_id=fax.tenant_id,
+        entity_id=fax.entity_id,
+        n=n,
+        channel_id=f"fax-{fax.id}-{n}",
+        node=node,
+        first_page=fax.pages_done + 1,
+        dialled=fax.redirected_to,
+    )
+
+
+def mark_placed(session: Session, attempt_ids: list[int], now: datetime) -> list[int]:
+    """The fence before the ARI request: the attempts that are still ours to dial, in order. Commits.
+
+    An attempt that the reconciliation has taken back meanwhile is not among them.
+    """
+    still_open = sa.update(Attempt).where(Attempt.id.in_(attempt_ids))
+    still_open = still_open.where(Attempt.ended_at.is_(None), Attempt.placed_at.is_(None)).values(placed_at=now)
+    still_open = still_open.returning(Attempt.id).execution_options(synchronize_session=False)
+    placed = set(session.scalars(still_open))
+    session.commit()
+    return [attempt_id for attempt_id in attempt_ids if attempt_id in placed]

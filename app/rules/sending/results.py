@@ -1,0 +1,262 @@
+"""What Asterisk's word about a call means for the attempt and the fax. Everything here may be told twice."""
+
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.models import Attempt, Fax, Origin, Status
+from app.models.faxes.moves import ON_THE_LINE
+from app.queues import enqueue_after_commit
+from app.rules.ground.call_ends import NO_FAX, Unanswered, judge
+from app.rules.log.search import with_name
+from app.rules.outbox.notices import write_outcome_notice
+from app.rules.sending.lifecycle import move
+from app.rules.sending.redirects import target_of
+from app.rules.sending.retry import FOLLOWED, LINE_DOWN, LINE_DOWN_DELAY, OUR_SIDE, Decision, by_day, decide, spread
+from app.rules.sending.trunk import among_others, note_end
+from tenants.db import rows_changed, utc_now
+
+#: A call that was placed and of which Asterisk knows nothing is given up only after it could no longer be answered:
+#: the time to ring, and the time that the ARI request itself may have been under way.
+REQUEST_GRACE = timedelta(seconds=45)
+
+
+@dataclass(frozen=True)
+class CallFacts:
+    """The end of one call, as the hangup handler wrote it down.
+
+    ``outcome`` is a word of :data:`app.rules.sending.retry.DELAYS`, ``success`` or ``unknown``; ``pages`` those that
+    the far end confirmed (T.30 MCF); ``hangup_cause`` is of Q.850; times are Unix seconds. ``response`` is the last one
+    of SIP's, empty where none came, None where it was not kept; ``rang`` whether Asterisk has seen it ring, of a call
+    that nobody answered and that ended by the network's word.
+    ``redirected_to`` is whom the far end named in a SIP 302, as it wrote it.
+    """
+
+    outcome: str
+    pages: int = 0
+    mode: str | None = None
+    rate: int | None = None
+    ecm: bool | None = None
+    remote_station_id: str | None = None
+    hangup_cause: int | None = None
+    response: str | None = None
+    rang: bool | None = None
+    error: str | None = None
+    answered_at: float | None = None
+    ended_at: float | None = None
+    redirected_to: str | None = None
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "CallFacts":
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in known})
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
+    """Close the attempt and move its fax; False if that has been done before. Commits."""
+    attempt = session.scalar(sa.select(Attempt).where(Attempt.channel_id == channel_id))
+    now = utc_now()
+    if attempt:
+        facts = replace(facts, outcome=_judged(session, attempt, facts, now))
+    target = target_of(session, attempt, facts.redirected_to) if attempt and facts.redirected_to else None
+    if target:
+        facts = replace(facts, outcome=FOLLOWED)
+    if attempt is None or not close_attempt(session, attempt.id, facts):
+        session.rollback()
+        return False
+    session.refresh(attempt)
+    fax = session.get_one(Fax, attempt.fax_id, populate_existing=True)
+    note_end(session, attempt, fax, now)
+    pages_total = fax.pages or 0
+    pages_done = min(pages_total, attempt.first_page - 1 + max(0, facts.pages))
+    template = fax.entity.template
+    decision = decide(
+        outcome=facts.outcome,
+        pages_total=pages_total,
+        pages_done=pages_done,
+        pages_confirmed=facts.pages,
+        attempts=_counted(session, fax.id),
+        same_before=_ended_alike(session, attempt),
+        max_attempts=1 if fax.origin == Origin.TEST else template.max_attempts,
+        cancel_requested=fax.cancel_requested_at is not None,
+        delays=template.retry_delays,
+    )
+    values: dict[str, Any] = {"cause": decision.cause, "cause_values": None, "pages_done": pages_done}
+    values["redirected_to"] = target if decision.cause == FOLLOWED else None
+    if decision.delay is not None:
+        values["due_at"] = _next_try(fax, decision, now)
+    if facts.remote_station_id:
+        values["remote_station_id"] = facts.remote_station_id[:64]
+        values["search_text"] = with_name(fax.search_text, facts.remote_station_id[:64])
+    told = (Status.SENT, Status.FAILED, Status.UNKNOWN)
+    if move(session, fax.id, decision.status, only_from=ON_THE_LINE, **values) and decision.status in told:
+        write_outcome_notice(session, fax)
+    enqueue_after_commit(session, "dispatch")  # a line is free
+    session.commit()
+    return True
+
+
+def _judged(session: Session, attempt: Attempt, facts: CallFacts, now: datetime) -> str:
+    """With what Asterisk could not know: that we have heard it ring, and what becomes of other calls."""
+    outcome = facts.outcome
+    if facts.rang is not None:
+        rang = facts.rang or attempt.ringing_at is not None
+        outcome = judge(Unanswered(facts.response, facts.hangup_cause, rang))
+    return among_others(session, attempt.fax, outcome, facts.response, now)
+
+
+def _ended_alike(session: Session, attempt: Attempt) -> int:
+    alike = (Attempt.fax_id == attempt.fax_id, Attempt.outcome == attempt.outcome, Attempt.id != attempt.id)
+    return session.scalar(sa.select(sa.func.count()).select_from(Attempt).where(*alike)) or 0
+
+
+def _next_try(fax: Fax, decision: Decision, now: datetime) -> datetime:
+    """A person's telephone rings by day only, unless the line's template says when."""
+    at = now + timedelta(seconds=spread(decision.delay or 0, random.random()))
+    is_own = decision.cause in (fax.entity.template.retry_delays or {})
+    return by_day(at, fax.tenant.zone) if decision.cause == NO_FAX and not is_own else at
+
+
+def _counted(session: Session, fax_id: str) -> int:
+    """Attempts that count against the template's limit: what ended on our own side is nobody else's fault, and a call
+    that was redirected goes on."""
+    mine = sa.select(sa.func.count()).select_from(Attempt).where(Attempt.fax_id == fax_id)
+    return session.scalar(mine.where(Attempt.outcome.is_(None) | Attempt.outcome.not_in((*OUR_SIDE, FOLLOWED)))) or 0
+
+
+def close_attempt(session: Session, attempt_id: int, facts: CallFacts) -> bool:
+    """Write down how a call ended; False if that has been done before."""
+    values = {
+        "ended_at": _time(facts.ended_at) or utc_now(),
+        "outcome": facts.outcome,
+        "pages_confirmed": max(0, facts.pages),
+        "mode": facts.mode,
+        "rate": facts.rate,
+        "ecm": facts.ecm,
+        "remote_station_id": (facts.remote_station_id or "")[:64] or None,
+        "hangup_cause": facts.hangup_cause,
+        "response": (facts.response or "")[:120] or None,
+        "error": (facts.error or "")[:255] or None,
+    }
+    if facts.answered_at:
+        values["answered_at"] = _time(facts.answered_at)
+    still_open = sa.update(Attempt).where(Attempt.id == attempt_id, Attempt.ended_at.is_(None))
+    return rows_changed(session, still_open.values(**values)) == 1
+
+
+def _time(seconds: float | None) -> datetime | None:
+    return datetime.fromtimestamp(seconds, tz=UTC) if seconds else None
+
+
+def note_ringing(session: Session, channel_ids: Iterable[str]) -> None:
+    """It rings at the far ends. Commits."""
+    rings = sa.update(Attempt).where(Attempt.channel_id.in_(channel_ids), Attempt.ringing_at.is_(None))
+    session.execute(rings.values(ringing_at=utc_now()))
+    session.commit()
+
+
+def note_answered(session: Session, channel_ids: Iterable[str]) -> None:
+    """The far ends picked up: dialing → sending. Commits."""
+    picked_up = sa.select(Attempt).where(Attempt.channel_id.in_(channel_ids), Attempt.ended_at.is_(None))
+    for attempt in session.scalars(picked_up).all():
+        attempt.answered_at = attempt.answered_at or utc_now()
+        move(session, attempt.fax_id, Status.SENDING)
+    session.commit()
+
+
+def note_pages(session: Session, channel_id: str, pages: int) -> None:
+    """Pages of this call that the far end has confirmed so far. Commits."""
+    attempt = session.scalar(sa.select(Attempt).where(Attempt.channel_id == channel_id, Attempt.ended_at.is_(None)))
+    if attempt and pages > attempt.pages_confirmed:
+        attempt.pages_confirmed = pages
+        on_the_way = sa.update(Fax).where(Fax.id == attempt.fax_id, Fax.status == Status.SENDING)
+        session.execute(on_the_way.values(pages_done=attempt.first_page - 1 + pages))
+    session.commit()
+
+
+def take_back(session: Session, attempt_id: int, cause: str = LINE_DOWN) -> bool:
+    """Undo a claim of which it is certain that Asterisk never heard. No attempt is counted. Commits.
+
+    The row goes: who still wanted to place it finds nothing to place (see
+    :func:`app.rules.sending.dispatch.mark_placed`).
+    """
+    attempt = session.get(Attempt, attempt_id)
+    if attempt is None:
+        session.rollback()
+        return False
+    fax_id = attempt.fax_id
+    never_heard = sa.delete(Attempt).where(Attempt.id == attempt_id, Attempt.ended_at.is_(None))
+    if rows_changed(session, never_heard.where(Attempt.answered_at.is_(None))) != 1:
+        session.rollback()
+        return False
+    if session.get_one(Fax, fax_id, populate_existing=True).cancel_requested_at:
+        move(session, fax_id, Status.CANCELLED, cause="cancelled")
+    else:
+        due_at = utc_now() + timedelta(seconds=LINE_DOWN_DELAY)
+        move(session, fax_id, Status.RETRYING, cause=cause, cause_values=None, due_at=due_at)
+    session.commit()
+    return True
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """What the reconciliation found: results to record, claims to take back."""
+
+    results: dict[str, CallFacts]
+    take_back: list[int]
+
+
+def reconcile(
+    open_attempts: Iterable[Attempt],
+    *,
+    live: set[str],
+    results: Mapping[str, CallFacts],
+    answered: set[str],
+    now: datetime,
+) -> Reconciled:
+    """Hold the open attempts of one node against what its Asterisk knows.
+
+    ``live`` are its channels, ``results`` the durable results, ``answered`` the calls with a durable mark that pages
+    may leave. A marked call whose channel is gone without a result is *unknown*, with the pages that were heard to be
+    confirmed. Of one without a mark no page went out, for none leaves before the mark is on the disk; it is given up
+    when it can no longer be answered. That Asterisk has started anew meanwhile proves nothing: whoever places the call
+    may have been held up, and ask it only now.
+    """
+    found: dict[str, CallFacts] = {}
+    never_heard: list[int] = []
+    for attempt in open_attempts:
+        channel_id = attempt.channel_id
+        if channel_id in results:
+            found[channel_id] = results[channel_id]
+        elif channel_id in live:
+            continue
+        elif channel_id in answered:
+            found[channel_id] = CallFacts("unknown", pages=attempt.pages_confirmed)
+        elif attempt.placed_at is None:
+            if now - attempt.created_at > REQUEST_GRACE:
+                never_heard.append(attempt.id)
+        elif _cannot_be_answered(attempt, now=now):
+            found[channel_id] = CallFacts(_of_a_lost_call(attempt), pages=attempt.pages_confirmed)
+    return Reconciled(found, never_heard)
+
+
+def _of_a_lost_call(attempt: Attempt) -> str:
+    """Asterisk never heard of it, or ended before it had written anything down: our side. One that rang counts all the
+    same, for nobody's telephone should ring for ever."""
+    if attempt.answered_at:
+        return "unknown"
+    return "other" if attempt.ringing_at else LINE_DOWN
+
+
+def _cannot_be_answered(attempt: Attempt, *, now: datetime) -> bool:
+    """The dialplan sends nothing after that (``OutgoingCall.not_after``)."""
+    ring = timedelta(seconds=attempt.fax.entity.template.ring_seconds)
+    return attempt.placed_at is not None and now - attempt.placed_at > ring + REQUEST_GRACE

@@ -1,0 +1,139 @@
+"""What follows an attempt: by its outcome, in one table."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from app.models import Status
+from app.rules.ground.call_ends import BLOCKED, FORBIDDEN, MEDIA, NO_FAX, REFUSED, TRUNK_DOWN, TRUNK_REFUSED
+
+NEVER = None
+#: Who answered without a machine has had their telephone ring for nothing: once more, at another time of day.
+ANOTHER_TIME_OF_DAY = 4 * 3600
+#: Hours of the day in which that may be.
+EARLIEST, LATEST = 8, 20
+
+#: Outcome of an attempt → seconds until the next one. HylaFAX's delays by cause; no retry where nothing would change.
+DELAYS: dict[str, int | None] = {
+    "busy": 180,
+    "no_answer": 300,
+    "congestion": 300,
+    NO_FAX: ANOTHER_TIME_OF_DAY,
+    "silent": 300,
+    "stalled": 300,
+    "capped": 300,
+    FORBIDDEN: 300,
+    "other": 300,
+    "protocol_error": 60,
+    "dropped": 60,
+    "incomplete": 60,
+    "unallocated": NEVER,
+    "rejected": NEVER,
+    BLOCKED: NEVER,
+    "redirected": NEVER,
+    MEDIA: NEVER,
+    "file_refused": NEVER,
+}
+#: What is tried a second time and no more, however many attempts a template allows.
+ONCE_MORE = (NO_FAX, FORBIDDEN)
+#: Seconds until the next try where our own Asterisk could not be asked, could not dial, or ended before anything was
+#: sent. No attempt is counted.
+LINE_DOWN, LINE_DOWN_DELAY = "line_down", 10
+#: The outcome of a call that was ended before its first page because our own disk was full; no attempt is counted.
+DISK_FULL, DISK_FULL_DELAY = "disk_full", 60
+#: The other side redirected the call, and what it named is dialled next: no attempt is counted.
+FOLLOWED = "followed"
+#: A fax that found the carrier away, or unwilling; what waits behind it is not dialled
+#: (:mod:`app.rules.sending.trunk`).
+TRUNK_DELAY = 60
+#: What is our own fault costs a fax none of its attempts.
+OUR_SIDE = {
+    LINE_DOWN: LINE_DOWN_DELAY,
+    DISK_FULL: DISK_FULL_DELAY,
+    TRUNK_DOWN: TRUNK_DELAY,
+    TRUNK_REFUSED: TRUNK_DELAY,
+}
+#: The other of T.38 and audio is tried as soon as the line is free again.
+OTHER_MEDIA_DELAY = 2
+#: Of those that failed by one event not all come back at once.
+JITTER = 0.2
+#: A call that we ended at the template's longest time; the second is the cause of a fax that may have arrived whole.
+CAPPED, CAPPED_LAST_PAGE = "capped", "capped_last_page"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The status that an attempt's end leads to; ``delay`` in seconds for RETRYING."""
+
+    status: Status
+    cause: str | None = None
+    delay: int | None = None
+
+
+def decide(
+    *,
+    outcome: str,
+    pages_total: int,
+    pages_done: int,
+    pages_confirmed: int,
+    attempts: int,
+    max_attempts: int,
+    same_before: int = 0,
+    cancel_requested: bool = False,
+    delays: Mapping[str, int] | None = None,
+) -> Decision:
+    """What becomes of a fax after an attempt.
+
+    ``pages_done`` are the pages confirmed so far, this attempt's included, ``pages_confirmed`` those of this attempt
+    alone; ``attempts`` counts this one as well, and none that ended on our side; ``same_before`` those before it that
+    ended as it did. A success with fewer pages than the
+    document is not *sent*; a word we do not know is no success.
+    """
+    if outcome == "unknown":
+        return Decision(Status.UNKNOWN, "all_confirmed" if 0 < pages_total <= pages_done else "unknown")
+    if pages_done >= pages_total and outcome == "success":
+        return Decision(Status.SENT)
+    if pages_done >= pages_total:  # it arrived, by all that we know: a second dial would be a second fax
+        return Decision(Status.UNKNOWN, "all_confirmed")
+    cause = "incomplete" if outcome == "success" else outcome
+    if cancel_requested:
+        return Decision(Status.CANCELLED, "cancelled_on_line" if pages_done else "cancelled")
+    if outcome in OUR_SIDE:
+        return Decision(Status.RETRYING, outcome, OUR_SIDE[outcome])
+    if outcome == FOLLOWED:
+        return Decision(Status.RETRYING, FOLLOWED, 0)
+    if outcome == CAPPED and pages_total - pages_done == 1:  # we hung up, perhaps between the page and its confirmation
+        return Decision(Status.UNKNOWN, CAPPED_LAST_PAGE)
+    if outcome == CAPPED and not pages_confirmed:  # all of its time was not enough for one page: nor will it be again
+        return Decision(Status.FAILED, CAPPED)
+    if outcome == MEDIA and not same_before:
+        return Decision(Status.RETRYING, MEDIA, OTHER_MEDIA_DELAY)
+    if outcome in ONCE_MORE and same_before:
+        return Decision(Status.FAILED, outcome)
+    told = {**DELAYS, **(delays or {})}
+    # Who took pages before and rejects a call now is a machine that is not free yet.
+    is_busy = cause in (REFUSED, FORBIDDEN) and pages_done
+    delay = told["busy" if is_busy else cause] if cause in told else told["other"]
+    if delay is NEVER or attempts >= max_attempts:
+        return Decision(Status.FAILED, cause)
+    return Decision(Status.RETRYING, cause, delay)
+
+
+def spread(seconds: float, share: float) -> float:
+    """A delay, longer by up to ``JITTER`` of it; ``share`` is a random number from 0 to 1."""
+    return seconds * (1 + JITTER * share)
+
+
+def by_day(at: datetime, zone: ZoneInfo) -> datetime:
+    """That time, or the next morning where it would be in the evening or at night: it may be a person's telephone."""
+    there = at.astimezone(zone)
+    if EARLIEST <= there.hour < LATEST:
+        return at
+    morning = there.replace(hour=EARLIEST, minute=at.minute, second=at.second)
+    return (morning + timedelta(days=there.hour >= LATEST)).astimezone(UTC)
+
+
+def tries_t38(wanted: bool, media_refused: int) -> bool:
+    """Whether the next call offers T.38, where the template wants it and so many calls were refused for their media."""
+    return wanted if media_refused % 2 == 0 else not wanted

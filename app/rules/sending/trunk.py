@@ -1,0 +1,159 @@
+"""The way to the carrier: when it is ours to mend, and what waits for it.
+
+Whether a carrier refuses a call or all of ours is told by what it says of other numbers. While it takes none, one fax
+at a time finds out whether it does again; the others are not dialled, and none loses an attempt.
+"""
+
+from datetime import datetime, timedelta
+from itertools import takewhile
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from app.models import Attempt, Fax, Status, TrunkTrouble
+from app.models.faxes.moves import WAITING
+from app.queues import enqueue_after_commit
+from app.rules.ground.call_ends import BY_THE_CARRIER, FOR_ALL, NETWORK, TRUNK_DOWN, TRUNK_SIDE, code_of, of_code
+from app.rules.sending.retry import OUR_SIDE
+
+#: Between two tries of a trunk that is set aside: a quarter of the time since when, within these.
+SOONEST, LATEST = timedelta(seconds=30), timedelta(minutes=5)
+#: A fax that finds out has so long to end before the next one does.
+PROBING = timedelta(minutes=3)
+#: What a carrier says of so many other numbers, and of none between anything else, it says of all; in so many calls.
+OTHERS, LAST_CALLS, MEMORY = 2, 6, timedelta(hours=1)
+#: Others who got through so long ago show that it is the number.
+LATELY = timedelta(minutes=5)
+#: What says nothing of the trunk.
+_NO_WORD = (*OUR_SIDE, "unknown")
+
+
+def is_outside(dial_string: str | None) -> bool:
+    """Over the trunk; an extension comes back to our own Asterisk."""
+    return (dial_string or "").startswith("+")
+
+
+def trouble_of(session: Session) -> TrunkTrouble | None:
+    return session.get(TrunkTrouble, 1, populate_existing=True)
+
+
+# ---- The end of a call
+
+
+def among_others(session: Session, fax: Fax, outcome: str, response: str | None, now: datetime) -> str:
+    """The outcome, judged by what the trunk says of other numbers."""
+    if not is_outside(fax.dial_string):
+        return outcome
+    if outcome in TRUNK_SIDE:
+        return NETWORK if _others_get_through(session, fax) else outcome
+    code = code_of(response)
+    if code not in FOR_ALL or outcome != of_code(code):
+        return outcome
+    trouble = trouble_of(session)
+    known = trouble is not None and code_of(trouble.response) == code
+    return FOR_ALL[code] if known or _is_said_of_others(session, fax, code, now) else outcome
+
+
+def _others_get_through(session: Session, fax: Fax) -> bool:
+    """Since this one found the trunk away for the last time: then it is the number."""
+    mine = sa.select(sa.func.max(Attempt.ended_at)).where(Attempt.fax_id == fax.id, Attempt.outcome.in_(TRUNK_SIDE))
+    before = session.scalar(mine)
+    if before is None:
+        return False
+    return session.scalar(_heard_of_others(fax, before).limit(1)) is not None
+
+
+def _heard_of_others(fax: Fax, since: datetime) -> sa.Select[Any]:
+    """Calls to other numbers, placed since then and over, that rang or were answered."""
+    heard = Attempt.ringing_at.is_not(None) | Attempt.answered_at.is_not(None)
+    return _of_others(fax, Attempt.id).where(Attempt.ended_at > since, Attempt.placed_at > since, heard)
+
+
+def _is_said_of_others(session: Session, fax: Fax, code: int, now: datetime) -> bool:
+    if FOR_ALL[code] == TRUNK_DOWN and session.scalar(_on_the_line().limit(1)):
+        return False  # it has no room for more
+    last = _of_others(fax, Fax.remote_number, Attempt.response).where(Attempt.ended_at > now - MEMORY)
+    rows = session.execute(last.order_by(Attempt.ended_at.desc()).limit(LAST_CALLS)).all()
+    return len({number for number, _ in takewhile(lambda row: code_of(row[1]) == code, rows)}) >= OTHERS
+
+
+def _of_others(fax: Fax, *columns: InstrumentedAttribute[Any]) -> sa.Select[Any]:
+    outside = Fax.dial_string.startswith("+")
+    return (
+        sa.select(*columns).join(Fax, Fax.id == Attempt.fax_id).where(outside, Fax.remote_number != fax.remote_number)
+    )
+
+
+def _on_the_line() -> sa.Select[Any]:
+    talking = (Attempt.ended_at.is_(None), Attempt.answered_at.is_not(None), Fax.dial_string.startswith("+"))
+    return sa.select(Attempt.id).join(Fax, Fax.id == Attempt.fax_id).where(*talking)
+
+
+def note_end(session: Session, attempt: Attempt, fax: Fax, now: datetime) -> None:
+    """Set the trunk aside, or let all go on. The caller commits."""
+    if not is_outside(fax.dial_string):
+        return
+    trouble = trouble_of(session)
+    if attempt.outcome in TRUNK_SIDE and (trouble or _is_for_all(session, attempt, fax, now)):
+        _set_aside(session, trouble, {"outcome": attempt.outcome, "response": attempt.response}, now)
+    elif trouble and attempt.placed_at and attempt.placed_at >= trouble.since and attempt.outcome not in _NO_WORD:
+        _go_on(session, now)
+
+
+def _is_for_all(session: Session, attempt: Attempt, fax: Fax, now: datetime) -> bool:
+    """What a carrier says of one number, while others get through, keeps that one waiting alone."""
+    if attempt.outcome == TRUNK_DOWN or code_of(attempt.response) in BY_THE_CARRIER:
+        return True
+    return session.scalar(_heard_of_others(fax, now - LATELY).limit(1)) is None
+
+
+def _set_aside(session: Session, trouble: TrunkTrouble | None, told: dict[str, str | None], now: datetime) -> None:
+    pause = min(max((now - trouble.since) / 4, SOONEST), LATEST) if trouble else SOONEST
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    row = dialect.insert(TrunkTrouble).values(id=1, since=now, probe_at=now + pause, **told)
+    session.execute(row.on_conflict_do_update(index_elements=["id"], set_={"probe_at": now + pause, **told}))
+    if trouble is None:
+        enqueue_after_commit(session, "watch")
+
+
+def _go_on(session: Session, now: datetime) -> None:
+    session.execute(sa.delete(TrunkTrouble))
+    waiting = sa.update(Fax).where(Fax.status.in_(WAITING), Fax.cause.in_(TRUNK_SIDE))
+    never_dialled = waiting.where(Fax.status != Status.RETRYING)
+    session.execute(never_dialled.values(due_at=now, cause=None, cause_values=None))
+    session.execute(waiting.values(due_at=now, cause=NETWORK, cause_values=None))
+    enqueue_after_commit(session, "watch")
+
+
+# ---- Before a call
+
+
+class Way:
+    """Whether this round of dispatching may use the trunk: if it is set aside, for one fax that finds out."""
+
+    def __init__(self, session: Session, now: datetime) -> None:
+        self.session, self.now = session, now
+        self.trouble = trouble_of(session)
+
+    def is_open(self) -> bool:
+        return self.trouble is None or self.trouble.probe_at <= self.now
+
+    def take(self) -> None:
+        """A call goes over it."""
+        if self.trouble:
+            self.trouble.probe_at = self.now + PROBING
+
+    def wait(self, fax: Fax) -> None:
+        """It says why, and is looked at again when the next try is due."""
+        assert self.trouble is not None
+        waiting = sa.update(Fax).where(Fax.id == fax.id, Fax.status.in_(WAITING))
+        values = {"due_at": self.trouble.probe_at, "cause": self.trouble.outcome, "cause_values": None}
+        self.session.execute(waiting.values(**values))
+
+
+def waiting_for_it(session: Session) -> dict[int, int]:
+    """Company → how many of its faxes wait for the trunk."""
+    waiting = sa.select(Fax.tenant_id, sa.func.count()).where(Fax.status.in_(WAITING), Fax.cause.in_(TRUNK_SIDE))
+    return dict(session.execute(waiting.group_by(Fax.tenant_id)).all())

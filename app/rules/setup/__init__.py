@@ -1,0 +1,1 @@
+"""What an administrator sets: saved first, shown as a difference, applied together."""

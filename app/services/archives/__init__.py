@@ -1,0 +1,1 @@
+"""Places of archives, opened as the installation allows."""

@@ -1,0 +1,1 @@
+"""Documents as they come, are kept, sealed and shown."""

@@ -1,0 +1,1 @@
+"""An email taken apart and judged."""

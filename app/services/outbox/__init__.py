@@ -1,0 +1,1 @@
+"""Templates of mails and reports, in the language of whoever reads them."""

@@ -1,0 +1,1 @@
+"""What Asterisk tells, in our words."""

@@ -1,0 +1,1 @@
+"""The sending report, and the self-test's page."""

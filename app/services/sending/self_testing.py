@@ -1,0 +1,81 @@
+"""The self-test's page: drawn, sent, and held against what came back."""
+
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from app.adapters.fax_files.page_compare import damaged_lines
+from app.adapters.pdf.printer import print_pdf
+from app.errors import FaxroomError, Refused
+from app.models import Document, DocumentKind, Fax, FaxEntity
+from app.rules.sending.self_test import Damage, begin_test, demand_testable
+from app.rules.sending.submit import submitted_before
+from app.services.documents.disk_room import hold_room
+from app.services.documents.documents import storage, store_document
+from app.services.outbox.rendering import render_for
+from tenants.db import utc_now
+from tenants.models import User
+from tenants.scope import get_owned
+
+
+def send_test(session: Session, *, user: User, entity: FaxEntity, submission_key: str) -> Fax:
+    """Draw a test page for the line and send it to itself. Commits.
+
+    Raises:
+        Refused: ``no_room``, or see :func:`app.rules.sending.self_test.demand_testable`; nothing was begun.
+    """
+    if earlier := submitted_before(session, user, submission_key):
+        return earlier
+    hold_room()
+    demand_testable(session, entity.tenant, entity)
+    user_id, entity_id, tenant_id = user.id, entity.id, entity.tenant_id
+    html = test_page(entity, user.preferred_language)
+    name = f"self-test-{entity.extension}.pdf"
+    session.rollback()  # drawing takes a while: hold no lock
+    document = _store(session, print_pdf(html), tenant_id=tenant_id, name=name)
+    key = document.storage_key
+    try:
+        line = get_owned(session, FaxEntity, entity_id, tenant_id)
+        if line is None:
+            raise Refused("entity_not_allowed", field="entity")
+        user = session.get_one(User, user_id)
+        return begin_test(session, user=user, entity=line, document=document, submission_key=submission_key)
+    except FaxroomError:
+        session.rollback()
+        storage().delete(key)
+        raise
+
+
+def test_page(entity: FaxEntity, language: str) -> str:
+    at = utc_now().astimezone(entity.tenant.zone)
+    return render_for(language, "setup/self_test/page.html", entity=entity, at=f"{at:%Y-%m-%d %H:%M:%S}")
+
+
+def _store(session: Session, pdf: bytes, *, tenant_id: int, name: str) -> Document:
+    with tempfile.NamedTemporaryFile(prefix="faxroom-", suffix=".pdf") as target:
+        target.write(pdf)
+        target.flush()
+        path = Path(target.name)
+        document = store_document(
+            session, path, tenant_id=tenant_id, kind=DocumentKind.SOURCE, file_type="pdf", name=name, pages=1
+        )
+        session.flush()
+        return document
+
+
+def damage_of(test: Fax, received: Fax | None) -> Damage | None:
+    """What the line has done to the page; None while there is nothing to compare, or nothing that can be."""
+    if test.tiff is None or received is None or received.tiff is None:
+        return None
+    try:
+        return _damage(test.tiff.storage_key, received.tiff.storage_key)
+    except FaxroomError:
+        return None
+
+
+@lru_cache(maxsize=64)  # what a key of the storage leads to never changes
+def _damage(sent_key: str, received_key: str) -> Damage:
+    with storage().local_copy(sent_key) as sent, storage().local_copy(received_key) as received:
+        return Damage(*damaged_lines(sent, received))

@@ -1,0 +1,1 @@
+"""A whole installation from a file."""

@@ -1,0 +1,1 @@
+"""Does everything work? And a copy of it all."""

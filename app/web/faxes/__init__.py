@@ -1,0 +1,1 @@
+"""Sending, the fax log, one fax, its pages, the inbox."""

@@ -1,0 +1,1 @@
+"""Boxes, what came of their emails, and the tester."""

@@ -1,0 +1,249 @@
+"""Mail2Fax boxes: the mailboxes whose mails become faxes."""
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from cryptography.fernet import InvalidToken
+from flask import Blueprint, abort, current_app, flash, make_response, redirect, render_template, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_babel import ngettext
+from flask_login import current_user
+from htmx_flask import request
+from werkzeug.wrappers import Response
+
+from app.adapters.mail.imap import Server, look_into
+from app.adapters.mail.pgp import key_text
+from app.adapters.mail.pgp_mail import box_key_fault
+from app.config import Settings
+from app.errors import FaxroomError, PermanentFailure, Refused
+from app.models import Mail2FaxBox
+from app.rules.mail2fax.boxes import (
+    MOST_KEY,
+    USUAL_POLL,
+    BoxDetails,
+    boxes_of,
+    details_of,
+    entities_of,
+    judge_box,
+    lines_by_method,
+    names_without_server,
+    put_box,
+    read_key,
+    read_server,
+    read_server_name,
+    remove_box,
+    require_proof,
+    shown,
+)
+from app.rules.words.sentences import sentence
+from app.web.people.credentials import Errors, said, said_all
+from app.web.site.administration import administrators_only, audit_act, own_tenant
+from app.web.site.guard import SAFE_METHODS, reads
+from tenants.db import db
+from tenants.scope import get_owned, lock_tenant
+
+log = logging.getLogger(__name__)
+
+blueprint = Blueprint("mail2fax", __name__, url_prefix="/mail2fax")
+blueprint.before_request(administrators_only)
+
+SECURITIES = {
+    "tls": _l("TLS (usually port 993)"),
+    "starttls": _l("STARTTLS (usually port 143)"),
+    "none": _l("None (only inside your own network)"),
+}
+
+
+def _box(box_id: int) -> Mail2FaxBox:
+    """Of the administrator's own company, or there is none."""
+    return get_owned(db.session, Mail2FaxBox, box_id, current_user.company_id) or abort(404)
+
+
+@blueprint.get("")
+def boxes() -> Response:
+    return _boxes_page(own_tenant().mail_proof_required, {})
+
+
+def _boxes_page(required: bool, errors: Errors) -> Response:
+    tenant_id = current_user.company_id
+    rows = [(box, details_of(box), names) for box, names in boxes_of(db.session, tenant_id)]
+    values = {"rows": rows, "required": required, "errors": errors}
+    nameless = names_without_server(db.session, tenant_id)
+    return make_response(render_template("mail2fax/boxes.html", **values, nameless=nameless), 422 if errors else 200)
+
+
+@blueprint.post("/proof")
+def proof() -> Response:
+    """Whether the mail server has to vouch for every sender; it holds at once."""
+    tenant, required = own_tenant(), request.form.get("required") == "yes"
+    lock_tenant(db.session, tenant.id)
+    db.session.refresh(tenant)  # as it is now that nobody else changes it
+    before = tenant.mail_proof_required
+    try:
+        require_proof(db.session, tenant, required)
+    except Refused as refusal:
+        db.session.rollback()
+        return _boxes_page(required, {"required": said(refusal)})
+    if required != before:
+        values = {"before": {"mail_proof_required": before}, "after": {"mail_proof_required": required}}
+        audit_act("mail2fax.changed", tenant.name, **values)
+    db.session.commit()
+    told = _("From now on, an email becomes a fax only if the mail server confirms its sender.")
+    flash(told if required else _("Confirmation by the mail server is no longer required."), "info")
+    return redirect(url_for("mail2fax.boxes"), 303)
+
+
+def _read() -> BoxDetails:
+    names = ("name", "email", "host", "port", "security", "folder", "username", "poll_seconds")
+    typed = {name: request.form.get(name, "").strip()[:400] for name in names}
+    upload = request.files.get("private_key_file")
+    key = read_key(key_text(upload.stream.read(2 * MOST_KEY + 1))) if upload and upload.filename else ""
+    key = key or request.form.get("private_key", "").strip()[: MOST_KEY + 1]
+    server_name = read_server_name(request.form.get("authserv_id", "")[:2000])[:400]
+    password = request.form.get("password", "")[:1000]
+    return BoxDetails(password=password, private_key=key, authserv_id=server_name, **typed)
+
+
+@blueprint.route("/new", methods=["GET", "POST"])
+def new_box() -> Response:
+    if request.method in SAFE_METHODS:
+        return _box_page(BoxDetails(), None, {})
+    return _save(None, _read())
+
+
+@blueprint.route("/<int:box_id>", methods=["GET", "POST"])
+def box(box_id: int) -> Response:
+    known = _box(box_id)
+    if request.method in SAFE_METHODS:
+        return _box_page(details_of(known), known, {})
+    return _save(known, _read())
+
+
+def _save(known: Mail2FaxBox | None, details: BoxDetails) -> Response:
+    box_id, before = (known.id, shown(known)) if known else (None, None)
+    errors = said_all(judge_box(details, has_password=known is not None, key_fault=box_key_fault))
+    if not errors:
+        try:
+            saved = put_box(db.session, own_tenant(), known, details)
+        except Refused as refusal:
+            errors[refusal.field or "form"] = said(refusal)
+    if errors:
+        db.session.rollback()
+        return _box_page(details, _box(box_id) if box_id else None, errors)
+    _audit(saved, before, details)
+    db.session.commit()
+    flash(_("Saved. Now test the mailbox."), "info")
+    return redirect(url_for("mail2fax.box", box_id=saved.id), 303)
+
+
+def _audit(saved: Mail2FaxBox, before: dict[str, Any] | None, details: BoxDetails) -> None:
+    after = shown(saved)
+    secrets = {name: "changed" for name in ("password", "private_key") if getattr(details, name)}
+    if before is None:
+        audit_act("box.added", saved.name, after=after)
+        return
+    changed = {name: value for name, value in after.items() if before[name] != value}
+    if changed or secrets:
+        audit_act(
+            "box.changed", before["name"], before={name: before[name] for name in changed}, after=changed | secrets
+        )
+
+
+def _box_page(details: BoxDetails, known: Mail2FaxBox | None, errors: Errors, **more: Any) -> Response:
+    """Secrets that were typed do not come back: they would stand in the page."""
+    details = replace(details, password="", private_key="")
+    used_by = entities_of(db.session, known) if known else []
+    has_key = bool(known and _has_key(known))
+    values: dict[str, object] = {
+        "form": details,
+        "box": known,
+        "errors": errors,
+        "securities": SECURITIES,
+        "used_by": used_by,
+    }
+    values |= {"lines": lines_by_method(db.session, known) if known else {}, "usual_poll": USUAL_POLL}
+    values |= {"proof_required": own_tenant().mail_proof_required}
+    return make_response(
+        render_template("mail2fax/box.html", **values, has_key=has_key, **more), 422 if errors else 200
+    )
+
+
+def _has_key(known: Mail2FaxBox) -> bool:
+    try:
+        return known.private_key is not None
+    except InvalidToken:  # sealed with a key that is gone
+        return True
+
+
+@blueprint.post("/<int:box_id>/test")
+@reads
+def test_box(box_id: int) -> Response:
+    """Sign in and look; no transaction is open while the mail server thinks."""
+    settings: Settings = current_app.config["SETTINGS"]
+    try:
+        found = _look(_box(box_id), settings)
+    except FaxroomError as failure:
+        log.warning("mailbox %s: %s", box_id, failure)
+        tried = {"works": False, "told": sentence(failure.code, **{"reason": "–", **failure.values})}
+    else:
+        idle = (
+            _("The server announces new emails at once (IDLE).")
+            if found.idle
+            else _("The mailbox is checked regularly.")
+        )
+        told = ngettext(
+            "Signed in. The folder %(folder)s holds %(num)d message.",
+            "Signed in. The folder %(folder)s holds %(num)d messages.",
+            found.messages,
+            folder=found.folder,
+        )
+        tried = {"works": True, "told": f"{told} {idle}"}
+    db.session.rollback()
+    if request.htmx:
+        return make_response(render_template("setup/settings/tried.html", tried=tried))
+    known = _box(box_id)
+    return _box_page(details_of(known), known, {}, tried=tried)
+
+
+def _look(known: Mail2FaxBox, settings: Settings) -> Any:
+    try:
+        server, username, password = read_server(known.imap), known.username, known.password
+    except InvalidToken as error:
+        raise PermanentFailure("sealing_key_unknown") from error
+    except ValueError as error:
+        raise PermanentFailure("box_host") from error
+    db.session.rollback()
+    place = Server(server.host, server.port, server.security)
+    return look_into(place, username, password, server.folder, allowed=settings.private_hosts)
+
+
+@blueprint.post("/<int:box_id>/forget-key")
+def forget_key(box_id: int) -> Response:
+    known = _box(box_id)
+    if _has_key(known):
+        known.private_key = None
+        audit_act("box.changed", known.name, after={"private_key": "removed"})
+        db.session.commit()
+        flash(_("The private key was removed. Encrypted emails to this box can no longer be opened."), "info")
+    return redirect(url_for("mail2fax.box", box_id=box_id), 303)
+
+
+@blueprint.post("/<int:box_id>/remove")
+def remove(box_id: int) -> Response:
+    """Asked once more."""
+    known = _box(box_id)
+    if request.form.get("really") != "yes" and not entities_of(db.session, known):
+        return make_response(render_template("mail2fax/remove.html", box=known))
+    name, before = known.name, shown(known)
+    try:
+        remove_box(db.session, known)
+    except Refused as refusal:
+        db.session.rollback()
+        known = _box(box_id)
+        return _box_page(details_of(known), known, {"form": said(refusal)})
+    audit_act("box.removed", name, before=before)
+    db.session.commit()
+    flash(_("%(name)s was removed.", name=name), "info")
+    return redirect(url_for("mail2fax.boxes"), 303)

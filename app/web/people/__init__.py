@@ -1,0 +1,1 @@
+"""In and out, one's own account, and users for administrators."""

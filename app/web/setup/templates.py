@@ -1,0 +1,267 @@
+"""Templates: how lines send, when they try again, what they may dial. What is saved here holds once it is applied."""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from flask import Blueprint, abort, flash, make_response, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from app.errors import Refused
+from app.models import FaxTemplate, PendingChange
+from app.rules.sending.retry import DELAYS
+from app.rules.setup.changes import ADD, CHANGE, REMOVE, Values, discard, get_pending, overlay, pending, save, saved_for
+from app.rules.setup.templates import (
+    CAUSE_NAMES,
+    CAUSES,
+    KIND,
+    NUMBERS,
+    PAGE_SIZES,
+    RATES,
+    TemplateDetails,
+    demand_name_free,
+    details_of,
+    judge_template,
+    templates_of,
+    users_of_templates,
+    values_of,
+)
+from app.web.people.credentials import Errors, said, said_all
+from app.web.setup.changes import KINDS, Kind
+from app.web.site.administration import administrators_only, own_tenant
+from app.web.site.guard import SAFE_METHODS
+from app.whole_numbers import read_whole
+from tenants.db import db
+from tenants.models import Tenant
+from tenants.scope import get_owned, lock_tenant
+
+blueprint = Blueprint("templates", __name__, url_prefix="/templates")
+blueprint.before_request(administrators_only)
+
+RESOLUTION_NAMES = {"fine": _l("Fine (196 lines per inch)"), "standard": _l("Standard (98 lines per inch)")}
+PAGE_SIZE_NAMES = dict.fromkeys(PAGE_SIZES) | {"A4": "A4", "Letter": "Letter"}
+#: Text fields, with the most that is read of each.
+TEXTS = {"name": 200, "header": 200, "station_id": 100, "resolution": 20, "page_size": 20, "max_rate": 10}
+TEXTS |= dict.fromkeys(NUMBERS, 20) | {"allowed_prefixes": 5_000, "forbidden_prefixes": 5_000}
+FLAGS = ("ecm", "t38", "premium_allowed")
+
+
+def _address(change: PendingChange) -> str:
+    if change.act == ADD:
+        return url_for("templates.added", change_id=change.id)
+    return url_for("templates.template", template_id=change.target_id)
+
+
+KINDS[KIND] = Kind(_l("Template"), _address)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a page is about: a template with what this person has saved of it, or one that is only saved yet."""
+
+    template: FaxTemplate | None
+    change: PendingChange | None
+
+    @property
+    def live(self) -> Values:
+        return values_of(self.template) if self.template else {}
+
+    @property
+    def wanted(self) -> Values:
+        return overlay(self.live, self.change)
+
+    @property
+    def name(self) -> str:
+        return self.template.name if self.template else str(self.wanted["name"])
+
+    @property
+    def is_leaving(self) -> bool:
+        return bool(self.change and self.change.act == REMOVE)
+
+    @property
+    def url(self) -> str:
+        if self.template:
+            return url_for("templates.template", template_id=self.template.id)
+        return url_for("templates.added", change_id=self.change.id if self.change else None)
+
+
+def _known(template_id: int) -> Subject:
+    template = get_owned(db.session, FaxTemplate, template_id, current_user.company_id) or abort(404)
+    return Subject(template, saved_for(db.session, current_user, KIND, template_id))
+
+
+def _only_saved(change_id: int) -> Subject:
+    """One that this person has added and not applied."""
+    row = get_pending(db.session, current_user, change_id, kind=KIND)
+    return Subject(None, row) if row and row.act == ADD else abort(404)
+
+
+def _stamp(values: Values) -> str:
+    """What a page was made of: a form that comes back with another one is older than what holds now."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+# ---- The list
+
+
+@blueprint.get("")
+def templates() -> str:
+    mine = [row for row in pending(db.session, current_user) if row.kind == KIND]
+    edits = {row.target_id: row for row in mine if row.act != ADD}
+    subjects = [Subject(known, edits.get(known.id)) for known in templates_of(db.session, current_user.company_id)]
+    subjects += [Subject(None, row) for row in mine if row.act == ADD]
+    used_by = users_of_templates(db.session, current_user.company_id)
+    return render_template("setup/templates/templates.html", subjects=subjects, used_by=used_by)
+
+
+# ---- The form
+
+
+def _read() -> TemplateDetails:
+    form = request.form
+    texts = {name: form.get(name, "").replace("\0", "").strip()[:most] for name, most in TEXTS.items()}
+    delays = {cause: form.get(f"delay_{cause}", "").strip()[:20] for cause in CAUSES}
+    never = frozenset(cause for cause in CAUSES if form.get(f"never_{cause}") == "yes")
+    return TemplateDetails(
+        ecm=form.get("ecm") == "yes",
+        t38=form.get("t38") == "yes",
+        premium_allowed=form.get("premium_allowed") == "yes",
+        delays=delays,
+        never=never,
+        **texts,
+    )
+
+
+@blueprint.route("/new", methods=["GET", "POST"])
+def new_template() -> Response:
+    """Empty, or as another one is (``like``)."""
+    if request.method not in SAFE_METHODS:
+        return _save(None)
+    like = request.args.get("like", "", type=str)
+    like_id = read_whole(like)
+    known = _known(like_id) if like_id is not None else None
+    details = replace(details_of(known.wanted), name="") if known else TemplateDetails()
+    return _page(None, details, {})
+
+
+@blueprint.route("/<int:template_id>", methods=["GET", "POST"])
+def template(template_id: int) -> Response:
+    return _template(_known(template_id))
+
+
+@blueprint.route("/added/<int:change_id>", methods=["GET", "POST"])
+def added(change_id: int) -> Response:
+    return _template(_only_saved(change_id))
+
+
+def _template(subject: Subject) -> Response:
+    if request.method in SAFE_METHODS:
+        return _page(subject, details_of(subject.wanted), {})
+    return _save(subject)
+
+
+def _save(subject: Subject | None) -> Response:
+    tenant, details = own_tenant(), _read()
+    lock_tenant(db.session, tenant.id)
+    values, faults = judge_template(details, tenant.region)
+    faults |= {} if "name" in faults else _name_fault(tenant, subject, values["name"])
+    errors = said_all(faults)
+    if subject and request.form.get("stamp") != _stamp(subject.wanted):
+        errors["form"] = said(Refused("page_overtaken"))
+    if errors:
+        return _page(subject, details, errors)
+    subject = subject or Subject(None, None)
+    target, act = (subject.template.id, CHANGE) if subject.template else (None, ADD)
+    row = save(db.session, current_user, KIND, target, act, before=subject.live, after=values, added=subject.change)
+    db.session.commit()
+    flash(_("Saved. Takes effect when you apply your changes.") if row else _("Nothing changed."))
+    return _to_list()
+
+
+def _name_fault(tenant: Tenant, subject: Subject | None, name: str) -> dict[str, Refused]:
+    """What this person has saved counts as if it were applied; what comes of two together is judged when it is."""
+    saved = [row for row in pending(db.session, current_user) if row.kind == KIND]
+    mine = subject.change.id if subject and subject.change else None
+    wanted = {row.after.get("name", "").casefold() for row in saved if row.id != mine and row.act != REMOVE}
+    if name.casefold() in wanted:
+        return {"name": Refused("template_name_taken", field="name")}
+    leaving = {row.target_id for row in saved if row.act == REMOVE or "name" in row.after}
+    template_id = subject.template.id if subject and subject.template else None
+    try:
+        demand_name_free(db.session, tenant, name, template_id=template_id, except_ids=leaving)
+    except Refused as refusal:
+        return {"name": refusal}
+    return {}
+
+
+def _to_list() -> Response:
+    return redirect(url_for("templates.templates"), 303)
+
+
+def _page(subject: Subject | None, details: TemplateDetails, errors: Errors) -> Response:
+    used_by: list[Any] = []
+    if subject and subject.template:
+        used_by = users_of_templates(db.session, current_user.company_id).get(subject.template.id, [])
+    values = {
+        "subject": subject,
+        "form": details,
+        "errors": errors,
+        "stamp": _stamp(subject.wanted) if subject else "",
+        "used_by": used_by,
+        "causes": [(cause, CAUSE_NAMES[cause], DELAYS[cause]) for cause in CAUSES],
+        "resolutions": RESOLUTION_NAMES,
+        "page_sizes": PAGE_SIZE_NAMES,
+        "rates": RATES,
+        "numbers": NUMBERS,
+    }
+    return make_response(render_template("setup/templates/template.html", **values), 422 if errors else 200)
+
+
+# ---- Its end
+
+
+@blueprint.post("/<int:template_id>/remove")
+def remove(template_id: int) -> Response:
+    """Saved as a change like any other; the list shows it, and it may be discarded until it is applied."""
+    subject = _known(template_id)
+    lock_tenant(db.session, current_user.company_id)
+    used_by = users_of_templates(db.session, current_user.company_id).get(template_id, [])
+    staying = [entity.name for entity in used_by if entity.id not in _moving(template_id)]
+    if staying:
+        fault = Refused("template_in_use", names=", ".join(staying))
+        return _page(subject, details_of(subject.wanted), {"form": said(fault)})
+    save(db.session, current_user, KIND, template_id, REMOVE, before=subject.live, after={})
+    db.session.commit()
+    flash(_("Saved. %(name)s will be removed when you apply your changes.", name=subject.name))
+    return _to_list()
+
+
+def _moving(template_id: int) -> set[int | None]:
+    """Lines that this person has given another template, or closed, and not applied yet."""
+    lines = [row for row in pending(db.session, current_user) if row.kind == "entity"]
+    return {
+        row.target_id for row in lines if row.act == REMOVE or row.after.get("template", template_id) != template_id
+    }
+
+
+@blueprint.post("/<int:template_id>/discard")
+def forget(template_id: int) -> Response:
+    return _forget(_known(template_id))
+
+
+@blueprint.post("/added/<int:change_id>/discard")
+def forget_added(change_id: int) -> Response:
+    return _forget(_only_saved(change_id))
+
+
+def _forget(subject: Subject) -> Response:
+    if subject.change:
+        name = subject.name
+        discard(db.session, current_user, [subject.change.id])
+        db.session.commit()
+        flash(_("Saved changes to %(name)s discarded.", name=name))
+    return _to_list()

@@ -1,0 +1,268 @@
+"""The migrations lead to what the models say, and back."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import flask_migrate
+import pytest
+import sqlalchemy as sa
+from alembic.script import ScriptDirectory
+
+from tenants.db import db
+
+#: What the database allows in columns of text that are checked.
+ALLOWED = {"authentication": "none", "resolution": "fine", "page_size": "A4", "role": "admin"}
+#: A fax and what it cannot be without, and its document.
+ALONE = ("tenant", "fax_template", "fax_entity", "document", "fax")
+FOLDER = str(Path(__file__).parents[3] / "migrations")
+
+
+def test_every_migration_goes_up_and_down_and_ends_at_the_models(app):
+    with app.app_context():
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER)
+        flask_migrate.check(directory=FOLDER)
+        for _ in ScriptDirectory(FOLDER).walk_revisions():
+            flask_migrate.downgrade(directory=FOLDER)
+        left = set(sa.inspect(db.engine).get_table_names())
+        assert left == {"alembic_version"}
+        flask_migrate.upgrade(directory=FOLDER)
+        with db.engine.begin() as connection:
+            connection.execute(sa.text("DROP TABLE alembic_version"))
+
+
+def test_indexes_and_checks_are_those_of_the_models(app):
+    """Alembic compares neither what an index is limited to nor checks; SQLite copies tables, and may lose both."""
+    with app.app_context():
+        wanted = _indexes(), _checks()
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER)
+        found = _indexes(), _checks()
+        db.session.remove()
+        with db.engine.begin() as connection:
+            connection.execute(sa.text("DROP TABLE alembic_version"))
+    assert found[0] == wanted[0]
+    assert found[1] == wanted[1]
+
+
+def _indexes() -> set[str]:
+    inspector = sa.inspect(db.engine)
+    tables = [name for name in inspector.get_table_names() if name != "alembic_version"]
+    return {
+        f"{table}: {index['name']} {index['unique']} {index['column_names']} {index.get('expressions')} "
+        f"{index.get('dialect_options', {}).get(db.engine.dialect.name + '_where')}"
+        for table in tables
+        for index in inspector.get_indexes(table)
+    }
+
+
+def _checks() -> set[str]:
+    inspector = sa.inspect(db.engine)
+    tables = [name for name in inspector.get_table_names() if name != "alembic_version"]
+    return {
+        f"{table}: {check['name']} {check['sqltext']}"
+        for table in tables
+        for check in inspector.get_check_constraints(table)
+    }
+
+
+def test_every_migration_keeps_the_rows_that_it_finds(app):
+    with app.app_context():
+        db.drop_all()
+        first, *later = [script.revision for script in ScriptDirectory(FOLDER).walk_revisions()][::-1]
+        flask_migrate.upgrade(directory=FOLDER, revision=first)
+        before = _one_row_in_each_table()
+        for _ in later:
+            flask_migrate.upgrade(directory=FOLDER, revision="+1")
+            assert _count(before) == before
+        flask_migrate.downgrade(directory=FOLDER, revision=first)
+        assert _count(before) == before
+        db.session.remove()
+        flask_migrate.downgrade(directory=FOLDER, revision="base")
+        flask_migrate.upgrade(directory=FOLDER)
+        with db.engine.begin() as connection:
+            connection.execute(sa.text("DROP TABLE alembic_version"))
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "lane"),
+    [("accepted", "docx", "offices"), ("preparing", "pdf", "documents"), ("sent", "pdf", None)],
+)
+def test_what_waited_to_be_prepared_before_an_upgrade_waits_in_its_lane(app, status, kind, lane):
+    with app.app_context():
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER, revision="0014")
+        metadata = sa.MetaData()
+        metadata.reflect(db.engine, only=ALONE)
+        wanted = [table for table in metadata.sorted_tables if table.name in ALONE]
+        with db.engine.begin() as connection:
+            for table in wanted:
+                needed = {column.name: _value(column) for column in table.columns if not column.nullable}
+                connection.execute(table.insert().values(needed))
+            connection.execute(sa.text("UPDATE document SET type = :kind"), {"kind": kind})
+            connection.execute(sa.text("UPDATE fax SET status = :status, source_id = '1'"), {"status": status})
+        flask_migrate.upgrade(directory=FOLDER)
+        with db.engine.begin() as connection:
+            assert connection.execute(sa.text("SELECT lane, gave_way FROM fax")).one() == (lane, 0)
+            quotas = "SELECT quota_storage, quota_drafts, quota_uploads, quota_mails FROM tenant"
+            assert connection.execute(sa.text(quotas)).one() == (500, 10_000, 20_000, 20_000)
+            connection.execute(sa.text("DROP TABLE alembic_version"))
+
+
+def test_a_number_in_use_before_an_upgrade_is_its_company_s_and_an_operator_is_asked(app):
+    with app.app_context():
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER, revision="0019")
+        metadata = sa.MetaData()
+        metadata.reflect(db.engine, only=("tenant", "fax_template", "fax_entity"))
+        with db.engine.begin() as connection:
+            for table in metadata.sorted_tables:
+                if table.name in ALONE:
+                    needed = {column.name: _value(column) for column in table.columns if not column.nullable}
+                    connection.execute(table.insert().values(needed))
+            connection.execute(sa.text("UPDATE fax_entity SET number = '+390509655637'"))
+        flask_migrate.upgrade(directory=FOLDER)
+        with db.engine.begin() as connection:
+            kept = connection.execute(sa.text("SELECT number, tenant_id, to_approve FROM pool_number")).one()
+            assert (kept.number, kept.tenant_id, bool(kept.to_approve)) == ("+390509655637", 1, True)
+            connection.execute(sa.text("DROP TABLE alembic_version"))
+
+
+#: What an occasion was before 0029, by the kind of mail, and where it stands afterwards.
+OCCASIONS = {
+    "alert": ("41", {"incident_id": 41}),
+    "all_clear": ("41", {"incident_id": 41}),
+    "mail_accepted": ("17", {"mail_id": 17}),
+    "mail_refused": ("18", {"mail_id": 18}),
+    "mail_tested": ("19", {"mail_id": 19}),
+    "box_fault": ("7 2026-11-25 10:00:00", {"box_id": 7}),
+    "key_expires": ("ABCDEF 2026-12-24", {"fingerprint": "ABCDEF", "occasion": "2026-12-24"}),
+    "reminder": ("2026-11-25", {"occasion": "2026-11-25"}),
+    "handed_over": ("5f0c", {"occasion": "5f0c"}),
+    "outcome": ("", {"occasion": ""}),
+}
+
+
+def test_a_mail_that_waits_across_an_upgrade_is_about_the_same_afterwards_and_after_a_way_back(app):
+    with app.app_context():
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER, revision="0025")
+        with db.engine.begin() as connection:
+            for kind, (occasion, _columns) in OCCASIONS.items():
+                connection.execute(
+                    sa.text(
+                        "INSERT INTO notice (kind, recipient, occasion, language, message_id, created_at, tries) "
+                        "VALUES (:kind, 'alice@alpha.test', :occasion, 'en', :kind, '2026-11-25 10:00:00', 0)"
+                    ),
+                    {"kind": kind, "occasion": occasion},
+                )
+        flask_migrate.upgrade(directory=FOLDER, revision="0029")
+        with db.engine.begin() as connection:
+            for kind, (_occasion, columns) in OCCASIONS.items():
+                found = connection.execute(sa.text("SELECT * FROM notice WHERE kind = :kind"), {"kind": kind}).one()
+                assert {name: getattr(found, name) for name in columns} == columns, kind
+        flask_migrate.downgrade(directory=FOLDER, revision="0025")
+        with db.engine.begin() as connection:
+            back = {row.kind: row.occasion for row in connection.execute(sa.text("SELECT kind, occasion FROM notice"))}
+            assert back == {kind: occasion for kind, (occasion, _columns) in OCCASIONS.items()}
+            connection.execute(sa.text("DROP TABLE alembic_version"))
+
+
+def test_an_alert_about_held_faxes_from_before_an_upgrade_is_told_anew_about_each_person(app):
+    with app.app_context():
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER, revision="0029")
+        metadata = sa.MetaData()
+        metadata.reflect(db.engine, only=("tenant", "alert_incident"))
+        company, incident = (metadata.tables[name] for name in ("tenant", "alert_incident"))
+        needed = {column.name: _value(column) for column in company.columns if not column.nullable}
+        alert = {"tenant_id": 1, "began_at": datetime(2026, 1, 1, tzinfo=UTC)}
+        with db.engine.begin() as connection:
+            connection.execute(company.insert().values(needed))
+            for id_, kind in enumerate(("senders", "stuck"), 1):
+                connection.execute(incident.insert().values(id=id_, kind=kind, **alert))
+        flask_migrate.upgrade(directory=FOLDER)
+        with db.engine.begin() as connection:
+            open_ones = "SELECT kind, about_id FROM alert_incident WHERE ended_at IS NULL"
+            assert connection.execute(sa.text(open_ones)).all() == [("stuck", 0)]
+            for id_, about_id in enumerate((7, 8), 3):
+                connection.execute(
+                    sa.text(
+                        "INSERT INTO alert_incident (id, tenant_id, kind, about_id, began_at) "
+                        f"VALUES ({id_}, 1, 'senders', {about_id}, '2026-01-01 00:00:00+00:00')"
+                    )
+                )
+        flask_migrate.downgrade(directory=FOLDER, revision="0029")
+        with db.engine.begin() as connection:
+            open_ones = "SELECT id FROM alert_incident WHERE ended_at IS NULL ORDER BY id"
+            assert connection.scalars(sa.text(open_ones)).all() == [2, 3]
+        flask_migrate.upgrade(directory=FOLDER)
+        with db.engine.begin() as connection:
+            connection.execute(sa.text("DROP TABLE alembic_version"))
+
+
+def test_a_policy_from_before_an_upgrade_stays_follows_no_redirect_and_limits_calls_to_telephones(app):
+    with app.app_context():
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER, revision="0025")
+        with db.engine.begin() as connection:
+            connection.execute(
+                sa.text("INSERT INTO dialing_policy (id, countries, rest_days) VALUES (1, '[\"IT\"]', 9)")
+            )
+        flask_migrate.upgrade(directory=FOLDER)
+        with db.engine.begin() as connection:
+            row = connection.execute(sa.text("SELECT * FROM dialing_policy")).mappings().one()
+            connection.execute(sa.text("DROP TABLE alembic_version"))
+        assert (row["rest_days"], bool(row["redirects_followed"])) == (9, False)
+        assert (row["voice_per_line"], row["voice_per_company"], row["voice_minutes"]) == (10, 30, 120)
+
+
+def test_attempts_from_before_an_upgrade_have_no_response_and_no_trunk_is_set_aside(app):
+    with app.app_context():
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER, revision="0028")
+        metadata = sa.MetaData()
+        metadata.reflect(db.engine, only=(*ALONE, "attempt"))
+        with db.engine.begin() as connection:
+            for table in metadata.sorted_tables:
+                if table.name in (*ALONE, "attempt"):
+                    needed = {column.name: _value(column) for column in table.columns if not column.nullable}
+                    connection.execute(table.insert().values(needed))
+        flask_migrate.upgrade(directory=FOLDER)
+        with db.engine.begin() as connection:
+            assert connection.execute(sa.text("SELECT response FROM attempt")).all() == [(None,)]
+            assert connection.execute(sa.text("SELECT id FROM trunk_trouble")).all() == []
+            connection.execute(sa.text("DROP TABLE alembic_version"))
+
+
+def _one_row_in_each_table() -> dict[str, int]:
+    """Rows that refer to each other, as far as a table must or may refer to one that comes before it."""
+    metadata = sa.MetaData()
+    metadata.reflect(db.engine)
+    tables = [table for table in metadata.sorted_tables if table.name != "alembic_version"]
+    with db.engine.begin() as connection:
+        for table in tables:
+            connection.execute(table.insert().values({column.name: _value(column) for column in table.columns}))
+    return _count({table.name: 1 for table in tables})
+
+
+def _value(column: sa.Column) -> object:
+    if column.nullable and not column.foreign_keys:
+        return None
+    if any(key.column.table is column.table for key in column.foreign_keys):
+        return None  # to its own table
+    samples = {
+        int: 1,
+        bool: False,
+        str: ALLOWED.get(column.name, "1"),
+        dict: {},
+        object: {},  # JSON, as it is read from the database
+        datetime: datetime(2026, 1, 1, tzinfo=UTC),
+    }
+    return samples[column.type.python_type]
+
+
+def _count(tables: Iterable[str]) -> dict[str, int]:
+    with db.engine.connect() as connection:
+        return {name: connection.scalar(sa.text(f'SELECT count(*) FROM "{name}"')) for name in tables}

@@ -1,0 +1,409 @@
+"""One collector a box, one fax a mail, one answer, one mail about a box that does not work."""
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from app.adapters.documents.preparation import Offices
+from app.errors import TemporaryFailure
+from app.models import BoxState, Document, Fax, FaxEntity, Grant, Mail2FaxBox, MailFate, MailMessage, Notice, NoticeKind
+from app.rules.mail2fax.answers import MOST_TOLD, tell_of_fault
+from app.rules.mail2fax.ledger import (
+    BOX_GUESSES,
+    FOLDERS,
+    LEASE,
+    PATIENCE,
+    SENDER_GUESSES,
+    Delivery,
+    add_states,
+    boxes_to_collect,
+    claim_box,
+    claimable,
+    delay_after,
+    filed_before,
+    give_back,
+    is_to_be_told,
+    message_digest,
+    message_id,
+    note_fault,
+    note_filed,
+    note_fine,
+    renew_leases,
+)
+from tenants.db import utc_now
+from tenants.models import Role, Tenant, User
+from tests.db.mails import NUMBER, make_box, tells_pin, write_mail
+from tests.web.cast import Cast, make_user, pdf_bytes
+
+Verdict = pytest.importorskip("app.services.mail2fax.judging").Verdict
+collected = pytest.importorskip("app.jobs.mail2fax.messages")
+deal_with = collected.deal_with
+
+
+@pytest.fixture
+def box_id(app: Flask, cast: Cast) -> int:
+    return make_box(app, cast)
+
+
+def delivery(cast: Cast, box_id: int, raw: bytes, *, uid: int = 1, uid_validity: int = 7) -> Delivery:
+    return Delivery(cast.alpha, box_id, uid_validity, uid, message_id(raw), message_digest(raw), len(raw))
+
+
+def take(session: Session, cast: Cast, box_id: int, raw: bytes, **where: int) -> MailMessage:
+    dealt = deal_with(delivery(cast, box_id, raw, **where), raw)
+    return session.get_one(MailMessage, dealt.row_id, populate_existing=True)
+
+
+def count(session: Session, model: type) -> int:
+    return session.scalar(sa.select(sa.func.count()).select_from(model))
+
+
+# ---- Leases
+
+
+def test_of_two_processes_one_gets_the_box(session: Session, box_id: int):
+    add_states(session, boxes_to_collect(session))
+    now = utc_now()
+    assert claimable(session, [box_id], now) == box_id
+    assert claim_box(session, box_id, "one", now)
+    assert not claim_box(session, box_id, "two", now)
+    assert renew_leases(session, "two", now) == set()
+    assert renew_leases(session, "one", now) == {box_id}
+
+
+def test_a_process_that_says_nothing_loses_its_box_for_good(session: Session, box_id: int):
+    add_states(session, boxes_to_collect(session))
+    now = utc_now()
+    assert claim_box(session, box_id, "one", now)
+    later = now + LEASE + timedelta(seconds=1)
+    assert renew_leases(session, "one", later) == set()
+    assert claim_box(session, box_id, "two", later)
+    give_back(session, box_id, "one", due_at=later)
+    assert renew_leases(session, "two", later) == {box_id}, "and gives back nothing that is another's"
+
+
+def test_a_box_rests_until_it_is_due(session: Session, box_id: int):
+    add_states(session, boxes_to_collect(session))
+    now = utc_now()
+    claim_box(session, box_id, "one", now)
+    give_back(session, box_id, "one", due_at=now + timedelta(seconds=60))
+    assert claimable(session, [box_id], now) is None
+    assert not claim_box(session, box_id, "one", now)
+    assert claimable(session, [box_id], now + timedelta(seconds=61)) == box_id
+
+
+def test_a_box_that_no_entity_has_is_not_collected(session: Session, cast: Cast, box_id: int):
+    assert [box.box_id for box in boxes_to_collect(session)] == [box_id]
+    session.get_one(FaxEntity, cast.frontdesk).closed_at = utc_now()
+    session.commit()
+    assert boxes_to_collect(session) == []
+
+
+def test_a_company_that_is_being_deleted_is_left_alone(session: Session, cast: Cast, box_id: int):
+    session.get_one(Tenant, cast.alpha).deleting_at = utc_now()
+    session.commit()
+    assert boxes_to_collect(session) == []
+
+
+def test_new_settings_are_noticed(session: Session, box_id: int):
+    (before,) = boxes_to_collect(session)
+    assert boxes_to_collect(session) == [before]
+    session.execute(sa.text("UPDATE mail2fax_box SET username = 'other'"))
+    session.commit()
+    (after,) = boxes_to_collect(session)
+    assert after.version != before.version
+
+
+# ---- Faults
+
+
+def fail(session: Session, box_id: int, code: str, now) -> BoxState:
+    state = note_fault(session, box_id, TemporaryFailure(code), now)
+    if is_to_be_told(state, now):
+        tell_of_fault(session, state, now)
+    session.commit()
+    return state
+
+
+def test_a_fault_that_only_a_person_can_mend_is_told_once(session: Session, cast: Cast, box_id: int):
+    add_states(session, boxes_to_collect(session))
+    now = utc_now()
+    fail(session, box_id, "imap_refused", now)
+    assert count(session, Notice) == 0, "one failure may be an accident"
+    for minutes in range(1, 60):
+        fail(session, box_id, "imap_refused", now + timedelta(minutes=minutes))
+    (notice,) = session.scalars(sa.select(Notice))
+    assert (notice.kind, notice.recipient) == (NoticeKind.BOX_FAULT, "alice@alpha.test")
+
+
+def test_a_server_that_is_started_again_is_no_news_but_one_that_stays_away_is(session: Session, box_id: int):
+    add_states(session, boxes_to_collect(session))
+    now = utc_now()
+    for seconds in (0, 30, 120):
+        fail(session, box_id, "imap_down", now + timedelta(seconds=seconds))
+    assert count(session, Notice) == 0
+    fail(session, box_id, "imap_down", now + PATIENCE)
+    assert count(session, Notice) == 1
+    note_fine(session, box_id, now + PATIENCE, idle=True)
+    state = session.get_one(BoxState, box_id, populate_existing=True)
+    assert (state.fault, state.told_at, state.failures) == (None, None, 0)
+    for _ in range(2):
+        fail(session, box_id, "imap_refused", now + 2 * PATIENCE)
+    assert count(session, Notice) == 2, "a fault after it had worked is another one"
+
+
+def test_the_wait_grows_with_each_failure():
+    assert delay_after(1) < delay_after(2) < delay_after(4)
+
+
+# ---- One mail, one fax
+
+
+def test_a_mail_becomes_one_fax_with_its_document_and_one_answer(session: Session, cast: Cast, box_id: int):
+    raw = write_mail().as_bytes()
+    message = take(session, cast, box_id, raw)
+    assert message.fate == MailFate.ACCEPTED, (message.reason, message.checks)
+    fax = message.fax
+    assert (fax.origin, fax.entity_id, fax.user_id) == ("mail", cast.frontdesk, cast.bob)
+    assert fax.remote_number == "+390501234567"
+    assert fax.source.name == "letter-0.pdf"
+    (notice,) = session.scalars(sa.select(Notice))
+    assert (notice.kind, notice.recipient, notice.fax_id) == (NoticeKind.MAIL_ACCEPTED, "bob@alpha.test", fax.id)
+    assert message.answered
+
+
+def test_the_same_message_is_dealt_with_once(session: Session, cast: Cast, box_id: int):
+    raw = write_mail().as_bytes()
+    first = take(session, cast, box_id, raw).id
+    assert take(session, cast, box_id, raw).id == first
+    assert (count(session, Fax), count(session, MailMessage), count(session, Notice)) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("where", [{"uid": 2}, {"uid_validity": 8}], ids=["delivered twice", "mailbox restored"])
+def test_the_same_mail_elsewhere_is_named_as_repeated_and_sent_once(
+    session: Session, cast: Cast, box_id: int, where: dict[str, int]
+):
+    raw = write_mail().as_bytes()
+    first = take(session, cast, box_id, raw)
+    again = take(session, cast, box_id, b"Received: by another server\n" + raw, **where)
+    assert (again.fate, again.fax_id) == (MailFate.REPEATED, first.fax_id)
+    assert (count(session, Fax), count(session, Notice)) == (1, 1)
+
+
+def test_two_mails_about_the_same_are_two_faxes(session: Session, cast: Cast, box_id: int):
+    for uid in (1, 2):
+        take(session, cast, box_id, write_mail().as_bytes(), uid=uid)
+    assert count(session, Fax) == 2
+
+
+def test_a_uid_that_a_server_uses_again_hides_no_mail(session: Session, cast: Cast, box_id: int):
+    for _ in range(2):
+        assert take(session, cast, box_id, write_mail().as_bytes()).fate == MailFate.ACCEPTED
+    assert count(session, Fax) == 2
+
+
+def test_a_refused_mail_that_is_moved_back_is_judged_again(session: Session, cast: Cast, box_id: int):
+    raw = write_mail(text="PIN 1234").as_bytes()
+    assert take(session, cast, box_id, raw).fate == MailFate.REFUSED
+    session.get_one(FaxEntity, cast.frontdesk).pin = "1234"
+    session.commit()
+    assert take(session, cast, box_id, raw, uid=2).fate == MailFate.ACCEPTED
+
+
+def test_who_enters_the_same_mail_at_the_same_moment_makes_no_second_fax(
+    app: Flask, session: Session, cast: Cast, box_id: int, monkeypatch: pytest.MonkeyPatch
+):
+    """The other one commits between our look and our commit."""
+    raw, judge, others = write_mail().as_bytes(), collected.judge, []
+
+    def slow(*arguments: object, **more: object) -> Verdict:
+        verdict = judge(*arguments, **more)
+        monkeypatch.setattr(collected, "judge", judge)
+        with app.app_context():
+            others.append(deal_with(delivery(cast, box_id, raw, uid=9), raw).fate)
+        return verdict
+
+    monkeypatch.setattr(collected, "judge", slow)
+    mine = take(session, cast, box_id, raw)
+    assert others == [MailFate.ACCEPTED]
+    assert mine.fate == MailFate.REPEATED
+    assert (count(session, Fax), count(session, Notice), count(session, Document)) == (1, 1, 1)
+
+
+def test_what_is_not_there_for_now_enters_nothing(
+    session: Session, cast: Cast, box_id: int, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*_: object, **__: object) -> Verdict:
+        raise TemporaryFailure("storage_down")
+
+    raw = write_mail().as_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(collected, "take_source", fail)
+        with pytest.raises(TemporaryFailure):
+            take(session, cast, box_id, raw)
+    session.rollback()
+    assert (count(session, MailMessage), count(session, Fax)) == (0, 0)
+    assert take(session, cast, box_id, raw).fate == MailFate.ACCEPTED
+
+
+def test_a_mail_that_breaks_the_rules_themselves_is_refused_and_holds_up_nothing(
+    session: Session, cast: Cast, box_id: int, monkeypatch: pytest.MonkeyPatch
+):
+    def crash(*_: object, **__: object) -> Verdict:
+        raise RecursionError
+
+    monkeypatch.setattr(collected, "judge", crash)
+    message = take(session, cast, box_id, write_mail().as_bytes())
+    assert (message.fate, message.reason, message.answered) == (MailFate.REFUSED, "mail_unreadable", False)
+
+
+def test_several_documents_become_one_fax_in_order(session: Session, cast: Cast, box_id: int):
+    message = take(session, cast, box_id, write_mail(documents=(pdf_bytes(2), pdf_bytes(3))).as_bytes())
+    assert message.fate == MailFate.ACCEPTED, (message.reason, message.checks)
+    assert message.fax.source.pages == 5
+    assert message.fax.source.name == "letter-0 + 1.pdf"
+
+
+def test_several_documents_keep_what_is_to_be_said_of_each_and_are_written_as_the_company_writes(
+    session: Session, cast: Cast, box_id: int, monkeypatch: pytest.MonkeyPatch
+):
+    told = iter(([{"kind": "tracked_changes"}], [], [{"kind": "missing_characters", "characters": "\u13a0"}]))
+    locales, as_pdf = [], collected.pdf_of
+
+    def converted(*arguments: object, offices: Offices, **options: object) -> tuple[object, list[dict[str, str]]]:
+        locales.append(offices.locale)
+        return as_pdf(*arguments, offices=offices, **options)[0], next(told)
+
+    monkeypatch.setattr(collected, "pdf_of", converted)
+    message = take(session, cast, box_id, write_mail(documents=(pdf_bytes(), pdf_bytes(), pdf_bytes())).as_bytes())
+    assert [warning["kind"] for warning in message.fax.source.warnings] == ["tracked_changes", "missing_characters"]
+    assert locales == ["it-IT"] * 3
+
+
+# ---- Refusals
+
+
+def test_a_refusal_by_the_faxs_own_door_is_answered_and_leaves_no_document(session: Session, cast: Cast, box_id: int):
+    session.get_one(Tenant, cast.alpha).suspended_at = utc_now()
+    session.commit()
+    message = take(session, cast, box_id, write_mail().as_bytes())
+    assert (message.fate, message.reason) == (MailFate.REFUSED, "tenant_suspended")
+    assert (count(session, Fax), count(session, Document)) == (0, 0)
+
+
+def test_a_stranger_gets_no_answer(session: Session, cast: Cast, box_id: int):
+    message = take(session, cast, box_id, write_mail(sender="mallory@evil.test").as_bytes())
+    assert message.fate == MailFate.REFUSED
+    assert not message.answered
+    assert count(session, Notice) == 0
+
+
+def test_refusals_are_rate_limited(session: Session, cast: Cast, box_id: int):
+    session.get_one(FaxEntity, cast.frontdesk).authentication = "none"
+    session.commit()
+    for uid in range(MOST_TOLD + 3):
+        take(session, cast, box_id, write_mail(subject="no number").as_bytes(), uid=uid)
+    assert count(session, MailMessage) == MOST_TOLD + 3
+    assert count(session, Notice) == MOST_TOLD
+
+
+def test_after_too_many_wrong_pins_the_right_one_is_refused_as_well(session: Session, cast: Cast, box_id: int):
+    for uid in range(SENDER_GUESSES):
+        wrong = take(session, cast, box_id, write_mail(text=f"PIN 100{uid}").as_bytes(), uid=uid)
+        assert wrong.reason == "pin_wrong"
+    right = take(session, cast, box_id, write_mail().as_bytes(), uid=100)
+    wrong = take(session, cast, box_id, write_mail(text="PIN 1111").as_bytes(), uid=101)
+    assert (right.fate, right.reason) == (wrong.fate, wrong.reason) == (MailFate.REFUSED, "pin_locked")
+    assert [check["passed"] for check in right.checks if check["code"].startswith("pin")] == [
+        check["passed"] for check in wrong.checks if check["code"].startswith("pin")
+    ]
+    session.execute(sa.update(MailMessage).values(created_at=utc_now() - timedelta(hours=2)))
+    session.commit()
+    assert take(session, cast, box_id, write_mail().as_bytes(), uid=102).fate == MailFate.ACCEPTED
+
+
+def test_forgers_shut_out_nobody_for_whom_the_mail_server_vouches(session: Session, cast: Cast, box_id: int):
+    session.get_one(Mail2FaxBox, box_id).authserv_id = "mx.alpha.test"
+    people = [f"person{n}@alpha.test" for n in range(BOX_GUESSES // SENDER_GUESSES + 1)]
+    for address in people:
+        user = make_user(address, address, session.get_one(Tenant, cast.alpha), Role.USER)
+        session.flush()
+        session.add(Grant(tenant_id=cast.alpha, entity_id=cast.frontdesk, user_id=user.id, may_send=True))
+    session.commit()
+    *forged, genuine = people
+    for uid in range(BOX_GUESSES):
+        raw = write_mail(sender=forged[uid % len(forged)], text=f"PIN 10{uid:02}").as_bytes()
+        assert take(session, cast, box_id, raw, uid=uid).reason == "pin_wrong"
+    assert take(session, cast, box_id, write_mail(sender=genuine).as_bytes(), uid=200).reason == "pin_locked"
+    vouched = b"Authentication-Results: mx.alpha.test; dmarc=pass header.from=alpha.test\n"
+    message = take(session, cast, box_id, vouched + write_mail(sender=genuine).as_bytes(), uid=201)
+    assert message.fate == MailFate.ACCEPTED
+
+
+def test_a_test_is_filed_with_what_is_done_and_answered_as_what_it_is(session: Session, cast: Cast, box_id: int):
+    message = take(session, cast, box_id, write_mail(subject=f"test {NUMBER}").as_bytes())
+    assert (message.fate, message.fax_id, message.answered) == (MailFate.TESTED, None, True)
+    assert FOLDERS[message.fate] == FOLDERS[MailFate.ACCEPTED]
+    assert [notice.kind for notice in session.scalars(sa.select(Notice))] == [NoticeKind.MAIL_TESTED]
+    assert count(session, Fax) == count(session, Document) == 0
+    assert take(session, cast, box_id, write_mail().as_bytes(), uid=2).fate == MailFate.ACCEPTED
+
+
+def test_a_test_that_fails_is_refused_like_any_mail(session: Session, cast: Cast, box_id: int):
+    message = take(session, cast, box_id, write_mail(subject=f"test {NUMBER}", documents=()).as_bytes())
+    assert (message.fate, message.reason) == (MailFate.REFUSED, "mail_no_document")
+
+
+def test_tests_fill_nobodys_mailbox(session: Session, cast: Cast, box_id: int):
+    for uid in range(MOST_TOLD + 2):
+        take(session, cast, box_id, write_mail(subject=f"test {NUMBER}").as_bytes(), uid=uid)
+    assert count(session, MailMessage) == MOST_TOLD + 2
+    assert count(session, Notice) == MOST_TOLD
+
+
+def test_a_test_does_not_tell_the_right_pin_after_too_many_wrong_ones(session: Session, cast: Cast, box_id: int):
+    for uid in range(SENDER_GUESSES):
+        take(session, cast, box_id, write_mail(text=f"PIN 100{uid}").as_bytes(), uid=uid)
+    subject = f"test {NUMBER}"
+    right = take(session, cast, box_id, write_mail(subject=subject).as_bytes(), uid=100)
+    wrong = take(session, cast, box_id, write_mail(subject=subject, text="PIN 1111").as_bytes(), uid=101)
+    assert (right.fate, right.reason) == (wrong.fate, wrong.reason) == (MailFate.REFUSED, "pin_locked")
+    assert [check["code"] for check in right.checks] == [check["code"] for check in wrong.checks]
+    assert not any(check["values"].get("reason") == "mail_test_passed" for check in right.checks)
+
+
+def test_no_pin_stands_in_any_row(session: Session, cast: Cast, box_id: int):
+    take(session, cast, box_id, write_mail(subject="0501234567 4711").as_bytes())
+    take(session, cast, box_id, write_mail().as_bytes(), uid=2)
+    for row in session.execute(sa.text("SELECT * FROM mail_message")):
+        assert not tells_pin(str(row))
+
+
+# ---- What stays in the folder
+
+
+def test_what_could_not_be_moved_is_not_read_again(session: Session, cast: Cast, box_id: int):
+    message = take(session, cast, box_id, write_mail().as_bytes())
+    assert filed_before(session, box_id, 7) == set()
+    note_filed(session, message.id, None, utc_now())
+    assert filed_before(session, box_id, 7) == {(1, message.size)}
+    assert filed_before(session, box_id, 8) == set()
+
+
+def test_a_box_may_go_and_its_mails_stay_known(session: Session, cast: Cast, box_id: int):
+    message = take(session, cast, box_id, write_mail().as_bytes()).id
+    session.execute(sa.update(FaxEntity).values(box_id=None))
+    session.execute(sa.text("DELETE FROM mail2fax_box"))
+    session.commit()
+    assert session.get_one(MailMessage, message, populate_existing=True).box_id is None
+
+
+def test_a_user_who_was_disabled_meanwhile_gets_nothing(session: Session, cast: Cast, box_id: int):
+    session.get_one(User, cast.bob).disabled_at = utc_now()
+    session.commit()
+    message = take(session, cast, box_id, write_mail().as_bytes())
+    assert message.fate == MailFate.REFUSED
+    assert count(session, Notice) == 0

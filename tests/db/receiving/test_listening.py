@@ -1,0 +1,454 @@
+"""The line process between Asterisk and the jobs: decisions about calls, and what a gap left behind."""
+
+from base64 import b64encode
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from app.adapters.telephony.ari import Connected, Disconnected
+from app.errors import TemporaryFailure
+from app.jobs.receiving import listen
+from app.models import Attempt, FaxEntity, VoiceCall
+from app.rules.numbers.policy import Policy, set_policy
+from app.rules.receiving.receiving import begin_receiving, receiving_fax
+from app.rules.sending.results import CallFacts, record_result
+from app.services.receiving.line_events import (
+    AllTold,
+    Ended,
+    Incoming,
+    Received,
+    StillReceiving,
+    Telephoned,
+    TurnedAway,
+)
+from tenants.db import utc_now
+from tenants.models import Tenant
+from tests.db.faxes import dial
+
+FRONTDESK, NOBODYS = "+390509655637", "+390509999999"
+
+
+class Line:
+    """An Asterisk that remembers what it was asked; ``live`` are its channels."""
+
+    node = "asterisk"
+
+    def __init__(self):
+        self.asked, self.live = [], []
+
+    def __getattr__(self, name):
+        return lambda *args, **kwargs: self.asked.append((name, *args, *kwargs.values()))
+
+    def ping(self):
+        return utc_now()
+
+    def channels(self):
+        return [{"id": channel_id} for channel_id in self.live]
+
+    def ask_results(self):
+        return "word"
+
+
+@pytest.fixture
+def jobs(monkeypatch):
+    found = []
+    monkeypatch.setattr(listen, "enqueue", lambda *job: found.append(job))
+    return found
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """What doctor would find."""
+    found = []
+    monkeypatch.setattr(listen, "note_unclaimed", lambda files: found.append(files))
+    return found
+
+
+@pytest.fixture
+def marks(app):
+    """The folder in which the dialplan marks the calls of which a page may leave."""
+    folder = app.config["SETTINGS"].spool / "answered"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def listener(session, cast, jobs, told, marks):
+    return listen.Listener(Line())
+
+
+@pytest.fixture
+def incoming(app):
+    folder = app.config["SETTINGS"].spool / "incoming"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def reconcile(listener, *events):
+    listener._begin()
+    for event in (*events, AllTold("word")):
+        listener._take(event)
+
+
+def mark(channel_id="1.1", called=FRONTDESK):
+    return StillReceiving(channel_id, called, "0501234567", 1700000000)
+
+
+def share(session, cast):
+    entity = session.get_one(FaxEntity, cast.frontdesk)
+    entity.shared_with_voice, entity.voice_destination = True, "101"
+    session.commit()
+
+
+def test_a_call_on_a_shared_line_is_no_fax_until_one_is_heard(session, cast, listener):
+    share(session, cast)
+    session.get_one(Tenant, cast.alpha).limit_inbound = 1
+    session.commit()
+    for channel_id in ("1.1", "1.2"):
+        listener._decide(Incoming(channel_id, FRONTDESK, "0501234567"))
+    assert [asked[:2] for asked in listener.line.asked] == [("detect", "1.1"), ("detect", "1.2")]
+    assert session.query(Attempt).count() == 0
+    for channel_id in ("1.1", "1.2"):
+        listener._decide(Incoming(channel_id, FRONTDESK, "0501234567", is_fax=True))
+    assert [asked[:2] for asked in listener.line.asked[2:]] == [("receive", "1.1"), ("refuse", "1.2")]
+    assert listener.line.asked[-1] == ("refuse", "1.2", listen.BUSY)
+    assert receiving_fax(session, node="asterisk", channel_id="1.1")
+
+
+def test_a_call_that_is_heard_and_found_is_decided_once(session, cast, listener):
+    share(session, cast)
+    call = Incoming("1.1", FRONTDESK, "")
+    listener._decide(call)
+    listener._decide(Incoming("1.1", FRONTDESK, "", is_fax=True))
+    listener._decide(call)  # an event that was late must not stop the reception
+    assert [asked[0] for asked in listener.line.asked] == ["detect", "receive"]
+
+
+def test_a_mark_is_of_a_dead_call_when_it_was_there_before_the_live_channels_were_listed(listener, jobs):
+    reconcile(listener, mark())
+    assert jobs == []  # it may be of a call that has just begun
+    reconcile(listener, mark())
+    name, *what, facts = jobs[0]
+    assert (name, what) == ("import_received", ["1.1", FRONTDESK, "0501234567"])
+    assert (facts["outcome"], facts["answered_at"]) == ("dropped", 1700000000)
+
+
+def test_a_mark_that_needs_a_second_look_gets_it_soon(listener):
+    reconcile(listener, mark())
+    waited = listener.reconciling.seconds - listen.AGAIN_SECONDS
+    assert listener.reconciling.last <= listen.time.monotonic() - waited
+
+
+def test_a_call_that_lives_or_has_its_result_is_not_broken_off(listener, jobs):
+    reconcile(listener, mark("1.1"), mark("1.2"))
+    listener.line.live = ["1.1"]
+    reconcile(listener, mark("1.1"), Received("1.2", FRONTDESK, "0501234567", CallFacts("success", pages=1)))
+    assert [(job[1], job[-1]["outcome"]) for job in jobs] == [("1.2", "success")]
+
+
+def test_a_fax_whose_beginning_the_portal_saw_is_imported_with_or_without_a_mark(session, cast, listener, jobs):
+    entity = session.get_one(FaxEntity, cast.frontdesk)
+    for channel_id in ("1.1", "1.2"):
+        begin_receiving(session, entity, node="asterisk", channel_id=channel_id, caller="", limits=None)
+    reconcile(listener, mark("1.2"))
+    assert sorted(job[1] for job in jobs) == ["1.1", "1.2"]
+
+
+def test_pages_for_a_number_that_nobody_has_are_told_until_somebody_has_it(
+    session, cast, listener, jobs, told, incoming
+):
+    result = Received("1.1", NOBODYS, "0501234567", CallFacts("success", pages=1))
+    file = incoming / "1.1.tif"
+    file.write_bytes(b"TIFF")
+    reconcile(listener, result)
+    assert jobs == []
+    assert [(left.file, left.called) for left in told[-1]] == [(str(file), NOBODYS)]
+    session.get_one(FaxEntity, cast.archive).number = NOBODYS
+    session.commit()
+    reconcile(listener, result)
+    assert [job[:2] for job in jobs] == [("import_received", "1.1")]
+    file.unlink()
+    reconcile(listener)
+    assert told[-1] == []
+
+
+def test_a_call_for_nobody_that_brought_no_page_is_forgotten(listener, jobs, told, incoming):
+    reconcile(listener, Received("1.1", NOBODYS, "", CallFacts("dropped")))
+    assert ("forget", ["1.1"], "faxin") in listener.line.asked
+    assert (jobs, told[-1]) == ([], [])
+
+
+def test_pages_of_which_nothing_is_known_are_told_and_stay(listener, jobs, told, incoming):
+    for channel_id in ("1.1", "1.2", "1.3", "1.4"):
+        (incoming / f"{channel_id}.tif").write_bytes(b"TIFF")
+    listener.line.live = ["1.2"]
+    reconcile(listener, mark("1.3"), Received("1.4", FRONTDESK, "", CallFacts("success", pages=1)))
+    assert [(left.file, left.called) for left in told[-1]] == [(str(incoming / "1.1.tif"), "")]
+    assert (incoming / "1.1.tif").exists()
+
+
+def test_only_what_has_changed_is_told_of_shared_lines(session, cast, listener):
+    listener._tell_lines()
+    listener.line.asked.clear()
+    share(session, cast)
+    listener._tell_lines()
+    (name, lines, _), *_ = listener.line.asked
+    assert (name, set(lines.values())) == ("tell_lines", {("101", f"{cast.alpha}-{cast.frontdesk}")})
+    assert f"{cast.alpha}*501" in lines
+    listener._tell_lines()
+    assert listener.line.asked[1:] == [("tell_lines", {}, 6)]
+
+
+def test_the_limits_of_calls_to_telephones_are_told_when_they_change(session, listener):
+    listener._tell_lines()
+    assert ("tell_voice_limits", 10, 30, 7200) in listener.line.asked
+    listener.line.asked.clear()
+    listener._tell_lines()
+    assert listener.line.asked == [("tell_lines", {}, 6)]
+    set_policy(session, Policy(voice_per_line=2, voice_per_company=3, voice_minutes=4))
+    session.commit()
+    listener._tell_lines()
+    assert listener.line.asked[-1] == ("tell_voice_limits", 2, 3, 240)
+
+
+# ---- Calls to telephones
+
+
+def telephoned(cast, channel_id="1.1", **more):
+    return Telephoned(channel_id, cast.frontdesk, "0501234567", "101", 1700000000, **more)
+
+
+def calls(session):
+    session.expire_all()
+    return session.scalars(sa.select(VoiceCall).order_by(VoiceCall.id)).all()
+
+
+def test_a_call_to_a_telephone_has_a_row_from_its_beginning_to_its_end(session, cast, listener):
+    listener._take(telephoned(cast))
+    (call,) = calls(session)
+    assert (call.tenant_id, call.entity_id, call.caller, call.dialled) == (
+        cast.alpha,
+        cast.frontdesk,
+        "+390501234567",
+        "101",
+    )
+    assert (call.began_at, call.ended_at, call.end) == (datetime.fromtimestamp(1700000000, UTC), None, None)
+    assert listener.line.asked == []
+    over = telephoned(cast, ended_at=1700000100, seconds=60, end="answered")
+    for _ in range(2):  # it may be told twice
+        listener._take(over)
+    (call,) = calls(session)
+    assert (call.end, (call.ended_at - call.answered_at).total_seconds()) == ("answered", 60)
+    assert listener.line.asked == [("forget", ["1.1"], "voice")] * 2
+
+
+def test_a_call_whose_beginning_nobody_heard_has_a_row_all_the_same(session, cast, listener):
+    listener._take(telephoned(cast, ended_at=1700000100, seconds=0, end="no_answer"))
+    (call,) = calls(session)
+    assert (call.end, call.answered_at) == ("no_answer", None)
+
+
+def test_a_call_of_a_line_that_is_gone_is_forgotten(session, cast, listener):
+    listener._take(replace(telephoned(cast, ended_at=1700000100, end="answered"), entity_id=10**9))
+    assert calls(session) == []
+    assert listener.line.asked == [("forget", ["1.1"], "voice")]
+
+
+def test_a_call_that_asterisk_did_not_live_to_end_is_over_and_one_that_lives_is_not(session, cast, listener):
+    for channel_id in ("1.1", "1.2"):
+        listener._take(telephoned(cast, channel_id))
+    listener.line.live = ["1.2"]
+    reconcile(listener, telephoned(cast), telephoned(cast, "1.2"))
+    lost, running = calls(session)
+    assert (lost.end, running.ended_at) == ("unknown", None)
+    assert listener.line.asked == [("forget", ["1.1"], "voice")]
+
+
+def test_a_call_that_ended_while_nobody_listened_is_not_lost(session, cast, listener):
+    listener._take(telephoned(cast))
+    reconcile(listener, telephoned(cast, ended_at=1700000100, seconds=30, end="answered"))
+    assert [call.end for call in calls(session)] == ["answered"]
+
+
+def stasis(channel_id, called):
+    arguments = ["incoming", b64encode(called.encode()).decode()]
+    return {"type": "StasisStart", "args": arguments, "channel": {"id": channel_id, "caller": {"number": ""}}}
+
+
+def rings(channel_id):
+    return {"type": "Dial", "dialstatus": "RINGING", "peer": {"id": channel_id}}
+
+
+def test_who_calls_is_answered_before_anything_is_written_down(listener, monkeypatch):
+    monkeypatch.setattr(listen, "note_ringing", lambda _session, ids: listener.line.asked.append(("noted", *ids)))
+    listener.hear([rings("fax-A-1"), stasis("1.1", NOBODYS), rings("fax-B-1")])
+    assert listener.line.asked == [("refuse", "1.1", listen.UNALLOCATED), ("noted", "fax-A-1", "fax-B-1")]
+
+
+@pytest.mark.parametrize("fault", [TemporaryFailure("line_down"), ValueError("foreseen by nobody")], ids=repr)
+def test_a_fault_in_one_event_costs_that_event(listener, monkeypatch, fault):
+    def refuse(channel_id, cause):
+        if channel_id == "1.1":
+            raise fault
+        listener.line.asked.append(channel_id)
+
+    monkeypatch.setattr(listener.line, "refuse", refuse, raising=False)
+    listener.hear([stasis("1.1", NOBODYS), stasis("1.2", NOBODYS)])
+    assert listener.line.asked == ["1.2"]
+
+
+def test_a_process_that_does_not_hear_asterisk_gives_no_sign_of_life(listener, monkeypatch):
+    beats = []
+    monkeypatch.setattr(listen, "beat", beats.append)
+    listener.beating.seconds = 0
+    listener.take([])
+    assert beats == []
+    listener.take(Connected())
+    assert beats == ["line"]
+    listener.take(Disconnected())  # Asterisk answers, and lets nobody listen
+    listener.take(Disconnected())
+    assert beats == ["line"]
+    listener.take(Connected())
+    assert beats == ["line", "line"]
+
+
+def test_what_was_missed_is_asked_for_at_once_when_asterisk_is_heard_again(listener, monkeypatch):
+    monkeypatch.setattr(listen, "beat", lambda _process: None)
+    listener.take(Connected())
+    first = listener.telling
+    listener.take([])
+    assert listener.telling is first
+    listener.take(Disconnected())
+    listener.take(Connected())
+    assert listener.telling is not first
+
+
+def test_a_call_that_is_over_takes_no_place_however_long_its_pages_wait(session, cast, listener, jobs):
+    session.get_one(Tenant, cast.alpha).limit_total = 1
+    session.commit()
+    listener._decide(Incoming("1.1", FRONTDESK, "0501234567"))
+    listener._decide(Incoming("1.2", FRONTDESK, "0501234567"))
+    assert [asked[:2] for asked in listener.line.asked] == [("receive", "1.1"), ("refuse", "1.2")]
+    listener._take(Received("1.1", FRONTDESK, "0501234567", CallFacts("success", pages=1)))
+    assert jobs  # and nobody does them: the storage is away
+    listener._decide(Incoming("1.3", FRONTDESK, "0501234567"))
+    assert listener.line.asked[-1][:2] == ("receive", "1.3")
+    assert receiving_fax(session, node="asterisk", channel_id="1.1").attempts[0].ended_at is None
+
+
+def test_a_round_that_takes_long_is_not_begun_anew_before_it_ends(listener, monkeypatch):
+    monkeypatch.setattr(listen, "beat", lambda _process: None)
+    listener.reconciling.seconds = 0
+    listener.take(Connected())
+    first = listener.telling
+    listener.take([])
+    assert listener.telling is first
+    first.begun -= listen.TELLING_SECONDS  # its end was lost
+    listener.take([])
+    assert listener.telling is not first
+
+
+# ---- No page leaves before there is a mark of it
+
+
+@pytest.fixture
+def call(session, cast):
+    """The channel id of a fax that was placed so long ago that it can no longer be answered; it lives no more."""
+    attempt = dial(session, cast)
+    attempt.placed_at = utc_now() - timedelta(minutes=5)
+    session.commit()
+    return attempt.channel_id
+
+
+def round_of(listener, between=lambda: None):
+    listener._begin()
+    between()
+    listener._take(AllTold("word"))
+    return listener
+
+
+def outcomes(jobs):
+    return {channel_id: facts["outcome"] for name, channel_id, facts in jobs if name == "record"}
+
+
+def test_a_call_without_a_mark_sent_nothing_and_is_free_to_be_dialled_again(listener, call, jobs):
+    round_of(listener)
+    assert outcomes(jobs) == {call: "line_down"}
+
+
+def test_a_call_is_not_given_up_because_asterisk_started_anew(session, listener, call, jobs):
+    """A job that was frozen between its fence and its request places the call in the new one, which then sends."""
+    attempt = session.query(Attempt).filter_by(channel_id=call).one()
+    attempt.placed_at = utc_now() - timedelta(seconds=30)
+    session.commit()
+    round_of(listener)
+    assert outcomes(jobs) == {}
+
+
+def test_a_call_with_a_mark_may_have_sent_something(listener, call, marks, jobs):
+    (marks / call).touch()
+    round_of(listener)
+    assert outcomes(jobs) == {call: "unknown"}
+
+
+def test_a_call_that_is_marked_while_others_are_looked_at_is_left_to_the_next_round(listener, call, marks, jobs):
+    """It may have begun after the live channels were listed, and may have ended with Asterisk after that."""
+    round_of(listener, (marks / call).touch)
+    assert outcomes(jobs) == {}
+    round_of(listener)
+    assert outcomes(jobs) == {call: "unknown"}
+
+
+def test_a_spool_that_is_away_is_no_proof_that_nothing_was_sent(listener, call, marks, jobs):
+    marks.rmdir()
+    with pytest.raises(TemporaryFailure, match="spool_down"):
+        listener._begin()
+    assert outcomes(jobs) == {}
+
+
+def test_a_call_that_was_answered_while_nobody_listened_is_being_sent(session, listener, call, marks):
+    (marks / call).touch()
+    listener.line.live = [call]
+    round_of(listener)
+    attempt = session.scalar(sa.select(Attempt).where(Attempt.channel_id == call))
+    assert attempt.answered_at
+    assert attempt.fax.status == "sending"
+
+
+def test_an_end_that_was_heard_and_could_not_be_written_anywhere_is_kept(listener, call, marks, jobs):
+    """The disk was full: neither Asterisk's database nor ours has it."""
+    (marks / call).touch()
+    listener._take(Ended(call, CallFacts("success", pages=2)))
+    jobs.clear()
+    listener.enqueued.clear()
+    round_of(listener)
+    assert outcomes(jobs) == {call: "success"}
+
+
+def test_the_mark_of_a_call_that_is_written_down_goes(session, listener, call, marks):
+    record_result(session, call, CallFacts("busy"))
+    (marks / call).touch()
+    round_of(listener)
+    assert list(marks.iterdir()) == []
+
+
+def test_where_no_call_was_ever_placed_there_need_be_no_folder_of_marks(listener, marks, jobs):
+    marks.rmdir()
+    round_of(listener)
+    assert jobs == []
+
+
+def test_calls_that_found_no_place_are_counted_for_the_operator(session, cast, listener, monkeypatch):
+    told = []
+    monkeypatch.setattr(listen, "note_turned_away", lambda calls, now: told.append(dict(calls)))
+    session.get_one(Tenant, cast.alpha).limit_inbound = 1
+    session.commit()
+    for channel_id in ("1.1", "1.2"):
+        listener._decide(Incoming(channel_id, FRONTDESK, "0501234567"))
+    for why in ("caller", "caller", "called", "a word of tomorrow"):
+        listener._take(TurnedAway(why))
+    listener._tell_turned_away()
+    listener._tell_turned_away()
+    assert told == [{"company": 1, "caller": 2, "called": 1}]

@@ -1,0 +1,218 @@
+"""A line's fax to itself: told from every other fax, and without what only strangers' faxes bring about."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from app.adapters.fax_files.fax_tiff import encode, write_pages
+from app.adapters.fax_files.page_compare import damaged_lines
+from app.dialled import DIAL_STRING
+from app.errors import Refused
+from app.models import Attempt, Fax, FaxEntity, Notice, Status, Unread
+from app.rules.numbers.routing import entity_for
+from app.rules.receiving.receiving import begin_receiving
+from app.rules.sending.results import CallFacts, record_result
+from app.rules.sending.self_test import (
+    PATIENCE,
+    Damage,
+    begin_test,
+    findings,
+    is_running,
+    last_test,
+    other_end,
+    verdict,
+)
+from tenants.db import new_ulid, utc_now
+from tenants.models import Tenant, User
+from tests.db.faxes import claim, make_document, make_ready, reread, submit
+from tests.db.receptions import came, told
+
+GOOD = {"pages": 1, "mode": "T38", "rate": 14400, "ecm": True}
+
+
+def begin(session, cast, *, entity_id: int | None = None, key: str = "") -> Fax:
+    alice, entity = session.get_one(User, cast.alice), session.get_one(FaxEntity, entity_id or cast.archive)
+    document = make_document(session, cast.alpha, cast.alice)
+    return begin_test(session, user=alice, entity=entity, document=document, submission_key=key or new_ulid())
+
+
+def on_the_line(session, cast, **more) -> Fax:
+    fax = begin(session, cast, **more)
+    make_ready(session, fax, pages=1)
+    claim(session)
+    return reread(session, fax.id)
+
+
+def call(session, called: str, *, channel_id: str = "1.1") -> Fax:
+    entity = entity_for(session, called)
+    known = {"node": "asterisk", "channel_id": channel_id, "caller": "502"}
+    return begin_receiving(session, entity, **known, called=called, limits=None)
+
+
+def notices(session) -> int:
+    return session.scalar(sa.select(sa.func.count(Notice.id)))
+
+
+def test_it_goes_from_the_line_to_itself_by_a_code_of_its_own(session, cast):
+    first, second = begin(session, cast), begin(session, cast, entity_id=cast.frontdesk)
+    assert (first.entity_id, first.remote_number, first.origin) == (cast.archive, "502", "test")
+    for fax, extension in ((first, "502"), (second, "501")):
+        assert fax.dial_string.startswith(f"{cast.alpha}*{extension}*"), "not by the public number"
+        assert DIAL_STRING.fullmatch(fax.dial_string)
+        assert len(fax.dial_string) <= 40
+    assert entity_for(session, first.dial_string).id == cast.archive
+
+
+def test_the_same_form_twice_is_one_test(session, cast):
+    first = begin(session, cast, key="k")
+    with pytest.raises(Refused, match="test_running"):
+        begin(session, cast)
+    assert last_test(session, session.get_one(FaxEntity, cast.archive)).id == first.id
+
+
+@pytest.mark.parametrize("code", ["tenant_suspended", "test_one_call", "test_closed"])
+def test_it_is_refused_where_it_cannot_succeed(session, cast, code):
+    tenant, entity = session.get_one(Tenant, cast.alpha), session.get_one(FaxEntity, cast.archive)
+    tenant.suspended_at = utc_now() if code == "tenant_suspended" else None
+    tenant.limit_total = 1 if code == "test_one_call" else 0
+    entity.closed_at = utc_now() if code == "test_closed" else None
+    session.commit()
+    with pytest.raises(Refused, match=code):
+        begin(session, cast)
+
+
+def test_dialing_rules_and_the_days_cap_are_not_about_it(session, cast):
+    template = session.get_one(FaxEntity, cast.frontdesk).template
+    template.daily_cap, template.forbidden_prefixes = 1, ["+39"]
+    session.commit()
+    test = on_the_line(session, cast, entity_id=cast.frontdesk)
+    assert test.status == Status.DIALING
+    template.forbidden_prefixes = []
+    session.commit()
+    fax = make_ready(session, submit(session, cast))
+    assert [attempt.fax_id for attempt in claim(session)] == [fax.id], "it took no place of the day"
+
+
+def test_its_call_is_known_by_the_code_and_brings_neither_mail_nor_mark(session, cast, phone, spool):
+    test = on_the_line(session, cast, entity_id=cast.frontdesk)
+    came(spool)
+    told(called=test.dial_string)
+    received = other_end(session, test)
+    assert (received.status, received.pages, received.entity_id) == (Status.RECEIVED, 1, cast.frontdesk)
+    assert received.done_at is not None, "it does not wait in the inbox"
+    assert notices(session) == 0
+    assert session.scalar(sa.select(sa.func.count()).select_from(Unread)) == 0
+
+
+@pytest.mark.parametrize("called", ["+390509655637", "{alpha}*501", "{alpha}*501*000000000"])
+def test_what_comes_meanwhile_from_others_is_a_fax_like_any(session, cast, phone, spool, called):
+    test = on_the_line(session, cast, entity_id=cast.frontdesk)
+    called = called.format(alpha=cast.alpha)
+    if called == test.dial_string:  # one in a thousand million
+        return
+    came(spool)
+    told(called=called)
+    assert other_end(session, test) is None
+    assert notices(session) == 2, "everybody who may receive is told"
+
+
+def test_a_code_counts_once(session, cast):
+    test = on_the_line(session, cast)
+    first, second = (call(session, test.dial_string, channel_id=name) for name in ("1.1", "1.2"))
+    assert (first.test_of_id, second.test_of_id) == (test.id, None)
+
+
+def test_a_code_of_another_line_is_none(session, cast):
+    test = on_the_line(session, cast)
+    code = test.dial_string.rpartition("*")[2]
+    assert call(session, f"{cast.alpha}*501*{code}").test_of_id is None
+    assert call(session, f"{cast.beta}*501*{code}", channel_id="1.2").test_of_id is None
+
+
+def test_what_came_while_the_portal_was_down_is_still_the_test(session, cast, phone, spool):
+    test = on_the_line(session, cast)
+    (attempt,) = session.scalars(sa.select(Attempt).where(Attempt.fax_id == test.id))
+    record_result(session, attempt.channel_id, CallFacts("success", **GOOD))
+    came(spool)
+    told(called=test.dial_string)
+    assert other_end(session, test).status == Status.RECEIVED
+
+
+def test_one_that_fails_is_not_tried_again_and_nobody_is_mailed(session, cast):
+    test = on_the_line(session, cast)
+    (attempt,) = session.scalars(sa.select(Attempt).where(Attempt.fax_id == test.id))
+    record_result(session, attempt.channel_id, CallFacts("busy"))
+    test = reread(session, test.id)
+    assert (test.status, test.cause) == (Status.FAILED, "busy")
+    assert notices(session) == 0
+
+
+# ---- What it says
+
+
+def told_of(session, cast, *, facts: dict, received: bool = True, damage: Damage | None = None, later: int = 0):
+    test = on_the_line(session, cast)
+    (attempt,) = session.scalars(sa.select(Attempt).where(Attempt.fax_id == test.id))
+    began = utc_now().timestamp()
+    times = {"answered_at": began - 22, "ended_at": began}
+    record_result(session, attempt.channel_id, CallFacts("success", **(GOOD | times | facts)))
+    other = call(session, test.dial_string) if received else None
+    if other:
+        other.status, other.pages = Status.RECEIVED, 1
+        session.commit()
+    test, now = reread(session, test.id), utc_now() + timedelta(seconds=later)
+    found = findings(test, other, damage, now=now)
+    return test, other, {finding.code: finding for finding in found}, verdict(test, found), now
+
+
+def test_a_line_that_does_as_its_template_has_it_is_good(session, cast):
+    test, other, found, word, now = told_of(session, cast, facts={}, damage=Damage(2292, 0))
+    assert {finding.state for finding in found.values()} == {"good"}
+    assert found["duration"].values == {"seconds": 22}
+    assert (word, is_running(test, other, now=now)) == ("good", False)
+
+
+@pytest.mark.parametrize(
+    ("facts", "damage", "code"),
+    [
+        ({"mode": "audio"}, Damage(2292, 0), "mode"),
+        ({"rate": 9600}, Damage(2292, 0), "rate"),
+        ({"ecm": False}, Damage(2292, 0), "ecm"),
+        ({}, Damage(2292, 3), "picture"),
+    ],
+)
+def test_what_is_otherwise_than_the_template_has_it_is_marked(session, cast, facts, damage, code):
+    _test, _other, found, word, _now = told_of(session, cast, facts=facts, damage=damage)
+    assert {name for name, finding in found.items() if finding.state == "doubt"} == {code}
+    assert word == "doubt"
+
+
+def test_what_was_sent_and_did_not_come_in_is_waited_for_and_then_missing(session, cast):
+    late = int(PATIENCE.total_seconds()) + 5
+    test, other, found, _word, now = told_of(session, cast, facts={}, received=False)
+    assert (found["received"].state, is_running(test, other, now=now)) == ("todo", True)
+    now += timedelta(seconds=late)
+    found = findings(test, other, None, now=now)
+    assert (verdict(test, found), is_running(test, other, now=now)) == ("bad", False)
+
+
+# ---- The picture
+
+
+def page(path: Path, rows: list[int]) -> Path:
+    packed = b"".join(bytes([row]) * (1728 // 8) for row in rows)
+    write_pages(path, [encode(packed, rows=len(rows), dots_down=196)], total=1)
+    return path
+
+
+def test_pages_are_compared_line_by_line_below_the_senders_line(tmp_path):
+    rows = [0, 0xFF, 0x0F, 0xAA, 0, 0x81]
+    sent = page(tmp_path / "sent.tif", rows)
+    whole = page(tmp_path / "whole.tif", [0x18, 0x24, 0, *rows])
+    hurt = page(tmp_path / "hurt.tif", [0x18, 0x24, 0, *rows[:2], 0x0E, 0xAB, *rows[4:]])
+    short = page(tmp_path / "short.tif", rows[2:])
+    assert damaged_lines(sent, whole) == (6, 0)
+    assert damaged_lines(sent, hurt) == (6, 2)
+    assert damaged_lines(sent, short) == (6, 2), "lines that did not arrive"

@@ -1,0 +1,56 @@
+"""Mail2Fax boxes of the provision file: schedule, the server's name, and proof of the sender."""
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from app.models import Mail2FaxBox
+from app.services.setup.provisioning import ProvisionError, apply_provision_file
+from tenants.models import Tenant
+
+FILE = """
+tenants:
+  - slug: gamma
+    name: Gamma
+    serial: G1
+    region: IT
+    timezone: Europe/Rome
+    {tenant}
+    mail2fax_boxes:
+      - {{name: fax, email: fax@gamma.test, imap: "imaps://imap.gamma.test", username: fax, password: secret{more}}}
+"""
+
+
+def apply(session, folder: Path, more: str = "", tenant: str = "") -> tuple[Mail2FaxBox, Tenant]:
+    path = folder / "provision.yaml"
+    path.write_text(FILE.format(more=more, tenant=tenant))
+    apply_provision_file(session, path)
+    gamma = session.scalars(sa.select(Tenant).where(Tenant.slug == "gamma")).one()
+    return session.scalars(sa.select(Mail2FaxBox).where(Mail2FaxBox.tenant_id == gamma.id)).one(), gamma
+
+
+def test_they_are_taken_and_stay_until_the_file_names_others(session, tmp_path):
+    box, gamma = apply(session, tmp_path)
+    assert (box.poll_seconds, box.authserv_id, gamma.mail_proof_required) == (60, None, False)
+    values = ", poll_seconds: 120, authserv_id: mx.gamma.test"
+    for more, tenant in ((values, "mail_proof_required: true"), ("", "")):
+        box, gamma = apply(session, tmp_path, more, tenant)
+        assert (box.poll_seconds, box.authserv_id, gamma.mail_proof_required) == (120, "mx.gamma.test", True)
+    box, gamma = apply(session, tmp_path, ", authserv_id: null", "mail_proof_required: false")
+    assert (box.authserv_id, gamma.mail_proof_required) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("more", "tenant", "told"),
+    [
+        ("", "mail_proof_required: true", "gamma: These boxes do not know their mail server's name"),
+        ("poll_seconds: 5", "", "poll_seconds"),
+        ("authserv_id: 'spf=pass'", "", "authserv_id: A server name contains letters"),
+    ],
+)
+def test_what_no_page_would_take_is_a_fault_and_nothing_is_applied(session, tmp_path, more, tenant, told):
+    with pytest.raises(ProvisionError) as error:
+        apply(session, tmp_path, f", {more}" if more else "", tenant)
+    assert told in str(error.value)
+    assert session.scalar(sa.select(Mail2FaxBox.id)) is None

@@ -1,0 +1,127 @@
+"""The last door before Asterisk: what passes it is of a strict grammar."""
+
+import dataclasses
+from typing import Any
+
+import httpx
+import pytest
+
+from app.adapters.telephony.ari import LINES_AT_ONCE, Ari, OutgoingCall
+from app.errors import PermanentFailure, TemporaryFailure
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The bodies of the requests that would have gone to Asterisk."""
+    bodies: list[dict[str, Any]] = []
+    monkeypatch.setattr(Ari, "_ask", lambda self, method, path, **arguments: bodies.append(arguments["json"]))
+    return bodies
+
+
+@pytest.fixture
+def ari() -> Ari:
+    return Ari("http://127.0.0.1:1", "faxroom", "password")
+
+
+@pytest.mark.parametrize("voice", ["", "101", "+390501234567"])
+def test_a_shared_line_is_listened_to_and_goes_on_to_an_extension_or_a_number(asked, ari, voice):
+    ari.detect("1.1", listen_seconds=6, voice=voice, whose="3-17", station_id="+39 050")
+    assert (asked[0]["context"], asked[0]["extension"]) == ("faxroom-detect", f"+6*{voice}*KzM5IDA1MA==*3-17")
+
+
+def test_what_goes_with_the_extension_of_a_shared_line_fits_into_one(asked, ari):
+    """AST_MAX_EXTENSION is 80, with a zero at the end; a station id has twenty signs at most (ITU-T T.30)."""
+    ari.detect("1.1", listen_seconds=120, voice="+" + "9" * 20, whose="9" * 10 + "-" + "9" * 10, station_id="9" * 20)
+    assert len(asked[0]["extension"]) < 80
+
+
+@pytest.mark.parametrize("whose", ["3", "3-", "-3", "3-17,x", "3|17", "3-17*1"])
+def test_whose_a_line_is_is_two_numbers_and_nothing_else(asked, ari, whose):
+    with pytest.raises(PermanentFailure, match="number_refused"):
+        ari.detect("1.1", listen_seconds=6, voice="101", whose=whose)
+    with pytest.raises(PermanentFailure, match="number_refused"):
+        ari.tell_lines({"39050": ("101", whose)}, listen_seconds=6)
+    assert asked == []
+
+
+@pytest.mark.parametrize("voice", ["101@other", "101&102", "1,2", "sip:1", "*1", "١٠١", " 1", "1" * 21, "+"])
+def test_a_voice_destination_that_reaches_elsewhere_never_reaches_asterisk(asked, ari, voice):
+    with pytest.raises(PermanentFailure, match="number_refused"):
+        ari.detect("1.1", listen_seconds=6, voice=voice)
+    with pytest.raises(PermanentFailure, match="number_refused"):
+        ari.tell_lines({"39050": (voice, "")}, listen_seconds=6)
+    assert asked == []
+
+
+def test_a_station_id_of_a_received_fax_is_text_and_nothing_else(asked, ari):
+    ari.receive("1.1", station_id="${SHELL(id)},|1")
+    assert asked[0]["extension"] == "+U0hFTEwoaWQpICAx" or "$" not in asked[0]["extension"]
+
+
+def test_lines_are_told_in_pieces_that_a_variable_of_the_dialplan_holds(asked, ari):
+    longest = ("+" + "9" * 20, "9" * 10 + "-" + "9" * 10)
+    lines = {f"{number:028}": longest for number in range(LINES_AT_ONCE + 1)}
+    ari.tell_lines({**lines, "1*501": ("", "3-17"), "39050": None}, listen_seconds=120)
+    told = [body["variables"]["__FAX_LINES"] for body in asked]
+    assert all(len(text) < 4096 for text in told)
+    entries = "&".join(told).split("&")
+    assert len(entries) == LINES_AT_ONCE + 3
+    assert entries[-2:] == ["1*501:120||3-17", "39050:"]
+
+
+def answering(ari: Ari, status: int, body: Any, *, as_json: bool = True) -> Ari:
+    content = {"json": body} if as_json else {"text": body}
+    transport = httpx.MockTransport(lambda _: httpx.Response(status, **content))
+    ari._http = httpx.Client(base_url="http://asterisk/ari", transport=transport)
+    return ari
+
+
+CALL = OutgoingCall("fax-A-1", "+390501234567", "/a.tif", "", "", True, 14400, True, 60, 3600, 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "certain"),
+    [
+        (500, {"message": "Allocation failed"}, True),  # no channel, or no thread to dial with: before it dials
+        (500, {"message": "Internal error"}, False),
+        (503, {"message": "Service Unavailable"}, True),  # it is starting
+        (504, {"message": "a proxy's word"}, False),
+        (401, {"error": "Authentication required"}, True),
+        (403, {"message": "Forbidden"}, True),
+    ],
+)
+def test_an_asterisk_that_cannot_is_down_and_what_it_did_not_begin_is_certain(ari, status, body, certain):
+    with pytest.raises(TemporaryFailure) as failure:
+        answering(ari, status, body).originate(CALL)
+    assert (failure.value.code, failure.value.values["certain"]) == ("line_down", certain)
+
+
+@pytest.mark.parametrize("body", ["<html>", '["Allocation failed"]'])
+def test_a_500_that_says_nothing_of_the_kind_is_doubtful(ari, body):
+    with pytest.raises(TemporaryFailure) as failure:
+        answering(ari, 500, body, as_json=False).originate(CALL)
+    assert failure.value.values["certain"] is False
+
+
+def test_what_asterisk_will_not_do_is_about_the_call(ari):
+    with pytest.raises(PermanentFailure):
+        answering(ari, 400, {"message": "Invalid parameter"}).originate(CALL)
+    assert answering(ari, 409, {"message": "Conflict"}).originate(CALL) == "adopted"
+
+
+@pytest.mark.parametrize(("status", "packets"), [(200, 120), (404, None), (500, None)])
+def test_a_call_without_rtp_has_no_packets_to_count_and_is_no_fault_of_asterisk(ari, status, packets):
+    """ARI answers 500 where a function of the dialplan tells nothing, as CHANNEL(rtcp) of a call by T.38."""
+    body = {"value": "120"} if status == 200 else {"message": "Unable to read provided function"}
+    assert answering(ari, status, body).packets_received("1.1") == packets
+
+
+@pytest.mark.parametrize("number", ["0501234567", "112", "+0501234567", "+1", "12*501*12345678"])
+def test_what_no_rule_would_have_dialled_is_refused_at_the_last_door_too(number):
+    with pytest.raises(PermanentFailure, match="number_refused"):
+        dataclasses.replace(CALL, number=number).body()
+
+
+@pytest.mark.parametrize("number", ["+390501234567", "1*501", "12*501*123456789"])
+def test_a_public_number_a_line_and_a_self_test_are_dialled(number):
+    assert f"PJSIP/{number}@" in dataclasses.replace(CALL, number=number).body()["endpoint"]
