@@ -282,8 +282,10 @@ audit = AppGroup("audit", help="The audit log.")
 )
 def verify(against: Path | None) -> None:
     """Check that no entry was changed or removed. Names the first one that was; the exit code is then 1."""
-    faults = 0
-    for verdict in verify_chains(db.session):
+    faults, verdicts = 0, list(verify_chains(db.session))
+    if not verdicts:
+        click.echo("The audit log has no entries yet.")
+    for verdict in verdicts:
         name = verdict.slug or "the installation"
         told = f"FAULT {verdict.fault}" if verdict.fault else f"ok    {verdict.length} entries, {verdict.digest}"
         click.echo(f"{name:20} {told}")

@@ -130,18 +130,21 @@ def test_who_stood_still_before_the_watchdog_was_started_anew_is_not_forgotten(w
         second.wait()
 
 
-HEARS, DEAF = "import time; time.sleep(60)", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)"
+HEARS = "import time; print(flush=True); time.sleep(60)"
+DEAF = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(60)"
 
 
-@pytest.mark.parametrize("code", [HEARS, DEAF], ids=["hears", "deaf"])
-def test_who_was_left_behind_standing_still_is_cleared_away_by_the_next_start(tmp_path: Path, code: str) -> None:
-    left = subprocess.Popen([sys.executable, "-c", code])
-    time.sleep(0.5)
+@pytest.mark.parametrize(("code", "seconds", "ended_by"), [(HEARS, 60, signal.SIGTERM), (DEAF, 1, signal.SIGKILL)])
+def test_who_was_left_behind_standing_still_is_cleared_away_by_the_next_start(
+    tmp_path: Path, code: str, seconds: int, ended_by: signal.Signals
+) -> None:
+    left = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert left.stdout and left.stdout.readline()
     processes.remember([left.pid], tmp_path / "started")
     left.send_signal(signal.SIGSTOP)
     left.terminate()  # by its parent's end
-    processes.end_remembered(tmp_path / "started", seconds=1)
-    assert left.wait(10) == -(signal.SIGTERM if code == HEARS else signal.SIGKILL)
+    processes.end_remembered(tmp_path / "started", seconds=seconds)
+    assert left.wait(10) == -ended_by
 
 
 def test_whoever_has_the_number_by_now_is_left_alone(tmp_path: Path) -> None:
