@@ -339,7 +339,9 @@ def test_of_an_acceptance_and_a_withdrawal_at_once_one_counts(
 # ---- Changing
 
 
-def test_an_administrator_changes_name_role_and_language_and_asks_for_an_address(app: Flask, cast: Cast, alice: Browser) -> None:
+def test_an_administrator_changes_name_role_and_language_and_asks_for_the_address(
+    app: Flask, cast: Cast, alice: Browser
+) -> None:
     form = {"email": "robert@alpha.test", "name": "Robert", "role": "admin", "language": "it"}
     alice.post(f"/users/{cast.bob}", page=f"/users/{cast.bob}", **form)
     bob = user(app, cast.bob)
