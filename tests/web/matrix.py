@@ -75,6 +75,7 @@ AUDIENCES = {
 TABLE = """
 anybody   GET       static                          style
 anybody   GET       health.healthz
+anybody   GET       front.known
 anybody   POST      preferences.theme
 anybody   GET,POST  sign_in.sign_in
 anybody   GET,POST  sign_in.code
@@ -164,6 +165,8 @@ admins    GET       audit.log
 admins    GET       audit.csv_file
 admins    GET,POST  alerts.alerts
 admins    GET       figures.figures
+admins    GET       calls.calls
+admins    GET       calls.csv_file
 admins    GET       settings.settings
 admins    POST      settings.limits
 admins    POST      settings.retention

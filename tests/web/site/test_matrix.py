@@ -101,6 +101,8 @@ def judge_welcome(world: World, person: str, route: Route) -> str | None:
     answer = world.ask(person, route, THINGS[route.thing](world) if route.thing else {})
     answer.get_data()
     away = answer.headers.get("Location", "").startswith("/sign-in") and route.endpoint not in LEADS_TO_SIGN_IN
+    if (person, route.endpoint) == ("nobody", "front.known"):  # what it is asked for
+        return None if answer.status_code == 401 else told(person, route, answer)
     return told(person, route, answer) if answer.status_code not in LET_IN or away else None
 
 
