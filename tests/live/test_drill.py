@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 SEED = 15
@@ -35,7 +35,7 @@ def told() -> dict:
         "--json",
     ]
     done = subprocess.run(
-        [*command, "--only", *KILLS, *FAULTS], env=environment, capture_output=True, text=True, timeout=400, check=False
+        [*command, "--only", *KILLS, *FAULTS], env=environment, capture_output=True, text=True, timeout=550, check=False
     )
     assert done.stdout, done.stderr[-3000:]
     return json.loads(done.stdout) | {"code": done.returncode, "said": done.stderr}
