@@ -81,7 +81,8 @@ class Sender:
             files={"document": (name, content)},
         )
         if answer.status_code != httpx.codes.SEE_OTHER:
-            sys.exit(f"The fax was not accepted: {answer.status_code}")
+            told = re.findall(r"<li>(.*?)</li>", answer.text)
+            sys.exit(f"The fax was not accepted: {answer.status_code} {told[:3]}")
         return answer.headers["Location"].rsplit("/", 1)[1], began
 
 
