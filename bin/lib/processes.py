@@ -39,11 +39,10 @@ def ignore_stop_signals() -> None:
 def descendants(pid: int, *, spared: Collection[int] = ()) -> list[int]:
     """All processes below ``pid``; left out are zombies, and ``spared`` with what is below them."""
     children: dict[int, list[int]] = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            state, parent = entry.read_text().rpartition(")")[2].split()[:2]
-            if state != "Z":
-                children.setdefault(int(parent), []).append(int(entry.parent.name))
+    for entry in Path("/proc").glob("[0-9]*"):
+        status = _status(int(entry.name))
+        if status and status[0] != "Z":
+            children.setdefault(int(status[1]), []).append(int(entry.name))
     found, queue = [], [pid]
     while queue:
         below = [child for child in children.get(queue.pop(), []) if child not in spared]

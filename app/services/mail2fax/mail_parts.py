@@ -312,10 +312,7 @@ def is_crowded(entity: Message) -> bool:
 
 
 def raw_bytes(leaf: Message) -> bytes:
-    if leaf.get_content_maintype() == "message":
-        return b""
-    payload = leaf.get_payload(decode=True)
-    return payload if isinstance(payload, bytes) else b""
+    return b"" if leaf.get_content_maintype() == "message" else content_of(leaf)
 
 
 def _text(leaf: Message) -> str:
