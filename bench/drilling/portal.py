@@ -244,7 +244,7 @@ class Portal:
         return [Told(id_, *rest, mails=tuple(outcomes.get(id_, ()))) for id_, *rest in rows]
 
     def is_well(self) -> bool:
-        self.hung = [pid for pid in self.hung if _comm(pid)]
+        self.hung = list(filter(processes.started, self.hung))
         if self.hung:
             return False
         with suppress(httpx.HTTPError):
@@ -291,8 +291,9 @@ def control_groups(name: str) -> dict[str, Path]:
 
 
 def _until_gone(pids: list[int]) -> None:
+    """A zombie has gone as well: who has inherited it may never ask for it."""
     end = time.monotonic() + 20
-    while any(_comm(pid) for pid in pids) and time.monotonic() < end:
+    while any(map(processes.started, pids)) and time.monotonic() < end:
         time.sleep(0.05)
 
 
