@@ -57,6 +57,10 @@ class Desk:
         with page.expect_navigation():
             page.press("[name=password]", "Enter")
 
+    def forget(self, who: str) -> None:
+        """Whose sessions have ended: signs in anew at the next page."""
+        self._signed_in.pop(who, None)
+
     def close(self, *, keep: int = 0) -> None:
         while len(self._contexts) > keep:
             self._contexts.pop().close()
