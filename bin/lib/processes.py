@@ -41,7 +41,7 @@ def descendants(pid: int, *, spared: Collection[int] = ()) -> list[int]:
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         status = _status(int(entry.name))
-        if status and status[0] != "Z":
+        if not _is_over(status):
             children.setdefault(int(status[1]), []).append(int(entry.name))
     found, queue = [], [pid]
     while queue:
@@ -79,7 +79,12 @@ def started(pid: int) -> str:
     """When a process was started (clock ticks, proc(5)): tells it from another that has its number later. Empty once
     it has gone."""
     fields = _status(pid)
-    return fields[19] if fields and fields[0] != "Z" else ""
+    return "" if _is_over(fields) else fields[19]
+
+
+def _is_over(status: list[str]) -> bool:
+    """A zombie whose threads have ended as well: as long as one ends, it holds the ports and files of all of them."""
+    return not status or (status[0] == "Z" and status[17] == "1")
 
 
 def _status(pid: int) -> list[str]:

@@ -737,6 +737,28 @@ def test_tests_see_nothing_of_an_installation_around_them(monkeypatch: pytest.Mo
 # ---- Stopping
 
 
+#: Its first thread ends at once, another one a little later.
+LAST_THREAD = """
+import ctypes, threading, time
+threading.Thread(target=time.sleep, args=(0.7,)).start()
+print("here", flush=True)
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
+def test_a_process_of_which_a_thread_still_ends_has_not_gone() -> None:
+    """It holds its ports until then."""
+    with subprocess.Popen([sys.executable, "-c", LAST_THREAD], stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        while processes._status(process.pid)[0] != "Z":
+            time.sleep(0.01)
+        assert processes.started(process.pid) and process.pid in processes.descendants(os.getpid())
+        deadline = time.monotonic() + 10
+        while processes.started(process.pid) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not processes.started(process.pid) and process.pid not in processes.descendants(os.getpid())
+
+
 def test_processes_below_processes_are_found() -> None:
     outer = subprocess.Popen(["sh", "-c", "sleep 30 & wait"])
     try:
