@@ -16,7 +16,7 @@ import stat
 import string
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -223,7 +223,7 @@ FROM_THE_PORTAL = "spool/faxroom/outgoing"
 PASSED = (".", "spool", "spool/faxroom")
 
 
-def _write(target: Path, template: Path, values: dict[str, object]) -> None:
+def _write(target: Path, template: Path, values: Mapping[str, object]) -> None:
     text = template.read_text()
     if template.name not in VERBATIM:
         text = string.Template(text).substitute(values)

@@ -27,11 +27,12 @@ def install(root: Path, say: Say, *, lock: str = "requirements.lock", log: Path)
         run([PYTHON, "-m", "venv", "--clear", "--system-site-packages", venv], log=log)
     say(f"installing {lock}")
     if _stamp(root).get(TOOLS_LOCK) != _state(root, TOOLS_LOCK) or not (uv / "bin/uv").exists():
-        pip = [venv / "bin/python", "-m", "pip", "install", "-q", "--disable-pip-version-check", "--upgrade"]
+        python = str(venv / "bin/python")
+        pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--upgrade"]
         run([*pip, "--require-hashes", "--target", uv, "-r", root / TOOLS_LOCK], log=log)
         _write_stamp(root, TOOLS_LOCK)
     # Bytecode now: the first start and every command after it are quicker by seconds.
-    command = [uv / "bin/uv", "pip", "install", "-q", "--python", venv / "bin/python", "--require-hashes"]
+    command = [str(uv / "bin/uv"), "pip", "install", "-q", "--python", str(venv / "bin/python"), "--require-hashes"]
     run([*command, "--compile-bytecode", "-r", root / lock], log=log, env={**os.environ, "UV_LINK_MODE": "copy"})
     _write_stamp(root, lock)
 
@@ -43,7 +44,8 @@ def _is_of_this_python(venv: Path) -> bool:
 
 def _stamp(root: Path) -> dict[str, str]:
     try:
-        return json.loads((root / ".tools/venv" / STAMP).read_text())
+        stamp: dict[str, str] = json.loads((root / ".tools/venv" / STAMP).read_text())
+        return stamp
     except (FileNotFoundError, ValueError):
         return {}
 

@@ -274,7 +274,8 @@ def _is_free(port: int) -> bool:
 def private_ports_kept(home: Path) -> dict[str, int]:
     """As of the last start."""
     try:
-        return json.loads((home / "ports.json").read_text())
+        ports: dict[str, int] = json.loads((home / "ports.json").read_text())
+        return ports
     except (FileNotFoundError, ValueError):
         return {}
 

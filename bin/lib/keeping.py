@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO
 
 import processes
 from supervise import TETHER, Program
@@ -76,7 +77,7 @@ class Kept:
                 os.truncate(self.log, 0)
 
 
-def _appended(log: Path) -> contextlib.AbstractContextManager[object]:
+def _appended(log: Path) -> contextlib.AbstractContextManager[IO[bytes] | int]:
     """Where it can be opened at all: a log may fail."""
     try:
         return log.open("ab")

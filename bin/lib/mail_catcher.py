@@ -1,6 +1,6 @@
 """The SMTP side of :mod:`mailboxes`: a mail is kept as before, and lands in the mailbox of each recipient.
 
-    python -m aiosmtpd -n -l HOST:PORT -c bin.lib.mail_catcher.Mailboxes MAILDIR BOXES
+    PYTHONPATH=bin/lib python -m aiosmtpd -n -l HOST:PORT -c mail_catcher.Mailboxes MAILDIR BOXES
 
 Byte for byte as it came: a signature covers every blank of it.
 """
@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from aiosmtpd.handlers import Mailbox
-
-from bin.lib.mailboxes import mailbox_of
+from mailboxes import mailbox_of
 
 
 class Mailboxes(Mailbox):
-    def __init__(self, kept: str, boxes: str) -> None:
+    def __init__(self, kept: Path, boxes: Path) -> None:
         super().__init__(kept)
-        self.boxes = Path(boxes)
+        self.boxes = boxes
 
     @classmethod
     def from_cli(cls, parser: ArgumentParser, *arguments: str) -> "Mailboxes":
         if len(arguments) != 2:
             parser.error("give the maildir of all mails and the folder of the mailboxes")
-        return cls(*arguments)
+        kept, boxes = arguments
+        return cls(Path(kept), Path(boxes))
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
         content = envelope.original_content or envelope.content

@@ -90,8 +90,9 @@ def mailbox_of(boxes: Path, address: str) -> Path | None:
 
 
 def version() -> tuple[int, int]:
+    """Major and minor, as in ``2.3.19.1 (9b53102964)``."""
     text = subprocess.run([DOVECOT, "--version"], capture_output=True, text=True, check=True).stdout
-    major, minor = re.match(r"(\d+)\.(\d+)", text).groups()
+    major, minor, *_ = re.split(r"\D", text, maxsplit=2)
     return int(major), int(minor)
 
 

@@ -17,12 +17,14 @@ from supervisor.supervisord import main
 #: Seconds between two starts of a program that does not stay up, at most.
 LONGEST_PAUSE = 5
 
+# What is ignored of types below: supervisor has none, and no place but its own names where it takes ours.
+
 
 class ForgivingFileHandler(loggers.Handler):
     """A bounded log that may fail. Nothing is kept open or held back between two writings."""
 
     def __init__(self, filename: str, mode: str = "ab", maxBytes: int = 0, backupCount: int = 0) -> None:  # noqa: N803
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.file, self.most, self.kept = Path(filename), maxBytes, backupCount
 
     def emit(self, record: Any) -> None:
@@ -32,7 +34,8 @@ class ForgivingFileHandler(loggers.Handler):
     def _bytes(self, record: Any) -> bytes:
         if isinstance(record.msg, bytes) and self.fmt == "%(message)s":
             return record.msg
-        return (self.fmt % record.asdict()).encode(errors="replace")
+        text: str = self.fmt % record.asdict()
+        return text.encode(errors="replace")
 
     def _write(self, text: bytes) -> None:
         with self.file.open("ab", buffering=0) as log:
@@ -68,12 +71,13 @@ _change_state = process.Subprocess.change_state
 def _change_state_and_never_give_up(self: Any, *arguments: Any, **options: Any) -> Any:
     """Each failed start adds one to ``backoff``, the seconds to the next."""
     self.backoff = min(self.backoff, LONGEST_PAUSE - 1)
-    return _change_state(self, *arguments, **options)
+    return _change_state(self, *arguments, **options)  # type: ignore[no-untyped-call]
 
 
 def take_over() -> None:
-    loggers.FileHandler = loggers.RotatingFileHandler = ForgivingFileHandler
-    process.Subprocess.change_state = _change_state_and_never_give_up
+    """supervisord has no setting for either: its own names lead to ours."""
+    vars(loggers).update(FileHandler=ForgivingFileHandler, RotatingFileHandler=ForgivingFileHandler)
+    process.Subprocess.change_state = _change_state_and_never_give_up  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import packages
 from processes import descendants
-from shell import tail
+from shell import Words, tail
 from steps import StepFailed
 from supervise import TETHER
 
@@ -30,14 +30,14 @@ class Cluster:
         key.write_text(self._password)
         key.chmod(0o644)  # in a folder that only we can list
         self._who = _unprivileged(folder)
-        initdb = [programs / "initdb", "-D", folder, "-U", "faxroom", f"--pwfile={key}", "-A", "scram-sha-256", "-N"]
+        initdb: Words = [programs / "initdb", "-D", folder, "-U", "faxroom", f"--pwfile={key}", "-N"]
         with self.log.open("wb") as output:
-            command = [*self._who, *initdb, "-E", "UTF8", "--locale=C"]
+            command: Words = [*self._who, *initdb, "-A", "scram-sha-256", "-E", "UTF8", "--locale=C"]
             if subprocess.run(command, stdout=output, stderr=output, check=False).returncode:
                 raise StepFailed("postgresql", f"initdb failed:\n{tail(self.log)}")
         fixed = {"port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
         told = (f"--{name}={value}" for name, value in (fixed | settings).items())
-        self._command = [*self._who, programs / "postgres", "-D", folder, *told]
+        self._command: Words = [*self._who, programs / "postgres", "-D", folder, *told]
         self.process: subprocess.Popen[bytes] | None = None
 
     @property

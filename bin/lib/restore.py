@@ -18,6 +18,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 sys.dont_write_bytecode = True
@@ -98,9 +99,10 @@ def restore(backup: Path, environment: Mapping[str, str]) -> None:
 # ---- What was backed up
 
 
-def read_manifest(backup: Path) -> dict[str, object]:
+def read_manifest(backup: Path) -> dict[str, Any]:
+    """``manifest.json`` of the backup, of the format that this version reads."""
     try:
-        manifest = json.loads((backup / "manifest.json").read_text())
+        manifest: dict[str, Any] = json.loads((backup / "manifest.json").read_text())
     except (OSError, ValueError) as error:
         raise SetupError(f"{backup} is no backup, or not a whole one: {error}") from error
     if manifest.get("format") != FORMAT:
@@ -189,7 +191,7 @@ def _moved(value: str, old: str, home: Path) -> str:
     return value.replace(f"{old}/", f"{home}/") if old else value
 
 
-def check_target(target: Target, manifest: Mapping[str, object]) -> None:
+def check_target(target: Target, manifest: Mapping[str, Any]) -> None:
     """Nothing is there yet. Two installations in one place would be neither of the two."""
     for name, folder in (
         ("FAXROOM_HOME", target.home),
@@ -249,7 +251,8 @@ def _documents(backup: Path, target: Target) -> None:
         shutil.copytree(backup / "storage", target.folder, dirs_exist_ok=True)
         return
     environments.install(ROOT, print, log=ROOT / ".tools/log/python.log")
-    command = [ROOT / ".tools/venv/bin/python", ROOT / "bin/lib/restore_bucket.py", backup / "storage", target.storage]
+    python, work = ROOT / ".tools/venv/bin/python", ROOT / "bin/lib/restore_bucket.py"
+    command = [str(python), str(work), str(backup / "storage"), target.storage]
     if subprocess.run(command, check=False).returncode:
         raise SetupError("The documents did not reach the bucket. Check STORAGE_URL and AWS_*, then start again.")
 
@@ -270,7 +273,7 @@ def _database(backup: Path, target: Target) -> None:
 
 def _load(dump: Path, target: Target, then: str) -> None:
     """All of it, and the hold, in one transaction."""
-    program = [_postgres("pg_restore"), "--no-owner", "--no-privileges", "--no-comments", "--file=-", dump]
+    program = [_postgres("pg_restore"), "--no-owner", "--no-privileges", "--no-comments", "--file=-", str(dump)]
     url, environment = _libpq(target.database)
     whole = ("--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1")
     load = [_postgres("psql"), "--no-psqlrc", *whole, "--dbname", url]
@@ -316,7 +319,7 @@ def _postgres(program: str) -> str:
     raise SetupError(f"There is no {program}. Install it: apt-get install postgresql-client")
 
 
-def _tell(target: Target, manifest: Mapping[str, object]) -> None:
+def _tell(target: Target, manifest: Mapping[str, Any]) -> None:
     print(f"Restored into {target.home}.")
     for what in ("missing", "changed"):
         if keys := manifest.get(what):

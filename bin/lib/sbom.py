@@ -81,8 +81,16 @@ def _component(
 ) -> Component:
     group, _slash, short = name.rpartition("/")
     purl = PackageURL(type=kind, namespace=namespace or group or None, name=short, version=version)
-    values = {"group": group or None, "name": short, "version": version, "hashes": hashes or []}
-    return Component(type=ComponentType.LIBRARY, purl=purl, bom_ref=str(purl), scope=ComponentScope.REQUIRED, **values)
+    return Component(
+        type=ComponentType.LIBRARY,
+        group=group or None,
+        name=short,
+        version=version,
+        purl=purl,
+        bom_ref=str(purl),
+        scope=ComponentScope.REQUIRED,
+        hashes=hashes or [],
+    )
 
 
 def write(root: Path, file: str | None) -> None:

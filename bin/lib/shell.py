@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 Say = Callable[[str], None]
+#: A program and what it is told.
+Words = Sequence[str | Path]
 
 
 class SetupError(Exception):
     """A step that failed, with what to do about it."""
 
 
-def run(
-    command: Sequence[str | Path], *, log: Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
-) -> None:
+def run(command: Words, *, log: Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
     """Run to its end with all output in ``log``. SetupError carries the last lines of it."""
     log.parent.mkdir(parents=True, exist_ok=True)
     words = [str(word) for word in command]

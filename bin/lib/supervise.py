@@ -12,7 +12,9 @@ import time
 import xmlrpc.client
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import accounts
 import mailboxes
@@ -117,12 +119,12 @@ def _redis_socket(instance: Instance) -> Path:
 
 def _ours(instance: Instance, portal: tuple[str, ...], python: str) -> list[Program]:
     worker = (*portal, python, str(instance.root / "worker.py"))
-    gentle = {"ours": True, "stop_seconds": 8, "whole_group": False, "watched": True}
+    gentle = partial(Program, ours=True, stop_seconds=8, whole_group=False, watched=True)
     # One for each kind of job and each office: what waits for one thing holds up nothing else.
-    table = [Program("jobs", (*worker, "jobs", "--documents", str(instance.jobs)), **gentle)]
+    table = [gentle("jobs", (*worker, "jobs", "--documents", str(instance.jobs)))]
     table.append(Program("line", (*worker, "line"), ours=True, watched=True))
     table.append(Program("clock", (*worker, "clock"), ours=True, watched=True))
-    table.append(Program("collect", (*worker, "collect"), **gentle))
+    table.append(gentle("collect", (*worker, "collect")))
     table.append(Program("web", (*portal, *front.web_command(python, instance.web)), ours=True, watched=True))
     return table
 
@@ -133,9 +135,9 @@ def _mail(instance: Instance, ports: Mapping[str, int], portal: tuple[str, ...],
     receive, kept = (*portal, python, "-m", "aiosmtpd", "-n", "-l", listen, "-c"), str(instance.home / "mail")
     if not instance.own_mailboxes:
         return [Program("mail", (*receive, "aiosmtpd.handlers.Mailbox", kept))]
-    home = instance.home / "mailboxes"
+    home, library = instance.home / "mailboxes", f"PYTHONPATH={instance.root / 'bin/lib'}"
     return [
-        Program("mail", (*receive, "bin.lib.mail_catcher.Mailboxes", kept, str(home / "boxes"))),
+        Program("mail", ("/usr/bin/env", library, *receive, "mail_catcher.Mailboxes", kept, str(home / "boxes"))),
         Program("mailboxes", (*portal, *mailboxes.command(home / "dovecot.conf", account=instance.portal_account))),
     ]
 
@@ -258,7 +260,8 @@ UNANSWERED = (OSError, http.client.HTTPException, xmlrpc.client.Error)
 def beginnings(instance: Instance) -> dict[str, int]:
     """Process → when it was last started (seconds, 0: never); empty while supervisord does not answer."""
     try:
-        answer = _supervisor(instance).supervisor.getAllProcessInfo()
+        # ServerProxy's own types allow for all that XML-RPC can carry; supervisord answers with a list of structs.
+        answer: Any = _supervisor(instance).supervisor.getAllProcessInfo()
     except UNANSWERED:
         return {}
     return {process["name"]: process["start"] for process in answer}

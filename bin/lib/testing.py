@@ -18,7 +18,7 @@ import installation
 import postgres
 import processes
 from instance import HANDED_ON
-from shell import SetupError, tail
+from shell import SetupError, Words, tail
 from steps import Progress, StepFailed, complain
 from supervise import TETHER
 
@@ -36,6 +36,7 @@ CHECKS = (
     ("ruff format", ["ruff", "format", "--check", "."]),
     ("import rules", ["lint-imports"]),
     ("types", ["mypy"]),
+    *((f"types of bin/{script}", ["mypy", f"bin/{script}"]) for script in ("sbom", "test", "up")),
     ("dead code", ["vulture"]),
 )
 
@@ -78,7 +79,7 @@ def _run_some(arguments: Sequence[str], folder: Path, count: Counter[str], progr
     if _needs_instance(arguments):
         instance = _Instance(folder / "home", progress)
         instance.start()
-        progress.step("instance", lambda say: instance.wait())
+        instance.wait()
         environment |= instance.told()
     _Pytest("tests", arguments, environment, progress, folder).conclude(count)
 
@@ -87,14 +88,14 @@ def _run_all(folder: Path, count: Counter[str], progress: Progress) -> None:
     """Those of the real thing side by side, for they wait for most of the time, each place with an instance of its
     own; beside them, at a lower priority, those that wait for a processor only."""
     instances = {place: _Instance(folder / Path(place).name, progress) for place in NEEDS_INSTANCE}
+    real: dict[_Instance, _Pytest] = {}
     for instance in instances.values():
         instance.start()
     for name, command in CHECKS:
         _check(name, command, count, progress)
     with _postgres(folder, progress) as url:
-        real = {}
         for place, instance in instances.items():
-            progress.step("instance", lambda say, instance=instance: instance.wait())
+            instance.wait()
             told = _environment() | instance.told()
             real[instance] = _Pytest(place, [place], told, progress, folder, quiet=bool(real))
         postgresql = {**_environment(), "TEST_DATABASE_URL": url}
@@ -105,7 +106,7 @@ def _run_all(folder: Path, count: Counter[str], progress: Progress) -> None:
         ]
         for instance, running in real.items():
             running.conclude(count)
-            progress.step("instance", lambda say, instance=instance: instance.stop())
+            instance.stop()
         for running in beside:
             running.conclude(count)
 
@@ -160,7 +161,7 @@ class _Pytest:
         progress.say("pytest", f"{name}: {' '.join(arguments)}")
         self.name, self.progress, self.begin = name, progress, time.monotonic()
         self.report, self.log = folder / f"{Path(name).name}.xml", folder / f"{Path(name).name}.log"
-        command = [
+        command: Words = [
             *(["nice", "-n", "9"] if last else []),
             BIN / "python",
             "-m",
@@ -169,8 +170,10 @@ class _Pytest:
             *arguments,
         ]
         with self.log.open("wb") as log:
-            said = {"stdout": log, "stderr": log} if quiet else {}
-            self.process = subprocess.Popen(command, cwd=ROOT, env=dict(environment), stdin=subprocess.DEVNULL, **said)
+            said = log if quiet else None
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=dict(environment), stdin=subprocess.DEVNULL, stdout=said, stderr=said
+            )
 
     def conclude(self, count: Counter[str]) -> None:
         """Wait for its end and add what it counted."""
@@ -231,6 +234,14 @@ class _Instance:
             )
 
     def wait(self) -> None:
+        """Until all of it answers."""
+        self.progress.step("instance", lambda _say: self._wait())
+
+    def stop(self) -> None:
+        """What is still being tried without it has the processors to itself."""
+        self.progress.step("instance", lambda _say: self._stop())
+
+    def _wait(self) -> None:
         assert self.process
         deadline = time.monotonic() + READY_SECONDS
         while not (self.home / "run/ready").exists():
@@ -238,8 +249,7 @@ class _Instance:
                 raise SetupError(f"The instance to be tested did not start:\n{tail(self.log, 30)}")
             time.sleep(0.1)
 
-    def stop(self) -> None:
-        """What is still being tried without it has the processors to itself."""
+    def _stop(self) -> None:
         assert self.process
         self.process.terminate()
         try:

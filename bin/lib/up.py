@@ -27,7 +27,7 @@ import processes
 import supervise
 import watchdog
 from instance import Instance
-from shell import SetupError, tail
+from shell import SetupError, Words, tail
 from steps import Progress, StepFailed, complain
 
 import asterisk
@@ -257,7 +257,7 @@ def _prepare_database(instance: Instance, values: dict[str, str], say: Any) -> N
 def _start(instance: Instance, values: dict[str, str]) -> subprocess.Popen[bytes]:
     """In a session of its own: Ctrl-C reaches us alone, and we stop it in order."""
     python, overseer = ROOT / ".tools/venv/bin/python", ROOT / "bin/lib/overseer.py"
-    command = [*supervise.TETHER, python, overseer, "-c", instance.home / "supervisord.conf"]
+    command: Words = [*supervise.TETHER, python, overseer, "-c", instance.home / "supervisord.conf"]
     with (instance.log / "supervisord.out").open("ab") as output:
         return subprocess.Popen(
             command,
