@@ -22,9 +22,7 @@ from app.rules.setup.changes import (
     ChangeHandler,
     Difference,
     Values,
-    get_pending,
     register,
-    saved_for,
     secrets_of,
 )
 from app.rules.setup.licence import claim_channel
@@ -488,16 +486,6 @@ def _grant_differences(session: Session, tenant: Tenant, change: PendingChange) 
         if (before.get(user_id) or NONE) != (after.get(user_id) or NONE)
     ]
     return sorted(found, key=lambda difference: difference.label.casefold())
-
-
-def saved_entity(session: Session, user: User, entity_id: int) -> PendingChange | None:
-    return saved_for(session, user, KIND, entity_id)
-
-
-def added_entity(session: Session, user: User, change_id: int) -> PendingChange | None:
-    """One that this person has saved and not applied."""
-    row = get_pending(session, user, change_id, kind=KIND)
-    return row if row and row.act == ADD else None
 
 
 register(KIND, EntityChanges())

@@ -1,9 +1,5 @@
 """Fax entities: the list, the form, who may use each, its end. What is saved here holds once it is applied."""
 
-import hashlib
-import json
-from dataclasses import dataclass
-
 from flask import Blueprint, abort, current_app, flash, make_response, redirect, render_template, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
@@ -12,7 +8,7 @@ from htmx_flask import request
 from werkzeug.wrappers import Response
 
 from app.errors import Refused
-from app.models import Authentication, FaxEntity, FaxTemplate, Mail2FaxBox, PendingChange
+from app.models import Authentication, FaxEntity, FaxTemplate, Mail2FaxBox
 from app.rules.numbers.numbers import public_form, shown_number
 from app.rules.numbers.pool import free_numbers
 from app.rules.setup.changes import (
@@ -20,16 +16,12 @@ from app.rules.setup.changes import (
     CHANGE,
     REMOVE,
     Values,
-    discard,
     forget_secret,
-    overlay,
     pending,
-    save,
     secrets_of,
 )
 from app.rules.setup.entities import (
     EntityDetails,
-    added_entity,
     details_of,
     faxes_under_way,
     get_open,
@@ -41,13 +33,13 @@ from app.rules.setup.entities import (
     list_entities,
     members_of,
     names_of,
-    saved_entity,
     values_of,
 )
 from app.rules.setup.licence import licence_of
 from app.rules.setup.numbering import KIND, Line, clashes, lines_of, misleading
 from app.web.people.credentials import Errors, said, said_all
 from app.web.setup.entity_grid import ALL, Grid
+from app.web.setup.saved_subject import SavedSubject
 from app.web.site.administration import administrators_only, own_tenant
 from app.web.site.guard import SAFE_METHODS, reads
 from app.whole_numbers import read_whole
@@ -76,67 +68,29 @@ def is_served(endpoint: str) -> bool:
     return endpoint in current_app.view_functions
 
 
-@dataclass(frozen=True)
-class Subject:
-    """What a page is about: an entity with what this person has saved of it, or one that is only saved yet."""
-
-    entity: FaxEntity | None
-    change: PendingChange | None
+class LineSubject(SavedSubject[FaxEntity]):
+    kind = KIND
 
     @property
     def live(self) -> Values:
-        """As it holds now, permissions included."""
-        if self.entity is None:
+        """Permissions included."""
+        if self.row is None:
             return {}
-        grants = grants_of(db.session, self.entity.tenant_id, self.entity.id)
-        return values_of(self.entity) | grant_fields(grants)
-
-    @property
-    def wanted(self) -> Values:
-        return overlay(self.live, self.change)
-
-    @property
-    def name(self) -> str:
-        return self.entity.name if self.entity else str(self.wanted["name"])
-
-    @property
-    def is_closing(self) -> bool:
-        return bool(self.change and self.change.act == REMOVE)
+        grants = grants_of(db.session, self.row.tenant_id, self.row.id)
+        return values_of(self.row) | grant_fields(grants)
 
     @property
     def has_pin(self) -> bool:
-        return bool((self.entity and self.entity.pin) or (self.change and "pin" in secrets_of(self.change)))
+        return bool((self.row and self.row.pin) or (self.change and "pin" in secrets_of(self.change)))
 
     def url(self, page: str = "entity") -> str:
-        if self.entity:
-            return url_for(f"entities.{page}", entity_id=self.entity.id)
+        if self.row:
+            return url_for(f"entities.{page}", entity_id=self.row.id)
         return url_for(f"entities.{ADDED[page]}", change_id=self.change.id if self.change else None)
 
-    def keep(self, before: Values, after: Values, secrets: dict[str, str] | None = None) -> PendingChange | None:
-        """Save these fields of it."""
-        target, act = (self.entity.id, CHANGE) if self.entity else (None, ADD)
-        return save(
-            *(db.session, current_user, KIND, target, act),
-            before=before,
-            after=after,
-            secrets=secrets,
-            added=self.change,
-        )
 
-
-def _known(entity_id: int) -> Subject:
-    entity = get_open(db.session, current_user.company_id, entity_id) or abort(404)
-    return Subject(entity, saved_entity(db.session, current_user, entity_id))
-
-
-def _only_saved(change_id: int) -> Subject:
-    """One that this person has added and not applied."""
-    return Subject(None, added_entity(db.session, current_user, change_id) or abort(404))
-
-
-def _stamp(values: Values) -> str:
-    """What a page was made of: a form that comes back with another one is older than what holds now."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
+def _known(entity_id: int) -> LineSubject:
+    return LineSubject.known(get_open(db.session, current_user.company_id, entity_id) or abort(404))
 
 
 def saved_note() -> str:
@@ -191,16 +145,16 @@ def entity(entity_id: int) -> Response:
 
 @blueprint.route("/added/<int:change_id>", methods=["GET", "POST"])
 def added(change_id: int) -> Response:
-    return _entity(_only_saved(change_id))
+    return _entity(LineSubject.only_saved(change_id))
 
 
-def _entity(subject: Subject) -> Response:
+def _entity(subject: LineSubject) -> Response:
     if request.method in SAFE_METHODS:
         return _form_page(subject, details_of(subject.wanted, own_tenant()), {})
     return _save(subject)
 
 
-def _save(subject: Subject | None) -> Response:
+def _save(subject: LineSubject | None) -> Response:
     tenant, details = own_tenant(), _read()
     lock_tenant(db.session, tenant.id)
     ids = _ids_of(subject)
@@ -210,18 +164,18 @@ def _save(subject: Subject | None) -> Response:
     if subject is None and not faults:
         faults |= _licence_fault(tenant)
     errors = said_all(faults)
-    if subject and request.form.get("stamp") != _stamp(subject.wanted):
+    if subject and request.form.get("stamp") != subject.stamp:
         errors["form"] = said(Refused("page_overtaken"))
     if errors:
         return _form_page(subject, details, errors)
     return _keep(subject, values, details.pin)
 
 
-def _ids_of(subject: Subject | None) -> dict[str, int | None]:
+def _ids_of(subject: LineSubject | None) -> dict[str, int | None]:
     if subject is None:
         return {}
     change_id = subject.change.id if subject.change else None
-    return {"entity_id": subject.entity.id if subject.entity else None, "change_id": change_id}
+    return {"entity_id": subject.row.id if subject.row else None, "change_id": change_id}
 
 
 def _licence_fault(tenant: Tenant) -> dict[str, Refused]:
@@ -233,9 +187,9 @@ def _licence_fault(tenant: Tenant) -> dict[str, Refused]:
     return {"form": Refused("licence_used_up", field="form", used=licence.used, channels=licence.channels)}
 
 
-def _keep(subject: Subject | None, values: Values, pin: str) -> Response:
+def _keep(subject: LineSubject | None, values: Values, pin: str) -> Response:
     is_new = subject is None
-    subject = subject or Subject(None, None)
+    subject = subject or LineSubject(None, None)
     secrets = {"pin": pin} if pin and values["authentication"] == Authentication.PIN else None
     row = subject.keep({name: value for name, value in subject.live.items() if name in values}, values, secrets)
     if row and not secrets and values["authentication"] != Authentication.PIN:
@@ -246,7 +200,7 @@ def _keep(subject: Subject | None, values: Values, pin: str) -> Response:
     db.session.commit()
     if is_new:
         flash(_("Saved. Now choose who may use it. Takes effect when you apply your changes."), "info")
-        return redirect(Subject(None, row).url("users"), 303)
+        return redirect(LineSubject(None, row).url("users"), 303)
     flash(saved_note() if row else _("Nothing changed."), "info")
     return redirect(url_for("entities.entities"), 303)
 
@@ -257,14 +211,14 @@ def _free_numbers(tenant: Tenant) -> dict[str, object]:
     return {"free_numbers": free[:MOST_OFFERED], "free_count": len(free), "free_shown": free[:MOST_NAMED]}
 
 
-def _form_page(subject: Subject | None, details: EntityDetails, errors: Errors) -> Response:
+def _form_page(subject: LineSubject | None, details: EntityDetails, errors: Errors) -> Response:
     tenant = own_tenant()
     values = {
         "subject": subject,
         **_free_numbers(tenant),
         "form": details,
         "errors": errors,
-        "stamp": _stamp(subject.wanted) if subject else "",
+        "stamp": subject.stamp if subject else "",
         "templates": names_of(db.session, FaxTemplate, tenant.id),
         "boxes": names_of(db.session, Mail2FaxBox, tenant.id),
         "authentications": AUTHENTICATIONS,
@@ -275,7 +229,7 @@ def _form_page(subject: Subject | None, details: EntityDetails, errors: Errors) 
     return make_response(render_template("setup/entities/entity.html", **values), 422 if errors else 200)
 
 
-def _counts(subject: Subject | None) -> tuple[int, int]:
+def _counts(subject: LineSubject | None) -> tuple[int, int]:
     grants = grants_in(subject.wanted).values() if subject else []
     sends = sum(may in ("send", "both") for may in grants)
     return sends, sum(may in ("receive", "both") for may in grants)
@@ -321,10 +275,10 @@ def users(entity_id: int) -> Response:
 
 @blueprint.route("/added/<int:change_id>/users", methods=["GET", "POST"])
 def added_users(change_id: int) -> Response:
-    return _users(_only_saved(change_id))
+    return _users(LineSubject.only_saved(change_id))
 
 
-def _users(subject: Subject) -> Response:
+def _users(subject: LineSubject) -> Response:
     grid = Grid.of(members_of(db.session, current_user.company_id), _held(subject.wanted))
     if request.method in SAFE_METHODS:
         return _users_page(subject, grid.asked(request.args))
@@ -343,9 +297,9 @@ def _held(values: Values) -> dict[int, str]:
     return {user_id: may for user_id, may in grants_in(values).items() if may}
 
 
-def _save_users(subject: Subject, grid: Grid) -> Response:
+def _save_users(subject: LineSubject, grid: Grid) -> Response:
     lock_tenant(db.session, current_user.company_id)
-    if request.form.get("stamp") != _stamp(subject.wanted):
+    if request.form.get("stamp") != subject.stamp:
         db.session.rollback()
         return _users_page(subject, grid, {"form": said(Refused("page_overtaken"))})
     live, wanted = subject.live, grant_fields(grid.grants)
@@ -359,8 +313,8 @@ def _save_users(subject: Subject, grid: Grid) -> Response:
     return redirect(url_for("entities.entities"), 303)
 
 
-def _users_page(subject: Subject, grid: Grid, errors: Errors | None = None) -> Response:
-    values = {"subject": subject, "grid": grid, "errors": errors or {}, "stamp": _stamp(subject.wanted)}
+def _users_page(subject: LineSubject, grid: Grid, errors: Errors | None = None) -> Response:
+    values = {"subject": subject, "grid": grid, "errors": errors or {}, "stamp": subject.stamp}
     if request.htmx and request.htmx.target == "grid":
         return make_response(render_template("setup/entities/grid.html", **values))
     return make_response(render_template("setup/entities/users.html", **values), 422 if errors else 200)
@@ -378,8 +332,7 @@ def close(entity_id: int) -> Response:
         fault = said(Refused("entity_faxes_under_way", count=waiting)) if waiting else None
         return make_response(render_template("setup/entities/close.html", subject=subject, fault=fault))
     before = {name: subject.live[name] for name in ("name", "extension", "number")}
-    save(db.session, current_user, KIND, entity_id, REMOVE, before=before, after={})
-    db.session.commit()
+    subject.keep_removal(before)
     flash(_("Saved. %(name)s will be closed when you apply your changes.", name=subject.name), "info")
     return redirect(url_for("entities.entities"), 303)
 
@@ -391,12 +344,9 @@ def forget(entity_id: int) -> Response:
 
 @blueprint.post("/added/<int:change_id>/discard")
 def forget_added(change_id: int) -> Response:
-    return _forget(_only_saved(change_id))
+    return _forget(LineSubject.only_saved(change_id))
 
 
-def _forget(subject: Subject) -> Response:
-    if subject.change:
-        discard(db.session, current_user, [subject.change.id])
-        db.session.commit()
-        flash(_("Saved changes to %(name)s discarded.", name=subject.name), "info")
+def _forget(subject: LineSubject) -> Response:
+    subject.forget()
     return redirect(url_for("entities.entities"), 303)

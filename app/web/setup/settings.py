@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, abort, flash, make_response, redirect, render_template, url_for
@@ -19,7 +18,7 @@ from app.rules.archives.archive import late_places, owed_by_place, places_of
 from app.rules.archives.retention import judge_days, preview, retentions_of
 from app.rules.ground.quotas import quotas_of
 from app.rules.setup.archive_changes import ORDER, PLACE, RETENTION, days_as_values, in_order, wanted_place
-from app.rules.setup.changes import ADD, CHANGE, REMOVE, get_pending, overlay, pending, save, saved_for, secrets_of
+from app.rules.setup.changes import ADD, CHANGE, Values, overlay, save, saved_for, secrets_of
 from app.rules.setup.fax_settings import (
     LIMITS,
     MOST_CALLS,
@@ -37,6 +36,7 @@ from app.services.archives.archiving import open_place, try_place
 from app.web.people.credentials import Errors, said, said_all
 from app.web.setup.changes import KINDS, Kind
 from app.web.setup.quotas import quota_words
+from app.web.setup.saved_subject import SavedSubject
 from app.web.site.administration import administrators_only, own_tenant
 from app.web.site.guard import SAFE_METHODS, reads
 from tenants.db import db
@@ -57,60 +57,37 @@ LIMIT_NAMES = {"inbound": _l("Inbound"), "outbound": _l("Outbound"), "total": _l
 CHECKS = ("enabled", "encrypted", "keeps_sent", "keeps_received", "keeps_reports")
 
 
-@dataclass(frozen=True)
-class Subject:
-    """A place with what this person has saved of it, or one that is only saved yet."""
-
-    place: ArchivePlace | None
-    change: PendingChange | None
+class PlaceSubject(SavedSubject[ArchivePlace]):
+    kind = PLACE
 
     @property
-    def live(self) -> dict[str, Any]:
-        return shown(self.place) if self.place else {}
+    def live(self) -> Values:
+        return shown(self.row) if self.row else {}
 
     @property
-    def wanted(self) -> PlaceDetails:
-        return wanted_place(self.place, self.change)
-
-    @property
-    def name(self) -> str:
-        return self.place.name if self.place else self.wanted.name
+    def details(self) -> PlaceDetails:
+        """As ``wanted``, with the secret key that was typed."""
+        return wanted_place(self.row, self.change)
 
     @property
     def has_secret(self) -> bool:
-        return bool((self.place and self.place.secret_key) or (self.change and secrets_of(self.change)))
-
-    @property
-    def is_leaving(self) -> bool:
-        return bool(self.change and self.change.act == REMOVE)
+        return bool((self.row and self.row.secret_key) or (self.change and secrets_of(self.change)))
 
     def url(self, endpoint: str = "place") -> str:
-        if self.place:
-            return url_for(f"settings.{endpoint}", place_id=self.place.id)
+        if self.row:
+            return url_for(f"settings.{endpoint}", place_id=self.row.id)
         return url_for(f"settings.{endpoint}_added", change_id=self.change.id if self.change else None)
 
 
-def _known(place_id: int) -> Subject:
+def _known(place_id: int) -> PlaceSubject:
     """Of the administrator's own company, or there is none."""
-    place = get_owned(db.session, ArchivePlace, place_id, current_user.company_id) or abort(404)
-    return Subject(place, saved_for(db.session, current_user, PLACE, place_id))
+    return PlaceSubject.known(get_owned(db.session, ArchivePlace, place_id, current_user.company_id) or abort(404))
 
 
-def _only_saved(change_id: int) -> Subject:
-    """One that this person has added and not applied."""
-    row = get_pending(db.session, current_user, change_id, kind=PLACE)
-    return Subject(None, row) if row and row.act == ADD else abort(404)
-
-
-def _subjects() -> list[Subject]:
+def _subjects() -> list[PlaceSubject]:
     """All places as this person wants them, in that order."""
-    mine = [row for row in pending(db.session, current_user) if row.kind == PLACE]
-    edits = {row.target_id: row for row in mine if row.act != ADD}
     order = saved_for(db.session, current_user, ORDER, current_user.company_id)
-    known = in_order(places_of(db.session, current_user.company_id), order)
-    return [Subject(place, edits.get(place.id)) for place in known] + [
-        Subject(None, row) for row in mine if row.act == ADD
-    ]
+    return PlaceSubject.each(in_order(places_of(db.session, current_user.company_id), order))
 
 
 @blueprint.app_template_global()
@@ -244,58 +221,48 @@ def place(place_id: int) -> Response:
 
 @blueprint.route("/places/added/<int:change_id>", methods=["GET", "POST"])
 def place_added(change_id: int) -> Response:
-    return _one_place(_only_saved(change_id))
+    return _one_place(PlaceSubject.only_saved(change_id))
 
 
-def _one_place(subject: Subject) -> Response:
+def _one_place(subject: PlaceSubject) -> Response:
     if request.method in SAFE_METHODS:
-        return _place_page(subject.wanted, subject, {})
-    return _save_place(subject, _read_place(subject.wanted.kind))
+        return _place_page(subject.details, subject, {})
+    return _save_place(subject, _read_place(subject.details.kind))
 
 
-def _save_place(subject: Subject | None, details: PlaceDetails) -> Response:
+def _save_place(subject: PlaceSubject | None, details: PlaceDetails) -> Response:
     """Saved only: it holds once it is applied together with the rest."""
     lock_tenant(db.session, current_user.company_id)
     errors = said_all(judge_place(details, has_secret=bool(subject and subject.has_secret)))
     if not errors:
         try:
             others = [one for one in _subjects() if not one.is_leaving and not _is_same(one, subject)]
-            demand_fits(details, [one.wanted.name for one in others], kept=subject.wanted if subject else None)
+            demand_fits(details, [one.details.name for one in others], kept=subject.details if subject else None)
         except Refused as refusal:
             errors[refusal.field or "form"] = said(refusal)
     if errors:
         db.session.rollback()
         return _place_page(details, subject, errors)
-    subject = subject or Subject(None, None)
-    target, act = (subject.place.id, CHANGE) if subject.place else (None, ADD)
-    row = save(
-        db.session,
-        current_user,
-        PLACE,
-        target,
-        act,
-        before=subject.live,
-        after={name: getattr(details, name) for name in SHOWN},
-        secrets={"secret_key": details.secret_key} if details.secret_key else None,
-        added=subject.change,
-    )
+    subject = subject or PlaceSubject(None, None)
+    after = {name: getattr(details, name) for name in SHOWN}
+    row = subject.keep(subject.live, after, {"secret_key": details.secret_key} if details.secret_key else None)
     if row is None:
         return _saved(None, "places")
     db.session.commit()
     flash(_("Saved. Test this archive, then apply your changes."), "info")
-    return redirect(Subject(subject.place, row).url(), 303)
+    return redirect(PlaceSubject(subject.row, row).url(), 303)
 
 
-def _is_same(one: Subject, other: Subject | None) -> bool:
+def _is_same(one: PlaceSubject, other: PlaceSubject | None) -> bool:
     if other is None:
         return False
-    return one.place is other.place if one.place else one.change is other.change
+    return one.row is other.row if one.row else one.change is other.change
 
 
-def _place_page(details: PlaceDetails, subject: Subject | None, errors: Errors, **more: Any) -> Response:
+def _place_page(details: PlaceDetails, subject: PlaceSubject | None, errors: Errors, **more: Any) -> Response:
     owed = None
-    if subject and subject.place:
-        owed = owed_by_place(db.session, current_user.company_id).get(subject.place.id)
+    if subject and subject.row:
+        owed = owed_by_place(db.session, current_user.company_id).get(subject.row.id)
     values = {"form": details, "subject": subject, "errors": errors, "owed": owed, **_names(), **more}
     return make_response(render_template("setup/settings/place.html", **values), 422 if errors else 200)
 
@@ -309,14 +276,14 @@ def test_place(place_id: int) -> Response:
 @blueprint.post("/places/added/<int:change_id>/test")
 @reads
 def test_place_added(change_id: int) -> Response:
-    return _test(lambda: _only_saved(change_id))
+    return _test(lambda: PlaceSubject.only_saved(change_id))
 
 
-def _test(find: Callable[[], Subject]) -> Response:
+def _test(find: Callable[[], PlaceSubject]) -> Response:
     """Write, read back, delete a small object where the place will be once it is applied; no transaction is open while
     it thinks."""
     subject, tenant = find(), own_tenant()
-    details, name = subject.wanted, subject.name
+    details, name = subject.details, subject.name
     try:
         target = open_place(tenant, _as_wanted(subject, details), trying=True)
         db.session.rollback()
@@ -332,12 +299,12 @@ def _test(find: Callable[[], Subject]) -> Response:
     if request.htmx:
         return make_response(render_template("setup/settings/tried.html", tried=tried))
     subject = find()
-    return _place_page(subject.wanted, subject, {}, tried=tried)
+    return _place_page(subject.details, subject, {}, tried=tried)
 
 
-def _as_wanted(subject: Subject, details: PlaceDetails) -> ArchivePlace:
+def _as_wanted(subject: PlaceSubject, details: PlaceDetails) -> ArchivePlace:
     """In no database. Without a new secret key the kept one: it leads to the same server (``demand_fits``)."""
-    kept = subject.place.secret_key if subject.place and not details.secret_key else None
+    kept = subject.row.secret_key if subject.row and not details.secret_key else None
     values = {name: getattr(details, name) or None for name in SHOWN} | {"folder": details.folder}
     return ArchivePlace(**values, secret_key=details.secret_key or kept)
 
@@ -348,7 +315,7 @@ def move(place_id: int) -> Response:
     _known(place_id)
     tenant_id = current_user.company_id
     before = [place.id for place in places_of(db.session, tenant_id)]
-    order = [subject.place.id for subject in _subjects() if subject.place]
+    order = [subject.row.id for subject in _subjects() if subject.row]
     at = order.index(place_id)
     to = at - 1 if request.form.get("to") == "up" else at + 1
     if not 0 <= to < len(order):
@@ -364,9 +331,8 @@ def remove(place_id: int) -> Response:
     subject = _known(place_id)
     if request.form.get("really") != "yes":
         owed = owed_by_place(db.session, current_user.company_id).get(place_id)
-        return make_response(render_template("setup/settings/remove.html", place=subject.place, owed=owed, **_names()))
-    save(db.session, current_user, PLACE, place_id, REMOVE, before=subject.live, after={})
-    db.session.commit()
+        return make_response(render_template("setup/settings/remove.html", place=subject.row, owed=owed, **_names()))
+    subject.keep_removal(subject.live)
     flash(_("Saved. %(name)s will be removed when you apply your changes.", name=subject.name), "info")
     return _back("places")
 

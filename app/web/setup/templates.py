@@ -1,8 +1,6 @@
 """Templates: how lines send, when they try again, what they may dial. What is saved here holds once it is applied."""
 
-import hashlib
-import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, abort, flash, make_response, redirect, render_template, request, url_for
@@ -14,7 +12,7 @@ from werkzeug.wrappers import Response
 from app.errors import Refused
 from app.models import FaxTemplate, PendingChange
 from app.rules.sending.retry import DELAYS
-from app.rules.setup.changes import ADD, CHANGE, REMOVE, Values, discard, get_pending, overlay, pending, save, saved_for
+from app.rules.setup.changes import ADD, REMOVE, Values, pending
 from app.rules.setup.templates import (
     CAUSE_NAMES,
     CAUSES,
@@ -32,6 +30,7 @@ from app.rules.setup.templates import (
 )
 from app.web.people.credentials import Errors, said, said_all
 from app.web.setup.changes import KINDS, Kind
+from app.web.setup.saved_subject import SavedSubject
 from app.web.site.administration import administrators_only, own_tenant
 from app.web.site.guard import SAFE_METHODS
 from app.whole_numbers import read_whole
@@ -59,50 +58,22 @@ def _address(change: PendingChange) -> str:
 KINDS[KIND] = Kind(_l("Template"), _address)
 
 
-@dataclass(frozen=True)
-class Subject:
-    """What a page is about: a template with what this person has saved of it, or one that is only saved yet."""
-
-    template: FaxTemplate | None
-    change: PendingChange | None
+class TemplateSubject(SavedSubject[FaxTemplate]):
+    kind = KIND
 
     @property
     def live(self) -> Values:
-        return values_of(self.template) if self.template else {}
-
-    @property
-    def wanted(self) -> Values:
-        return overlay(self.live, self.change)
-
-    @property
-    def name(self) -> str:
-        return self.template.name if self.template else str(self.wanted["name"])
-
-    @property
-    def is_leaving(self) -> bool:
-        return bool(self.change and self.change.act == REMOVE)
+        return values_of(self.row) if self.row else {}
 
     @property
     def url(self) -> str:
-        if self.template:
-            return url_for("templates.template", template_id=self.template.id)
+        if self.row:
+            return url_for("templates.template", template_id=self.row.id)
         return url_for("templates.added", change_id=self.change.id if self.change else None)
 
 
-def _known(template_id: int) -> Subject:
-    template = get_owned(db.session, FaxTemplate, template_id, current_user.company_id) or abort(404)
-    return Subject(template, saved_for(db.session, current_user, KIND, template_id))
-
-
-def _only_saved(change_id: int) -> Subject:
-    """One that this person has added and not applied."""
-    row = get_pending(db.session, current_user, change_id, kind=KIND)
-    return Subject(None, row) if row and row.act == ADD else abort(404)
-
-
-def _stamp(values: Values) -> str:
-    """What a page was made of: a form that comes back with another one is older than what holds now."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
+def _known(template_id: int) -> TemplateSubject:
+    return TemplateSubject.known(get_owned(db.session, FaxTemplate, template_id, current_user.company_id) or abort(404))
 
 
 # ---- The list
@@ -110,10 +81,7 @@ def _stamp(values: Values) -> str:
 
 @blueprint.get("")
 def templates() -> str:
-    mine = [row for row in pending(db.session, current_user) if row.kind == KIND]
-    edits = {row.target_id: row for row in mine if row.act != ADD}
-    subjects = [Subject(known, edits.get(known.id)) for known in templates_of(db.session, current_user.company_id)]
-    subjects += [Subject(None, row) for row in mine if row.act == ADD]
+    subjects = TemplateSubject.each(templates_of(db.session, current_user.company_id))
     used_by = users_of_templates(db.session, current_user.company_id)
     return render_template("setup/templates/templates.html", subjects=subjects, used_by=used_by)
 
@@ -155,34 +123,33 @@ def template(template_id: int) -> Response:
 
 @blueprint.route("/added/<int:change_id>", methods=["GET", "POST"])
 def added(change_id: int) -> Response:
-    return _template(_only_saved(change_id))
+    return _template(TemplateSubject.only_saved(change_id))
 
 
-def _template(subject: Subject) -> Response:
+def _template(subject: TemplateSubject) -> Response:
     if request.method in SAFE_METHODS:
         return _page(subject, details_of(subject.wanted), {})
     return _save(subject)
 
 
-def _save(subject: Subject | None) -> Response:
+def _save(subject: TemplateSubject | None) -> Response:
     tenant, details = own_tenant(), _read()
     lock_tenant(db.session, tenant.id)
     values, faults = judge_template(details, tenant.region)
     faults |= {} if "name" in faults else _name_fault(tenant, subject, values["name"])
     errors = said_all(faults)
-    if subject and request.form.get("stamp") != _stamp(subject.wanted):
+    if subject and request.form.get("stamp") != subject.stamp:
         errors["form"] = said(Refused("page_overtaken"))
     if errors:
         return _page(subject, details, errors)
-    subject = subject or Subject(None, None)
-    target, act = (subject.template.id, CHANGE) if subject.template else (None, ADD)
-    row = save(db.session, current_user, KIND, target, act, before=subject.live, after=values, added=subject.change)
+    subject = subject or TemplateSubject(None, None)
+    row = subject.keep(subject.live, values)
     db.session.commit()
     flash(_("Saved. Takes effect when you apply your changes.") if row else _("Nothing changed."))
     return _to_list()
 
 
-def _name_fault(tenant: Tenant, subject: Subject | None, name: str) -> dict[str, Refused]:
+def _name_fault(tenant: Tenant, subject: TemplateSubject | None, name: str) -> dict[str, Refused]:
     """What this person has saved counts as if it were applied; what comes of two together is judged when it is."""
     saved = [row for row in pending(db.session, current_user) if row.kind == KIND]
     mine = subject.change.id if subject and subject.change else None
@@ -190,7 +157,7 @@ def _name_fault(tenant: Tenant, subject: Subject | None, name: str) -> dict[str,
     if name.casefold() in wanted:
         return {"name": Refused("template_name_taken", field="name")}
     leaving = {row.target_id for row in saved if row.act == REMOVE or "name" in row.after}
-    template_id = subject.template.id if subject and subject.template else None
+    template_id = subject.row.id if subject and subject.row else None
     try:
         demand_name_free(db.session, tenant, name, template_id=template_id, except_ids=leaving)
     except Refused as refusal:
@@ -202,15 +169,15 @@ def _to_list() -> Response:
     return redirect(url_for("templates.templates"), 303)
 
 
-def _page(subject: Subject | None, details: TemplateDetails, errors: Errors) -> Response:
+def _page(subject: TemplateSubject | None, details: TemplateDetails, errors: Errors) -> Response:
     used_by: list[Any] = []
-    if subject and subject.template:
-        used_by = users_of_templates(db.session, current_user.company_id).get(subject.template.id, [])
+    if subject and subject.row:
+        used_by = users_of_templates(db.session, current_user.company_id).get(subject.row.id, [])
     values = {
         "subject": subject,
         "form": details,
         "errors": errors,
-        "stamp": _stamp(subject.wanted) if subject else "",
+        "stamp": subject.stamp if subject else "",
         "used_by": used_by,
         "causes": [(cause, CAUSE_NAMES[cause], DELAYS[cause]) for cause in CAUSES],
         "resolutions": RESOLUTION_NAMES,
@@ -234,8 +201,7 @@ def remove(template_id: int) -> Response:
     if staying:
         fault = Refused("template_in_use", names=", ".join(staying))
         return _page(subject, details_of(subject.wanted), {"form": said(fault)})
-    save(db.session, current_user, KIND, template_id, REMOVE, before=subject.live, after={})
-    db.session.commit()
+    subject.keep_removal(subject.live)
     flash(_("Saved. %(name)s will be removed when you apply your changes.", name=subject.name))
     return _to_list()
 
@@ -255,13 +221,9 @@ def forget(template_id: int) -> Response:
 
 @blueprint.post("/added/<int:change_id>/discard")
 def forget_added(change_id: int) -> Response:
-    return _forget(_only_saved(change_id))
+    return _forget(TemplateSubject.only_saved(change_id))
 
 
-def _forget(subject: Subject) -> Response:
-    if subject.change:
-        name = subject.name
-        discard(db.session, current_user, [subject.change.id])
-        db.session.commit()
-        flash(_("Saved changes to %(name)s discarded.", name=name))
+def _forget(subject: TemplateSubject) -> Response:
+    subject.forget()
     return _to_list()
