@@ -60,12 +60,7 @@ TELL_SECONDS = 10
 MOST_UNSHIPPED = 500
 
 
-def init_app(app: Flask) -> None:
-    for command in (provision, send, faxes, doctor, backup, restored, unseal, reseal, seal, keys, audit):
-        app.cli.add_command(command)
-
-
-@click.command()
+@click.command(short_help="Set up companies, people, fax lines and boxes from a file.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def provision(file: Path) -> None:
     """Set up companies, people, fax lines and boxes as FILE (YAML) says. You can run it again at any time."""
@@ -81,7 +76,7 @@ def provision(file: Path) -> None:
     click.echo(f"Applied: {', '.join(tenant.slug for tenant in done.content.tenants) or 'no tenants'}.")
 
 
-@click.command(help=f"Send FILE ({', '.join(KINDS)}) as a fax.")
+@click.command(short_help="Send a file as a fax.", help=f"Send FILE ({', '.join(KINDS)}) as a fax.")
 @click.option("--as", "email", required=True, metavar="EMAIL", help="The person who sends.")
 @click.option("--entity", "entity_name", required=True, metavar="NAME", help="The fax line to send from.")
 @click.option("--to", required=True, metavar="NUMBER", help="The recipient: a number, or an extension of the company.")
@@ -179,7 +174,7 @@ def _line(fax: Fax) -> str:
     )
 
 
-@click.command()
+@click.command(short_help="Decrypt a file from an encrypted archive or a sealed export.")
 @click.option(
     "--to", "target", type=click.Path(dir_okay=False, path_type=Path), help="Where to write it. Default: next to FILE."
 )
@@ -210,7 +205,7 @@ def unseal(file: Path, target: Path | None, key_file: Path | None) -> None:
     click.echo(target)
 
 
-@click.command()
+@click.command(short_help="Back up everything to a new folder, while Faxroom runs.")
 @click.argument("folder", type=click.Path(path_type=Path))
 def backup(folder: Path) -> None:
     """Back up everything to the new folder FOLDER, while Faxroom runs. bin/faxroom restore reads it."""
@@ -231,7 +226,7 @@ def backup(folder: Path) -> None:
             click.echo(f"WARNING: {len(keys) - 20} more are {what}; manifest.json names all", err=True)
 
 
-@click.command()
+@click.command(short_help="After a restore: settle what is in doubt, then start sending.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def restored(yes: bool) -> None:
     """After a restore: settle the faxes that may have been sent since the backup, then start sending again.
@@ -253,7 +248,7 @@ def restored(yes: bool) -> None:
     click.echo(f"{done} {'Faxes and emails go out again.' if held else 'The emails go out when you start Faxroom.'}")
 
 
-@click.command()
+@click.command(short_help="Encrypt all secrets with the first of FAXROOM_SEALING_KEYS.")
 def reseal() -> None:
     """Encrypt all secrets in the database again with the first of FAXROOM_SEALING_KEYS."""
     _reseal()
@@ -271,7 +266,7 @@ def _reseal() -> None:
     )
 
 
-audit = AppGroup("audit", help="The audit log.")
+audit = AppGroup("audit", help="Check the audit log.")
 
 
 @audit.command()
@@ -312,7 +307,7 @@ def _json_lines(file: Path) -> Iterator[dict[str, Any]]:
                 raise click.ClickException(f"{file}, line {number} is not an entry of the audit log.") from error
 
 
-@click.command()
+@click.command(short_help="Encrypt documents that have no key yet, or an older one.")
 def seal() -> None:
     """Encrypt all documents that are not encrypted yet, or use an older key. You can stop it and run it again.
 
@@ -342,7 +337,7 @@ def _seal() -> None:
         raise click.ClickException(f"{len(sealed.left)} documents are missing or damaged:\n{lost}")
 
 
-@click.group()
+@click.group(short_help="Renew the encryption keys.")
 def keys() -> None:
     """The encryption keys: each company's, and the installation's, which protects them."""
 
@@ -389,7 +384,7 @@ def _rotate_installation() -> None:
     )
 
 
-@click.command()
+@click.command(short_help="Check everything and say what to do about each fault.")
 def doctor() -> None:
     """Check everything that Faxroom depends on, and say what to do about each fault."""
     faults = 0
@@ -560,3 +555,11 @@ def _unclaimed() -> tuple[str, bool, str]:
         for file in files
     ]
     return "received pages", not files, f"{'; '.join(told)}. {advice}"
+
+
+COMMANDS = (provision, send, faxes, doctor, backup, restored, unseal, reseal, seal, keys, audit)
+
+
+def init_app(app: Flask) -> None:
+    for command in COMMANDS:
+        app.cli.add_command(command)

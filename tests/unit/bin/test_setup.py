@@ -476,7 +476,7 @@ def faxroom(tmp_path: Path, prepared: instances.Instance):
 def test_the_command_line_runs_with_the_settings_of_the_instance(prepared: instances.Instance, faxroom) -> None:
     instances.write_environment(prepared, {"SECRET_KEY_FILE": "/s", "MAIL_FROM": "Fax $(date) <a@b>", "X": "a=b"})
     lines = faxroom()
-    assert lines[0].endswith("wsgi.py faxes a b")
+    assert lines[0].endswith("faxroom.py faxes a b")
     assert {"SECRET_KEY_FILE=/s", "MAIL_FROM=Fax $(date) <a@b>", "X=a=b"} <= set(lines)
 
 
