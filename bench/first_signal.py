@@ -148,7 +148,7 @@ def _is_bare(number: int, at_once: int) -> bool:
 
 def _place(http: httpx.Client, number: int, page: Path, *, bare: bool) -> None:
     body = call_body(page) | {"endpoint": f"PJSIP/{FIRST + number}@(trunk-audio"}
-    body["variables"]["FAX_OPTIONS"] = "F"
+    body["variables"]["FAX_T38"] = "no"
     if bare:
         body["context"] = BARE
     http.post(f"/ari/channels/first-{number}", json=body).raise_for_status()

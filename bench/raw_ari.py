@@ -83,7 +83,7 @@ def call_body(tiff: Path) -> dict[str, Any]:
             "FAX_ECM": "yes",
             "FAX_RATE": "14400",
             "FAX_MODEMS": "v17,v29,v27",
-            "FAX_OPTIONS": "f",
+            "FAX_T38": "yes",
             "FAX_MAX_SECONDS": str(LONGEST_SECONDS),
             "FAX_NOT_AFTER": str(int(time.time()) + LONGEST_SECONDS),
         },

@@ -2,6 +2,7 @@
 
 from app.models.archives.archive import ArchiveCopy, ArchiveKind, ArchivePlace, PlaceKind, Retention
 from app.models.audit.audit import AuditChain, AuditEvent, AuditLink
+from app.models.faxes.destination import Destination
 from app.models.faxes.fax import (
     SEARCH_KEYS,
     Attempt,
@@ -47,6 +48,7 @@ __all__ = [
     "BoxState",
     "CallEnd",
     "CompanyKey",
+    "Destination",
     "DialingPolicy",
     "Direction",
     "Document",

@@ -120,6 +120,7 @@ company   GET       faxes.status                    sent
 company   POST      faxes.cancel                    scheduled
 company   POST      faxes.send_looked_at                  scheduled
 company   POST      faxes.resend                    failed
+company   POST      faxes.forget_number             sent
 company   GET       faxes.document                  sent
 company   GET       faxes.report                    sent
 company   GET       faxes.picture                   drawn

@@ -114,8 +114,7 @@ class OutgoingCall:
                 "FAX_ECM": "yes" if self.ecm else "no",
                 "FAX_RATE": str(self.max_rate),
                 "FAX_MODEMS": _modems(self.max_rate),
-                # Not z: a far end that refuses our own T.38 offer is not reached over G.711 afterwards either.
-                "FAX_OPTIONS": "f" if self.t38 else "F",
+                "FAX_T38": "yes" if self.t38 else "no",
                 "FAX_MAX_SECONDS": str(self.max_seconds),
                 "FAX_NOT_AFTER": str(self.not_after),
             },

@@ -21,11 +21,11 @@ from app.errors import FaxroomError, TemporaryFailure
 from app.jobs.running import job
 from app.models import Attempt, Fax, FaxEntity
 from app.queues import begin_once
-from app.rules.ground.call_ends import MEDIA
+from app.rules.sending.destinations import note_ways, way_of
 from app.rules.sending.dispatch import Limits, claim_due, mark_placed
 from app.rules.sending.no_room import say_no_room
 from app.rules.sending.results import REQUEST_GRACE, CallFacts, record_result, take_back
-from app.rules.sending.retry import DISK_FULL, LINE_DOWN, tries_t38
+from app.rules.sending.retry import DISK_FULL, LINE_DOWN
 from app.rules.words.sentences import pages_text
 from app.services.documents.disk_room import disks
 from app.services.documents.documents import storage
@@ -108,6 +108,7 @@ def _id_of(attempt: Attempt) -> int:
 
 
 def _place(attempt_ids: list[int]) -> None:
+    note_ways(db.session, attempt_ids, utc_now())
     attempts = db.session.scalars(sa.select(Attempt).where(Attempt.id.in_(attempt_ids)).options(*_WHOLE)).all()
     channels = {attempt.id: attempt.channel_id for attempt in attempts}
     calls = {}
@@ -138,7 +139,7 @@ _WHOLE = (
 def _call_of(attempt: Attempt) -> OutgoingCall:
     """Everything that Asterisk has to know, with the pages laid in the spool."""
     fax: Fax = attempt.fax
-    template, entity = fax.entity.template, fax.entity
+    template, entity, way = fax.entity.template, fax.entity, way_of(attempt)
     path = spooled_path(attempt.channel_id)
     if fax.dial_string is None:
         raise LookupError(f"fax {fax.id} goes to nobody")
@@ -151,21 +152,13 @@ def _call_of(attempt: Attempt) -> OutgoingCall:
         file=str(path),
         station_id=template.station_id,
         caller_number=entity.number or entity.extension,
-        ecm=template.ecm,
-        max_rate=template.max_rate,
-        t38=tries_t38(template.t38, _refused_for_media(attempt)),
+        ecm=way.ecm,
+        max_rate=way.rate,
+        t38=way.t38,
         ring_seconds=template.ring_seconds,
         max_seconds=template.max_seconds,
         not_after=int(latest_answer.timestamp()) + template.ring_seconds,
     )
-
-
-def _refused_for_media(attempt: Attempt) -> int:
-    """How many calls of this fax before."""
-    if attempt.n == 1:
-        return 0
-    mine = (Attempt.fax_id == attempt.fax_id, Attempt.outcome == MEDIA)
-    return db.session.scalar(sa.select(sa.func.count()).select_from(Attempt).where(*mine)) or 0
 
 
 def _lay_pages(attempt: Attempt, path: Path) -> None:

@@ -1,5 +1,5 @@
-"""Removes what nobody needs any more: drafts that were never sent, sessions that ended long ago, files whose time is
-up, files that no row names, files for programs that a kill left behind."""
+"""Removes what nobody needs any more: drafts that were never sent, what numbers have shown too long ago, sessions that
+ended long ago, files whose time is up, files that no row names, files for programs that a kill left behind."""
 
 from datetime import timedelta
 
@@ -11,6 +11,7 @@ from app.jobs.upkeep.leftovers import remove_leftovers
 from app.jobs.upkeep.orphans import remove_orphans
 from app.jobs.upkeep.retention import remove_expired
 from app.models import Document, DocumentKind, Fax, Preview
+from app.rules.sending.destinations import forget_old
 from app.services.documents.documents import storage
 from app.services.documents.previews import throw_away
 from tenants.db import db, utc_now
@@ -33,6 +34,8 @@ def sweep() -> None:
     session.commit()
     for key in keys:
         storage().delete(key)
+    forget_old(session, utc_now())
+    session.commit()
     tidy_accounts()
     remove_expired()
     remove_orphans()

@@ -387,7 +387,9 @@ class Attempt(TenantOwned, Model):
     entered: it takes no place on the line any more. ``pages_confirmed`` counts pages of this attempt, which began at
     ``first_page`` (1-based). ``dialled`` is what it dialled, where that was not the fax's own number but the one that
     the attempt before was redirected to. ``outcome`` is a word of :mod:`app.rules.sending.retry`, ``hangup_cause`` a
-    Q.850 cause, ``response`` the last one of SIP's.
+    Q.850 cause, ``response`` the last one of SIP's. What begins with ``asked_`` is how the call was to go
+    (:mod:`app.rules.sending.ladder`); ``mode``, ``rate`` (bit/s) and ``ecm`` are what the two machines agreed on, null
+    where nobody knows. ``damaged_lines`` are lines that came in wrong.
     """
 
     __tablename__ = "attempt"
@@ -444,6 +446,11 @@ class Attempt(TenantOwned, Model):
     hangup_cause: Mapped[int | None]
     response: Mapped[str | None] = mapped_column(sa.String(120))
     error: Mapped[str | None] = mapped_column(sa.String(255))
+    asked_t38: Mapped[bool | None]
+    asked_rate: Mapped[int | None]
+    asked_ecm: Mapped[bool | None]
+    asked_standard: Mapped[bool | None]
+    damaged_lines: Mapped[int | None]
 
     fax: Mapped[Fax] = relationship(back_populates="attempts")
 

@@ -15,6 +15,7 @@ from app.queues import enqueue_after_commit
 from app.rules.ground.call_ends import NO_FAX, Unanswered, judge
 from app.rules.log.search import with_name
 from app.rules.outbox.notices import write_outcome_notice
+from app.rules.sending.destinations import learn
 from app.rules.sending.lifecycle import move
 from app.rules.sending.redirects import target_of
 from app.rules.sending.retry import FOLLOWED, LINE_DOWN, LINE_DOWN_DELAY, OUR_SIDE, Decision, by_day, decide, spread
@@ -75,6 +76,7 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
     session.refresh(attempt)
     fax = session.get_one(Fax, attempt.fax_id, populate_existing=True)
     note_end(session, attempt, fax, now)
+    learn(session, attempt, fax, now)
     pages_total = fax.pages or 0
     pages_done = min(pages_total, attempt.first_page - 1 + max(0, facts.pages))
     template = fax.entity.template

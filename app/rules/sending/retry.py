@@ -132,8 +132,3 @@ def by_day(at: datetime, zone: ZoneInfo) -> datetime:
         return at
     morning = there.replace(hour=EARLIEST, minute=at.minute, second=at.second)
     return (morning + timedelta(days=there.hour >= LATEST)).astimezone(UTC)
-
-
-def tries_t38(wanted: bool, media_refused: int) -> bool:
-    """Whether the next call offers T.38, where the template wants it and so many calls were refused for their media."""
-    return wanted if media_refused % 2 == 0 else not wanted

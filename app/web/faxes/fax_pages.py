@@ -24,7 +24,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from app.adapters.storage.sealed_storage import SealedStorage
 from app.application import this_application
 from app.errors import Refused
-from app.models import Direction, Document, Fax
+from app.models import Destination, Direction, Document, Fax
 from app.models.faxes.moves import is_final
 from app.rules.ground.access import get_visible_fax, is_fax_id, visible_faxes, visible_lines
 from app.rules.inbox.forward import may_forward
@@ -32,6 +32,7 @@ from app.rules.inbox.inbox import colleagues, read_item
 from app.rules.log.log import count_new, load_rows, read_page
 from app.rules.numbers.naming import document_name, report_name
 from app.rules.outbox.outbox import refused_of_fax
+from app.rules.sending.destinations import destination_of, forget_destination
 from app.rules.sending.lifecycle import may_resend as is_resendable
 from app.rules.sending.lifecycle import request_cancel
 from app.rules.sending.looking import asks_first, may_release, release_fax
@@ -190,7 +191,14 @@ def fax(fax_id: str) -> str:
     note_view(_fax_or_404(fax_id))
     fax = _fax_or_404(fax_id)
     title = list_title(list_before(), fax.direction)
-    return render_template("faxes/fax.html", list_title=title, **_shown(fax), **_origin(fax))
+    return render_template("faxes/fax.html", list_title=title, known=_known(fax), **_shown(fax), **_origin(fax))
+
+
+def _known(fax: Fax) -> Destination | None:
+    """What its number has shown."""
+    if fax.direction != Direction.SENT or fax.dial_string is None:
+        return None
+    return destination_of(db.session, fax.tenant_id, fax.dial_string, utc_now())
 
 
 def _origin(fax: Fax) -> dict[str, object]:
@@ -271,6 +279,18 @@ def resend(fax_id: str) -> AnyResponse:
         flash(sentence(refusal.code, **refusal.values), "error")
         return to_fax(fax_id)
     return to_fax(again.id)
+
+
+@blueprint.post("/faxes/<fax_id>/forget")
+def forget_number(fax_id: str) -> AnyResponse:
+    """What its number has shown: the next call tries all anew."""
+    fax = _fax_or_404(fax_id)
+    if fax.direction != Direction.SENT or not rights().sends:
+        abort(404)
+    if forget_destination(db.session, fax.tenant, fax.dial_string or ""):
+        flash(_("Forgotten. The next fax to this number goes by the line's settings."), "info")
+    db.session.commit()
+    return to_fax(fax_id)
 
 
 @blueprint.get("/faxes/<fax_id>/document.pdf")

@@ -236,6 +236,26 @@ def test_attempts_from_before_an_upgrade_have_no_response_and_no_trunk_is_set_as
             connection.execute(sa.text("DROP TABLE alembic_version"))
 
 
+def test_of_attempts_from_before_an_upgrade_error_correction_is_what_was_asked_for(app):
+    with app.app_context():
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER, revision="0026")
+        metadata = sa.MetaData()
+        metadata.reflect(db.engine, only=(*ALONE, "attempt"))
+        with db.engine.begin() as connection:
+            for table in metadata.sorted_tables:
+                if table.name in (*ALONE, "attempt"):
+                    needed = {column.name: _value(column) for column in table.columns if not column.nullable}
+                    connection.execute(
+                        table.insert().values(needed | ({"ecm": True} if table.name == "attempt" else {}))
+                    )
+        flask_migrate.upgrade(directory=FOLDER)
+        with db.engine.begin() as connection:
+            asked = sa.text("SELECT ecm, asked_ecm, asked_rate, damaged_lines FROM attempt")
+            assert [tuple(row) for row in connection.execute(asked)] == [(None, True, None, None)]
+            connection.execute(sa.text("DROP TABLE alembic_version"))
+
+
 def _one_row_in_each_table() -> dict[str, int]:
     """Rows that refer to each other, as far as a table must or may refer to one that comes before it."""
     metadata = sa.MetaData()

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from app.models import Status
-from app.rules.sending.retry import DELAYS, by_day, decide, spread, tries_t38
+from app.rules.sending.retry import DELAYS, by_day, decide, spread
 from app.rules.words.sentences import NEXT_STEPS, OUTCOMES
 
 
@@ -59,8 +59,6 @@ def test_it_is_by_day_where_the_company_is(at, then):
 def test_who_is_refused_for_its_media_tries_the_other_at_once_and_then_no_more():
     assert after("media_refused").delay == 2
     assert after("media_refused", attempts=2, same_before=1).status == Status.FAILED
-    assert [tries_t38(True, refused) for refused in range(3)] == [True, False, True]
-    assert [tries_t38(False, refused) for refused in range(2)] == [False, True]
 
 
 def test_not_all_come_back_at_the_same_moment():

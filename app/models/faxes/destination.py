@@ -1,0 +1,30 @@
+"""What a number has shown to the faxes of one company."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tenants.db import BigId, Model, TenantOwned, utc_now
+
+
+class Destination(TenantOwned, Model):
+    """A company's own: a memory that all share would tell one company whom another faxes, by the way its first call
+    goes.
+
+    ``number`` is what was dialled. ``t38`` is a word of :class:`app.rules.sending.ladder.Shown`; ``rate`` (bit/s) and
+    ``ecm`` are what got through where the line's own did not; null: nothing to say. It is believed for so long after
+    ``learned_at`` as :data:`app.rules.sending.destinations.BELIEVED`: a machine or a carrier may be mended.
+    """
+
+    __tablename__ = "destination"
+    __table_args__ = (sa.UniqueConstraint("tenant_id", "number"), sa.Index("ix_destination_learned_at", "learned_at"))
+
+    id: Mapped[BigId]
+    number: Mapped[str] = mapped_column(sa.String(40))
+    t38: Mapped[str | None] = mapped_column(sa.String(8))
+    rate: Mapped[int | None]
+    ecm: Mapped[bool | None]
+    standard_only: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    station_id: Mapped[str | None] = mapped_column(sa.String(64))
+    learned_at: Mapped[datetime] = mapped_column(default=utc_now)

@@ -1,0 +1,108 @@
+"""How the next call to a machine goes: each failure of the transmission changes what may have been at fault.
+
+Pure. The rates are the highest of ITU-T V.17, V.29 and V.27ter: spandsp begins with the highest of a modem that it may
+use (0.0.6, t30.c: set_min_rec_data_bits and its table of fallbacks) and knows no limit in between.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from app.rules.ground.call_ends import DROPPED, FAILED, MEDIA, STALLED
+
+#: bit/s.
+RATES = (14400, 9600, 4800)
+T38, AUDIO = "T38", "audio"
+#: Ends of a call with a machine by which another way may help. *success* with fewer pages than there were is one.
+OF_THE_TRANSMISSION = (FAILED, DROPPED, STALLED, "success")
+#: What spandsp says of a machine that takes 98 lines to the inch and no more.
+STANDARD_ONLY = "cannot receive at the resolution"
+
+
+class Shown(StrEnum):
+    """What a number has shown of T.38: it works; a call by it came to nothing, and one by audio got through; or it was
+    waited for, and nobody offered it."""
+
+    WORKS = "works"
+    FAILS = "fails"
+    IN_VAIN = "in_vain"
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a call goes. ``t38``: it is waited for; ``rate``: the highest, in bit/s; ``standard``: 98 lines to the
+    inch."""
+
+    t38: bool
+    rate: int
+    ecm: bool
+    standard: bool = False
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a number has shown before (:class:`app.models.Destination`)."""
+
+    t38: str | None = None
+    rate: int | None = None
+    ecm: bool | None = None
+    standard_only: bool = False
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A call of the same fax to the same number that is over; ``way`` is None where it was not kept."""
+
+    way: Way | None
+    outcome: str
+    mode: str | None = None
+    pages: int = 0
+    error: str = ""
+
+    @property
+    def came_to_nothing_by_t38(self) -> bool:
+        return self.outcome in OF_THE_TRANSMISSION and self.mode == T38 and not self.pages
+
+
+def kept_rate(rate: int) -> int:
+    """What a call with this limit begins with."""
+    return min((known for known in RATES if known >= rate), default=RATES[0])
+
+
+def next_way(wish: Way, shown: Memory | None, tried: Iterable[Tried]) -> Way:
+    """``wish`` is what the line's template says."""
+    way, t38_is_left = _first(wish, shown), wish.t38
+    for call in tried:
+        if call.outcome != MEDIA and call.outcome not in OF_THE_TRANSMISSION:
+            continue
+        way = call.way or way
+        t38_is_left = t38_is_left and not call.came_to_nothing_by_t38 and not (way.t38 and call.mode == AUDIO)
+        way = _after(way, call, wish, t38_is_left=t38_is_left)
+    return way
+
+
+def _first(wish: Way, shown: Memory | None) -> Way:
+    known = shown or Memory()
+    return Way(
+        t38=wish.t38 and known.t38 not in (Shown.FAILS, Shown.IN_VAIN),
+        rate=min(wish.rate, known.rate or wish.rate),
+        ecm=wish.ecm or bool(known.ecm),
+        standard=wish.standard or known.standard_only,
+    )
+
+
+def _after(way: Way, call: Tried, wish: Way, *, t38_is_left: bool) -> Way:
+    if call.outcome == MEDIA:
+        return replace(way, t38=not way.t38)
+    if is_standard_only(call.error):
+        return replace(way, standard=True)
+    if call.came_to_nothing_by_t38:
+        return replace(way, t38=False, ecm=True)
+    rate = next((slower for slower in RATES if slower < way.rate), None)
+    if rate:
+        return replace(way, t38=call.mode == T38, rate=rate, ecm=True)
+    return replace(way, t38=call.mode != T38 and t38_is_left, rate=wish.rate, ecm=True)
+
+
+def is_standard_only(error: str | None) -> bool:
+    return STANDARD_ONLY in (error or "")
