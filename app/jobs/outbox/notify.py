@@ -25,7 +25,6 @@ from app.rules.inbox.colleague_mails import (
     forwarded_subject,
     handed_over_subject,
     reminder_subject,
-    remote_of,
     sender_name,
 )
 from app.rules.inbox.inbox import colleagues
@@ -35,7 +34,7 @@ from app.rules.numbers.naming import document_name, report_name
 from app.rules.numbers.numbers import shown_number
 from app.rules.outbox.notices import received_text, subject_of
 from app.rules.sending.looking import may_release
-from app.rules.words.sentences import in_language, incomplete_note, pages_text, story, timestamp
+from app.rules.words.sentences import in_language, incomplete_note, other_end, pages_text, story, timestamp
 from app.services.documents.documents import storage
 from app.services.outbox.rendering import render_for
 from app.services.sending.reports import ensure_report
@@ -178,7 +177,7 @@ def handed_over_mail(notice: Notice) -> EmailMessage:
 
 def _colleague_mail(notice: Notice, template: str, subject: Callable[[Notice], str]) -> EmailMessage:
     fax, settings = notice.its_fax, current_app.config["SETTINGS"]
-    values: dict[str, object] = {"notice": notice, "fax": fax, "name": sender_name(notice), "number": remote_of(fax)}
+    values: dict[str, object] = {"notice": notice, "fax": fax, "name": sender_name(notice), "number": other_end(fax)}
     values |= {"timestamp": timestamp, "pages_text": pages_text, "link": f"{settings.base_url}/faxes/{fax.id}"}
     text = render_for(notice.language, template, **values)
     with in_language(notice.language):
@@ -193,7 +192,7 @@ def reminder_mail(notice: Notice) -> EmailMessage | None:
         return None
     base_url = current_app.config["SETTINGS"].base_url
     values = {"notice": notice, "items": items[:MOST_LISTED], "more": len(items[MOST_LISTED:]), "count": len(items)}
-    values |= {"remote_of": remote_of, "since_text": since_text, "now": now, "zone": notice.its_fax.tenant.zone}
+    values |= {"other_end": other_end, "since_text": since_text, "now": now, "zone": notice.its_fax.tenant.zone}
     text = render_for(notice.language, "outbox/email/reminder.txt", base_url=base_url, **values)
     with in_language(notice.language):
         return _mail(notice, text, reminder_subject(notice, len(items)))

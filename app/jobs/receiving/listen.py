@@ -23,10 +23,10 @@ from app.jobs.sending.dispatch import mark_of
 from app.models import Attempt, Direction, Fax
 from app.queues import enqueue
 from app.rules.numbers.policy import policy_of
-from app.rules.numbers.pool import note_stray
-from app.rules.numbers.routing import entity_for, entity_then, voice_by_dialled, why_nobodys
+from app.rules.numbers.routing import entity_then, find_line, voice_by_dialled
 from app.rules.numbers.voice import Telephone, voice_of, whose_line
 from app.rules.receiving.receiving import begin_receiving, channel_of, note_off_the_line, receiving_fax
+from app.rules.receiving.strays import note_stray
 from app.rules.receiving.telephone_calls import end_lost_calls, note_call, open_calls
 from app.rules.sending.dispatch import Limits
 from app.rules.sending.results import CallFacts, note_answered, note_pages, note_ringing, reconcile, take_back
@@ -239,11 +239,11 @@ class Listener:
         On a line shared with voice the call comes back when a fax was heard. Only then it is one: a conversation
         counts against no limit of faxes, and has a row of its own (:mod:`app.rules.receiving.telephone_calls`).
         """
-        entity = entity_for(db.session, call.called)
+        found = find_line(db.session, call.called)
+        entity = found.entity
         if entity is None:
-            reason = why_nobodys(db.session, call.called)
-            log.warning("a call for %s goes to nobody: %s", call.called, reason)
-            note_stray(db.session, call.called, reason, utc_now())
+            log.warning("a call for %s goes to nobody: %s", found.called, found.reason)
+            note_stray(db.session, found, call.caller, utc_now())
             self.line.refuse(call.channel_id, UNALLOCATED)
             return
         station_id = entity.template.station_id
@@ -255,7 +255,7 @@ class Listener:
             return
         if full := disks().full():
             db.session.rollback()
-            log.error("a fax for %s is refused, because a disk is full: %s", call.called, full)
+            log.error("a fax for %s is refused, because a disk is full: %s", found.called, full)
             self.line.refuse(call.channel_id, BUSY)
             return
         known = {"node": self.line.node, "channel_id": call.channel_id, "caller": call.caller, "called": call.called}

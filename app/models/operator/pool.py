@@ -26,14 +26,17 @@ class PoolNumber(Model):
 
 
 class StrayCall(Model):
-    """A number as the network wrote it, which leads to no fax entity, and the calls for it. ``reason``: nobody,
-    resting, several."""
+    """A number as the network wrote it, or a name, which leads to no fax entity, and the calls for it. ``reason``:
+    nobody, resting, several, no_number. ``number`` is what was meant, as E.164, where one number can be; ``caller`` who
+    called last, as a fax would say it."""
 
     __tablename__ = "stray_call"
 
     id: Mapped[BigId]
     called: Mapped[str] = mapped_column(sa.String(40), unique=True)
     reason: Mapped[str] = mapped_column(sa.String(10))
+    number: Mapped[str | None] = mapped_column(sa.String(20), index=True)
+    caller: Mapped[str | None] = mapped_column(sa.String(32))
     calls: Mapped[int] = mapped_column(default=1)
     last_at: Mapped[datetime] = mapped_column(default=utc_now)
 

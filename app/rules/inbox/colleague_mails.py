@@ -3,13 +3,8 @@
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
-from app.models import Fax, Notice
-from app.rules.numbers.numbers import shown_number
-
-
-def remote_of(fax: Fax) -> str:
-    """The other end as a person reads it."""
-    return shown_number(fax.remote_number, fax.tenant) or _("withheld number")
+from app.models import Notice
+from app.rules.words.sentences import other_end
 
 
 def sender_name(notice: Notice) -> str:
@@ -27,7 +22,7 @@ def handed_over_subject(notice: Notice) -> str:
 
 def _values(notice: Notice) -> dict[str, str]:
     fax = notice.its_fax
-    return {"serial": fax.tenant.serial, "name": sender_name(notice), "number": remote_of(fax)}
+    return {"serial": fax.tenant.serial, "name": sender_name(notice), "number": other_end(fax)}
 
 
 def reminder_subject(notice: Notice, count: int) -> str:

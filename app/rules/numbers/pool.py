@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.errors import Refused
-from app.models import DialingPolicy, FaxEntity, PoolNumber, StrayCall
+from app.models import DialingPolicy, FaxEntity, PoolNumber
 from app.rules.numbers.numbers import public_form
 from tenants.models import Tenant
 from tenants.scope import lock_tenant
@@ -24,8 +24,6 @@ REST_DAYS = 30
 MOST_REST_DAYS = 3650
 #: Of one range, and of one form or file.
 MOST_NUMBERS = 10_000
-#: Of the list of calls that reached nobody: strangers choose what stands in it.
-MOST_STRAYS = 500
 MOST_SHOWN = 20_000
 COLUMNS = ("number", "company")
 SEPARATORS = ";,\t"
@@ -49,10 +47,10 @@ def trunk_region(session: Session) -> str | None:
     return row.trunk_region if row else None
 
 
-def set_rules(session: Session, *, days: int, region: str | None) -> None:
+def set_rest(session: Session, days: int) -> None:
     """The caller commits."""
     row = session.get(DialingPolicy, 1) or DialingPolicy(id=1)
-    row.rest_days, row.trunk_region = days, region
+    row.rest_days = days
     session.add(row)
 
 
@@ -368,24 +366,3 @@ def range_of(first: str, last: str) -> list[str]:
 
 def _is_whole(number: str) -> bool:
     return bool(re.fullmatch(r"\+[1-9][0-9]{3,14}", number))
-
-
-# ---- Calls that reached nobody
-
-
-def note_stray(session: Session, called: str, reason: str, now: datetime) -> None:
-    """A call came for a number that leads to no fax entity: never lost in silence. Commits."""
-    called = called[:40]
-    row = session.scalar(sa.select(StrayCall).where(StrayCall.called == called))
-    if row is None:
-        oldest = sa.select(StrayCall.id).order_by(StrayCall.last_at.desc()).offset(MOST_STRAYS - 1)
-        session.execute(sa.delete(StrayCall).where(StrayCall.id.in_(session.scalars(oldest).all())))
-        row = StrayCall(called=called, calls=0)
-        session.add(row)
-    row.reason, row.calls, row.last_at = reason, row.calls + 1, now
-    session.commit()
-
-
-def strays(session: Session, *, most: int = 50) -> list[StrayCall]:
-    """The newest first."""
-    return list(session.scalars(sa.select(StrayCall).order_by(StrayCall.last_at.desc()).limit(most)))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -10,22 +11,54 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, joinedload
 
 from app.dialled import Internal, read_internal
-from app.models import FaxEntity, FormerNumber, PoolNumber
+from app.models import DialingPolicy, FaxEntity, FormerNumber, PoolNumber
+from app.rules.numbers.called import SIGNS, is_from_outside, shown_called, written_numbers
 from app.rules.numbers.policy import Ceilings, policy_of
-from app.rules.numbers.pool import trunk_region
 from app.rules.numbers.voice import Telephone, voice_of, whose_line
 from tenants.db import utc_now
 from tenants.models import Tenant
 
 
-def entity_for(session: Session, called: str) -> FaxEntity | None:
-    """The entity with this public number, however the network writes it, or the one of ``<tenant>*<extension>``."""
-    if line := read_internal(called):
+@dataclass(frozen=True)
+class Found:
+    """Whose a call is: one ``entity``, or nobody's, and then why: ``several`` may be meant, the number ``resting``,
+    ``nobody`` has it, or the call is for ``no_number``. ``called`` is the number as the network wrote it, ``number``
+    the one that it must mean, as E.164."""
+
+    called: str
+    entity: FaxEntity | None = None
+    reason: str | None = None
+    number: str | None = None
+
+
+def find_line(session: Session, called: str) -> Found:
+    """The line of a called number, however the network writes it, or of ``<tenant>*<extension>`` on the own loop.
+
+    Of all that a call from outside says (:mod:`app.rules.numbers.called`) the first public number decides, whether
+    anybody has it or not: what else stands in its headers may be somebody's who is not called.
+    """
+    if not is_from_outside(called) and (line := read_internal(called)):
         theirs = (FaxEntity.tenant_id == line.tenant_id, FaxEntity.extension == line.extension)
-        return session.scalar(_open().where(*theirs))
-    digits = _without_prefix(called)
-    whole = session.scalar(_open().where(FaxEntity.number == f"+{digits}"))
-    return whole or (None if called.startswith("+") else _by_national_form(session, called))
+        entity = session.scalar(_open().where(*theirs))
+        return Found(called, entity, None if entity else "nobody")
+    trunk = trunk_of(session)
+    for written in written_numbers(called, trunk.order):
+        readings = _readings(written, trunk)
+        lines = _lines_meant(session, written, readings, trunk)
+        if len(lines) == 1:
+            return Found(written, lines[0])
+        if len(lines) > 1:
+            return Found(written, reason="several")
+        if valid := sorted(filter(_is_valid, readings)):
+            number = valid[0] if len(valid) == 1 else None
+            return Found(written, reason=_why_nobodys(session, readings), number=number)
+    is_number = next(written_numbers(called, trunk.order), None)
+    return Found(shown_called(called), reason="nobody" if is_number else "no_number")
+
+
+def entity_for(session: Session, called: str) -> FaxEntity | None:
+    """That of :func:`find_line`."""
+    return find_line(session, called).entity
 
 
 def entity_then(session: Session, called: str, at: float | None) -> FaxEntity | None:
@@ -41,31 +74,44 @@ def entity_then(session: Session, called: str, at: float | None) -> FaxEntity | 
     return None if session.scalar(known.limit(1)) else entity
 
 
-def _by_national_form(session: Session, called: str) -> FaxEntity | None:
-    """Some providers leave the country code out. It must lead to one entity only: a fax that could be of two
-    companies is of none."""
-    found = _entities_meant(session, called)
-    return found[0] if len(found) == 1 else None
+@dataclass(frozen=True)
+class Trunk:
+    """How the trunk writes called numbers. ``regions``: by whose rules those without a country code are read, its own
+    country's or each company's; ``area``: an area code that it leaves out, or empty; ``company_id``: whose telephone
+    system it is, so that an extension alone is one of that company."""
+
+    regions: Sequence[str]
+    area: str = ""
+    company_id: int | None = None
+    order: Sequence[str] = SIGNS
 
 
-def _entities_meant(session: Session, called: str) -> Sequence[FaxEntity]:
-    numbers = {number for region in regions_of(session) if (number := _read(called, region))}
-    return session.scalars(_open().where(FaxEntity.number.in_(numbers))).all()
+def trunk_of(session: Session) -> Trunk:
+    row = session.get(DialingPolicy, 1) or DialingPolicy()
+    regions = [row.trunk_region] if row.trunk_region else session.scalars(sa.select(Tenant.region).distinct()).all()
+    return Trunk(regions, row.trunk_area or "", row.trunk_company_id, row.called_order or SIGNS)
 
 
-def regions_of(session: Session) -> Sequence[str]:
-    """By whose rules the trunk may have written a number: its own country's, or each company's."""
-    region = trunk_region(session)
-    return [region] if region else session.scalars(sa.select(Tenant.region).distinct()).all()
+def _readings(written: str, trunk: Trunk) -> set[str]:
+    """The numbers, E.164 with +, that may be meant."""
+    digits = written.removeprefix("+").removeprefix("00")
+    found = {f"+{digits}"} | {_read(written, region) for region in trunk.regions}
+    if trunk.area and not written.startswith(("+", "0")):
+        found |= {_read(trunk.area + written, region) for region in trunk.regions}
+    return {number for number in found if number}
 
 
-def why_nobodys(session: Session, called: str) -> str:
-    """Of a call that :func:`entity_for` gives to nobody: ``several`` companies may be meant, the number ``resting``, or
-    there is ``nobody`` who has it."""
-    if not called.startswith("+") and len(_entities_meant(session, called)) > 1:
-        return "several"
-    meant = {f"+{_without_prefix(called)}"} | {_read(called, region) for region in regions_of(session)}
-    resting = sa.select(PoolNumber.id).where(PoolNumber.number.in_(meant - {None}), PoolNumber.tenant_id.is_(None))
+def _lines_meant(session: Session, written: str, readings: set[str], trunk: Trunk) -> Sequence[FaxEntity]:
+    """More than one where nobody can say which: a fax that could be of two companies is of none."""
+    meant: sa.ColumnElement[bool] = FaxEntity.number.in_(readings)
+    if trunk.company_id is not None:
+        inside = (FaxEntity.tenant_id == trunk.company_id, FaxEntity.extension == written)
+        meant = sa.or_(meant, sa.and_(*inside))
+    return session.scalars(_open().where(meant)).all()
+
+
+def _why_nobodys(session: Session, readings: set[str]) -> str:
+    resting = sa.select(PoolNumber.id).where(PoolNumber.number.in_(readings), PoolNumber.tenant_id.is_(None))
     return "resting" if session.scalar(resting.where(PoolNumber.released_at.is_not(None)).limit(1)) else "nobody"
 
 
@@ -73,40 +119,40 @@ def _open() -> sa.Select[FaxEntity]:
     return sa.select(FaxEntity).where(FaxEntity.closed_at.is_(None))
 
 
-def _without_prefix(called: str) -> str:
-    return called.removeprefix("+").removeprefix("00")
-
-
 def voice_by_dialled(session: Session) -> dict[str, Telephone | None]:
     """Every form in which the network may name a line, as digits without + and 00 → where its calls go that are no
     fax; None on a line that is not shared.
 
-    The same rules as :func:`entity_for`, for an Asterisk that has to do without it.
+    The same rules as :func:`find_line`, for an Asterisk that has to do without it.
     """
     voices: dict[str, Telephone | None] = {}
     extensions: dict[str, Telephone | None] = {}
-    policy, ceilings = policy_of(session), Ceilings(session, utc_now())
+    of_the_trunk: dict[str, Telephone | None] = {}
+    policy, ceilings, trunk = policy_of(session), Ceilings(session, utc_now()), trunk_of(session)
     for entity in session.scalars(_open().options(joinedload(FaxEntity.tenant))):
         voice = None
         if entity.shared_with_voice:
             number = voice_of(session, entity, policy=policy, ceilings=ceilings)
             voice = Telephone(number, whose_line(entity))
         extensions[str(Internal(entity.tenant_id, entity.extension))] = voice
+        if entity.tenant_id == trunk.company_id:
+            of_the_trunk[entity.extension] = voice
         if entity.number:
             voices[entity.number] = voice
-    regions = regions_of(session)
-    whole = {number.removeprefix("+"): voice for number, voice in voices.items()}
-    return _by_national_digits(voices, regions) | whole | extensions
-
-
-def _by_national_digits(voices: dict[str, Telephone | None], regions: Sequence[str]) -> dict[str, Telephone | None]:
-    """Those forms that lead to one number only, as in :func:`_by_national_form`."""
     found = {}
-    for form in {form for number in voices for region in regions if (form := _national_digits(number, region))}:
-        meant = voices.keys() & {_read(form, region) for region in regions}
+    for form in {form for number in voices for form in _forms(number, trunk)} | of_the_trunk.keys():
+        meant = [voices[number] for number in voices.keys() & _readings(form, trunk)]
+        meant += [of_the_trunk[form]] if form in of_the_trunk else []
         if len(meant) == 1:
-            found[form] = voices[meant.pop()]
-    return found
+            found[form] = meant[0]
+    return found | extensions
+
+
+def _forms(number: str, trunk: Trunk) -> set[str]:
+    """As digits, without + and 00."""
+    national = {form for region in trunk.regions if (form := _national_digits(number, region))}
+    local = {form.removeprefix(trunk.area) for form in national if trunk.area and form.startswith(trunk.area)}
+    return {number.removeprefix("+")} | national | local
 
 
 @lru_cache(maxsize=100_000)
@@ -125,3 +171,12 @@ def _read(called: str, region: str) -> str | None:
     except phonenumbers.NumberParseException:
         return None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+@lru_cache(maxsize=100_000)
+def _is_valid(number: str) -> bool:
+    """Whether it can be anybody's, of numbers in E.164."""
+    try:
+        return phonenumbers.is_valid_number(phonenumbers.parse(number))
+    except phonenumbers.NumberParseException:
+        return False

@@ -1,15 +1,14 @@
 """An incoming fax: entered when the call is taken, completed when its pages are imported."""
 
-import re
 from datetime import UTC, datetime
 
-import phonenumbers
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.models import Attempt, Direction, Document, Fax, FaxEntity, Origin, Status, Unread
 from app.rules.ground.access import receivers
 from app.rules.log.search import search_text, with_name
+from app.rules.numbers.callers import caller_of
 from app.rules.outbox.notices import write_received_notices
 from app.rules.sending.dispatch import Limits, Room, lock_limits
 from app.rules.sending.lifecycle import move
@@ -17,9 +16,6 @@ from app.rules.sending.results import CallFacts, close_attempt
 from app.rules.sending.self_test import test_called
 from app.rules.sending.submit import next_fax_number
 from tenants.db import utc_now
-
-#: Digits of the shortest caller that is looked upon as a public number.
-SHORTEST_PUBLIC = 6
 
 
 def attempt_name(node: str, channel_id: str) -> str:
@@ -54,7 +50,7 @@ def begin_receiving(
     if limits and not Room(session, limits).has_for_incoming(entity.tenant):
         session.rollback()
         return None
-    number, test_id = readable_caller(caller, entity.tenant.region), test_called(session, entity, called)
+    number, test_id = caller_of(session, caller, entity.tenant), test_called(session, entity, called)
     fax = Fax(
         tenant_id=entity.tenant_id,
         entity_id=entity.id,
@@ -73,24 +69,6 @@ def begin_receiving(
     session.add(Attempt(fax_id=fax.id, tenant_id=fax.tenant_id, entity_id=entity.id, n=1, channel_id=name, node=node))
     session.commit()
     return fax
-
-
-def readable_caller(caller: str, region: str) -> str | None:
-    """The caller as E.164 where it can be one, else the bare digits; None if it was withheld.
-
-    It is a stranger's text: of anything else than digits nothing is kept. A short one is an extension of our own.
-    """
-    digits = re.sub(r"[^0-9]", "", caller)[:20]
-    plus = "+" if caller.strip().startswith("+") else ""
-    if not plus and len(digits) < SHORTEST_PUBLIC:
-        return digits or None
-    try:
-        number = phonenumbers.parse(plus + digits, region)
-    except phonenumbers.NumberParseException:
-        return digits or None
-    if not phonenumbers.is_possible_number(number):
-        return digits or None
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
 def receiving_fax(session: Session, *, node: str, channel_id: str) -> Fax | None:

@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session, joinedload
 
 from app.models import CallEnd, FaxEntity, VoiceCall
 from app.rules.ground.days import day_bounds
+from app.rules.numbers.callers import caller_of
 from app.rules.numbers.policy import voice_goes_out
-from app.rules.receiving.receiving import attempt_name, readable_caller
+from app.rules.receiving.receiving import attempt_name
 from tenants.db import reading_long, utc_now
 from tenants.models import Tenant
 
@@ -46,7 +47,7 @@ def note_call(
             entity_id=entity.id,
             node=node,
             channel=name,
-            caller=readable_caller(caller, tenant.region),
+            caller=caller_of(session, caller, tenant),
             dialled=dialled[:32],
             goes_out=voice_goes_out(dialled, tenant),
             began_at=_time(began_at),

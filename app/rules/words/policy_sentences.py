@@ -48,6 +48,9 @@ POLICY_SENTENCES = {
     "pool_number_twice": _l("%(number)s is in the file more than once. Remove one of the rows."),
     "pool_company_unknown": _l("There is no company “%(name)s”. Write its short name, or leave the cell empty."),
     "pool_block_gone": _l("These numbers are no longer in the list. Review it, then choose."),
+    "choice_unknown": _l("Choose one of the list."),
+    "trunk_area": _l("Enter the area code as digits only, at most %(limit)s of them."),
+    "trunk_area_of": _l("Choose the country in which %(area)s is an area code."),
     "rest_days": _l("Enter a whole number of days from 0 to %(limit)s."),
     # what an operator enters
     "policy_count": _l("Enter a whole number from 1 to %(limit)s."),

@@ -8,9 +8,10 @@ from babel.dates import format_datetime, format_time
 from flask_babel import force_locale, get_locale, lazy_gettext, ngettext
 from flask_babel import gettext as _
 
-from app.models import Fax, Status
+from app.models import Direction, Fax, Status
 from app.rules.ground.call_ends import TRUNK_SIDE
 from app.rules.ground.days import day_of
+from app.rules.numbers.callers import is_verified
 from app.rules.numbers.numbers import shown_number
 from app.rules.words.document_sentences import DOCUMENT_REFUSALS, WRONG_TYPES, DocumentWords
 from app.rules.words.entity_sentences import ENTITY_SENTENCES
@@ -419,6 +420,16 @@ def _scheduled(fax: Fax) -> str:
     if fax.cause in WAITS_FOR_OUR_SIDE:
         return sentence(fax.cause)
     return _("%(pages)s, %(time)s on the line. Dialling at %(at)s.", at=moment(fax, fax.due_at), **_size(fax))
+
+
+def other_end(fax: Fax) -> str:
+    """The number at the other end as a person reads it. Of a fax that came in it may be any word of a stranger."""
+    if not fax.remote_number:
+        return _("withheld number")
+    number = shown_number(fax.remote_number, fax.tenant)
+    if fax.direction == Direction.RECEIVED and not is_verified(fax.remote_number):
+        return _("%(number)s (not verified)", number=number)
+    return number
 
 
 def _size(fax: Fax) -> dict[str, str]:

@@ -19,7 +19,7 @@ from app.rules.numbers.naming import document_name as download_name
 from app.rules.numbers.numbers import shown_number
 from app.rules.sending.lifecycle import may_cancel, may_resend
 from app.rules.sending.looking import may_release
-from app.rules.words.sentences import sentence, status_label, story
+from app.rules.words.sentences import other_end, sentence, status_label, story
 from app.web.site.submissions import fresh_key
 from tenants.db import db
 
@@ -140,8 +140,7 @@ def document_name(fax: Fax) -> str:
 
 
 def remote(fax: Fax) -> str:
-    """The other end as a person reads it."""
-    return shown_number(fax.remote_number, fax.tenant) or _("withheld number")
+    return other_end(fax)
 
 
 def brief(fax: Fax) -> str:

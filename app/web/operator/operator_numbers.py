@@ -14,9 +14,12 @@ from phonenumbers import PhoneNumberFormat
 from werkzeug.wrappers import Response
 
 from app.errors import Refused
+from app.models.operator.policy import CallerForm
 from app.rules.audit.auditing import audit
 from app.rules.numbers import pool
+from app.rules.numbers.trunk_writing import judge_writing, set_writing, writing_of
 from app.rules.people.people_csv import read_text
+from app.rules.receiving.strays import strays
 from app.web.people.credentials import Errors, said
 from app.web.site.administration import operators_only
 from app.web.site.guard import SAFE_METHODS
@@ -38,9 +41,23 @@ STATES = {
 REASONS = {
     "nobody": _l("No fax line has this number."),
     "resting": _l("The number was taken back and rests."),
+    "no_number": _l("The call names no number. Choose below where the trunk writes it."),
     "several": _l("Several companies may be meant. Set the country of the trunk, or have it send the country code."),
 }
 
+
+#: What may name the called number (RFC 3261, 5806, 7044, 7315).
+SIGN_NAMES = {
+    "uri": _l("The address called (request URI)"),
+    "p-called-party-id": "P-Called-Party-ID",
+    "to": "To",
+    "history-info": "History-Info",
+    "diversion": "Diversion",
+}
+CALLER_FORMS = {
+    CallerForm.USUAL: _l("As dialled within the country, such as 050 9655637"),
+    CallerForm.WHOLE: _l("With the country code, such as 39 050 9655637"),
+}
 
 blueprint.before_request(operators_only)
 
@@ -110,9 +127,10 @@ def _page(typed: dict[str, str], errors: Errors) -> Response:
         "company": tenant.slug if tenant else "",
         "companies": _companies(),
         "regions": _regions(),
-        "strays": pool.strays(db.session),
-        "rest_days": typed.get("rest_days", str(pool.rest_days(db.session))),
-        "trunk_region": typed.get("trunk_region", pool.trunk_region(db.session) or ""),
+        "strays": strays(db.session),
+        "rules": _rules() | typed,
+        "SIGNS": SIGN_NAMES,
+        "CALLER_FORMS": CALLER_FORMS,
         "form": typed,
         "errors": errors,
         "STATES": STATES,
@@ -144,6 +162,11 @@ def give_numbers() -> Response:
     else:
         flash(ngettext("%(num)d number added.", "%(num)d numbers added.", count), "info")
     return _back()
+
+
+def _rules() -> dict[str, str]:
+    """As the form has them."""
+    return {"rest_days": str(pool.rest_days(db.session)), **writing_of(db.session)}
 
 
 def _block() -> list[str]:
@@ -204,19 +227,18 @@ def remove_numbers() -> Response:
 @blueprint.post("/rules")
 def rules() -> Response:
     """How long numbers rest, and by whose rules the trunk writes them."""
-    typed = {name: request.form.get(name, "").strip()[:10] for name in ("rest_days", "trunk_region")}
-    days, region = typed["rest_days"], typed["trunk_region"]
-    errors: Errors = {}
-    if read_whole(days, most=pool.MOST_REST_DAYS) is None:
+    standing = _rules()
+    typed = {name: request.form.get(name, value).strip()[:63] for name, value in standing.items()}
+    days = read_whole(typed["rest_days"], most=pool.MOST_REST_DAYS)
+    errors = {name: said(fault) for name, fault in judge_writing(db.session, typed).items()}
+    if days is None:
         errors["rest_days"] = said(Refused("rest_days", limit=pool.MOST_REST_DAYS))
-    if region and region not in phonenumbers.SUPPORTED_REGIONS:
-        errors["trunk_region"] = said(Refused("region_unknown"))
-    if errors:
+    if errors or days is None:
         return _page(typed, errors)
-    before = {"rest_days": pool.rest_days(db.session), "trunk_region": pool.trunk_region(db.session)}
-    after = {"rest_days": int(days), "trunk_region": region or None}
-    if after != before:
-        pool.set_rules(db.session, days=int(days), region=region or None)
+    if changed := [name for name, value in standing.items() if typed[name] != value]:
+        pool.set_rest(db.session, days)
+        set_writing(db.session, typed)
+        before, after = ({name: values[name] for name in changed} for values in (standing, typed))
         _audit("number.changed", None, "Faxroom", before=before, after=after)
     db.session.commit()
     flash(_("Saved."), "info")

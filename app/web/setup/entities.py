@@ -11,6 +11,7 @@ from app.errors import Refused
 from app.models import Authentication, FaxEntity, FaxTemplate, Mail2FaxBox
 from app.rules.numbers.numbers import public_form, shown_number
 from app.rules.numbers.pool import free_numbers
+from app.rules.receiving.strays import strays_of
 from app.rules.setup.changes import (
     ADD,
     CHANGE,
@@ -109,6 +110,7 @@ def entities() -> str:
         "shown_number": lambda number: shown_number(number, tenant),
         "authentications": AUTHENTICATIONS,
         "templates": names_of(db.session, FaxTemplate, tenant.id),
+        "strays": strays_of(db.session, tenant),
     }
     return render_template("setup/entities/entities.html", **values)
 

@@ -9,8 +9,10 @@ from app.errors import Refused
 from app.jobs.receiving.listen import UNALLOCATED, Listener
 from app.models import FaxEntity, PoolNumber, StrayCall
 from app.rules.numbers import pool
-from app.rules.numbers.routing import entity_for, entity_then, why_nobodys
+from app.rules.numbers.routing import Found, entity_for, entity_then, find_line
+from app.rules.numbers.trunk_writing import set_writing, writing_of
 from app.rules.operator.erasing import begin_erasing
+from app.rules.receiving import strays
 from app.rules.setup.numbering import Line, clashes, lines_of
 from app.services.receiving.line_events import Incoming
 from app.services.setup.provisioning import ProvisionError, apply_provision_file
@@ -92,7 +94,7 @@ def test_who_had_it_last_can_have_it_back_at_once(session, cast):
 
 def test_the_operator_sets_how_long_numbers_rest(session, cast):
     alpha, now = company(session, cast.alpha), utc_now()
-    pool.set_rules(session, days=2, region=None)
+    pool.set_rest(session, 2)
     pool.give(session, alpha, [FREE], now)
     pool.take_back(session, alpha, [FREE], now)
     assert pool.give(session, company(session, cast.beta), [FREE], now + timedelta(days=3)) == 1
@@ -105,7 +107,7 @@ def test_what_comes_for_a_number_at_rest_goes_to_nobody_and_later_faxes_are_the_
     pool.take_back(session, company(session, cast.alpha), [ALPHA], now)
     session.flush()
     assert entity_for(session, ALPHA) is None
-    assert why_nobodys(session, "0509655637") == "resting"
+    assert find_line(session, "0509655637").reason == "resting"
     before = utc_now().timestamp()
     pool.give(session, company(session, cast.beta), [ALPHA], now + timedelta(days=31))
     session.get_one(FaxEntity, cast.beta_line).number = ALPHA
@@ -234,20 +236,24 @@ def test_the_national_form_is_read_by_the_rules_of_the_trunk(session, cast):
     session.get_one(FaxEntity, cast.beta_line).number = "+44509655637"
     session.flush()
     assert entity_for(session, "0509655637") is None, "of which company nobody can say"
-    assert why_nobodys(session, "0509655637") == "several"
-    pool.set_rules(session, days=30, region="IT")
+    assert find_line(session, "0509655637").reason == "several"
+    set_writing(session, writing_of(session) | {"trunk_region": "IT"})
     assert entity_for(session, "0509655637").id == cast.frontdesk
-    pool.set_rules(session, days=30, region="GB")
+    set_writing(session, writing_of(session) | {"trunk_region": "GB"})
     assert entity_for(session, "0509655637").id == cast.beta_line
 
 
+def note(session, called, at):
+    strays.note_stray(session, Found(called, reason="nobody"), "+390511234567", at)
+
+
 def test_calls_that_reach_nobody_are_counted_and_strangers_cannot_fill_the_list(session, cast, monkeypatch):
-    monkeypatch.setattr(pool, "MOST_STRAYS", 5)
+    monkeypatch.setattr(strays, "MOST_STRAYS", 5)
     now = utc_now()
     for n in range(20):
-        pool.note_stray(session, f"+39050000{n:04}", "nobody", now + timedelta(seconds=n))
-    pool.note_stray(session, "+390500000019", "nobody", now + timedelta(minutes=1))
-    found = pool.strays(session)
+        note(session, f"+39050000{n:04}", now + timedelta(seconds=n))
+    note(session, "+390500000019", now + timedelta(minutes=1))
+    found = strays.strays(session)
     assert [stray.called for stray in found] == [f"+39050000{n:04}" for n in range(19, 14, -1)]
     assert [stray.calls for stray in found] == [2, 1, 1, 1, 1]
 

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from app.errors import PermanentFailure
 from app.jobs.outbox import notify
 from app.models import Attempt, Direction, Fax, FaxEntity, Grant, Notice, Status
+from app.rules.numbers.callers import read_caller
 from app.rules.numbers.naming import document_name
 from app.rules.outbox.notices import received_text, subject_of
-from app.rules.receiving.receiving import readable_caller
 from tenants.addresses import change_address
 from tenants.db import db, utc_now
 from tenants.models import Tenant, User
@@ -258,7 +258,7 @@ def entity() -> FaxEntity:
 def test_a_caller_id_leaves_nothing_but_a_number(entity, caller):
     moment = datetime(2020, 3, 12, 11, 51, 38, tzinfo=ZoneInfo("Europe/Rome"))
     fax = Fax(direction=Direction.RECEIVED, status=Status.RECEIVED, number=211, pages=1, created_at=moment)
-    fax.entity, fax.tenant, fax.remote_number = entity, entity.tenant, readable_caller(caller, "IT")
+    fax.entity, fax.tenant, fax.remote_number = entity, entity.tenant, read_caller(caller, "IT")
     fax.attempts = [Attempt(answered_at=moment, ended_at=moment)]
     message = EmailMessage()
     message["Subject"] = subject_of(fax)

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 
 from app.models import Attempt, Fax, FaxEntity, FaxTemplate, Status
 from app.rules.numbers.policy import Policy, set_policy
-from app.rules.numbers.pool import set_rules
+from app.rules.numbers.trunk_writing import set_writing, writing_of
 from app.rules.sending.redirects import MOST_IN_A_ROW
 from app.rules.sending.results import CallFacts, record_result, take_back
 from app.rules.sending.retry import FOLLOWED
@@ -81,7 +81,7 @@ def test_the_country_and_the_line_s_own_rules_hold_for_it(session, cast):
 def test_a_number_without_a_country_is_read_by_the_trunk_s(session, cast):
     follow(session)
     assert redirect(session, dial(session, cast), "0511234567").status == Status.FAILED
-    set_rules(session, days=30, region="IT")
+    set_writing(session, writing_of(session) | {"trunk_region": "IT"})
     session.commit()
     assert redirect(session, dial(session, cast), "0511234567").redirected_to == ELSEWHERE
 

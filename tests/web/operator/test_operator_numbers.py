@@ -7,6 +7,8 @@ from flask import Flask
 
 from app.models import AuditEvent, PoolNumber
 from app.rules.numbers import pool
+from app.rules.numbers.routing import Found
+from app.rules.receiving.strays import note_stray
 from tenants.db import db, utc_now
 from tests.web.cast import Browser, Cast
 
@@ -81,7 +83,7 @@ def test_how_numbers_are_kept_is_set_here(app: Flask, cast: Cast, olga: Browser)
 
 def test_calls_that_reached_nobody_are_listed(app: Flask, cast: Cast, olga: Browser) -> None:
     with app.app_context():
-        pool.note_stray(db.session, "<script>alert(1)", "several", utc_now())
+        note_stray(db.session, Found("<script>alert(1)", reason="several"), "trunk<b>", utc_now())
     page = olga.get(PAGE).text
     assert "&lt;script&gt;alert(1)" in page
     assert "Several companies may be meant." in page

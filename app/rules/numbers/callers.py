@@ -1,0 +1,53 @@
+"""Who called: the number that a network gives, which is a stranger's word and may be anything."""
+
+import phonenumbers
+from phonenumbers import PhoneNumberFormat
+from sqlalchemy.orm import Session
+
+from app.models import DialingPolicy
+from app.models.operator.policy import CallerForm
+from app.rules.numbers.called import plain_number
+from tenants.models import Tenant
+
+#: Digits of the shortest caller that is looked upon as a public number; a shorter one is an extension of our own.
+SHORTEST_PUBLIC = 6
+
+
+def caller_of(session: Session, caller: str, tenant: Tenant) -> str | None:
+    """:func:`read_caller` by the rules of the trunk, or of the company's country."""
+    policy = session.get(DialingPolicy, 1) or DialingPolicy()
+    return read_caller(caller, policy.trunk_region or tenant.region, policy.caller_form)
+
+
+def read_caller(caller: str, region: str, form: CallerForm | None = None) -> str | None:
+    """E.164 with + where the network surely gave this number, else the bare digits as they came; None where it gave no
+    number: withheld, or a name.
+
+    Sure is what is valid as the trunk writes numbers, and could not be another one read otherwise: an account's number
+    or one of another country without its + is not made into one of ours.
+    """
+    number = plain_number(caller)
+    if number is None:
+        return None
+    digits = number.removeprefix("+")
+    if number.startswith(("+", "00")):
+        return _valid(f"+{digits.removeprefix('00')}", region) or digits
+    if len(digits) < SHORTEST_PUBLIC:
+        return digits
+    usual, whole = _valid(digits, region), _valid(f"+{digits}", region)
+    if form == CallerForm.WHOLE:
+        return whole or digits
+    return usual if usual and whole in (None, usual) else digits
+
+
+def is_verified(number: str) -> bool:
+    """Whether the number is surely the caller's, or an extension, as :func:`read_caller` wrote it."""
+    return number.startswith("+") or len(number) < SHORTEST_PUBLIC
+
+
+def _valid(number: str, region: str) -> str | None:
+    try:
+        parsed = phonenumbers.parse(number, region)
+    except phonenumbers.NumberParseException:
+        return None
+    return phonenumbers.format_number(parsed, PhoneNumberFormat.E164) if phonenumbers.is_valid_number(parsed) else None

@@ -1,0 +1,64 @@
+"""How the trunk writes numbers, as the operator has set it: one judgement and one writer."""
+
+from collections.abc import Mapping
+
+import phonenumbers
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.errors import Refused
+from app.models import DialingPolicy
+from app.models.operator.policy import CallerForm
+from app.rules.numbers.called import SIGNS
+from tenants.models import Tenant
+
+#: The fields of a form. ``called_first``: what names the called number before all else, one of SIGNS.
+FIELDS = ("trunk_region", "trunk_area", "trunk_company", "called_first", "caller_form")
+MOST_AREA = 8
+
+
+def writing_of(session: Session) -> dict[str, str]:
+    """As a form has it; empty strings where nothing is set."""
+    row = session.get(DialingPolicy, 1) or DialingPolicy()
+    company = session.get(Tenant, row.trunk_company_id) if row.trunk_company_id else None
+    return {
+        "trunk_region": row.trunk_region or "",
+        "trunk_area": row.trunk_area or "",
+        "trunk_company": company.slug if company else "",
+        "called_first": row.called_order[0] if row.called_order else SIGNS[0],
+        "caller_form": row.caller_form or CallerForm.USUAL,
+    }
+
+
+def judge_writing(session: Session, typed: Mapping[str, str]) -> dict[str, Refused]:
+    """What is wrong, by field."""
+    faults = {}
+    region, area = typed["trunk_region"], typed["trunk_area"]
+    if region and region not in phonenumbers.SUPPORTED_REGIONS:
+        faults["trunk_region"] = Refused("region_unknown")
+    if area and not (area.isascii() and area.isdigit() and len(area) <= MOST_AREA):
+        faults["trunk_area"] = Refused("trunk_area", limit=MOST_AREA)
+    elif area and not region:
+        faults["trunk_region"] = Refused("trunk_area_of", area=area)
+    if typed["trunk_company"] and _company(session, typed["trunk_company"]) is None:
+        faults["trunk_company"] = Refused("pool_company_unknown", name=typed["trunk_company"])
+    for name, known in (("called_first", SIGNS), ("caller_form", tuple(CallerForm))):
+        if typed[name] not in known:
+            faults[name] = Refused("choice_unknown")
+    return faults
+
+
+def set_writing(session: Session, typed: Mapping[str, str]) -> None:
+    """What was judged. The caller commits."""
+    row = session.get(DialingPolicy, 1) or DialingPolicy(id=1)
+    company = _company(session, typed["trunk_company"])
+    row.trunk_region, row.trunk_area = typed["trunk_region"] or None, typed["trunk_area"] or None
+    row.trunk_company_id = company.id if company else None
+    first = typed["called_first"]
+    row.called_order = [] if first == SIGNS[0] else [first, *(name for name in SIGNS if name != first)]
+    row.caller_form = CallerForm(typed["caller_form"])
+    session.add(row)
+
+
+def _company(session: Session, slug: str) -> Tenant | None:
+    return session.scalar(sa.select(Tenant).where(Tenant.slug == slug, Tenant.deleting_at.is_(None)))

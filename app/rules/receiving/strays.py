@@ -1,0 +1,41 @@
+"""Calls that reached nobody: never lost in silence. The operator sees all of them, a company those for its numbers."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.models import DialingPolicy, PoolNumber, StrayCall
+from app.rules.numbers.callers import read_caller
+from app.rules.numbers.routing import Found
+from tenants.models import Tenant
+
+#: Called numbers that are kept: strangers can make up as many as they like.
+MOST_STRAYS = 500
+
+
+def note_stray(session: Session, found: Found, caller: str, now: datetime) -> None:
+    """A call came for a number that leads to no fax entity. Commits."""
+    called = found.called[:40]
+    policy = session.get(DialingPolicy, 1) or DialingPolicy()
+    row = session.scalar(sa.select(StrayCall).where(StrayCall.called == called))
+    if row is None:
+        oldest = sa.select(StrayCall.id).order_by(StrayCall.last_at.desc()).offset(MOST_STRAYS - 1)
+        session.execute(sa.delete(StrayCall).where(StrayCall.id.in_(session.scalars(oldest).all())))
+        row = StrayCall(called=called, calls=0)
+        session.add(row)
+    row.caller = read_caller(caller, policy.trunk_region or "ZZ", policy.caller_form)
+    row.reason, row.number, row.calls, row.last_at = found.reason or "nobody", found.number, row.calls + 1, now
+    session.commit()
+
+
+def strays(session: Session, *, most: int = 50) -> list[StrayCall]:
+    """The newest first."""
+    return list(session.scalars(sa.select(StrayCall).order_by(StrayCall.last_at.desc()).limit(most)))
+
+
+def strays_of(session: Session, tenant: Tenant, *, most: int = 20) -> list[StrayCall]:
+    """Those for numbers that the company has and no line of it, the newest first."""
+    own = sa.select(PoolNumber.number).where(PoolNumber.tenant_id == tenant.id)
+    query = sa.select(StrayCall).where(StrayCall.number.in_(own)).order_by(StrayCall.last_at.desc())
+    return list(session.scalars(query.limit(most)))
