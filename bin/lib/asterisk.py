@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import tried
 from shell import SetupError
@@ -42,30 +42,67 @@ SLICES = 16
 LONGEST_SOCKET = 107 - len("/asterisk.ctl")
 
 
+#: This machine's certificate authorities, as Debian keeps them.
+AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
+#: 0 would be none at all.
+FOR_EVER = 1_000_000_000
+#: What stands in FAXROOM_TRUNK. A password may hold any sign: ``;`` begins the parameters and is written as in a URL, %3B.
+_TRUNK = re.compile(
+    r"(?P<scheme>sips?):(?://)?(?:(?P<account>.*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s\[\]:;@/?#]+)(?::(?P<port>[0-9]+))?/?"
+    r"(?P<parameters>(?:;[a-z]+=[a-z]+)*)"
+)
+_SHAPE = "loop or sip:[user:password@]host[:port][;transport=udp|tcp|tls][;media=srtp]"
+TRANSPORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}  # the ports of RFC 3261
+MEDIA = ("plain", "srtp")
+
+
 @dataclass(frozen=True)
 class Trunk:
-    """Where calls go: ``loop`` (back to this Asterisk) or ``sip:[user:password@]host:port``."""
+    """Where calls go: ``loop`` (back to this Asterisk) or ``sip:[user:password@]host:port``. ``host`` may be an IPv6
+    address, without brackets."""
 
     host: str
     port: int
     user: str | None = None
     password: str | None = None
+    transport: str = "udp"
+    media: str = "plain"
 
     @property
     def is_loop(self) -> bool:
-        return self.host == "127.0.0.1" and self.user is None
+        return self.host == "127.0.0.1" and self.user is None and self.transport == "udp"
+
+    @property
+    def is_ipv6(self) -> bool:
+        return ":" in self.host
+
+    def uri(self, user: str = "") -> str:
+        """As pjsip.conf has it, where a bare semicolon begins a comment."""
+        host = f"[{self.host}]" if self.is_ipv6 else self.host
+        more = "" if self.transport == "udp" else f"\\;transport={self.transport}"
+        return f"sip:{user}{'@' if user else ''}{host}:{self.port}{more}"
 
 
 def read_trunk(text: str, sip_port: int) -> Trunk:
+    """Raises SetupError: it says what is wrong, and never the password."""
     if text == "loop":
         return Trunk("127.0.0.1", sip_port)
-    parts = urlsplit(text if "//" in text else text.replace("sip:", "sip://", 1))
-    if parts.scheme != "sip" or not parts.hostname:
-        raise SetupError("FAXROOM_TRUNK must be loop or sip:[user:password@]host:port. Correct it and start again.")
-    user, password = (unquote(part) if part else None for part in (parts.username, parts.password))
-    if any(character in (user or "") + (password or "") for character in "\r\n;"):
+    found = _TRUNK.fullmatch(text.strip())
+    if found is None:
+        raise SetupError(f"FAXROOM_TRUNK must be {_SHAPE}. Correct it and start again.")
+    given = dict(one.split("=") for one in found["parameters"].split(";") if one)
+    transport = given.pop("transport", "tls" if found["scheme"] == "sips" else "udp")
+    media = given.pop("media", "plain")
+    if given or transport not in TRANSPORTS or media not in MEDIA:
+        raise SetupError(f"FAXROOM_TRUNK must be {_SHAPE}. Correct what stands behind the first semicolon.")
+    port = int(found["port"] or TRANSPORTS[transport])
+    if not 0 < port < 2**16:
+        raise SetupError(f"FAXROOM_TRUNK: there is no port {port}. Ports go up to 65535.")
+    user, _, password = (found["account"] or "").partition(":")
+    user, password = unquote(user), unquote(password)
+    if any(character in user + password for character in "\r\n;"):
         raise SetupError("FAXROOM_TRUNK: the user and the password must not contain a semicolon or a line break.")
-    return Trunk(parts.hostname, parts.port or 5060, user, password)
+    return Trunk(found["host"].strip("[]"), port, user or None, password or None, transport, media)
 
 
 # ---- The root
@@ -168,6 +205,7 @@ def render(
     ari_password: str,
     trunk: str = "loop",
     incoming: Incoming = Incoming(),
+    authorities: Path = AUTHORITIES,
 ) -> None:
     """Write the configuration of the instance whose state lives in ``home``; its database and spool stay."""
     _check_host_name()
@@ -200,8 +238,10 @@ def render(
         "sip_port": sip_port,
         "sip_bind": "127.0.0.1" if chosen.is_loop else "0.0.0.0",
         "trunk_host": chosen.host,
-        "trunk_port": chosen.port,
-        "outbound_auth": f"outbound_auth = trunk\nfrom_user = {chosen.user}" if chosen.user else "",
+        "trunk_uri": chosen.uri(),
+        "trunk_transport": _transport(chosen, sip_port, authorities),
+        "trunk_over": "transport" if _is_usual(chosen) else "transport-trunk",
+        "trunk_only": _of_the_trunk_only(chosen),
         "own_domain": f"{hashlib.sha256(f'own calls {ari_password}'.encode()).hexdigest()[:32]}.invalid",
         "trunk_account": _account(chosen),
         **port_ranges(sip_port),
@@ -233,17 +273,44 @@ def _write(target: Path, template: Path, values: Mapping[str, object]) -> None:
     new.replace(target)
 
 
+def _is_usual(trunk: Trunk) -> bool:
+    return trunk.transport == "udp" and not trunk.is_ipv6
+
+
+def _transport(trunk: Trunk, sip_port: int, authorities: Path) -> str:
+    """For a trunk that is not reached by UDP over IPv4, which the own loop takes. Of TLS the certificate is checked
+    against this machine's authorities, and the name in it against the trunk's."""
+    if _is_usual(trunk):
+        return ""
+    lines = ["[transport-trunk]", "type = transport", f"protocol = {trunk.transport}"]
+    lines += [f"bind = {'[::]' if trunk.is_ipv6 else '0.0.0.0'}:{sip_port}"]
+    if trunk.transport == "tls":
+        if not authorities.exists():
+            raise SetupError(f"FAXROOM_TRUNK wants TLS, but {authorities} is missing. Install ca-certificates.")
+        lines += ["method = tlsv1_2", "verify_server = yes", f"ca_list_file = {authorities}"]
+    return "\n".join(lines)
+
+
+def _of_the_trunk_only(trunk: Trunk) -> str:
+    """What its endpoints have and the own loop has not. Pages by T.38 are never encrypted: SRTP is of sound alone."""
+    lines = ["outbound_auth = trunk", f"from_user = {trunk.user}"] if trunk.user else []
+    lines += ["media_encryption = sdes"] if trunk.media == "srtp" else []
+    return "\n".join([*lines, *(["rtp_ipv6 = yes", "t38_udptl_ipv6 = yes"] if trunk.is_ipv6 else [])])
+
+
 def _account(trunk: Trunk) -> str:
-    """Signing on to the trunk, for those that want it."""
+    """Signing on to the trunk, for those that want it. It is tried for ever: with Asterisk's defaults nothing comes in
+    any more after an outage of ten minutes, or a single 403 (res_pjsip_outbound_registration)."""
     if trunk.user is None:
         return ""
-    server = f"sip:{trunk.host}:{trunk.port}"
     return "\n".join(
         (
             f"[trunk]\ntype = auth\nauth_type = digest\nusername = {trunk.user}\npassword = {trunk.password or ''}",
-            f"[trunk]\ntype = registration\ntransport = transport\noutbound_auth = trunk\nserver_uri = {server}",
-            f"client_uri = sip:{trunk.user}@{trunk.host}:{trunk.port}\ncontact_user = {trunk.user}",
-            "retry_interval = 30\nline = yes\nendpoint = (trunk-t38",
+            f"[trunk]\ntype = registration\noutbound_auth = trunk\nserver_uri = {trunk.uri()}",
+            f"transport = {'transport' if _is_usual(trunk) else 'transport-trunk'}",
+            f"client_uri = {trunk.uri(trunk.user)}\ncontact_user = {trunk.user}",
+            f"retry_interval = 30\nforbidden_retry_interval = 60\nfatal_retry_interval = 60\nmax_retries = {FOR_EVER}",
+            "auth_rejection_permanent = no\nline = yes\nendpoint = (trunk-t38",
         )
     )
 

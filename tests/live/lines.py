@@ -102,9 +102,15 @@ class Line:
     """One Asterisk with a home of its own; ``local`` maps names of files in etc/local to their text."""
 
     def __init__(
-        self, home: Path, *, local: dict[str, str], trunk: str = "loop", incoming: asterisk.Incoming = NO_LIMIT
+        self,
+        home: Path,
+        *,
+        local: dict[str, str],
+        trunk: str = "loop",
+        incoming: asterisk.Incoming = NO_LIMIT,
+        authorities: Path = asterisk.AUTHORITIES,
     ) -> None:
-        self.home, self.trunk, self.incoming = home, trunk, incoming
+        self.home, self.trunk, self.incoming, self.authorities = home, trunk, incoming, authorities
         self.sip_port, self.ari_port = free_ports()
         self.ari = Ari(f"http://127.0.0.1:{self.ari_port}", USER, PASSWORD, node="test")
         self.seconds_to_start = 0.0
@@ -114,8 +120,11 @@ class Line:
 
     def start(self) -> None:
         self.launch()
-        wait_until(90, "Asterisk answers", self._answers)
+        self.wait()
         self.seconds_to_start = time.monotonic() - self._began
+
+    def wait(self) -> None:
+        wait_until(90, "Asterisk answers", self._answers)
 
     def launch(self) -> None:
         """Start it and do not wait."""
@@ -128,6 +137,7 @@ class Line:
             ari_password=PASSWORD,
             trunk=self.trunk,
             incoming=self.incoming,
+            authorities=self.authorities,
         )
         for name, text in self._local.items():
             (self.home / "etc/local" / name).write_text(text)

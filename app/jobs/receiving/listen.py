@@ -22,6 +22,7 @@ from app.jobs.running import application
 from app.jobs.sending.dispatch import mark_of
 from app.models import Attempt, Direction, Fax
 from app.queues import enqueue
+from app.rules.numbers.called import shown_called
 from app.rules.numbers.policy import policy_of
 from app.rules.numbers.routing import entity_then, find_line, voice_by_dialled
 from app.rules.numbers.voice import Telephone, voice_of, whose_line
@@ -279,7 +280,8 @@ class Listener:
         elif _file_of(channel_id).exists():
             self._leave(channel_id, called, caller)
         elif _file_of(channel_id).parent.is_dir():
-            log.warning("a call from %s for %s, which no fax entity has, brought no page", caller, called)
+            number = shown_called(called)
+            log.warning("a call from %s for %s, which no fax entity has, brought no page", caller, number)
             self.line.forget([channel_id], family="faxin")
 
     def _leave(self, channel_id: str, called: str = "", caller: str = "") -> None:
@@ -287,9 +289,10 @@ class Listener:
         file = _file_of(channel_id)
         if channel_id in self.unclaimed or not file.exists():
             return
-        self.unclaimed[channel_id] = Unclaimed(str(file), called, caller)
+        number = shown_called(called)
+        self.unclaimed[channel_id] = Unclaimed(str(file), number, caller)
         if called:
-            log.error("%s came from %s for %s, which no fax entity had then; it stays there", file, caller, called)
+            log.error("%s came from %s for %s, which no fax entity had then; it stays there", file, caller, number)
         else:
             log.error("nobody knows for whom %s came: Asterisk was killed; it stays there", file)
 

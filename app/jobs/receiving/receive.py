@@ -17,6 +17,7 @@ from app.jobs.running import job
 from app.jobs.sending.dispatch import asterisk
 from app.models import Document, DocumentKind, Fax
 from app.queues import enqueue_after_commit
+from app.rules.numbers.called import shown_called
 from app.rules.numbers.naming import document_name
 from app.rules.numbers.routing import entity_then
 from app.rules.receiving.receiving import began_at, begin_receiving, finish_receiving, is_coming_in, receiving_fax
@@ -62,7 +63,9 @@ def _enter(channel_id: str, called: str, caller: str, call: CallFacts, path: Pat
     if fax is None:
         entity = entity_then(session, called, call.answered_at)
         if entity is None:
-            log.error("%s came for %s, which no fax entity had then; it stays in the spool", channel_id, called)
+            log.error(
+                "%s came for %s, which no fax entity had then; it stays in the spool", channel_id, shown_called(called)
+            )
             return
         told = {"node": node, "channel_id": channel_id, "caller": caller, "called": called}
         fax = begin_receiving(session, entity, **told, limits=None)
@@ -74,7 +77,13 @@ def _enter(channel_id: str, called: str, caller: str, call: CallFacts, path: Pat
     if has_no_page(brought) or is_stored_as(fax.tiff or fax.source, brought):
         path.unlink(missing_ok=True)
     else:  # the clock was set back, and another call got the same id
-        log.error("%s came from %s for %s in another call than fax %s; it stays there", path, caller, called, fax.id)
+        log.error(
+            "%s came from %s for %s in another call than fax %s; it stays there",
+            path,
+            caller,
+            shown_called(called),
+            fax.id,
+        )
     session.rollback()
     try:
         asterisk().forget([channel_id], family="faxin")

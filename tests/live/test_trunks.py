@@ -1,0 +1,96 @@
+"""Trunks by TCP, by TLS with SRTP and over IPv6: two pages to another Asterisk each, all under way at once."""
+
+import datetime
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from app.services.receiving.line_events import Ended
+from tests.live.lines import Ear, Line, call_of, light_pages
+
+pytestmark = pytest.mark.live
+
+#: Name → how each end is told of the other (PORT is its port).
+TRUNKS = {
+    "tcp": "sip:127.0.0.1:PORT;transport=tcp",
+    "tls": "sip:localhost:PORT;transport=tls;media=srtp",
+    "ipv6": "sip:[::1]:PORT",
+}
+#: The certificate is of the name ``localhost``.
+OTHER_NAME = "sip:127.0.0.1:PORT;transport=tls;media=srtp"
+SERVER = """
+[transport-trunk](+)
+cert_file = {folder}/certificate.pem
+priv_key_file = {folder}/key.pem
+"""
+
+
+def certificate(folder: Path) -> Path:
+    """Of this machine by name, signed by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    made = made.not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=1))
+    made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    signed = made.sign(key, hashes.SHA256())
+    (folder / "certificate.pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    (folder / "key.pem").write_bytes(pem)
+    return folder / "certificate.pem"
+
+
+@dataclass
+class Sent:
+    results: dict[str, Ended]
+    received: int
+
+
+@pytest.fixture(scope="module")
+def sent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sent]:
+    folder = tmp_path_factory.mktemp("trunks")
+    authorities = certificate(folder)
+    page = light_pages(folder / "page.tif", 2)
+
+    def line(name: str, trunk: str, port: int, local: str = "") -> Line:
+        files = {"pjsip.conf": local} if local else {}
+        return Line(folder / name, local=files, trunk=trunk.replace("PORT", str(port)), authorities=authorities)
+
+    server = {"tls": SERVER.format(folder=folder)}
+    far = {name: line(f"{name}-far", trunk, 9, server.get(name, "")) for name, trunk in TRUNKS.items()}
+    near = {name: line(name, trunk, far[name].sip_port) for name, trunk in TRUNKS.items()}
+    near["other name"] = line("other", OTHER_NAME, far["tls"].sip_port)
+    with ExitStack() as stack:
+        for one in (*far.values(), *near.values()):
+            one.launch()
+            stack.callback(one.stop)
+        for one in (*far.values(), *near.values()):
+            one.wait()
+        for one in far.values():
+            stack.enter_context(Ear(one.ari))
+        ears = {name: stack.enter_context(Ear(one.ari)) for name, one in near.items()}
+        for name, one in near.items():
+            one.ari.originate(call_of(f"fax-{name[:5]}-1", page, t38=name != "tls"))
+        results = {name: ear.result(f"fax-{name[:5]}-1") for name, ear in ears.items()}
+        yield Sent(results, sum(len(one.received()) for one in far.values()))
+
+
+@pytest.mark.parametrize(("name", "mode"), [("tcp", "T38"), ("tls", "audio"), ("ipv6", "T38")])
+def test_a_fax_goes_over_each_kind_of_trunk(sent: Sent, name: str, mode: str) -> None:
+    facts = sent.results[name].facts
+    assert (facts.outcome, facts.pages, facts.mode) == ("success", 2, mode)
+
+
+def test_a_certificate_of_another_name_is_no_carrier(sent: Sent) -> None:
+    facts = sent.results["other name"].facts
+    assert (facts.pages, facts.answered_at) == (0, None)
+    assert sent.received == 3
