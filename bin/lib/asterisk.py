@@ -46,9 +46,10 @@ LONGEST_SOCKET = 107 - len("/asterisk.ctl")
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 #: 0 would be none at all.
 FOR_EVER = 1_000_000_000
-#: What stands in FAXROOM_TRUNK. A password may hold any sign: ``;`` begins the parameters and is written as in a URL, %3B.
+#: What stands in FAXROOM_TRUNK. The account ends at the last ``@``, so that a password may hold any sign but ``;``.
 _TRUNK = re.compile(
-    r"(?P<scheme>sips?):(?://)?(?:(?P<account>.*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s\[\]:;@/?#]+)(?::(?P<port>[0-9]+))?/?"
+    r"(?P<scheme>sips?):(?://)?(?:(?P<account>.*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s\[\]:;@/?#]+)"
+    r"(?::(?P<port>[0-9]+))?/?"
     r"(?P<parameters>(?:;[a-z]+=[a-z]+)*)"
 )
 _SHAPE = "loop or sip:[user:password@]host[:port][;transport=udp|tcp|tls][;media=srtp]"
