@@ -168,7 +168,7 @@ def _photographs(folders: list[Path]) -> Iterator[tuple[str, bytes]]:
 def our_grey(pdf: Path) -> np.ndarray:
     with open_pdf(pdf) as document:
         (sheet,) = sheets_of(document[0])
-        return _Paper("fine", "A4").views(document, 0, sheet).full.astype(float)
+        return _Paper("fine", "A4", {}).views(document[0], sheet).full.astype(float)
 
 
 def ghostscripts_grey(pdf: Path, folder: Path) -> np.ndarray:

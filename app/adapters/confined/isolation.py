@@ -456,6 +456,12 @@ def _lay_out_heap() -> None:
         _libc.madvise(start, length, mmap.MADV_HUGEPAGE)  # advice: where the kernel has none, pages are small
 
 
+def give_back() -> None:
+    """What a child has freed, it gives back to the machine: otherwise it keeps that, and grows by each gap into which
+    nothing fits."""
+    _libc.malloc_trim(0)
+
+
 def _outcome(request: dict[str, Any], pipe: int) -> dict[str, Any]:
     try:
         work = getattr(importlib.import_module(request["module"]), request["function"])

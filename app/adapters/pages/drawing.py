@@ -97,46 +97,54 @@ class Drawing:
     words: Words | None
     cell_rows: int
     part: Box
-    #: What the guarantee has asked for so far: ``BARE``, one of :data:`STEPS` or ``TONE`` for each word, and the cells
-    #: that are mere tone.
+    #: What the guarantee has asked for so far: ``BARE``, one of :data:`STEPS` or ``TONE`` for each word (0 is none:
+    #: ``NO_WORD``), and the cells that are mere tone.
     steps: NDArray[np.uint8]
     as_tone: Ink
 
 
 def prepared(views: Views, cell_rows: int) -> Drawing:
-    reference, ground = views.full, views.bare
-    drawings: list[Box] = []
-    black, white = _thin(views.letterless, views.pictures, cell_rows)
-    if views.pictures:
-        reference, ground = reference.copy(), ground.copy()
-        for box in views.pictures:
-            layers = picture_layers(views.bare[box], cell_rows=cell_rows)
-            reference[box] = layers.reference
-            if views.words is not None:
-                cv2.copyTo(views.full[box], _differ(views.full[box], views.bare[box]), reference[box])
-            ground[box] = smoothed(layers.reference, cell_rows)
-            black[box], white[box] = layers.black, layers.white
-            drawings += [box] * layers.drawn
+    """What ``views`` have is given up as early as can be, if nobody else holds them: it is tens of megabytes."""
+    reference, ground, black, white, drawings = _told_apart(views, cell_rows)
     ground = _on_paper(ground, views.page, views.page_dots)
     crisp, large = black | white, None
     if views.letterless is not views.bare:
         large = _add_large_letters(views, black, white, cell_rows)
+    changes, pictures, part = views.words, views.pictures, views.part
+    del views
     words = None
-    if views.words is not None:
+    if changes is not None:
         words = words_of(
-            *(views.words, reference, ground),
+            *(changes, reference, ground),
             crisp=crisp,
-            pictures=views.pictures,
+            pictures=pictures,
             letters=large,
             cell_rows=cell_rows,
         )
     steps = np.where(words.bare, BARE, 1).astype(np.uint8) if words else np.zeros(1, np.uint8)
+    steps[0] = NO_WORD
     wanted = 255 - mean_of_cells(reference, cell_rows)
     as_tone = np.zeros(wanted.shape, bool)
     return Drawing(
-        *(reference, ground, black, white, views.pictures, drawings, wanted, words, cell_rows, views.part),
+        *(reference, ground, black, white, pictures, drawings, wanted, words, cell_rows, part),
         *(steps, as_tone),
     )
+
+
+def _told_apart(views: Views, cell_rows: int) -> tuple[Plane, Plane, Ink, Ink, list[Box]]:
+    """Reference and ground, what is crisp of all but words, black and white, and the pictures that were drawn."""
+    layers = [(box, picture_layers(views.bare[box], cell_rows=cell_rows)) for box in views.pictures]
+    black, white = _thin(views.letterless, views.pictures, cell_rows)
+    reference, ground = views.full, views.bare
+    if layers:
+        reference, ground = reference.copy(), ground.copy()
+    for box, picture in layers:
+        reference[box] = picture.reference
+        if views.words is not None:
+            cv2.copyTo(views.full[box], _differ(views.full[box], views.bare[box]), reference[box])
+        ground[box] = smoothed(picture.reference, cell_rows)
+        black[box], white[box] = picture.black, picture.white
+    return reference, ground, black, white, [box for box, picture in layers if picture.drawn]
 
 
 def _differ(one: Plane, other: Plane) -> Plane:
@@ -304,14 +312,14 @@ def _compose(ink: Ink, drawing: Drawing, tone: Ink, screens: Screens, cells: Box
 def _put_words(ink: Ink, drawing: Drawing, words: Words, screens: Screens, cells: Box) -> None:
     """``ink`` is that of ``cells``."""
     inner = within(cells, words.cells)
-    plates = words.plates[inner]
-    steps = np.where(plates > 0, drawing.steps[plates], NO_WORD)
-    for number in np.flatnonzero(np.bincount(steps.ravel(), minlength=NO_WORD + 1)[:NO_WORD]).tolist():
+    steps = drawing.steps.take(words.plates[inner], mode="clip")  # in half of the time: all are there
+    for number in range(NO_WORD):
         marks = steps == number
-        for part in busy(marks, TOGETHER):
-            on_page = moved(moved(part, inner), words.cells)
-            there = dots_of(within(on_page, cells), drawing.cell_rows)
-            _put_step(ink[there], drawing, words, screens, number, marks[part], on_page)
+        for busy_part in busy(marks, TOGETHER):
+            for part, _wider, _inner in strips(busy_part):
+                on_page = moved(moved(part, inner), words.cells)
+                there = dots_of(within(on_page, cells), drawing.cell_rows)
+                _put_step(ink[there], drawing, words, screens, number, marks[part], on_page)
 
 
 def _put_step(ink: Ink, drawing: Drawing, words: Words, screens: Screens, number: int, marks: Ink, cells: Box) -> None:

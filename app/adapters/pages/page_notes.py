@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from app.adapters.pages.dots import Ink, Plane
+from app.adapters.pages.dots import Ink, Plane, box_of, strips, within
 from app.adapters.pages.drawing import Drawing
 from app.adapters.pages.halftone import BLACK_BELOW, WHITE_ABOVE
 from app.adapters.pages.page_views import Views
@@ -60,15 +60,19 @@ def _is_faint(plane: Plane) -> bool:
 
 def dear_note(drawing: Drawing, ink: Ink, seconds: float) -> Note:
     """With what most of the changes from white to black and back are spent on."""
-    changes = ink[:, 1:] != ink[:, :-1]
-    tone = (drawing.ground[:, 1:] < WHITE_ABOVE) & (drawing.ground[:, 1:] >= BLACK_BELOW)
-    pictured = np.zeros_like(ink)
-    for box in drawing.pictures:
-        pictured[box] = True
-    pictured = pictured[:, 1:]
-    spent = {PICTURES: pictured, AREAS: tone & ~pictured, DETAIL: ~tone & ~pictured}
-    why = max(spent, key=lambda part: int(np.count_nonzero(changes & spent[part])))
-    return {"kind": "dear", "seconds": round(seconds), "why": why}
+    spent = dict.fromkeys((PICTURES, AREAS, DETAIL), 0)
+    for strip, _wider, _inner in strips(box_of(ink)):
+        changes = np.zeros(ink[strip].shape, bool)
+        np.not_equal(ink[strip][:, 1:], ink[strip][:, :-1], out=changes[:, 1:])
+        everywhere = int(np.count_nonzero(changes))
+        for box in drawing.pictures:
+            changes[within(box, strip)] = False
+        tone = cv2.inRange(drawing.ground[strip], BLACK_BELOW, WHITE_ABOVE - 1)
+        elsewhere, areas = int(np.count_nonzero(changes)), int(np.count_nonzero(changes & tone.view(bool)))
+        spent[PICTURES] += everywhere - elsewhere
+        spent[AREAS] += areas
+        spent[DETAIL] += elsewhere - areas
+    return {"kind": "dear", "seconds": round(seconds), "why": max(spent, key=lambda part: spent[part])}
 
 
 def cuts(indexes: Iterable[int]) -> list[Note]:

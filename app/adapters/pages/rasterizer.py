@@ -21,7 +21,7 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 from PIL import Image, ImageDraw, ImageFont
 
-from app.adapters.confined.isolation import Report, run_isolated
+from app.adapters.confined.isolation import Report, give_back, run_isolated
 from app.adapters.fax_files.fax_sheets import exact_pages
 from app.adapters.fax_files.fax_tiff import (
     DOTS_ACROSS,
@@ -82,6 +82,8 @@ PAGE_BITS = PAGE_SECONDS * USUAL_RATE / ECM_OVERHEAD
 PAGE_LIMIT = 200
 #: Pages that are drawn at a time.
 HANDS = 2
+#: Pages that are read before the document is opened again.
+PAGES_AT_ONCE = 8
 
 FORBIDDEN = {raw.FPDF_ERR_PASSWORD: "encrypted", raw.FPDF_ERR_SECURITY: "encrypted"}
 
@@ -220,7 +222,7 @@ def draw_all(
 def _draw(
     report: Report, pdf_path: Path, tiff_path: Path, resolution: str, page_size: PageSize, page_limit: int
 ) -> Told:
-    with open_pdf(pdf_path) as document:
+    with _Pages(pdf_path) as document:
         sheets = list(itertools.islice(_sheets(document, page_size), page_limit + 1))
         if len(sheets) > page_limit:
             raise PermanentFailure("too_many_pages", limit=page_limit)
@@ -240,14 +242,48 @@ def _draw(
         return {"bytes": sizes, "notes": cuts(index for index, _sheet in sheets) + notes}
 
 
-def _sheets(document: pdfium.PdfDocument, page_size: PageSize) -> Iterator[tuple[int, Sheet | None]]:
+class _Pages:
+    """The pages of a PDF. What pdfium has read of a document it keeps until that is closed, pictures as well: a long
+    one is opened again and again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.document, self.read = path, open_pdf(path), 0
+
+    def __enter__(self) -> "_Pages":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.document.close()
+
+    def size(self, index: int) -> tuple[float, float]:
+        """Width and height, in points."""
+        width, height = self.document.get_page_size(index)
+        return width, height
+
+    def __len__(self) -> int:
+        return len(self.document)
+
+    @contextmanager
+    def opened(self, index: int) -> Iterator[pdfium.PdfPage]:
+        if self.read == PAGES_AT_ONCE:
+            self.document.close()
+            give_back()
+            self.document, self.read = open_pdf(self.path), 0
+        self.read += 1
+        page = self.document[index]
+        try:
+            yield page
+        finally:
+            page.close()
+
+
+def _sheets(document: _Pages, page_size: PageSize) -> Iterator[tuple[int, Sheet | None]]:
     """The index of its page and what of it is on the sheet, for each; a page without an area is a blank sheet."""
     for index in range(len(document)):
-        sheets = usual_sheets(*document.get_page_size(index), page_size=page_size)
+        sheets = usual_sheets(*document.size(index), page_size=page_size)
         if sheets is None:
-            page = document[index]
-            sheets = sheets_of(page, page_size=page_size)
-            page.close()
+            with document.opened(index) as page:
+                sheets = sheets_of(page, page_size=page_size)
         placed: Sequence[Sheet | None] = sheets or [None]
         for sheet in placed:
             yield index, sheet
@@ -279,11 +315,8 @@ class _Paper:
         #: pdfium is used by one thread at a time, and so are the sheets on which it draws.
         self.pdfium, self.sheets = Lock(), np.empty((2, self.rows, WIDTH, 3), np.uint8)
 
-    def views(self, document: pdfium.PdfDocument, index: int, sheet: Sheet | None) -> Views:
+    def views(self, page: pdfium.PdfPage, sheet: Sheet) -> Views:
         """As large as the sheet says, centred, at the top; what lies across is turned upright."""
-        if sheet is None:
-            return blank((self.rows, WIDTH))
-        page = document[index]
         width, height = page.get_size()
         start, share = (sheet.left, sheet.width) if sheet.turned else (sheet.top, sheet.height)
         across, along = (height, width) if sheet.turned else (width, height)
@@ -292,19 +325,27 @@ class _Paper:
         if share == 1:
             rows = min(rows, self.rows)
         place = ((WIDTH - columns) // 2, -round(start * rows), columns, rows, 1 if sheet.turned else 0)
-        views = views_of(page, place, self.sheets, filled=min(self.rows, round(share * rows)))
-        page.close()
-        return views
+        return views_of(page, place, self.sheets, filled=min(self.rows, round(share * rows)))
 
-    def drawn(self, document: pdfium.PdfDocument, index: int, sheet: Sheet | None) -> Drawn:
+    def drawn(self, document: _Pages, index: int, sheet: Sheet | None) -> Drawn:
         if index in self.exact:
             return Drawn(self.exact[index])
-        with self.pdfium:
-            views = self.views(document, index, sheet)
-        seen, drawing = seen_in(views), prepared(views, self.cell_rows)
-        del views  # tens of megabytes
+        notes: list[Note] = []
+
+        def looked_at() -> Views:
+            views = self.seen(document, index, sheet)
+            notes.extend(filter(None, [seen_in(views)]))
+            return views
+
+        drawing = prepared(looked_at(), self.cell_rows)
         page, dear = self.screened(drawing)
-        return Drawn(page, tuple(note for note in (seen, dear) if note))
+        return Drawn(page, (*notes, dear) if dear else tuple(notes))
+
+    def seen(self, document: _Pages, index: int, sheet: Sheet | None) -> Views:
+        if sheet is None:
+            return blank((self.rows, WIDTH))
+        with self.pdfium, document.opened(index) as page:
+            return self.views(page, sheet)
 
     def screened(self, drawing: Drawing) -> tuple[FaxPage, Note | None]:
         """The first way to screen it that does not take too long on the line, from the finest to the coarsest; and

@@ -80,8 +80,8 @@ def words_of(
 ) -> Words | None:
     """``changes`` is how much each dot changes with the words, ``reference`` the page with them, ``ground`` without.
 
-    ``crisp`` is what is thin, ``pictures`` where pictures are, ``letters`` the cells
-    of large letters. None where there are no words.
+    ``crisp`` is what is thin, ``pictures`` where pictures are, ``letters`` the cells of large letters.
+    None where there are no words.
     """
     cells = within(grown(cells_of(_around(changes), cell_rows), REACH), cells_of(box_of(changes), cell_rows))
     dots = dots_of(cells, cell_rows)
@@ -110,7 +110,7 @@ def words_of(
         seen = letters & ~(cv2.dilate((inked > 0).view(np.uint8), np.ones((3, 3), np.uint8)) > 0)
         near = near & ~seen
     plates[~near] = 0  # elsewhere the ground may be anything, a mark between lines for one
-    rather_white = np.zeros(ground.shape, bool)
+    rather_white: Ink = np.broadcast_to(np.False_, ground.shape)
     if white.any():
         rather_white = spread_marks(white[plates], cell_rows, ground.shape)
         for part in busy(rather_white, BESIDE):

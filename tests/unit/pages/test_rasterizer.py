@@ -1,3 +1,4 @@
+import ctypes
 import io
 import struct
 import subprocess
@@ -29,6 +30,8 @@ from app.adapters.fax_files.fax_tiff import (
 )
 from app.adapters.fax_files.page_header import headed
 from app.adapters.pages.rasterizer import (
+    PAGES_AT_ONCE,
+    _Pages,
     count_pdf_pages,
     estimate_seconds,
     page_picture,
@@ -282,6 +285,53 @@ def test_every_page_is_told_when_it_is_done(tmp_path):
     told: list[int] = []
     rasterize(written(tmp_path, pdf(pages=3)), tmp_path / "fax.tif", on_page=told.append)
     assert told == [1, 2, 3]
+
+
+def test_what_is_kept_of_a_document_does_not_grow_with_its_pages(tmp_path):
+    source, noise = tmp_path / "pictures.pdf", np.random.default_rng(7)
+    page = canvas.Canvas(str(source), pageCompression=0)
+    for _ in range(4 * PAGES_AT_ONCE):
+        grain = noise.integers(0, 256, (512, 1024), np.uint8)
+        page.drawImage(ImageReader(Image.fromarray(grain)), 72, 72, width=72, height=72)
+        page.showPage()
+    page.save()
+    with _Pages(source) as document:
+        before = most = _bytes_in_use()
+        for index in range(len(document)):
+            with document.opened(index):
+                most = max(most, _bytes_in_use())
+    assert most - before < 2 * PAGES_AT_ONCE * 512 * 1024
+
+
+class _Heap(ctypes.Structure):
+    names = "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"
+    _fields_ = [(name, ctypes.c_size_t) for name in names]
+
+
+def _bytes_in_use() -> int:
+    """Of the heap and of what was asked for beside it: mallinfo2(3)."""
+    libc = ctypes.CDLL(None)
+    libc.mallinfo2.restype = _Heap
+    told = libc.mallinfo2()
+    return int(told.hblkhd + told.uordblks)
+
+
+def test_the_pages_of_a_long_document_have_the_dots_that_each_has_alone(tmp_path):
+    count = PAGES_AT_ONCE + 2
+    page = canvas.Canvas(str(tmp_path / "all.pdf"))
+    for number in range(count):
+        page.setFont("Helvetica", 12)
+        page.drawString(72, 700 - 10 * number, f"Page {number}")
+        page.showPage()
+    page.save()
+    rasterize(tmp_path / "all.pdf", tmp_path / "all.tif")
+    strips = [page.strip for page in read_pages(tmp_path / "all.tif")]
+    for number in (0, PAGES_AT_ONCE - 1, PAGES_AT_ONCE, count - 1):
+        with pikepdf.open(tmp_path / "all.pdf") as document, pikepdf.new() as alone:
+            alone.pages.append(document.pages[number])
+            alone.save(tmp_path / "one.pdf")
+        rasterize(tmp_path / "one.pdf", tmp_path / "one.tif")
+        assert next(read_pages(tmp_path / "one.tif")).strip == strips[number]
 
 
 def test_pages_are_counted_by_their_directories(tmp_path):
