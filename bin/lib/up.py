@@ -377,7 +377,7 @@ def _tell(instance: Instance, progress: Progress) -> None:
             "",
             f"Mailboxes: any address, password {mailboxes.PASSWORD}, without encryption; "
             f"IMAP 127.0.0.1:{instance.imap_port}, SMTP 127.0.0.1:{smtp_port}.",
-            "  A mail from alice@alpha.test to fax@alpha.test with a number as its subject, a PDF and the PIN 4711 "
+            "  An email from alice@alpha.test to fax@alpha.test with a number as its subject, a PDF and the PIN 4711 "
             "in its text becomes a fax.",
         ]
     if instance.own_mail:

@@ -18,7 +18,7 @@ from tests.live.lines import Ear, Line, call_of, light_pages
 from tests.live.strange import HOST, Stranger
 from tests.live.test_strangers import REDIRECTS
 from tests.web.cast import Cast
-from tests.web.conftest import app, cast, kept  # noqa: F401
+from tests.web.conftest import app, cast, kept, memory  # noqa: F401
 
 pytestmark = pytest.mark.live
 

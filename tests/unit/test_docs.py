@@ -51,3 +51,29 @@ def test_the_judgement_by_asvs_has_each_requirement_once_and_counts_right() -> N
         r"^Of 253 requirements (\d+) are met, (\d+) .*?, (\d+) .*?, (\d+) .*?, and (\d+) ", text, re.MULTILINE
     )
     assert [int(count) for count in said.groups()] == wanted
+
+
+def _paragraphs(text: str) -> list[str]:
+    """Points of a list one by one; no tables and no code."""
+    blocks = [block for block in re.split(r"\n\s*\n", text) if not block.startswith(("|", "```"))]
+    return [point for block in blocks for point in re.split(r"\n(?=\d+\. |- )", block)]
+
+
+def test_no_paragraph_of_the_map_is_longer_than_a_newcomer_reads() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    assert [point[:60] for point in _paragraphs(text) if len(point.split()) > 120] == []
+
+
+@pytest.mark.parametrize(
+    "page", ["architecture.md", *(f"how-to/{page.name}" for page in (ROOT / "docs/how-to").iterdir())]
+)
+def test_every_file_and_name_that_leads_through_the_code_is_there(page: str) -> None:
+    """``app/rules/sending/submit.py: submit_fax`` and the like."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    named = re.findall(r"`((?:app|tenants|bin|tests|front|docs)/[\w/.]+\.\w+)(?:: (\w+))?`", text)
+    gone = [place for place, name in named if not _holds(ROOT / place, name)]
+    assert gone == []
+
+
+def _holds(file: Path, name: str) -> bool:
+    return file.exists() and re.search(rf"\b{name}\b", file.read_text(encoding="utf-8")) is not None

@@ -1,4 +1,4 @@
-"""Every sentence has its Italian."""
+"""Every sentence has its translation, in every language but the one in which it is written."""
 
 import io
 from pathlib import Path
@@ -9,15 +9,17 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.pofile import read_po
 
+from tenants.languages import LANGUAGES, USUAL
 from tests.web.cast import Browser
 
 ROOT = Path(__file__).parents[2]
 KEYWORDS = {"_": None, "_l": None, "gettext": None, "lazy_gettext": None, "ngettext": (1, 2), "pgettext": ((1, "c"), 2)}
 
 
-@pytest.fixture(scope="module")
-def italian() -> Catalog:
-    return read_po(io.BytesIO((ROOT / "app/translations/it/LC_MESSAGES/messages.po").read_bytes()), locale="it")
+@pytest.fixture(scope="module", params=[language for language in LANGUAGES if language != USUAL])
+def catalogue(request: pytest.FixtureRequest) -> Catalog:
+    file = ROOT / f"app/translations/{request.param}/LC_MESSAGES/messages.po"
+    return read_po(io.BytesIO(file.read_bytes()), locale=request.param)
 
 
 def written() -> set[tuple[str | None, str]]:
@@ -35,25 +37,25 @@ def written() -> set[tuple[str | None, str]]:
     return found
 
 
-def test_every_sentence_of_code_and_templates_has_its_italian(italian: Catalog) -> None:
+def test_every_sentence_of_code_and_templates_has_its_translation(catalogue: Catalog) -> None:
     sentences = written()
     assert len(sentences) > 200
-    missing = [text for context, text in sentences if not (entry := italian.get(text, context)) or not entry.string]
+    missing = [text for context, text in sentences if not (entry := catalogue.get(text, context)) or not entry.string]
     assert missing == []
 
 
-def test_no_italian_entry_is_fuzzy_or_empty_or_of_a_sentence_that_is_gone(italian: Catalog) -> None:
-    for entry in italian:
+def test_no_translation_is_fuzzy_or_empty_or_of_a_sentence_that_is_gone(catalogue: Catalog) -> None:
+    for entry in catalogue:
         if entry.id:
             strings = entry.string if isinstance(entry.string, tuple) else (entry.string,)
             assert all(strings) and not entry.fuzzy, entry.id
     known = {text for _context, text in written()}
-    gone = [m.id for m in italian if m.id and (m.id[0] if isinstance(m.id, tuple) else m.id) not in known]
+    gone = [m.id for m in catalogue if m.id and (m.id[0] if isinstance(m.id, tuple) else m.id) not in known]
     assert gone == []
 
 
-def test_italian_sentences_carry_the_same_values(italian: Catalog) -> None:
-    faults = [str(error) for message in italian if message.id for error in message.check()]
+def test_translations_carry_the_same_values(catalogue: Catalog) -> None:
+    faults = [str(error) for message in catalogue if message.id for error in message.check()]
     assert faults == []
 
 

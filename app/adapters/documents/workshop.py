@@ -20,7 +20,7 @@ from app.adapters.pdf import fonts
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # the owner says when: by closing its end
         signal.signal(number, signal.SIG_IGN)
-    isolation.lay_out_workshop()
+    isolation.settle_workshop_heap()
     rasterizer.warm_up()
     fonts.load()
     with socket.socket(fileno=int(sys.argv[1])) as line:

@@ -49,8 +49,10 @@ def _subject(notice: Notice, incident: AlertIncident, tenant: Tenant) -> str:
     if incident.kind == AlertKind.SENDERS:
         person = " ".join((incident.facts or {})["person"].split())
         if notice.kind == NoticeKind.ALL_CLEAR:
-            return _("[%(serial)s] No fax of %(person)s is held any more", serial=tenant.serial, person=person)
-        return _("[%(serial)s] Faxes of %(person)s are waiting for your decision", serial=tenant.serial, person=person)
+            return _("[%(serial)s] No faxes from %(person)s are on hold now", serial=tenant.serial, person=person)
+        return _(
+            "[%(serial)s] Faxes from %(person)s are waiting for your decision", serial=tenant.serial, person=person
+        )
     if incident.kind == AlertKind.CEILING:
         if notice.kind == NoticeKind.ALL_CLEAR:
             return _("[%(serial)s] %(company)s may dial again", serial=tenant.serial, company=name)

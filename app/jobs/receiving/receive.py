@@ -69,11 +69,10 @@ def _enter(channel_id: str, called: str, caller: str, call: CallFacts, path: Pat
             return
         told = {"node": node, "channel_id": channel_id, "caller": caller, "called": called}
         fax = begin_receiving(session, entity, **told, limits=None)
-    if fax is not None and is_coming_in(session, fax):
-        _import(fax, brought, call)
-        fax = receiving_fax(session, node=node, channel_id=channel_id)
-    if fax is None:
-        raise LookupError(f"call {channel_id} was entered and is not there")
+        if fax is None:
+            raise LookupError(f"call {channel_id} was taken without the portal and is not entered")
+    if is_coming_in(session, fax):
+        fax = _imported(fax, brought, call)
     if has_no_page(brought) or is_stored_as(fax.tiff or fax.source, brought):
         path.unlink(missing_ok=True)
     else:  # the clock was set back, and another call got the same id
@@ -91,7 +90,8 @@ def _enter(channel_id: str, called: str, caller: str, call: CallFacts, path: Pat
         log.warning("%s is imported and will be told again: %s", channel_id, failure)
 
 
-def _import(fax: Fax, path: Path, facts: CallFacts) -> None:
+def _imported(fax: Fax, path: Path, facts: CallFacts) -> Fax:
+    """The fax with all that its call brought. Commits."""
     session, fax_id = db.session, fax.id
     if facts.pages and not path.exists() and time.time() < (facts.ended_at or 0) + MISSING_SECONDS:
         raise TemporaryFailure("spool_down", file=path)
@@ -105,11 +105,12 @@ def _import(fax: Fax, path: Path, facts: CallFacts) -> None:
         enqueue_after_commit(session, "dispatch")
         enqueue_after_commit(session, "picture", fax_id)
         session.commit()
-        return
-    keys = [document.storage_key for document in documents.values()]
-    session.rollback()
-    for key in keys:
-        storage().delete(key)
+    else:  # somebody else has imported it meanwhile
+        keys = [document.storage_key for document in documents.values()]
+        session.rollback()
+        for key in keys:
+            storage().delete(key)
+    return session.get_one(Fax, fax_id, populate_existing=True)
 
 
 def _documents(path: Path, *, tenant_id: int, name: str) -> dict[str, Document]:

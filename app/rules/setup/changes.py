@@ -135,6 +135,11 @@ def save(
     ``before`` is how the fields of the form are now, ``after`` how they are wanted. Another edit of the same thing by
     the same person goes into the same row: fields that are not named stay as they were saved. ``added`` is the row of a
     thing that is itself only saved yet.
+
+    A line is called "Front" and has extension 501. Alice saves ``before={"name": "Front", "extension": "501"}``,
+    ``after={"name": "Desk", "extension": "501"}``: the row keeps what differs, ``before={"name": "Front"}``,
+    ``after={"name": "Desk"}``. On another page she saves ``after={"number": "+3905"}``: the row has both. She types
+    "Front" again: the name leaves the row, and with the last field the row goes.
     """
     lock_tenant(session, user.company_id)
     row = added if target_id is None else saved_for(session, user, kind, target_id)
@@ -144,12 +149,11 @@ def save(
         row.before, row.after = {}, {}
     elif row.act == REMOVE or act == REMOVE:
         row.before, row.after, row.secrets = {}, {}, None
-    kept_before = {name: value for name, value in row.before.items() if name not in wanted}
-    kept_after = {name: value for name, value in row.after.items() if name not in wanted}
-    differing = {name for name in wanted if act == ADD or not _same(was.get(name), wanted[name])}
     row.act = act
-    row.before = was if act == REMOVE else kept_before | {name: was.get(name) for name in differing if act == CHANGE}
-    row.after = {} if act == REMOVE else kept_after | {name: wanted[name] for name in wanted if name in differing}
+    if act == REMOVE:
+        row.before = was
+    else:
+        _note_fields(row, was, wanted)
     row.secrets = json.dumps(secrets_of(row) | dict(secrets)) if secrets else row.secrets
     row.changed_at = utc_now()
     if act == CHANGE and not row.after and not row.secrets:
@@ -159,6 +163,19 @@ def save(
     session.add(row)
     session.flush()
     return row
+
+
+def _note_fields(row: PendingChange, was: Values, wanted: Values) -> None:
+    """Each field of the form that differs enters the row, each that does not leaves it; a new thing keeps them all."""
+    before, after = dict(row.before), dict(row.after)
+    for name, value in wanted.items():
+        before.pop(name, None)
+        after.pop(name, None)
+        if row.act == ADD or not _same(was.get(name), value):
+            after[name] = value
+            if row.act == CHANGE:
+                before[name] = was.get(name)
+    row.before, row.after = before, after
 
 
 def forget_secret(change: PendingChange, name: str) -> None:

@@ -69,9 +69,9 @@ OUTCOMES = {
     "incomplete": _l("The other machine confirmed fewer pages than the document has."),
     "unallocated": _l("The number does not exist."),
     "rejected": _l("The other side refused the call."),
-    "blocked": _l("The call was blocked on its way as unwanted."),
+    "blocked": _l("The call was blocked as unwanted before it arrived."),
     "forbidden": _l("The network refused the call without saying why."),
-    "media_refused": _l("The other side does not take fax calls, neither as T.38 nor as sound."),
+    "media_refused": _l("The other side takes no fax calls, either as T.38 or as audio."),
     "trunk_down": _l("The line to the telephone provider is down. The fax goes out as soon as it is back."),
     "trunk_refused": _l(
         "The telephone provider takes no calls from this system at the moment. The fax goes out as soon as it does."
@@ -219,7 +219,7 @@ REFUSALS = {
     "passkey_unverified": _l(
         "This passkey did not ask for a PIN, fingerprint or face. Enter your password first, then use it."
     ),
-    "passkeys_too_many": _l("You have %(limit)s passkeys, and more are not possible. Remove one first."),
+    "passkeys_too_many": _l("You have %(limit)s passkeys, which is the most allowed. Remove one first."),
     "slug_missing": _l("Enter a short name, such as alpha."),
     "slug_unreadable": _l(
         "A short name contains lower-case letters, digits and hyphens, up to 63, and starts with a letter or digit."

@@ -41,6 +41,7 @@ from app.rules.words.page_warnings import page_warnings
 from app.rules.words.sentences import sentence
 from app.services.documents.disk_room import hold_room
 from app.services.sending.reports import ensure_report
+from app.web.faxes import inbox_marks
 from app.web.faxes.bundle import MOST as MOST_IN_BUNDLE
 from app.web.faxes.bundle import stream_zip
 from app.web.faxes.content_log import enter_download, note_view
@@ -85,6 +86,7 @@ def faxes() -> str:
     page = read_page(db.session, current_user, finder.filters, lines=lines, size=PAGE, **turned)
     newest = max([current_user.company.last_fax_number, *(fax.number for fax in page.faxes)])
     values = {"direction": direction, "finder": finder, "page": page, "faxes": page.faxes}
+    inbox_marks.look_up(page.faxes)
     values |= _live(page.faxes, since=None if page.newer or finder.filters.narrow else newest)
     part_only = request.htmx and request.htmx.target == "list"
     return render_template("faxes/list/found.html" if part_only else "faxes/list.html", **values)
@@ -108,6 +110,7 @@ def live() -> tuple[str, int] | str:
     if same and new == request.args.get("new", 0, type=_number):
         return NO_CONTENT
     values = {"faxes": [] if same else rows, "direction": direction, "changed": True}
+    inbox_marks.look_up(rows)
     return render_template("faxes/list/live.html", **values, **_live(rows, since=since, new=new))
 
 

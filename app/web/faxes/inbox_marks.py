@@ -1,5 +1,6 @@
 """What the shared inbox says of a fax on any page: unread or not, who has it since when, the count of the menu."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from flask import Flask, g
@@ -26,14 +27,18 @@ def count_text(number: int) -> str:
     return f"{MOST_COUNTED - 1}+" if number >= MOST_COUNTED else str(number)
 
 
+def look_up(faxes: Iterable[Fax]) -> None:
+    """Ask once which of a page's faxes the signed-in person has still to read: a list of 50 costs one question."""
+    ids = [fax.id for fax in faxes]
+    unread = unread_among(db.session, current_user, ids)
+    g.setdefault("inbox_unread", {}).update({fax_id: fax_id in unread for fax_id in ids})
+
+
 def is_unread(fax: Fax) -> bool:
-    """Whether the signed-in person has still to read it; asked once for all faxes that the page has loaded so far."""
-    known: dict[str, bool] = g.setdefault("inbox_unread", {})
-    if fax.id not in known:
-        loaded = {one.id for one in db.session.identity_map.values() if isinstance(one, Fax)} | {fax.id}
-        unread = unread_among(db.session, current_user, sorted(loaded - known.keys()))
-        known.update({fax_id: fax_id in unread for fax_id in loaded})
-    return known[fax.id]
+    """Whether the signed-in person has still to read it. Of many on one page: first :func:`look_up`."""
+    if fax.id not in g.setdefault("inbox_unread", {}):
+        look_up([fax])
+    return bool(g.inbox_unread[fax.id])
 
 
 def holder_of(fax: Fax) -> User | None:

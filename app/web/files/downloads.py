@@ -170,7 +170,8 @@ def _administered(user_id: int) -> Tenant | None:
 
 
 class _Told:
-    """Rows in words. What many rows share is worked out once."""
+    """Rows of :data:`app.rules.log.log_rows.COLUMNS` in the words of :data:`HEADER`. What many rows share is worked
+    out once."""
 
     def __init__(self, zone: ZoneInfo, direction: str) -> None:
         self.zone, self.direction = zone, direction
@@ -179,24 +180,24 @@ class _Told:
 
     def row(self, fax: Any) -> tuple[Cell, ...]:
         return (
-            fax[0],
+            fax.number,
             self.direction,
-            self.status(fax[1]),
-            self._at(fax[2]),
-            self._at(fax[3]),
-            fax[4],
-            _as_text(fax[5]),
-            _as_text(fax[6]),
-            _as_text(fax[7]),
-            fax[8],
-            fax[9],
-            fax[10],
-            fax[11],
-            fax[12],
-            fax[13],
-            fax[14],
-            self._cause(fax[15], fax[16]),
-            fax[17],
+            self.status(fax.status),
+            self._at(fax.created_at),
+            self._at(fax.finished_at),
+            fax.entity,
+            _as_text(fax.extension),
+            _as_text(fax.own_number),
+            _as_text(fax.remote_number),
+            fax.remote_station_id,
+            fax.sender,
+            fax.sender_address,
+            fax.document,
+            fax.pages,
+            fax.pages_done,
+            fax.attempts,
+            self._cause(fax.cause, fax.cause_values),
+            fax.id,
         )
 
     def _at(self, when: datetime | None) -> datetime | None:
