@@ -41,7 +41,7 @@ STATES = {
 REASONS = {
     "nobody": _l("No fax line has this number."),
     "resting": _l("The number was taken back and rests."),
-    "no_number": _l("The call names no number. Choose below where the trunk writes it."),
+    "no_number": _l("The call names no number. Choose where the trunk writes it, under “Called number”."),
     "several": _l("Several companies may be meant. Set the country of the trunk, or have it send the country code."),
 }
 

@@ -8,7 +8,8 @@ from flask import Flask
 
 from app.models import AuditEvent, Direction, FaxEntity, Grant, Mail2FaxBox, PendingChange, Status
 from app.rules.numbers import pool
-from app.rules.numbers.routing import entity_for
+from app.rules.numbers.routing import entity_for, find_line
+from app.rules.receiving.strays import note_stray
 from tenants.addresses import claim_address
 from tenants.db import db, utc_now
 from tenants.models import Role, Tenant
@@ -441,3 +442,14 @@ def test_a_form_without_a_change_says_so(app: Flask, cast: Cast, alice: Browser)
     assert form_of(app, cast.frontdesk)["name"] == "frontdesk"
     save(app, alice, cast.frontdesk)
     assert "Nothing changed" in alice.get("/entities").text
+
+
+def test_a_company_sees_calls_for_its_own_numbers_that_reached_nobody_and_no_others(app, cast, alice):
+    with app.app_context():
+        pool.give(db.session, db.session.get_one(Tenant, cast.alpha), ["+390509655660"], utc_now())
+        pool.give(db.session, db.session.get_one(Tenant, cast.beta), ["+390509655670"], utc_now())
+        for number in ("+390509655660", "0509655660", "+390509655670", "+390509655680"):
+            note_stray(db.session, find_line(db.session, f"{number}||||"), "+390511234567", utc_now())
+    page = alice.get("/entities").text
+    assert page.count("050 965 5660") == 2 and "+390511234567" in page
+    assert "050 965 5670" not in page and "050 965 5680" not in page
