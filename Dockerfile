@@ -29,6 +29,9 @@ RUN apt-get update \
         fonts-freefont-ttf fonts-liberation fonts-wqy-microhei gnupg \
         libharfbuzz-subset0 libnginx-mod-http-lua libpango-1.0-0 libpangoft2-1.0-0 libseccomp2 nginx python3 tzdata \
     && rm -rf /var/lib/apt/lists/*
+# An image keeps times in whole seconds, and a list of fonts that is older than its folder by less is made anew by each
+# process that needs one. So the folders have whole seconds before it is made.
+RUN find /usr/share/fonts -type d -exec touch -d "@$(date +%s)" {} + && fc-cache -f
 WORKDIR /opt/faxroom
 
 FROM base AS build
@@ -43,8 +46,8 @@ root = Path.cwd(); assets.install(root, print); assets.compile_translations(root
     && rm -rf .tools/nodejs .tools/node_modules
 
 FROM base AS portal
-RUN useradd --system --uid 990 --home-dir /var/lib/faxroom --create-home faxroom \
-    && install -d -m 700 -o faxroom -g faxroom /run/faxroom
+RUN useradd --system --uid 990 --home-dir /var/lib/faxroom faxroom \
+    && install -d -m 700 -o faxroom -g faxroom /run/faxroom /var/lib/faxroom
 COPY --from=build /opt/faxroom /opt/faxroom
 ENV FAXROOM_HOME=/var/lib/faxroom PYTHONDONTWRITEBYTECODE=1 GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 USER faxroom
@@ -59,6 +62,7 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends libreoffice-calc-nogui libreoffice-impress-nogui \
         libreoffice-math-nogui libreoffice-writer-nogui python3-uno \
     && rm -rf /var/lib/apt/lists/*
+RUN find /usr/share/fonts -type d -exec touch -d "@$(date +%s)" {} + && fc-cache -f
 USER faxroom
 CMD ["python", "-m", "app.adapters.offices.office_server", "--socket", "/run/faxroom/office.sock"]
 

@@ -1,7 +1,7 @@
 """Documents that try to show what is not theirs (``tests/hostile.py``), each through LibreOffice or pdfium.
 
     .tools/venv/bin/python bench/hostile_documents.py [--places png,held,server] [--loaders picture,bullet]
-        [--columns room,fence]
+        [--columns room,fence] [--record FILE] [--files FOLDER]
 
 Columns of hits in one run: LibreOffice with our profile and nothing else (``alone``), as it was until November 2026;
 in its room, with all links in place (``room``); behind the fence that stands where there are no namespaces, likewise
@@ -9,9 +9,15 @@ in its room, with all links in place (``room``); behind the fence that stands wh
 the word or the colour of what only the portal may see, or a question to the server of this machine. Of each column
 the three documents that took longest are told, and the most memory that a LibreOffice had at any of them, and a child
 that read, judged or drew one (looked at every 5 ms).
+
+With ``--record`` each document's outcome is a line of that file, and a run that was ended goes on where it was. With
+``--files`` the documents are those of a folder (test files of office suites, say), each as it is and once with its
+pictures and links turned towards what only the portal may see.
 """
 
 import argparse
+import json
+import random
 import subprocess
 import sys
 import tempfile
@@ -20,6 +26,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,12 +34,14 @@ sys.path.insert(0, str(ROOT))
 
 from app.adapters.confined.isolation import workshop_pid  # noqa: E402
 from app.adapters.documents.converter import convert_to_pdf, office_command, servers_that_answer  # noqa: E402
+from app.adapters.documents.documents import inspect  # noqa: E402
 from app.adapters.fax_files import fax_tiff  # noqa: E402
 from app.adapters.offices.office_profile import write_profile  # noqa: E402
 from app.adapters.offices.offices import UNREACHABLE, Fault, office_at  # noqa: E402
 from app.adapters.pages.rasterizer import rasterize  # noqa: E402
 from app.errors import FaxroomError  # noqa: E402
-from tests.hostile import Canaries, Hostile, canaries, corpus  # noqa: E402
+from app.kinds import OFFICE_KINDS  # noqa: E402
+from tests.hostile import Canaries, Hostile, canaries, corpus, turned  # noqa: E402
 
 ALONE = "alone"
 BATCH = 24
@@ -61,40 +70,76 @@ def main() -> int:
     parser.add_argument("--places")
     parser.add_argument("--loaders")
     parser.add_argument("--columns")
+    parser.add_argument("--record", type=Path)
+    parser.add_argument("--files", type=Path)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hostile-") as name, canaries(Path(name)) as known:
         folder = Path(name)
         documents = [item for item in corpus(known) if _wanted(item, given.places, given.loaders)]
+        if given.files:
+            documents = list(_files(given.files, known))
         print(f"{len(documents)} documents: {dict(Counter(item.kind for item in documents))}", flush=True)
-        ways, came = _ways(folder, known, documents), {}
+        ways, came = _ways(folder, known, documents, given.record), {}
         for name in given.columns.split(",") if given.columns else ways:
             came[name] = ways[name]()
             _tell(name, came[name])
     return 1 if any(one.hits for name, one in came.items() if name != ALONE) else 0
 
 
-def _ways(folder: Path, known: Canaries, documents: list[Hostile]) -> dict[str, Callable[[], "Came"]]:
+def _ways(
+    folder: Path, known: Canaries, documents: list[Hostile], record: Path | None
+) -> dict[str, Callable[[], "Came"]]:
     """The columns, each made when it is called."""
     pdfs = [item for item in documents if item.kind == "pdf"]
     others = [item for item in documents if item.kind != "pdf"]
 
-    def through(how: str, *without: str) -> Came:
+    def through(column: str, how: str, *without: str) -> Came:
         with _Office(folder, without=without) as office:
-            return _each(others, known, getattr(office, how), office)
+            return _each(others, known, getattr(office, how), office, Record(record, column))
 
     return {
         ALONE: lambda: _alone(others, known, folder),
-        "room": lambda: through("raw"),
-        "fence": lambda: through("raw", *NO_NAMESPACES),
-        "shipped": lambda: through("shipped"),
-        "pdf": lambda: _each(pdfs, known, lambda item: _draw(item, folder), None),
+        "room": lambda: through("room", "raw"),
+        "fence": lambda: through("fence", "raw", *NO_NAMESPACES),
+        "shipped": lambda: through("shipped", "shipped"),
+        "pdf": lambda: _each(pdfs, known, lambda item: _draw(item, folder), None, Record(record, "pdf")),
     }
+
+
+def _files(folder: Path, known: Canaries) -> Iterator[Hostile]:
+    """What is taken of the files in it, as they are judged by their content; of each kind that names its pictures and
+    links in XML also one that leads them to the canaries, each to the next. Always in the same order, which is one of
+    chance, so that a part of them is a sample."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    random.Random(16).shuffle(paths)
+    for path in paths:
+        with suppress(FaxroomError):
+            kind, data = inspect(path, name=path.name).kind, path.read_bytes()
+            if kind not in OFFICE_KINDS:
+                continue
+            name = str(path.relative_to(folder))
+            yield Hostile(name, kind, data)
+            if led := turned(data, known):
+                yield Hostile(f"{name} turned", kind, led)
 
 
 def _wanted(document: Hostile, places: str | None, loaders: str | None) -> bool:
     kind_and_loader, _, place = document.name.rpartition(" ")
     loader = kind_and_loader.partition(" ")[2]
     return (not places or place in places.split(",")) and (not loaders or loader in loaders.split(","))
+
+
+@dataclass
+class One:
+    """What became of a document. ``office`` and ``child`` are kB at most."""
+
+    name: str
+    hit: bool
+    pages: bool
+    seconds: float
+    reason: str = ""
+    office: int = 0
+    child: int = 0
 
 
 class Came:
@@ -104,6 +149,33 @@ class Came:
         self.not_converted: list[str] = []
         self.peak: tuple[int, str] = (0, "")  # kB, and at which document: a LibreOffice
         self.child_peak: tuple[int, str] = (0, "")  # the same: a child
+
+    def count(self, one: One) -> None:
+        self.child_peak = max(self.child_peak, (one.child, one.name))
+        self.peak = max(self.peak, (one.office, one.name))
+        self.seconds[one.name] = one.seconds
+        self.converted += one.pages
+        if one.reason:
+            self.not_converted.append(f"{one.name}: {one.reason}")
+        if one.hit:
+            self.hits.append(one.name)
+
+
+class Record:
+    """Lines of a file, one for each document of a column, as soon as it is done."""
+
+    def __init__(self, path: Path | None, column: str) -> None:
+        self.path, self.column = path, column
+
+    def done(self) -> dict[str, One]:
+        lines = self.path.read_text().splitlines() if self.path and self.path.exists() else []
+        found = (json.loads(line) for line in lines)
+        return {one["name"]: One(**one) for told in found if (one := told[1]) and told[0] == self.column}
+
+    def add(self, one: One) -> None:
+        if self.path:
+            with self.path.open("a") as file:
+                file.write(json.dumps([self.column, asdict(one)]) + "\n")
 
 
 def _tell(what: str, came: Came) -> None:
@@ -124,25 +196,36 @@ def _each(
     known: Canaries,
     convert: Callable[[Hostile], bytes | bool | None],
     office: "_Office | None",
+    record: Record,
 ) -> Came:
-    came = Came()
+    came, before = Came(), record.done()
     for document in documents:
-        known.asked.clear()
-        began = time.monotonic()
-        with _children_watched() as child_peak:
-            shown = convert(document)
-        came.child_peak = max(came.child_peak, (child_peak[0], document.name))
-        came.seconds[document.name] = time.monotonic() - began
-        came.converted += shown is not None
-        if office and shown is None:
-            came.not_converted.append(f"{document.name}: {office.reason}")
-        seen = shown is True or (isinstance(shown, bytes) and known.seen_in(shown))
-        if seen or known.asked:
-            came.hits.append(document.name)
-            print(f"    hit: {document.name}", flush=True)  # a run that is ended early has told it
-        if office:
-            came.peak = max(came.peak, (office.memory(), document.name))
+        if (one := before.get(document.name)) is None:
+            one = _one(document, known, convert, office)
+            record.add(one)
+        came.count(one)
     return came
+
+
+def _one(
+    document: Hostile,
+    known: Canaries,
+    convert: Callable[[Hostile], bytes | bool | None],
+    office: "_Office | None",
+) -> One:
+    known.asked.clear()
+    began = time.monotonic()
+    with _children_watched() as child_peak:
+        shown = convert(document)
+    one = One(document.name, hit=False, pages=shown is not None, seconds=time.monotonic() - began, child=child_peak[0])
+    seen = shown is True or (isinstance(shown, bytes) and known.seen_in(shown))
+    one.hit = seen or bool(known.asked)
+    if one.hit:
+        print(f"    hit: {document.name}", flush=True)  # a run that is ended early has told it
+    if office:
+        one.reason = "" if one.pages else office.reason
+        one.office = office.memory()
+    return one
 
 
 @contextmanager

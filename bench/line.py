@@ -35,6 +35,9 @@ from app.services.documents.documents import storage  # noqa: E402
 HOME = Path(os.environ.get("FAXROOM_HOME", ROOT / "var")).absolute()
 TO = "+493023125000"
 LONGEST_SECONDS = 300
+#: As many as are sent at once: a pool of connections that is smaller would be the queue.
+AT_ONCE = 90
+CONNECTIONS = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)
 
 
 def light_pdf() -> bytes:
@@ -57,7 +60,7 @@ class Sender:
 
     def __init__(self, base_url: str, email: str = "bob@alpha.test", *, to: str = TO) -> None:
         self.to = to
-        self.http = httpx.Client(base_url=base_url, timeout=60, trust_env=False)
+        self.http = httpx.Client(base_url=base_url, timeout=150, trust_env=False, limits=CONNECTIONS)
         signed_in = self.http.post(
             "/sign-in",
             data={"email": email, "password": "faxroom-demo", "csrf_token": self._token("/sign-in")},
@@ -75,11 +78,11 @@ class Sender:
         """Id of the fax, and the Unix time at which the request began."""
         began = time.time()
         entity = next(filter(None, self.entity.groups()))
-        answer = self.http.post(
-            "/faxes/send",
-            data={"entity": entity, "to": self.to, "send_at": "", "csrf_token": self.csrf},
-            files={"document": (name, content)},
-        )
+        form = {"entity": entity, "to": self.to, "send_at": "", "csrf_token": self.csrf}
+        answer = self.http.post("/faxes/send", data=form, files={"document": (name, content)})
+        while "Retry-After" in answer.headers and time.time() - began < LONGEST_SECONDS:
+            time.sleep(int(answer.headers["Retry-After"]))
+            answer = self.http.post("/faxes/send", data=form, files={"document": (name, content)})
         if answer.status_code != httpx.codes.SEE_OTHER:
             told = re.findall(r"<li>(.*?)</li>", answer.text)
             sys.exit(f"The fax was not accepted: {answer.status_code} {told[:3]}")
@@ -124,10 +127,12 @@ def submit_to_ringing(
     return taken
 
 
-def many_at_once(sender: Sender, watch: Watch, content: bytes, count: int) -> tuple[float, float, int]:
-    """Seconds until all were accepted, until the last hang-up, and how many were sent."""
+def many_at_once(
+    sender: Sender, watch: Watch, content: bytes, count: int, *, at_once: int = 8
+) -> tuple[float, float, int]:
+    """Seconds until all were accepted, until the last hang-up, and how many were sent, ``at_once`` forms at a time."""
     began = time.time()
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         fax_ids = [fax_id for fax_id, _ in pool.map(lambda _: sender.send("page.pdf", content), range(count))]
     accepted = time.time() - began
     rows = watch.until(fax_ids, "ended_at")
@@ -156,6 +161,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--single", type=int, default=5, help="faxes one after the other, of each kind")
     parser.add_argument("--many", type=int, default=100, help="faxes at once")
+    parser.add_argument("--at-once", type=int, default=8, help=f"forms of them under way at a time, at most {AT_ONCE}")
     choice = parser.parse_args()
     told = settings(HOME)
     base_url = told.get("FAXROOM_URL") or f"http://127.0.0.1:{told.get('FAXROOM_PORT', '8000')}"
@@ -167,7 +173,7 @@ def main() -> None:
             print(f"submit to ringing, {name}: median {statistics.median(taken):.2f} s of {len(taken)}, "
                   f"slowest {max(taken):.2f} s", flush=True)  # fmt: skip
     if choice.many:
-        accepted, wall, sent = many_at_once(sender, watch, page, choice.many)
+        accepted, wall, sent = many_at_once(sender, watch, page, choice.many, at_once=choice.at_once)
         print(
             f"{choice.many} at once by Faxroom: {sent} sent, accepted in {accepted:.1f} s, wall {wall:.1f} s",
             flush=True,

@@ -3,10 +3,12 @@ every place that would matter. What they would show is told by a word or by a co
 
 import io
 import os
+import re
 import subprocess
 import sys
 import threading
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -136,6 +138,42 @@ def corpus(known: Canaries) -> Iterator[Hostile]:
 def sample(known: Canaries, place: str) -> Iterator[Hostile]:
     """One for each loader."""
     return (document for document in corpus(known) if document.name.endswith(f" {place}"))
+
+
+LINKS = re.compile(rb'(xlink:href=")(?!#)[^"]*(")')
+RELATIONSHIPS = re.compile(
+    rb'<Relationship [^>]*/(?:image|hyperlink|oleObject|attachedTemplate|externalLinkPath)"[^>]*>'
+)
+EMBEDS = re.compile(rb'r:(?:embed|pict)="')
+
+
+def turned(data: bytes, known: Canaries) -> bytes | None:
+    """A package whose pictures and links lead to the canaries, each to the next; None for what is none, or has none."""
+    places, count = list(known.places.values()), 0
+
+    def next_place() -> bytes:
+        nonlocal count
+        count += 1
+        return escape(places[count % len(places)]).encode()
+
+    def relationship(found: re.Match[bytes]) -> bytes:
+        kept = re.sub(rb'\s(?:Target|TargetMode)="[^"]*"', b"", found[0]).removesuffix(b">").removesuffix(b"/")
+        return kept + b' Target="' + next_place() + b'" TargetMode="External"/>'
+
+    entries: dict[str, bytes] = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as package:
+            for name in package.namelist():
+                part = package.read(name)
+                if name.endswith(".rels"):
+                    part = RELATIONSHIPS.sub(relationship, part)
+                elif name.endswith(".xml"):
+                    part = LINKS.sub(lambda found: found[1] + next_place() + found[2], part)
+                    part = EMBEDS.sub(b'r:link="', part)
+                entries[name] = part
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, zlib.error):
+        return None
+    return zipped(entries) if count else None
 
 
 # ---- OpenDocument

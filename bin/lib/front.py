@@ -27,6 +27,8 @@ BODY_BYTES = 31 * 1024 * 1024
 #: A body brings so many bytes in each so many seconds, and is there as a whole after an hour. A telephone on the
 #: slowest net (EDGE) brings several times as much; the largest document takes 9 kB a second.
 LEAST_BYTES, EACH_SECONDS, BODY_SECONDS = 60_000, 60, 3600
+#: So many documents of one who is signed in are with the web, and so long the others wait.
+DOCUMENTS_AT_ONCE, LINE_SECONDS = 2, 120
 #: Of the one who asks; what a client says of itself goes no further, unless a proxy of the operator's says it.
 HANDED_ON = """proxy_http_version 1.1;
             proxy_set_header Connection "";
@@ -39,7 +41,7 @@ HANDED_ON = """proxy_http_version 1.1;
 
 #: To the web, whole.
 HANDED_OVER = """limit_conn by_client $at_once;
-            access_by_lua_block { whole_body() }
+            access_by_lua_block { whole_body() wait_in_line() }
             $handed_on
             proxy_set_header X-Front-Refused "";
             proxy_pass http://web;"""
@@ -65,6 +67,8 @@ def configure(folder: Path, *, web: Path, listen: str, proxies: int) -> None:
         "each_seconds": EACH_SECONDS,
         "body_seconds": BODY_SECONDS,
         "at_once": AT_ONCE,
+        "documents_at_once": DOCUMENTS_AT_ONCE,
+        "line_seconds": LINE_SECONDS,
         "connections": min(CONNECTIONS, _descriptors() // 3),
         "handed_on": HANDED_ON.format(**{"host": '""', "proto": '""', **said}),
     }

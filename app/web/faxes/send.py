@@ -37,6 +37,8 @@ from tenants.db import db, utc_now
 blueprint = Blueprint("send", __name__, url_prefix="/faxes/send")
 
 Errors = dict[str, str]
+#: When there will be a turn for a document that found none.
+RETRY_SECONDS = 2
 MEGABYTES = DOCUMENT_BYTES // (1024 * 1024)
 #: As they stand on the page, one below the other.
 FIELDS = ("to", "entity", "document", "all_pages", "send_at")
@@ -263,7 +265,11 @@ def _page(
     values |= number_values(kept, errors) | {"limits": _limits(), "asked": asked, "agreed": form.all_pages}
     if earlier:
         values |= _number_to_change(earlier, values)
-    return make_response(render_template("faxes/send/send.html", **values), 422 if errors else 200)
+    answer = make_response(render_template("faxes/send/send.html", **values), 422 if errors else 200)
+    if errors.get("document") == sentence("uploads_busy"):
+        answer.status_code = 503
+        answer.headers["Retry-After"] = str(RETRY_SECONDS)  # for a program that sends many (RFC 9110, 10.2.3)
+    return answer
 
 
 def _limits() -> dict[str, int]:

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -186,6 +188,90 @@ def large_body(length: str) -> bytes | Iterator[bytes]:
 def test_nobody_asks_from_outside_who_is_signed_in(address: str, web: Web) -> None:
     assert httpx.get(f"{address}/front/known", timeout=10).status_code == 404
     assert not [line for line in web.heard if line != KNOWN]
+
+
+# ---- Documents
+
+
+class SlowWeb:
+    """Takes as many as come at once, each for a moment, and counts by who sends them."""
+
+    def __init__(self, path: Path) -> None:
+        self.under_way: Counter[str] = Counter()
+        self.most: Counter[str] = Counter()
+        self.order: list[str] = []
+        self.lock, self.seconds = threading.Lock(), 0.1
+        self.listening = socket.socket(socket.AF_UNIX)
+        self.listening.bind(str(path))
+        path.chmod(0o777)
+        self.listening.listen(500)
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self._take, args=(self.listening.accept()[0],), daemon=True).start()
+
+    def _take(self, connection: socket.socket) -> None:
+        who = re.search(rb"session=(\w+)", connection.recv(65536))[1].decode()
+        with self.lock:
+            self.under_way[who] += 1
+            self.most[who] = max(self.most[who], self.under_way[who])
+        time.sleep(self.seconds)
+        with self.lock:
+            self.under_way[who] -= 1
+            self.order.append(who)
+        with contextlib.suppress(OSError):
+            connection.sendall(FINE)
+        connection.close()
+
+
+@pytest.fixture
+def slow_web(tmp_path: Path) -> Iterator[SlowWeb]:
+    web = SlowWeb(tmp_path / "web.sock")
+    yield web
+    web.listening.close()
+
+
+def send_document(address: str, who: str, path: str = "/faxes/send", *, seconds: float = 60) -> int:
+    form = {"files": {"document": ("page.pdf", b"%PDF-")}, "cookies": {"session": who}}
+    return httpx.post(f"{address}{path}", timeout=seconds, **form).status_code
+
+
+def test_a_hundred_documents_at_once_are_all_taken_and_others_come_between(address: str, slow_web: SlowWeb) -> None:
+    with ThreadPoolExecutor(95) as pool:
+        paths = ["/faxes/send", "/faxes/send/document"] * 45
+        bobs = [pool.submit(send_document, address, "bob", path) for path in paths]
+        wait_until_begun(slow_web)
+        assert send_document(address, "charlie") == 200
+        assert slow_web.order.index("charlie") < 30, "nobody waits for all of another's"
+        assert {one.result() for one in bobs} == {200}
+    assert slow_web.most["bob"] == front.DOCUMENTS_AT_ONCE
+
+
+def wait_until_begun(web: SlowWeb) -> None:
+    end = time.monotonic() + 20
+    while not web.order and time.monotonic() < end:
+        time.sleep(0.01)
+
+
+def test_who_goes_away_while_in_line_leaves_no_place_taken(address: str, slow_web: SlowWeb) -> None:
+    slow_web.seconds = 0.5
+    with ThreadPoolExecutor(20) as pool:
+        gone = [pool.submit(send_document, address, "bob", seconds=0.3) for _ in range(20)]
+        assert {type(one.exception()) for one in gone} == {httpx.ReadTimeout}
+    slow_web.seconds = 0
+    assert [send_document(address, "bob", seconds=30) for _ in range(5)] == [200] * 5
+
+
+def test_who_waits_too_long_is_told_to_come_again(
+    tmp_path: Path, slow_web: SlowWeb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(front, "LINE_SECONDS", 1)
+    slow_web.seconds = 3
+    with running_front(tmp_path) as address, ThreadPoolExecutor(3) as pool:
+        answers = sorted(pool.map(lambda _: send_document(address, "bob"), range(3)))
+    assert answers == [200, 200, 429]
 
 
 # ---- Whole bodies

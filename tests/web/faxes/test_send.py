@@ -347,6 +347,22 @@ def test_documents_of_one_company_that_take_long_hold_up_no_other(
     assert places.running[cast.alpha] == 1, "it gave its turn back"
 
 
+def test_a_program_that_finds_no_turn_is_told_when_to_come_again_and_nothing_typed_is_lost(
+    app: Flask, cast: Cast, bob: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = Turns(most=4, most_of_one=2)
+    monkeypatch.setattr("app.web.faxes.send.inspections", places)
+    monkeypatch.setattr("app.web.faxes.send.INSPECTION_SECONDS", 0.1)
+    taken = [places.take(cast.alpha) for _ in range(2)]
+    typed = {"entity": str(cast.frontdesk), "to": "050 1234567", "send_at": ""}
+    answer = bob.post("/faxes/send", document=upload(), **typed)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+    assert 'value="050 1234567"' in answer.text
+    for turn in taken:
+        turn.end()
+    assert bob.post("/faxes/send", document=upload(), **typed).status_code == 303
+
+
 def test_no_more_wait_for_a_turn_than_may_have_one() -> None:
     places = Turns(most=4, most_of_one=2)
     turns = [places.take("alpha") for _ in range(2)]
