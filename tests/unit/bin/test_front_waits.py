@@ -71,7 +71,7 @@ def address(tmp_path: Path) -> Iterator[str]:
 def running_front(tmp_path: Path) -> Iterator[str]:
     folder, port = tmp_path / "front", free_port()
     front.configure(folder, web=tmp_path / "web.sock", listen=f"127.0.0.1:{port}", proxies=0)
-    with running_nginx(front.command(folder), port) as address:
+    with running_program(front.command(folder), port) as address:
         yield address
 
 
@@ -82,11 +82,12 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running_nginx(command: Sequence[str | Path], port: int) -> Iterator[str]:
-    running = subprocess.Popen(command)
+def running_program(command: Sequence[str | Path], port: int, *, cwd: Path | None = None) -> Iterator[str]:
+    """``port`` 0: nobody waits for it."""
+    running = subprocess.Popen(command, cwd=cwd)
     try:
         end = time.monotonic() + 20
-        while time.monotonic() < end:
+        while port and time.monotonic() < end:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 break
             time.sleep(0.05)
@@ -274,6 +275,31 @@ def test_who_waits_too_long_is_told_to_come_again(
     assert answers == [200, 200, 429]
 
 
+DEAF = """
+def app(environ, start_response):
+    start_response("404 Not Found", [("Content-Length", "4")])
+    return [b"deaf"]
+"""
+
+
+def test_a_web_that_does_not_read_a_large_body_is_heard_all_the_same(tmp_path: Path) -> None:
+    """A socket that is closed with something unread in it resets the connection (unix(7): ECONNRESET), and the front
+    has nothing to hand on then. gunicorn reads on to the end of the body."""
+    (tmp_path / "deaf.py").write_text(DEAF)
+    command = list(front.web_command(sys.executable, tmp_path / "web.sock"))
+    command[command.index("wsgi:app")] = "deaf:app"
+    with running_program(command, 0, cwd=tmp_path), running_front(tmp_path) as address:
+        wait_for(tmp_path / "web.sock")
+        answers = [httpx.post(f"{address}/sign-out", content=b"0" * 20_000_000, timeout=60) for _ in range(6)]
+    assert {(answer.status_code, answer.text) for answer in answers} == {(404, "deaf")}
+
+
+def wait_for(path: Path) -> None:
+    end = time.monotonic() + 60
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+
+
 # ---- Whole bodies
 
 
@@ -361,7 +387,7 @@ def proxied(hasty: tuple[str, int], tmp_path: Path) -> Iterator[tuple[str, int]]
     places = "".join(f"{name}_temp_path {folder};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     settings = f"daemon off; master_process off; pid {folder}/pid; error_log stderr; events {{}}"
     (folder / "nginx.conf").write_text(f"{settings} http {{ access_log off; {places} {server} }}")
-    with running_nginx([front.NGINX, "-e", "stderr", "-p", folder, "-c", folder / "nginx.conf"], port):
+    with running_program([front.NGINX, "-e", "stderr", "-p", folder, "-c", folder / "nginx.conf"], port):
         yield "127.0.0.1", port
 
 
