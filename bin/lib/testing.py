@@ -8,10 +8,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import xml.etree.ElementTree as ET
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import installation
@@ -31,6 +33,7 @@ NEEDS_INSTANCE = ("tests/live", "tests/browser")
 NEEDS_DATABASE = ("tests/web", "tests/db")
 READY_SECONDS = 300
 _taken_slices: set[int] = set()
+_counting = threading.Lock()
 CHECKS = (
     ("ruff check", ["ruff", "check", "."]),
     ("ruff format", ["ruff", "format", "--check", "."]),
@@ -88,27 +91,46 @@ def _run_all(folder: Path, count: Counter[str], progress: Progress) -> None:
     """Those of the real thing side by side, for they wait for most of the time, each place with an instance of its
     own; beside them, at a lower priority, those that wait for a processor only."""
     instances = {place: _Instance(folder / Path(place).name, progress) for place in NEEDS_INSTANCE}
-    real: dict[_Instance, _Pytest] = {}
     for instance in instances.values():
         instance.start()
     for name, command in CHECKS:
         _check(name, command, count, progress)
     with _postgres(folder, progress) as url:
-        for place, instance in instances.items():
-            instance.wait()
-            told = _environment() | instance.told()
-            real[instance] = _Pytest(place, [place], told, progress, folder, quiet=bool(real))
         postgresql = {**_environment(), "TEST_DATABASE_URL": url}
         beside = [
             _Pytest("postgresql", NEEDS_DATABASE, postgresql, progress, folder, quiet=True, last=True),
             _Pytest("sqlite", NEEDS_DATABASE, _environment(), progress, folder, quiet=True, last=True),
             _Pytest("unit", ["tests/unit"], _environment(), progress, folder, quiet=True, last=True),
         ]
-        for instance, running in real.items():
-            running.conclude(count)
+        left = deque(files_without_instance())
+        left_out = [f"--ignore={file}" for file in left]
+
+        def run(place: str, instance: _Instance) -> None:
+            instance.wait()
+            told = _environment() | instance.told()
+            _Pytest(place, [place, *left_out], told, progress, folder, quiet=place != NEEDS_INSTANCE[0]).conclude(count)
             instance.stop()
+            for file in _taken(left):
+                _Pytest(file, [file], _environment(), progress, folder, quiet=True).conclude(count)
+
+        progress.together(*(partial(run, place, instance) for place, instance in instances.items()))
         for running in beside:
             running.conclude(count)
+
+
+def files_without_instance() -> list[str]:
+    """Live tests that start themselves all that they need, the longest file first: whichever place is done with its
+    own takes the next one."""
+    files = [file for file in ROOT.glob("tests/live/test_*.py") if "FAXROOM_TEST_" not in file.read_text()]
+    files.sort(key=lambda file: -file.stat().st_size)
+    return [str(file.relative_to(ROOT)) for file in files]
+
+
+def _taken(left: deque[str]) -> Iterator[str]:
+    """One after the other, by several at once."""
+    with contextlib.suppress(IndexError):
+        while True:
+            yield left.popleft()
 
 
 def _by_room(arguments: Sequence[str]) -> list[str]:
@@ -182,7 +204,8 @@ class _Pytest:
         result = read_report(self.report)
         if code and not result["failed"]:
             result["failed"] = 1  # nothing collected, or it did not come to the end
-        count.update(result)
+        with _counting:
+            count.update(result)
         self.progress.say("pytest", f"{self.name}: {time.monotonic() - self.begin:.1f} s")
 
 

@@ -58,11 +58,16 @@ def received_faxes(user: User) -> sa.Select[Fax]:
     return query if user.is_admin else query.where(Fax.entity_id.in_(lines_open_to(user, Direction.RECEIVED)))
 
 
+def _may_see(person: type[User], tenant_id: Any, granted: sa.Select[int]) -> sa.ColumnElement[bool]:
+    """Of a person: may see a received fax of the company, on a line at which ``granted`` may receive."""
+    who = sa.or_(person.role == Role.ADMIN, person.id.in_(granted))
+    return sa.and_(person.tenant_id == tenant_id, person.disabled_at.is_(None), who)
+
+
 def colleagues(session: Session, fax: Fax) -> list[User]:
     """Everybody who may see a received fax, by name."""
     granted = people_who_may(Direction.RECEIVED, fax.entity_id)
-    allowed = sa.or_(User.role == Role.ADMIN, User.id.in_(granted))
-    query = sa.select(User).where(User.tenant_id == fax.tenant_id, User.disabled_at.is_(None), allowed)
+    query = sa.select(User).where(_may_see(User, fax.tenant_id, granted))
     return list(session.scalars(query.order_by(User.name, User.id)))
 
 
@@ -76,16 +81,7 @@ def _is_held() -> sa.ColumnElement[bool]:
     """Somebody has taken the fax and may still see it."""
     holder = aliased(User)
     granted = people_who_may(Direction.RECEIVED, Fax.entity_id).correlate(Fax)
-    return (
-        sa.exists()
-        .where(
-            holder.id == Fax.taken_by_id,
-            holder.tenant_id == Fax.tenant_id,
-            holder.disabled_at.is_(None),
-            sa.or_(holder.role == Role.ADMIN, holder.id.in_(granted)),
-        )
-        .correlate(Fax)
-    )
+    return sa.exists().where(holder.id == Fax.taken_by_id, _may_see(holder, Fax.tenant_id, granted)).correlate(Fax)
 
 
 def is_held_now(session: Session, fax: Fax) -> bool:

@@ -51,6 +51,7 @@ from app.web.faxes.presentation import rights
 from app.web.site.errors import busy
 from app.web.site.guard import is_own_path, writes
 from app.web.site.thread_limits import downloads, streamed
+from app.whole_numbers import read_whole
 from tenants.db import db, utc_now
 
 blueprint = Blueprint("faxes", __name__)
@@ -104,19 +105,14 @@ def live() -> tuple[str, int] | str:
     _companies_only()
     ids = request.args.get("ids", "").split(",")[:PAGE]
     rows = load_rows(db.session, current_user, ids)
-    direction, since = request.args.get("direction", ""), request.args.get("since", type=_number)
+    direction, since = request.args.get("direction", ""), read_whole(request.args.get("since", ""))
     new = _count_new(direction, since)
     same = _seen(rows) == request.args.get("seen", _seen([]))
-    if same and new == request.args.get("new", 0, type=_number):
+    if same and new == (read_whole(request.args.get("new", "")) or 0):
         return NO_CONTENT
     values = {"faxes": [] if same else rows, "direction": direction, "changed": True}
     inbox_marks.look_up(rows)
     return render_template("faxes/list/live.html", **values, **_live(rows, since=since, new=new))
-
-
-def _number(text: str) -> int:
-    """Of a fax, as far as a database can hold it."""
-    return min(int(text), 2**62)
 
 
 def _count_new(direction: str, since: int | None) -> int:

@@ -29,6 +29,7 @@ from app.rules.words.sentences import sentence
 from app.web.faxes import inbox_marks
 from app.web.faxes.presentation import rights
 from app.web.site.guard import begin_reading, begin_writing, is_own_path
+from app.whole_numbers import read_whole
 from tenants.db import db, utc_now
 from tenants.models import User
 from tenants.scope import owned_by
@@ -237,14 +238,11 @@ def _item_or_404(fax_id: str) -> Item:
 
 def _instead_of() -> int | None:
     """Who had the fax on the page on which the person decided."""
-    return request.form.get("holder", type=_person_id)
+    return _person_id("holder")
 
 
-def _person_id(text: str) -> int:
-    """As far as a database can hold one."""
-    if not 0 < (number := int(text)) <= MOST_INTEGER:
-        raise ValueError(text)
-    return number
+def _person_id(field: str) -> int | None:
+    return read_whole(request.form.get(field, ""), least=1, most=MOST_INTEGER)
 
 
 @blueprint.post("/faxes/<fax_id>/take")
@@ -302,7 +300,7 @@ def unread(fax_id: str) -> Response:
 @blueprint.post("/faxes/<fax_id>/hand-over")
 def hand_over(fax_id: str) -> Response:
     item = _item_or_404(fax_id)
-    to_id, note = request.form.get("to", type=_person_id), request.form.get("note", "")
+    to_id, note = _person_id("to"), request.form.get("note", "")
     try:
         if to_id is None:
             raise Refused("colleague_missing", field="to")

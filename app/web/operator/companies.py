@@ -58,6 +58,7 @@ from tenants.db import db, utc_now
 from tenants.languages import LANGUAGE_NAMES
 from tenants.links import invited_until, made_by_form
 from tenants.models import LinkPurpose, Role, Tenant, User
+from tenants.people import administers
 from tenants.provision import zones
 from tenants.scope import lock_tenant
 
@@ -361,7 +362,7 @@ def _licence_text(shown: Tenant) -> str:
 
 def _administrators(shown: Tenant) -> list[tuple[User, Any]]:
     """Each with until when their invitation may be accepted."""
-    administrators = sa.select(User).where(User.tenant_id == shown.id, User.role == Role.ADMIN)
+    administrators = sa.select(User).where(administers(shown.id))
     users = db.session.scalars(administrators.where(User.disabled_at.is_(None)).order_by(User.name)).all()
     return [(user, invited_until(db.session, user) if user.is_invited else None) for user in users]
 
@@ -455,7 +456,7 @@ def withdraw(tenant_id: int, user_id: int) -> Response:
 
 
 def _invited_administrator(tenant_id: int, user_id: int) -> User:
-    mine = sa.select(User).where(User.id == user_id, User.tenant_id == tenant_id, User.role == Role.ADMIN)
+    mine = sa.select(User).where(User.id == user_id, administers(tenant_id))
     return db.session.scalar(mine.where(User.password_hash.is_(None), User.disabled_at.is_(None))) or abort(404)
 
 
