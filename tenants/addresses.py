@@ -57,7 +57,11 @@ def claim_address(session: Session, address: str) -> EmailAddress:
     Raises:
         AddressTaken: somebody holds it already, in whatever spelling. The surrounding transaction goes on.
     """
-    entry = EmailAddress(address=address.strip(), folded=fold(address))
+    return _enter(session, address, fold(address))
+
+
+def _enter(session: Session, address: str, folded: str) -> EmailAddress:
+    entry = EmailAddress(address=address.strip(), folded=folded)
     try:
         with session.begin_nested():
             session.add(entry)
@@ -88,13 +92,7 @@ def reserve_address(session: Session, address: str, tenant_id: int) -> EmailAddr
     """
     if not is_free(session, address):
         raise AddressTaken(address)
-    entry = EmailAddress(address=address.strip(), folded=as_invited(address, tenant_id))
-    try:
-        with session.begin_nested():
-            session.add(entry)
-    except IntegrityError as error:
-        raise AddressTaken(address) from error
-    return entry
+    return _enter(session, address, as_invited(address, tenant_id))
 
 
 def prove_address(session: Session, entry: EmailAddress) -> None:

@@ -3,7 +3,7 @@
 import json
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -205,7 +205,7 @@ def _accept(delivery: Delivery, verdict: Verdict) -> Dealt:
     return _commit(new_message(delivery, MailFate.REPEATED, fax_id=fax_id, **_facts(verdict)))
 
 
-def _submit(delivery: Delivery, verdict: Verdict, source: Document, beside: Any) -> Fax:
+def _submit(delivery: Delivery, verdict: Verdict, source: Document, beside: Callable[[Fax], None]) -> Fax:
     user = db.session.get(User, verdict.user_id)
     if user is None or not user.is_active:
         raise Refused("sender_unknown")

@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session, joinedload
 
 from app.errors import Refused
 from app.models import Authentication, FaxEntity, Mail2FaxBox
+from app.rules.people.accounts import judge_email
 from app.whole_numbers import read_whole
-from tenants.addresses import AddressInvalid, AddressTaken, change_address, check_address, claim_address
+from tenants.addresses import AddressTaken, change_address, claim_address
 from tenants.models import Tenant
 from tenants.scope import lock_tenant, owned_by
 
@@ -108,7 +109,7 @@ def judge_box(details: BoxDetails, *, has_password: bool, key_fault: Callable[[s
     """What is wrong with it, by field. ``key_fault`` opens the key: the code of what is wrong with it."""
     faults = [
         _judge_name(details.name),
-        _judge_email(details.email),
+        judge_email(details.email),
         _judge_host(details.host),
         _judge_port(details.port),
         None if details.security in SCHEMES else Refused("box_security", field="security"),
@@ -130,16 +131,6 @@ def _judge_name(name: str) -> Refused | None:
     if not name:
         return Refused("name_missing", field="name")
     return None if _is_line(name, NAME_LENGTH) else Refused("name_too_long", field="name", limit=NAME_LENGTH)
-
-
-def _judge_email(email: str) -> Refused | None:
-    if not email:
-        return Refused("email_missing", field="email")
-    try:
-        check_address(email)
-    except AddressInvalid:
-        return Refused("email_invalid", field="email")
-    return None
 
 
 def _judge_host(host: str) -> Refused | None:

@@ -50,7 +50,7 @@ class Details:
 def judge_details(details: Details) -> dict[str, Refused]:
     """What is wrong with each field, whether or not the address is taken."""
     found = (
-        _judge_email(details.email),
+        judge_email(details.email),
         judge_name(details.name),
         None if details.role in ROLES else Refused("role_unknown", field="role"),
         judge_language(details.language),
@@ -58,7 +58,8 @@ def judge_details(details: Details) -> dict[str, Refused]:
     return {refusal.field or "form": refusal for refusal in found if refusal}
 
 
-def _judge_email(email: str) -> Refused | None:
+def judge_email(email: str) -> Refused | None:
+    """Of an account, or of a box: one address, as short as the registry holds it."""
     if not email:
         return Refused("email_missing", field="email")
     try:

@@ -41,9 +41,11 @@ def submit_fax(
 
     A ``submission_key`` that the user has sent before (a double click, a mail delivered twice) gives the first fax.
     ``repeats`` is the fax whose document goes out once more: to another number, or forwarded. ``beside`` writes what is
-    committed together with a new fax; what it raises comes through, and the caller rolls back. With ``look_first`` it
-    is prepared and goes when its sender says so (:mod:`app.rules.sending.looking`). ``pages`` are as many as its sender
-    has agreed to, of a document that does not say it itself.
+    committed together with a new fax; what it raises comes through, and the caller rolls back. An email becomes a fax
+    with ``beside=lambda fax: session.add(MailMessage(fax_id=fax.id, …))``: both are there, or neither. Of an email that
+    became one before, it is not called, and the first fax is given. With ``look_first`` it is prepared and goes when
+    its sender says so (:mod:`app.rules.sending.looking`). ``pages`` are as many as its sender has agreed to, of a
+    document that does not say it itself.
 
     Raises:
         Refused: with the ``field`` to change; nothing was begun and nothing is lost.

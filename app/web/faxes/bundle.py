@@ -67,13 +67,8 @@ def _stream(user_id: int, fax_ids: Iterable[str], storage: SealedStorage) -> Ite
             members, notes = members_of(user_id, fax_id)
             missing += notes
             for member in members:
-                try:
-                    source = storage.open(member.storage_key, whole=True)
-                except FAILURES:
-                    log.exception("%s is not in a download", member.name)
-                    missing.append(_("%(name)s: could not be read. Try again later.", name=member.name))
-                    continue
-                yield from _copy(source, archive, _entry(_unique(member.name, names), member.at), pipe)
+                if source := open_member(storage, member, missing):
+                    yield from _copy(source, archive, _entry(_unique(member.name, names), member.at), pipe)
         if missing:
             archive.writestr(_entry(NOTE, _now(user_id)), "\r\n".join([_("Not in this archive:"), *missing, ""]))
     yield pipe.drain()
@@ -126,6 +121,16 @@ def members_at_hand(user_id: int, fax_ids: Collection[str]) -> dict[str, tuple[l
         db.session.expunge_all()
         db.session.rollback()
     return found
+
+
+def open_member(storage: SealedStorage, member: Member, missing: list[str]) -> BinaryIO | None:
+    """What a download holds of it; where it cannot be read, a line for the note at the end."""
+    try:
+        return storage.open(member.storage_key, whole=True)
+    except FAILURES:
+        log.exception("%s is not in a download", member.name)
+        missing.append(_("%(name)s: could not be read. Try again later.", name=member.name))
+        return None
 
 
 def _whole(fax: Fax) -> tuple[list[Member], list[str]]:

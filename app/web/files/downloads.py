@@ -4,7 +4,6 @@ Both are made while they travel. Where one breaks off, the next begins with a fa
 """
 
 import io
-import logging
 import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -26,7 +25,7 @@ from app.rules.ground.access import visible_lines
 from app.rules.log.log import Filters, Place
 from app.rules.log.log_rows import place_of_number, read_ids, read_rows
 from app.rules.words.sentences import in_language, sentence, status_label
-from app.web.faxes.bundle import FAILURES, NOTE, Member, members_at_hand, members_of
+from app.web.faxes.bundle import NOTE, Member, members_at_hand, members_of, open_member
 from app.web.faxes.finder import Finder, read_finder
 from app.web.files.csv_export import Cell, csv_response
 from app.web.site.administration import administrators_only, audit_act
@@ -40,8 +39,6 @@ from app.web.site.zip_stream import ZipStream
 from app.whole_numbers import read_whole
 from tenants.db import db, only_reading, utc_now
 from tenants.models import Tenant, User
-
-log = logging.getLogger(__name__)
 
 blueprint = Blueprint("downloads", __name__)
 blueprint.before_request(administrators_only)
@@ -256,14 +253,9 @@ def _add(
     archive: ZipStream, members: list[Member], missing: list[str], storage: SealedStorage, notes: BinaryIO
 ) -> Iterator[bytes]:
     for member in members:
-        try:
-            source = storage.open(member.storage_key, whole=True)
-        except FAILURES:
-            log.exception("%s is not in a download", member.name)
-            missing.append(_("%(name)s: could not be read. Try again later.", name=member.name))
-            continue
-        with source:
-            yield from archive.add(f"{_month(member.name)}/{member.name}", source, member.at)
+        if source := open_member(storage, member, missing):
+            with source:
+                yield from archive.add(f"{_month(member.name)}/{member.name}", source, member.at)
     for text in missing:
         notes.write(f"{text}\r\n".encode())
 
