@@ -31,7 +31,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 # An image keeps times in whole seconds, and a list of fonts that is older than its folder by less is made anew by each
 # process that needs one. So the folders have whole seconds before it is made.
-RUN find /usr/share/fonts -type d -exec touch -d "@$(date +%s)" {} + && fc-cache -f
+RUN find /usr/share/fonts /usr/local/share/fonts -type d -exec touch -d "@$(date +%s)" {} + && fc-cache -f
 WORKDIR /opt/faxroom
 
 FROM base AS build
@@ -62,7 +62,7 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends libreoffice-calc-nogui libreoffice-impress-nogui \
         libreoffice-math-nogui libreoffice-writer-nogui python3-uno \
     && rm -rf /var/lib/apt/lists/*
-RUN find /usr/share/fonts -type d -exec touch -d "@$(date +%s)" {} + && fc-cache -f
+RUN find /usr/share/fonts /usr/local/share/fonts -type d -exec touch -d "@$(date +%s)" {} + && fc-cache -f
 USER faxroom
 CMD ["python", "-m", "app.adapters.offices.office_server", "--socket", "/run/faxroom/office.sock"]
 

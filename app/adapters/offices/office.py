@@ -57,8 +57,9 @@ START_SECONDS = 60
 PROBE_SECONDS = 10
 #: This process says so often that it goes on; one that has not for so long is stopped, and is killed.
 BEAT_SECONDS, SILENT_SECONDS = 1.0, 10.0
-#: A LibreOffice that has been at a document for so long gets less of the processor than others: nice(1).
-LONG_SECONDS, NICENESS = 2.0, 10
+#: A LibreOffice that has worked on a document for so long gets less of the processor than others: nice(1). What counts
+#: is the processor's time: on a machine with other work the first document of a fresh one waits that long for it.
+LONG_SECONDS, NICENESS, LOOK_SECONDS = 2.0, 10, 0.25
 #: How often is looked whether the caller still waits.
 CALLER_MILLISECONDS = 250
 #: A caller who connects says what it wants; a document has to arrive.
@@ -151,9 +152,8 @@ class Office:
             Exception: whatever LibreOffice or unoserver make of it.
         """
         self.documents += 1
-        watch, long = self._watch(self.deadline_seconds), threading.Timer(LONG_SECONDS, self._lower)
-        long.daemon = True
-        long.start()
+        watch, done = self._watch(self.deadline_seconds), threading.Event()
+        threading.Thread(target=self._lower_if_long, args=(done,), daemon=True).start()
         _emptied(self.job)
         try:
             pdf, told = self._conversing.print_document(data, self.job, wanted)
@@ -161,8 +161,20 @@ class Office:
             return pdf, told
         finally:
             watch.cancel()
-            long.cancel()
+            done.set()
             _emptied(self.job)
+
+    def _lower_if_long(self, done: threading.Event) -> None:
+        with suppress(OSError):  # it has ended
+            began = self._worked()
+            while not done.wait(LOOK_SECONDS):
+                if self._worked() - began >= LONG_SECONDS:
+                    self._lower()
+                    return
+
+    def _worked(self) -> float:
+        """Seconds of the processor that LibreOffice has had (clock_getcpuclockid(3))."""
+        return time.clock_gettime(~self._started.pid << 3 | 2)
 
     def _lower(self) -> None:
         """It goes on beside the others, no longer in their stead."""

@@ -1,13 +1,17 @@
-"""An office that has given its last answer takes nobody's document any more, in the moment until it ends."""
+"""An office that has given its last answer takes nobody's document any more, in the moment until it ends; and which one
+is the last."""
 
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.adapters.offices.office import serve
+from app.adapters.offices import office
+from app.adapters.offices.office import Office, serve
 from app.adapters.offices.office_protocol import NOT_CONVERTED, receive, send
 
 
@@ -40,3 +44,20 @@ def test_who_comes_after_the_last_answer_is_refused_before_the_document_is_sent(
         serving.join(20)
         with socket.socket(socket.AF_UNIX) as second, pytest.raises(ConnectionRefusedError):
             second.connect(path)  # the socket is still open: LibreOffice takes a moment to end
+
+
+@pytest.mark.parametrize(
+    ("program", "is_lowered"), [("while True: pass", True), ("import time; time.sleep(60)", False)]
+)
+def test_who_only_waits_for_the_processor_is_not_taken_for_one_that_is_long_at_a_document(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, is_lowered: bool
+) -> None:
+    monkeypatch.setattr(office, "LONG_SECONDS", 0.3)
+    one, done = Office(tmp_path, deadline_seconds=60, own_disk=True), threading.Event()
+    with subprocess.Popen([sys.executable, "-S", "-c", program], start_new_session=True) as one.process:
+        looking = threading.Thread(target=one._lower_if_long, args=(done,), daemon=True)
+        looking.start()
+        looking.join(20 if is_lowered else 2)
+        done.set()
+        one.process.kill()
+    assert one.is_lowered is is_lowered
