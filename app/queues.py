@@ -49,6 +49,7 @@ JOBS: dict[str, tuple[str, str, int]] = {
     "prepare": ("documents", "app.jobs.sending.prepare.prepare", 600),
     "convert": ("offices", "app.jobs.sending.prepare.convert", 600),
     "prepare_slowly": ("slow", "app.jobs.sending.prepare.prepare_slowly", 600),
+    "redraw": ("slow", "app.jobs.sending.redraw.redraw", 600),
     "preview": ("previews", "app.jobs.sending.preview.preview", 600),
     "preview_convert": ("preview_offices", "app.jobs.sending.preview.preview_convert", 600),
     "preview_slowly": ("slow_previews", "app.jobs.sending.preview.preview_slowly", 600),

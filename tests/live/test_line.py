@@ -122,7 +122,8 @@ def test_a_call_without_a_portal_is_followed_page_by_page_and_its_result_is_foun
     seen = set()
 
     def over() -> bool:
-        seen.add(unattended.ari.pages_so_far().get("fax-unheard-1"))
+        if fax := unattended.ari.sent_so_far().get("fax-unheard-1"):
+            seen.add(fax.pages)
         return "fax-unheard-1" not in unattended.ari.live_channels()
 
     wait_until(90, "the end of the call", over)

@@ -6,6 +6,7 @@ copying a page as it is costs nothing here.
 
 import io
 import os
+import re
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ LENGTHS = {"A4": 2292, "Letter": 2156}
 SHORT, LONG, RATIONAL = 3, 4, 5
 _SIZES = {SHORT: 2, LONG: 4, RATIONAL: 8}
 GROUP3, GROUP4 = 3, 4
+BAD_FAX_LINES, FAX_DCS = 326, 34911
 #: What libtiff is told of a page: eight pixels a byte, highest bit first, one strip.
 CODED = {256: WIDTH, 258: 1, 259: GROUP4, 262: 0, 266: 1, 277: 1, 284: 1}
 #: Each byte with its bits in the opposite order.
@@ -73,21 +75,21 @@ def put_between(page: FaxPage, *, above: int, below: int) -> FaxPage:
     In T.6 a line is told by how it differs from the one above, and the first by how it differs from a white one: a
     white line below a white line is a single bit.
     """
-    code, length = _code_of(page)
+    code, length = code_of(page)
     code = ((1 << above) - 1) << length + below | code << below | (1 << below) - 1
-    strip = _packed(code << 24 | END_OF_BLOCK, above + length + below + 24)
+    strip = packed_code(code, above + length + below)
     return FaxPage(strip, rows=above + page.rows + below, dots_down=page.dots_down, width=page.width)
 
 
 def put_above(page: FaxPage, top: FaxPage) -> FaxPage:
     """``top``, whose last line is white, and below it ``page``, whose bits stay as they are."""
-    code, length = _code_of(top)
+    code, length = code_of(top)
     size = len(page.strip) * 8
     strip = _packed(code << size | int.from_bytes(page.strip), length + size)
     return FaxPage(strip, rows=top.rows + page.rows, dots_down=page.dots_down, width=page.width)
 
 
-def _code_of(page: FaxPage) -> tuple[int, int]:
+def code_of(page: FaxPage) -> tuple[int, int]:
     """The bits of the lines, and how many they are; without the end of the block.
 
     Raises:
@@ -99,6 +101,11 @@ def _code_of(page: FaxPage) -> tuple[int, int]:
     if code & 0xFFFFFF != END_OF_BLOCK:
         raise PermanentFailure("damaged")
     return code >> 24, len(page.strip) * 8 - padding - 24
+
+
+def packed_code(code: int, length: int) -> bytes:
+    """The bits of lines, with the end of the block."""
+    return _packed(code << 24 | END_OF_BLOCK, length + 24)
 
 
 def _packed(code: int, length: int) -> bytes:
@@ -228,6 +235,44 @@ def has_no_page(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(8)
     return not head or head == b"II*\0\0\0\0\0"
+
+
+@dataclass(frozen=True)
+class Reception:
+    """What the two machines had agreed on, None where the file does not say, and lines that did not come as they were
+    sent."""
+
+    ecm: bool | None
+    damaged_lines: int
+
+
+def reception_of(path: Path) -> Reception:
+    """As spandsp writes it into each page (0.0.6, t4_rx.c): BadFaxLines (TIFF/F, RFC 2306, 4.7), and FaxDcs, the
+    command by which the sender has told what comes.
+
+    Raises:
+        PermanentFailure: ``damaged``: it is no TIFF of this machine.
+    """
+    size, ecm, damaged = path.stat().st_size, None, 0
+    with path.open("rb") as file:
+        if file.read(4) != b"II*\0":
+            raise PermanentFailure("damaged")
+        file.seek(0)
+        for tags in _directories(file):
+            damaged += min(tags.get(BAD_FAX_LINES, 0), tags.get(257, 0))
+            known = _ecm_of(file, tags.get(FAX_DCS), size)
+            ecm = ecm if known is None else known
+    return Reception(ecm, damaged)
+
+
+def _ecm_of(file: io.BufferedIOBase, at: int | None, size: int) -> bool | None:
+    """Bit 27 of ITU-T T.30's DCS (table 2), written as ``00 46 1F 22``, the first bit of each octet highest; three
+    octets say that there are no more."""
+    if at is None or not 0 < at < size:
+        return None
+    file.seek(at)
+    found = re.match(rb"(?:[0-9A-F]{2} ){2}[0-9A-F]{2}(?: ([0-9A-F]{2})|\0)", file.read(len("00 00 00 00")))
+    return bool(int(found[1] or b"0", 16) & 0x20) if found else None
 
 
 def _coded_page(file: io.BufferedIOBase, tags: dict[int, int], size: int) -> CodedPage | None:

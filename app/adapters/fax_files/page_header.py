@@ -2,7 +2,8 @@
 
 Drawn here and not by spandsp, which knows neither the tenant's time zone nor how many pages there are, and numbers the
 rest of a document from 1. The page itself is not coded anew: in T.6 each line refers to the one before it and the first
-to an imaginary white one (ITU-T T.6, 2.2), so that what ends in a white line can stand before any page.
+to an imaginary white one (ITU-T T.6, 2.2), so that what ends in a white line can stand before any page. It takes the
+place of the margin: a page is no longer with it than without.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from app.adapters.fax_files.fax_tiff import DOTS_DOWN, WIDTH, FaxPage, encode, put_above
+from app.adapters.fax_files.fitting import without_margin
 
 #: Height of the line and of its letters, in dots of fine resolution; the margin at either side, in dots across.
 ROWS, LETTERS, MARGIN = 40, 28, 40
@@ -23,10 +25,12 @@ FONTS = ("LiberationSans-Regular.ttf", "DejaVuSans.ttf")
 def headed(
     pages: Iterable[FaxPage], *, at: datetime, name: str, station_id: str, first_page: int, total: int
 ) -> Iterator[FaxPage]:
-    """``pages`` with their header. ``at`` is in the zone in which it is to be read; ``first_page`` counts from 1."""
+    """``pages`` with their header, in place of their top margin. ``at`` is in the zone in which it is to be read;
+    ``first_page`` counts from 1."""
     for number, page in enumerate(pages, start=first_page):
         texts = (f"{at:%Y-%m-%d %H:%M}", name, station_id, f"{number}/{total}")
-        yield put_above(page, _drawn(texts, page.dots_down))
+        line = _drawn(texts, page.dots_down)
+        yield put_above(without_margin(page, line.rows), line)
 
 
 def _drawn(texts: tuple[str, str, str, str], dots_down: int) -> FaxPage:

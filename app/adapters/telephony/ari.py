@@ -111,14 +111,33 @@ class OutgoingCall:
                 "CHANNEL(hangup_handler_push)": "faxroom-sent,s,1",
                 "FAX_FILE": self.file,
                 "FAX_STATION": _plain(self.station_id),
-                "FAX_ECM": "yes" if self.ecm else "no",
+                "FAX_ECM": _yes(self.ecm),
                 "FAX_RATE": str(self.max_rate),
                 "FAX_MODEMS": _modems(self.max_rate),
-                "FAX_T38": "yes" if self.t38 else "no",
+                "FAX_T38": _yes(self.t38),
                 "FAX_MAX_SECONDS": str(self.max_seconds),
                 "FAX_NOT_AFTER": str(self.not_after),
             },
         }
+
+
+@dataclass(frozen=True)
+class Receiving:
+    """How a fax may come in; ``max_rate`` in bit/s."""
+
+    ecm: bool
+    max_rate: int
+    t38: bool
+
+    @property
+    def told(self) -> str:
+        """As ``asterisk/extensions.conf`` reads it."""
+        fastest = _modems(self.max_rate).partition(",")[0]
+        return f"*{_yes(self.ecm)}*{fastest}*{_yes(self.t38)}"
+
+
+def _yes(is_so: bool) -> str:
+    return "yes" if is_so else "no"
 
 
 def _modems(max_rate: int) -> str:
@@ -136,7 +155,7 @@ class FaxProgress:
     """A fax on the line, as Asterisk's session of it tells. ``pages`` were confirmed so far; ``rate`` in bit/s.
 
     ``session`` is its number in this Asterisk. ``began``: the two machines have understood each other (T.30: DIS and
-    DCS), so that it is known what a page will be.
+    DCS), so that it is known what a page will be; from then on ``ecm`` is what they agreed on.
     """
 
     file: str
@@ -144,6 +163,7 @@ class FaxProgress:
     rate: int
     began: bool
     session: int = 0
+    ecm: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -253,9 +273,9 @@ class Ari:
         if channel.get("dialplan", {}).get("app_name") == "Stasis":
             self._ask("DELETE", path, params={"reason_code": cause}, expected=(404,))
 
-    def receive(self, channel_id: str, *, station_id: str = "") -> None:
+    def receive(self, channel_id: str, *, station_id: str = "", how: Receiving | None = None) -> None:
         """Have a call that waits in our application received as a fax; one that has gone is fine."""
-        self._continue(channel_id, "faxroom-receive", f"+{_encoded(station_id)}")
+        self._continue(channel_id, "faxroom-receive", f"+{_encoded(station_id)}{how.told if how else ''}")
 
     def detect(
         self, channel_id: str, *, listen_seconds: int, voice: str, whose: str = "", station_id: str = ""
@@ -326,10 +346,10 @@ class Ari:
         }
         self._ask("POST", "/channels", json=body)
 
-    def pages_so_far(self) -> dict[str, int]:
-        """Pages confirmed up to now, by channel id, of at most :data:`MOST_FOLLOWED` running faxes of ours."""
+    def sent_so_far(self) -> dict[str, FaxProgress]:
+        """By channel id, of at most :data:`MOST_FOLLOWED` running faxes of ours that go out."""
         told = self.progress(most=MOST_FOLLOWED).values()
-        return {ours["channel"]: fax.pages for fax in told if (ours := _OUR_FILE.fullmatch(fax.file))}
+        return {ours["channel"]: fax for fax in told if (ours := _OUR_FILE.fullmatch(fax.file))}
 
     def progress(self, names: Collection[str] | None = None, *, most: int | None = None) -> dict[str, FaxProgress]:
         """How far the running faxes are, by the name of the channel: these channels', or at most so many.
@@ -363,6 +383,7 @@ class Ari:
                 rate=int(told["DataRate"]),
                 began=told["ImageResolution"] != "0x0",
                 session=int(told["SessionNumber"]),
+                ecm=told["ErrorCorrectionMode"] == "Yes" if told["ImageResolution"] != "0x0" else None,
             )
             for name, blocks in found.items()
             for told in blocks

@@ -34,7 +34,7 @@ from app.rules.numbers.naming import document_name, report_name
 from app.rules.numbers.numbers import shown_number
 from app.rules.outbox.notices import received_text, subject_of
 from app.rules.sending.looking import may_release
-from app.rules.words.sentences import in_language, incomplete_note, other_end, pages_text, story, timestamp
+from app.rules.words.sentences import damage_text, in_language, incomplete_note, other_end, pages_text, story, timestamp
 from app.services.documents.documents import storage
 from app.services.outbox.rendering import render_for
 from app.services.sending.reports import ensure_report
@@ -152,9 +152,10 @@ def held_mail(notice: Notice) -> EmailMessage | None:
 def received_mail(notice: Notice) -> EmailMessage:
     """The mail about a fax that came in, with the document. What is not whole is said after the lines for programs."""
     fax, text = notice.its_fax, received_text(notice.its_fax)
-    if fax.status == Status.INCOMPLETE:
-        with in_language(notice.language):
-            text += f"\n{incomplete_note(fax)}\n"
+    with in_language(notice.language):
+        note = incomplete_note(fax) if fax.status == Status.INCOMPLETE else damage_text(fax)
+    if note:
+        text += f"\n{note}\n"
     message = _mail(notice, text)
     if fax.pdf:
         _attach(message, fax.pdf, document_name(fax))

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from redis import RedisError
 from sqlalchemy.orm import joinedload
 
-from app.adapters.telephony.ari import Ari, Connected, Disconnected
+from app.adapters.telephony.ari import Ari, Connected, Disconnected, Receiving
 from app.application import settings
 from app.errors import FaxroomError, TemporaryFailure
 from app.jobs.pulse import Pulse
@@ -30,7 +30,16 @@ from app.rules.receiving.receiving import begin_receiving, channel_of, note_off_
 from app.rules.receiving.strays import note_stray
 from app.rules.receiving.telephone_calls import end_lost_calls, note_call, open_calls
 from app.rules.sending.dispatch import Limits
-from app.rules.sending.results import CallFacts, note_answered, note_pages, note_ringing, reconcile, take_back
+from app.rules.sending.ladder import kept_rate
+from app.rules.sending.results import (
+    CallFacts,
+    note_answered,
+    note_error_correction,
+    note_pages,
+    note_ringing,
+    reconcile,
+    take_back,
+)
 from app.services.documents.disk_room import disks
 from app.services.documents.documents import is_stored_as
 from app.services.receiving.line_events import (
@@ -115,6 +124,7 @@ class Listener:
         self.telling: Telling | None = None
         self.enqueued: dict[str, float] = {}
         self.sending: dict[str, int] = {}  # channel id → pages told so far
+        self.agreed: dict[str, bool] = {}  # channel id → whether the two machines have agreed on error correction
         self.ended: dict[str, CallFacts] = {}  # heard, and perhaps not taken over: the disk may be full
         self.marked: set[str] = set()  # channel ids of the marks that the last reconciliation found
         self.decided: set[Incoming] = set()
@@ -216,6 +226,7 @@ class Listener:
 
     def _ended(self, channel_id: str, facts: CallFacts) -> None:
         self.sending.pop(channel_id, None)
+        self.agreed.pop(channel_id, None)
         self.ended[channel_id] = facts
         self._enqueue("record", channel_id, facts.to_json())
 
@@ -247,7 +258,8 @@ class Listener:
             note_stray(db.session, found, call.caller, utc_now())
             self.line.refuse(call.channel_id, UNALLOCATED)
             return
-        station_id = entity.template.station_id
+        template = entity.template
+        station_id, how = template.station_id, Receiving(template.ecm, kept_rate(template.max_rate), template.t38)
         if entity.shared_with_voice and not call.is_fax:
             voice, whose, seconds = voice_of(db.session, entity), whose_line(entity), _listen_seconds()
             db.session.rollback()
@@ -261,7 +273,7 @@ class Listener:
             return
         known = {"node": self.line.node, "channel_id": call.channel_id, "caller": call.caller, "called": call.called}
         if begin_receiving(db.session, entity, limits=Limits(line=0), **known):
-            self.line.receive(call.channel_id, station_id=station_id)
+            self.line.receive(call.channel_id, station_id=station_id, how=how)
         else:
             self.turned_away["company"] += 1
             self.line.refuse(call.channel_id, BUSY)
@@ -419,10 +431,13 @@ class Listener:
         self.enqueued = {channel_id: at for channel_id, at in self.enqueued.items() if at > oldest}
 
     def _tell_pages(self) -> None:
-        for channel_id, pages in self.line.pages_so_far().items():
-            if pages > self.sending.get(channel_id, 0):
-                self.sending[channel_id] = pages
-                note_pages(db.session, channel_id, pages)
+        for channel_id, fax in self.line.sent_so_far().items():
+            if fax.pages > self.sending.get(channel_id, 0):
+                self.sending[channel_id] = fax.pages
+                note_pages(db.session, channel_id, fax.pages)
+            if fax.ecm is not None and self.agreed.get(channel_id) != fax.ecm:
+                self.agreed[channel_id] = fax.ecm
+                note_error_correction(db.session, channel_id, fax.ecm)
 
 
 def _listen_seconds() -> int:

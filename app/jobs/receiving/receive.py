@@ -10,7 +10,7 @@ from typing import Any
 from flask import current_app
 
 from app.adapters.fax_files.fax_pdf import tiff_to_pdf
-from app.adapters.fax_files.fax_tiff import has_no_page
+from app.adapters.fax_files.fax_tiff import has_no_page, reception_of
 from app.adapters.storage.spool_files import NotLeft, copy_left
 from app.errors import PermanentFailure, TemporaryFailure
 from app.jobs.running import job
@@ -97,6 +97,7 @@ def _imported(fax: Fax, path: Path, facts: CallFacts) -> Fax:
         raise TemporaryFailure("spool_down", file=path)
     if facts.ended_at is None and path.exists():  # Asterisk died: that is when its last page came
         facts = replace(facts, ended_at=path.stat().st_mtime)
+    facts = _with_reception(facts, path)
     tenant_id, name = fax.tenant_id, document_name(fax, began_at(fax, facts))
     session.rollback()  # no lock while files are written
     documents = _documents(path, tenant_id=tenant_id, name=name)
@@ -111,6 +112,17 @@ def _imported(fax: Fax, path: Path, facts: CallFacts) -> Fax:
         for key in keys:
             storage().delete(key)
     return session.get_one(Fax, fax_id, populate_existing=True)
+
+
+def _with_reception(facts: CallFacts, path: Path) -> CallFacts:
+    """With what the file says of how it came in."""
+    if has_no_page(path):
+        return facts
+    try:
+        came = reception_of(path)
+    except PermanentFailure:
+        return facts
+    return replace(facts, ecm=came.ecm, damaged_lines=came.damaged_lines)
 
 
 def _documents(path: Path, *, tenant_id: int, name: str) -> dict[str, Document]:

@@ -12,6 +12,7 @@ from flask import current_app
 from sqlalchemy.orm import joinedload
 
 from app.adapters.fax_files.fax_tiff import FaxPage, write_pages
+from app.adapters.fax_files.fitting import at_standard
 from app.adapters.fax_files.page_header import headed
 from app.adapters.pages.rasterizer import take_pages
 from app.adapters.storage.disks import NO_ROOM
@@ -163,17 +164,17 @@ def _call_of(attempt: Attempt) -> OutgoingCall:
 
 def _lay_pages(attempt: Attempt, path: Path) -> None:
     """What is still to be sent, in the spool, with the header of the template on top of each page."""
-    fax, first = attempt.fax, attempt.first_page
+    fax, first, standard = attempt.fax, attempt.first_page, way_of(attempt).standard
     template = fax.entity.template
     for folder in (path.parent, mark_of(attempt.channel_id).parent):
         folder.mkdir(parents=True, exist_ok=True)
     with storage().local_copy(fax.its_tiff.storage_key) as prepared:
-        if first == 1 and not template.header:
+        if first == 1 and not template.header and not standard:
             shutil.copyfile(prepared, path)
             return
         note = f"{first}-{fax.pages} / {pages_text(fax.pages)}" if first > 1 and fax.pages else None
         taken = take_pages(prepared, first, note)
-    pages: Iterable[FaxPage] = taken
+    pages: Iterable[FaxPage] = map(at_standard, taken) if standard else taken
     whole, count = fax.pages or len(taken), len(taken)
     if template.header:
         at = utc_now().astimezone(fax.tenant.zone)

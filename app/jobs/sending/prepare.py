@@ -27,6 +27,7 @@ from app.jobs.running import job
 from app.models import Document, DocumentKind, Fax, FaxEntity, Lane, Origin, Preview, PreviewState, Status
 from app.queues import LANE_JOBS, begin_once, enqueue_after_commit
 from app.rules.outbox.notices import write_held_notice, write_outcome_notice
+from app.rules.sending.destinations import destination_of
 from app.rules.sending.lifecycle import move
 from app.rules.sending.looking import LONGEST, asks_first
 from app.rules.sending.preparing import (
@@ -47,6 +48,7 @@ from tenants.db import db, utc_now
 log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=30)
+STANDARD = "standard"
 #: Before the next try of what could not be prepared for another's fault.
 SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=10)
 #: What has taken so long gives way to others who have waited so long; the next time it has four times as much.
@@ -100,10 +102,11 @@ def _prepare_claimed(fax: Fax, lane: Lane) -> None:
     mine = (Fax.id == fax.id, Fax.status == Status.PREPARING)
     with lease_renewed(Fax, *mine), tempfile.TemporaryDirectory(prefix="faxroom-prepare-") as folder:
         try:
-            if _is_previewed(fax):
+            resolution = _resolution(fax)
+            if resolution == fax.entity.template.resolution and _is_previewed(fax):
                 return
             with sliced(SLICE_SECONDS * MORE_EACH_TIME**fax.gave_way, partial(_is_wanted, fax, lane)):
-                _prepare(fax, Path(folder), lane)
+                _prepare(fax, Path(folder), lane, resolution)
         except GaveWay:
             log.info("fax %s takes long and gives way", fax.id)
             move_to_slow_lane(db.session, fax.id, utc_now())
@@ -221,9 +224,16 @@ def _take_over(fax: Fax, preview: Preview) -> bool:
 # ---- Drawing
 
 
-def _prepare(fax: Fax, folder: Path, lane: Lane) -> None:
+def _resolution(fax: Fax) -> str:
+    """The template's, unless the machine is known to take no more than standard."""
+    known = destination_of(db.session, fax.tenant_id, fax.dial_string or "", utc_now())
+    db.session.rollback()
+    return STANDARD if known and known.standard_only else fax.entity.template.resolution
+
+
+def _prepare(fax: Fax, folder: Path, lane: Lane, resolution: str) -> None:
     template, offices = fax.entity.template, Offices(offices_of(is_slow=lane == Lane.SLOW), fax.tenant.written_as)
-    made = drawn(fax.its_source, folder, offices, resolution=template.resolution, page_size=template.page_size)
+    made = drawn(fax.its_source, folder, offices, resolution=resolution, page_size=template.page_size)
     _refuse_unasked(fax, made.facts.pages)
     pdf, tiff = store_drawn(fax.its_source, made)
     pages = Pages(made.facts.pages, round(made.facts.seconds), list(made.facts.notes), pdf.id if pdf else None, tiff.id)

@@ -98,6 +98,8 @@ def _after(way: Way, call: Tried, wish: Way, *, t38_is_left: bool) -> Way:
         return replace(way, standard=True)
     if call.came_to_nothing_by_t38:
         return replace(way, t38=False, ecm=True)
+    if call.pages and way.rate < wish.rate:  # it gets on by it, page by page
+        return replace(way, t38=call.mode == T38)
     rate = next((slower for slower in RATES if slower < way.rate), None)
     if rate:
         return replace(way, t38=call.mode == T38, rate=rate, ecm=True)

@@ -16,6 +16,7 @@ from app.rules.ground.call_ends import NO_FAX, Unanswered, judge
 from app.rules.log.search import with_name
 from app.rules.outbox.notices import write_outcome_notice
 from app.rules.sending.destinations import learn
+from app.rules.sending.ladder import is_standard_only
 from app.rules.sending.lifecycle import move
 from app.rules.sending.redirects import target_of
 from app.rules.sending.retry import FOLLOWED, LINE_DOWN, LINE_DOWN_DELAY, OUR_SIDE, Decision, by_day, decide, spread
@@ -35,7 +36,8 @@ class CallFacts:
     the far end confirmed (T.30 MCF); ``hangup_cause`` is of Q.850; times are Unix seconds. ``response`` is the last one
     of SIP's, empty where none came, None where it was not kept; ``rang`` whether Asterisk has seen it ring, of a call
     that nobody answered and that ended by the network's word.
-    ``redirected_to`` is whom the far end named in a SIP 302, as it wrote it.
+    ``redirected_to`` is whom the far end named in a SIP 302, as it wrote it. ``ecm`` is what the two machines agreed
+    on, None where this does not tell; ``damaged_lines`` are lines of what came in.
     """
 
     outcome: str
@@ -51,6 +53,7 @@ class CallFacts:
     answered_at: float | None = None
     ended_at: float | None = None
     redirected_to: str | None = None
+    damaged_lines: int | None = None
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "CallFacts":
@@ -101,6 +104,8 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
     told = (Status.SENT, Status.FAILED, Status.UNKNOWN)
     if move(session, fax.id, decision.status, only_from=ON_THE_LINE, **values) and decision.status in told:
         write_outcome_notice(session, fax)
+    if is_standard_only(facts.error) and decision.status == Status.RETRYING:
+        enqueue_after_commit(session, "redraw", fax.id)
     enqueue_after_commit(session, "dispatch")  # a line is free
     session.commit()
     return True
@@ -142,12 +147,14 @@ def close_attempt(session: Session, attempt_id: int, facts: CallFacts) -> bool:
         "pages_confirmed": max(0, facts.pages),
         "mode": facts.mode,
         "rate": facts.rate,
-        "ecm": facts.ecm,
+        "damaged_lines": facts.damaged_lines,
         "remote_station_id": (facts.remote_station_id or "")[:64] or None,
         "hangup_cause": facts.hangup_cause,
         "response": (facts.response or "")[:120] or None,
         "error": (facts.error or "")[:255] or None,
     }
+    if facts.ecm is not None:
+        values["ecm"] = facts.ecm
     if facts.answered_at:
         values["answered_at"] = _time(facts.answered_at)
     still_open = sa.update(Attempt).where(Attempt.id == attempt_id, Attempt.ended_at.is_(None))
@@ -181,6 +188,13 @@ def note_pages(session: Session, channel_id: str, pages: int) -> None:
         attempt.pages_confirmed = pages
         on_the_way = sa.update(Fax).where(Fax.id == attempt.fax_id, Fax.status == Status.SENDING)
         session.execute(on_the_way.values(pages_done=attempt.first_page - 1 + pages))
+    session.commit()
+
+
+def note_error_correction(session: Session, channel_id: str, ecm: bool) -> None:
+    """What the two machines of this call have agreed on. Commits."""
+    runs = sa.update(Attempt).where(Attempt.channel_id == channel_id, Attempt.ended_at.is_(None))
+    session.execute(runs.values(ecm=ecm))
     session.commit()
 
 

@@ -18,6 +18,7 @@ from app.errors import Refused
 from app.models import Attempt, Direction, Document, Fax, FaxEntity, FaxTemplate, Origin, Status
 from app.models.faxes.moves import is_final
 from app.rules.numbers.numbers import Addressee
+from app.rules.sending.ladder import kept_rate
 from app.rules.sending.submit import Order, accept_fax
 from tenants.models import Tenant, User
 from tenants.scope import owned_by
@@ -119,7 +120,7 @@ def findings(test: Fax, received: Fax | None, damage: Damage | None, *, now: dat
         return [Finding(code, "bad" if over and code == "call" else "todo") for code in STEPS]
     return [
         Finding("call", "good"),
-        *_transmission(attempt, test.entity.template, over),
+        *_transmission(attempt, received, test.entity.template, over),
         _pages(test, over),
         _received(test, received, missing=is_missing(test, received, now=now)),
         _picture(damage),
@@ -127,17 +128,29 @@ def findings(test: Fax, received: Fax | None, damage: Damage | None, *, now: dat
     ]
 
 
-def _transmission(attempt: Attempt, template: FaxTemplate, over: bool) -> list[Finding]:
+def _transmission(attempt: Attempt, received: Fax | None, template: FaxTemplate, over: bool) -> list[Finding]:
     """Mode, rate and error correction: known when the call is over, and only if the machines agreed on them."""
     if attempt.ended_at is None or attempt.mode is None:
         return [Finding(code, "bad" if over and code == "mode" else "todo") for code in ("mode", "rate", "ecm")]
     wanted = "T38" if template.t38 else "audio"
-    rate, most, ecm = attempt.rate or 0, template.max_rate, bool(attempt.ecm)
+    rate, most = attempt.rate or 0, kept_rate(template.max_rate)
     return [
         Finding("mode", "good" if attempt.mode == wanted else "doubt", {"mode": attempt.mode, "wanted": wanted}),
-        Finding("rate", "good" if rate >= most else "doubt", {"rate": rate, "most": most}),
-        Finding("ecm", "good" if ecm == template.ecm else "doubt", {"ecm": ecm}),
+        Finding("rate", "good" if rate == most else "doubt", {"rate": rate, "most": most}),
+        _error_correction(_agreed(attempt, received), wanted=template.ecm),
     ]
+
+
+def _agreed(attempt: Attempt, received: Fax | None) -> bool | None:
+    """On error correction. It is the same call: what came in says it where nobody looked while it went out."""
+    ends = (attempt, *(received.attempts if received else ()))
+    return next((end.ecm for end in ends if end.ecm is not None), None)
+
+
+def _error_correction(ecm: bool | None, *, wanted: bool) -> Finding:
+    if ecm is None:
+        return Finding("ecm", "todo")
+    return Finding("ecm", "good" if ecm == wanted else "doubt", {"ecm": ecm})
 
 
 def _pages(test: Fax, over: bool) -> Finding:

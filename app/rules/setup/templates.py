@@ -14,6 +14,7 @@ from app.errors import Refused
 from app.models import Direction, Fax, FaxEntity, FaxTemplate, PendingChange
 from app.models.faxes.moves import MOVES
 from app.rules.numbers.dialing import MOST_A_DAY, longest_match, read_prefixes
+from app.rules.sending.ladder import RATES, kept_rate
 from app.rules.sending.retry import DELAYS, NEVER
 from app.rules.setup.changes import ADD, CHANGE, REMOVE, Applied, ChangeHandler, Difference, Values, register
 from app.whole_numbers import read_whole
@@ -28,7 +29,6 @@ STATION_ID = re.compile(r"[0-9+ ]{0,20}")  # T.30 TSI
 STATION_ID_LENGTH = 20
 RESOLUTIONS = ("standard", "fine")
 PAGE_SIZES = ("A4", "Letter")
-RATES = (2400, 4800, 7200, 9600, 12000, 14400)
 #: Field → the least and the most that may be entered.
 NUMBERS = {
     "max_attempts": (1, 50),
@@ -85,7 +85,9 @@ FIELDS = (*(f.name for f in fields(TemplateDetails) if f.name not in ("delays", 
 
 
 def values_of(template: FaxTemplate) -> Values:
-    return {name: getattr(template, name) for name in FIELDS} | {"retry_delays": template.retry_delays or None}
+    """A rate from before only those that can be kept could be chosen is told as what it does."""
+    values = {name: getattr(template, name) for name in FIELDS} | {"retry_delays": template.retry_delays or None}
+    return values | {"max_rate": kept_rate(template.max_rate)}
 
 
 def details_of(values: Values) -> TemplateDetails:

@@ -473,10 +473,27 @@ def _failed(fax: Fax) -> str:
 
 
 def _received(fax: Fax) -> str:
-    return _("%(pages)s received at %(at)s.", pages=pages_text(fax.pages or 0), at=moment(fax, fax.created_at))
+    came = _("%(pages)s received at %(at)s.", pages=pages_text(fax.pages or 0), at=moment(fax, fax.created_at))
+    return f"{came} {damage_text(fax)}".rstrip()
+
+
+def damage_text(fax: Fax) -> str:
+    """Of a received fax with lines that did not come as they were sent; else empty."""
+    lines = sum(attempt.damaged_lines or 0 for attempt in fax.attempts)
+    if not lines:
+        return ""
+    return ngettext(
+        "%(num)d line arrived damaged. If you cannot read something, ask the sender to send it again.",
+        "%(num)d lines arrived damaged. If you cannot read something, ask the sender to send it again.",
+        lines,
+    )
 
 
 def _incomplete(fax: Fax) -> str:
+    return f"{_missing(fax)} {damage_text(fax)}".rstrip()
+
+
+def _missing(fax: Fax) -> str:
     if fax.cause == "unreadable":
         whole = _("Only %(pages)s can be shown. The rest arrived damaged.", pages=pages_text(fax.pages or 0))
         return whole if fax.pages else sentence("unreadable")
@@ -511,7 +528,7 @@ def removed_texts(fax: Fax) -> list[str]:
 
 def incomplete_note(fax: Fax) -> str:
     """What the receiver of a fax that is not whole does about it."""
-    return " ".join((_incomplete(fax), _("Ask the sender to send it again.")))
+    return " ".join((_missing(fax), _("Ask the sender to send it again.")))
 
 
 def _receiving(fax: Fax) -> str:

@@ -230,7 +230,7 @@ def read_result(channel_id: str, line: str) -> Ended | StillSending:
         if late is not None or fields[5]:
             return Ended(channel_id, replace(facts, outcome=_WITHOUT_A_PAGE.get(fields[5], "other")))
         return Ended(channel_id, replace(facts, outcome=judge(Unanswered(response, cause, rang)), rang=rang))
-    status, pages, rate, ecm, mode, error, text, station = fields[6:14]
+    status, pages, rate, _asked_ecm, mode, error, text, station = fields[6:14]
     error_word = _decoded(error)
     heard = len(fields) > 14 and fields[14] not in NOTHING_HEARD
     if fields[5] == "ending" and status != "SUCCESS":
@@ -246,7 +246,6 @@ def read_result(channel_id: str, line: str) -> Ended | StillSending:
             pages=read_whole(pages) or 0,
             mode=mode or None,
             rate=read_whole(rate),
-            ecm=ecm == "yes",
             remote_station_id=_printable(_decoded(station)) or None,
             hangup_cause=cause,
             response=response,
@@ -279,7 +278,7 @@ def read_received(channel_id: str, line: str) -> Received | StillReceiving | Non
         return StillReceiving(channel_id, called, caller, read_whole(fields[1]))
     if fields[0] != "ended" or len(fields) not in (12, 13):  # former versions kept no cause
         return None
-    _, started, called, caller, ended, status, pages, rate, ecm, mode, error, station, *cause = fields
+    _, started, called, caller, ended, status, pages, rate, _asked_ecm, mode, error, station, *cause = fields
     confirmed, error_word = read_whole(pages) or 0, _decoded(error)
     gave_up = read_whole("".join(cause)) == GAVE_UP
     facts = CallFacts(
@@ -287,7 +286,6 @@ def read_received(channel_id: str, line: str) -> Received | StillReceiving | Non
         pages=confirmed,
         mode=mode or None,
         rate=read_whole(rate),
-        ecm=ecm == "yes",
         remote_station_id=_printable(_decoded(station)) or None,
         error=_printable(error_word) if status != "SUCCESS" else None,
         answered_at=read_whole(started),

@@ -14,7 +14,8 @@ from app.rules.mail2fax.boxes import USUAL_POLL
 from app.rules.numbers.numbers import public_form
 from app.rules.numbers.policy import MOST_VOICE
 from app.rules.operator.companies import MOST_COUNT
-from app.rules.setup.templates import CAUSES, PAGE_SIZES, RATES, RESOLUTIONS
+from app.rules.sending.ladder import RATES, kept_rate
+from app.rules.setup.templates import CAUSES, PAGE_SIZES, RESOLUTIONS
 from tenants.languages import LANGUAGES, USUAL
 from tenants.provision import SLUG, is_region
 
@@ -48,6 +49,13 @@ def _one_of(choices: Collection[object]) -> AfterValidator:
     return AfterValidator(known)
 
 
+def _as_it_goes_out(rate: int) -> int:
+    """Files from before may name a rate that no modem begins with: it was never kept."""
+    return kept_rate(rate) if rate in FORMER_RATES else rate
+
+
+#: bit/s.
+FORMER_RATES = (2400, 7200, 12000)
 Text = Annotated[str, StringConstraints(strip_whitespace=True)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Region = Annotated[str, AfterValidator(_known_region)]
@@ -80,7 +88,7 @@ class TemplateEntry(Entry):
     page_size: Annotated[str, _one_of(PAGE_SIZES)] = "A4"
     ecm: bool = True
     t38: bool = True
-    max_rate: Annotated[int, _one_of(RATES)] = 14400
+    max_rate: Annotated[int, AfterValidator(_as_it_goes_out), _one_of(RATES)] = 14400
     max_attempts: int = 5
     ring_seconds: int = 60
     max_seconds: int = 3600

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from app.errors import Refused
 from app.models import FaxTemplate, PendingChange
+from app.rules.sending.ladder import RATES
 from app.rules.sending.retry import DELAYS
 from app.rules.setup.changes import ADD, REMOVE, Values, pending
 from app.rules.setup.templates import (
@@ -19,7 +20,6 @@ from app.rules.setup.templates import (
     KIND,
     NUMBERS,
     PAGE_SIZES,
-    RATES,
     TemplateDetails,
     demand_name_free,
     details_of,

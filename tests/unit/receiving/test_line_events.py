@@ -53,7 +53,6 @@ def test_a_good_fax_is_read_field_by_field() -> None:
         pages=2,
         mode="T38",
         rate=14400,
-        ecm=True,
         remote_station_id="+39 050 1",
         hangup_cause=16,
         answered_at=1700000000,
@@ -276,7 +275,7 @@ def test_a_received_fax_names_who_called_whom() -> None:
     assert isinstance(received, Received)
     assert (received.called, received.caller) == ("+39050", "0501|x")
     assert (received.facts.outcome, received.facts.pages, received.facts.rate) == ("success", 3, 9600)
-    assert (received.facts.ecm, received.facts.remote_station_id) == (False, "ACME")
+    assert (received.facts.ecm, received.facts.remote_station_id) == (None, "ACME")
 
 
 def test_a_silent_caller_is_told_by_the_cause_which_former_versions_did_not_keep() -> None:

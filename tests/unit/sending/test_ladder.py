@@ -38,6 +38,11 @@ def test_by_audio_each_call_is_slower_and_with_error_correction_and_then_all_beg
     assert rates == [(14400, False), (9600, True), (4800, True), (14400, True), (9600, True)]
 
 
+def test_a_slower_rate_by_which_pages_get_through_is_kept():
+    calls = [("dropped", AUDIO, 0), ("dropped", AUDIO, 2), ("dropped", AUDIO, 1), ("dropped", AUDIO, 0)]
+    assert [way.rate for way in ways(PLAIN, *calls)] == [14400, 9600, 9600, 9600, 4800]
+
+
 def test_after_the_slowest_audio_t38_is_tried_where_nothing_speaks_against_it():
     shown = Memory(t38="fails")
     assert [way.t38 for way in ways(USUAL, *[("dropped", AUDIO, 0)] * 3, shown=shown)] == [False, False, False, True]
@@ -69,14 +74,13 @@ def test_a_machine_that_takes_standard_resolution_only_gets_it_next_and_nothing_
 
 
 @pytest.mark.parametrize("offers_t38", [True, False])
-@pytest.mark.parametrize("pages", [0, 1])
-def test_each_failure_changes_something(offers_t38, pages):
+def test_each_failure_without_a_page_changes_something(offers_t38):
     found: list[Way] = []
     tried: list[Tried] = []
     for _ in range(8):
         found.append(next_way(USUAL, None, tried))
         mode = T38 if found[-1].t38 and offers_t38 else AUDIO
-        tried.append(Tried(found[-1], "dropped", mode, pages))
+        tried.append(Tried(found[-1], "dropped", mode))
     assert all(before != after for before, after in pairwise(found))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.adapters.telephony.ari import LINES_AT_ONCE, Ari, OutgoingCall
+from app.adapters.telephony.ari import LINES_AT_ONCE, Ari, OutgoingCall, Receiving
 from app.errors import PermanentFailure, TemporaryFailure
 
 
@@ -51,6 +51,16 @@ def test_a_voice_destination_that_reaches_elsewhere_never_reaches_asterisk(asked
     with pytest.raises(PermanentFailure, match="number_refused"):
         ari.tell_lines({"39050": (voice, "")}, listen_seconds=6)
     assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [(Receiving(ecm=True, max_rate=14400, t38=True), "yes*v17*yes"), (Receiving(False, 4800, False), "no*v27*no")],
+)
+def test_a_fax_comes_in_as_the_line_s_template_says(asked, ari, how, told):
+    ari.receive("1.1", station_id="9" * 20, how=how)
+    assert asked[0]["extension"].endswith(f"*{told}")
+    assert len(asked[0]["extension"]) < 80
 
 
 def test_a_station_id_of_a_received_fax_is_text_and_nothing_else(asked, ari):
