@@ -21,8 +21,15 @@ PGP = {"authentication": "pgp"}
 SEALED = {"encryption_required": True}
 
 
-def inner(*, number: str | None = NUMBER, protected: bool = True, text: str = "Hello", documents: int = 1) -> bytes:
-    """What is signed: text and document, and the subject as a protected header."""
+def inner(
+    *,
+    number: str | None = NUMBER,
+    protected: bool = True,
+    to: str | None = "fax@alpha.test",
+    text: str = "Hello",
+    documents: int = 1,
+) -> bytes:
+    """What is signed: text and document, subject and recipient as protected headers."""
     part = MIMEPart(policy.SMTP)
     part.set_content(text)
     for n in range(documents):
@@ -33,6 +40,8 @@ def inner(*, number: str | None = NUMBER, protected: bool = True, text: str = "H
         part.set_param("protected-headers", "v1")
         if number:
             part["Subject"] = number
+        if to:
+            part["To"] = to
     return part.as_bytes(policy=policy.SMTP)
 
 

@@ -13,6 +13,8 @@ from tests.dovecot import PASSWORD
 from tests.web.cast import Cast, pdf_bytes
 
 NUMBER, PUBLIC, PIN = "0501234567", "+390501234567", "4711"
+#: As a signed text has to say it: it names the line.
+WISH = f"{NUMBER}@frontdesk"
 
 
 def write_mail(

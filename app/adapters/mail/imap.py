@@ -232,11 +232,12 @@ class Mailbox:
         told: dict[str, list[bytes]] = self.client._imap.untagged_responses
         return told
 
-    def fetch(self, uid: int, *, head_only: bool = False) -> bytes | None:
-        """The message as it lies there, left unread; None if it is gone."""
-        part = "HEADER" if head_only else ""
-        answer = self.client.fetch([uid], [f"BODY.PEEK[{part}]"]).get(uid, {})
-        message: bytes | None = answer.get(f"BODY[{part}]".encode())
+    def fetch(self, uid: int, *, most: int | None = None) -> bytes | None:
+        """The message as it lies there, or its first ``most`` bytes (RFC 3501, 6.4.5), left unread; None if it is
+        gone."""
+        part, found = ("", "") if most is None else (f"<0.{most}>", "<0>")
+        answer = self.client.fetch([uid], [f"BODY.PEEK[]{part}"]).get(uid, {})
+        message: bytes | None = answer.get(f"BODY[]{found}".encode())
         return message
 
     def file(self, uid: int, folder: str) -> str | None:

@@ -24,7 +24,7 @@ from app.adapters.confined.isolation import open_workshop
 from app.adapters.mail.imap import Mailbox, Server, Waiting, signed_in
 from app.config import Settings
 from app.errors import FaxroomError, PermanentFailure, TemporaryFailure
-from app.jobs.mail2fax.messages import MOST_MAIL, deal_with
+from app.jobs.mail2fax.messages import BEGINNING, MOST_MAIL, deal_with
 from app.jobs.pulse import Pulse
 from app.jobs.running import application
 from app.models import Mail2FaxBox, MailFate
@@ -258,7 +258,7 @@ class Collector(threading.Thread):
         return failure
 
     def _take(self, mailbox: Mailbox, waiting: Waiting) -> None:
-        raw = mailbox.fetch(waiting.uid, head_only=waiting.size > MOST_MAIL)
+        raw = mailbox.fetch(waiting.uid, most=BEGINNING if waiting.size > MOST_MAIL else None)
         if raw is None:
             return
         delivery = Delivery(

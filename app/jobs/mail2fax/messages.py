@@ -3,7 +3,7 @@
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,19 +17,19 @@ from app.adapters.documents.preparation import Offices, pdf_of
 from app.config import DOCUMENT_BYTES
 from app.errors import FaxroomError, PermanentFailure, Refused, TemporaryFailure
 from app.models import Authentication, Document, Fax, FaxEntity, Mail2FaxBox, MailFate, MailMessage, Origin
-from app.rules.mail2fax.answers import answer_accepted, answer_refused, answer_tested
+from app.rules.mail2fax.answers import answer_accepted, answer_refused, answer_tested, tell_of_program
 from app.rules.mail2fax.ledger import (
-    PIN_WRONG,
     Delivery,
     find_accepted,
     find_delivery,
+    guess_digests,
     new_message,
     pin_is_locked,
     submission_key,
 )
 from app.rules.sending.submit import submit_fax
 from app.services.documents.documents import storage, take_source
-from app.services.mail2fax.judging import TEST_PASSED, Check, MailDocument, Verdict, judge
+from app.services.mail2fax.judging import TEST_PASSED, Check, MailDocument, Standing, Verdict, judge
 from tenants.db import db, only_reading, utc_now
 from tenants.models import Tenant, User
 
@@ -37,6 +37,11 @@ log = logging.getLogger(__name__)
 
 #: A document of the largest size in base64, with room for the text around it.
 MOST_MAIL = DOCUMENT_BYTES * 3 // 2
+#: Of a larger one so much is read: head and text, so that its sender is known and told.
+BEGINNING = 256 * 1024
+#: What can be said of a mail whose end was not read.
+SAID_OF_BEGINNINGS = {"headers", "sender", "person", "user", "company", "proof", "subject", "entity", "permission"}
+SAID_OF_BEGINNINGS |= {"number", "dialing"}
 #: Other boxes wait for their turn meanwhile; the message is tried again.
 QUEUE_SECONDS = 5
 #: Others may enter the same content, or the same signature, at the same moment; not again and again.
@@ -54,7 +59,7 @@ class Dealt:
 def deal_with(delivery: Delivery, raw: bytes) -> Dealt:
     """Make a fax of a message, or refuse it; one that is done with already is not touched again. Commits.
 
-    ``raw`` is the head alone where the message is larger than ``MOST_MAIL``.
+    ``raw`` is its first ``BEGINNING`` bytes where the message is larger than ``MOST_MAIL``.
 
     Raises:
         TemporaryFailure: something that is needed does not answer. Nothing was entered; the message stays where it is.
@@ -101,7 +106,6 @@ class Ruling:
     verdict: Verdict | None
     reason: str | None
     values: dict[str, Any] = field(default_factory=dict)
-    answerable: bool = False
 
 
 def _judged(delivery: Delivery, raw: bytes) -> Ruling:
@@ -112,9 +116,8 @@ def _judged(delivery: Delivery, raw: bytes) -> Ruling:
         try:
             box = session.get_one(Mail2FaxBox, delivery.box_id)
             verdict = judge(session, box, raw, now=utc_now(), settings=current_app.config["SETTINGS"])
-            if is_whole:
-                return _without_guessing(delivery, verdict)
-            return Ruling(verdict, *too_large, answerable=verdict.answerable)
+            ruling = _without_guessing(delivery, verdict)
+            return ruling if is_whole or ruling.verdict is None else Ruling(_of_beginning(ruling.verdict), *too_large)
         except (FaxroomError, SQLAlchemyError):
             raise
         except Exception:  # whatever a hostile mail makes of the libraries that read it
@@ -125,24 +128,37 @@ def _judged(delivery: Delivery, raw: bytes) -> Ruling:
 
 
 def _without_guessing(delivery: Delivery, verdict: Verdict) -> Ruling:
-    """After too many wrong PINs the right one is refused like them, so that guessing finds nothing out."""
+    """After too many wrong PINs the right one is refused like them, so that guessing finds nothing out: neither from
+    the answer nor from the log."""
     entity = db.session.get(FaxEntity, verdict.entity_id) if verdict.entity_id else None
     asked = entity is not None and entity.authentication == Authentication.PIN
-    guessed = asked and (verdict.accepted or verdict.reason in (PIN_WRONG, TEST_PASSED))
+    guessed = asked and any(check.code == "pin" and check.passed is not None for check in verdict.checks)
     proven = any(check.code == "proof" and check.passed for check in verdict.checks)
     if guessed and pin_is_locked(db.session, delivery.box_id, verdict.sender, utc_now(), proven=proven):
-        hidden = replace(verdict, checks=_hidden(verdict.checks))
-        return Ruling(hidden, "pin_locked", {}, verdict.answerable)
+        return Ruling(_hidden(verdict, proven=proven), "pin_locked")
     if verdict.accepted:
         return Ruling(verdict, None)
     failed = next((check.values for check in verdict.checks if check.passed is False), {})
-    return Ruling(verdict, verdict.reason or "mail_unreadable", dict(failed), verdict.answerable)
+    return Ruling(verdict, verdict.reason or "mail_unreadable", dict(failed))
 
 
-def _hidden(checks: Sequence[Check]) -> tuple[Check, ...]:
-    """Without saying whether the PIN was right, as a test that passed would."""
-    rest = [check for check in checks if check.values.get("reason") != TEST_PASSED]
-    return tuple(replace(check, passed=None) if check.code.startswith("pin") else check for check in rest)
+def _hidden(verdict: Verdict, *, proven: bool) -> Verdict:
+    """Without saying whether the PIN was right, as a test that passed would, and a sender who is sure because of it."""
+    rest = [check for check in verdict.checks if check.values.get("reason") != TEST_PASSED]
+    checks = [Check(check.code, None) if check.code == "pin" else check for check in rest]
+    known = Standing.VOUCHED if proven else Standing.CLAIMED
+    standing = known if verdict.standing == Standing.PROVEN else verdict.standing
+    return replace(verdict, checks=tuple(checks), standing=standing, guesses=())
+
+
+def _of_beginning(verdict: Verdict) -> Verdict:
+    """What is missing may stand in what was not read."""
+    kept = [check for check in verdict.checks if check.code in SAID_OF_BEGINNINGS or _is_about_pin(check)]
+    return replace(verdict, checks=tuple(kept))
+
+
+def _is_about_pin(check: Check) -> bool:
+    return check.code == "pin" and check.values.get("reason") != "mail_pin_missing"
 
 
 # ---- Entering
@@ -152,24 +168,37 @@ def _enter(delivery: Delivery, ruling: Ruling) -> Dealt:
     if ruling.verdict and ruling.reason is None:
         try:
             return _accept(delivery, ruling.verdict)
-        except (Refused, PermanentFailure) as failure:  # the sender of an accepted mail is who they say
+        except (Refused, PermanentFailure) as failure:
             db.session.rollback()
-            ruling = Ruling(ruling.verdict, failure.code, failure.values, answerable=True)
+            ruling = Ruling(ruling.verdict, failure.code, failure.values)
     return _refuse(delivery, ruling)
 
 
 def _refuse(delivery: Delivery, ruling: Ruling) -> Dealt:
     session = db.session
     values = {"reason": (ruling.reason or "")[:40], "reason_values": _plain(ruling.values)}
-    facts = _facts(ruling.verdict) if ruling.verdict else {}
-    passed = ruling.reason == TEST_PASSED
+    verdict, passed = ruling.verdict, ruling.reason == TEST_PASSED
+    facts = _facts(delivery, verdict) if verdict else {}
     message = new_message(delivery, MailFate.TESTED if passed else MailFate.REFUSED, **values, **facts)
     session.add(message)
     session.flush()
     user = session.get(User, message.user_id) if message.user_id else None
-    if user and ruling.answerable and user.is_active:
-        (answer_tested if passed else answer_refused)(session, message, user)
+    if user and verdict and user.is_active:
+        _answer(message, user, verdict, passed=passed)
     return _commit(message)
+
+
+def _answer(message: MailMessage, user: User, verdict: Verdict, *, passed: bool) -> None:
+    """A program is never answered (RFC 3834); but what it sends must not be lost unnoticed."""
+    session, standing = db.session, verdict.standing
+    if verdict.automatic and any(check.code == "person" and check.passed for check in verdict.checks):
+        tell_of_program(session, message, user)
+    elif standing == Standing.NOBODYS:
+        return
+    elif passed:
+        answer_tested(session, message, user)
+    else:
+        answer_refused(session, message, user, proven=standing == Standing.PROVEN)
 
 
 def _accept(delivery: Delivery, verdict: Verdict) -> Dealt:
@@ -183,12 +212,13 @@ def _accept(delivery: Delivery, verdict: Verdict) -> Dealt:
     key = source.storage_key
 
     def beside(fax: Fax) -> None:
-        message = new_message(delivery, MailFate.ACCEPTED, fax_id=fax.id, **_facts(verdict))
+        message = new_message(delivery, MailFate.ACCEPTED, fax_id=fax.id, **_facts(delivery, verdict))
         session.add(message)
         session.flush()
         if fax.user is None:
             raise LookupError(f"fax {fax.id} came by email from nobody")
-        answer_accepted(session, fax, message, fax.user)
+        if not verdict.automatic:
+            answer_accepted(session, fax, message, fax.user)
         entered.append(Dealt(message.id, message.fate))
 
     try:
@@ -202,7 +232,7 @@ def _accept(delivery: Delivery, verdict: Verdict) -> Dealt:
     fax_id = fax.id  # a fax of this very content was there, without a message: its box was entered anew
     session.rollback()
     storage().delete(key)
-    return _commit(new_message(delivery, MailFate.REPEATED, fax_id=fax_id, **_facts(verdict)))
+    return _commit(new_message(delivery, MailFate.REPEATED, fax_id=fax_id, **_facts(delivery, verdict)))
 
 
 def _submit(delivery: Delivery, verdict: Verdict, source: Document, beside: Callable[[Fax], None]) -> Fax:
@@ -222,8 +252,10 @@ def _submit(delivery: Delivery, verdict: Verdict, source: Document, beside: Call
     )
 
 
-def _facts(verdict: Verdict) -> dict[str, Any]:
+def _facts(delivery: Delivery, verdict: Verdict) -> dict[str, Any]:
     return {
+        "guesses": _guesses(delivery, verdict.guesses),
+        "program": verdict.program,
         "sender": _text(verdict.sender, 320),
         "subject": _text(verdict.subject_shown, 255),
         "checks": _plain([asdict(check) for check in verdict.checks]),
@@ -231,6 +263,10 @@ def _facts(verdict: Verdict) -> dict[str, Any]:
         "user_id": verdict.user_id,
         "entity_id": verdict.entity_id,
     }
+
+
+def _guesses(delivery: Delivery, guesses: Iterable[str]) -> str | None:
+    return guess_digests(guesses, current_app.config["SETTINGS"].secret_key, delivery.box_id)
 
 
 def _text(text: str | None, most: int) -> str | None:

@@ -1,5 +1,7 @@
 """What the mails about Mail2Fax say: a mail became a fax, or it did not and why, or a box does not work."""
 
+import re
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -11,8 +13,9 @@ from app.application import settings
 from app.errors import TemporaryFailure
 from app.models import Mail2FaxBox, MailMessage, Notice, NoticeKind, Status
 from app.models.faxes.moves import WAITING
-from app.rules.mail2fax.ledger import box_state_of
+from app.rules.mail2fax.ledger import box_state_of, is_sure
 from app.rules.numbers.numbers import shown_number
+from app.rules.words.mail_steps import steps_of
 from app.rules.words.sentences import in_language, line_time_text, pages_text, sentence
 from app.services.outbox.rendering import render_for
 from tenants.db import db, utc_now
@@ -22,6 +25,18 @@ from tenants.models import Tenant
 LONGEST_DRAWING = timedelta(minutes=3)
 BEING_DRAWN = (Status.ACCEPTED, Status.PREPARING)
 ON_ITS_WAY = (*BEING_DRAWN, *WAITING, Status.DIALING, Status.SENDING)
+
+
+#: What a stranger may have written and is harmless: a telephone number.
+_NUMBERS = re.compile(r"[0-9 +()/.-]*")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a mail, and what to do about it in which mail program."""
+
+    sentence: str
+    steps: list[tuple[str, str]]
 
 
 def answer_mail(notice: Notice) -> tuple[str, str] | None:
@@ -39,9 +54,9 @@ def answer_mail(notice: Notice) -> tuple[str, str] | None:
 
 
 def answered_message_id(notice: Notice) -> str | None:
-    """Of the mail that this one answers."""
+    """Of the mail that this one answers. What a program sent is told to others, and answered to nobody."""
     message = _message(notice) if notice.kind != NoticeKind.BOX_FAULT else None
-    return message.message_id or None if message else None
+    return message.message_id or None if message and message.user_id in (None, notice.user_id) else None
 
 
 def _message(notice: Notice) -> MailMessage | None:
@@ -65,6 +80,8 @@ def _accepted(notice: Notice) -> tuple[str, str] | None:
 def _refused(notice: Notice) -> tuple[str, str] | None:
     tenant, values = db.session.get_one(Tenant, notice.tenant_id), _without_fax(notice)
     subject = _("[%(serial)s] Your email did not become a fax", serial=tenant.serial)
+    if values and not values["is_own"]:
+        subject = _("[%(serial)s] The email of a program did not become a fax", serial=tenant.serial)
     return (subject, render_for(notice.language, "outbox/email/mail_refused.txt", **values)) if values else None
 
 
@@ -80,13 +97,38 @@ def _without_fax(notice: Notice) -> dict[str, Any] | None:
     if message is None:
         return None
     zone = db.session.get_one(Tenant, notice.tenant_id).zone
+    is_own = message.user_id == notice.user_id
     return {
         "notice": notice,
         "message": message,
         "at": format_datetime(message.created_at.astimezone(zone), "medium", rebase=False),
-        "why": sentence(message.reason or "", **(message.reason_values or {})),
-        "link": f"{_base_url()}/profile",
+        "faults": _faults(message),
+        "is_sure": _is_sure(message),
+        "is_own": is_own,
+        "once_a_day": bool(notice.occasion),
+        "link": f"{_base_url()}/profile" if is_own else f"{_base_url()}/mail2fax/{message.box_id}/log/{message.id}",
     }
+
+
+def _faults(message: MailMessage) -> list[Fault]:
+    """All that is wrong with it, the reason first; each once."""
+    failed = [check["values"] for check in message.checks or [] if check["passed"] is False]
+    found = [(message.reason or "", message.reason_values or {}), *((values["reason"], values) for values in failed)]
+    faults: dict[str, Fault] = {}
+    for code, values in found:
+        shown = values if _is_sure(message) else {name: _unsure(value) for name, value in values.items()}
+        fault = Fault(sentence(code, **shown), steps_of(code, message.program))
+        faults.setdefault(fault.sentence, fault)
+    return list(faults.values())
+
+
+def _is_sure(message: MailMessage) -> bool:
+    """Else nothing of the mail is repeated: whoever used the address would speak to its owner in our name."""
+    return message.checks is None or is_sure(message.checks)
+
+
+def _unsure(value: Any) -> Any:
+    return "…" if isinstance(value, str) and not _NUMBERS.fullmatch(value) else value
 
 
 def _box_fault(notice: Notice) -> tuple[str, str] | None:

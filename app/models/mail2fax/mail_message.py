@@ -29,6 +29,8 @@ class MailMessage(TenantOwned, Model):
     box, one signature one fax of a company: the three unique indexes decide. ``subject`` is without secrets. ``checks``
     is what was looked at, in order: code, passed (null: did not matter), values. ``filed_at`` is when the message was
     moved to ``filed_in`` on the server, or only marked there if that is null; without ``filed_at`` that is still to do.
+    ``guesses`` are the wrong PINs that were put forward in it, each as a keyed digest, with blanks between: who repeats
+    one has guessed once. ``program`` wrote it (:mod:`app.services.mail2fax.mail_programs`), where that is known.
     """
 
     __tablename__ = "mail_message"
@@ -50,9 +52,15 @@ class MailMessage(TenantOwned, Model):
             sqlite_where=sa.text("fate = 'accepted'"),
             postgresql_where=sa.text("fate = 'accepted'"),
         ),
-        # the box's log, newest first, and the guesses of the last hour
+        # the box's log, newest first
         sa.Index("ix_mail_message_box", "box_id", "id"),
-        sa.Index("ix_mail_message_reason", "box_id", "reason", "created_at"),
+        # what was put forward as a PIN in the last hour, sender by sender
+        sa.Index(
+            "ix_mail_message_guesses",
+            *("box_id", "sender", "created_at"),
+            sqlite_where=sa.text("guesses IS NOT NULL"),
+            postgresql_where=sa.text("guesses IS NOT NULL"),
+        ),
         sa.Index("ix_mail_message_fax", "fax_id"),
         # what is still in the folder
         sa.Index(
@@ -79,6 +87,8 @@ class MailMessage(TenantOwned, Model):
     reason_values: Mapped[dict[str, Any] | None]
     checks: Mapped[list[Any] | None] = mapped_column(sa.JSON)
     signature_digest: Mapped[str | None] = mapped_column(sa.String(64))
+    guesses: Mapped[str | None] = mapped_column(sa.Text)
+    program: Mapped[str | None] = mapped_column(sa.String(16))
     user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"))
     entity_id: Mapped[int | None] = mapped_column(sa.ForeignKey("fax_entity.id"))
     fax_id: Mapped[str | None] = mapped_column(sa.ForeignKey("fax.id"))

@@ -39,9 +39,9 @@ class Notice(Model):
     """``message_id`` is fixed when the row is written, so that a repeated delivery is recognised as the same mail.
     ``given_up_at`` is when it was refused for good; ``cause`` is the code of the last failure and ``error`` what the
     mail server said, as long as it has not left. ``occasion`` is nothing but a key: mails of one kind to one recipient
-    that have different ones are different mails (a key of the form that asked for it, the day of a reminder or of a
-    key's expiry). What a mail is about is in columns: ``fax_id``, ``incident_id``, ``mail_id``, ``box_id``,
-    ``fingerprint`` of a PGP key. All but the fax may be gone by the time that it leaves.
+    that have different ones are different mails (a key of the form that asked for it, the day of a reminder, of a
+    key's expiry or of a refusal). What a mail is about is in columns: ``fax_id``, ``incident_id``, ``mail_id``,
+    ``box_id``, ``fingerprint`` of a PGP key. All but the fax may be gone by the time that it leaves.
     ``from_user_id`` is the colleague who had it sent, ``note`` what they wrote. A mail about a person's account has no
     fax but ``user_id``, an operator's not even a tenant; ``secret`` is the token of its link, encrypted, and gone as
     soon as the mail has left."""
@@ -67,6 +67,16 @@ class Notice(Model):
             unique=True,
             sqlite_where=sa.text("kind = 'key_expires'"),
             postgresql_where=sa.text("kind = 'key_expires'"),
+        ),
+        # of a mail that proves nothing but its sender's address one refusal a day is told
+        sa.Index(
+            "uq_notice_refused",
+            "tenant_id",
+            "recipient",
+            "occasion",
+            unique=True,
+            sqlite_where=sa.text("kind = 'mail_refused' AND occasion != ''"),
+            postgresql_where=sa.text("kind = 'mail_refused' AND occasion != ''"),
         ),
         # how many mails a company's people have had sent (app.rules.ground.quotas)
         sa.Index(

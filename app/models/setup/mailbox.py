@@ -12,7 +12,8 @@ class Mail2FaxBox(TenantOwned, Model):
     """``imap`` is a URL such as ``imaps://host:993``; password and private PGP key are encrypted at rest.
 
     ``poll_seconds``: how often a server without IDLE is asked. ``authserv_id`` is the name under which the mailbox's
-    own server writes Authentication-Results (RFC 8601); only those are believed.
+    own server writes Authentication-Results (RFC 8601); only those are believed. ``programs`` are the addresses, with
+    blanks between, whose mails become faxes although a program wrote them.
     """
 
     __tablename__ = "mail2fax_box"
@@ -27,5 +28,6 @@ class Mail2FaxBox(TenantOwned, Model):
     private_key: Mapped[str | None] = mapped_column(SealedText)
     poll_seconds: Mapped[int] = mapped_column(default=60, server_default="60")
     authserv_id: Mapped[str | None] = mapped_column(sa.String(255))
+    programs: Mapped[str] = mapped_column(sa.Text, default="", server_default="")
 
     address: Mapped[EmailAddress] = relationship(lazy="joined")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
+import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
@@ -13,8 +14,8 @@ from app.errors import Refused
 from app.models import Authentication, FaxEntity, Mail2FaxBox
 from app.rules.people.accounts import judge_email
 from app.whole_numbers import read_whole
-from tenants.addresses import AddressTaken, change_address, claim_address
-from tenants.models import Tenant
+from tenants.addresses import AddressInvalid, AddressTaken, change_address, check_address, claim_address
+from tenants.models import EmailAddress, Tenant, User
 from tenants.scope import lock_tenant, owned_by
 
 #: Security → scheme of the kept URL and usual port.
@@ -24,6 +25,7 @@ NAME_LENGTH = 100
 #: Seconds between two looks into a mailbox.
 USUAL_POLL, SHORTEST_POLL, LONGEST_POLL = 60, 10, 3600
 MOST_KEY = 200_000
+MOST_PROGRAMS = 50
 _HOST = re.compile(
     r"(?=.{1,253}$)[0-9A-Za-z](?:[0-9A-Za-z-]*[0-9A-Za-z])?(?:\.[0-9A-Za-z](?:[0-9A-Za-z-]*[0-9A-Za-z])?)*"
 )
@@ -75,6 +77,7 @@ class BoxDetails:
     private_key: str = ""
     poll_seconds: str = ""
     authserv_id: str = ""
+    programs: str = ""
 
     def server(self) -> MailServer:
         port = int(self.port) if self.port else SCHEMES[self.security][1]
@@ -96,13 +99,14 @@ def details_of(box: Mail2FaxBox) -> BoxDetails:
         username=box.username,
         poll_seconds=str(box.poll_seconds),
         authserv_id=box.authserv_id or "",
+        programs="\n".join(box.programs.split()),
     )
 
 
 def shown(box: Mail2FaxBox) -> dict[str, Any]:
     """What the audit log keeps: never a secret."""
     values = {"name": box.name, "email": box.address.address, "imap": box.imap, "username": box.username}
-    return values | {"poll_seconds": box.poll_seconds, "authserv_id": box.authserv_id}
+    return values | {"poll_seconds": box.poll_seconds, "authserv_id": box.authserv_id, "programs": box.programs}
 
 
 def judge_box(details: BoxDetails, *, has_password: bool, key_fault: Callable[[str], str | None]) -> dict[str, Refused]:
@@ -119,6 +123,7 @@ def judge_box(details: BoxDetails, *, has_password: bool, key_fault: Callable[[s
         _judge_key(details.private_key, key_fault),
         _judge_poll(details.poll_seconds),
         None if is_server_name(details.authserv_id) else Refused("box_authserv", field="authserv_id"),
+        _judge_programs(details.programs),
     ]
     return {fault.field or "form": fault for fault in faults if fault}
 
@@ -148,6 +153,21 @@ def _judge_poll(text: str) -> Refused | None:
     if not text or read_whole(text, least=SHORTEST_POLL, most=LONGEST_POLL) is not None:
         return None
     return Refused("box_poll", field="poll_seconds", least=SHORTEST_POLL, most=LONGEST_POLL)
+
+
+def _judge_programs(text: str) -> Refused | None:
+    addresses = read_addresses(text)
+    for address in addresses:
+        try:
+            check_address(address)
+        except AddressInvalid:
+            return Refused("box_program_address", field="programs", address=address[:100])
+    return Refused("box_programs", field="programs", limit=MOST_PROGRAMS) if len(addresses) > MOST_PROGRAMS else None
+
+
+def read_addresses(text: str) -> list[str]:
+    """As typed one below the other, or with commas between."""
+    return list(dict.fromkeys(re.split(r"[\s,;]+", text.strip()))) if text.strip() else []
 
 
 def is_server_name(text: str) -> bool:
@@ -184,7 +204,8 @@ def put_box(session: Session, tenant: Tenant, box: Mail2FaxBox | None, details: 
     sent to a server of theirs.
 
     Raises:
-        Refused: ``box_name_taken``, ``email_taken``, ``box_password_again``, ``box_authserv_needed``.
+        Refused: ``box_name_taken``, ``email_taken``, ``box_password_again``, ``box_authserv_needed``,
+            ``box_program_unknown``.
     """
     lock_tenant(session, tenant.id)
     url = server_url(details.server())
@@ -195,6 +216,9 @@ def put_box(session: Session, tenant: Tenant, box: Mail2FaxBox | None, details: 
     session.refresh(tenant, ["mail_proof_required"])  # somebody may have required it while this waited for the lock
     if tenant.mail_proof_required and not details.authserv_id:
         raise Refused("box_authserv_needed", field="authserv_id")
+    programs = read_addresses(details.programs)
+    if stranger := _first_stranger(session, tenant, programs, known=box.programs if box else ""):
+        raise Refused("box_program_unknown", field="programs", address=stranger)
     try:
         if box is None:
             box = Mail2FaxBox(tenant_id=tenant.id, address=claim_address(session, details.email))
@@ -204,6 +228,7 @@ def put_box(session: Session, tenant: Tenant, box: Mail2FaxBox | None, details: 
         raise Refused("email_taken", field="email") from error
     box.name, box.imap, box.username = details.name, url, details.username
     box.poll_seconds, box.authserv_id = int(details.poll_seconds or USUAL_POLL), details.authserv_id or None
+    box.programs = " ".join(programs)
     if details.password:
         box.password = details.password
     if details.private_key:
@@ -216,6 +241,13 @@ def put_box(session: Session, tenant: Tenant, box: Mail2FaxBox | None, details: 
 def _name_is_taken(session: Session, tenant: Tenant, box: Mail2FaxBox | None, name: str) -> bool:
     others = owned_by(Mail2FaxBox, tenant.id).where(Mail2FaxBox.id != (box.id if box else 0))
     return any(other.name.casefold() == name.casefold() for other in session.scalars(others))
+
+
+def _first_stranger(session: Session, tenant: Tenant, addresses: list[str], *, known: str) -> str | None:
+    """A program sends in the name of a user. One that was let in before may have lost its user since."""
+    users = sa.select(EmailAddress.address).join(User, User.address_id == EmailAddress.id)
+    found = {*session.scalars(users.where(User.tenant_id == tenant.id)), *known.split()} if addresses else set()
+    return next((address for address in addresses if address not in found), None)
 
 
 def _leads_elsewhere(box: Mail2FaxBox, details: BoxDetails) -> bool:

@@ -6,6 +6,7 @@ that belongs to it, and the message is only filed.
 """
 
 import hashlib
+import hmac
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -30,10 +31,9 @@ CERTAIN = frozenset(
     | {"sealing_key_unknown", "box_host", "host_unknown"}
 )
 PATIENCE = timedelta(minutes=15)
-#: PINs that one sender, or all of a box, may get wrong within an hour.
+#: Different wrong PINs that one sender may put forward within an hour. To repeat one finds nothing out.
 GUESS_WINDOW = timedelta(hours=1)
-SENDER_GUESSES, BOX_GUESSES = 5, 20
-PIN_WRONG = "pin_wrong"
+SENDER_GUESSES = 5
 
 #: Where a message goes, below the mailbox's own folders.
 DONE, REFUSED = "Fax done", "Fax refused"
@@ -256,14 +256,38 @@ def submission_key(delivery: Delivery) -> str:
 
 
 def pin_is_locked(session: Session, box_id: int, sender: str | None, now: datetime, *, proven: bool) -> bool:
-    """Whether so many wrong PINs came within the hour that not even the right one is looked at. For whom the mail
-    server vouches (``proven``), what came in others' names does not count: forgers shut nobody out."""
-    wrong = sa.select(sa.func.count()).where(
-        MailMessage.box_id == box_id, MailMessage.reason == PIN_WRONG, MailMessage.created_at > now - GUESS_WINDOW
+    """Whether so many different wrong PINs came from this sender within the hour that not even the right one is looked
+    at. For whom the mail server vouches (``proven``), what came in their name only does not count; and nobody is shut
+    out by what came in the name of others."""
+    if not sender:
+        return False
+    tried = sa.select(MailMessage.guesses, MailMessage.checks).where(
+        MailMessage.box_id == box_id, MailMessage.sender == sender, MailMessage.created_at > now - GUESS_WINDOW
     )
-    if not proven and (session.scalar(wrong) or 0) >= BOX_GUESSES:
-        return True
-    return bool(sender) and (session.scalar(wrong.where(MailMessage.sender == sender)) or 0) >= SENDER_GUESSES
+    found = session.execute(tried.where(MailMessage.guesses.is_not(None))).all()
+    counted = [guesses for guesses, checks in found if not proven or is_vouched(checks)]
+    return len({guess for guesses in counted for guess in guesses.split()}) >= SENDER_GUESSES
+
+
+def is_vouched(checks: list[Any] | None) -> bool:
+    """Whether the mail server confirmed the sender, by what was looked at."""
+    return _has_passed(checks, "proof")
+
+
+def is_sure(checks: list[Any] | None) -> bool:
+    """Whether the mail is surely its sender's: the mail server, the PIN or the signature says so."""
+    return any(_has_passed(checks, code) for code in ("proof", "pin", "signature"))
+
+
+def _has_passed(checks: list[Any] | None, code: str) -> bool:
+    return any(check["code"] == code and check["passed"] for check in checks or [])
+
+
+def guess_digests(guesses: Iterable[str], key: str, box_id: int) -> str | None:
+    """For the column ``guesses``: nothing of it can be found out without ``key``."""
+    secret = key.encode()
+    digests = {hmac.new(secret, f"guess {box_id} {guess}".encode(), "sha256").hexdigest()[:32] for guess in guesses}
+    return " ".join(sorted(digests)) or None
 
 
 def note_gone(session: Session, box_id: int, uid_validity: int, present: set[int], now: datetime) -> None:

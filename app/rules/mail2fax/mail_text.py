@@ -70,6 +70,11 @@ def same_name(one: str, other: str) -> bool:
     return _visible(one).casefold() == _visible(other).casefold()
 
 
+def names_address(text: str, address: str) -> bool:
+    """Whether an address stands in a list of them, as a whole; servers do not mind capital letters."""
+    return bool(re.search(rf"(?<![\w.+@-]){re.escape(address)}(?![\w@-]|\.\w)", text, re.IGNORECASE))
+
+
 def same_wish(one: Wanted, other: Wanted) -> bool:
     return _plain_wish(one) == _plain_wish(other)
 

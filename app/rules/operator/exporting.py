@@ -30,7 +30,7 @@ LEFT_OUT_TABLES = frozenset(
     }
     | {"dialing_policy", "spent_challenge", "stray_call", "trunk_trouble"}
 )
-LEFT_OUT_COLUMNS = frozenset({"password_hash", "token_digest", "digest", "submission_key", "search_text"})
+LEFT_OUT_COLUMNS = frozenset({"password_hash", "token_digest", "digest", "submission_key", "search_text", "guesses"})
 
 Row = dict[str, Any]
 

@@ -6,7 +6,8 @@ MAIL_SENTENCES = {
     "mail_unreadable": _l("This email cannot be read. Write a new one, with the document attached."),
     "mail_contended": _l("This email is already being processed. It will be tried again."),
     "pin_locked": _l(
-        "Too many wrong PINs. No PIN is accepted for the next hour: wait, then send the email again with the right one."
+        "Too many different wrong PINs came from your address. No PIN is accepted from it for an hour: wait, then send "
+        "the email again with the right one. If you do not know it, ask your administrator."
     ),
     "sender_unknown": _l("Faxes are accepted only from the email address of a user who may send from this line."),
     # the rules of app.services.mail2fax.judging
@@ -48,8 +49,14 @@ MAIL_SENTENCES = {
         "key, which is in your profile."
     ),
     "mail_box_without_key": _l("This address has no key, so encrypted emails cannot be read. Ask your administrator."),
-    "mail_pin_missing": _l("There is no PIN in the message. Put it on a line of its own: PIN 1234."),
-    "pin_wrong": _l("The PIN in the message is wrong, or several numbers could be one."),
+    "mail_pin_missing": _l(
+        "There is no PIN in the message. Put it on a line of its own above your signature: PIN 1234. If you do not "
+        "know it, ask your administrator."
+    ),
+    "pin_wrong": _l(
+        "The PIN in the message is wrong, or several numbers could be one. Put it on a line of its own: PIN 1234. If "
+        "you do not know it, ask your administrator."
+    ),
     "mail_pin_unset": _l("This line requires a PIN but has none yet. Ask your administrator."),
     "mail_signature_missing": _l(
         "This email is not signed. Sign it with PGP/MIME, using the key shown in your profile."
@@ -69,6 +76,11 @@ MAIL_SENTENCES = {
     "mail_signature_number": _l(
         "The fax number is not part of what is signed. Switch on protected headers, or put the number on a line of "
         "its own in the message as well."
+    ),
+    "mail_signature_elsewhere": _l(
+        "Nothing in what you signed says that this email is meant for this address, so anyone who received it could "
+        "have it faxed. Put the number with the line on a line of its own in the message, such as "
+        "050 1234567@%(name)s, or switch on protected headers."
     ),
     "mail_signature_unbound": _l(
         "Text and documents are signed separately, so nothing proves that they belong together. Sign the whole email "

@@ -75,6 +75,12 @@ SETTINGS_SENTENCES = {
         "This key is of a version that Faxroom cannot read (newer than 4). Create one that works with GnuPG 2.2."
     ),
     "box_poll": _l("Enter a number of seconds from %(least)s to %(most)s."),
+    "box_program_address": _l("%(address)s is not an email address. Enter one address on each line."),
+    "box_programs": _l("Enter at most %(limit)s addresses."),
+    "box_program_unknown": _l(
+        "No user of your company has the address %(address)s. Add one for the program first, and let them send from a "
+        "line of this box. Upper and lower case must match."
+    ),
     "box_authserv": _l("A server name contains letters, digits, dots and hyphens, such as mx.example.org."),
     "box_authserv_needed": _l(
         "Your company requires proof of the sender's address, which this box could never provide. Enter the name "

@@ -1,7 +1,7 @@
 """Judges a mail to a Mail2Fax box: whether it becomes a fax, and every rule that was looked at on the way.
 
-Whatever can be looked at is looked at, also after a rule has failed: the tester shows it all, and a sender who is sure
-to be who they say is told the first rule that failed. Nothing is written.
+Whatever can be looked at is looked at, also after a rule has failed: the tester shows it all, and a sender is told all
+that failed in one answer. What nobody can look at, because something above it failed, is no fault. Nothing is written.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.message import Message
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,17 @@ from app.errors import FaxroomError, PermanentFailure, Refused
 from app.models import Authentication, FaxEntity, Mail2FaxBox, MailFate, MailMessage
 from app.rules.ground.access import sendable_entities
 from app.rules.mail2fax.ledger import message_id
-from app.rules.mail2fax.mail_text import Wanted, holds_pin, read_subject, same_name, same_wish, wishes_in, without_pins
+from app.rules.mail2fax.mail_text import (
+    Wanted,
+    holds_pin,
+    names_address,
+    pin_candidates,
+    read_subject,
+    same_name,
+    same_wish,
+    wishes_in,
+    without_pins,
+)
 from app.rules.numbers.dialing import hold_rules
 from app.rules.numbers.numbers import Addressee, read_mailed
 from app.rules.numbers.policy import hold_policy
@@ -30,6 +41,7 @@ from app.services.mail2fax.mail_inline import OpenedMail, open_inline
 from app.services.mail2fax.mail_parts import (
     COMPANION,
     DOCUMENT,
+    GENERATED,
     UNKNOWN,
     Contents,
     as_utc,
@@ -45,13 +57,14 @@ from app.services.mail2fax.mail_parts import (
     twice,
     why_automatic,
 )
+from app.services.mail2fax.mail_programs import program_of
 from tenants.models import EmailAddress, PgpPublicKey, Tenant, User
 from tenants.scope import owned_by
 
 MOST_DOCUMENTS = 10
 #: How old a signature may be, for mails that waited; and how far a clock may be ahead.
 OLDEST, AHEAD = timedelta(days=3), timedelta(minutes=15)
-TEST_PASSED = "mail_test_passed"
+TEST_PASSED, SMIME = "mail_test_passed", "mail_smime"
 
 
 @dataclass(frozen=True)
@@ -69,10 +82,21 @@ class MailDocument:
     content: bytes
 
 
+class Standing(StrEnum):
+    """How sure it is that the mail is the user's whose address it bears."""
+
+    PROVEN = "proven"  # the PIN or the signature is right
+    VOUCHED = "vouched"  # the mail server, or the line, believes the address
+    CLAIMED = "claimed"  # the address stands there, and nothing speaks against it
+    NOBODYS = "nobodys"  # a stranger's, a program's, a forged one
+
+
 @dataclass(frozen=True)
 class Verdict:
-    """``reason`` is the code of the first rule that failed (app.rules.words.sentences). ``answerable``: a refusal may
-    be mailed to the user, because it is sure enough that the mail is theirs. ``subject_shown`` is without secrets."""
+    """``reason`` is the code of the first rule that failed (app.rules.words.sentences). ``answerable``: it is sure
+    enough that the mail is the user's to repeat its words to them; ``standing`` says how sure. ``subject_shown`` is
+    without secrets. ``guesses`` are what was put forward as the PIN and is not; ``automatic``: a program wrote it, and
+    no answer goes back. ``program`` is the mail program of a person (mail_programs.py)."""
 
     accepted: bool
     reason: str | None
@@ -86,6 +110,10 @@ class Verdict:
     sender: str | None
     subject_shown: str
     signature_digest: str | None
+    standing: Standing = Standing.NOBODYS
+    guesses: tuple[str, ...] = field(default=(), repr=False)
+    automatic: bool = False
+    program: str | None = None
 
 
 def judge(
@@ -108,6 +136,9 @@ class _Judgement:
         lines = owned_by(FaxEntity, box.tenant_id).where(FaxEntity.box_id == box.id, FaxEntity.closed_at.is_(None))
         self.lines = list(session.scalars(lines.order_by(FaxEntity.name)))
         self.pins = [line.pin for line in self.lines if line.pin]
+        self.automatic = why_automatic(self.mail)
+        self.guesses: tuple[str, ...] = ()
+        self.sendable: set[int] | None = None
 
     def check(self, code: str, reason: str | None, /, **values: Any) -> bool:
         """Note a rule; ``reason`` None: it holds."""
@@ -125,20 +156,21 @@ class _Judgement:
         sender = self._sender()
         user = self._user(sender)
         proof = self._proof(sender)
-        self._form()
         opened = self._open(user)
         if opened.fault:  # nothing that is inside is known: it is told before all else that is missing
-            self.check("encryption", opened.fault)
+            self.check("form" if opened.fault == SMIME else "encryption", opened.fault)
         found = contents(opened.entity)
         wanted, inside = self._wanted(opened, found)
         entity = self._entity(user, wanted)
         addressee = self._addressee(entity, wanted)
         self._encryption(entity, opened)
-        pin = self._pin(entity, found, opened)
-        digest = self._signature(entity, opened, inside)
+        pin = self._pin(user, entity, found, opened)
+        digest = self._signature(entity, opened, wanted if inside else None)
         documents = self._documents(found, opened)
         test = wanted is not None and wanted.test
-        if self.dry or test:
+        standing = self._standing(user, entity, proof, pin, opened.signature)
+        has_failed = any(check.passed is False for check in self.checks)
+        if self.dry or test or (has_failed and standing != Standing.NOBODYS):  # one answer tells all that is wrong
             self._look_into(documents)
         failed = next((check for check in self.checks if check.passed is False), None)
         if failed is None and test:
@@ -152,21 +184,30 @@ class _Judgement:
             user_id=user.id if user else None,
             to=addressee.remote_number if addressee else None,
             documents=documents if failed is None else (),
-            answerable=user is not None and self._is_theirs(entity, proof, pin, opened.signature),
+            answerable=standing in (Standing.PROVEN, Standing.VOUCHED),
             message_id=message_id(self.raw) or None,
             sender=sender,
             subject_shown=self.plain(decoded(self.mail.get("Subject")))[:255],
             signature_digest=digest,
+            standing=standing,
+            guesses=() if proof is False else self.guesses,
+            automatic=self.automatic is not None,
+            program=program_of(self.mail) if user else None,
         )
 
-    def _is_theirs(self, entity: FaxEntity | None, proof: bool | None, pin: bool | None, signature: Signature) -> bool:
-        """Whether a refusal may be mailed. An address alone is believed only where the line believes it as well."""
-        if why_automatic(self.mail) or twice(self.mail) or proof is False:
-            return False
+    def _standing(
+        self, user: User | None, entity: FaxEntity | None, proof: bool | None, pin: bool | None, signature: Signature
+    ) -> Standing:
+        """An address alone is believed only where the line believes it as well."""
+        if user is None or self.automatic or twice(self.mail) or proof is False:
+            return Standing.NOBODYS
+        if pin or signature.fault is None:
+            return Standing.PROVEN
         lines = [entity] if entity else self.lines
         address_is_enough = bool(lines) and all(line.authentication == Authentication.NONE for line in lines)
-        address_is_enough = address_is_enough and not self.tenant.mail_proof_required
-        return proof is True or pin is True or signature.fault is None or address_is_enough
+        if proof or (address_is_enough and not self.tenant.mail_proof_required):
+            return Standing.VOUCHED
+        return Standing.NOBODYS if self.tenant.mail_proof_required else Standing.CLAIMED
 
     # ---- Who
 
@@ -175,8 +216,9 @@ class _Judgement:
         self.check("headers", "mail_header_twice" if name else None, **({"header": name} if name else {}))
         sender = sender_of(self.mail)
         self.check("sender", None if sender else "mail_from", **({"sender": sender} if sender else {}))
-        why = why_automatic(self.mail)
-        self.check("person", "mail_automatic" if why else None, **({"why": why} if why else {}))
+        why = self.automatic
+        let_in = why == GENERATED and sender in self.box.programs.split()
+        self.check("person", "mail_automatic" if why and not let_in else None, **({"why": why} if why else {}))
         return sender
 
     def _user(self, sender: str | None) -> User | None:
@@ -207,14 +249,11 @@ class _Judgement:
 
     # ---- Sealed and signed
 
-    def _form(self) -> None:
-        """S/MIME that is not readable beside its signature (RFC 8551, 3.5.2): nothing of it can be looked at."""
-        if self.mail.get_content_type() in ("application/pkcs7-mime", "application/x-pkcs7-mime"):
-            self.check("form", "mail_smime")
-
     def _open(self, user: User | None) -> OpenedMail:
         """A stranger's mail is not worth a run of gpg."""
         mail, keys = self.mail, self._keys(user)
+        if mail.get_content_type() in ("application/pkcs7-mime", "application/x-pkcs7-mime"):
+            return OpenedMail(Message(), True, SMIME)  # RFC 8551, 3.5.2: nothing of it is readable
         if sealed := _sealed(mail):
             if user is None:
                 return OpenedMail(Message(), True, "mail_not_decrypted")
@@ -281,6 +320,9 @@ class _Judgement:
                 elif len(written) == 1:
                     within = written[0]
         wanted = within or outer
+        if wanted is None and opened.fault:  # it may stand inside
+            self.skip("subject")
+            return None, False
         if wanted and outer and outer.test:  # whoever wrote it: to send nothing harms nobody
             wanted = replace(wanted, test=True)
         shown = {"number": wanted.number} if wanted else {}
@@ -290,14 +332,15 @@ class _Judgement:
     def _is_meant(self, written: Wanted, outer: Wanted) -> bool:
         """The entity has to be signed too where there is one: else whoever alters the subject chooses the line. Only a
         test may stand in one of them."""
-        return self._means(replace(written, test=False), replace(outer, test=False))
+        return self._means(replace(outer, test=False), replace(written, test=False))
 
-    def _means(self, one: Wanted, other: Wanted) -> bool:
-        """The same wish, in whatever spelling the number is."""
-        return same_wish(one, other) or (
-            same_wish(replace(one, number=""), replace(other, number=""))
-            and self._dialled(one) is not None
-            and self._dialled(one) == self._dialled(other)
+    def _means(self, outer: Wanted, within: Wanted) -> bool:
+        """The same wish, in whatever spelling the number is. The line may stand within alone."""
+        within = within if outer.entity else replace(within, entity=None)
+        return same_wish(outer, within) or (
+            same_wish(replace(outer, number=""), replace(within, number=""))
+            and self._dialled(outer) is not None
+            and self._dialled(outer) == self._dialled(within)
         )
 
     def _dialled(self, wanted: Wanted) -> str | None:
@@ -317,15 +360,21 @@ class _Judgement:
         if entity is None or user is None:
             self.skip("permission")
             return entity
-        may = any(line.id == entity.id for line in sendable_entities(self.session, user))
-        self.check("permission", None if may else "sender_unknown", entity=entity.name)
+        self.check("permission", None if self._may_send(user, entity) else "sender_unknown", entity=entity.name)
         return entity
+
+    def _may_send(self, user: User | None, entity: FaxEntity) -> bool:
+        return user is not None and entity.id in self._lines_of(user)
+
+    def _lines_of(self, user: User) -> set[int]:
+        if self.sendable is None:
+            self.sendable = {line.id for line in sendable_entities(self.session, user)}
+        return self.sendable
 
     def _only_line(self, user: User | None) -> FaxEntity | None:
         lines = self.lines
         if len(lines) > 1 and user:
-            mine = {line.id for line in sendable_entities(self.session, user)}
-            lines = [line for line in lines if line.id in mine] or lines
+            lines = [line for line in lines if line.id in self._lines_of(user)] or lines
         if len(lines) == 1:
             self.check("entity", None, name=lines[0].name)
             return lines[0]
@@ -364,19 +413,25 @@ class _Judgement:
         else:
             self.skip("encryption")
 
-    def _pin(self, entity: FaxEntity | None, found: Contents, opened: OpenedMail) -> bool | None:
+    def _pin(self, user: User | None, entity: FaxEntity | None, found: Contents, opened: OpenedMail) -> bool | None:
         if entity is None or entity.authentication != Authentication.PIN or not entity.pin or opened.fault:
             if entity and entity.authentication == Authentication.PIN and not entity.pin:
                 self.check("pin", "mail_pin_unset")
             else:
                 self.skip("pin")
             return None
+        if not self._may_send(user, entity):  # is told nothing about the PIN
+            self.skip("pin")
+            return None
         right = holds_pin(found.text, entity.pin)
         self.check("pin", {True: None, False: "pin_wrong", None: "mail_pin_missing"}[right])
+        if right is False:  # what is longer or shorter was never meant as this PIN
+            tried = [text for text in pin_candidates(found.text) if len(text) == len(entity.pin)]
+            self.guesses = tuple(tried)
         return right
 
-    def _signature(self, entity: FaxEntity | None, opened: OpenedMail, inside: bool) -> str | None:
-        """The digest that no second fax may have."""
+    def _signature(self, entity: FaxEntity | None, opened: OpenedMail, signed: Wanted | None) -> str | None:
+        """The digest that no second fax may have. ``signed``: what is wanted, where that is part of what is signed."""
         if entity is None or entity.authentication != Authentication.PGP or opened.fault:
             self.skip("signature")
             return None
@@ -386,7 +441,9 @@ class _Judgement:
             fault = "partial"
         if not self.check("signature", f"mail_signature_{fault}" if fault else None):
             return None
-        self.check("signed_number", None if inside else "mail_signature_number")
+        if self.check("signed_number", None if signed else "mail_signature_number"):
+            here = bool(signed and signed.entity) or self._names_us(opened)
+            self.check("signed_place", None if here else "mail_signature_elsewhere", name=entity.name)
         self.check("signed_documents", None if opened.binds else "mail_signature_unbound")
         age = self.now - as_utc(signature.made_at)
         fresh = -AHEAD <= age <= OLDEST
@@ -403,6 +460,14 @@ class _Judgement:
             known = self.session.scalar(used.limit(1))
             self.check("signature_used", "mail_signature_used" if known else None)
         return digest
+
+    def _names_us(self, opened: OpenedMail) -> bool:
+        """Whether the signed headers say that the mail was written to this company: else whoever got something that a
+        user had signed could have it faxed here."""
+        boxes = owned_by(Mail2FaxBox, self.box.tenant_id)
+        addresses = [box.address.address for box in self.session.scalars(boxes)]
+        to = [decoded(value) for name in ("To", "Cc") for value in opened.entity.get_all(name, [])]
+        return any(names_address(text, address) for text in to for address in addresses)
 
     # ---- The documents
 

@@ -171,9 +171,17 @@ def _without_comments(text: str) -> str:
     return re.sub(r"\([^()]*\)", " ", text)
 
 
+#: Made by a program on its own account, not in answer to a mail (RFC 3834, 5): a scanner, an ERP system.
+GENERATED = "generated"
+
+
 def why_automatic(mail: Message) -> str | None:
     """What says that no person wrote it (RFC 3834, RFC 2919, RFC 3464); None if nothing does."""
-    if str(mail.get("Auto-Submitted", "no")).split(";")[0].strip().lower() not in ("no", ""):
+    submitted = {
+        _without_comments(str(value)).split(";")[0].strip().lower() for value in mail.get_all("Auto-Submitted", [])
+    }
+    submitted -= {"no", ""}
+    if submitted - {"auto-generated"} or (submitted and _answers_us(mail)):
         return "automatic"
     if any(name in mail for name in ("List-Id", "List-Post", "List-Unsubscribe", "X-Autoreply", "X-Autorespond")):
         return "list"
@@ -183,7 +191,12 @@ def why_automatic(mail: Message) -> str | None:
         return "bounce"
     if _OUR_OWN.search(str(mail.get("Message-ID", ""))):
         return "own"
-    return None
+    return GENERATED if submitted else None
+
+
+def _answers_us(mail: Message) -> bool:
+    named = " ".join(str(mail.get(name, "")) for name in ("In-Reply-To", "References"))
+    return any(_OUR_OWN.search(name) for name in named.split())
 
 
 # ---- Text and attachments

@@ -108,6 +108,7 @@ class BoxEntry(Entry):
     private_key: str | None = None
     poll_seconds: int = USUAL_POLL
     authserv_id: Text | None = None
+    programs: list[Text] = []
 
 
 class Mail2FaxEntry(Entry):

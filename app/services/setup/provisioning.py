@@ -297,6 +297,8 @@ class _Application:
             named["poll_seconds"] = str(entry.poll_seconds)
         if "authserv_id" in entry.model_fields_set:
             named["authserv_id"] = entry.authserv_id or ""
+        if "programs" in entry.model_fields_set:
+            named["programs"] = "\n".join(entry.programs)
         key = self._read(entry.private_key) if entry.private_key else b""
         details = replace(kept, name=entry.name, private_key=read_key(key_text(key or b""))[: MOST_KEY + 1], **named)
 

@@ -102,8 +102,8 @@ def _read() -> BoxDetails:
     key = read_key(key_text(upload.stream.read(2 * MOST_KEY + 1))) if upload and upload.filename else ""
     key = key or request.form.get("private_key", "").strip()[: MOST_KEY + 1]
     server_name = read_server_name(request.form.get("authserv_id", "")[:2000])[:400]
-    password = request.form.get("password", "")[:1000]
-    return BoxDetails(password=password, private_key=key, authserv_id=server_name, **typed)
+    password, programs = request.form.get("password", "")[:1000], request.form.get("programs", "").strip()[:20_000]
+    return BoxDetails(password=password, private_key=key, authserv_id=server_name, programs=programs, **typed)
 
 
 @blueprint.route("/new", methods=["GET", "POST"])

@@ -9,7 +9,7 @@ from flask_login import current_user
 
 from app.models import BoxState, Mail2FaxBox, MailFate, MailMessage
 from app.rules.mail2fax.boxes import entities_of
-from app.rules.mail2fax.ledger import box_state_of, log_of, message_of
+from app.rules.mail2fax.ledger import box_state_of, is_sure, log_of, message_of
 from app.rules.words.sentences import sentence
 from app.web.mail2fax.boxes import blueprint
 from tenants.db import db
@@ -62,8 +62,8 @@ def message(box_id: int, message_id: int) -> str:
 
 
 def _is_unproven(box: Mail2FaxBox, message: MailMessage) -> bool:
-    """Refused in the name of a user, who was not told because it might be anybody."""
-    refused = message.fate == MailFate.REFUSED and not message.answered
+    """Refused in the name of a user, who was told little and once a day, because it might be anybody."""
+    refused = message.fate == MailFate.REFUSED and not is_sure(message.checks)
     return refused and message.user_id is not None and not box.authserv_id
 
 

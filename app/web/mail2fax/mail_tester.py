@@ -40,6 +40,7 @@ RULES = {
     "pin": _l("The PIN is in the message"),
     "signature": _l("Signed with one of the sender's keys"),
     "signed_number": _l("The number is part of what is signed"),
+    "signed_place": _l("What is signed names this address or its line"),
     "signed_documents": _l("The documents are part of what is signed"),
     "signature_age": _l("The signature is recent"),
     "signature_used": _l("The signature has not been used before"),

@@ -169,6 +169,43 @@ def test_a_mail_that_waits_across_an_upgrade_is_about_the_same_afterwards_and_af
             connection.execute(sa.text("DROP TABLE alembic_version"))
 
 
+def test_boxes_mails_and_answers_of_before_are_the_same_after_an_upgrade_and_a_way_back(app):
+    with app.app_context():
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER, revision="0037")
+        metadata = sa.MetaData()
+        metadata.reflect(db.engine)
+        company, box, mail, address = (
+            metadata.tables[name] for name in ("tenant", "mail2fax_box", "mail_message", "email_address")
+        )
+        with db.engine.begin() as connection:
+            for table in (company, address, box):
+                needed = {column.name: _value(column) for column in table.columns if not column.nullable}
+                connection.execute(table.insert().values(needed))
+            for uid in (1, 2):
+                needed = {column.name: _value(column) for column in mail.columns if not column.nullable}
+                values = needed | {"id": uid, "uid": uid, "fate": "refused", "reason": "pin_wrong", "box_id": 1}
+                connection.execute(mail.insert().values(values))
+                connection.execute(
+                    sa.text(
+                        "INSERT INTO notice (tenant_id, kind, recipient, occasion, mail_id, language, message_id, "
+                        "created_at, tries) VALUES (1, 'mail_refused', 'bob@alpha.test', '7', :uid, 'en', :id, "
+                        "'2026-11-25 10:00:00', 0)"
+                    ),
+                    {"uid": uid, "id": f"<{uid}>"},
+                )
+        flask_migrate.upgrade(directory=FOLDER, revision="0032")
+        with db.engine.begin() as connection:
+            assert connection.scalars(sa.text("SELECT programs FROM mail2fax_box")).all() == [""]
+            assert connection.execute(sa.text("SELECT guesses, program FROM mail_message")).all() == [(None, None)] * 2
+            assert connection.scalars(sa.text("SELECT mail_id FROM notice ORDER BY mail_id")).all() == [1, 2]
+        flask_migrate.downgrade(directory=FOLDER, revision="0037")
+        with db.engine.begin() as connection:
+            kept = connection.scalars(sa.text("SELECT reason FROM mail_message")).all()
+            assert kept == ["pin_wrong"] * 2
+            connection.execute(sa.text("DROP TABLE alembic_version"))
+
+
 def test_an_alert_about_held_faxes_from_before_an_upgrade_is_told_anew_about_each_person(app):
     with app.app_context():
         db.drop_all()

@@ -1,6 +1,8 @@
 """One collector a box, one fax a mail, one answer, one mail about a box that does not work."""
 
+from dataclasses import replace
 from datetime import timedelta
+from email.message import EmailMessage
 
 import pytest
 import sqlalchemy as sa
@@ -12,7 +14,6 @@ from app.errors import TemporaryFailure
 from app.models import BoxState, Document, Fax, FaxEntity, Grant, Mail2FaxBox, MailFate, MailMessage, Notice, NoticeKind
 from app.rules.mail2fax.answers import MOST_TOLD, tell_of_fault
 from app.rules.mail2fax.ledger import (
-    BOX_GUESSES,
     FOLDERS,
     LEASE,
     PATIENCE,
@@ -35,7 +36,7 @@ from app.rules.mail2fax.ledger import (
 )
 from tenants.db import utc_now
 from tenants.models import Role, Tenant, User
-from tests.db.mails import NUMBER, make_box, tells_pin, write_mail
+from tests.db.mails import NUMBER, PIN, make_box, tells_pin, write_mail
 from tests.web.cast import Cast, make_user, pdf_bytes
 
 Verdict = pytest.importorskip("app.services.mail2fax.judging").Verdict
@@ -301,13 +302,53 @@ def test_a_stranger_gets_no_answer(session: Session, cast: Cast, box_id: int):
     assert count(session, Notice) == 0
 
 
-def test_refusals_are_rate_limited(session: Session, cast: Cast, box_id: int):
+def test_whose_address_alone_speaks_for_them_is_told_once_a_day(session: Session, cast: Cast, box_id: int):
     session.get_one(FaxEntity, cast.frontdesk).authentication = "none"
     session.commit()
-    for uid in range(MOST_TOLD + 3):
-        take(session, cast, box_id, write_mail(subject="no number").as_bytes(), uid=uid)
-    assert count(session, MailMessage) == MOST_TOLD + 3
-    assert count(session, Notice) == MOST_TOLD
+    told = [take(session, cast, box_id, write_mail(subject="no number").as_bytes(), uid=uid).answered for uid in (1, 2)]
+    assert told == [True, False]
+    (notice,) = session.scalars(sa.select(Notice))
+    notice.occasion = "2026-01-01"  # as if it had been another day
+    session.commit()
+    assert take(session, cast, box_id, write_mail(subject="no number").as_bytes(), uid=3).answered
+
+
+def test_who_forgets_the_pin_is_told_once_a_day_although_nobody_vouches(session: Session, cast: Cast, box_id: int):
+    told = [take(session, cast, box_id, write_mail(text="Hello").as_bytes(), uid=uid).answered for uid in (1, 2)]
+    assert told == [True, False]
+    assert count(session, Notice) == 1
+
+
+def test_a_mail_that_the_server_calls_forged_is_answered_to_nobody(session: Session, cast: Cast, box_id: int):
+    session.get_one(Mail2FaxBox, box_id).authserv_id = "mx.alpha.test"
+    session.commit()
+    forged = b"Authentication-Results: mx.alpha.test; dmarc=fail header.from=alpha.test\n"
+    message = take(session, cast, box_id, forged + write_mail(text="PIN 1111").as_bytes())
+    assert (message.answered, message.guesses) == (False, None)
+
+
+def test_who_knows_the_pin_is_told_of_every_mail(session: Session, cast: Cast, box_id: int):
+    raws = [write_mail(subject="no number").as_bytes() for _ in range(MOST_TOLD + 2)]
+    assert all(take(session, cast, box_id, raw, uid=uid).answered for uid, raw in enumerate(raws, 1))
+    assert count(session, Notice) == MOST_TOLD + 2
+
+
+def large(raw: bytes) -> tuple[bytes, int]:
+    """What is read of it, and how large it is."""
+    return raw[: collected.BEGINNING], collected.MOST_MAIL + 1
+
+
+def test_a_mail_that_is_too_large_is_answered_by_what_stands_at_its_beginning(
+    session: Session, cast: Cast, box_id: int
+):
+    for uid, text in enumerate((f"PIN {PIN}", "Hello"), 1):
+        raw, size = large(write_mail(text=text, documents=(b"%PDF-1.4" + bytes(600_000),)).as_bytes())
+        where = replace(delivery(cast, box_id, raw, uid=uid), size=size)
+        message = session.get_one(MailMessage, deal_with(where, raw).row_id)
+        assert (message.reason, message.answered) == ("too_large", True)
+        failed = [check["values"]["reason"] for check in message.checks if check["passed"] is False]
+        assert failed == [], "what was not read is no fault"
+    assert [bool(notice.occasion) for notice in session.scalars(sa.select(Notice).order_by(Notice.id))] == [False, True]
 
 
 def test_after_too_many_wrong_pins_the_right_one_is_refused_as_well(session: Session, cast: Cast, box_id: int):
@@ -325,22 +366,116 @@ def test_after_too_many_wrong_pins_the_right_one_is_refused_as_well(session: Ses
     assert take(session, cast, box_id, write_mail().as_bytes(), uid=102).fate == MailFate.ACCEPTED
 
 
-def test_forgers_shut_out_nobody_for_whom_the_mail_server_vouches(session: Session, cast: Cast, box_id: int):
+def test_the_same_wrong_pin_again_and_again_is_one_guess(session: Session, cast: Cast, box_id: int):
+    for uid in range(2 * SENDER_GUESSES):
+        take(session, cast, box_id, write_mail(text="PIN 1234").as_bytes(), uid=uid)
+    assert take(session, cast, box_id, write_mail().as_bytes(), uid=100).fate == MailFate.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    "text", ["Hello", "Bob\n56121 Pisa", "Tel. +39 050 965564{n}", "01234567{n}90", "PIN 12345{n}"]
+)
+def test_what_cannot_be_the_pin_is_no_guess(session: Session, cast: Cast, box_id: int, text: str):
+    for uid in range(2 * SENDER_GUESSES):
+        take(session, cast, box_id, write_mail(text=text.format(n=uid)).as_bytes(), uid=uid)
+    assert take(session, cast, box_id, write_mail().as_bytes(), uid=100).fate == MailFate.ACCEPTED
+
+
+def test_a_guess_counts_whatever_else_is_wrong_with_the_mail(session: Session, cast: Cast, box_id: int):
+    """Else whoever reads a user's mailbox could try PINs with mails that are refused for another reason."""
+    for uid in range(SENDER_GUESSES):
+        take(session, cast, box_id, write_mail(subject="x", text=f"PIN 100{uid}").as_bytes(), uid=uid)
+    right = take(session, cast, box_id, write_mail(subject="x").as_bytes(), uid=100)
+    assert right.reason == "pin_locked"
+    assert not any(check["code"] == "pin" and check["passed"] is not None for check in right.checks)
+
+
+def vouched_for(mail: EmailMessage) -> bytes:
+    return b"Authentication-Results: mx.alpha.test; dmarc=pass header.from=alpha.test\n" + mail.as_bytes()
+
+
+def test_wrong_pins_shut_out_their_sender_and_nobody_else(session: Session, cast: Cast, box_id: int):
+    """Whoever writes the addresses of a company's people cannot shut the company out, nor anybody for whom the mail
+    server vouches."""
     session.get_one(Mail2FaxBox, box_id).authserv_id = "mx.alpha.test"
-    people = [f"person{n}@alpha.test" for n in range(BOX_GUESSES // SENDER_GUESSES + 1)]
+    people = [f"person{n}@alpha.test" for n in range(6)]
     for address in people:
         user = make_user(address, address, session.get_one(Tenant, cast.alpha), Role.USER)
         session.flush()
         session.add(Grant(tenant_id=cast.alpha, entity_id=cast.frontdesk, user_id=user.id, may_send=True))
     session.commit()
     *forged, genuine = people
-    for uid in range(BOX_GUESSES):
+    for uid in range(SENDER_GUESSES * len(forged)):
         raw = write_mail(sender=forged[uid % len(forged)], text=f"PIN 10{uid:02}").as_bytes()
         assert take(session, cast, box_id, raw, uid=uid).reason == "pin_wrong"
-    assert take(session, cast, box_id, write_mail(sender=genuine).as_bytes(), uid=200).reason == "pin_locked"
-    vouched = b"Authentication-Results: mx.alpha.test; dmarc=pass header.from=alpha.test\n"
-    message = take(session, cast, box_id, vouched + write_mail(sender=genuine).as_bytes(), uid=201)
-    assert message.fate == MailFate.ACCEPTED
+    assert take(session, cast, box_id, write_mail(sender=genuine).as_bytes(), uid=200).fate == MailFate.ACCEPTED
+    assert take(session, cast, box_id, write_mail(sender=forged[0]).as_bytes(), uid=201).reason == "pin_locked"
+    known = take(session, cast, box_id, vouched_for(write_mail(sender=forged[0])), uid=202)
+    assert known.fate == MailFate.ACCEPTED
+    for uid in range(SENDER_GUESSES):
+        take(session, cast, box_id, vouched_for(write_mail(sender=genuine, text=f"PIN 20{uid:02}")), uid=300 + uid)
+    assert take(session, cast, box_id, vouched_for(write_mail(sender=genuine)), uid=400).reason == "pin_locked"
+
+
+def test_a_colleague_who_may_not_send_finds_nothing_out_about_the_pin(session: Session, cast: Cast, box_id: int):
+    dave = make_user("dave@alpha.test", "Dave", session.get_one(Tenant, cast.alpha), Role.USER)
+    session.commit()
+    for uid, text in enumerate(("PIN 1111", f"PIN {PIN}"), 1):
+        message = take(session, cast, box_id, write_mail(sender=dave.email, text=text).as_bytes(), uid=uid)
+        assert (message.reason, message.guesses) == ("sender_unknown", None)
+        assert [check["passed"] for check in message.checks if check["code"] == "pin"] == [None]
+
+
+# ---- Programs
+
+
+def scanned(**values: object) -> bytes:
+    return b"Auto-Submitted: auto-generated\n" + write_mail(**values).as_bytes()
+
+
+@pytest.fixture
+def scanner(session: Session, box_id: int) -> str:
+    session.get_one(Mail2FaxBox, box_id).programs = "other@alpha.test bob@alpha.test"
+    session.commit()
+    return "bob@alpha.test"
+
+
+def test_a_program_that_the_box_names_faxes_and_is_never_answered(session: Session, cast: Cast, box_id: int, scanner):
+    message = take(session, cast, box_id, scanned(sender=scanner))
+    assert (message.fate, message.answered) == (MailFate.ACCEPTED, False)
+    assert count(session, Notice) == 0
+
+
+def test_a_program_needs_the_pin_like_anybody_and_administrators_hear_of_it_once_a_day(
+    session: Session, cast: Cast, box_id: int, scanner
+):
+    for uid in (1, 2):
+        message = take(session, cast, box_id, scanned(sender=scanner, text="no PIN"), uid=uid)
+        assert (message.fate, message.reason, message.answered) == (MailFate.REFUSED, "mail_pin_missing", False)
+    assert [notice.recipient for notice in session.scalars(sa.select(Notice))] == ["alice@alpha.test"]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Auto-Submitted: auto-replied",
+        b"Auto-Submitted: auto-generated\nAuto-Submitted: auto-replied",
+        b"Auto-Submitted: auto-generated\nList-Id: <a.alpha.test>",
+        b"Auto-Submitted: auto-generated\nReturn-Path: <>",
+        b"Auto-Submitted: auto-generated\nIn-Reply-To: <1@faxroom.alpha.invalid>",
+    ],
+)
+def test_no_answer_bounce_or_list_is_let_in_with_it(session: Session, cast: Cast, box_id: int, scanner, head: bytes):
+    message = take(session, cast, box_id, head + b"\n" + write_mail(sender=scanner).as_bytes())
+    assert (message.fate, message.reason, message.answered) == (MailFate.REFUSED, "mail_automatic", False)
+    assert count(session, Notice) == 0
+
+
+def test_a_program_that_the_box_does_not_name_stays_out(session: Session, cast: Cast, box_id: int, scanner):
+    session.get_one(Mail2FaxBox, box_id).programs = "BOB@alpha.test"
+    session.commit()
+    assert take(session, cast, box_id, scanned(sender=scanner)).reason == "mail_automatic"
+    assert count(session, Notice) == 0
 
 
 def test_a_test_is_filed_with_what_is_done_and_answered_as_what_it_is(session: Session, cast: Cast, box_id: int):

@@ -10,7 +10,14 @@ from flask import Flask
 import app.jobs.running as running
 from app.jobs.outbox import notify
 from app.models import BoxState, Fax, MailFate, MailMessage, Notice, Status
-from app.rules.mail2fax.answers import answer_accepted, answer_refused, answer_tested, tell_of_fault
+from app.rules.mail2fax.answers import (
+    answer_accepted,
+    answer_refused,
+    answer_tested,
+    tell_of_fault,
+    tell_of_program,
+)
+from app.rules.words.mail_steps import NAMES
 from tenants.db import db, utc_now
 from tenants.models import User
 from tests.db.mails import make_box
@@ -182,3 +189,65 @@ def test_a_box_that_works_again_before_the_mail_went_out_is_no_news(app: Flask, 
         db.session.commit()
     deliver(app)
     assert sent == []
+
+
+# ---- All faults in one mail
+
+FAILED = [
+    {"code": "proof", "passed": None, "values": {}},
+    {"code": "subject", "passed": False, "values": {"reason": "mail_subject"}},
+    {"code": "pin", "passed": True, "values": {}},
+    {"code": "documents", "passed": False, "values": {"reason": "mail_attachment_type", "name": "visit evil.test"}},
+    {"code": "signature", "passed": False, "values": {"reason": "mail_signature_missing"}},
+]
+
+
+def test_all_faults_are_told_in_one_mail_the_reason_first(app: Flask, cast: Cast, sent: list[EmailMessage]):
+    refuse(app, cast, reason="mail_subject", reason_values={"reason": "mail_subject"}, checks=FAILED)
+    deliver(app)
+    text = " ".join(sent[0].get_content().split())
+    places = [text.index(told) for told in ("1. The subject must", "2. visit evil.test is not", "3. This email is not")]
+    assert places == sorted(places)
+    assert "one such answer a day" not in text
+
+
+@pytest.mark.parametrize("program", ["outlook", "apple", "thunderbird", "gmail", None])
+def test_the_steps_are_those_of_the_senders_own_mail_program(
+    app: Flask, cast: Cast, sent: list[EmailMessage], program: str | None
+):
+    refuse(app, cast, reason="mail_signature_missing", checks=FAILED, program=program)
+    deliver(app)
+    text = sent[0].get_content()
+    named = {code for code, name in NAMES.items() if f"   {name}: " in text}
+    assert named == ({program} if program else set(NAMES))
+
+
+def test_what_anybody_may_have_written_is_not_repeated_in_our_name(app: Flask, cast: Cast, sent: list[EmailMessage]):
+    checks = [check for check in FAILED if check["code"] != "pin"]
+    values = {"reason": "mail_attachment_type", "reason_values": checks[2]["values"], "subject": "visit evil.test"}
+    with app.app_context():
+        message = message_of(app, cast, fate=MailFate.REFUSED, checks=checks, **values)
+        answer_refused(db.session, message, db.session.get_one(User, cast.bob), proven=False)
+        db.session.commit()
+    deliver(app)
+    text = " ".join(sent[0].get_content().split())
+    assert "evil.test" not in text
+    assert "is not of a kind that can be faxed" in text
+    assert "one such answer a day" in text
+    assert "somebody used your address" in text
+
+
+def test_administrators_are_told_of_a_programs_mail_and_nobody_is_answered(
+    app: Flask, cast: Cast, sent: list[EmailMessage]
+):
+    with app.app_context():
+        message = message_of(app, cast, fate=MailFate.REFUSED, reason="mail_pin_missing", checks=FAILED)
+        tell_of_program(db.session, message, db.session.get_one(User, cast.bob))
+        db.session.commit()
+    deliver(app)
+    (mail,) = sent
+    assert (mail["To"], mail["In-Reply-To"], mail["Auto-Submitted"]) == ("alice@alpha.test", None, "auto-generated")
+    assert mail["Subject"] == "[KPBX40299999] The email of a program did not become a fax"
+    text = " ".join(mail.get_content().split())
+    assert "the email that bob@alpha.test sent to fax@alpha.test" in text
+    assert "/log/" in text

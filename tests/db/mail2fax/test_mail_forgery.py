@@ -12,14 +12,14 @@ from app.services.mail2fax.mail_inline import LONGEST_LINE
 from tests.db.mail2fax.test_mail_limits import packet
 from tests.db.mail_attacks import PGP, SEALED, Judge, clear_sign, heads, inline_mail, inner, named, refused, seal
 from tests.db.mail_attacks import sealed_part as sealed_body
-from tests.db.mails import NUMBER
+from tests.db.mails import NUMBER, WISH
 from tests.unit.mail.test_pgp import Ring
 from tests.web.cast import pdf_bytes
 
 LETTER, OFFER = pdf_bytes(1), pdf_bytes(2)
-WORDS = f"Fax: {NUMBER}\n\n{named(LETTER)}"
+WORDS = f"Fax: {WISH}\n\n{named(LETTER)}"
 EVIL = b"0509999999 " + named(OFFER).encode().strip()
-HASH, LINE = b"Hash: SHA256\n", NUMBER.encode() + b"\n"
+HASH, LINE = b"Hash: SHA256\n", WISH.encode() + b"\n"
 GOOD = ["DECRYPTION_KEY", "BEGIN_DECRYPTION", "DECRYPTION_INFO", "PLAINTEXT", "DECRYPTION_OKAY", "GOODMDC"]
 GOOD += ["END_DECRYPTION"]
 
@@ -38,10 +38,10 @@ def mail_with(block: bytes) -> bytes:
         (HASH, HASH + b"Comment: " + EVIL + b"\n"),
         (HASH, HASH + b" " + EVIL + b"\n"),
         (HASH, HASH + b"\f\n" + EVIL + b"\n"),
-        (LINE, NUMBER.encode() + b"\0\n"),
-        (LINE, NUMBER.encode() + b"\0" + EVIL + b"\n"),
-        (LINE, NUMBER.encode() + b" " * 20_000 + EVIL + b"\n"),
-        (LINE, NUMBER.encode() + b" " * (LONGEST_LINE + 1) + b"\n"),
+        (LINE, WISH.encode() + b"\0\n"),
+        (LINE, WISH.encode() + b"\0" + EVIL + b"\n"),
+        (LINE, WISH.encode() + b" " * 20_000 + EVIL + b"\n"),
+        (LINE, WISH.encode() + b" " * (LONGEST_LINE + 1) + b"\n"),
         (LINE, LINE + b"-" + EVIL + b"\n"),
         (LINE, LINE + b"- " + EVIL + b"\n"),
     ],
@@ -123,4 +123,4 @@ def test_the_subject_alone_does_not_choose_the_line(judged: Judge, ring: Ring, r
     silent, named_line = (clear_sign(ring, registered, f"{wish}\n{named(LETTER)}") for wish in (NUMBER, subject))
     assert refused(judged(inline_mail(silent, LETTER, subject=subject), **PGP), "mail_subject_altered")
     assert judged(inline_mail(named_line, LETTER, subject=subject), **PGP).accepted
-    assert refused(judged(inline_mail(named_line, LETTER), **PGP), "mail_subject_altered")
+    assert judged(inline_mail(named_line, LETTER), **PGP).accepted, "what is signed says all of it"

@@ -21,12 +21,12 @@ from tests.db.mail_attacks import (
     seal,
     sealed_part,
 )
-from tests.db.mails import NUMBER, PUBLIC
+from tests.db.mails import NUMBER, PUBLIC, WISH
 from tests.web.cast import Cast, pdf_bytes
 
 OTHER = "0509999999"
 LETTER, OFFER = pdf_bytes(1), pdf_bytes(2)
-WORDS = f"Fax: {NUMBER}\n\n{named(LETTER)}"
+WORDS = f"Fax: {WISH}\n\n{named(LETTER)}"
 
 
 @pytest.fixture
@@ -48,12 +48,12 @@ def test_a_signed_text_that_names_its_document_is_accepted(judged: Judge, block:
 
 
 def test_digests_are_read_in_capitals_and_in_any_line(judged: Judge, ring, registered):
-    words = f"Please send {hashlib.sha256(LETTER).hexdigest().upper()}, thank you.\n{NUMBER}\n"
+    words = f"Please send {hashlib.sha256(LETTER).hexdigest().upper()}, thank you.\n{WISH}\n"
     assert judged(inline_mail(clear_sign(ring, registered, words), LETTER), **PGP).accepted
 
 
 def test_several_documents_are_named_in_their_order(judged: Judge, ring, registered):
-    block = clear_sign(ring, registered, f"{NUMBER}\n{named(LETTER, OFFER)}")
+    block = clear_sign(ring, registered, f"{WISH}\n{named(LETTER, OFFER)}")
     assert [d.content for d in judged(inline_mail(block, LETTER, OFFER), **PGP).documents] == [LETTER, OFFER]
     for changed in ((OFFER, LETTER), (LETTER,), (LETTER, OFFER, OFFER), (LETTER, LETTER), (OFFER,)):
         assert refused(judged(inline_mail(block, *changed), **PGP), "mail_signature_unbound"), changed
@@ -66,7 +66,7 @@ def test_another_document_is_refused(judged: Judge, block: bytes):
 
 
 def test_a_text_that_names_no_document_binds_none(judged: Judge, ring, registered):
-    assert refused(judged(inline_mail(clear_sign(ring, registered, NUMBER), LETTER), **PGP), "mail_signature_unbound")
+    assert refused(judged(inline_mail(clear_sign(ring, registered, WISH), LETTER), **PGP), "mail_signature_unbound")
 
 
 @pytest.mark.parametrize(
@@ -82,13 +82,13 @@ def test_a_text_that_names_no_document_binds_none(judged: Judge, ring, registere
     ids=["longer", "longer in front", "shorter", "quoted", "below the dashes", "of an older mail"],
 )
 def test_only_a_digest_of_the_persons_own_words_counts(judged: Judge, ring, registered, digest: str):
-    words = f"{NUMBER}\n" + digest.format(hashlib.sha256(LETTER).hexdigest())
+    words = f"{WISH}\n" + digest.format(hashlib.sha256(LETTER).hexdigest())
     assert refused(judged(inline_mail(clear_sign(ring, registered, words), LETTER), **PGP), "mail_signature_unbound")
 
 
 def test_a_signed_document_of_another_mail_is_not_paired_with_a_signed_text(judged: Judge, ring, registered):
     """Both are Bob's, made in the same minute. Nothing says that they belong together."""
-    text = clear_sign(ring, registered, NUMBER)
+    text = clear_sign(ring, registered, WISH)
     paper = ring.run("--digest-algo", "SHA256", "--local-user", registered, "--sign", given=LETTER)
     assert refused(judged(inline_mail(text, ("letter.pdf.gpg", paper)), **PGP), "mail_signature_unbound")
     detached = ring.run("--armor", "--local-user", registered, "--detach-sign", given=LETTER)
@@ -99,7 +99,7 @@ def test_a_signed_document_is_opened_where_the_text_names_it(judged: Judge, ring
     paper = ring.run("--digest-algo", "SHA256", "--local-user", registered, "--sign", given=LETTER)
     armored = ring.run("--armor", "--digest-algo", "SHA256", "--local-user", registered, "--sign", given=LETTER)
     for n, document in enumerate((("letter.pdf.gpg", paper), ("letter.pdf.asc", armored))):
-        words = clear_sign(ring, registered, f"Mail {n}\n{NUMBER}\n{named(document[1])}")
+        words = clear_sign(ring, registered, f"Mail {n}\n{WISH}\n{named(document[1])}")
         for text in (block, words):
             verdict = judged(inline_mail(text, document), **PGP)
             assert verdict.accepted, verdict.checks
@@ -166,7 +166,7 @@ def test_a_hash_header_cannot_say_more_than_the_signature(judged: Judge, ring, r
 
 def test_blanks_at_line_ends_change_nothing_and_make_no_second_fax(judged: Judge, block: bytes):
     first = judged(inline_mail(block, LETTER), **PGP)
-    blanks = judged(inline_mail(block.replace(NUMBER.encode(), NUMBER.encode() + b"  \t"), LETTER), **PGP)
+    blanks = judged(inline_mail(block.replace(WISH.encode(), WISH.encode() + b"  \t"), LETTER), **PGP)
     assert blanks.accepted
     assert blanks.signature_digest == first.signature_digest
     lines = judged(inline_mail(block.replace(b"\n", b"\r\n"), LETTER, cte="base64"), **PGP)
@@ -174,7 +174,7 @@ def test_blanks_at_line_ends_change_nothing_and_make_no_second_fax(judged: Judge
 
 
 def test_the_charset_that_a_mail_names_changes_no_digit(judged: Judge, ring, registered):
-    words = f"Fax: {NUMBER}\n+ADA-509999999\n{named(LETTER)}"
+    words = f"Fax: {WISH}\n+ADA-509999999\n{named(LETTER)}"
     raw = inline_mail(clear_sign(ring, registered, words), LETTER)
     for charset in (b"utf-7", b"cp037", b"utf-16", b"no-such"):
         verdict = judged(raw.replace(b'charset="utf-8"', b'charset="' + charset + b'"', 1), **PGP)
@@ -269,7 +269,7 @@ def test_sealed_and_signed_is_read_where_the_text_names_the_documents(judged: Ju
     asked = {**PGP, **SEALED, "private_key": box_key}
     assert judged(sealed_mail(ring, WORDS, LETTER, more=more), **asked).accepted
     assert refused(judged(sealed_mail(ring, WORDS, OFFER, more=more), **asked), "mail_signature_unbound")
-    assert refused(judged(sealed_mail(ring, NUMBER, LETTER, more=more), **asked), "mail_signature_unbound")
+    assert refused(judged(sealed_mail(ring, WISH, LETTER, more=more), **asked), "mail_signature_unbound")
     assert refused(judged(sealed_mail(ring, WORDS, LETTER), **asked), "mail_signature_missing")
     within = clear_sign(ring, registered, WORDS).decode()
     assert judged(sealed_mail(ring, within, LETTER), **asked).accepted

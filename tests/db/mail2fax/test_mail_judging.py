@@ -26,7 +26,7 @@ from tests.db.mail_attacks import (
     signed_part,
     wrapped,
 )
-from tests.db.mails import NUMBER, PUBLIC, tells_pin, write_mail
+from tests.db.mails import NUMBER, PUBLIC, WISH, tells_pin, write_mail
 from tests.web.cast import Cast, pdf_bytes
 
 # ---- Sender
@@ -251,15 +251,39 @@ def test_a_signed_mail_is_accepted_with_its_number_in_the_protected_headers(judg
 
 
 def test_or_with_its_number_in_the_signed_text(judged: Judge, ring, registered):
-    assert judged(signed_mail(ring, registered, protected=False, text=f"Fax: {NUMBER}\n"), **PGP).accepted
+    for subject in (NUMBER, WISH):
+        raw = signed_mail(ring, registered, protected=False, text=f"Fax: {WISH}\n", subject=subject)
+        assert judged(raw, **PGP).accepted
+    numbered = signed_mail(ring, registered, protected=False, text=f"Fax: {NUMBER}\n")
+    assert refused(judged(numbered, **PGP), "mail_signature_elsewhere")
     subject_only = signed_mail(ring, registered, protected=False)
     assert refused(judged(subject_only, **PGP), "mail_signature_number")
 
 
+@pytest.mark.parametrize(
+    ("to", "reason"),
+    [
+        ("fax@alpha.test", None),
+        ("Fax box <FAX@alpha.test>", None),
+        ("charlie@beta.test, <fax@alpha.test>", None),
+        ("charlie@beta.test", "mail_signature_elsewhere"),
+        ("myfax@alpha.test", "mail_signature_elsewhere"),
+        ("fax@alpha.test.evil.test", "mail_signature_elsewhere"),
+        (None, "mail_signature_elsewhere"),
+    ],
+)
+def test_what_a_user_signed_for_somebody_else_is_no_fax_here(judged: Judge, ring, registered, to: str | None, reason):
+    """Whoever got it could send it on to the box with the number as its subject."""
+    verdict = judged(signed_mail(ring, registered, to=to), **PGP)
+    assert (verdict.accepted, verdict.reason) == (reason is None, reason)
+    naming_the_line = signed_mail(ring, registered, number=f"{NUMBER}@Frontdesk", subject=f"{NUMBER}@Frontdesk", to=to)
+    assert judged(naming_the_line, **PGP).accepted
+
+
 def test_the_word_test_stops_a_signed_mail_wherever_it_stands(judged: Judge, ring, registered):
-    number_in_text = signed_mail(ring, registered, subject=f"test {NUMBER}", protected=False, text=NUMBER)
+    number_in_text = signed_mail(ring, registered, subject=f"test {NUMBER}", protected=False, text=WISH)
     assert refused(judged(number_in_text, **PGP), "mail_test_passed")
-    test_in_text = signed_mail(ring, registered, protected=False, text=f"test {NUMBER}")
+    test_in_text = signed_mail(ring, registered, protected=False, text=f"test {WISH}")
     assert refused(judged(test_in_text, **PGP), "mail_test_passed")
 
 

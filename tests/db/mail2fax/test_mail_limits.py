@@ -25,7 +25,7 @@ from tests.db.mail_attacks import (
     signed_mail,
     signed_part,
 )
-from tests.db.mails import NUMBER, PUBLIC, write_mail
+from tests.db.mails import NUMBER, PUBLIC, WISH, write_mail
 from tests.web.cast import Cast, pdf_bytes
 
 OWN = "0507654321"
@@ -122,7 +122,7 @@ def test_headers_of_any_length_are_answered_at_once():
 
 # ---- Several numbers that somebody signed
 
-FOOTED = f"Fax: {NUMBER}\n\nBob\nAlpha Ltd\nFax: {OWN}\n"
+FOOTED = f"Fax: {WISH}\n\nBob\nAlpha Ltd\nFax: {OWN}\n"
 
 
 def test_whoever_alters_the_subject_does_not_choose_among_the_signed_numbers(judged: Judge, ring, registered: str):
@@ -148,7 +148,7 @@ def test_a_long_pin_on_its_own_line_is_no_number(judged: Judge, ring, box_key: s
 
 
 def test_a_text_of_another_kind_is_not_left_out_in_silence(judged: Judge, ring, registered: str):
-    block = clear_sign(ring, registered, f"{NUMBER}\n{named(LETTER)}")
+    block = clear_sign(ring, registered, f"{WISH}\n{named(LETTER)}")
     raw = inline_mail(block, LETTER)
     mail = parse(raw)
     table = parse(b"Content-Type: text/csv\r\n\r\na,b\r\n")

@@ -41,11 +41,21 @@ def test_they_are_taken_and_stay_until_the_file_names_others(session, tmp_path):
     assert (box.authserv_id, gamma.mail_proof_required) == (None, False)
 
 
+USERS = 'users: [{email: scanner@gamma.test, name: Scanner, password: "correct horse battery"}]'
+
+
+def test_the_programs_that_may_send_are_taken_and_stay_until_the_file_names_others(session, tmp_path):
+    for more, tenant in ((", programs: [scanner@gamma.test]", USERS), ("", "")):
+        assert apply(session, tmp_path, more, tenant)[0].programs == "scanner@gamma.test"
+    assert apply(session, tmp_path, ", programs: []")[0].programs == ""
+
+
 @pytest.mark.parametrize(
     ("more", "tenant", "told"),
     [
         ("", "mail_proof_required: true", "gamma: These boxes do not know their mail server's name"),
         ("poll_seconds: 5", "", "poll_seconds"),
+        ("programs: [scanner@gamma.test]", "", "No user of your company has the address scanner@gamma.test"),
         ("authserv_id: 'spf=pass'", "", "authserv_id: A server name contains letters"),
     ],
 )

@@ -312,3 +312,32 @@ def test_reseal_names_what_none_of_the_keys_opens(app: Flask, cast: Cast):
         told = app.test_cli_runner().invoke(args=["reseal"])
     assert told.exit_code == 1
     assert "mail2fax_box.password: 1" in told.output
+
+
+# ---- Scanners and programs
+
+
+def test_programs_are_named_one_below_the_other_and_that_stands_in_the_audit_log(app: Flask, alice: Browser):
+    assert add(alice, programs="bob@alpha.test\r\n alice@alpha.test, bob@alpha.test").status_code == 303
+    assert box_of(app).programs == "bob@alpha.test alice@alpha.test"
+    page = alice.get("/mail2fax/1").text
+    assert "bob@alpha.test\nalice@alpha.test</textarea>" in page
+    with app.app_context():
+        event = db.session.scalars(sa.select(AuditEvent).where(AuditEvent.action == "box.added")).one()
+        assert event.after["programs"] == "bob@alpha.test alice@alpha.test"
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("scanner", "scanner is not an email address"),
+        ("copier@alpha.test", "No user of your company has the address copier@alpha.test"),
+        ("charlie@beta.test", "No user of your company has the address charlie@beta.test"),
+        ("BOB@alpha.test", "No user of your company has the address BOB@alpha.test"),
+    ],
+)
+def test_a_program_needs_a_user_of_the_company(app: Flask, alice: Browser, typed: str, told: str):
+    answer = add(alice, programs=typed)
+    assert answer.status_code == 422
+    assert told in answer.text
+    assert f"{typed}</textarea>" in answer.text, "nothing typed is lost"
