@@ -7,7 +7,10 @@ NAMES = {OUTLOOK: "Outlook", APPLE: "Apple Mail", THUNDERBIRD: "Thunderbird", GM
 
 _ATTACHED = {
     OUTLOOK: _l("Attach the file as a copy: when Outlook offers a OneDrive link, choose Attach as copy."),
-    APPLE: _l("Attach the file itself: when Mail offers Mail Drop for a large file, choose Try Sending in Email."),
+    APPLE: _l(
+        "Attach the file itself. If you are asked to upload a large file to iCloud, choose to send it in the email "
+        "instead."
+    ),
     THUNDERBIRD: _l("Attach the file with the paper clip. If Thunderbird offers to use Filelink, choose Ignore."),
     GMAIL: _l("Attach the file with the paper clip, not with Google Drive, which sends only a link."),
 }

@@ -234,7 +234,7 @@ def test_what_anybody_may_have_written_is_not_repeated_in_our_name(app: Flask, c
     assert "evil.test" not in text
     assert "is not of a kind that can be faxed" in text
     assert "one such answer a day" in text
-    assert "somebody used your address" in text
+    assert "someone used your address" in text
 
 
 def test_administrators_are_told_of_a_programs_mail_and_nobody_is_answered(
