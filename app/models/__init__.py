@@ -22,11 +22,12 @@ from app.models.faxes.voice import CallEnd, VoiceCall
 from app.models.figures.figures import AlertIncident, AlertKind, FaxDay, Scope
 from app.models.inbox.inbox import InboxAct, InboxEvent, Unread
 from app.models.mail2fax.mail_message import BoxState, MailFate, MailMessage
+from app.models.operator.called import CalledNumber
 from app.models.operator.company_key import CompanyKey, key_in, new_content
 from app.models.operator.hold import Hold
 from app.models.operator.policy import DialingPolicy
 from app.models.operator.pool import PoolNumber, StrayCall
-from app.models.operator.trunk import TrunkTrouble
+from app.models.operator.trunk import TrunkChannels, TrunkTrouble
 from app.models.outbox.notice import Notice, NoticeKind
 from app.models.setup.change import PendingChange
 from app.models.setup.entity import Authentication, FaxEntity, FormerNumber, Grant
@@ -47,6 +48,7 @@ __all__ = [
     "Authentication",
     "BoxState",
     "CallEnd",
+    "CalledNumber",
     "CompanyKey",
     "Destination",
     "DialingPolicy",
@@ -80,6 +82,7 @@ __all__ = [
     "Scope",
     "Status",
     "StrayCall",
+    "TrunkChannels",
     "TrunkTrouble",
     "Unread",
     "VoiceCall",

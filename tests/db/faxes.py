@@ -5,14 +5,15 @@ from datetime import timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.models import Attempt, Document, DocumentKind, Fax, Status
+from app.models import Attempt, CalledNumber, Document, DocumentKind, Fax, Status
 from app.rules.sending.dispatch import Limits, claim_due, mark_placed
 from app.rules.sending.submit import submit_fax
 from tenants.db import new_ulid, utc_now
 from tenants.models import User
 from tests.web.cast import Cast
 
-NUMBER = "+390501234567"
+#: A machine with as many lines as anybody may want.
+NUMBER, ITS_LINES = "+390501234567", 1000
 
 
 def make_document(session: Session, tenant_id: int, user_id: int) -> Document:
@@ -26,6 +27,7 @@ def make_document(session: Session, tenant_id: int, user_id: int) -> Document:
 
 def submit(session: Session, cast: Cast, **changes: object) -> Fax:
     bob = session.get_one(User, cast.bob)
+    session.merge(CalledNumber(number=NUMBER, lines=ITS_LINES))
     request = {
         "user": bob,
         "entity_id": cast.frontdesk,

@@ -226,6 +226,7 @@ operator  GET       operator.figures
 operator  GET       operator.log
 operator  GET       operator.tenants
 operator  GET,POST  operator_dialing.policy
+operator  POST      operator_dialing.number_lines
 operator  GET       operator_numbers.numbers
 operator  POST      operator_numbers.give_numbers
 operator  POST      operator_numbers.take_back_numbers

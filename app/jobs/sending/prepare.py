@@ -27,6 +27,7 @@ from app.jobs.running import job
 from app.models import Document, DocumentKind, Fax, FaxEntity, Lane, Origin, Preview, PreviewState, Status
 from app.queues import LANE_JOBS, begin_once, enqueue_after_commit
 from app.rules.outbox.notices import write_held_notice, write_outcome_notice
+from app.rules.sending.called import wait_behind
 from app.rules.sending.destinations import destination_of
 from app.rules.sending.lifecycle import move
 from app.rules.sending.looking import LONGEST, asks_first
@@ -333,6 +334,8 @@ def _finish(fax: Fax, pages: Pages, *, stored: list[Document]) -> None:
         for key in keys:
             storage().delete(key)
         return
+    if not later and not look_until:
+        wait_behind(session, fax)
     if asks:
         write_held_notice(session, session.get_one(Fax, fax.id, populate_existing=True))
     enqueue_after_commit(session, "dispatch")

@@ -55,7 +55,12 @@ class Lane(StrEnum):
 
 #: The statuses of faxes that wait in a lane, and of those that wait for the line: of what indexes are limited to.
 UNPREPARED = "status IN ('accepted', 'preparing')"
-WAITS_FOR_LINE = "status IN ('ready', 'scheduled', 'retrying')"
+WAITS_FOR_LINE = "status IN ('ready', 'scheduled', 'retrying') AND waits_for_number IS NULL"
+#: Those that wait until the number that they call is free (:mod:`app.rules.sending.called`). Whoever moves forgets it
+#: (:mod:`app.rules.sending.lifecycle`).
+WAITS_FOR_NUMBER = "waits_for_number IS NOT NULL"
+#: Of either, those that wait for a reason that is told.
+WAITS_FOR_CAUSE = "status IN ('ready', 'scheduled', 'retrying') AND cause IS NOT NULL"
 
 
 class DocumentKind(StrEnum):
@@ -148,8 +153,10 @@ class Fax(TenantOwned, Model):
     with +, or an extension of the own numbering plan; ``dial_string`` what Asterisk dials. ``cause`` is a word of
     :mod:`app.rules.words.sentences`, ``cause_values`` what its sentence needs. ``pages_done`` are pages that the far
     end confirmed over all attempts. ``due_at`` is when to dial (scheduled, retrying) and never in the past of its
-    status. ``lane`` is where it waits to be prepared (:mod:`app.rules.sending.preparing`), ``gave_way`` how often its
-    preparation was broken off because others waited. ``lease_until`` marks a preparation under way;
+    status. ``urgent`` ones go before the others of their line. ``waits_for_number`` is set while the number that it
+    calls has no line free (:mod:`app.rules.sending.called`). ``lane`` is where it waits to be prepared
+    (:mod:`app.rules.sending.preparing`), ``gave_way`` how often its preparation was broken off because others waited.
+    ``lease_until`` marks a preparation under way;
     past it another worker takes over. ``search_text`` is what the fax
     module searches (:mod:`app.rules.log.search`). Of a received fax (:mod:`app.rules.inbox.inbox`) ``seen_at`` is when
     the first person opened it, ``taken_by_id`` the colleague who has it, ``done_at`` when it was done with; without
@@ -213,9 +220,21 @@ class Fax(TenantOwned, Model):
         ),
         sa.Index(
             "ix_fax_waits_for_line",
-            *("entity_id", "due_at", "id"),
+            *("entity_id", "urgent", "due_at", "id"),
             sqlite_where=sa.text(WAITS_FOR_LINE),
             postgresql_where=sa.text(WAITS_FOR_LINE),
+        ),
+        sa.Index(
+            "ix_fax_waits_for_number",
+            *("waits_for_number", "entity_id", "urgent", "due_at", "id"),
+            sqlite_where=sa.text(WAITS_FOR_NUMBER),
+            postgresql_where=sa.text(WAITS_FOR_NUMBER),
+        ),
+        sa.Index(
+            "ix_fax_waits_for_cause",
+            *("cause", "status"),
+            sqlite_where=sa.text(WAITS_FOR_CAUSE),
+            postgresql_where=sa.text(WAITS_FOR_CAUSE),
         ),
         # what was over when: figures, alerts
         sa.Index(
@@ -324,6 +343,8 @@ class Fax(TenantOwned, Model):
 
     send_at: Mapped[datetime | None]
     due_at: Mapped[datetime | None]
+    urgent: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    waits_for_number: Mapped[str | None] = mapped_column(sa.String(20))
     lane: Mapped[str | None] = mapped_column(sa.String(12))
     gave_way: Mapped[int] = mapped_column(default=0, server_default="0")
     lease_until: Mapped[datetime | None]
@@ -386,7 +407,8 @@ class Attempt(TenantOwned, Model):
     attempt without it was never dialled. ``off_line_at`` is when an incoming call was over, whose pages are still to be
     entered: it takes no place on the line any more. ``pages_confirmed`` counts pages of this attempt, which began at
     ``first_page`` (1-based). ``dialled`` is what it dialled, where that was not the fax's own number but the one that
-    the attempt before was redirected to. ``outcome`` is a word of :mod:`app.rules.sending.retry`, ``hangup_cause`` a
+    the attempt before was redirected to. ``called`` is the number (E.164 with +) of which it takes line
+    ``called_line``, from 1. ``outcome`` is a word of :mod:`app.rules.sending.retry`, ``hangup_cause`` a
     Q.850 cause, ``response`` the last one of SIP's. What begins with ``asked_`` is how the call was to go
     (:mod:`app.rules.sending.ladder`); ``mode``, ``rate`` (bit/s) and ``ecm`` are what the two machines agreed on, null
     where nobody knows. ``damaged_lines`` are lines that came in wrong.
@@ -408,6 +430,14 @@ class Attempt(TenantOwned, Model):
             "entity_id",
             sqlite_where=sa.text("ended_at IS NULL"),
             postgresql_where=sa.text("ended_at IS NULL"),
+        ),
+        # one call has one line of the number that it calls (app.rules.sending.called)
+        sa.Index(
+            "uq_attempt_called_line",
+            *("called", "called_line"),
+            unique=True,
+            sqlite_where=sa.text("ended_at IS NULL AND called IS NOT NULL"),
+            postgresql_where=sa.text("ended_at IS NULL AND called IS NOT NULL"),
         ),
         # what a company has dialled in a day (app.rules.numbers.policy)
         sa.Index("ix_attempt_day", "tenant_id", "created_at"),
@@ -431,6 +461,8 @@ class Attempt(TenantOwned, Model):
     node: Mapped[str] = mapped_column(sa.String(64))
     first_page: Mapped[int] = mapped_column(default=1)
     dialled: Mapped[str | None] = mapped_column(sa.String(20))
+    called: Mapped[str | None] = mapped_column(sa.String(20))
+    called_line: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     placed_at: Mapped[datetime | None]
     ringing_at: Mapped[datetime | None]

@@ -20,3 +20,15 @@ class TrunkTrouble(Model):
     probe_at: Mapped[datetime]
     outcome: Mapped[str] = mapped_column(sa.String(32))
     response: Mapped[str | None] = mapped_column(sa.String(120))
+
+
+class TrunkChannels(Model):
+    """What the trunk has shown of its room, in one row: with ``channels`` other calls of ours on it, it refused one
+    more at ``full_at`` (:mod:`app.rules.sending.trunk`)."""
+
+    __tablename__ = "trunk_channels"
+    __table_args__ = (sa.CheckConstraint("id = 1", name="one"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, default=1)
+    channels: Mapped[int]
+    full_at: Mapped[datetime]

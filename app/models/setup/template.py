@@ -12,7 +12,8 @@ class FaxTemplate(TenantOwned, Model):
     """How a line sends.
 
     ``station_id`` is the TSI/CSI of ITU-T T.30 (20 characters of digits, plus and space), ``header`` the text on top
-    of each page, ``max_rate`` in bit/s, ``max_seconds`` the longest call. ``retry_delays`` overrides the delay in
+    of each page, ``max_rate`` in bit/s, ``max_seconds`` the longest call. ``max_attempts`` are tries that a
+    machine took, ``max_dials`` calls that reached none, within ``dial_hours``. ``retry_delays`` overrides the delay in
     seconds by cause (see :mod:`app.rules.sending.retry`). The rest are the dialing rules
     (:mod:`app.rules.numbers.dialing`): prefixes are E.164 with +, ``daily_cap`` counts faxes of one entity in a day, 0
     for no limit.
@@ -36,6 +37,8 @@ class FaxTemplate(TenantOwned, Model):
     t38: Mapped[bool] = mapped_column(default=True)
     max_rate: Mapped[int] = mapped_column(default=14400)
     max_attempts: Mapped[int] = mapped_column(default=5)
+    max_dials: Mapped[int] = mapped_column(default=12, server_default="12")
+    dial_hours: Mapped[int] = mapped_column(default=24, server_default="24")
     ring_seconds: Mapped[int] = mapped_column(default=60)
     max_seconds: Mapped[int] = mapped_column(default=3600)
     retry_delays: Mapped[dict[str, Any] | None]

@@ -20,6 +20,10 @@ WRONG = "unallocated"
 #: The network could not put the call through this time.
 NETWORK = "congestion"
 BUSY, NO_ANSWER = "busy", "no_answer"
+#: The trunk has no channel free for one more call of ours (:mod:`app.rules.sending.trunk`).
+FULL = "trunk_full"
+#: Q.850's causes that say so: no circuit, congestion of the switch, the channel is not there.
+NO_CHANNEL = (34, 42, 44)
 #: By whoever is called; by somebody on the way who takes it for unwanted; by somebody who does not say why (403): a
 #: carrier that takes none of our calls says the same, so that it is tried once more, when it is known of whom else.
 REFUSED, BLOCKED, FORBIDDEN = "rejected", "blocked", "forbidden"
@@ -354,6 +358,16 @@ def told_cause(code: int, cause: int | None) -> int | None:
     """What somebody has told beside a response: not what Asterisk makes of it, and not what says nothing."""
     known = MADE_OF.get(code, 127 if code < 500 or code >= 600 else 34)
     return cause if cause and cause != known and cause not in UNSPECIFIC else None
+
+
+def lacks_channel(response: str | None, cause: int | None) -> bool:
+    """Whether a call was refused because there is no channel for it: by what is told, else by 503 (RFC 3398, 8.2.6.1:
+    that is 34 to 47)."""
+    code = code_of(response)
+    if code is None:
+        return response is None and cause in NO_CHANNEL
+    told = told_cause(code, cause)
+    return told in NO_CHANNEL if told else code == 503
 
 
 def of_code(code: int) -> str:

@@ -1,4 +1,7 @@
-"""Which faxes may go to the line now: due, within every limit, claimed in one batch under one lock."""
+"""Which faxes may go to the line now: due, within every limit, claimed in one batch under one lock.
+
+What a round costs goes by what it can place: first the places that are free, then as many faxes as fit, read by index.
+"""
 
 import heapq
 from collections import Counter
@@ -13,21 +16,27 @@ from app.errors import Refused
 from app.models import Attempt, Direction, Fax, FaxEntity, FaxTemplate, Origin, Status
 from app.models.faxes.fax import WAITS_FOR_LINE
 from app.models.faxes.moves import WAITING
+from app.queues import enqueue_after_commit
 from app.rules.ground.fair_turns import LINE, note_turns, of_company, of_owner
 from app.rules.ground.holding import held_since, say_held
 from app.rules.numbers.dialing import DayCaps, DialingRules, judge_number
 from app.rules.numbers.policy import CEILING, Ceilings, judge_dialled, policy_of
 from app.rules.outbox.notices import write_outcome_notice
+from app.rules.sending.called import Lines, called_by, let_in, park
 from app.rules.sending.lifecycle import move, move_all
 from app.rules.sending.no_room import say_room_again
 from app.rules.sending.redirects import forget_if_refused
 from app.rules.sending.senders import Senders, hold_back
-from app.rules.sending.trunk import Way, is_outside
+from app.rules.sending.trunk import Way, channels, is_outside
 from tenants.models import Tenant
 
 #: Any constant will do: it names the one lock under which limits are counted and claims are made.
 DISPATCH_LOCK = 0xFA0
 BATCH = 200
+
+
+#: Faxes that may go, each with the number and the line of it that its call takes.
+_Claims = list[tuple[Fax, str | None, int | None]]
 
 
 @dataclass(frozen=True)
@@ -40,19 +49,26 @@ class Limits:
 
 
 class Room:
-    """What is free under each limit; taking a place uses it up."""
+    """What is free under each limit; taking a place uses it up. ``channels`` are the trunk's, 0 = no limit."""
 
-    def __init__(self, session: Session, limits: Limits) -> None:
-        where = (Fax.direction, Attempt.tenant_id, Attempt.entity_id)
+    def __init__(self, session: Session, limits: Limits, *, channels: int = 0) -> None:
+        goes_out = sa.case((Fax.dial_string.startswith("+"), 1), else_=0)
+        where = (Fax.direction, Attempt.tenant_id, Attempt.entity_id, goes_out)
         open_calls = sa.select(*where, sa.func.count()).join(Fax).where(Attempt.takes_a_place()).group_by(*where)
         self.by_tenant, self.by_entity, self.inbound = Counter[int](), Counter[int](), Counter[int]()
-        for direction, tenant_id, entity_id, calls in session.execute(open_calls):
+        self.outside = 0
+        for direction, tenant_id, entity_id, outside, calls in session.execute(open_calls):
             if direction == Direction.SENT:
                 self.by_tenant[tenant_id] += calls
                 self.by_entity[entity_id] += calls
+                self.outside += calls * outside
             else:
                 self.inbound[tenant_id] += calls
-        self.limits = limits
+        self.limits, self.channels = limits, channels
+
+    def has_channel(self) -> bool:
+        """For another call over the trunk."""
+        return not self.channels or self.outside < self.channels
 
     def has_for_line(self) -> bool:
         return not any(limit and used >= limit for used, limit in self._of_line())
@@ -79,10 +95,11 @@ class Room:
         )
         return max(0, min([most, *(limit - used for used, limit in used_and_limit if limit)]))
 
-    def take(self, tenant: Tenant, entity: FaxEntity) -> None:
+    def take(self, tenant: Tenant, entity: FaxEntity, *, outside: bool) -> None:
         """A place that is free."""
         self.by_tenant[tenant.id] += 1
         self.by_entity[entity.id] += 1
+        self.outside += outside
 
 
 def lock_limits(session: Session) -> None:
@@ -104,14 +121,17 @@ def claim_due(session: Session, *, now: datetime, limits: Limits, node: str) -> 
         session.commit()
         return []
     say_room_again(session)
-    room = Room(session, limits)
+    lines = Lines(session)
+    let_in(session, lines)
+    room = Room(session, limits, channels=channels(session, now))
     policy, ceilings, way = policy_of(session), Ceilings(session, now), Way(session, now)
     senders = Senders(session)
-    caps, may_go = DayCaps(session, now), []
-    for fax, line in _in_turn(session, now, room):
+    caps, may_go, behind = DayCaps(session, now), _Claims(), list[Fax]()
+    round_ = _Round(session, now, room)
+    for fax, line in round_.in_turn():
         rules = DialingRules() if fax.origin == Origin.TEST else DialingRules.of(line.template)
         forget_if_refused(session, fax, policy, rules)
-        dialled = fax.dial_string or ""
+        dialled, called = fax.dial_string or "", called_by(fax)
         if fault := judge_dialled(policy, dialled) or judge_number(rules, fax.remote_number or ""):
             _refuse(session, fax, fault)
         elif not senders.let_go(fax):
@@ -120,18 +140,25 @@ def claim_due(session: Session, *, now: datetime, limits: Limits, node: str) -> 
             way.wait(fax)
         elif is_outside(dialled) and ceilings.is_reached(line.tenant):
             _put_off(session, fax, ceilings.next_day(line.tenant), CEILING, WAITING)
-        elif fax.status == Status.RETRYING or caps.may_take(line.tenant, line.entity, rules):
-            room.take(line.tenant, line.entity)
-            may_go.append(fax)
+        elif fax.status != Status.RETRYING and not caps.may_take(line.tenant, line.entity, rules):
+            until, cap = caps.next_day(line.tenant), {"limit": rules.daily_cap}
+            _put_off(session, fax, until, "daily_cap", (Status.READY, Status.SCHEDULED), cap)
+        elif called and not lines.free(called):
+            behind.append(fax)
+        elif is_outside(dialled) and not room.has_channel():
+            round_.skip(line)
+        else:
+            room.take(line.tenant, line.entity, outside=is_outside(dialled))
+            may_go.append((fax, called, lines.take(called) if called else None))
             caps.take(fax, line.entity)
             if is_outside(dialled):
                 ceilings.take(line.tenant)
                 way.take()
-        else:
-            until, cap = caps.next_day(line.tenant), {"limit": rules.daily_cap}
-            _put_off(session, fax, until, "daily_cap", (Status.READY, Status.SCHEDULED), cap)
+    park(session, behind)
     claimed = _claim(session, may_go, node)
     note_turns(session, LINE, {attempt.entity_id: attempt.tenant_id for attempt in claimed}, now)
+    if round_.is_cut_short:
+        enqueue_after_commit(session, "dispatch")
     session.commit()
     return claimed
 
@@ -169,31 +196,58 @@ class _Line:
     waiting: Iterator[Fax] | None = None
 
 
-def _in_turn(session: Session, now: datetime, room: Room) -> Iterator[tuple[Fax, _Line]]:
-    """What is due, each with a place that is free for it. Next is always who has the fewest calls, and of those the one
-    whose last turn is longest ago: first among the companies, then among the lines of one."""
-    rows = session.execute(_lines_with_something_due(now)).all() if room.has_for_line() else []
-    lines = [_Line(*row) for row in rows]
+class _Round:
+    """What is due, each with a place that is free for it."""
 
-    def place(line: _Line) -> tuple[object, ...]:
-        calls = (room.by_tenant[line.tenant.id], room.by_entity[line.entity.id])
-        return calls[0], _at(line.company_turn), line.tenant.id, calls[1], _at(line.turn), line.entity.id
+    def __init__(self, session: Session, now: datetime, room: Room) -> None:
+        self.session, self.now, self.room = session, now, room
+        #: More was met that may not go than one round looks at.
+        self.is_cut_short = False
+        self._skipped: set[int] = set()
 
-    heap = [(place(line), number) for number, line in enumerate(lines)]
-    heapq.heapify(heap)
-    while heap and room.has_for_line():
-        known, number = heapq.heappop(heap)
-        line = lines[number]
-        if (current := place(line)) != known:  # another line of the company has had a turn since
-            heapq.heappush(heap, (current, number))
-            continue
-        free = room.free_for(line.tenant, line.entity, most=BATCH)
-        if line.waiting is None and free:
-            line.waiting = _due(session, line.entity.id, now, first=free)
-        fax = next(line.waiting, None) if free and line.waiting else None
-        if fax:
-            yield fax, line
-            heapq.heappush(heap, (place(line), number))
+    def skip(self, line: _Line) -> None:
+        """What else it has is not looked at in this round."""
+        self._skipped.add(line.entity.id)
+
+    def in_turn(self) -> Iterator[tuple[Fax, _Line]]:
+        """Next is always who has the fewest calls, and of those the one whose last turn is longest ago: first among the
+        companies, then among the lines of one."""
+        room = self.room
+        rows = self.session.execute(_lines_with_something_due(self.now)).all() if room.has_for_line() else []
+        lines = [_Line(*row) for row in rows]
+
+        def place(line: _Line) -> tuple[object, ...]:
+            calls = (room.by_tenant[line.tenant.id], room.by_entity[line.entity.id])
+            return calls[0], _at(line.company_turn), line.tenant.id, calls[1], _at(line.turn), line.entity.id
+
+        heap = [(place(line), number) for number, line in enumerate(lines)]
+        heapq.heapify(heap)
+        while heap and room.has_for_line():
+            known, number = heapq.heappop(heap)
+            line = lines[number]
+            if (current := place(line)) != known:  # another line of the company has had a turn since
+                heapq.heappush(heap, (current, number))
+                continue
+            free = room.free_for(line.tenant, line.entity, most=BATCH)
+            if line.waiting is None and free:
+                line.waiting = self._due(line.entity.id, first=free)
+            fax = next(line.waiting, None) if free and line.waiting else None
+            if fax:
+                yield fax, line
+                if line.entity.id not in self._skipped:
+                    heapq.heappush(heap, (place(line), number))
+
+    def _due(self, entity_id: int, *, first: int) -> Iterator[Fax]:
+        """Of one line, the urgent ones first, in order, and no more than ``BATCH``: as many at first as there are
+        places; then, where some of them may not go, those behind them."""
+        seen = list(_first_due(self.session, entity_id, self.now, first))
+        yield from seen
+        if len(seen) == first < BATCH:
+            known = {fax.id for fax in seen}
+            more = [fax for fax in _first_due(self.session, entity_id, self.now, BATCH) if fax.id not in known]
+            yield from more
+            seen += more
+        self.is_cut_short |= len(seen) >= BATCH
 
 
 def _at(turn: datetime | None) -> float:
@@ -201,38 +255,43 @@ def _at(turn: datetime | None) -> float:
 
 
 def _lines_with_something_due(now: datetime) -> sa.Select[FaxEntity, Tenant, FaxTemplate, datetime, datetime]:
-    has_due = sa.exists().where(Fax.entity_id == FaxEntity.id, *_is_due(now))
+    has_due = [
+        sa.exists().where(Fax.entity_id == FaxEntity.id, *_is_due(now, urgent=urgent)) for urgent in (True, False)
+    ]
     turns = (of_company(LINE), of_owner(LINE, FaxEntity.id))
     return (
         sa.select(FaxEntity, Tenant, FaxTemplate, *turns)
         .join(Tenant, Tenant.id == FaxEntity.tenant_id)
         .join(FaxTemplate, FaxTemplate.id == FaxEntity.template_id)
-        .where(Tenant.suspended_at.is_(None), has_due)
+        .where(Tenant.suspended_at.is_(None), sa.or_(*has_due))
     )
 
 
-def _is_due(now: datetime) -> tuple[sa.ColumnExpressionArgument[bool], ...]:
+def _is_due(now: datetime, *, urgent: bool) -> tuple[sa.ColumnExpressionArgument[bool], ...]:
     """The statuses are written out, so that the database sees that the partial index serves."""
-    return sa.text(f"fax.{WAITS_FOR_LINE}"), Fax.due_at <= now
+    return sa.text(f"fax.{WAITS_FOR_LINE}"), Fax.urgent == urgent, Fax.due_at <= now
 
 
-def _due(session: Session, entity_id: int, now: datetime, *, first: int) -> Iterator[Fax]:
-    """Of one line, in order, and no more than ``BATCH``: as many at first as there are places; then, where some of them
-    may not go, those behind them."""
-    due = sa.select(Fax).where(Fax.entity_id == entity_id, *_is_due(now)).order_by(Fax.due_at, Fax.id)
-    seen: list[Fax] = list(session.scalars(due.limit(first)))
-    yield from seen
-    if len(seen) == first < BATCH:
-        known = {fax.id for fax in seen}
-        yield from (fax for fax in session.scalars(due.limit(BATCH)).all() if fax.id not in known)
+def _first_due(session: Session, entity_id: int, now: datetime, count: int) -> Iterator[Fax]:
+    """So many of one line, the urgent ones first."""
+    for urgent in (True, False):
+        due = sa.select(Fax).where(Fax.entity_id == entity_id, *_is_due(now, urgent=urgent))
+        found = session.scalars(due.order_by(Fax.due_at, Fax.id).limit(count)).all()
+        yield from found
+        count -= len(found)
 
 
-def _claim(session: Session, faxes: list[Fax], node: str) -> list[Attempt]:
-    ids = [fax.id for fax in faxes]
+def _claim(session: Session, claims: _Claims, node: str) -> list[Attempt]:
+    ids = [fax.id for fax, _called, _line in claims]
     tried = sa.select(Attempt.fax_id, sa.func.max(Attempt.n)).where(Attempt.fax_id.in_(ids)).group_by(Attempt.fax_id)
     last = dict(session.execute(tried).all())
     moved = move_all(session, ids, Status.DIALING, due_at=None)
-    attempts = [_attempt(fax, last.get(fax.id, 0) + 1, node) for fax in faxes if fax.id in moved]
+    attempts = []
+    for fax, called, line in claims:
+        if fax.id in moved:
+            attempt = _attempt(fax, last.get(fax.id, 0) + 1, node)
+            attempt.called, attempt.called_line = called, line
+            attempts.append(attempt)
     session.add_all(attempts)
     session.flush()
     return attempts

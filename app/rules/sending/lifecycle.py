@@ -28,6 +28,7 @@ def move(session: Session, fax_id: str, to: Status, *, only_from: tuple[Status, 
     if to in FINAL:
         values.setdefault("finished_at", utc_now())
         values.update(due_at=None, lease_until=None)
+    values.setdefault("waits_for_number", None)
     statement = sa.update(Fax).where(Fax.id == fax_id, Fax.status.in_(sources)).values(status=to, **values)
     moved = rows_changed(session, statement) == 1
     if moved and to in FINAL:
@@ -37,6 +38,7 @@ def move(session: Session, fax_id: str, to: Status, *, only_from: tuple[Status, 
 
 def move_all(session: Session, fax_ids: list[str], to: Status, **values: Any) -> set[str]:
     """Move those whose present status allows it, in one statement; gives their ids. Not for a final status."""
+    values.setdefault("waits_for_number", None)
     statement = sa.update(Fax).where(Fax.id.in_(fax_ids), Fax.status.in_(sources_of(to)))
     moved = statement.values(status=to, **values).returning(Fax.id).execution_options(synchronize_session=False)
     return set(session.scalars(moved))

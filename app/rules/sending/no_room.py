@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.models import Fax, Status
+from app.models.faxes.fax import WAITS_FOR_CAUSE
 from app.rules.sending.retry import DISK_FULL
 
 _NOT_DIALLED_YET = (Status.READY, Status.SCHEDULED)
@@ -20,5 +21,7 @@ def say_no_room(session: Session, now: datetime) -> None:
 
 def say_room_again(session: Session) -> None:
     """The caller commits."""
-    waiting = sa.update(Fax).where(Fax.status.in_(_NOT_DIALLED_YET), Fax.cause == DISK_FULL)
+    # written out, so that the database sees that the partial index serves
+    waiting = sa.update(Fax).where(sa.text(WAITS_FOR_CAUSE), Fax.cause == DISK_FULL)
+    waiting = waiting.where(Fax.status.in_(_NOT_DIALLED_YET))
     session.execute(waiting.values(cause=None))

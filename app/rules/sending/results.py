@@ -9,18 +9,30 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.models import Attempt, Fax, Origin, Status
+from app.models import Attempt, Fax, FaxTemplate, Origin, Status
 from app.models.faxes.moves import ON_THE_LINE
 from app.queues import enqueue_after_commit
-from app.rules.ground.call_ends import NO_FAX, Unanswered, judge
+from app.rules.ground.call_ends import BUSY, NETWORK, NO_FAX, Unanswered, judge
 from app.rules.log.search import with_name
 from app.rules.outbox.notices import write_outcome_notice
+from app.rules.sending.called import SOON, is_just_over
 from app.rules.sending.destinations import learn
 from app.rules.sending.ladder import is_standard_only
 from app.rules.sending.lifecycle import move
 from app.rules.sending.redirects import target_of
-from app.rules.sending.retry import FOLLOWED, LINE_DOWN, LINE_DOWN_DELAY, OUR_SIDE, Decision, by_day, decide, spread
-from app.rules.sending.trunk import among_others, note_end
+from app.rules.sending.retry import (
+    DIALS,
+    FOLLOWED,
+    LINE_DOWN,
+    LINE_DOWN_DELAY,
+    OUR_SIDE,
+    Decision,
+    Dials,
+    by_day,
+    decide,
+    spread,
+)
+from app.rules.sending.trunk import among_others, is_outside, note_end, want_of_channels
 from tenants.db import rows_changed, utc_now
 
 #: A call that was placed and of which Asterisk knows nothing is given up only after it could no longer be answered:
@@ -88,7 +100,8 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
         pages_total=pages_total,
         pages_done=pages_done,
         pages_confirmed=facts.pages,
-        attempts=_counted(session, fax.id),
+        attempts=_tries(session, fax.id),
+        dials=_dials(session, fax, template, now),
         same_before=_ended_alike(session, attempt),
         max_attempts=1 if fax.origin == Origin.TEST else template.max_attempts,
         cancel_requested=fax.cancel_requested_at is not None,
@@ -97,6 +110,8 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
     values: dict[str, Any] = {"cause": decision.cause, "cause_values": None, "pages_done": pages_done}
     values["redirected_to"] = target if decision.cause == FOLLOWED else None
     if decision.delay is not None:
+        if facts.outcome == BUSY and is_just_over(session, attempt):  # by a call of ours
+            decision = replace(decision, delay=min(decision.delay, SOON))
         values["due_at"] = _next_try(fax, decision, now)
     if facts.remote_station_id:
         values["remote_station_id"] = facts.remote_station_id[:64]
@@ -117,6 +132,10 @@ def _judged(session: Session, attempt: Attempt, facts: CallFacts, now: datetime)
     if facts.rang is not None:
         rang = facts.rang or attempt.ringing_at is not None
         outcome = judge(Unanswered(facts.response, facts.hangup_cause, rang))
+        if outcome == NETWORK and not rang and is_outside(attempt.fax.dial_string):
+            full = want_of_channels(session, attempt, facts.response, facts.hangup_cause, now)
+            if full:
+                return full
     return among_others(session, attempt.fax, outcome, facts.response, now)
 
 
@@ -132,11 +151,21 @@ def _next_try(fax: Fax, decision: Decision, now: datetime) -> datetime:
     return by_day(at, fax.tenant.zone) if decision.cause == NO_FAX and not is_own else at
 
 
-def _counted(session: Session, fax_id: str) -> int:
-    """Attempts that count against the template's limit: what ended on our own side is nobody else's fault, and a call
-    that was redirected goes on."""
-    mine = sa.select(sa.func.count()).select_from(Attempt).where(Attempt.fax_id == fax_id)
-    return session.scalar(mine.where(Attempt.outcome.is_(None) | Attempt.outcome.not_in((*OUR_SIDE, FOLLOWED)))) or 0
+def _tries(session: Session, fax_id: str) -> int:
+    """Attempts that count against the template's limit: those that a machine took and that brought no page. What ended
+    on our own side is nobody else's fault, and a call that was redirected goes on."""
+    others = Attempt.outcome.is_(None) | Attempt.outcome.not_in((*OUR_SIDE, *DIALS, FOLLOWED))
+    mine = sa.select(sa.func.count()).select_from(Attempt).where(Attempt.fax_id == fax_id, others)
+    return session.scalar(mine.where(Attempt.pages_confirmed == 0)) or 0
+
+
+def _dials(session: Session, fax: Fax, template: FaxTemplate, now: datetime) -> Dials:
+    """Calls that reached no machine. Who wants one attempt wants no other call, whatever came of it."""
+    mine = sa.select(Attempt.created_at).where(Attempt.fax_id == fax.id, Attempt.outcome.in_(DIALS))
+    at = session.scalars(mine.order_by(Attempt.n)).all()
+    since = (now - at[0]).total_seconds() if at else 0
+    most = 1 if fax.origin == Origin.TEST or template.max_attempts == 1 else template.max_dials
+    return Dials(len(at), since, most, template.dial_hours * 3600)
 
 
 def close_attempt(session: Session, attempt_id: int, facts: CallFacts) -> bool:

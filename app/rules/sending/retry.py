@@ -6,7 +6,19 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from app.models import Status
-from app.rules.ground.call_ends import BLOCKED, FORBIDDEN, MEDIA, NO_FAX, REFUSED, TRUNK_DOWN, TRUNK_REFUSED
+from app.rules.ground.call_ends import (
+    BLOCKED,
+    BUSY,
+    FORBIDDEN,
+    FULL,
+    MEDIA,
+    NETWORK,
+    NO_ANSWER,
+    NO_FAX,
+    REFUSED,
+    TRUNK_DOWN,
+    TRUNK_REFUSED,
+)
 
 NEVER = None
 #: Who answered without a machine has had their telephone ring for nothing: once more, at another time of day.
@@ -37,6 +49,10 @@ DELAYS: dict[str, int | None] = {
 }
 #: What is tried a second time and no more, however many attempts a template allows.
 ONCE_MORE = (NO_FAX, FORBIDDEN)
+#: A call that reached no machine: a dial. They are counted apart from the tries, which a machine took, and end by a
+#: number and a time of their own.
+DIALS = (BUSY, NO_ANSWER, NETWORK, FORBIDDEN, REFUSED)
+USUAL_DIALS, USUAL_DIAL_HOURS = 12, 24
 #: Seconds until the next try where our own Asterisk could not be asked, could not dial, or ended before anything was
 #: sent. No attempt is counted.
 LINE_DOWN, LINE_DOWN_DELAY = "line_down", 10
@@ -47,10 +63,13 @@ FOLLOWED = "followed"
 #: A fax that found the carrier away, or unwilling; what waits behind it is not dialled
 #: (:mod:`app.rules.sending.trunk`).
 TRUNK_DELAY = 60
+#: Until a burst of calls is over of which the trunk takes some (:mod:`app.rules.sending.trunk`).
+FULL_DELAY = 5
 #: What is our own fault costs a fax none of its attempts.
 OUR_SIDE = {
     LINE_DOWN: LINE_DOWN_DELAY,
     DISK_FULL: DISK_FULL_DELAY,
+    FULL: FULL_DELAY,
     TRUNK_DOWN: TRUNK_DELAY,
     TRUNK_REFUSED: TRUNK_DELAY,
 }
@@ -60,6 +79,19 @@ OTHER_MEDIA_DELAY = 2
 JITTER = 0.2
 #: A call that we ended at the template's longest time; the second is the cause of a fax that may have arrived whole.
 CAPPED, CAPPED_LAST_PAGE = "capped", "capped_last_page"
+
+
+@dataclass(frozen=True)
+class Dials:
+    """Calls of a fax that reached no machine: so many so far, for so many seconds, and the most of both."""
+
+    count: int = 1
+    since: float = 0
+    most: int = USUAL_DIALS
+    longest: float = USUAL_DIAL_HOURS * 3600
+
+    def are_over(self, delay: float) -> bool:
+        return self.count >= self.most or self.since + delay > self.longest
 
 
 @dataclass(frozen=True)
@@ -80,15 +112,16 @@ def decide(
     attempts: int,
     max_attempts: int,
     same_before: int = 0,
+    dials: Dials | None = None,
     cancel_requested: bool = False,
     delays: Mapping[str, int] | None = None,
 ) -> Decision:
     """What becomes of a fax after an attempt.
 
     ``pages_done`` are the pages confirmed so far, this attempt's included, ``pages_confirmed`` those of this attempt
-    alone; ``attempts`` counts this one as well, and none that ended on our side; ``same_before`` those before it that
-    ended as it did. A success with fewer pages than the
-    document is not *sent*; a word we do not know is no success.
+    alone; ``attempts`` and ``dials`` count this one as well: tries that brought no page, and calls that reached no
+    machine, none of which ended on our side; ``same_before`` are those before it that ended as it did. A success with
+    fewer pages than the document is not *sent*; a word we do not know is no success.
     """
     if outcome == "unknown":
         return Decision(Status.UNKNOWN, "all_confirmed" if 0 < pages_total <= pages_done else "unknown")
@@ -115,7 +148,8 @@ def decide(
     # Who took pages before and rejects a call now is a machine that is not free yet.
     is_busy = cause in (REFUSED, FORBIDDEN) and pages_done
     delay = told["busy" if is_busy else cause] if cause in told else told["other"]
-    if delay is NEVER or attempts >= max_attempts:
+    is_last = (dials or Dials()).are_over(delay or 0) if outcome in DIALS else attempts >= max_attempts
+    if delay is NEVER or is_last:
         return Decision(Status.FAILED, cause)
     return Decision(Status.RETRYING, cause, delay)
 

@@ -36,6 +36,7 @@ def submit_fax(
     beside: Callable[[Fax], None] | None = None,
     look_first: bool = False,
     pages: int | None = None,
+    urgent: bool = False,
 ) -> Fax:
     """Accept a fax: the document is in the storage already, the row is committed here.
 
@@ -45,7 +46,8 @@ def submit_fax(
     with ``beside=lambda fax: session.add(MailMessage(fax_id=fax.id, …))``: both are there, or neither. Of an email that
     became one before, it is not called, and the first fax is given. With ``look_first`` it is prepared and goes when
     its sender says so (:mod:`app.rules.sending.looking`). ``pages`` are as many as its sender has agreed to, of a
-    document that does not say it itself.
+    document that does not say it itself. An
+    ``urgent`` one goes before the others of its line.
 
     Raises:
         Refused: with the ``field`` to change; nothing was begun and nothing is lost.
@@ -65,6 +67,7 @@ def submit_fax(
         send_at=send_at,
         repeats_id=repeats.id if repeats else None,
         look_until=utc_now() + LONGEST if look_first else None,
+        urgent=urgent,
     )
     return accept_fax(
         session, order, user=user, entity=entity, addressee=addressee, submission_key=submission_key, beside=beside
@@ -107,6 +110,7 @@ class Order:
     send_at: datetime | None = None
     repeats_id: str | None = None
     look_until: datetime | None = None
+    urgent: bool = False
 
 
 def accept_fax(
@@ -155,6 +159,7 @@ def accept_fax(
         pages=order.pages,
         send_at=order.send_at,
         look_until=order.look_until,
+        urgent=order.urgent,
         resend_of_id=order.repeats_id,
         lane=lane,
         search_text=search_text(tenant=entity.tenant, number=addressee.remote_number, names=names),

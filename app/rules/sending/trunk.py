@@ -1,7 +1,12 @@
-"""The way to the carrier: when it is ours to mend, and what waits for it.
+"""The way to the carrier: when it is ours to mend, what waits for it, and how many calls it takes at once.
 
 Whether a carrier refuses a call or all of ours is told by what it says of other numbers. While it takes none, one fax
 at a time finds out whether it does again; the others are not dialled, and none loses an attempt.
+
+How many calls it takes is learned. One that is refused for want of channels, while others of ours are on the line,
+shows how many there is room for: no more are made from then on, and the fax waits for one of them to end. It costs it
+nothing. Every two minutes one more is tried, as TCP does after a loss (RFC 5681): the carrier may have given us more,
+or somebody else may have used some of them.
 """
 
 from datetime import datetime, timedelta
@@ -12,10 +17,20 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from app.models import Attempt, Fax, Status, TrunkTrouble
+from app.models import Attempt, Direction, Fax, Status, TrunkChannels, TrunkTrouble
 from app.models.faxes.moves import WAITING
 from app.queues import enqueue_after_commit
-from app.rules.ground.call_ends import BY_THE_CARRIER, FOR_ALL, NETWORK, TRUNK_DOWN, TRUNK_SIDE, code_of, of_code
+from app.rules.ground.call_ends import (
+    BY_THE_CARRIER,
+    FOR_ALL,
+    FULL,
+    NETWORK,
+    TRUNK_DOWN,
+    TRUNK_SIDE,
+    code_of,
+    lacks_channel,
+    of_code,
+)
 from app.rules.sending.retry import OUR_SIDE
 
 #: Between two tries of a trunk that is set aside: a quarter of the time since when, within these.
@@ -26,6 +41,10 @@ PROBING = timedelta(minutes=3)
 OTHERS, LAST_CALLS, MEMORY = 2, 6, timedelta(hours=1)
 #: Others who got through so long ago show that it is the number.
 LATELY = timedelta(minutes=5)
+#: After so long one call more is tried than the trunk had room for.
+STEP = timedelta(minutes=2)
+#: A fax that was refused so often for want of channels waits as for any other trouble of the network.
+MOST_IN_VAIN = 3
 #: What says nothing of the trunk.
 _NO_WORD = (*OUR_SIDE, "unknown")
 
@@ -157,3 +176,41 @@ def waiting_for_it(session: Session) -> dict[int, int]:
     """Company → how many of its faxes wait for the trunk."""
     waiting = sa.select(Fax.tenant_id, sa.func.count()).where(Fax.status.in_(WAITING), Fax.cause.in_(TRUNK_SIDE))
     return dict(session.execute(waiting.group_by(Fax.tenant_id)).all())
+
+
+# ---- How many calls it takes
+
+
+def channels(session: Session, now: datetime) -> int:
+    """Calls that we may have on the trunk at once; 0 where it has never refused one for that."""
+    row = session.get(TrunkChannels, 1, populate_existing=True)
+    return row.channels + max(0, (now - row.full_at) // STEP) if row else 0
+
+
+def want_of_channels(
+    session: Session, attempt: Attempt, response: str | None, cause: int | None, now: datetime
+) -> str | None:
+    """:data:`FULL` where that is why an outside call was refused, and less is put on the trunk from now on; None if it
+    says nothing of the kind. The caller commits."""
+    if not lacks_channel(response, cause):
+        return None
+    others = session.scalar(_on_the_trunk().where(Attempt.id != attempt.id)) or 0
+    if not others:
+        return None
+    mine = sa.select(sa.func.count()).select_from(Attempt).where(Attempt.fax_id == attempt.fax_id)
+    if (session.scalar(mine.where(Attempt.outcome == FULL)) or 0) >= MOST_IN_VAIN:
+        return NETWORK
+    allowed = channels(session, now)
+    row = {"channels": min(others, allowed or others), "full_at": now}
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    learned = dialect.insert(TrunkChannels).values(id=1, **row)
+    session.execute(learned.on_conflict_do_update(index_elements=["id"], set_=row))
+    return FULL
+
+
+def _on_the_trunk() -> sa.Select[int]:
+    """Calls that were placed and are not over."""
+    is_open = (Attempt.ended_at.is_(None), Attempt.placed_at.is_not(None))
+    goes_out = (Fax.direction == Direction.SENT, Fax.dial_string.startswith("+"))
+    placed = sa.select(sa.func.count()).select_from(Attempt).join(Fax, Fax.id == Attempt.fax_id)
+    return placed.where(*is_open, *goes_out)

@@ -15,7 +15,7 @@ from app.models import Direction, Fax, FaxEntity, FaxTemplate, PendingChange
 from app.models.faxes.moves import MOVES
 from app.rules.numbers.dialing import MOST_A_DAY, longest_match, read_prefixes
 from app.rules.sending.ladder import RATES, kept_rate
-from app.rules.sending.retry import DELAYS, NEVER
+from app.rules.sending.retry import DELAYS, NEVER, USUAL_DIAL_HOURS, USUAL_DIALS
 from app.rules.setup.changes import ADD, CHANGE, REMOVE, Applied, ChangeHandler, Difference, Values, register
 from app.whole_numbers import read_whole
 from tenants.models import Tenant, User
@@ -32,10 +32,14 @@ PAGE_SIZES = ("A4", "Letter")
 #: Field → the least and the most that may be entered.
 NUMBERS = {
     "max_attempts": (1, 50),
+    "max_dials": (1, 100),
+    "dial_hours": (1, 168),
     "ring_seconds": (5, 180),
     "max_seconds": (60, 14_400),
     "daily_cap": (0, MOST_A_DAY),
 }
+#: What forms, and changes that wait, did not have before there was it.
+ADDED_LATER: Values = {"max_dials": USUAL_DIALS, "dial_hours": USUAL_DIAL_HOURS}
 SHORTEST_DELAY, LONGEST_DELAY = 0, 86_400
 #: A fax in one of these still needs its line's template.
 UNDER_WAY = tuple(status for status, following in MOVES.items() if following)
@@ -70,6 +74,8 @@ class TemplateDetails:
     t38: bool = True
     max_rate: str = "14400"
     max_attempts: str = "5"
+    max_dials: str = str(USUAL_DIALS)
+    dial_hours: str = str(USUAL_DIAL_HOURS)
     ring_seconds: str = "60"
     max_seconds: str = "3600"
     delays: Mapping[str, str] = field(default_factory=dict)
@@ -92,6 +98,7 @@ def values_of(template: FaxTemplate) -> Values:
 
 def details_of(values: Values) -> TemplateDetails:
     """As the form shows them."""
+    values = ADDED_LATER | values
     delays = values.get("retry_delays") or {}
     shown: dict[str, Any] = {name: values[name] for name in FIELDS if name != "retry_delays"}
     shown |= {name: str(values[name]) for name in (*NUMBERS, "max_rate")}
@@ -248,6 +255,7 @@ def put_template(session: Session, tenant: Tenant, template: FaxTemplate | None,
             raise Refused("template_too_many", limit=MOST_TEMPLATES)
         template = FaxTemplate(tenant_id=tenant.id)
         session.add(template)
+    values = ADDED_LATER | values
     for name in FIELDS:
         setattr(template, name, values[name])
     session.flush()

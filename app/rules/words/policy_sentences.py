@@ -53,6 +53,8 @@ POLICY_SENTENCES = {
     "trunk_area_of": _l("Choose the country in which %(area)s is an area code."),
     "rest_days": _l("Enter a whole number of days from 0 to %(limit)s."),
     # what an operator enters
+    "called_number": _l("Enter the complete number with its country code, such as +39 050 9655637."),
+    "called_lines": _l("Enter a whole number from 1 to %(limit)s."),
     "policy_count": _l("Enter a whole number from 1 to %(limit)s."),
     "country_unknown": _l("“%(typed)s” is not a country. Enter its name, or two letters like IT, one per line."),
 }

@@ -9,7 +9,7 @@ from flask_babel import force_locale, get_locale, lazy_gettext, ngettext
 from flask_babel import gettext as _
 
 from app.models import Direction, Fax, Status
-from app.rules.ground.call_ends import TRUNK_SIDE
+from app.rules.ground.call_ends import FULL, TRUNK_SIDE
 from app.rules.ground.days import day_of
 from app.rules.numbers.callers import is_verified
 from app.rules.numbers.numbers import shown_number
@@ -76,6 +76,7 @@ OUTCOMES = {
     "trunk_refused": _l(
         "The telephone provider takes no calls from this system at the moment. The fax goes out as soon as it does."
     ),
+    "trunk_full": _l("All channels to the telephone provider were in use. The fax goes out as soon as one is free."),
     "redirected": _l("The other side forwards its calls to another number. Faxroom does not follow."),
     "followed": _l("The other side forwards its calls to another number. Faxroom dials that one."),
     "file_refused": _l("The line could not read the prepared pages."),
@@ -365,9 +366,31 @@ def line_time_text(seconds: int) -> str:
     return ngettext("about %(num)d minute", "about %(num)d minutes", max(1, round(seconds / 60)))
 
 
-def story(fax: Fax) -> str:
-    """Where the fax is now and what comes next, in one or two plain sentences."""
+def story(fax: Fax, place: int | None = None) -> str:
+    """Where the fax is now and what comes next, in one or two plain sentences. ``place`` is which place it has among
+    those that wait for the same number, where that is known."""
+    if fax.waits_for_number:
+        return _waiting_for_number(fax, place)
     return _STORIES[Status(fax.status)](fax)
+
+
+def _waiting_for_number(fax: Fax, place: int | None) -> str:
+    number = shown_number(fax.waits_for_number, fax.tenant)
+    if place is None:
+        return _("Waiting for the line to %(number)s.", number=number)
+    return _("Waiting for the line to %(number)s, %(place)s.", number=number, place=_ordinal(place))
+
+
+def _ordinal(place: int) -> str:
+    """1st, 2nd, 3rd, 4th; 11th, 12th, 13th."""
+    last = 0 if 10 < place % 100 < 14 else place % 10
+    if last == 1:
+        return _("%(place)sst", place=place)
+    if last == 2:
+        return _("%(place)snd", place=place)
+    if last == 3:
+        return _("%(place)srd", place=place)
+    return _("%(place)sth", place=place)
 
 
 def _accepted(fax: Fax) -> str:
@@ -462,7 +485,7 @@ def _sent(fax: Fax) -> str:
 
 
 def _retrying(fax: Fax) -> str:
-    if fax.cause == "sender_gone" or fax.cause in TRUNK_SIDE:
+    if fax.cause == "sender_gone" or fax.cause in (*TRUNK_SIDE, FULL):
         return sentence(fax.cause)
     return _("%(what)s Next try at %(at)s.", what=sentence(fax.cause or "other"), at=moment(fax, fax.due_at))
 

@@ -90,6 +90,8 @@ class TemplateEntry(Entry):
     t38: bool = True
     max_rate: Annotated[int, AfterValidator(_as_it_goes_out), _one_of(RATES)] = 14400
     max_attempts: int = 5
+    max_dials: int = 12
+    dial_hours: int = 24
     ring_seconds: int = 60
     max_seconds: int = 3600
     retry_delays: dict[Annotated[str, _one_of(CAUSES)], int | None] | None = None  # null: no other attempt

@@ -137,6 +137,8 @@ FIELDS = {
     "limit_total": _l("simultaneous calls in total"),
     "mail_proof_required": _l("sender confirmation by the mail server required"),
     "max_attempts": _l("attempts"),
+    "max_dials": _l("calls that reach no machine"),
+    "dial_hours": _l("hours of dialling"),
     "max_rate": _l("maximum rate"),
     "max_seconds": _l("maximum call length in seconds"),
     "minutes_a_day": _l("minutes per day"),
@@ -190,6 +192,7 @@ FIELDS = {
     "voice_destination": _l("voice destination"),
     "voice_minutes": _l("longest call to a telephone in minutes"),
     "voice_per_company": _l("simultaneous calls to telephones per company"),
+    "lines": _l("calls at once to the number"),
     "voice_per_line": _l("simultaneous calls to telephones per line"),
 }
 #: Values that are words of ours, by field. A secret is never kept: only that it was changed.

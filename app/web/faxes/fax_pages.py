@@ -32,6 +32,7 @@ from app.rules.inbox.inbox import colleagues, read_item
 from app.rules.log.log import count_new, load_rows, read_page
 from app.rules.numbers.naming import document_name, report_name
 from app.rules.outbox.outbox import refused_of_fax
+from app.rules.sending.called import place_of
 from app.rules.sending.destinations import destination_of, forget_destination
 from app.rules.sending.lifecycle import may_resend as is_resendable
 from app.rules.sending.lifecycle import request_cancel
@@ -173,7 +174,7 @@ def _seen(rows: list[Fax]) -> str:
 
 def _changing(fax: Fax) -> list[object]:
     values: list[object] = [fax.id, fax.status, fax.pages, fax.pages_done, fax.line_seconds, fax.cause, fax.due_at]
-    values += [fax.cancel_requested_at, fax.picture_id, fax.pdf_id, fax.look_until]
+    values += [fax.cancel_requested_at, fax.picture_id, fax.pdf_id, fax.look_until, place_of(db.session, fax)]
     for attempt in fax.attempts:
         values += [attempt.n, attempt.ringing_at, attempt.answered_at, attempt.ended_at, attempt.pages_confirmed]
     return values

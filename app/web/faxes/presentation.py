@@ -17,6 +17,7 @@ from app.models.faxes.moves import is_final
 from app.rules.ground.access import Rights, rights_of
 from app.rules.numbers.naming import document_name as download_name
 from app.rules.numbers.numbers import shown_number
+from app.rules.sending.called import place_of
 from app.rules.sending.lifecycle import may_cancel, may_resend
 from app.rules.sending.looking import may_release
 from app.rules.words.sentences import other_end, sentence, status_label, story
@@ -147,7 +148,12 @@ def brief(fax: Fax) -> str:
     """For a row of the list: nothing where the status says it all, the cause alone where the fax is over."""
     if fax.status in (S.SENT, S.RECEIVED, S.CANCELLED):
         return ""
-    return sentence(fax.cause, **(fax.cause_values or {})) if is_final(fax.status) and fax.cause else story(fax)
+    return sentence(fax.cause, **(fax.cause_values or {})) if is_final(fax.status) and fax.cause else story_now(fax)
+
+
+def story_now(fax: Fax) -> str:
+    """With the place that it has now among those that wait for the same number."""
+    return story(fax, place_of(db.session, fax))
 
 
 def tone(status: str) -> str:
@@ -208,6 +214,7 @@ def init_app(app: Flask) -> None:
         document_name,
         remote,
         brief,
+        story_now,
         tone,
         state_label,
         state_badge,

@@ -56,6 +56,7 @@ class SendForm:
     submission: str = ""
     preview: str = ""
     look_first: str = ""
+    urgent: str = ""
     all_pages: str = ""
 
     @classmethod
@@ -143,6 +144,7 @@ def _accept(form: SendForm, document: Document | None, key: str) -> Fax:
         document=document,
         submission_key=key,
         look_first=bool(form.look_first),
+        urgent=bool(form.urgent),
         pages=form.agreed_pages,
     )
 

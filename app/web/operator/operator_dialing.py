@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response
 from app.errors import Refused
 from app.rules.audit.auditing import audit
 from app.rules.numbers.policy import MOST_VOICE, Policy, policy_of, set_policy
+from app.rules.sending.called import numbers_with_lines, set_lines
 from app.web.people.credentials import Errors, said
 from app.web.site.administration import operators_only
 from app.web.site.guard import SAFE_METHODS
@@ -141,5 +142,40 @@ def _kept(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _page(form: PolicyForm, errors: Errors) -> Response:
-    return make_response(render_template("operator/dialing.html", form=form, errors=errors), 422 if errors else 200)
+@dataclass(frozen=True)
+class LinesForm:
+    """As typed: a number, and how many calls it takes at once."""
+
+    number: str = ""
+    lines: str = ""
+
+
+@blueprint.post("/numbers")
+def number_lines() -> Response:
+    form = LinesForm(request.form.get("number", "").strip()[:40], request.form.get("lines", "").strip()[:10])
+    try:
+        number, before, after = set_lines(db.session, form.number, form.lines)
+    except Refused as refusal:
+        return _page(PolicyForm.of(policy_of(db.session)), {str(refusal.field): said(refusal)}, lines=form)
+    if before != after:
+        audit(
+            db.session,
+            user=current_user,
+            tenant_id=None,
+            action="policy.changed",
+            target=number,
+            before={"lines": before},
+            after={"lines": after},
+            remote_address=request.remote_addr,
+        )
+    db.session.commit()
+    flash(_("Saved. Applies from the next call on."), "info")
+    return redirect(url_for("operator_dialing.policy"), 303)
+
+
+def _page(form: PolicyForm, errors: Errors, *, lines: LinesForm | None = None) -> Response:
+    numbers = numbers_with_lines(db.session)
+    page = render_template(
+        "operator/dialing.html", form=form, errors=errors, lines=lines or LinesForm(), numbers=numbers
+    )
+    return make_response(page, 422 if errors else 200)

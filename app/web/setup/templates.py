@@ -15,6 +15,7 @@ from app.rules.sending.ladder import RATES
 from app.rules.sending.retry import DELAYS
 from app.rules.setup.changes import ADD, REMOVE, Values, pending
 from app.rules.setup.templates import (
+    ADDED_LATER,
     CAUSE_NAMES,
     CAUSES,
     KIND,
@@ -91,7 +92,8 @@ def templates() -> str:
 
 def _read() -> TemplateDetails:
     form = request.form
-    texts = {name: form.get(name, "").replace("\0", "").strip()[:most] for name, most in TEXTS.items()}
+    texts = {name: form.get(name, str(ADDED_LATER.get(name, ""))) for name in TEXTS}
+    texts = {name: text.replace("\0", "").strip()[: TEXTS[name]] for name, text in texts.items()}
     delays = {cause: form.get(f"delay_{cause}", "").strip()[:20] for cause in CAUSES}
     never = frozenset(cause for cause in CAUSES if form.get(f"never_{cause}") == "yes")
     return TemplateDetails(

@@ -293,6 +293,29 @@ def test_of_attempts_from_before_an_upgrade_error_correction_is_what_was_asked_f
             connection.execute(sa.text("DROP TABLE alembic_version"))
 
 
+def test_templates_from_before_an_upgrade_get_no_fewer_calls_and_waiting_faxes_wait_for_no_number(app):
+    with app.app_context():
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER, revision="0026")
+        metadata = sa.MetaData()
+        metadata.reflect(db.engine, only=(*ALONE, "fax", "fax_template"))
+        with db.engine.begin() as connection:
+            for table in metadata.sorted_tables:
+                if table.name in (*ALONE, "fax", "fax_template"):
+                    needed = {column.name: _value(column) for column in table.columns if not column.nullable}
+                    known = {"resolution": "fine", "page_size": "A4", "max_attempts": 40}
+                    known |= {"status": "ready"} if table.name == "fax" else {}
+                    connection.execute(
+                        table.insert().values(needed | {key: known[key] for key in known if key in table.c})
+                    )
+        flask_migrate.upgrade(directory=FOLDER)
+        with db.engine.begin() as connection:
+            assert connection.execute(sa.text("SELECT max_dials, dial_hours FROM fax_template")).all() == [(40, 24)]
+            waiting = connection.execute(sa.text("SELECT waits_for_number, urgent FROM fax")).all()
+            assert [(number, bool(urgent)) for number, urgent in waiting] == [(None, False)]
+            connection.execute(sa.text("DROP TABLE alembic_version"))
+
+
 def _one_row_in_each_table() -> dict[str, int]:
     """Rows that refer to each other, as far as a table must or may refer to one that comes before it."""
     metadata = sa.MetaData()

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from app.models import Status
-from app.rules.sending.retry import DELAYS, by_day, decide, spread
+from app.rules.sending.retry import DELAYS, Dials, by_day, decide, spread
 from app.rules.words.sentences import NEXT_STEPS, OUTCOMES
 
 
@@ -90,7 +90,18 @@ def test_unknown_is_never_followed_by_a_second_dial():
 
 
 def test_the_last_attempt_is_the_last():
-    assert after("busy", attempts=5).status == Status.FAILED
+    assert after("protocol_error", attempts=5).status == Status.FAILED
+
+
+@pytest.mark.parametrize("outcome", ["busy", "no_answer", "congestion"])
+def test_calls_that_reach_no_machine_end_by_a_number_and_a_time_of_their_own(outcome):
+    assert after(outcome, attempts=99, dials=Dials(11)).status == Status.RETRYING
+    assert after(outcome, dials=Dials(12)).status == Status.FAILED
+    assert after(outcome, dials=Dials(2, since=24 * 3600)).status == Status.FAILED
+
+
+def test_a_want_of_channels_ends_no_fax():
+    assert after("trunk_full", attempts=99, dials=Dials(99)).status == Status.RETRYING
 
 
 @pytest.mark.parametrize("ours", ["disk_full", "line_down", "trunk_down", "trunk_refused"])
