@@ -1,7 +1,7 @@
 """one call to a number at a time, what the trunk has shown of its channels, dials counted apart from tries
 
 Revision ID: 0035
-Revises: 0037
+Revises: 0032
 Create Date: 2026-12-01
 
 """
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 # revision identifiers, used by Alembic.
 revision = '0035'
-down_revision = '0037'
+down_revision = '0032'
 branch_labels = None
 depends_on = None
 
