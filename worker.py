@@ -1,5 +1,5 @@
 """The processes beside the web: ``worker.py jobs`` (a worker for each kind of job) or ``worker.py jobs QUEUE...``
-(one for these), ``worker.py line``, ``worker.py clock``, ``worker.py collect``.
+(one for these), ``worker.py line``, ``worker.py clock``, ``worker.py collect``, ``worker.py door``.
 
 Each may run as often as wanted and be killed at any moment: what they do is in the database.
 """
@@ -8,7 +8,7 @@ import argparse
 import logging
 
 from app.jobs import crew, serve
-from app.jobs.mail2fax import collectors
+from app.jobs.mail2fax import collectors, door
 from app.jobs.receiving import listen
 from app.jobs.upkeep import clock
 from app.queues import QUEUES
@@ -23,10 +23,11 @@ def main() -> None:
     commands.add_parser("line", help="listen to the Asterisk beside this process")
     commands.add_parser("clock", help="find what is due and enqueue it")
     commands.add_parser("collect", help="collect the mails of the Mail2Fax boxes")
+    commands.add_parser("door", help="take emails that are handed in by SMTP and LMTP (FAXROOM_DOOR_PORT)")
     choice = parser.parse_args()
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("httpx", "fontTools", "weasyprint", "rq.worker"):
+    for noisy in ("httpx", "fontTools", "weasyprint", "rq.worker", "mail.log"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     if choice.command == "jobs" and choice.queues:
         serve.run(choice.queues)
@@ -36,6 +37,8 @@ def main() -> None:
         listen.run()
     elif choice.command == "collect":
         collectors.run()
+    elif choice.command == "door":
+        door.run()
     else:
         clock.run()
 

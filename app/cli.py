@@ -27,12 +27,15 @@ from app.adapters.storage.sealed_files import ENDING
 from app.config import OWN_KEYS
 from app.errors import FaxroomError, Refused, TemporaryFailure
 from app.kinds import KINDS
-from app.models import CompanyKey, Fax, Origin
+from app.models import CompanyKey, Fax, Mail2FaxBox, Origin
 from app.models.faxes.moves import is_final
 from app.rules.audit.audit_chain import differs, verify_chains
 from app.rules.audit.audit_shipping import left_to_ship
+from app.rules.audit.auditing import audit as audit_act
 from app.rules.ground.access import sendable_entities
 from app.rules.ground.holding import held_since
+from app.rules.mail2fax.door import credentials_of, end_credential, make_credential
+from app.rules.mail2fax.door import shown as shown_credential
 from app.rules.sending.submit import submit_fax
 from app.rules.upkeep.keys import renew_key
 from app.rules.upkeep.restored import give_up, in_doubt
@@ -384,6 +387,69 @@ def _rotate_installation() -> None:
     )
 
 
+@click.group(short_help="Passwords of copiers and programs that hand in emails.")
+def door() -> None:
+    """What copiers and programs sign in with to hand in emails (FAXROOM_DOOR_PORT)."""
+
+
+def _door_box(slug: str, name: str) -> Mail2FaxBox:
+    query = sa.select(Mail2FaxBox).join(Tenant, Tenant.id == Mail2FaxBox.tenant_id)
+    box = db.session.scalar(query.where(Tenant.slug == slug, Tenant.deleting_at.is_(None), Mail2FaxBox.name == name))
+    if box is None or not box.is_door:
+        raise click.ClickException(f"{slug} has no box {name} without a mailbox.")
+    return box
+
+
+@door.command("list", short_help="List the user names that can sign in.")
+@click.option("--tenant", "slug", required=True, metavar="SLUG", help="The company.")
+@click.option("--box", "name", required=True, metavar="NAME", help="Its box without a mailbox.")
+def list_credentials(slug: str, name: str) -> None:
+    """List the user names that can sign in."""
+    for one in credentials_of(db.session, _door_box(slug, name)):
+        person = one.user.email if one.user else "the sender"
+        click.echo(f"{one.username}  {one.name}, sends as {person}, last used: {one.used_at or 'never'}")
+
+
+@door.command("make", short_help="Make a user name and a password.")
+@click.option("--tenant", "slug", required=True, metavar="SLUG", help="The company.")
+@click.option("--box", "name", required=True, metavar="NAME", help="Its box without a mailbox.")
+@click.option("--as", "email", metavar="EMAIL", help="As whom it sends. Default: as the sender of each email.")
+@click.argument("what")
+def make_a_credential(slug: str, name: str, email: str | None, what: str) -> None:
+    """Make a user name and a password for WHAT, such as "Copier 2nd floor". The password is not shown again."""
+    box = _door_box(slug, name)
+    user = user_by_address(db.session, email) if email else None
+    if email and (user is None or user.tenant_id != box.tenant_id):
+        raise click.ClickException(f"There is no user {email} in {slug}.")
+    try:
+        made, secret = make_credential(db.session, box, name=what, user_id=user.id if user else None)
+    except Refused as refusal:
+        raise click.ClickException(sentence(refusal.code, **refusal.values)) from refusal
+    _audit_door("door.credential_made", box, made.name, after=shown_credential(made))
+    db.session.commit()
+    click.echo(f"{made.username} {secret}")
+
+
+@door.command("end", short_help="Let a user name sign in no longer.")
+@click.option("--tenant", "slug", required=True, metavar="SLUG", help="The company.")
+@click.option("--box", "name", required=True, metavar="NAME", help="Its box without a mailbox.")
+@click.argument("username")
+def end_a_credential(slug: str, name: str, username: str) -> None:
+    """Let USERNAME sign in no longer."""
+    box = _door_box(slug, name)
+    known = next((one for one in credentials_of(db.session, box) if one.username == username), None)
+    ended = end_credential(db.session, box, known.id, utc_now()) if known else None
+    if ended is None:
+        raise click.ClickException(f"{name} has no user name {username}.")
+    _audit_door("door.credential_ended", box, ended.name, before=shown_credential(ended))
+    db.session.commit()
+    click.echo(f"{username} can no longer sign in.")
+
+
+def _audit_door(action: str, box: Mail2FaxBox, name: str, **values: Any) -> None:
+    audit_act(db.session, user=None, tenant_id=box.tenant_id, action=action, target=f"{box.name}: {name}", **values)
+
+
 @click.command(short_help="Check everything and say what to do about each fault.")
 def doctor() -> None:
     """Check everything that Faxroom depends on, and say what to do about each fault."""
@@ -557,7 +623,7 @@ def _unclaimed() -> tuple[str, bool, str]:
     return "received pages", not files, f"{'; '.join(told)}. {advice}"
 
 
-COMMANDS = (provision, send, faxes, doctor, backup, restored, unseal, reseal, seal, keys, audit)
+COMMANDS = (provision, send, faxes, door, doctor, backup, restored, unseal, reseal, seal, keys, audit)
 
 
 def init_app(app: Flask) -> None:

@@ -1,7 +1,8 @@
 """Settings from the environment. Every one may also be given as ``NAME_FILE``, a path to a file that holds it."""
 
+import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -16,6 +17,55 @@ def _read(environment: Mapping[str, str], name: str) -> str | None:
     if path := environment.get(f"{name}_FILE"):
         return Path(path).read_text().strip()
     return environment.get(name) or None
+
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True)
+class DoorSettings:
+    """Where emails are handed in (:mod:`app.jobs.mail2fax.door`). A port of 0: nowhere. ``domain`` is the
+    installation's own, lower case, or empty; ``certificate`` and ``key`` are files in PEM, both or none."""
+
+    bind: str = "127.0.0.1"
+    port: int = 0
+    lmtp_port: int = 0
+    name: str = "faxroom.invalid"
+    domain: str = ""
+    peers: tuple[Network, ...] = ()
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self.port or self.lmtp_port)
+
+    @classmethod
+    def read(cls, read: Callable[[str, str], str]) -> "DoorSettings":
+        """Raises ValueError: a setting of FAXROOM_DOOR_… is not what it has to be."""
+        domain = read("FAXROOM_DOOR_DOMAIN", "").strip().strip(".").lower()
+        if domain and not (domain.isascii() and "." in domain and "@" not in domain):
+            raise ValueError(f"FAXROOM_DOOR_DOMAIN: {domain} is not a domain such as fax.example.org")
+        certificate, key = read("FAXROOM_DOOR_CERTIFICATE", ""), read("FAXROOM_DOOR_KEY", "")
+        if bool(certificate) != bool(key):
+            raise ValueError("Set FAXROOM_DOOR_CERTIFICATE and FAXROOM_DOOR_KEY together, or neither.")
+        return cls(
+            bind=read("FAXROOM_DOOR_BIND", cls.bind),
+            port=int(read("FAXROOM_DOOR_PORT", "0")),
+            lmtp_port=int(read("FAXROOM_DOOR_LMTP_PORT", "0")),
+            name=read("FAXROOM_DOOR_NAME", domain or cls.name),
+            domain=domain,
+            peers=tuple(_network(text) for text in read("FAXROOM_DOOR_PEERS", "").replace(",", " ").split()),
+            certificate=Path(certificate) if certificate else None,
+            key=Path(key) if key else None,
+        )
+
+
+def _network(text: str) -> Network:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ValueError(f"FAXROOM_DOOR_PEERS: {text} is not an address or network such as 10.0.0.0/24") from error
 
 
 @dataclass(frozen=True)
@@ -50,6 +100,7 @@ class Settings:
     security_contact: tuple[str, ...]  # whom to tell of a hole, RFC 9116
     security_expires: datetime | None
     operators_need_factor: bool
+    door: "DoorSettings"
     private_hosts: tuple[str, ...]  # hosts and networks inside that tenants may name; "yes": all
 
     @classmethod
@@ -102,6 +153,7 @@ class Settings:
             security_contact=_contacts(read("FAXROOM_SECURITY_CONTACT", "")),
             security_expires=_expiry(given("FAXROOM_SECURITY_EXPIRES"), given("FAXROOM_SECURITY_CONTACT")),
             operators_need_factor=read("FAXROOM_OPERATORS_NEED_FACTOR", "no") == "yes",
+            door=DoorSettings.read(read),
             private_hosts=tuple(name.strip() for name in read("FAXROOM_ALLOW_PRIVATE_HOSTS", "").split(",")),
         )
 

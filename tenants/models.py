@@ -41,7 +41,8 @@ class Tenant(Model):
     figures (:mod:`app.rules.figures.figures`). ``operator_until``: so long operators may see its contents;
     ``export_key`` opens what is exported otherwise (:mod:`app.rules.operator.operator_access`).
     ``mail_proof_required``: a mail becomes a fax only if the mailbox's server vouches for its sender (SPF, DKIM,
-    DMARC).
+    DMARC). ``fax_domain``: what the operator gave it for mails that are handed in to us, ``number@line.fax_domain``
+    (lower case).
     """
 
     __tablename__ = "tenant"
@@ -76,6 +77,7 @@ class Tenant(Model):
     operator_until: Mapped[datetime | None]
     export_key: Mapped[str | None] = mapped_column(SealedText)
     mail_proof_required: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    fax_domain: Mapped[str | None] = mapped_column(sa.String(253), index=True, unique=True)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
     @property

@@ -31,7 +31,7 @@ from app.models.operator.trunk import TrunkChannels, TrunkTrouble
 from app.models.outbox.notice import Notice, NoticeKind
 from app.models.setup.change import PendingChange
 from app.models.setup.entity import Authentication, FaxEntity, FormerNumber, Grant
-from app.models.setup.mailbox import Mail2FaxBox
+from app.models.setup.mailbox import BoxSource, DoorCredential, Mail2FaxBox
 from app.models.setup.template import FaxTemplate
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "AuditEvent",
     "AuditLink",
     "Authentication",
+    "BoxSource",
     "BoxState",
     "CallEnd",
     "CalledNumber",
@@ -55,6 +56,7 @@ __all__ = [
     "Direction",
     "Document",
     "DocumentKind",
+    "DoorCredential",
     "Fax",
     "FaxDay",
     "FaxEntity",

@@ -9,8 +9,8 @@ from app.web.faxes import content_log, fax_pages, forward, inbox, inbox_marks, p
 from app.web.faxes import presentation as shown
 from app.web.figures import alerts, call_pages, figure_pages
 from app.web.files import downloads
-from app.web.mail2fax import boxes, mail_log, mail_tester
-from app.web.operator import companies, operator_access, operator_dialing, operator_numbers, outbox
+from app.web.mail2fax import boxes, door, mail_log, mail_tester
+from app.web.operator import companies, operator_access, operator_dialing, operator_door, operator_numbers, outbox
 from app.web.people import credentials, held, passkeys, profile, sign_in, step_up, users
 from app.web.setup import changes, entities, numbering, self_test, settings, templates
 from app.web.site import (
@@ -44,6 +44,7 @@ BLUEPRINTS = (
     operator_access,
     operator_dialing,
     operator_numbers,
+    operator_door,
     preferences,
     health,
     front,
@@ -55,6 +56,7 @@ BLUEPRINTS = (
     call_pages,
     settings,
     boxes,
+    door,
     downloads,
     entities,
     numbering,

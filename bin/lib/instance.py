@@ -50,6 +50,14 @@ HANDED_ON = (
     "FAXROOM_LINE_OUTGOING",
     "FAXROOM_PROXIES",
     "FAXROOM_SEALING_KEYS",
+    "FAXROOM_DOOR_BIND",
+    "FAXROOM_DOOR_PORT",
+    "FAXROOM_DOOR_LMTP_PORT",
+    "FAXROOM_DOOR_NAME",
+    "FAXROOM_DOOR_DOMAIN",
+    "FAXROOM_DOOR_PEERS",
+    "FAXROOM_DOOR_CERTIFICATE",
+    "FAXROOM_DOOR_KEY",
 )
 #: What bin/up alone reads, besides FAXROOM_HOME and the provision file.
 OF_UP = (
@@ -109,6 +117,8 @@ class Instance:
     own_mail: bool
     imap_port: int | None  # mailboxes for trying out, with the SMTP server at smtp_port
     smtp_port: int | None
+    door_bind: str = "127.0.0.1"
+    door_ports: tuple[tuple[str, int], ...] = ()  # where emails are handed in: the variable, the port
     separate: bool = False  # the portal, the front and Asterisk have accounts of their own
 
     @property
@@ -188,7 +198,14 @@ def read_instance(root: Path, environment: Mapping[str, str]) -> Instance:
         own_mail=not given(environment, "SMTP_URL"),
         imap_port=_optional_number(environment, "FAXROOM_IMAP_PORT"),
         smtp_port=_optional_number(environment, "FAXROOM_SMTP_PORT"),
+        door_bind=_told(environment, "FAXROOM_DOOR_BIND")["FAXROOM_DOOR_BIND"] or "127.0.0.1",
+        door_ports=_door_ports(environment),
     )
+
+
+def _door_ports(environment: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
+    told = {name: _told(environment, name) for name in ("FAXROOM_DOOR_PORT", "FAXROOM_DOOR_LMTP_PORT")}
+    return tuple((name, _number(text, name, 0)) for name, text in told.items() if text[name])
 
 
 def _incoming(environment: Mapping[str, str]) -> Incoming:
@@ -247,6 +264,7 @@ def check_ports(instance: Instance) -> None:
     for name, port in (("FAXROOM_IMAP_PORT", instance.imap_port), ("FAXROOM_SMTP_PORT", instance.smtp_port)):
         if port and instance.own_mail:
             wanted.append((name, "127.0.0.1", port, socket.SOCK_STREAM))
+    wanted += [(name, instance.door_bind, port, socket.SOCK_STREAM) for name, port in instance.door_ports]
     for name, host, port, kind in wanted:
         try:
             _bind(host, port, kind)
@@ -417,6 +435,7 @@ MAIL_FOLDERS = ("mail/new", "mail/cur", "mail/tmp")
 def places_elsewhere(instance: Instance, environment: Mapping[str, str]) -> list[tuple[Path, str]]:
     """What the portal was told to read (``-r``) or to write (``-w``) outside HOME, where nothing is ours to give."""
     files = [environment[f"{name}_FILE"] for name in HANDED_ON if environment.get(f"{name}_FILE")]
+    files += [environment[name] for name in ("FAXROOM_DOOR_CERTIFICATE", "FAXROOM_DOOR_KEY") if environment.get(name)]
     folders = [environment[name] for name in ("FAXROOM_ARCHIVES", "FAXROOM_SPOOL") if environment.get(name)]
     storage = urlsplit(environment.get("STORAGE_URL", ""))
     folders += [storage.path] if storage.scheme == "file" else []

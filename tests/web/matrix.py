@@ -19,6 +19,7 @@ from werkzeug.routing import Rule
 from app.adapters.pages.rasterizer import rasterize
 from app.models import (
     ArchivePlace,
+    DoorCredential,
     Fax,
     FaxEntity,
     FaxTemplate,
@@ -188,6 +189,10 @@ admins    POST      mail2fax.remove                 box
 admins    GET       mail2fax.messages               box
 admins    GET       mail2fax.message                message
 admins    GET,POST  mail2fax.tester                 box
+admins    GET,POST  door.new_box
+admins    GET,POST  door.box                        door_box
+admins    POST      door.add_credential             door_box
+admins    POST      door.end                        credential
 admins    GET,POST  self_test.test                  entity
 admins    GET       self_test.result                entity
 admins    GET       templates.templates
@@ -227,6 +232,7 @@ operator  GET       operator.log
 operator  GET       operator.tenants
 operator  GET,POST  operator_dialing.policy
 operator  POST      operator_dialing.number_lines
+operator  GET       operator_door.door
 operator  GET       operator_numbers.numbers
 operator  POST      operator_numbers.give_numbers
 operator  POST      operator_numbers.take_back_numbers
@@ -414,6 +420,24 @@ def _box(world: World) -> Thing:
         return {"box_id": box.id}
 
 
+def _door_box(world: World) -> Thing:
+    """Without a mailbox."""
+    named = _box(world)
+    with world.app.app_context():
+        db.session.get_one(Mail2FaxBox, named["box_id"]).source = "door"
+        db.session.commit()
+    return named
+
+
+def _credential(world: World) -> Thing:
+    """What a copier signs in with."""
+    named, n = _door_box(world), world.next()
+    made = DoorCredential(
+        tenant_id=world.cast.alpha, name=f"Copier {n}", username=f"copier-{n}", digest="0" * 64, **named
+    )
+    return named | {"credential_id": _added(world, made)}
+
+
 def _message(world: World) -> Thing:
     """A mail that came to a box."""
     named = _box(world)
@@ -554,6 +578,8 @@ THINGS: dict[str, Callable[[World], Thing]] = {
     "key": _key,
     "place": _place,
     "box": _box,
+    "door_box": _door_box,
+    "credential": _credential,
     "message": _message,
     "entity": _entity,
     "keyed": _keyed,

@@ -17,7 +17,9 @@ from app.adapters.documents.preparation import Offices, pdf_of
 from app.config import DOCUMENT_BYTES
 from app.errors import FaxroomError, PermanentFailure, Refused, TemporaryFailure
 from app.models import Authentication, Document, Fax, FaxEntity, Mail2FaxBox, MailFate, MailMessage, Origin
+from app.rules.ground.quotas import UNITS
 from app.rules.mail2fax.answers import answer_accepted, answer_refused, answer_tested, tell_of_program
+from app.rules.mail2fax.door import Envelope
 from app.rules.mail2fax.ledger import (
     Delivery,
     find_accepted,
@@ -44,6 +46,8 @@ SAID_OF_BEGINNINGS = {"headers", "sender", "person", "user", "company", "proof",
 SAID_OF_BEGINNINGS |= {"number", "dialing"}
 #: Other boxes wait for their turn meanwhile; the message is tried again.
 QUEUE_SECONDS = 5
+#: What a company has used up for today, or until it makes room: a mail server keeps the message and tries again.
+TOO_MUCH = frozenset(f"quota_{name}{whose}" for name in UNITS for whose in ("", "_own"))
 #: Others may enter the same content, or the same signature, at the same moment; not again and again.
 MOST_TRIES = 3
 
@@ -56,17 +60,18 @@ class Dealt:
     fate: str
 
 
-def deal_with(delivery: Delivery, raw: bytes) -> Dealt:
+def deal_with(delivery: Delivery, raw: bytes, envelope: Envelope | None = None) -> Dealt:
     """Make a fax of a message, or refuse it; one that is done with already is not touched again. Commits.
 
-    ``raw`` is its first ``BEGINNING`` bytes where the message is larger than ``MOST_MAIL``.
+    ``raw`` is its first ``BEGINNING`` bytes where the message is larger than ``MOST_MAIL``; ``envelope`` is of one that
+    was handed in.
 
     Raises:
         TemporaryFailure: something that is needed does not answer. Nothing was entered; the message stays where it is.
     """
     for _try in range(MOST_TRIES):
         try:
-            return _known(delivery) or _enter(delivery, _judged(delivery, raw))
+            return _known(delivery) or _enter(delivery, _judged(delivery, raw, envelope), envelope)
         except IntegrityError as error:
             log.warning("message %s of box %s is entered elsewhere: %s", delivery.uid, delivery.box_id, error.orig)
             db.session.rollback()
@@ -108,14 +113,15 @@ class Ruling:
     values: dict[str, Any] = field(default_factory=dict)
 
 
-def _judged(delivery: Delivery, raw: bytes) -> Ruling:
+def _judged(delivery: Delivery, raw: bytes, envelope: Envelope | None) -> Ruling:
     """What the rules say. Nothing is written, and no lock is held: gpg takes its time."""
     session, is_whole = db.session, delivery.size <= MOST_MAIL
     too_large = ("too_large", {"limit": DOCUMENT_BYTES // (1024 * 1024)})
     with only_reading():
         try:
             box = session.get_one(Mail2FaxBox, delivery.box_id)
-            verdict = judge(session, box, raw, now=utc_now(), settings=current_app.config["SETTINGS"])
+            settings = current_app.config["SETTINGS"]
+            verdict = judge(session, box, raw, now=utc_now(), settings=settings, envelope=envelope)
             ruling = _without_guessing(delivery, verdict)
             return ruling if is_whole or ruling.verdict is None else Ruling(_of_beginning(ruling.verdict), *too_large)
         except (FaxroomError, SQLAlchemyError):
@@ -164,17 +170,19 @@ def _is_about_pin(check: Check) -> bool:
 # ---- Entering
 
 
-def _enter(delivery: Delivery, ruling: Ruling) -> Dealt:
+def _enter(delivery: Delivery, ruling: Ruling, envelope: Envelope | None) -> Dealt:
     if ruling.verdict and ruling.reason is None:
         try:
             return _accept(delivery, ruling.verdict)
         except (Refused, PermanentFailure) as failure:
             db.session.rollback()
+            if envelope and failure.code in TOO_MUCH:  # whoever hands in keeps it, and comes again
+                raise TemporaryFailure(failure.code, **failure.values) from failure
             ruling = Ruling(ruling.verdict, failure.code, failure.values)
-    return _refuse(delivery, ruling)
+    return _refuse(delivery, ruling, told=envelope is not None and envelope.told)
 
 
-def _refuse(delivery: Delivery, ruling: Ruling) -> Dealt:
+def _refuse(delivery: Delivery, ruling: Ruling, *, told: bool) -> Dealt:
     session = db.session
     values = {"reason": (ruling.reason or "")[:40], "reason_values": _plain(ruling.values)}
     verdict, passed = ruling.verdict, ruling.reason == TEST_PASSED
@@ -183,7 +191,7 @@ def _refuse(delivery: Delivery, ruling: Ruling) -> Dealt:
     session.add(message)
     session.flush()
     user = session.get(User, message.user_id) if message.user_id else None
-    if user and verdict and user.is_active:
+    if user and verdict and user.is_active and not told:
         _answer(message, user, verdict, passed=passed)
     return _commit(message)
 

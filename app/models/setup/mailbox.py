@@ -1,11 +1,21 @@
-"""The Mail2Fax box: a mailbox from which mails are collected and sent as faxes."""
+"""The Mail2Fax box: a mailbox from which mails are collected and sent as faxes, or a place at our own door."""
+
+from datetime import datetime
+from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.models.sealed import SealedText
-from tenants.db import BigId, Model, TenantOwned
-from tenants.models import EmailAddress
+from tenants.db import BigId, Model, TenantOwned, utc_now
+from tenants.models import EmailAddress, User
+
+
+class BoxSource(StrEnum):
+    """Where a box's mails come from."""
+
+    IMAP = "imap"  # collected from a mailbox elsewhere
+    DOOR = "door"  # handed in by SMTP or LMTP
 
 
 class Mail2FaxBox(TenantOwned, Model):
@@ -13,11 +23,15 @@ class Mail2FaxBox(TenantOwned, Model):
 
     ``poll_seconds``: how often a server without IDLE is asked. ``authserv_id`` is the name under which the mailbox's
     own server writes Authentication-Results (RFC 8601); only those are believed. ``programs`` are the addresses, with
-    blanks between, whose mails become faxes although a program wrote them.
+    blanks between, whose mails become faxes although a program wrote them. A box at the door has no server, user name
+    or password.
     """
 
     __tablename__ = "mail2fax_box"
-    __table_args__ = (sa.UniqueConstraint("tenant_id", "name"),)
+    __table_args__ = (
+        sa.UniqueConstraint("tenant_id", "name"),
+        sa.CheckConstraint("source IN ('imap', 'door')", name="source"),
+    )
 
     id: Mapped[BigId]
     name: Mapped[str] = mapped_column(sa.String(100))
@@ -30,4 +44,32 @@ class Mail2FaxBox(TenantOwned, Model):
     authserv_id: Mapped[str | None] = mapped_column(sa.String(255))
     programs: Mapped[str] = mapped_column(sa.Text, default="", server_default="")
 
+    source: Mapped[str] = mapped_column(sa.String(8), default=BoxSource.IMAP, server_default=BoxSource.IMAP.value)
+
     address: Mapped[EmailAddress] = relationship(lazy="joined")
+
+    @property
+    def is_door(self) -> bool:
+        return self.source == BoxSource.DOOR
+
+
+class DoorCredential(TenantOwned, Model):
+    """What a copier or a program signs in with at the door. The secret is ours, long and random, so its SHA-256 (hex)
+    is kept and nothing slower. ``user_id`` is as whom it sends; without one it sends as the person of the company whose
+    address is the sender. One that has ended stays for the log.
+    """
+
+    __tablename__ = "door_credential"
+
+    id: Mapped[BigId]
+    box_id: Mapped[int] = mapped_column(sa.ForeignKey("mail2fax_box.id", ondelete="CASCADE"), index=True)
+    user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"), index=True)
+    name: Mapped[str] = mapped_column(sa.String(100))
+    username: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    digest: Mapped[str] = mapped_column(sa.String(64))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    used_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+
+    box: Mapped[Mail2FaxBox] = relationship()
+    user: Mapped[User | None] = relationship()

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
 from app.errors import Refused
-from app.models import Authentication, FaxEntity, Mail2FaxBox
+from app.models import Authentication, BoxSource, FaxEntity, Mail2FaxBox
 from app.rules.people.accounts import judge_email
 from app.whole_numbers import read_whole
 from tenants.addresses import AddressInvalid, AddressTaken, change_address, check_address, claim_address
@@ -105,8 +105,11 @@ def details_of(box: Mail2FaxBox) -> BoxDetails:
 
 def shown(box: Mail2FaxBox) -> dict[str, Any]:
     """What the audit log keeps: never a secret."""
-    values = {"name": box.name, "email": box.address.address, "imap": box.imap, "username": box.username}
-    return values | {"poll_seconds": box.poll_seconds, "authserv_id": box.authserv_id, "programs": box.programs}
+    values: dict[str, Any] = {"name": box.name, "email": box.address.address, "authserv_id": box.authserv_id}
+    values |= {"programs": box.programs}
+    if box.is_door:
+        return values | {"source": box.source}
+    return values | {"imap": box.imap, "username": box.username, "poll_seconds": box.poll_seconds}
 
 
 def judge_box(details: BoxDetails, *, has_password: bool, key_fault: Callable[[str], str | None]) -> dict[str, Refused]:
@@ -209,7 +212,7 @@ def put_box(session: Session, tenant: Tenant, box: Mail2FaxBox | None, details: 
     """
     lock_tenant(session, tenant.id)
     url = server_url(details.server())
-    if _name_is_taken(session, tenant, box, details.name):
+    if name_is_taken(session, tenant, box, details.name):
         raise Refused("box_name_taken", field="name")
     if box and not details.password and _leads_elsewhere(box, details):
         raise Refused("box_password_again", field="password")
@@ -238,7 +241,7 @@ def put_box(session: Session, tenant: Tenant, box: Mail2FaxBox | None, details: 
     return box
 
 
-def _name_is_taken(session: Session, tenant: Tenant, box: Mail2FaxBox | None, name: str) -> bool:
+def name_is_taken(session: Session, tenant: Tenant, box: Mail2FaxBox | None, name: str) -> bool:
     others = owned_by(Mail2FaxBox, tenant.id).where(Mail2FaxBox.id != (box.id if box else 0))
     return any(other.name.casefold() == name.casefold() for other in session.scalars(others))
 
@@ -275,8 +278,9 @@ def require_proof(session: Session, tenant: Tenant, required: bool) -> None:
 
 
 def names_without_server(session: Session, tenant_id: int) -> list[str]:
-    """Boxes that believe nobody's Authentication-Results."""
-    query = owned_by(Mail2FaxBox, tenant_id).where(Mail2FaxBox.authserv_id.is_(None)).order_by(Mail2FaxBox.name)
+    """Boxes that believe nobody's Authentication-Results. At the door whoever hands in has made sure of the sender."""
+    nameless = (Mail2FaxBox.authserv_id.is_(None), Mail2FaxBox.source == BoxSource.IMAP)
+    query = owned_by(Mail2FaxBox, tenant_id).where(*nameless).order_by(Mail2FaxBox.name)
     return list(session.scalars(query.with_only_columns(Mail2FaxBox.name)))
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.errors import FaxroomError
-from app.models import BoxState, FaxEntity, Mail2FaxBox, MailFate, MailMessage
+from app.models import BoxSource, BoxState, FaxEntity, Mail2FaxBox, MailFate, MailMessage
 from tenants.db import rows_changed
 from tenants.models import Tenant
 
@@ -95,7 +95,7 @@ def boxes_to_collect(session: Session) -> list[BoxFacts]:
         sa.select(Mail2FaxBox.id, Mail2FaxBox.tenant_id, Mail2FaxBox.imap, Mail2FaxBox.username, sealed)
         .add_columns(Mail2FaxBox.poll_seconds)
         .join(Tenant, Tenant.id == Mail2FaxBox.tenant_id)
-        .where(Mail2FaxBox.id.in_(used), Tenant.deleting_at.is_(None))
+        .where(Mail2FaxBox.id.in_(used), Mail2FaxBox.source == BoxSource.IMAP, Tenant.deleting_at.is_(None))
         .order_by(Mail2FaxBox.id)
     )
     return [BoxFacts(row[0], row[1], hash(tuple(row[2:]))) for row in session.execute(query)]
@@ -188,7 +188,7 @@ def delay_after(failures: int) -> timedelta:
 
 @dataclass(frozen=True)
 class Delivery:
-    """Where a message lies, and what it is."""
+    """Where a message lies, and what it is. What was handed in lies nowhere: its UIDs are 0."""
 
     tenant_id: int
     box_id: int

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.errors import Refused
+from app.rules.mail2fax.door import hold_domain, judge_domain, read_domain
 from app.rules.numbers.policy import release_ceiling
 from app.whole_numbers import read_whole
 from tenants.db import utc_now
@@ -45,15 +46,18 @@ class Company:
     quota_mails: str = "20000"
     calls_a_day: str = "0"
     minutes_a_day: str = "0"
+    fax_domain: str = ""
 
     @classmethod
     def of(cls, tenant: Tenant) -> "Company":
-        return cls(**{field.name: str(getattr(tenant, field.name)) for field in fields(cls)})
+        values = {field.name: getattr(tenant, field.name) for field in fields(cls)}
+        return cls(**{name: "" if value is None else str(value) for name, value in values.items()})
 
     @property
     def values(self) -> dict[str, Any]:
         """What the row holds, of a company that was judged."""
-        return {name: int(value) if name in COUNTS else value for name, value in asdict(self).items()}
+        values = {name: int(value) if name in COUNTS else value for name, value in asdict(self).items()}
+        return values | {"fax_domain": read_domain(self.fax_domain)}
 
 
 def judge_company(company: Company) -> dict[str, Refused]:
@@ -96,12 +100,14 @@ JUDGES: dict[str, Callable[[str, str], Refused | None]] = {
     "timezone": _known(lambda text: text in zones(), "zone_unknown"),
     "language": _known(lambda text: text in LANGUAGES, "company_language_unknown"),
     "outside_prefix": _word(OUTSIDE_PREFIX, "outside_prefix_unreadable"),
+    "fax_domain": lambda field, text: judge_domain(text) if text else None,
     **dict.fromkeys(COUNTS, _count),
 }
 
 
 def open_company(session: Session, company: Company) -> Tenant:
-    """The caller commits. Raises Refused ``slug_taken``; the surrounding transaction goes on."""
+    """The caller commits. Raises Refused ``slug_taken``, ``fax_domain_taken``; the surrounding transaction goes on."""
+    hold_domain(session, read_domain(company.fax_domain), None)
     try:
         return open_tenant(session, **company.values)
     except SlugTaken as error:
@@ -114,9 +120,13 @@ def change_company(session: Session, tenant: Tenant, company: Company) -> tuple[
 
     A licence below what is in use keeps what exists (:mod:`app.rules.setup.licence`). In another zone days begin at
     other times: the figures are counted anew.
+
+    Raises:
+        Refused: ``fax_domain_taken``.
     """
     lock_tenant(session, tenant.id)
     session.refresh(tenant)
+    hold_domain(session, read_domain(company.fax_domain), tenant.id)
     before, after = {}, {}
     for name, value in company.values.items():
         if name != "slug" and getattr(tenant, name) != value:

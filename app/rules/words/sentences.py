@@ -14,6 +14,7 @@ from app.rules.ground.days import day_of
 from app.rules.numbers.callers import is_verified
 from app.rules.numbers.numbers import shown_number
 from app.rules.words.document_sentences import DOCUMENT_REFUSALS, WRONG_TYPES, DocumentWords
+from app.rules.words.door_sentences import DOOR_SENTENCES
 from app.rules.words.entity_sentences import ENTITY_SENTENCES
 from app.rules.words.mail_sentences import MAIL_SENTENCES
 from app.rules.words.policy_sentences import POLICY_SENTENCES
@@ -303,6 +304,7 @@ CANCELLATIONS = {
 }
 
 SENTENCES = {
+    **DOOR_SENTENCES,
     **MAIL_SENTENCES,
     **OUTCOMES,
     **DOCUMENT_REFUSALS,

@@ -22,6 +22,7 @@ from app.adapters.mail.pgp_mail import Signature, open_message, public_key_of, v
 from app.errors import FaxroomError, PermanentFailure, Refused
 from app.models import Authentication, FaxEntity, Mail2FaxBox, MailFate, MailMessage
 from app.rules.ground.access import sendable_entities
+from app.rules.mail2fax.door import Envelope
 from app.rules.mail2fax.ledger import message_id
 from app.rules.mail2fax.mail_text import (
     Wanted,
@@ -117,19 +118,30 @@ class Verdict:
 
 
 def judge(
-    session: Session, box: Mail2FaxBox, raw: bytes, *, now: datetime, settings: object, dry: bool = False
+    session: Session,
+    box: Mail2FaxBox,
+    raw: bytes,
+    *,
+    now: datetime,
+    settings: object,
+    dry: bool = False,
+    envelope: Envelope | None = None,
 ) -> Verdict:
-    """``dry``: for the tester, which judges a mail a second time and opens its documents as well.
+    """``dry``: for the tester, which judges a mail a second time and opens its documents as well. ``envelope``: of one
+    that was handed in at the door.
 
     Raises:
         TemporaryFailure: gpg does not answer.
     """
-    return _Judgement(session, box, raw, now, dry).verdict()
+    return _Judgement(session, box, raw, now, dry, envelope).verdict()
 
 
 class _Judgement:
-    def __init__(self, session: Session, box: Mail2FaxBox, raw: bytes, now: datetime, dry: bool) -> None:
+    def __init__(
+        self, session: Session, box: Mail2FaxBox, raw: bytes, now: datetime, dry: bool, envelope: Envelope | None
+    ) -> None:
         self.session, self.box, self.raw, self.now, self.dry = session, box, raw, now, dry
+        self.envelope = envelope
         self.tenant = session.get_one(Tenant, box.tenant_id)
         self.mail = parse(raw)
         self.checks: list[Check] = []
@@ -214,12 +226,22 @@ class _Judgement:
     def _sender(self) -> str | None:
         name = twice(self.mail)
         self.check("headers", "mail_header_twice" if name else None, **({"header": name} if name else {}))
-        sender = sender_of(self.mail)
-        self.check("sender", None if sender else "mail_from", **({"sender": sender} if sender else {}))
-        why = self.automatic
-        let_in = why == GENERATED and sender in self.box.programs.split()
+        sender, fault = self._written_by()
+        self.check("sender", fault, **({"sender": sender} if sender else {}))
+        why, is_machine = self.automatic, self.envelope is not None and self.envelope.machine
+        let_in = why == GENERATED and (is_machine or sender in self.box.programs.split())  # by an administrator
         self.check("person", "mail_automatic" if why and not let_in else None, **({"why": why} if why else {}))
         return sender
+
+    def _written_by(self) -> tuple[str | None, str | None]:
+        """Address and what is wrong with it. At the door the envelope's sender is the one who was let in: a person
+        writes From as well, a machine may call itself what it likes."""
+        written = sender_of(self.mail)
+        if self.envelope and self.envelope.machine:
+            return self.envelope.sender, None
+        if self.envelope and written and written != self.envelope.sender:
+            return written, "door_from"
+        return written, None if written else "mail_from"
 
     def _user(self, sender: str | None) -> User | None:
         if sender is None:
@@ -236,7 +258,7 @@ class _Judgement:
         return user
 
     def _proof(self, sender: str | None) -> bool | None:
-        proof = proof_of(self.mail, sender, self.box.authserv_id) if sender else None
+        proof = self._vouched(sender) if sender else None
         if proof is False:
             self.check("proof", "mail_proof_failed")
         elif proof is None and self.tenant.mail_proof_required:
@@ -246,6 +268,12 @@ class _Judgement:
         else:
             self.check("proof", None)
         return proof
+
+    def _vouched(self, sender: str) -> bool | None:
+        """At the door whoever hands in has made sure of it, unless the box is to look at what a server wrote."""
+        if self.envelope and (self.envelope.machine or not self.box.authserv_id):
+            return sender == self.envelope.sender
+        return proof_of(self.mail, sender, self.box.authserv_id)
 
     # ---- Sealed and signed
 
@@ -299,6 +327,8 @@ class _Judgement:
     def _wanted(self, opened: OpenedMail, found: Contents) -> tuple[Wanted | None, bool]:
         """Number and entity, and whether they stand inside of what is signed (or sealed)."""
         outer, within = read_subject(decoded(self.mail.get("Subject"))), None
+        if self.envelope and self.envelope.wanted:
+            outer = self.envelope.wanted
         if opened.covers_text and opened.fault is None:
             subjects = opened.entity.get_all("Subject", [])
             if len(subjects) > 1:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from app.models import Authentication
@@ -104,13 +104,23 @@ class TemplateEntry(Entry):
 class BoxEntry(Entry):
     name: Name
     email: Text
-    imap: Text
-    username: Text
-    password: str
+    door: bool = False  # handed in to us: no server, user name or password
+    imap: Text | None = None
+    username: Text | None = None
+    password: str | None = None
     private_key: str | None = None
     poll_seconds: int = USUAL_POLL
     authserv_id: Text | None = None
     programs: list[Text] = []
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> "BoxEntry":
+        given = [name for name in ("imap", "username", "password") if getattr(self, name) is not None]
+        if self.door and given:
+            raise ValueError(f"a box at the door has no {given[0]}")
+        if not self.door and len(given) < 3:
+            raise ValueError("a box needs imap, username and password, or door: true")
+        return self
 
 
 class Mail2FaxEntry(Entry):
@@ -179,6 +189,7 @@ class TenantEntry(Entry):
     ceilings: CeilingsEntry = CeilingsEntry()
     second_factor_required: bool | None = None
     mail_proof_required: bool | None = None
+    fax_domain: Text | None = None
     numbers: list[str] = []
     users: list[UserEntry] = []
     templates: list[TemplateEntry] = []

@@ -27,6 +27,7 @@ from app.rules.mail2fax.boxes import (
     require_proof,
 )
 from app.rules.mail2fax.boxes import details_of as box_details
+from app.rules.mail2fax.door import judge_door_box, put_door_box
 from app.rules.numbers.policy import policy_of, set_policy
 from app.rules.numbers.pool import give, read_entry
 from app.rules.operator.companies import Company, change_company, judge_company, open_company
@@ -194,6 +195,13 @@ class _Application:
         if not self._may_put(f"Company {entry.slug}", faults, is_kept):
             # nothing of it stays: the rest of the company is judged with what could be
             company = replace(company, **{field: getattr(Company(), field) for field in faults})
+        try:
+            return self._entered(tenant, company)
+        except Refused as refusal:  # its domain is another company's
+            self.faults.append(f"Company {entry.slug}, {refusal.field}: {_english(refusal)}")
+            return self._entered(tenant, replace(company, fax_domain=before.fax_domain))
+
+    def _entered(self, tenant: Tenant | None, company: Company) -> Tenant:
         if tenant is None:
             return open_company(self.session, company)
         change_company(self.session, tenant, company)
@@ -285,13 +293,21 @@ class _Application:
     def _put_box(self, tenant: Tenant, entry: BoxEntry) -> None:
         where = f"Mail2Fax box {entry.name} of {tenant.slug}"
         box = self._named(Mail2FaxBox, tenant, entry.name)
+        if box and box.is_door != entry.door:
+            self.faults.append(
+                f"{where}: a mailbox does not become a door, nor a door a mailbox. Give it another name."
+            )
+            return
+        if entry.door:
+            self._put_door_box(where, tenant, entry, box)
+            return
         try:
-            server = read_server(entry.imap)
+            server = read_server(entry.imap or "")
         except ValueError as error:
             self._unreadable_server(where, entry, box, str(error))
             return
         kept = box_details(box) if box else BoxDetails()
-        named = {name: getattr(entry, name) for name in ("email", "username", "password")}
+        named = {name: getattr(entry, name) or "" for name in ("email", "username", "password")}
         named |= {"host": server.host, "port": str(server.port), "security": server.security, "folder": server.folder}
         if box is None or "poll_seconds" in entry.model_fields_set:
             named["poll_seconds"] = str(entry.poll_seconds)
@@ -315,6 +331,30 @@ class _Application:
             return
         try:
             box = put_box(self.session, tenant, box, details)
+        except Refused as refusal:
+            if refusal.code == "email_taken":
+                self._taken(entry.email)
+            else:
+                self.faults.append(f"{where}: {_english(refusal)}")
+            return
+        if "private_key" in entry.model_fields_set and not entry.private_key:
+            box.private_key = None
+
+    def _put_door_box(self, where: str, tenant: Tenant, entry: BoxEntry, box: Mail2FaxBox | None) -> None:
+        """Its address may lie at any domain: the file is the operator's word."""
+        kept = box_details(box) if box else BoxDetails()
+        key = self._read(entry.private_key) if entry.private_key else b""
+        details = BoxDetails(
+            name=entry.name,
+            email=entry.email,
+            private_key=read_key(key_text(key or b""))[: MOST_KEY + 1],
+            authserv_id=(entry.authserv_id or "") if "authserv_id" in entry.model_fields_set else kept.authserv_id,
+        )
+        domain = entry.email.rpartition("@")[2].lower()
+        if not self._may_put(where, judge_door_box(details, domain, key_fault=box_key_fault), lambda field: False):
+            return
+        try:
+            box = put_door_box(self.session, tenant, box, details)
         except Refused as refusal:
             if refusal.code == "email_taken":
                 self._taken(entry.email)
@@ -477,7 +517,7 @@ def _company_values(entry: TenantEntry, *, is_new: bool) -> dict[str, Any]:
         values: dict[str, Any] = part.model_dump(exclude_unset=not is_new, exclude_none=True)
         return values
 
-    plain = {"slug", "name", "serial", "region", "timezone", "language", "outside_prefix", "fax_channels"}
+    plain = {"slug", "name", "serial", "region", "timezone", "language", "outside_prefix", "fax_channels", "fax_domain"}
     return {
         **{name: value for name, value in named(entry).items() if name in plain},
         **{f"limit_{name}": value for name, value in named(entry.limits).items()},

@@ -49,6 +49,7 @@ ADVICE = {
     "line": "Start it next to Asterisk: worker.py line. If it runs, Asterisk refuses its connection: see its log.",
     "clock": "Start it: worker.py clock",
     "collect": "Start it: worker.py collect",
+    "door": "Start it: worker.py door. If it does not stay up, its log says why: a port in use, a certificate.",
     "front": "nginx, which takes requests for the web. bin/up restarts it; front.log says why it stops.",
     "trunk": "The carrier cannot be reached or takes no calls: check FAXROOM_TRUNK, its account and the network. "
     "Faxes wait and go out by themselves; see docs/trunks.md.",
@@ -120,6 +121,12 @@ def _beats(process: str) -> Callable[[], None]:
     return check
 
 
+def _door() -> None:
+    """Only where the operator has one."""
+    if current_app.config["SETTINGS"].door.is_open:
+        _beats("door")()
+
+
 def _front() -> None:
     """Where none runs, the web itself is asked, or an operator's own proxy."""
     if address := current_app.config["SETTINGS"].front:
@@ -153,6 +160,7 @@ CHECKS: dict[str, Callable[[], str | None]] = {
     "line": _beats("line"),
     "clock": _beats("clock"),
     "collect": _beats("collect"),
+    "door": _door,
     "front": _front,
     "trunk": _trunk,
     "room": _room,
@@ -195,6 +203,11 @@ def check_health() -> dict[str, dict[str, Any]]:
     wait([answer for answer in asked.values() if answer], timeout=LONGEST)
     pool.shutdown(wait=False)
     return {name: _told(name, answer) for name, answer in asked.items()}
+
+
+def check_part(name: str) -> dict[str, Any]:
+    """One of them, asked here."""
+    return _check(this_application(), name)
 
 
 def _asked(pool: ThreadPoolExecutor, app: Flask, name: str) -> Future[dict[str, Any]] | None:

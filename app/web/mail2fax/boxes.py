@@ -70,6 +70,7 @@ def _boxes_page(required: bool, errors: Errors) -> Response:
     tenant_id = current_user.company_id
     rows = [(box, details_of(box), names) for box, names in boxes_of(db.session, tenant_id)]
     values = {"rows": rows, "required": required, "errors": errors}
+    values |= {"has_door": current_app.config["SETTINGS"].door.is_open}
     nameless = names_without_server(db.session, tenant_id)
     return make_response(render_template("mail2fax/boxes.html", **values, nameless=nameless), 422 if errors else 200)
 
@@ -95,7 +96,7 @@ def proof() -> Response:
     return redirect(url_for("mail2fax.boxes"), 303)
 
 
-def _read() -> BoxDetails:
+def read_details() -> BoxDetails:
     names = ("name", "email", "host", "port", "security", "folder", "username", "poll_seconds")
     typed = {name: request.form.get(name, "").strip()[:400] for name in names}
     upload = request.files.get("private_key_file")
@@ -110,15 +111,17 @@ def _read() -> BoxDetails:
 def new_box() -> Response:
     if request.method in SAFE_METHODS:
         return _box_page(BoxDetails(), None, {})
-    return _save(None, _read())
+    return _save(None, read_details())
 
 
 @blueprint.route("/<int:box_id>", methods=["GET", "POST"])
 def box(box_id: int) -> Response:
     known = _box(box_id)
+    if known.is_door:
+        return redirect(url_for("door.box", box_id=box_id), 303)
     if request.method in SAFE_METHODS:
         return _box_page(details_of(known), known, {})
-    return _save(known, _read())
+    return _save(known, read_details())
 
 
 def _save(known: Mail2FaxBox | None, details: BoxDetails) -> Response:
@@ -132,13 +135,13 @@ def _save(known: Mail2FaxBox | None, details: BoxDetails) -> Response:
     if errors:
         db.session.rollback()
         return _box_page(details, _box(box_id) if box_id else None, errors)
-    _audit(saved, before, details)
+    audit_box(saved, before, details)
     db.session.commit()
     flash(_("Saved. Now test the mailbox."), "info")
     return redirect(url_for("mail2fax.box", box_id=saved.id), 303)
 
 
-def _audit(saved: Mail2FaxBox, before: dict[str, Any] | None, details: BoxDetails) -> None:
+def audit_box(saved: Mail2FaxBox, before: dict[str, Any] | None, details: BoxDetails) -> None:
     after = shown(saved)
     secrets = {name: "changed" for name in ("password", "private_key") if getattr(details, name)}
     if before is None:
@@ -181,6 +184,8 @@ def _has_key(known: Mail2FaxBox) -> bool:
 @reads
 def test_box(box_id: int) -> Response:
     """Sign in and look; no transaction is open while the mail server thinks."""
+    if _box(box_id).is_door:
+        abort(404)
     settings: Settings = current_app.config["SETTINGS"]
     try:
         found = _look(_box(box_id), settings)
@@ -242,6 +247,9 @@ def remove(box_id: int) -> Response:
     except Refused as refusal:
         db.session.rollback()
         known = _box(box_id)
+        if known.is_door:
+            flash(said(refusal), "error")
+            return redirect(url_for("door.box", box_id=box_id), 303)
         return _box_page(details_of(known), known, {"form": said(refusal)})
     audit_act("box.removed", name, before=before)
     db.session.commit()

@@ -77,6 +77,7 @@ PART_NAMES = {
     "line": _l("Line process"),
     "clock": _l("Clock"),
     "collect": _l("Email collector"),
+    "door": _l("Email door"),
     "front": _l("Front"),
     "trunk": _l("Trunk"),
     "room": _l("Disk space"),
@@ -92,6 +93,7 @@ PART_TASKS = {
     "line": _l("tells Asterisk what to dial and learns how calls end"),
     "clock": _l("starts what is due: schedules, retries, retention"),
     "collect": _l("collects emails from the Mail2Fax boxes"),
+    "door": _l("takes emails that mail servers, copiers and programs hand in"),
     "front": _l("takes requests from browsers and passes them on complete"),
     "trunk": _l("brings calls to the telephone provider"),
     "room": _l("required before a fax is sent or received"),
@@ -245,10 +247,10 @@ def tenants() -> str:
 
 
 def _read_company(shown: Tenant | None = None) -> Company:
-    """A form without quotas or ceilings leaves them as they are."""
+    """A form without quotas, ceilings or a domain leaves them as they are."""
     before = Company.of(shown) if shown else Company()
     values = {field.name: request.form.get(field.name, "").strip() for field in fields(Company)}
-    kept = {name: getattr(before, name) for name in (*QUOTAS, *CEILINGS) if name not in request.form}
+    kept = {name: getattr(before, name) for name in (*QUOTAS, *CEILINGS, "fax_domain") if name not in request.form}
     return Company(**(values | kept | ({"slug": shown.slug} if shown else {})))
 
 
@@ -337,7 +339,11 @@ def tenant(tenant_id: int) -> Response:
     company = _read_company(shown)
     if errors := said_all(judge_company(company)):
         return _tenant_page(shown, form=company, errors=errors)
-    before, after = change_company(db.session, shown, company)
+    try:
+        before, after = change_company(db.session, shown, company)
+    except Refused as refusal:
+        db.session.rollback()
+        return _tenant_page(_tenant(tenant_id), form=company, errors={refusal.field or "form": said(refusal)})
     if after:
         _audit("tenant.changed", shown, before=before, after=after)
     db.session.commit()

@@ -25,7 +25,7 @@ SECTIONS = {
     "changes.changes": _l("Saved changes"),
 }
 #: Blueprints whose pages belong to a section of another one.
-WITHIN = {"self_test": "entities", "alerts": "figures", "calls": "figures", "held": "outbox"}
+WITHIN = {"door": "mail2fax", "self_test": "entities", "alerts": "figures", "calls": "figures", "held": "outbox"}
 
 
 def administrators_only() -> None:

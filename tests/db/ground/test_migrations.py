@@ -316,6 +316,24 @@ def test_templates_from_before_an_upgrade_get_no_fewer_calls_and_waiting_faxes_w
             connection.execute(sa.text("DROP TABLE alembic_version"))
 
 
+def test_a_box_from_before_an_upgrade_is_still_collected_and_its_company_has_no_fax_domain(app):
+    with app.app_context():
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER, revision="0037")
+        metadata, alone = sa.MetaData(), ("tenant", "email_address", "mail2fax_box")
+        metadata.reflect(db.engine, only=alone)
+        with db.engine.begin() as connection:
+            for table in (table for table in metadata.sorted_tables if table.name in alone):
+                needed = {column.name: _value(column) for column in table.columns if not column.nullable}
+                connection.execute(table.insert().values(needed))
+        flask_migrate.upgrade(directory=FOLDER)
+        with db.engine.begin() as connection:
+            box = connection.execute(sa.text("SELECT source FROM mail2fax_box")).scalar_one()
+            domain = connection.execute(sa.text("SELECT fax_domain FROM tenant")).scalar_one()
+            connection.execute(sa.text("DROP TABLE alembic_version"))
+        assert (box, domain) == ("imap", None)
+
+
 def _one_row_in_each_table() -> dict[str, int]:
     """Rows that refer to each other, as far as a table must or may refer to one that comes before it."""
     metadata = sa.MetaData()
