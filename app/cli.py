@@ -21,7 +21,6 @@ from redis import RedisError
 
 from app.adapters.confined import confinement, room
 from app.adapters.documents.converter import guards_of, why_unconfined
-from app.adapters.mail.smtp import check_mail_server
 from app.adapters.storage.disks import MEGABYTE
 from app.adapters.storage.sealed_files import ENDING
 from app.config import OWN_KEYS
@@ -45,6 +44,7 @@ from app.services.documents.company_keys import keys_of
 from app.services.documents.disk_room import disks
 from app.services.documents.documents import take_upload
 from app.services.documents.sealing import seal_documents
+from app.services.outbox.tokens import check_operators_server
 from app.services.setup.provisioning import ProvisionError, apply_provision_file
 from app.services.upkeep.backup import BackupFailed, make_backup
 from app.services.upkeep.health import check_health, unclaimed_files
@@ -544,7 +544,7 @@ def _security_contact() -> tuple[str, bool, str]:
 
 def _mail_server() -> tuple[str, bool, str]:
     try:
-        check_mail_server(current_app.config["SETTINGS"].smtp_url)
+        check_operators_server()
     except TemporaryFailure as failure:
         return "mail server", False, f"{failure.values.get('reason')}. Check SMTP_URL. Emails wait in the outbox."
     return "mail server", True, ""

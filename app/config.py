@@ -69,6 +69,18 @@ def _network(text: str) -> Network:
 
 
 @dataclass(frozen=True)
+class SmtpTokens:
+    """Where the tokens come from with which ``SMTP_URL``'s user signs in; ``ends_on``: the secret's last day."""
+
+    url: str
+    client_id: str
+    scope: str
+    client_secret: str = field(repr=False)
+    refresh: str = field(repr=False)
+    ends_on: date | None
+
+
+@dataclass(frozen=True)
 class Settings:
     """What one instance of Faxroom is told from outside. Secrets do not show in its repr."""
 
@@ -81,6 +93,7 @@ class Settings:
     astdb: Path  # folder of Asterisk's own database
     min_free: int  # megabytes
     smtp_url: str | None = field(repr=False)
+    smtp_tokens: SmtpTokens | None
     mail_from: str
     base_url: str
     ari_url: str
@@ -134,6 +147,7 @@ class Settings:
             astdb=Path(read("FAXROOM_ASTDB", f"{home}/asterisk/lib")),
             min_free=int(read("FAXROOM_MIN_FREE", "200")),
             smtp_url=given("SMTP_URL"),
+            smtp_tokens=_smtp_tokens(given),
             mail_from=read("MAIL_FROM", "Faxroom <faxroom@localhost.localdomain>"),
             base_url=base_url.rstrip("/"),
             ari_url=read("ARI_URL", "http://127.0.0.1:8088").rstrip("/"),
@@ -162,6 +176,34 @@ def _sealing_file(environment: Mapping[str, str], home: Path) -> Path | None:
     if path := environment.get("FAXROOM_SEALING_KEYS_FILE"):
         return Path(path)
     return None if environment.get("FAXROOM_SEALING_KEYS") else home / OWN_KEYS
+
+
+def _smtp_tokens(given: Callable[[str], str | None]) -> SmtpTokens | None:
+    """None where ``SMTP_URL`` has a password, or none is asked for.
+
+    Raises:
+        ValueError: something of it is missing, or no date.
+    """
+    url = given("SMTP_TOKEN_URL")
+    if not url:
+        return None
+    missing = [name for name in ("SMTP_CLIENT_ID", "SMTP_CLIENT_SECRET") if not given(name)]
+    if missing:
+        raise ValueError(f"SMTP_TOKEN_URL needs {' and '.join(missing)} too")
+    day = given("SMTP_CLIENT_SECRET_ENDS")
+    try:
+        ends_on = date.fromisoformat(day) if day else None
+    except ValueError:
+        raise ValueError("SMTP_CLIENT_SECRET_ENDS has to be a date such as 2027-06-30") from None
+    texts = {name: given(name) or "" for name in ("SMTP_CLIENT_ID", "SMTP_CLIENT_SECRET", "SMTP_TOKEN_SCOPE")}
+    return SmtpTokens(
+        url,
+        texts["SMTP_CLIENT_ID"],
+        texts["SMTP_TOKEN_SCOPE"],
+        texts["SMTP_CLIENT_SECRET"],
+        given("SMTP_REFRESH_TOKEN") or "",
+        ends_on,
+    )
 
 
 def _contacts(text: str) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Tenant, user, role, email address: who exists."""
 
-from datetime import datetime
+from datetime import datetime, time
 from enum import StrEnum
 from functools import cache
 from typing import Any
@@ -115,6 +115,8 @@ class User(UserMixin, Model):
     Without ``password_hash`` nobody has accepted the invitation yet. ``second_factor_at`` is since when signing in
     needs a second factor too, a code or a passkey (:mod:`tenants.second_factor`, :mod:`tenants.passkeys`).
     ``new_email`` is where an administrator says that they are reached, until it has answered: nobody's till then.
+    ``received_mail`` is how they want mails of received faxes, null as the line has it; ``digest_at`` the time of the
+    company's day at which they are told of what they sent, null at once of each.
     """
 
     __tablename__ = "user"
@@ -132,6 +134,8 @@ class User(UserMixin, Model):
     language: Mapped[str | None] = mapped_column(sa.String(8))
     second_factor_at: Mapped[datetime | None]
     new_email: Mapped[str | None] = mapped_column(sa.String(320))
+    received_mail: Mapped[str | None] = mapped_column(sa.String(16))
+    digest_at: Mapped[time | None]
     disabled_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 

@@ -44,10 +44,50 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+#: In 2.3 a passdb of its own, in 2.4 the mechanisms' own settings.
+OAUTH_OLD = """\
+auth_mechanisms = {mechanisms}
+auth_failure_delay = 0
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {home}/oauth2.conf
+}}
+"""
+OAUTH_NEW = """\
+auth_mechanisms = {mechanisms}
+auth_failure_delay = 0
+oauth2 {{
+{settings}
+}}
+"""
+SETTINGS = """\
+introspection_url = {url}
+introspection_mode = post
+username_attribute = username
+active_attribute = active
+active_value = true
+"""
+
+
+def _take_tokens(home: Path, file: Path, url: str, mechanisms: str) -> None:
+    """Dovecot asks the token server about each token (RFC 7662)."""
+    settings = SETTINGS.format(url=url)
+    if mailboxes.version() >= (2, 4):
+        file.write_text(file.read_text() + OAUTH_NEW.format(mechanisms=mechanisms, settings=settings))
+        return
+    (home / "oauth2.conf").write_text(settings)
+    file.write_text(file.read_text() + OAUTH_OLD.format(home=home, mechanisms=mechanisms))
+
+
 @contextmanager
-def running_dovecot(home: Path, *, port: int | None = None) -> Iterator[Dovecot]:
+def running_dovecot(
+    home: Path, *, port: int | None = None, introspection: str = "", mechanisms: str = "plain xoauth2 oauthbearer"
+) -> Iterator[Dovecot]:
     server = Dovecot(home, port or free_port())
     file = mailboxes.write_configuration(home, port=server.port)
+    if introspection:
+        _take_tokens(home, file, introspection, mechanisms)
     with (home / "log").open("ab") as log:
         process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "TERM", "--", *mailboxes.command(file)], stdout=log, stderr=log

@@ -28,10 +28,10 @@ from app.models.operator.hold import Hold
 from app.models.operator.policy import DialingPolicy
 from app.models.operator.pool import PoolNumber, StrayCall
 from app.models.operator.trunk import TrunkChannels, TrunkTrouble
-from app.models.outbox.notice import Notice, NoticeKind
+from app.models.outbox.notice import DigestEntry, Notice, NoticeKind
 from app.models.setup.change import PendingChange
-from app.models.setup.entity import Authentication, FaxEntity, FormerNumber, Grant
-from app.models.setup.mailbox import BoxSource, DoorCredential, Mail2FaxBox
+from app.models.setup.entity import Authentication, FaxEntity, FormerNumber, Grant, ReceivedMail
+from app.models.setup.mailbox import BoxSignIn, BoxSource, DoorCredential, Mail2FaxBox, SmtpSignIn, TokenState
 from app.models.setup.template import FaxTemplate
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "AuditEvent",
     "AuditLink",
     "Authentication",
+    "BoxSignIn",
     "BoxSource",
     "BoxState",
     "CallEnd",
@@ -53,6 +54,7 @@ __all__ = [
     "CompanyKey",
     "Destination",
     "DialingPolicy",
+    "DigestEntry",
     "Direction",
     "Document",
     "DocumentKind",
@@ -80,10 +82,13 @@ __all__ = [
     "Preview",
     "PreviewLane",
     "PreviewState",
+    "ReceivedMail",
     "Retention",
     "Scope",
+    "SmtpSignIn",
     "Status",
     "StrayCall",
+    "TokenState",
     "TrunkChannels",
     "TrunkTrouble",
     "Unread",

@@ -92,6 +92,7 @@ people    GET,POST  step_up.confirm
 people    GET       step_up.passkey_options
 people    GET,POST  profile.profile
 people    POST      profile.password
+people    POST      profile.mails
 people    GET       profile.second_factor
 people    POST      profile.begin_second_factor
 people    POST      profile.confirm_second_factor

@@ -13,6 +13,7 @@ from typing import Any
 from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError, LoginError
 
+from app.adapters.mail.tokens import Bearer, Showing, mechanism_of, said
 from app.adapters.servers.answers import Answers, TooMuch
 from app.adapters.servers.hosts import addresses_of, is_inside
 from app.errors import PermanentFailure, TemporaryFailure
@@ -117,13 +118,15 @@ class _Client(IMAPClient):
 
 @contextmanager
 def signed_in(
-    server: Server, username: str, password: str, *, allowed: Iterable[str] = (), seconds: float = SECONDS
+    server: Server, username: str, secret: str | Bearer, *, allowed: Iterable[str] = (), seconds: float = SECONDS
 ) -> Iterator[IMAPClient]:
-    """A connection to the mailbox. ``allowed`` as in :func:`app.adapters.servers.hosts.addresses_of`.
+    """A connection to the mailbox, by a password or a token. ``allowed`` as in
+    :func:`app.adapters.servers.hosts.addresses_of`.
 
     Raises:
         PermanentFailure: ``host_inside``, ``imap_plain``: the password would travel readable through the Internet.
-        TemporaryFailure: ``host_unknown``, ``imap_down``, ``imap_certificate``, ``imap_no_starttls``, ``imap_refused``.
+        TemporaryFailure: ``host_unknown``, ``imap_down``, ``imap_certificate``, ``imap_no_starttls``, ``imap_refused``,
+            ``imap_no_tokens``, ``imap_token_refused`` with what the server said.
     """
     addresses = addresses_of(server.host, server.port, allowed=allowed)
     if server.security == PLAIN and not all(is_inside(address) for address in addresses):
@@ -135,7 +138,7 @@ def signed_in(
                 if not client.has_capability("STARTTLS"):
                     raise TemporaryFailure("imap_no_starttls")
                 client.starttls(_context())
-            _sign_in(client, username, password)
+            _sign_in(client, server, username, secret)
             yield client
         finally:
             _leave(client)
@@ -145,11 +148,34 @@ def signed_in(
         raise TemporaryFailure("imap_down", reason=_brief(error)) from error
 
 
-def _sign_in(client: IMAPClient, username: str, password: str) -> None:
+def _sign_in(client: IMAPClient, server: Server, username: str, secret: str | Bearer) -> None:
+    if isinstance(secret, Bearer):
+        _show_token(client, server, username, secret)
+        return
     try:
-        client.login(username, password)
+        client.login(username, secret)
     except LoginError as error:
+        _demand_answer(error)
         raise TemporaryFailure("imap_refused") from error
+
+
+def _show_token(client: IMAPClient, server: Server, username: str, bearer: Bearer) -> None:
+    offered = [name.decode("ascii", "replace").upper() for name in client.capabilities()]
+    mechanism = mechanism_of(name.removeprefix("AUTH=") for name in offered if name.startswith("AUTH="))
+    if mechanism is None:
+        raise TemporaryFailure("imap_no_tokens")
+    showing = Showing(mechanism, username, bearer, host=server.host, port=server.port)
+    try:
+        client.sasl_login(mechanism, showing)
+    except LoginError as error:
+        _demand_answer(error)
+        raise TemporaryFailure("imap_token_refused", reason=showing.refused or said(str(error))) from None
+
+
+def _demand_answer(error: LoginError) -> None:
+    """A connection that breaks off during a sign-in has refused nobody; IMAPClient tells both alike."""
+    if isinstance(error.__context__, imaplib.IMAP4.abort):
+        raise error.__context__
 
 
 def _leave(client: IMAPClient) -> None:
@@ -165,13 +191,15 @@ def _brief(error: BaseException) -> str:
     return str(text)[:80]
 
 
-def look_into(server: Server, username: str, password: str, folder: str, *, allowed: Iterable[str] = ()) -> Found:
+def look_into(
+    server: Server, username: str, secret: str | Bearer, folder: str, *, allowed: Iterable[str] = ()
+) -> Found:
     """Sign in, open the folder without changing anything in it, leave.
 
     Raises:
         TemporaryFailure, PermanentFailure: as :func:`signed_in`, and ``imap_no_folder`` with those that are there.
     """
-    with signed_in(server, username, password, allowed=allowed, seconds=TRYING_SECONDS) as client:
+    with signed_in(server, username, secret, allowed=allowed, seconds=TRYING_SECONDS) as client:
         idle = client.has_capability("IDLE")
         known = _known_folder(client, folder)
         opened = client.select_folder(known, readonly=True)

@@ -8,11 +8,12 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import gnupg
 
 from app.adapters.confined.room import confined_command
-from app.adapters.mail.pgp import EXPIRED, NEWEST_VERSION, REVOKED, gpg_home, key_version
+from app.adapters.mail.pgp import EXPIRED, NEWEST_VERSION, REVOKED, UNUSABLE, gpg_home, key_version
 from app.errors import PermanentFailure, TemporaryFailure
 
 #: A document of the largest size, in base64, with room.
@@ -111,6 +112,33 @@ def box_key_fault(private_key: str) -> str | None:
         _run(home, [*for_it, "--encrypt", "--", str(home / "plain")])
         code, _ = _run(home, ["--output", str(home / "opened"), "--decrypt", "--", str(home / "sealed")])
         return None if code == 0 else "box_key_passphrase"
+
+
+def encrypt_to(content: bytes, keys: list[str]) -> bytes:
+    """``content`` as one armored message that each of the public ``keys`` opens, as far as gpg encrypts to them today.
+
+    Raises:
+        PermanentFailure: ``mail_key_unusable``: it encrypts to none of them.
+        TemporaryFailure: ``gpg_missing``, ``gpg_slow``, ``gpg_failed``.
+    """
+    with gpg_home() as gpg:
+        home = Path(gpg.gnupghome)
+        _take(gpg, keys)
+        found = [key["fingerprint"] for key in gpg.list_keys() if _takes_encryption(key)]
+        if not found:
+            raise PermanentFailure("mail_key_unusable")
+        (home / "content").write_bytes(content)
+        recipients = [word for fingerprint in found for word in ("--recipient", fingerprint)]
+        words = ["--armor", *recipients, "--output", str(home / "message"), "--encrypt", "--", str(home / "content")]
+        code, status = _run(home, words)
+        if code != 0 or "END_ENCRYPTION" not in {line[0] for line in status}:
+            raise TemporaryFailure("gpg_failed", reason=f"gpg ended with {code}")
+        return (home / "message").read_bytes()
+
+
+def _takes_encryption(key: dict[str, Any]) -> bool:
+    """Capital letters say what the key can do as a whole, with the subkeys that are valid (doc/DETAILS, field 12)."""
+    return "E" in key["cap"] and "D" not in key["cap"] and key["trust"] not in (EXPIRED, REVOKED, *UNUSABLE)
 
 
 def public_key_of(private_key: str) -> str | None:

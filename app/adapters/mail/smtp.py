@@ -8,6 +8,7 @@ from email.message import EmailMessage
 from functools import cache
 from urllib.parse import unquote, urlsplit
 
+from app.adapters.mail.tokens import Bearer, Showing, mechanism_of, said
 from app.adapters.servers.answers import Answers
 from app.errors import PermanentFailure, TemporaryFailure
 
@@ -64,7 +65,7 @@ class _Secure(_Plain, smtplib.SMTP_SSL):
     pass
 
 
-def _connect(url: str) -> smtplib.SMTP:
+def _connect(url: str, bearer: Bearer | None) -> smtplib.SMTP:
     parts = urlsplit(url)
     host = parts.hostname or "localhost"
     if parts.scheme == "smtps":
@@ -79,30 +80,56 @@ def _connect(url: str) -> smtplib.SMTP:
         if not isinstance(server.sock, ssl.SSLSocket) and host not in LOOPBACK:
             server.close()
             raise smtplib.SMTPException("it offers no encryption, so the password was not sent to it")
-        server.login(unquote(parts.username), unquote(parts.password or ""))
+        if bearer:
+            _show_token(server, host, unquote(parts.username), bearer)
+        else:
+            server.login(unquote(parts.username), unquote(parts.password or ""))
     if server.sock is not None:
         server.sock.settimeout(SECONDS)
     return server
 
 
-def send_mail(url: str | None, message: EmailMessage) -> None:
-    """Hand ``message`` to the server of ``SMTP_URL``.
+def _show_token(server: smtplib.SMTP, host: str, username: str, bearer: Bearer) -> None:
+    server.ehlo_or_helo_if_needed()
+    mechanism = mechanism_of(server.esmtp_features.get("auth", "").split())
+    if mechanism is None:
+        server.close()
+        raise smtplib.SMTPException("it takes no tokens (neither XOAUTH2 nor OAUTHBEARER)")
+    port = server.sock.getpeername()[1] if server.sock else 0
+    showing = Showing(mechanism, username, bearer, host=host, port=port)
+    try:
+        server.auth(mechanism, showing)
+    except smtplib.SMTPAuthenticationError as error:
+        answer = error.smtp_error
+        words = f"{showing.refused} {answer.decode('utf-8', 'replace') if isinstance(answer, bytes) else answer}"
+        raise TokenRefused(error.smtp_code, said(words)) from None
+
+
+class TokenRefused(smtplib.SMTPAuthenticationError):
+    """Another one may be taken."""
+
+
+def send_mail(url: str | None, message: EmailMessage, bearer: Bearer | None = None) -> None:
+    """Hand ``message`` to the server of ``SMTP_URL``, whose user signs in with the URL's password or with ``bearer``.
 
     Raises:
         TemporaryFailure: ``mail_server_down``: no server, or it refuses us rather than this mail. An operator mends
-            that, and the mail has to leave then. ``mail_deferred``: this mail, or this recipient, later (4xx).
+            that, and the mail has to leave then. ``mail_token_refused``: so, and it was the token.
+            ``mail_deferred``: this mail, or this recipient, later (4xx).
         PermanentFailure: ``mail_refused``: it will not take this mail, or not for this recipient (5xx, RFC 5321).
     """
     if not url:
         raise TemporaryFailure("mail_server_down", reason="SMTP_URL is not set")
     try:
-        server = _connect(url)
+        server = _connect(url, bearer)
         try:
             server.send_message(message)
             with suppress(OSError, smtplib.SMTPException):  # it is taken, however the conversation ends
                 server.quit()
         finally:
             server.close()
+    except TokenRefused as error:
+        raise _token_refused(error) from error
     except smtplib.SMTPRecipientsRefused as error:
         code, text = next(iter(error.recipients.values()))
         raise _failure(code, text, about_mail=True) from error
@@ -130,12 +157,20 @@ def _failure(code: int, text: bytes | str, *, about_mail: bool) -> TemporaryFail
     return TemporaryFailure("mail_server_down", reason=reason)
 
 
-def check_mail_server(url: str | None) -> None:
+def _token_refused(error: TokenRefused) -> TemporaryFailure:
+    """A server that is busy (454) has not looked at it."""
+    code = "mail_token_refused" if error.smtp_code >= 500 else "mail_server_down"
+    return TemporaryFailure(code, reason=f"{error.smtp_code} {error.smtp_error!s}")
+
+
+def check_mail_server(url: str | None, bearer: Bearer | None = None) -> None:
     """TemporaryFailure if nobody answers there."""
     if not url:
         raise TemporaryFailure("mail_server_down", reason="SMTP_URL is not set")
     try:
-        with _connect(url) as server:
+        with _connect(url, bearer) as server:
             server.noop()
+    except TokenRefused as error:
+        raise _token_refused(error) from error
     except (OSError, smtplib.SMTPException) as error:
         raise TemporaryFailure("mail_server_down", reason=str(error)) from error

@@ -7,21 +7,19 @@ the connection goes to the very address that was judged (:mod:`app.adapters.serv
 import re
 import ssl
 import tempfile
-import time
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Protocol
+from typing import BinaryIO, Literal, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
-import httpcore
 import httpx
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from app.adapters.servers.hosts import addresses_of
+from app.adapters.servers.within import within
 from app.adapters.storage.storage import FolderStorage
 from app.errors import PermanentFailure, TemporaryFailure
 
@@ -101,71 +99,6 @@ class FolderPlace:
             raise TemporaryFailure("archive_down", reason=error.strerror or str(error)) from error
 
 
-@cache
-def _context() -> ssl.SSLContext:
-    """Reading the machine's certificates takes longer than a copy does."""
-    return ssl.create_default_context()
-
-
-class _Within(httpcore.NetworkBackend):
-    """Connections that are over in so many seconds, and on which so many bytes come. httpx has a timeout for each
-    piece only, and goes on for as long as pieces come."""
-
-    def __init__(self, seconds: float) -> None:
-        self.inner, self.end, self.left = httpcore.SyncBackend(), time.monotonic() + seconds, MOST_ANSWER
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
-        seconds = self.seconds(timeout)
-        return _Stream(self.inner.connect_tcp(host, port, seconds, local_address, socket_options), self)
-
-    def seconds(self, timeout: float | None) -> float:
-        left = self.end - time.monotonic()
-        if left <= 0:
-            raise httpcore.ReadTimeout("it takes too long")
-        return min(left, timeout or left)
-
-    def count(self, data: bytes) -> bytes:
-        self.left -= len(data)
-        if self.left < 0:
-            raise httpcore.ReadError("it says too much")
-        return data
-
-
-class _Stream(httpcore.NetworkStream):
-    def __init__(self, inner: httpcore.NetworkStream, within: _Within) -> None:
-        self.inner, self.within = inner, within
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self.within.count(self.inner.read(max_bytes, self.within.seconds(timeout)))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self.inner.write(buffer, self.within.seconds(timeout))
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        return _Stream(self.inner.start_tls(ssl_context, server_hostname, self.within.seconds(timeout)), self.within)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self.inner.get_extra_info(info)
-
-    def close(self) -> None:
-        self.inner.close()
-
-
-def _within(seconds: float) -> httpx.HTTPTransport:
-    transport = httpx.HTTPTransport(verify=_context(), trust_env=False)
-    transport._pool = httpcore.ConnectionPool(ssl_context=_context(), network_backend=_Within(seconds))
-    return transport
-
-
 class BucketPlace:
     """Objects of one bucket below ``prefix``. The bucket stands in the path, as every S3-compatible server has it."""
 
@@ -228,7 +161,7 @@ class BucketPlace:
         target = urlunsplit(parts._replace(netloc=f"[{address}]:{port}" if ":" in address else f"{address}:{port}"))
         sent = int((headers or {}).get("Content-Length", 0))
         try:
-            with httpx.Client(transport=_within(self._seconds_for(sent)), timeout=self.seconds) as client:
+            with httpx.Client(transport=within(self._seconds_for(sent), MOST_ANSWER), timeout=self.seconds) as client:
                 request = client.build_request(
                     method,
                     target,

@@ -15,13 +15,13 @@ import time
 from contextlib import suppress
 from datetime import timedelta
 
-from cryptography.fernet import InvalidToken
 from flask import Flask
 from redis import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.adapters.confined.isolation import open_workshop
 from app.adapters.mail.imap import Mailbox, Server, Waiting, signed_in
+from app.adapters.mail.tokens import Bearer
 from app.config import Settings
 from app.errors import FaxroomError, PermanentFailure, TemporaryFailure
 from app.jobs.mail2fax.messages import BEGINNING, MOST_MAIL, deal_with
@@ -31,7 +31,7 @@ from app.models import Mail2FaxBox, MailFate
 from app.queues import redis
 from app.rules.ground.holding import held_since
 from app.rules.mail2fax.answers import tell_of_fault
-from app.rules.mail2fax.boxes import MailServer, read_server
+from app.rules.mail2fax.boxes import MailServer
 from app.rules.mail2fax.ledger import (
     FOLDERS,
     LEASE,
@@ -55,6 +55,7 @@ from app.rules.mail2fax.ledger import (
     renew_leases,
 )
 from app.services.documents.disk_room import disks
+from app.services.mail2fax.box_access import access_to, note_failure
 from app.services.upkeep.health import beat
 from tenants.db import db, only_reading, utc_now
 
@@ -205,9 +206,8 @@ class Collector(threading.Thread):
             log.warning("box %s: %s", self.box_id, error)
 
     def _collect(self) -> None:
-        server, username, password = self._read()
-        place = Server(server.host, server.port, server.security)
-        with signed_in(place, username, password, allowed=self.settings.private_hosts) as client:
+        server, place, username, secret = self._read()
+        with signed_in(place, username, secret, allowed=self.settings.private_hosts) as client:
             mailbox = Mailbox(client, server.folder)
             while not self.stopped.is_set():
                 failure = self._take_all(mailbox)
@@ -219,19 +219,15 @@ class Collector(threading.Thread):
                 seconds = SOON_SECONDS if self.took else AGAIN_SECONDS if failure else float(self.poll_seconds)
                 mailbox.idle(seconds, until=self.stopped.is_set)
 
-    def _read(self) -> tuple[MailServer, str, str]:
+    def _read(self) -> tuple[MailServer, Server, str, str | Bearer]:
         """Where it is, and what signs in there."""
-        with self.app.app_context(), only_reading():
-            try:
+        with self.app.app_context():
+            with only_reading():
                 box = db.session.get(Mail2FaxBox, self.box_id)
                 if box is None:
                     raise PermanentFailure("box_host")
                 self.poll_seconds = box.poll_seconds
-                return read_server(box.imap), box.username, box.password
-            except InvalidToken as error:
-                raise PermanentFailure("sealing_key_unknown") from error
-            except ValueError as error:
-                raise PermanentFailure("box_host") from error
+            return access_to(box)
 
     def _take_all(self, mailbox: Mailbox) -> FaxroomError | None:
         """Deal with all that waits; gives why something of it has to wait longer."""
@@ -295,6 +291,8 @@ class Collector(threading.Thread):
         delay = timedelta(0) if self.stopped.is_set() else timedelta(seconds=self.poll_seconds)
         if failure:
             log.warning("box %s: %s", self.box_id, failure)
+            with self.app.app_context():
+                note_failure(self.box_id, failure)
             delay = self._note(failure, idle=False)
         with self.app.app_context():
             give_back(db.session, self.box_id, self.owner.holder, due_at=utc_now() + delay)

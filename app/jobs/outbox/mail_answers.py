@@ -2,11 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from flask_babel import format_datetime
+from flask_babel import format_date, format_datetime
 from flask_babel import gettext as _
 
 from app.application import settings
@@ -15,6 +15,7 @@ from app.models import Mail2FaxBox, MailMessage, Notice, NoticeKind, Status
 from app.models.faxes.moves import WAITING
 from app.rules.mail2fax.ledger import box_state_of, is_sure
 from app.rules.numbers.numbers import shown_number
+from app.rules.outbox.token_states import ends_at
 from app.rules.words.mail_steps import steps_of
 from app.rules.words.sentences import in_language, line_time_text, pages_text, sentence
 from app.services.outbox.rendering import render_for
@@ -48,6 +49,7 @@ def answer_mail(notice: Notice) -> tuple[str, str] | None:
         NoticeKind.MAIL_REFUSED: _refused,
         NoticeKind.MAIL_TESTED: _tested,
         NoticeKind.BOX_FAULT: _box_fault,
+        NoticeKind.TOKEN_ENDS: _token_ends,
     }
     with in_language(notice.language):
         return texts[NoticeKind(notice.kind)](notice)
@@ -55,7 +57,7 @@ def answer_mail(notice: Notice) -> tuple[str, str] | None:
 
 def answered_message_id(notice: Notice) -> str | None:
     """Of the mail that this one answers. What a program sent is told to others, and answered to nobody."""
-    message = _message(notice) if notice.kind != NoticeKind.BOX_FAULT else None
+    message = _message(notice) if notice.mail_id else None
     return message.message_id or None if message and message.user_id in (None, notice.user_id) else None
 
 
@@ -148,6 +150,23 @@ def _box_fault(notice: Notice) -> tuple[str, str] | None:
     name = " ".join(box.name.split())
     subject = _("[%(serial)s] %(name)s: emails are not being collected", serial=tenant.serial, name=name)
     return subject, render_for(notice.language, "outbox/email/box_fault.txt", **values)
+
+
+def _token_ends(notice: Notice) -> tuple[str, str] | None:
+    """What signs in at a box, or at the operators' mail server, ends soon; None if it was renewed meanwhile."""
+    user, end = notice.user, datetime.fromisoformat(notice.note or "")
+    box = db.session.get(Mail2FaxBox, notice.box_id) if notice.box_id else None
+    if user is None or (notice.box_id and (box is None or box.tenant_id != notice.tenant_id or box.sign_in is None)):
+        return None
+    row = box.sign_in if box else None
+    if row and ends_at(row.secret_ends_on, row.refresh_until) != end:
+        return None
+    name = " ".join(box.name.split()) if box else "SMTP_URL"
+    day = format_date(end.astimezone(user.tenant.zone if user.tenant else UTC), "long", rebase=False)
+    link = f"{_base_url()}/mail2fax/{box.id}" if box else ""
+    values = {"user": user, "box": box, "name": name, "day": day, "link": link}
+    subject = _("%(name)s: the sign-in ends on %(day)s", name=name, day=day)
+    return subject, render_for(notice.language, "outbox/email/token_ends.txt", **values)
 
 
 def _base_url() -> str:

@@ -15,9 +15,11 @@ from app.adapters.mail.smtp import send_mail
 from app.errors import FaxroomError, PermanentFailure, TemporaryFailure
 from app.jobs.outbox.account_mails import account_mail
 from app.jobs.outbox.alert_mails import alert_mail, disk_mail
+from app.jobs.outbox.digests import digest
+from app.jobs.outbox.documents import attach, with_document
 from app.jobs.outbox.mail_answers import answer_mail, answered_message_id
 from app.jobs.running import job
-from app.models import Document, Fax, Notice, NoticeKind, Status
+from app.models import Fax, Notice, NoticeKind, Status
 from app.queues import is_paused, pause
 from app.rules.ground.access import receivers
 from app.rules.ground.holding import held_since
@@ -30,13 +32,13 @@ from app.rules.inbox.colleague_mails import (
 from app.rules.inbox.inbox import colleagues
 from app.rules.inbox.reminding import late_items_of
 from app.rules.inbox.waiting import since_text
-from app.rules.numbers.naming import document_name, report_name
+from app.rules.numbers.naming import report_name
 from app.rules.numbers.numbers import shown_number
 from app.rules.outbox.notices import received_text, subject_of
 from app.rules.sending.looking import may_release
 from app.rules.words.sentences import damage_text, in_language, incomplete_note, other_end, pages_text, story, timestamp
-from app.services.documents.documents import storage
 from app.services.outbox.rendering import render_for
+from app.services.outbox.tokens import hand_over
 from app.services.sending.reports import ensure_report
 from tenants.addresses import user_by_address
 from tenants.db import db, rows_changed, utc_now
@@ -75,7 +77,7 @@ def deliver(notice_id: int) -> None:
         message = _mail_of(notice)
         session.rollback()  # no transaction while the mail server thinks
         if message:
-            send_mail(current_app.config["SETTINGS"].smtp_url, message)
+            hand_over(lambda url, bearer: send_mail(url, message, *filter(None, [bearer])))
     except TemporaryFailure as failure:
         _wait_or_give_up(notice_id, failure, tries, age)
     except PermanentFailure as failure:
@@ -130,7 +132,7 @@ def outcome_mail(notice: Notice) -> EmailMessage:
         link=f"{settings.base_url}/faxes/{fax.id}",
     )
     message = _mail(notice, text)
-    _attach(message, report, report_name(fax))
+    attach(message, report, report_name(fax))
     return message
 
 
@@ -156,19 +158,16 @@ def received_mail(notice: Notice) -> EmailMessage:
         note = incomplete_note(fax) if fax.status == Status.INCOMPLETE else damage_text(fax)
     if note:
         text += f"\n{note}\n"
-    message = _mail(notice, text)
-    if fax.pdf:
-        _attach(message, fax.pdf, document_name(fax))
-    return message
+    return with_document(notice, _mail(notice, text), lambda: _mail(notice, text))
 
 
 def forwarded_mail(notice: Notice) -> EmailMessage:
     """A colleague passes a received fax on, with the document."""
-    message = _colleague_mail(notice, "outbox/email/forwarded.txt", forwarded_subject)
-    fax = notice.its_fax
-    if fax.pdf:
-        _attach(message, fax.pdf, document_name(fax))
-    return message
+    whole, without = (
+        _colleague_mail(notice, "outbox/email/forwarded.txt", forwarded_subject, has_document=has_document)
+        for has_document in (True, False)
+    )
+    return with_document(notice, whole, lambda: without)
 
 
 def handed_over_mail(notice: Notice) -> EmailMessage:
@@ -176,11 +175,13 @@ def handed_over_mail(notice: Notice) -> EmailMessage:
     return _colleague_mail(notice, "outbox/email/handed_over.txt", handed_over_subject)
 
 
-def _colleague_mail(notice: Notice, template: str, subject: Callable[[Notice], str]) -> EmailMessage:
+def _colleague_mail(
+    notice: Notice, template: str, subject: Callable[[Notice], str], *, has_document: bool = False
+) -> EmailMessage:
     fax, settings = notice.its_fax, current_app.config["SETTINGS"]
     values: dict[str, object] = {"notice": notice, "fax": fax, "name": sender_name(notice), "number": other_end(fax)}
     values |= {"timestamp": timestamp, "pages_text": pages_text, "link": f"{settings.base_url}/faxes/{fax.id}"}
-    text = render_for(notice.language, template, **values)
+    text = render_for(notice.language, template, has_document=has_document, **values)
     with in_language(notice.language):
         return _mail(notice, text, subject(notice))
 
@@ -203,6 +204,16 @@ def mail_about_account(notice: Notice) -> EmailMessage | None:
     """An invitation, a new password, a key that expires, a sign-in from somewhere new, a change."""
     told = account_mail(notice)
     return _mail(notice, told[1], told[0]) if told else None
+
+
+def digest_mail(notice: Notice) -> EmailMessage | None:
+    """A day's faxes, as a table where the mail program shows one."""
+    told = digest(notice)
+    if told is None:
+        return None
+    message = _mail(notice, told.text, told.subject)
+    message.add_alternative(told.html, subtype="html", cte="quoted-printable")
+    return message
 
 
 def mail_of_alert(notice: Notice) -> EmailMessage | None:
@@ -250,6 +261,8 @@ MAILS: dict[NoticeKind, Callable[[Notice], EmailMessage | None]] = {
     NoticeKind.MAIL_REFUSED: mail_about_mail2fax,
     NoticeKind.MAIL_TESTED: mail_about_mail2fax,
     NoticeKind.BOX_FAULT: mail_about_mail2fax,
+    NoticeKind.TOKEN_ENDS: mail_about_mail2fax,
+    NoticeKind.DIGEST: digest_mail,
 }
 
 
@@ -287,8 +300,3 @@ def _mail(notice: Notice, text: str, subject: str | None = None) -> EmailMessage
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday note answers it
     message.set_content(text, cte="quoted-printable")  # no server on the way takes away a blank
     return message
-
-
-def _attach(message: EmailMessage, document: Document, name: str) -> None:
-    with storage().open(document.storage_key) as source:
-        message.add_attachment(source.read(), maintype="application", subtype="pdf", filename=name)

@@ -6,8 +6,10 @@ from dataclasses import asdict
 import sqlalchemy as sa
 
 from app.adapters.mail.pgp import read_public_key
+from app.application import settings
 from app.errors import FaxroomError
 from app.models import Notice
+from app.rules.outbox.token_states import write_token_warnings
 from app.rules.people.accounts import write_key_warnings
 from tenants.db import db, utc_now
 from tenants.links import LIFETIMES, forget_old_links
@@ -25,6 +27,9 @@ def tidy_accounts() -> None:
     session = db.session
     _learn_keys()
     write_key_warnings(session, utc_now())
+    session.rollback()
+    tokens = settings().smtp_tokens
+    write_token_warnings(session, smtp_ends_on=tokens.ends_on if tokens else None, now=utc_now())
     session.rollback()
     forget_old_sessions(session)
     forget_old_links(session)

@@ -6,6 +6,7 @@ from app.queues import enqueue, queue
 from app.rules.figures.alerts import watch as watch_faxes
 from app.rules.figures.figures import count_days
 from app.rules.operator.erasing import tenants_to_erase
+from app.rules.outbox.digests import write_digests
 from app.rules.sending.senders import let_go_again
 from app.rules.upkeep.disk_alerts import watch_disks
 from app.services.documents.disk_room import disks
@@ -16,6 +17,7 @@ from tenants.db import db, utc_now
 def watch() -> None:
     """Short, and in the queue of the mails: what is stuck may be the others."""
     let_go_again(db.session, utc_now())
+    write_digests(db.session, utc_now())
     watch_faxes(db.session, utc_now())
     filling = {place.name: place.megabytes for place in disks().filling()}
     watch_disks(db.session, filling, least=disks().floor // MEGABYTE, is_over=disks().have_room())

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.models.faxes.fax import Fax
 from app.models.sealed import SealedText
-from tenants.db import BigId, Model, utc_now
+from tenants.db import BigId, Model, TenantOwned, utc_now
 from tenants.models import User
 
 
@@ -33,6 +33,8 @@ class NoticeKind(StrEnum):
     MAIL_REFUSED = "mail_refused"  # why the mail became none; ``mail_id`` is its row
     MAIL_TESTED = "mail_tested"  # the mail was a test and would have become a fax; ``mail_id`` is its row
     BOX_FAULT = "box_fault"  # nothing is collected from the Mail2Fax box ``box_id``
+    DIGEST = "digest"  # what became of a day's faxes; the rows of :class:`DigestEntry` say of which
+    TOKEN_ENDS = "token_ends"  # what the box ``box_id`` signs in with, or ``SMTP_URL``, soon counts for nothing
 
 
 class Notice(Model):
@@ -77,6 +79,15 @@ class Notice(Model):
             unique=True,
             sqlite_where=sa.text("kind = 'mail_refused' AND occasion != ''"),
             postgresql_where=sa.text("kind = 'mail_refused' AND occasion != ''"),
+        ),
+        # one warning for each sign-in, end of it and number of days before
+        sa.Index(
+            "uq_notice_token_ends",
+            "recipient",
+            "occasion",
+            unique=True,
+            sqlite_where=sa.text("kind = 'token_ends'"),
+            postgresql_where=sa.text("kind = 'token_ends'"),
         ),
         # how many mails a company's people have had sent (app.rules.ground.quotas)
         sa.Index(
@@ -134,3 +145,20 @@ class Notice(Model):
         if self.fax is None:
             raise LookupError(f"notice {self.id} ({self.kind}) tells of no fax")
         return self.fax
+
+
+class DigestEntry(TenantOwned, Model):
+    """A fax that its sender reads of in the next digest, or has read of in the one that ``notice_id`` is: entered in
+    the transaction that ends the fax, taken into one digest in the transaction that writes it."""
+
+    __tablename__ = "digest_entry"
+    __table_args__ = (sa.UniqueConstraint("fax_id", "user_id"),)
+
+    id: Mapped[BigId]
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("user.id"), index=True)
+    fax_id: Mapped[str] = mapped_column(sa.ForeignKey("fax.id"))
+    notice_id: Mapped[int | None] = mapped_column(sa.ForeignKey("notice.id"), index=True)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+    fax: Mapped[Fax] = relationship()
+    user: Mapped[User] = relationship()

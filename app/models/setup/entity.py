@@ -22,6 +22,14 @@ class Authentication(StrEnum):
     PGP = "pgp"
 
 
+class ReceivedMail(StrEnum):
+    """How somebody is mailed what came in, from what shows most to what shows least."""
+
+    ATTACHED = "attached"  # the document with the mail
+    ENCRYPTED = "encrypted"  # the same, encrypted to the reader's PGP key
+    NOTICE = "notice"  # a link, and no document
+
+
 def _unique_while_open(name: str, *columns: str) -> sa.Index:
     is_open = sa.text("closed_at IS NULL")
     return sa.Index(name, *columns, unique=True, sqlite_where=is_open, postgresql_where=is_open)
@@ -33,6 +41,9 @@ class FaxEntity(TenantOwned, Model):
 
     One that was removed stays as the line of its faxes, with ``closed_at``: it needs no licence, nobody may use it, and
     its name, extension and number are free for others.
+
+    ``received_mail`` is how people are mailed what comes in: attached, encrypted or notice
+    (:mod:`app.rules.outbox.mailing`).
     """
 
     __tablename__ = "fax_entity"
@@ -56,6 +67,7 @@ class FaxEntity(TenantOwned, Model):
     authentication: Mapped[str] = mapped_column(sa.String(8), default=Authentication.NONE)
     pin: Mapped[str | None] = mapped_column(SealedText)
     encryption_required: Mapped[bool] = mapped_column(default=False)
+    received_mail: Mapped[str] = mapped_column(sa.String(16), default=ReceivedMail.ATTACHED, server_default="attached")
     closed_at: Mapped[datetime | None]
 
     tenant: Mapped[Tenant] = relationship()

@@ -1,6 +1,6 @@
 """The Mail2Fax box: a mailbox from which mails are collected and sent as faxes, or a place at our own door."""
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
 import sqlalchemy as sa
@@ -23,8 +23,8 @@ class Mail2FaxBox(TenantOwned, Model):
 
     ``poll_seconds``: how often a server without IDLE is asked. ``authserv_id`` is the name under which the mailbox's
     own server writes Authentication-Results (RFC 8601); only those are believed. ``programs`` are the addresses, with
-    blanks between, whose mails become faxes although a program wrote them. A box at the door has no server, user name
-    or password.
+    blanks between, whose mails become faxes although a program wrote them. A box with a ``sign_in`` has no password: it
+    signs in with tokens. A box at the door has no server, user name or password.
     """
 
     __tablename__ = "mail2fax_box"
@@ -47,6 +47,7 @@ class Mail2FaxBox(TenantOwned, Model):
     source: Mapped[str] = mapped_column(sa.String(8), default=BoxSource.IMAP, server_default=BoxSource.IMAP.value)
 
     address: Mapped[EmailAddress] = relationship(lazy="joined")
+    sign_in: Mapped["BoxSignIn | None"] = relationship(back_populates="box", cascade="all, delete-orphan")
 
     @property
     def is_door(self) -> bool:
@@ -73,3 +74,46 @@ class DoorCredential(TenantOwned, Model):
 
     box: Mapped[Mail2FaxBox] = relationship()
     user: Mapped[User | None] = relationship()
+
+
+class TokenState:
+    """What is known of tokens (RFC 6749). ``refresh_token`` is the newest that the token server gave, good until
+    ``refresh_until`` if it said so; ``access_token`` is used again until ``access_until``. ``refused`` is the code of
+    why the server gives none, since ``refused_at``."""
+
+    refresh_token: Mapped[str | None] = mapped_column(SealedText)
+    refresh_until: Mapped[datetime | None]
+    access_token: Mapped[str | None] = mapped_column(SealedText)
+    access_until: Mapped[datetime | None]
+    refused: Mapped[str | None] = mapped_column(sa.String(40))
+    refused_at: Mapped[datetime | None]
+
+
+class BoxSignIn(TokenState, TenantOwned, Model):
+    """How a box gets its tokens: ``provider`` is one of :data:`app.rules.mail2fax.box_sign_in.PROVIDERS`,
+    ``directory`` the tenant of Microsoft Entra. ``secret_ends_on`` is the last day of the client secret, as its owner
+    knows it. ``changed_at`` is when somebody last entered any of it."""
+
+    __tablename__ = "box_sign_in"
+
+    id: Mapped[BigId]
+    box_id: Mapped[int] = mapped_column(sa.ForeignKey("mail2fax_box.id", ondelete="CASCADE"), unique=True)
+    provider: Mapped[str] = mapped_column(sa.String(16))
+    directory: Mapped[str | None] = mapped_column(sa.String(255))
+    token_url: Mapped[str] = mapped_column(sa.String(500))
+    client_id: Mapped[str] = mapped_column(sa.String(255))
+    client_secret: Mapped[str] = mapped_column(SealedText)
+    scope: Mapped[str] = mapped_column(sa.String(1000))
+    secret_ends_on: Mapped[date | None]
+    changed_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+    box: Mapped[Mail2FaxBox] = relationship(back_populates="sign_in")
+
+
+class SmtpSignIn(TokenState, Model):
+    """The tokens for ``SMTP_URL``; ``place`` is a digest of the settings that they were got with."""
+
+    __tablename__ = "smtp_sign_in"
+
+    id: Mapped[BigId]
+    place: Mapped[str] = mapped_column(sa.String(64), unique=True)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -11,7 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
 from app.errors import Refused
-from app.models import Authentication, BoxSource, FaxEntity, Mail2FaxBox
+from app.models import Authentication, BoxSignIn, BoxSource, FaxEntity, Mail2FaxBox
+from app.rules.mail2fax.box_sign_in import PASSWORD, SignInDetails, judge_sign_in, put_sign_in, sign_in_details
 from app.rules.people.accounts import judge_email
 from app.whole_numbers import read_whole
 from tenants.addresses import AddressInvalid, AddressTaken, change_address, check_address, claim_address
@@ -78,6 +79,7 @@ class BoxDetails:
     poll_seconds: str = ""
     authserv_id: str = ""
     programs: str = ""
+    sign_in: SignInDetails = field(default_factory=SignInDetails)
 
     def server(self) -> MailServer:
         port = int(self.port) if self.port else SCHEMES[self.security][1]
@@ -100,6 +102,7 @@ def details_of(box: Mail2FaxBox) -> BoxDetails:
         poll_seconds=str(box.poll_seconds),
         authserv_id=box.authserv_id or "",
         programs="\n".join(box.programs.split()),
+        sign_in=sign_in_details(box.sign_in),
     )
 
 
@@ -109,11 +112,22 @@ def shown(box: Mail2FaxBox) -> dict[str, Any]:
     values |= {"programs": box.programs}
     if box.is_door:
         return values | {"source": box.source}
-    return values | {"imap": box.imap, "username": box.username, "poll_seconds": box.poll_seconds}
+    values |= {"imap": box.imap, "username": box.username, "poll_seconds": box.poll_seconds}
+    if row := box.sign_in:
+        values |= {"sign_in": row.provider, "token_url": row.token_url, "client_id": row.client_id, "scope": row.scope}
+    return values
 
 
-def judge_box(details: BoxDetails, *, has_password: bool, key_fault: Callable[[str], str | None]) -> dict[str, Refused]:
-    """What is wrong with it, by field. ``key_fault`` opens the key: the code of what is wrong with it."""
+def judge_box(
+    details: BoxDetails,
+    *,
+    has_password: bool,
+    key_fault: Callable[[str], str | None],
+    sign_in: BoxSignIn | None = None,
+) -> dict[str, Refused]:
+    """What is wrong with it, by field. ``key_fault`` opens the key: the code of what is wrong with it. ``sign_in`` is
+    how it gets its tokens now."""
+    needs_password = details.sign_in.way == PASSWORD and not details.password and not has_password
     faults = [
         _judge_name(details.name),
         judge_email(details.email),
@@ -122,13 +136,14 @@ def judge_box(details: BoxDetails, *, has_password: bool, key_fault: Callable[[s
         None if details.security in SCHEMES else Refused("box_security", field="security"),
         None if _is_line(details.folder, 200, empty=True) else Refused("box_folder", field="folder"),
         None if _is_line(details.username, 320) else Refused("box_username", field="username"),
-        None if details.password or has_password else Refused("box_password", field="password"),
+        Refused("box_password", field="password") if needs_password else None,
         _judge_key(details.private_key, key_fault),
         _judge_poll(details.poll_seconds),
         None if is_server_name(details.authserv_id) else Refused("box_authserv", field="authserv_id"),
         _judge_programs(details.programs),
     ]
-    return {fault.field or "form": fault for fault in faults if fault}
+    found = {fault.field or "form": fault for fault in faults if fault}
+    return found | judge_sign_in(details.sign_in, sign_in)
 
 
 def _is_line(text: str, most: int, *, empty: bool = False) -> bool:
@@ -208,14 +223,18 @@ def put_box(session: Session, tenant: Tenant, box: Mail2FaxBox | None, details: 
 
     Raises:
         Refused: ``box_name_taken``, ``email_taken``, ``box_password_again``, ``box_authserv_needed``,
-            ``box_program_unknown``.
+            ``box_program_unknown``, and those of :func:`app.rules.mail2fax.box_sign_in.put_sign_in`.
     """
     lock_tenant(session, tenant.id)
     url = server_url(details.server())
     if name_is_taken(session, tenant, box, details.name):
         raise Refused("box_name_taken", field="name")
-    if box and not details.password and _leads_elsewhere(box, details):
+    elsewhere = bool(box and _leads_elsewhere(box, details))
+    by_password = details.sign_in.way == PASSWORD
+    if by_password and elsewhere and not details.password:
         raise Refused("box_password_again", field="password")
+    if by_password and box and box.sign_in and not details.password:
+        raise Refused("box_password", field="password")
     session.refresh(tenant, ["mail_proof_required"])  # somebody may have required it while this waited for the lock
     if tenant.mail_proof_required and not details.authserv_id:
         raise Refused("box_authserv_needed", field="authserv_id")
@@ -234,9 +253,12 @@ def put_box(session: Session, tenant: Tenant, box: Mail2FaxBox | None, details: 
     box.programs = " ".join(programs)
     if details.password:
         box.password = details.password
+    elif box.id is None:
+        box.password = ""
     if details.private_key:
         box.private_key = details.private_key
     session.add(box)
+    put_sign_in(session, box, details.sign_in, elsewhere=elsewhere)
     session.flush()
     return box
 

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.errors import FaxroomError
-from app.models import BoxSource, BoxState, FaxEntity, Mail2FaxBox, MailFate, MailMessage
+from app.models import BoxSignIn, BoxSource, BoxState, FaxEntity, Mail2FaxBox, MailFate, MailMessage
 from tenants.db import rows_changed
 from tenants.models import Tenant
 
@@ -28,7 +28,13 @@ FIRST_DELAY, LONGEST_DELAY = timedelta(seconds=15), timedelta(minutes=15)
 #: What another try will not mend: told after the second one. Anything else may be a server that is started again.
 CERTAIN = frozenset(
     {"host_inside", "imap_plain", "imap_certificate", "imap_no_starttls", "imap_refused", "imap_no_folder"}
-    | {"sealing_key_unknown", "box_host", "host_unknown"}
+    | {"sealing_key_unknown", "box_host", "host_unknown", "imap_no_tokens", "imap_token_refused", "token_plain"}
+)
+#: What a token server says that nothing but a person mends: told at once.
+TOKEN_REFUSALS = frozenset(
+    {"token_client_unknown", "token_client_wrong", "token_consent_missing", "token_directory_unknown"}
+    | {"token_grant_expired", "token_refused", "token_scope_wrong", "token_secret_expired", "token_secret_wrong"}
+    | {"token_unauthorized"}
 )
 PATIENCE = timedelta(minutes=15)
 #: Different wrong PINs that one sender may put forward within an hour. To repeat one finds nothing out.
@@ -93,8 +99,9 @@ def boxes_to_collect(session: Session) -> list[BoxFacts]:
     sealed = sa.type_coerce(Mail2FaxBox.password, sa.Text)
     query = (
         sa.select(Mail2FaxBox.id, Mail2FaxBox.tenant_id, Mail2FaxBox.imap, Mail2FaxBox.username, sealed)
-        .add_columns(Mail2FaxBox.poll_seconds)
+        .add_columns(Mail2FaxBox.poll_seconds, BoxSignIn.changed_at)
         .join(Tenant, Tenant.id == Mail2FaxBox.tenant_id)
+        .join(BoxSignIn, BoxSignIn.box_id == Mail2FaxBox.id, isouter=True)
         .where(Mail2FaxBox.id.in_(used), Mail2FaxBox.source == BoxSource.IMAP, Tenant.deleting_at.is_(None))
         .order_by(Mail2FaxBox.id)
     )
@@ -173,7 +180,11 @@ def note_fault(session: Session, box_id: int, failure: FaxroomError, now: dateti
 
 
 def is_to_be_told(state: BoxState, now: datetime) -> bool:
-    if state.told_at or state.fault is None or state.fault_since is None or state.failures < 2:
+    if state.told_at or state.fault is None or state.fault_since is None:
+        return False
+    if state.fault in TOKEN_REFUSALS:  # nothing but a person mends that
+        return True
+    if state.failures < 2:
         return False
     return state.fault in CERTAIN or state.fault_since <= now - PATIENCE
 

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 from app.models import Fax, NoticeKind, Origin, Status
 from app.rules.ground.access import receivers
 from app.rules.numbers.numbers import national_form, outside_form
+from app.rules.outbox.digests import enter
 from app.rules.outbox.writing import write_notices
 from tenants.models import User
 
@@ -14,9 +15,15 @@ WITHHELD = "anonymous"
 
 
 def write_outcome_notice(session: Session, fax: Fax) -> None:
-    """One mail to the sender about how it ended. Who tests a line watches the test."""
+    """One mail to the sender about how it ended. Who tests a line watches the test; who has chosen a digest reads there
+    what was sent, and hears at once of what was not."""
     if fax.user is None or not fax.user.is_active or fax.origin == Origin.TEST:
         return
+    if fax.user.digest_at is not None:
+        enter(session, fax.user, fax)
+        session.refresh(fax, ["status"])
+        if fax.status == Status.SENT:
+            return
     write_notices(session, NoticeKind.OUTCOME, [fax.user], tenant=fax.tenant, fax_id=fax.id)
 
 

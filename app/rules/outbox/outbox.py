@@ -40,6 +40,8 @@ KIND_NAMES = {
     NoticeKind.MAIL_REFUSED: _l("Answer to a Mail2Fax email"),
     NoticeKind.MAIL_TESTED: _l("Answer to a Mail2Fax email"),
     NoticeKind.BOX_FAULT: _l("Mail2Fax box not collected"),
+    NoticeKind.DIGEST: _l("Daily summary of sent faxes"),
+    NoticeKind.TOKEN_ENDS: _l("Sign-in about to expire"),
 }
 
 _GIVEN_UP = Notice.given_up_at.is_not(None)

@@ -23,7 +23,7 @@ def write_notices(
     is_personal: bool = False,
     recipient: str | None = None,
     **more: Any,
-) -> None:
+) -> list[Notice]:
     """A mail to each of them, in their language, and a job that delivers it after the commit. The caller commits.
 
     ``tenant`` is the company that it is about, None for the operators' own affairs. ``is_personal``: it concerns them
@@ -47,3 +47,4 @@ def write_notices(
     session.flush()
     for notice in notices:
         enqueue_after_commit(session, "deliver", notice.id)
+    return notices

@@ -10,7 +10,18 @@ from sqlalchemy.orm import Session
 
 from app.dialled import VOICE_DESTINATION
 from app.errors import Refused
-from app.models import Authentication, Direction, Fax, FaxEntity, FaxTemplate, Grant, Mail2FaxBox, PendingChange, Status
+from app.models import (
+    Authentication,
+    Direction,
+    Fax,
+    FaxEntity,
+    FaxTemplate,
+    Grant,
+    Mail2FaxBox,
+    PendingChange,
+    ReceivedMail,
+    Status,
+)
 from app.models.faxes.moves import ON_THE_LINE, WAITING
 from app.rules.numbers.numbers import public_form, shown_number
 from app.rules.numbers.policy import bare
@@ -39,6 +50,8 @@ EXTENSION = re.compile(r"[0-9]{1,16}")
 PIN = re.compile(r"[0-9A-Za-z]{4,32}")
 #: A fax in one of these still needs its line.
 UNDER_WAY = (Status.ACCEPTED, Status.PREPARING, *WAITING, *ON_THE_LINE)
+#: What says nothing about a new line.
+USUAL = (None, "", 0, False, Authentication.NONE, ReceivedMail.ATTACHED)
 #: What a permission is, as it is kept in a saved change.
 GRANT = "grant:"
 BOTH, SEND, RECEIVE, NONE = "both", "send", "receive", ""
@@ -59,6 +72,7 @@ class EntityDetails:
     authentication: str = Authentication.NONE
     pin: str = ""
     encryption_required: bool = False
+    received_mail: str = ReceivedMail.ATTACHED
 
 
 #: What a saved change holds beside the permissions: all but the secret.
@@ -70,7 +84,7 @@ def values_of(entity: FaxEntity) -> Values:
     same = ("name", "extension", "number", "limit_outbound", "shared_with_voice", "voice_destination")
     values = {name: getattr(entity, name) for name in same}
     values |= {"template": entity.template_id, "box": entity.box_id, "authentication": str(entity.authentication)}
-    return values | {"encryption_required": entity.encryption_required}
+    return values | {"encryption_required": entity.encryption_required, "received_mail": str(entity.received_mail)}
 
 
 def details_of(values: Values, tenant: Tenant) -> EntityDetails:
@@ -119,6 +133,9 @@ def read_entity(tenant: Tenant, details: EntityDetails) -> tuple[Values, dict[st
         "pin": None if not details.pin or PIN.fullmatch(details.pin) else Refused("pin_unreadable", field="pin"),
         "authentication": None if details.authentication in set(Authentication) else Refused("authentication_unknown"),
     }
+    received_mail = details.received_mail or ReceivedMail.ATTACHED
+    if received_mail not in set(ReceivedMail):
+        found["received_mail"] = Refused("received_mail_unknown", field="received_mail")
     number = public_form(details.number, tenant.region) if details.number else None
     if details.number and number is None:
         found["number"] = Refused("public_number_invalid", field="number")
@@ -136,6 +153,7 @@ def read_entity(tenant: Tenant, details: EntityDetails) -> tuple[Values, dict[st
         "box": read_whole(details.box),
         "authentication": str(details.authentication) if details.box else str(Authentication.NONE),
         "encryption_required": details.encryption_required and bool(details.box),
+        "received_mail": str(received_mail),
     }
     return values, {field: fault for field, fault in found.items() if fault}
 
@@ -312,6 +330,7 @@ def put_entity(session: Session, entity: FaxEntity, values: Values, *, pin: str 
         setattr(entity, name, values[name])
     entity.template_id, entity.box_id = values["template"], values["box"]
     entity.authentication, entity.encryption_required = values["authentication"], values["encryption_required"]
+    entity.received_mail = values.get("received_mail", ReceivedMail.ATTACHED)  # a change saved by an earlier version
     if pin:
         entity.pin = pin
     if entity.authentication != Authentication.PIN:
@@ -375,7 +394,7 @@ class EntityChanges(ChangeHandler):
         }
         plain = [name for name in FIELDS if name in change.before or name in change.after]
         if change.act == ADD:  # what is left as it usually is says nothing
-            plain = [name for name in plain if change.after[name] not in (None, "", 0, False, Authentication.NONE)]
+            plain = [name for name in plain if change.after[name] not in USUAL]
         found = []
         for name in plain:
             show = read.get(name, lambda value: value)

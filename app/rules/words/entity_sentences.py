@@ -36,6 +36,8 @@ ENTITY_SENTENCES = {
     "box_without_key": _l(
         "%(name)s has no private PGP key, so it cannot open encrypted emails. Add a key to the box first."
     ),
+    "received_mail_unknown": _l("Choose how received faxes are emailed."),
+    "digest_time": _l("Enter a time of day, such as 18:00."),
     "authentication_unknown": _l("Choose how senders prove who they are."),
     "pin_missing": _l("Enter the PIN that emails must contain."),
     "pin_unreadable": _l("A PIN has 4 to 32 letters and digits, without spaces."),

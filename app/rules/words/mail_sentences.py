@@ -104,4 +104,17 @@ MAIL_SENTENCES = {
     "mail_test_passed": _l(
         "This was a test and everything is right: the same email without the word “test” would be faxed to %(number)s."
     ),
+    # why a received fax is not in the mail that tells of it
+    "mail_key_missing": _l(
+        "The fax is not attached: emails to you have to be encrypted, and there is no PGP key of yours. Give your "
+        "public key to an administrator of your company."
+    ),
+    "mail_key_expired": _l(
+        "The fax is not attached: emails to you have to be encrypted, and your PGP key has expired. Extend it, and "
+        "give the public key to an administrator of your company."
+    ),
+    "mail_key_unusable": _l(
+        "The fax is not attached: emails to you have to be encrypted, and nothing can be encrypted to your PGP key. "
+        "Give another public key to an administrator of your company."
+    ),
 }

@@ -100,5 +100,49 @@ SETTINGS_SENTENCES = {
     ),
     "imap_plain": _l("Without encryption anyone on the way could read the password, so it was not sent. Choose TLS."),
     "imap_refused": _l("The mail server does not accept this user name and password."),
+    "imap_no_tokens": _l("The mail server does not accept tokens (OAuth). Choose a password, or another server."),
+    "imap_token_refused": _l(
+        "The mail server does not accept the token for this user name. Check that the application may read this "
+        "mailbox and that IMAP is switched on for it. (%(reason)s)"
+    ),
+    "token_directory": _l("Enter the directory (tenant) ID from Microsoft Entra, or your domain."),
+    "token_url": _l("Write the token server's address like https://login.example.org/token."),
+    "token_client_id": _l("Enter the client ID."),
+    "token_client_secret_missing": _l("Enter the client secret."),
+    "token_refresh_token_missing": _l("Enter the refresh token of the mailbox's account."),
+    "token_secret_unreadable": _l("This does not look like a secret. Copy it again, without spaces or line breaks."),
+    "token_secret_again": _l("You changed the mail server or user name: enter the client secret again."),
+    "token_scope": _l("A scope has up to 1,000 letters and signs, separated by spaces."),
+    "token_day": _l("Enter a day, such as 2027-06-30, or leave it empty."),
+    "token_plain": _l(
+        "Without encryption anyone on the way could read the client secret, so it was not sent. Use https://."
+    ),
+    "token_down": _l("The token server does not respond as it should. It is asked again later. (%(reason)s)"),
+    "token_secret_wrong": _l(
+        "The client secret is wrong. Copy the secret's value, not its ID, and enter it again. (%(reason)s)"
+    ),
+    "token_secret_expired": _l(
+        "The client secret has expired. Create a new one with your provider and enter it. (%(reason)s)"
+    ),
+    "token_grant_expired": _l(
+        "The refresh token has expired or was revoked, for example because the password was changed. Create a new one "
+        "for this account and enter it. (%(reason)s)"
+    ),
+    "token_client_unknown": _l(
+        "The directory has no application with this client ID. Check the client ID and the directory. (%(reason)s)"
+    ),
+    "token_client_wrong": _l(
+        "The token server does not accept the client ID and client secret. Check both, and whether the secret has "
+        "expired. (%(reason)s)"
+    ),
+    "token_directory_unknown": _l("There is no directory with this ID. Check the directory (tenant) ID. (%(reason)s)"),
+    "token_consent_missing": _l(
+        "Nobody has consented to the application's permissions. Have an administrator grant consent. (%(reason)s)"
+    ),
+    "token_unauthorized": _l(
+        "The application may not get tokens in this way. Check its permissions with your provider. (%(reason)s)"
+    ),
+    "token_scope_wrong": _l("The token server does not accept this scope. Check it. (%(reason)s)"),
+    "token_refused": _l("The token server refused: %(reason)s"),
     "imap_no_folder": _l("This mailbox has no folder %(folder)s. It has: %(folders)s."),
 }

@@ -2,6 +2,7 @@
 judged where the pages' forms are judged (:mod:`app.services.setup.provisioning`)."""
 
 from collections.abc import Collection
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,11 +10,13 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from app.models import Authentication
+from app.models import Authentication, ReceivedMail
+from app.rules.mail2fax.box_sign_in import PROVIDERS
 from app.rules.mail2fax.boxes import USUAL_POLL
 from app.rules.numbers.numbers import public_form
 from app.rules.numbers.policy import MOST_VOICE
 from app.rules.operator.companies import MOST_COUNT
+from app.rules.outbox.digests import read_time
 from app.rules.sending.ladder import RATES, kept_rate
 from app.rules.setup.templates import CAUSES, PAGE_SIZES, RESOLUTIONS
 from tenants.languages import LANGUAGES, USUAL
@@ -56,12 +59,21 @@ def _as_it_goes_out(rate: int) -> int:
 
 #: bit/s.
 FORMER_RATES = (2400, 7200, 12000)
+
+
+def _time_of_day(text: str) -> str:
+    if read_time(text) is None:
+        raise ValueError(f'{text} is not a time of day. Example: "18:00"')
+    return text
+
+
 Text = Annotated[str, StringConstraints(strip_whitespace=True)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Region = Annotated[str, AfterValidator(_known_region)]
 PublicNumber = Annotated[str, AfterValidator(_valid_number)]
 Count = Annotated[int, Field(ge=0, le=MOST_COUNT)]
 Language = Annotated[str, _one_of(LANGUAGES)]
+TimeOfDay = Annotated[str, AfterValidator(_time_of_day)]
 
 
 class Entry(BaseModel):
@@ -78,6 +90,8 @@ class OperatorEntry(Entry):
 class UserEntry(OperatorEntry):
     role: Literal["user", "admin"] = "user"
     pgp_public_keys: list[str] | None = None
+    received_mail: Annotated[str, _one_of([way.value for way in ReceivedMail])] | None = None
+    digest_at: TimeOfDay | None = None
 
 
 class TemplateEntry(Entry):
@@ -101,6 +115,17 @@ class TemplateEntry(Entry):
     daily_cap: int = 0
 
 
+class OAuthEntry(Entry):
+    provider: Annotated[str, _one_of(list(PROVIDERS))]
+    directory: Text = ""
+    token_url: Text = ""
+    client_id: Text
+    client_secret: Text
+    refresh_token: Text = ""
+    scope: Text = ""
+    secret_ends_on: Text | date = ""
+
+
 class BoxEntry(Entry):
     name: Name
     email: Text
@@ -108,6 +133,7 @@ class BoxEntry(Entry):
     imap: Text | None = None
     username: Text | None = None
     password: str | None = None
+    oauth: OAuthEntry | None = None
     private_key: str | None = None
     poll_seconds: int = USUAL_POLL
     authserv_id: Text | None = None
@@ -115,11 +141,11 @@ class BoxEntry(Entry):
 
     @model_validator(mode="after")
     def _has_one_source(self) -> "BoxEntry":
-        given = [name for name in ("imap", "username", "password") if getattr(self, name) is not None]
+        given = [name for name in ("imap", "username", "password", "oauth") if getattr(self, name) is not None]
         if self.door and given:
             raise ValueError(f"a box at the door has no {given[0]}")
-        if not self.door and len(given) < 3:
-            raise ValueError("a box needs imap, username and password, or door: true")
+        if not self.door and (given[:2] != ["imap", "username"] or len(given) < 3):
+            raise ValueError("a box needs imap, username and password or oauth, or door: true")
         return self
 
 
@@ -140,6 +166,7 @@ class EntityEntry(Entry):
     template: Name
     send: list[str] = []
     receive: list[str] = []
+    received_mail: Annotated[str, _one_of([way.value for way in ReceivedMail])] = ReceivedMail.ATTACHED.value
     mail2fax: Mail2FaxEntry | None = None
 
 

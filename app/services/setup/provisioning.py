@@ -5,7 +5,7 @@ would take but that is there already, from a file of an earlier version, is told
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from app.adapters.mail.pgp import key_text, read_public_key
 from app.adapters.mail.pgp_mail import box_key_fault
 from app.errors import FaxroomError, Refused
 from app.models import FaxEntity, FaxTemplate, Mail2FaxBox
+from app.rules.mail2fax.box_sign_in import SignInDetails
 from app.rules.mail2fax.boxes import (
     MOST_KEY,
     BoxDetails,
@@ -31,6 +32,7 @@ from app.rules.mail2fax.door import judge_door_box, put_door_box
 from app.rules.numbers.policy import policy_of, set_policy
 from app.rules.numbers.pool import give, read_entry
 from app.rules.operator.companies import Company, change_company, judge_company, open_company
+from app.rules.outbox.digests import read_time
 from app.rules.people.accounts import Details, judge_details
 from app.rules.setup.entities import FIELDS as ENTITY_FIELDS
 from app.rules.setup.entities import (
@@ -59,6 +61,7 @@ from app.services.setup.provision_file import (
     ProvisionFile,
     TemplateEntry,
     TenantEntry,
+    UserEntry,
     read_provision_file,
 )
 from tenants.addresses import AddressTaken, fold, user_by_address
@@ -78,7 +81,9 @@ ENTITY_DEPENDS = {
     "encryption_required": ("box",),
     "voice_destination": ("shared_with_voice",),
 }
+SIGN_IN_FIELDS = {field.name for field in fields(SignInDetails)}
 BOX_PLACES = dict.fromkeys(("host", "port", "security", "folder"), "imap")
+BOX_PLACES |= {name: f"oauth.{name}" for name in SIGN_IN_FIELDS}
 
 #: What a company has by name.
 Named = TypeVar("Named", FaxTemplate, Mail2FaxBox)
@@ -238,7 +243,9 @@ class _Application:
         keys = None if names is None else tuple(filter(None, (self._read_public_key(name) for name in names)))
         values = entry.model_dump(include={"email", "name", "password", "language"})
         try:
-            return put_user(self.session, tenant=tenant, role=role, pgp_public_keys=keys, **values)
+            put = put_user(self.session, tenant=tenant, role=role, pgp_public_keys=keys, **values)
+            _put_wishes(put, entry)
+            return put
         except (AddressTaken, ForeignAddress):
             self._taken(entry.email)
         except KeyRefused as refusal:
@@ -307,7 +314,7 @@ class _Application:
             self._unreadable_server(where, entry, box, str(error))
             return
         kept = box_details(box) if box else BoxDetails()
-        named = {name: getattr(entry, name) or "" for name in ("email", "username", "password")}
+        named: dict[str, Any] = {name: getattr(entry, name) or "" for name in ("email", "username", "password")}
         named |= {"host": server.host, "port": str(server.port), "security": server.security, "folder": server.folder}
         if box is None or "poll_seconds" in entry.model_fields_set:
             named["poll_seconds"] = str(entry.poll_seconds)
@@ -315,6 +322,13 @@ class _Application:
             named["authserv_id"] = entry.authserv_id or ""
         if "programs" in entry.model_fields_set:
             named["programs"] = "\n".join(entry.programs)
+        if entry.oauth:
+            wanted = entry.oauth.model_dump(exclude={"provider", "secret_ends_on"})
+            named["sign_in"] = SignInDetails(
+                entry.oauth.provider, secret_ends_on=str(entry.oauth.secret_ends_on), **wanted
+            )
+        elif entry.password:
+            named["sign_in"] = SignInDetails()
         key = self._read(entry.private_key) if entry.private_key else b""
         details = replace(kept, name=entry.name, private_key=read_key(key_text(key or b""))[: MOST_KEY + 1], **named)
 
@@ -324,9 +338,10 @@ class _Application:
             if field == "private_key":
                 there = box
                 return details.private_key == _opened(lambda: there.private_key).strip()
-            return bool(getattr(details, field) == getattr(kept, field))
+            return bool(field not in SIGN_IN_FIELDS and getattr(details, field) == getattr(kept, field))
 
-        faults = judge_box(details, has_password=False, key_fault=box_key_fault)
+        row = box.sign_in if box else None
+        faults = judge_box(details, has_password=False, key_fault=box_key_fault, sign_in=row)
         if not self._may_put(where, faults, is_kept, BOX_PLACES):
             return
         try:
@@ -405,7 +420,8 @@ class _Application:
         entity = open_by_name(self.session, tenant.id, entry.name)
         kept = _entity_details(entity) if entity else None
         named = entry.model_dump(
-            include={"name", "extension", "number", "shared_with_voice", "voice_destination", "limit_outbound"},
+            include={"name", "extension", "number", "shared_with_voice", "voice_destination", "limit_outbound"}
+            | {"received_mail"},
             exclude_unset=entity is not None,
         )
         texts: dict[str, Any] = {
@@ -508,6 +524,14 @@ class _Application:
         now = self.wrong_voices()
         self.faults += sorted(now - before - set(self.faults))
         self.told += sorted((now & before) - set(self.told))
+
+
+def _put_wishes(user: User, entry: OperatorEntry) -> None:
+    """How they want to be mailed, as far as the file says so."""
+    if isinstance(entry, UserEntry) and "received_mail" in entry.model_fields_set:
+        user.received_mail = entry.received_mail
+    if isinstance(entry, UserEntry) and "digest_at" in entry.model_fields_set:
+        user.digest_at = read_time(entry.digest_at or "")
 
 
 def _company_values(entry: TenantEntry, *, is_new: bool) -> dict[str, Any]:

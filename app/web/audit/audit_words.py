@@ -162,9 +162,16 @@ FIELDS = {
     "premium_allowed": _l("premium numbers allowed"),
     "private_key": _l("private PGP key"),
     "q": _l("text"),
+    "client_id": _l("client ID"),
+    "client_secret": _l("client secret"),
+    "refresh_token": _l("refresh token"),
+    "sign_in": _l("sign-in"),
+    "scope": _l("scope"),
+    "token_url": _l("token server"),
     "reason": _l("reason"),
     "receive": _l("may receive"),
     "received": _l("received files kept for (days)"),
+    "received_mail": _l("emails of received faxes"),
     "redirects_followed": _l("redirects followed"),
     "region": _l("country"),
     "reports": _l("reports kept for (days)"),
@@ -205,7 +212,7 @@ FIELDS = {
 CHANGED = {"changed": _l("a new one"), "removed": _l("removed")}
 DAYS = {"for ever": _l("for ever")}
 VALUES = {
-    **dict.fromkeys(("password", "pin", "private_key", "secret_key"), CHANGED),
+    **dict.fromkeys(("password", "pin", "private_key", "secret_key", "client_secret", "refresh_token"), CHANGED),
     **dict.fromkeys(("received", "reports", "sent"), DAYS),
     "authentication": {"none": _l("sender's address"), "pin": _l("PIN"), "pgp": _l("PGP signature")},
     "direction": {"received": _l("received"), "sent": _l("sent")},
@@ -216,6 +223,11 @@ VALUES = {
         "passkey": _l("passkey not accepted"),
         "closed": _l("the account is closed"),
         "unknown": _l("no such account"),
+    },
+    "received_mail": {
+        "attached": _l("fax attached"),
+        "encrypted": _l("fax attached and encrypted"),
+        "notice": _l("without the fax, with a link"),
     },
     "role": {"admin": _l("administrator"), "user": _l("user")},
     "way": {

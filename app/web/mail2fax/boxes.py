@@ -1,7 +1,7 @@
 """Mail2Fax boxes: the mailboxes whose mails become faxes."""
 
 import logging
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from cryptography.fernet import InvalidToken
@@ -13,12 +13,14 @@ from flask_login import current_user
 from htmx_flask import request
 from werkzeug.wrappers import Response
 
-from app.adapters.mail.imap import Server, look_into
+from app.adapters.mail.imap import look_into
 from app.adapters.mail.pgp import key_text
 from app.adapters.mail.pgp_mail import box_key_fault
+from app.adapters.mail.tokens import TRYING_SECONDS
 from app.config import Settings
-from app.errors import FaxroomError, PermanentFailure, Refused
+from app.errors import FaxroomError, Refused
 from app.models import Mail2FaxBox
+from app.rules.mail2fax.box_sign_in import GOOGLE, MICROSOFT, OTHER, PASSWORD, SignInDetails
 from app.rules.mail2fax.boxes import (
     MOST_KEY,
     USUAL_POLL,
@@ -31,13 +33,13 @@ from app.rules.mail2fax.boxes import (
     names_without_server,
     put_box,
     read_key,
-    read_server,
     read_server_name,
     remove_box,
     require_proof,
     shown,
 )
 from app.rules.words.sentences import sentence
+from app.services.mail2fax.box_access import access_to, note_failure
 from app.web.people.credentials import Errors, said, said_all
 from app.web.site.administration import administrators_only, audit_act, own_tenant
 from app.web.site.guard import SAFE_METHODS, reads
@@ -54,6 +56,16 @@ SECURITIES = {
     "starttls": _l("STARTTLS (usually port 143)"),
     "none": _l("None (only inside your own network)"),
 }
+
+
+#: How a box signs in, in words.
+WAYS = {
+    PASSWORD: _l("Password"),
+    MICROSOFT: _l("Microsoft 365 (OAuth)"),
+    GOOGLE: _l("Google Workspace (OAuth)"),
+    OTHER: _l("Another provider (OAuth)"),
+}
+TYPED_SIGN_IN = tuple(one.name for one in fields(SignInDetails) if one.name != "way")
 
 
 def _box(box_id: int) -> Mail2FaxBox:
@@ -98,13 +110,18 @@ def proof() -> Response:
 
 def read_details() -> BoxDetails:
     names = ("name", "email", "host", "port", "security", "folder", "username", "poll_seconds")
-    typed = {name: request.form.get(name, "").strip()[:400] for name in names}
+    typed: dict[str, Any] = {name: request.form.get(name, "").strip()[:400] for name in names}
     upload = request.files.get("private_key_file")
     key = read_key(key_text(upload.stream.read(2 * MOST_KEY + 1))) if upload and upload.filename else ""
     key = key or request.form.get("private_key", "").strip()[: MOST_KEY + 1]
     server_name = read_server_name(request.form.get("authserv_id", "")[:2000])[:400]
     password, programs = request.form.get("password", "")[:1000], request.form.get("programs", "").strip()[:20_000]
-    return BoxDetails(password=password, private_key=key, authserv_id=server_name, programs=programs, **typed)
+    sign_in = SignInDetails(
+        **{name: request.form.get(name, "").strip()[:8001] for name in TYPED_SIGN_IN}
+        | {"way": request.form.get("way", PASSWORD)}
+    )
+    secrets: dict[str, Any] = {"password": password, "private_key": key, "sign_in": sign_in}
+    return BoxDetails(authserv_id=server_name, programs=programs, **secrets, **typed)
 
 
 @blueprint.route("/new", methods=["GET", "POST"])
@@ -126,7 +143,14 @@ def box(box_id: int) -> Response:
 
 def _save(known: Mail2FaxBox | None, details: BoxDetails) -> Response:
     box_id, before = (known.id, shown(known)) if known else (None, None)
-    errors = said_all(judge_box(details, has_password=known is not None, key_fault=box_key_fault))
+    errors = said_all(
+        judge_box(
+            details,
+            has_password=bool(known and not known.sign_in),
+            key_fault=box_key_fault,
+            sign_in=known.sign_in if known else None,
+        )
+    )
     if not errors:
         try:
             saved = put_box(db.session, own_tenant(), known, details)
@@ -143,20 +167,23 @@ def _save(known: Mail2FaxBox | None, details: BoxDetails) -> Response:
 
 def audit_box(saved: Mail2FaxBox, before: dict[str, Any] | None, details: BoxDetails) -> None:
     after = shown(saved)
-    secrets = {name: "changed" for name in ("password", "private_key") if getattr(details, name)}
+    typed = {name: getattr(details, name) for name in ("password", "private_key")}
+    typed |= {name: getattr(details.sign_in, name) for name in ("client_secret", "refresh_token")}
+    secrets = {name: "changed" for name, text in typed.items() if text}
     if before is None:
         audit_act("box.added", saved.name, after=after)
         return
-    changed = {name: value for name, value in after.items() if before[name] != value}
+    changed = {name: after.get(name) for name in before | after if before.get(name) != after.get(name)}
     if changed or secrets:
         audit_act(
-            "box.changed", before["name"], before={name: before[name] for name in changed}, after=changed | secrets
+            "box.changed", before["name"], before={name: before.get(name) for name in changed}, after=changed | secrets
         )
 
 
 def _box_page(details: BoxDetails, known: Mail2FaxBox | None, errors: Errors, **more: Any) -> Response:
     """Secrets that were typed do not come back: they would stand in the page."""
-    details = replace(details, password="", private_key="")
+    sign_in = replace(details.sign_in, client_secret="", refresh_token="")
+    details = replace(details, password="", private_key="", sign_in=sign_in)
     used_by = entities_of(db.session, known) if known else []
     has_key = bool(known and _has_key(known))
     values: dict[str, object] = {
@@ -164,6 +191,7 @@ def _box_page(details: BoxDetails, known: Mail2FaxBox | None, errors: Errors, **
         "box": known,
         "errors": errors,
         "securities": SECURITIES,
+        "ways": WAYS,
         "used_by": used_by,
     }
     values |= {"lines": lines_by_method(db.session, known) if known else {}, "usual_poll": USUAL_POLL}
@@ -213,15 +241,13 @@ def test_box(box_id: int) -> Response:
 
 
 def _look(known: Mail2FaxBox, settings: Settings) -> Any:
+    box_id = known.id
+    server, place, username, secret = access_to(known, seconds=TRYING_SECONDS)
     try:
-        server, username, password = read_server(known.imap), known.username, known.password
-    except InvalidToken as error:
-        raise PermanentFailure("sealing_key_unknown") from error
-    except ValueError as error:
-        raise PermanentFailure("box_host") from error
-    db.session.rollback()
-    place = Server(server.host, server.port, server.security)
-    return look_into(place, username, password, server.folder, allowed=settings.private_hosts)
+        return look_into(place, username, secret, server.folder, allowed=settings.private_hosts)
+    except FaxroomError as failure:
+        note_failure(box_id, failure)
+        raise
 
 
 @blueprint.post("/<int:box_id>/forget-key")

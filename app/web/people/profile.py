@@ -1,17 +1,21 @@
 """What people see and change of their own account: name, language, password, second factor, browsers, keys."""
 
+import datetime
 import time
 from typing import Any
 
 import segno
 from flask import Blueprint, abort, flash, make_response, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 from flask_login import current_user
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 from app.errors import Refused
+from app.models import ReceivedMail
+from app.rules.outbox.digests import read_time
 from app.rules.outbox.outbox import last_refusal
 from app.rules.people.account_notices import tell_change
 from app.rules.people.accounts import judge_language, judge_name
@@ -46,6 +50,12 @@ from tenants.sessions import end_session_of, end_sessions, session_of, sessions_
 
 blueprint = Blueprint("profile", __name__, url_prefix="/profile")
 
+USUAL_DIGEST = datetime.time(18, 0)
+RECEIVED_MAILS = {
+    "": _l("As each fax line is set"),
+    ReceivedMail.ENCRYPTED: _l("Attached and encrypted to my PGP key"),
+    ReceivedMail.NOTICE: _l("Not attached, with a link to the fax"),
+}
 #: In the cookie: when who is here proved who they are, to add a passkey.
 PROVED = "proved"
 
@@ -82,11 +92,33 @@ def profile() -> Response:
     return _back()
 
 
+@blueprint.post("/mails")
+def mails() -> Response:
+    """How a person is mailed what came in, and when they are told of what they sent."""
+    if _me().tenant is None:  # an operator has no faxes
+        return _back()
+    way, often, at = (request.form.get(name, "").strip()[:20] for name in ("received_mail", "outcomes", "digest_at"))
+    moment = read_time(at) if often == "daily" else None
+    errors: Errors = {}
+    if way and way not in set(ReceivedMail):
+        errors["received_mail"] = sentence("received_mail_unknown")
+    if often == "daily" and moment is None:
+        errors["digest_at"] = sentence("digest_time")
+    if errors:
+        return _page(errors, received_mail=way, outcomes=often, digest_at=at)
+    user = _me()
+    user.received_mail, user.digest_at = way or None, moment
+    db.session.commit()
+    flash(_("Saved."), "info")
+    return _back("mails")
+
+
 def _page(errors: Errors | None = None, **typed: str) -> Response:
     user, here = _me(), session_of(db.session, session.get(TOKEN, ""))
     values = {
         "user": user,
-        "form": {"name": user.name, "language": user.language or ""} | typed,
+        "form": {"name": user.name, "language": user.language or ""} | _mail_form(user) | typed,
+        "received_mails": RECEIVED_MAILS,
         "errors": errors or {},
         "languages": LANGUAGES,
         "sessions": sessions_of(db.session, user),
@@ -99,6 +131,11 @@ def _page(errors: Errors | None = None, **typed: str) -> Response:
         "refused_mails": [refusal] if (refusal := last_refusal(db.session, user, utc_now())) else [],
     }
     return make_response(render_template("people/profile/profile.html", **values), 422 if errors else 200)
+
+
+def _mail_form(user: User) -> dict[str, str]:
+    often, at = ("daily", user.digest_at) if user.digest_at else ("each", USUAL_DIGEST)
+    return {"received_mail": user.received_mail or "", "outcomes": often, "digest_at": f"{at:%H:%M}"}
 
 
 # ---- A new address, which an administrator has entered and which answers here

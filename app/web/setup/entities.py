@@ -8,7 +8,7 @@ from htmx_flask import request
 from werkzeug.wrappers import Response
 
 from app.errors import Refused
-from app.models import Authentication, FaxEntity, FaxTemplate, Mail2FaxBox
+from app.models import Authentication, FaxEntity, FaxTemplate, Mail2FaxBox, ReceivedMail
 from app.rules.numbers.numbers import public_form, shown_number
 from app.rules.numbers.pool import free_numbers
 from app.rules.receiving.strays import strays_of
@@ -56,11 +56,19 @@ AUTHENTICATIONS = {
     Authentication.PIN: _l("A PIN in the message"),
     Authentication.PGP: _l("The user's PGP signature"),
 }
+RECEIVED_MAILS = {
+    ReceivedMail.ATTACHED: _l("With the fax attached"),
+    ReceivedMail.ENCRYPTED: _l("With the fax attached, encrypted to the reader's PGP key"),
+    ReceivedMail.NOTICE: _l("Without the fax, with a link to it"),
+}
 #: Page of an entity → that of one that is only saved yet.
 ADDED = {"entity": "added", "users": "added_users", "forget": "forget_added"}
 #: Free numbers in the browser's list, and those that are written out.
 MOST_OFFERED, MOST_NAMED = 300, 4
-TEXTS = ("name", "extension", "number", "template", "limit_outbound", "voice_destination", "box", "authentication")
+TEXTS = (
+    *("name", "extension", "number", "template", "limit_outbound", "voice_destination", "box", "authentication"),
+    "received_mail",
+)
 
 
 @blueprint.app_template_global()
@@ -109,6 +117,7 @@ def entities() -> str:
         "licence": licence_of(db.session, tenant.id),
         "shown_number": lambda number: shown_number(number, tenant),
         "authentications": AUTHENTICATIONS,
+        "received_mails": RECEIVED_MAILS,
         "templates": names_of(db.session, FaxTemplate, tenant.id),
         "strays": strays_of(db.session, tenant),
     }
@@ -224,6 +233,7 @@ def _form_page(subject: LineSubject | None, details: EntityDetails, errors: Erro
         "templates": names_of(db.session, FaxTemplate, tenant.id),
         "boxes": names_of(db.session, Mail2FaxBox, tenant.id),
         "authentications": AUTHENTICATIONS,
+        "received_mails": RECEIVED_MAILS,
         "counts": _counts(subject),
         "licence_fault": said_all(_licence_fault(tenant)).get("form") if subject is None else None,
         "ids": _ids_of(subject),

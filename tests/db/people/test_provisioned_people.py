@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.services.setup.provisioning import ProvisionError, apply_provision_file
-from tenants.models import PgpPublicKey, Tenant
+from tenants.models import PgpPublicKey, Tenant, User
 from tests.unit.mail.test_pgp import Ring, ring  # noqa: F401 - the same keys
 
 FILE = """
@@ -71,3 +71,16 @@ def test_a_second_factor_is_demanded_only_where_the_file_says_so(session, tmp_pa
     assert required()
     apply(session, tmp_path)
     assert required(), "what the file does not name stays"
+
+
+def test_how_a_person_is_mailed_is_as_the_file_says_and_stays_where_it_says_nothing(session, tmp_path):
+    def wishes() -> tuple[str | None, str | None]:
+        (user,) = session.scalars(sa.select(User).where(User.name == "Gina"))
+        return user.received_mail, user.digest_at and user.digest_at.isoformat()
+
+    apply(session, tmp_path, keys=", received_mail: encrypted, digest_at: 18:00")
+    assert wishes() == ("encrypted", "18:00:00")
+    apply(session, tmp_path)
+    assert wishes() == ("encrypted", "18:00:00")
+    apply(session, tmp_path, keys=", received_mail: null, digest_at: null")
+    assert wishes() == (None, None)

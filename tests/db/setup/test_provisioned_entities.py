@@ -148,3 +148,12 @@ def test_another_zone_has_the_figures_counted_anew_as_the_page_does(session, tmp
 def test_what_is_not_in_quotes_is_read_as_it_is_written(session, tmp_path):
     apply(session, tmp_path, "{name: desk, extension: 0501, number: +390509655637, template: default}")
     assert (line(session).extension, line(session).number) == ("0501", "+390509655637")
+
+
+def test_how_received_faxes_are_mailed_is_as_the_file_says_and_stays_where_it_says_nothing(session, tmp_path):
+    apply(session, tmp_path, f"{DESK}, received_mail: notice}}")
+    assert line(session).received_mail == "notice"
+    apply(session, tmp_path, f"{DESK}}}")
+    assert line(session).received_mail == "notice"
+    with pytest.raises(ProvisionError, match="plain is not one of attached, encrypted, notice"):
+        apply(session, tmp_path, f"{DESK}, received_mail: plain}}")

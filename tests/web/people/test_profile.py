@@ -230,3 +230,26 @@ def test_the_picture_is_drawn_whole_in_whatever_size(bob: Browser) -> None:
     picture = re.search(r"<svg[^>]*class=\"qr\"[^>]*>", bob.get("/profile/second-factor").text)[0]
     assert "viewBox" in picture
     assert "width=" not in picture
+
+
+# ---- Mails about faxes
+
+
+def test_people_choose_how_they_are_mailed(app: Flask, cast: Cast, bob: Browser) -> None:
+    assert post(bob, "/mails", received_mail="encrypted", outcomes="daily", digest_at="07:30").status_code == 303
+    row = user(app, cast.bob)
+    assert (row.received_mail, row.digest_at.isoformat()) == ("encrypted", "07:30:00")
+    page = bob.get("/profile").text
+    assert 'value="07:30"' in page
+    assert 'value="encrypted" selected' in page
+    assert post(bob, "/mails", received_mail="", outcomes="each", digest_at="07:30").status_code == 303
+    row = user(app, cast.bob)
+    assert (row.received_mail, row.digest_at) == (None, None)
+
+
+def test_a_time_that_is_none_is_told_and_what_was_chosen_stays_on_the_page(bob: Browser) -> None:
+    answer = post(bob, "/mails", received_mail="notice", outcomes="daily", digest_at="25:00")
+    assert answer.status_code == 422
+    assert "Enter a time of day, such as 18:00." in answer.text
+    assert 'value="notice" selected' in answer.text
+    assert post(bob, "/mails", received_mail="plain", outcomes="each").status_code == 422

@@ -1,0 +1,194 @@
+"""Tokens in place of passwords: asked for at a token server (RFC 6749), shown to a mail server by SASL XOAUTH2 or
+OAUTHBEARER (RFC 7628)."""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import httpx
+from authlib.oauth2.base import OAuth2Error
+from authlib.oauth2.client import OAuth2Client
+
+from app.adapters.servers.hosts import addresses_of, is_inside
+from app.adapters.servers.within import within
+from app.errors import FaxroomError, PermanentFailure, TemporaryFailure
+
+#: For the whole of an answer; for a person who tries it, as the mail server's.
+SECONDS, TRYING_SECONDS = 15.0, 4.0
+#: An answer has a few thousand, a certificate chain no more.
+MOST_BYTES = 256 * 1024
+#: Seconds that a token is taken to be good for where the server does not say (RFC 6749, 5.1), and at most.
+USUAL_LIFE, LONGEST_LIFE = 300, 86_400
+#: Of what a server says, so much is shown and kept.
+MOST_SAID = 300
+#: RFC 6750, 2.1, and no longer than what a mail server reads in a line.
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,16000}")
+#: Microsoft's number of what is wrong → code of the sentence. https://learn.microsoft.com/entra/identity-platform/
+#: reference-error-codes
+AADSTS = {
+    "7000215": "token_secret_wrong",
+    "7000222": "token_secret_expired",
+    "700082": "token_grant_expired",
+    "70008": "token_grant_expired",
+    "50173": "token_grant_expired",
+    "70043": "token_grant_expired",
+    "700016": "token_client_unknown",
+    "90002": "token_directory_unknown",
+    "900023": "token_directory_unknown",
+    "65001": "token_consent_missing",
+    "70011": "token_scope_wrong",
+    "1002012": "token_scope_wrong",
+}
+#: What RFC 6749, 5.2, knows → code of the sentence.
+ERRORS = {
+    "invalid_client": "token_client_wrong",
+    "invalid_grant": "token_grant_expired",
+    "unauthorized_client": "token_unauthorized",
+    "invalid_scope": "token_scope_wrong",
+    "unsupported_grant_type": "token_unauthorized",
+}
+#: All that a person has to mend.
+REFUSALS = frozenset({*AADSTS.values(), *ERRORS.values(), "token_refused"})
+
+
+@dataclass(frozen=True)
+class TokenPlace:
+    """Where tokens are given, and to whom. With a ``refresh_token`` they are a person's, else the program's own
+    (client credentials)."""
+
+    url: str
+    client_id: str
+    scope: str
+    client_secret: str = field(repr=False)
+    refresh_token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Given:
+    """``seconds`` is how long it is good for; ``refresh_token`` is what to ask with the next time, good for
+    ``refresh_seconds`` if the server says so."""
+
+    access_token: str = field(repr=False)
+    seconds: int
+    refresh_token: str = field(default="", repr=False)
+    refresh_seconds: int | None = None
+
+
+@dataclass(frozen=True)
+class Bearer:
+    """What signs in instead of a password."""
+
+    token: str = field(repr=False)
+
+
+class _Session:
+    """As authlib asks by; its own client is of another library."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self.client = client
+
+    def post(self, url: str, data: dict[str, str], headers: dict[str, str], auth: Any) -> httpx.Response:
+        url, headers, body = auth.prepare("POST", url, headers, urlencode(data))
+        return self.client.post(url, content=body, headers=headers)
+
+
+def fetch_token(place: TokenPlace, *, allowed: Iterable[str] = (), seconds: float = SECONDS) -> Given:
+    """Ask for a token. ``allowed`` as in :func:`app.adapters.servers.hosts.addresses_of`. Nothing of what is asked with
+    or given stands in an error.
+
+    Raises:
+        PermanentFailure: ``host_inside``; ``token_plain``: the secret would travel readable through the Internet.
+        TemporaryFailure: ``host_unknown``, ``token_down``, and one of REFUSALS with what the server said.
+    """
+    is_plain = urlsplit(place.url).scheme != "https"
+
+    def address_of(host: str, port: int) -> str:
+        addresses = addresses_of(host, port, allowed=allowed)
+        if is_plain and not all(is_inside(address) for address in addresses):
+            raise PermanentFailure("token_plain")
+        return addresses[0]
+
+    transport = within(seconds, MOST_BYTES, address_of)
+    try:
+        with httpx.Client(transport=transport, timeout=seconds, trust_env=False, follow_redirects=False) as client:
+            return _read(_ask(_Session(client), place), place)
+    except OAuth2Error as error:
+        raise _refusal(place, str(error.error or ""), str(error.description or "")) from None
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TemporaryFailure("token_down", reason=type(error).__name__) from None
+
+
+def _ask(session: _Session, place: TokenPlace) -> Any:
+    client = OAuth2Client(
+        session,
+        client_id=place.client_id,
+        client_secret=place.client_secret,
+        token_endpoint_auth_method="client_secret_post",
+        scope=place.scope or None,
+    )
+    if place.refresh_token:
+        return client.refresh_token(place.url, refresh_token=place.refresh_token)
+    return client.fetch_token(place.url, grant_type="client_credentials", scope=place.scope)
+
+
+def _read(answer: Any, place: TokenPlace) -> Given:
+    token, new = str(answer["access_token"]), str(answer.get("refresh_token") or "")
+    if not _TOKEN.fullmatch(token) or len(new) > MOST_BYTES:
+        raise ValueError("no token")
+    said_life = answer.get("expires_in")
+    life = min(max(USUAL_LIFE if said_life is None else int(said_life), 0), LONGEST_LIFE)
+    left = answer.get("refresh_token_expires_in") or answer.get("refresh_expires_in")
+    known = new if place.refresh_token else ""
+    return Given(token, life, known, int(left) if known and left else None)
+
+
+def _refusal(place: TokenPlace, error: str, description: str) -> FaxroomError:
+    """By Microsoft's number where there is one, else by the standard's word."""
+    number = re.match(r"AADSTS(\d+)", description)
+    code = AADSTS.get(number[1] if number else "") or ERRORS.get(error, "token_refused")
+    return TemporaryFailure(code, reason=said(f"{error}: {description}" if description else error, place))
+
+
+def said(text: str, place: TokenPlace | None = None) -> str:
+    """A stranger's text, on one line, without what was asked with."""
+    for secret in (place.client_secret, place.refresh_token) if place else ():
+        text = text.replace(secret, "…") if secret else text
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())[:MOST_SAID]
+
+
+# ---- Shown to a mail server
+
+XOAUTH2, OAUTHBEARER = "XOAUTH2", "OAUTHBEARER"
+
+
+class Showing:
+    """One sign-in: what is said first, and what to a server that is not content with it (it says why, and waits for an
+    empty line; OAUTHBEARER: for a single %x01). ``refused`` is what such a server has said."""
+
+    def __init__(self, mechanism: str, username: str, bearer: Bearer, *, host: str, port: int) -> None:
+        self.mechanism, self.refused = mechanism, ""
+        if mechanism == OAUTHBEARER:
+            name = username.replace("=", "=3D").replace(",", "=2C")
+            self.first = f"n,a={name},\x01host={host}\x01port={port}\x01auth=Bearer {bearer.token}\x01\x01"
+        else:
+            self.first = f"user={username}\x01auth=Bearer {bearer.token}\x01\x01"
+
+    def __call__(self, challenge: bytes | None = None) -> str:
+        if not challenge:
+            return self.first
+        try:
+            facts = json.loads(challenge)
+            words = [f"{name} {facts[name]}" for name in ("status", "scope", "error") if facts.get(name)]
+        except (ValueError, AttributeError, TypeError):
+            words = [challenge.decode("utf-8", "replace")]
+        self.refused = said(", ".join(words)) or "-"
+        return "\x01" if self.mechanism == OAUTHBEARER else ""
+
+
+def mechanism_of(offered: Iterable[str]) -> str | None:
+    """The standard's where there is one, else what Microsoft and Google speak; None if it takes no tokens."""
+    names = {name.upper() for name in offered}
+    return next((mechanism for mechanism in (OAUTHBEARER, XOAUTH2) if mechanism in names), None)

@@ -1,0 +1,150 @@
+"""How a box gets the tokens that it signs in with: what may be entered, by provider."""
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime
+from urllib.parse import urlsplit
+
+from sqlalchemy.orm import Session
+
+from app.errors import Refused
+from app.models import BoxSignIn, Mail2FaxBox
+from tenants.db import utc_now
+
+PASSWORD, MICROSOFT, GOOGLE, OTHER = "password", "microsoft", "google", "other"
+
+
+@dataclass(frozen=True)
+class Provider:
+    """``token_url`` and scopes as the provider documents them, for the program's own tokens and for a person's; empty:
+    to be entered. https://learn.microsoft.com/exchange/client-developer/legacy-protocols/
+    how-to-authenticate-an-imap-pop-smtp-application-by-using-oauth, https://developers.google.com/workspace/gmail/imap/
+    xoauth2-protocol"""
+
+    token_url: str = ""
+    scope: str = ""
+    persons_scope: str = ""
+    needs_person: bool = False
+
+
+PROVIDERS = {
+    MICROSOFT: Provider(
+        "https://login.microsoftonline.com/{directory}/oauth2/v2.0/token",
+        "https://outlook.office365.com/.default",
+        "https://outlook.office.com/IMAP.AccessAsUser.All offline_access",
+    ),
+    GOOGLE: Provider("https://oauth2.googleapis.com/token", "", "https://mail.google.com/", needs_person=True),
+    OTHER: Provider(),
+}
+_DIRECTORY = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z.-]{0,252}[0-9A-Za-z])?")
+_WORD = re.compile(r"[\x21-\x7e]{1,255}")
+_SCOPE = re.compile(r"[\x20-\x7e]{0,1000}")
+_SECRET = re.compile(r"[\x21-\x7e]{0,8000}")
+
+
+@dataclass(frozen=True)
+class SignInDetails:
+    """As typed. Empty secrets leave those that are kept; an empty scope means the provider's usual one."""
+
+    way: str = PASSWORD
+    directory: str = ""
+    token_url: str = ""
+    client_id: str = ""
+    client_secret: str = ""
+    refresh_token: str = ""
+    scope: str = ""
+    secret_ends_on: str = ""
+
+    def url(self) -> str:
+        preset = PROVIDERS[self.way].token_url
+        return preset.format(directory=self.directory) if preset else self.token_url
+
+
+def sign_in_details(row: BoxSignIn | None) -> SignInDetails:
+    if row is None:
+        return SignInDetails()
+    ends = row.secret_ends_on.isoformat() if row.secret_ends_on else ""
+    url = "" if PROVIDERS[row.provider].token_url else row.token_url
+    return SignInDetails(row.provider, row.directory or "", url, row.client_id, scope=row.scope, secret_ends_on=ends)
+
+
+def judge_sign_in(details: SignInDetails, row: BoxSignIn | None) -> dict[str, Refused]:
+    """What is wrong, by field of the form."""
+    if details.way == PASSWORD:
+        return {}
+    if details.way not in PROVIDERS:
+        return {"way": Refused("box_security", field="way")}
+    provider, again = PROVIDERS[details.way], row is None or _is_another(details, row)
+    faults = [
+        None
+        if details.way != MICROSOFT or _DIRECTORY.fullmatch(details.directory)
+        else Refused("token_directory", field="directory"),
+        None if provider.token_url or _is_url(details.token_url) else Refused("token_url", field="token_url"),
+        None if _WORD.fullmatch(details.client_id) else Refused("token_client_id", field="client_id"),
+        _judge_secret(details.client_secret, "client_secret", missing=again),
+        _judge_secret(details.refresh_token, "refresh_token", missing=again and provider.needs_person),
+        None if _SCOPE.fullmatch(details.scope) else Refused("token_scope", field="scope"),
+        None
+        if not details.secret_ends_on or read_day(details.secret_ends_on)
+        else Refused("token_day", field="secret_ends_on"),
+    ]
+    return {fault.field or "form": fault for fault in faults if fault}
+
+
+def _judge_secret(text: str, field: str, *, missing: bool) -> Refused | None:
+    if not text:
+        return Refused(f"token_{field}_missing", field=field) if missing else None
+    return None if _SECRET.fullmatch(text) else Refused("token_secret_unreadable", field=field)
+
+
+def _is_another(details: SignInDetails, row: BoxSignIn) -> bool:
+    """Whoever may come here must not have a kept secret sent to a server of theirs."""
+    return (details.url(), details.client_id) != (row.token_url, row.client_id)
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        fine = parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return fine and len(text) <= 500 and text.isascii() and text.isprintable() and "@" not in parts.netloc
+
+
+def read_day(text: str) -> date | None:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()
+    except ValueError:
+        return None
+
+
+def put_sign_in(session: Session, box: Mail2FaxBox, details: SignInDetails, *, elsewhere: bool) -> None:
+    """Bring the box to these judged details. ``elsewhere``: the mail server is another one, which must not be shown a
+    token that was got for the one before. The caller commits.
+
+    Raises:
+        Refused: ``token_secret_again``.
+    """
+    row = box.sign_in
+    if details.way == PASSWORD:
+        box.sign_in = None
+        return
+    if row is not None and elsewhere and not details.client_secret:
+        raise Refused("token_secret_again", field="client_secret")
+    another = row is None or _is_another(details, row)
+    if row is None:
+        row = BoxSignIn(tenant_id=box.tenant_id, client_secret="")
+        box.sign_in = row
+    box.password = ""
+    if another:
+        row.refresh_token = None
+    row.provider, row.directory, row.token_url = details.way, details.directory or None, details.url()
+    row.client_id, row.secret_ends_on = details.client_id, read_day(details.secret_ends_on)
+    row.client_secret = details.client_secret or row.client_secret
+    if details.refresh_token:
+        row.refresh_token = details.refresh_token
+    provider = PROVIDERS[details.way]
+    row.scope = details.scope or (provider.persons_scope if row.refresh_token else provider.scope)
+    row.access_token = row.access_until = row.refresh_until = row.refused = row.refused_at = None
+    row.changed_at = utc_now()
+    session.add(row)
