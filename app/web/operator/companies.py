@@ -124,13 +124,11 @@ blueprint.before_request(operators_only)
 
 @blueprint.context_processor
 def _names() -> dict[str, Any]:
-    there = current_app.view_functions
     return {
         "STATES": STATES,
         "PART_NAMES": PART_NAMES,
         "PART_TASKS": PART_TASKS,
         "QUEUE_NAMES": QUEUE_NAMES,
-        "endpoints": there,
     }
 
 

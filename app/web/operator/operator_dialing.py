@@ -5,7 +5,7 @@ from typing import Any
 
 import phonenumbers
 from babel import Locale
-from flask import Blueprint, current_app, flash, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
 from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_login import current_user
@@ -29,11 +29,6 @@ FLAGS = ("premium_allowed", "satellite_allowed", "redirects_followed")
 
 
 blueprint.before_request(operators_only)
-
-
-@blueprint.context_processor
-def _menu() -> dict[str, Any]:
-    return {"endpoints": current_app.view_functions}
 
 
 @dataclass(frozen=True)

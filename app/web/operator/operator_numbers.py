@@ -5,7 +5,7 @@ from typing import Any
 import phonenumbers
 import sqlalchemy as sa
 from babel import Locale
-from flask import Blueprint, current_app, flash, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
 from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
@@ -60,11 +60,6 @@ CALLER_FORMS = {
 }
 
 blueprint.before_request(operators_only)
-
-
-@blueprint.context_processor
-def _menu() -> dict[str, Any]:
-    return {"endpoints": current_app.view_functions}
 
 
 def _companies() -> list[Tenant]:

@@ -2,6 +2,7 @@
 
 import io
 
+import pytest
 import sqlalchemy as sa
 from flask import Flask
 
@@ -87,3 +88,11 @@ def test_calls_that_reached_nobody_are_listed(app: Flask, cast: Cast, olga: Brow
     page = olga.get(PAGE).text
     assert "&lt;script&gt;alert(1)" in page
     assert "Several companies may be meant." in page
+
+
+@pytest.mark.parametrize(
+    "page", ["/operator", "/operator/numbers", "/operator/dialing", "/operator/door", "/operator/log"]
+)
+def test_each_page_of_the_operator_leads_to_the_others(olga: Browser, page: str) -> None:
+    text = olga.get(page).text
+    assert all(f'href="{other}"' in text for other in ("/operator/numbers", "/operator/dialing", "/operator/door"))
