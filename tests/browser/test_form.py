@@ -161,6 +161,8 @@ def test_the_form_is_filled_and_sent_with_the_keyboard_alone(visit, letter):
     expect(page.locator("#send_at")).to_be_focused()  # has several parts, and stays empty: now
     while focused(page) == "send_at":
         keys.press("Tab")
+    expect(page.locator("#urgent")).to_be_focused()
+    keys.press("Tab")
     expect(page.locator("form.cover button.primary")).to_be_focused()
     with page.expect_navigation():
         keys.press("Enter")
