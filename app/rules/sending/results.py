@@ -95,15 +95,16 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
     pages_total = fax.pages or 0
     pages_done = min(pages_total, attempt.first_page - 1 + max(0, facts.pages))
     template = fax.entity.template
+    max_attempts = 1 if fax.origin == Origin.TEST else template.max_attempts
     decision = decide(
         outcome=facts.outcome,
         pages_total=pages_total,
         pages_done=pages_done,
         pages_confirmed=facts.pages,
-        attempts=_tries(session, fax.id),
+        attempts=_tries(session, fax.id, only_one=max_attempts == 1),
         dials=_dials(session, fax, template, now),
         same_before=_ended_alike(session, attempt),
-        max_attempts=1 if fax.origin == Origin.TEST else template.max_attempts,
+        max_attempts=max_attempts,
         cancel_requested=fax.cancel_requested_at is not None,
         delays=template.retry_delays,
     )
@@ -151,12 +152,13 @@ def _next_try(fax: Fax, decision: Decision, now: datetime) -> datetime:
     return by_day(at, fax.tenant.zone) if decision.cause == NO_FAX and not is_own else at
 
 
-def _tries(session: Session, fax_id: str) -> int:
+def _tries(session: Session, fax_id: str, *, only_one: bool) -> int:
     """Attempts that count against the template's limit: those that a machine took and that brought no page. What ended
-    on our own side is nobody else's fault, and a call that was redirected goes on."""
+    on our own side is nobody else's fault, and a call that was redirected goes on. With ``only_one`` pages make no
+    difference: who wants one attempt wants no other call, whatever came of it."""
     others = Attempt.outcome.is_(None) | Attempt.outcome.not_in((*OUR_SIDE, *DIALS, FOLLOWED))
     mine = sa.select(sa.func.count()).select_from(Attempt).where(Attempt.fax_id == fax_id, others)
-    return session.scalar(mine.where(Attempt.pages_confirmed == 0)) or 0
+    return session.scalar(mine if only_one else mine.where(Attempt.pages_confirmed == 0)) or 0
 
 
 def _dials(session: Session, fax: Fax, template: FaxTemplate, now: datetime) -> Dials:

@@ -185,3 +185,13 @@ def test_a_call_that_breaks_after_each_page_brings_them_all(session, cast):
     (attempt,) = claim(session)
     record_result(session, attempt.channel_id, CallFacts("success", pages=1))
     assert reread(session, fax.id).status == Status.SENT
+
+
+def test_one_attempt_is_one_call_even_if_it_brought_a_page(session, cast):
+    fax = make_ready(session, submit(session, cast, addressee_text=number(1)), pages=3)
+    fax.entity.template.max_attempts = 1
+    session.commit()
+    (attempt,) = claim(session)
+    record_result(session, attempt.channel_id, CallFacts("dropped", pages=1))
+    fax = reread(session, fax.id)
+    assert (fax.status, fax.cause, fax.pages_done) == (Status.FAILED, "dropped", 1)
