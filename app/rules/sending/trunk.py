@@ -129,6 +129,8 @@ def _is_for_all(session: Session, attempt: Attempt, fax: Fax, now: datetime) -> 
 
 
 def _set_aside(session: Session, trouble: TrunkTrouble | None, told: dict[str, str | None], now: datetime) -> None:
+    if trouble is None:  # who takes none has shown nothing of how many there is room for
+        session.execute(sa.delete(TrunkChannels))
     pause = min(max((now - trouble.since) / 4, SOONEST), LATEST) if trouble else SOONEST
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     row = dialect.insert(TrunkTrouble).values(id=1, since=now, probe_at=now + pause, **told)

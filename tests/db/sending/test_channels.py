@@ -195,3 +195,11 @@ def test_one_attempt_is_one_call_even_if_it_brought_a_page(session, cast):
     record_result(session, attempt.channel_id, CallFacts("dropped", pages=1))
     fax = reread(session, fax.id)
     assert (fax.status, fax.cause, fax.pages_done) == (Status.FAILED, "dropped", 1)
+
+
+def test_a_carrier_that_takes_none_for_a_while_has_shown_nothing_of_its_channels(session, cast):
+    for last in range(6):
+        ready(session, cast, last)
+    Carrier(session, 0).dial()
+    assert trouble_of(session) is not None
+    assert channels(session, utc_now()) == 0
