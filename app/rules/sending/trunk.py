@@ -4,9 +4,10 @@ Whether a carrier refuses a call or all of ours is told by what it says of other
 at a time finds out whether it does again; the others are not dialled, and none loses an attempt.
 
 How many calls it takes is learned. One that is refused for want of channels, while others of ours are on the line,
-shows how many there is room for: no more are made from then on, and the fax waits for one of them to end. It costs it
-nothing. Every two minutes one more is tried, as TCP does after a loss (RFC 5681): the carrier may have given us more,
-or somebody else may have used some of them.
+goes again in a moment, which costs it nothing. Where a second is refused before any has got through, they show how many
+there is room for: no more are made from then on, and the fax waits for one of them to end. Every two minutes one more
+is tried, as TCP does after a loss (RFC 5681): the carrier may have given us more, or somebody else may have used some
+of them.
 """
 
 from datetime import datetime, timedelta
@@ -192,8 +193,8 @@ def channels(session: Session, now: datetime) -> int:
 def want_of_channels(
     session: Session, attempt: Attempt, response: str | None, cause: int | None, now: datetime
 ) -> str | None:
-    """:data:`FULL` where that is why an outside call was refused, and less is put on the trunk from now on; None if it
-    says nothing of the kind. The caller commits."""
+    """:data:`FULL` where that is why an outside call was refused; if it is said again before any call gets through,
+    less is put on the trunk from now on. None if it says nothing of the kind. The caller commits."""
     if not lacks_channel(response, cause):
         return None
     others = session.scalar(_on_the_trunk().where(Attempt.id != attempt.id)) or 0
@@ -202,12 +203,27 @@ def want_of_channels(
     mine = sa.select(sa.func.count()).select_from(Attempt).where(Attempt.fax_id == attempt.fax_id)
     if (session.scalar(mine.where(Attempt.outcome == FULL)) or 0) >= MOST_IN_VAIN:
         return NETWORK
+    if not _was_full_before(session, now):
+        return FULL
     allowed = channels(session, now)
     row = {"channels": min(others, allowed or others), "full_at": now}
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     learned = dialect.insert(TrunkChannels).values(id=1, **row)
     session.execute(learned.on_conflict_do_update(index_elements=["id"], set_=row))
     return FULL
+
+
+def _was_full_before(session: Session, now: datetime) -> bool:
+    """A call was refused for that lately, and none that was placed after it has got through. What is said of one number
+    alone may be of the network behind it, for which a gateway says 503 too (RFC 3398, 7.2.4.1)."""
+    refused = sa.select(sa.func.max(Attempt.placed_at)).where(Attempt.outcome == FULL, Attempt.ended_at > now - STEP)
+    last = session.scalar(refused)
+    if last is None:
+        return False
+    heard = sa.select(Attempt.id).join(Fax, Fax.id == Attempt.fax_id).where(Fax.dial_string.startswith("+"))
+    heard = heard.where(Attempt.ended_at.is_(None) | (Attempt.ended_at > last), Attempt.placed_at > last)
+    heard = heard.where(Attempt.ringing_at.is_not(None) | Attempt.answered_at.is_not(None))
+    return session.scalar(heard.limit(1)) is None
 
 
 def _on_the_trunk() -> sa.Select[int]:

@@ -111,11 +111,12 @@ def test_an_extension_needs_no_channel(session, cast):
     ],
 )
 def test_only_what_says_so_is_a_want_of_channels(session, cast, response, cause, lacks):
-    for last in (1, 2):
+    for last in (1, 2, 3):
         ready(session, cast, last)
-    talking, refused = claim(session)
-    mark_placed(session, [talking.id, refused.id], utc_now())
-    end(session, refused, response, cause)
+    attempts = claim(session)
+    mark_placed(session, [attempt.id for attempt in attempts], utc_now())
+    for refused in attempts[1:]:
+        end(session, refused, response, cause)
     assert (channels(session, utc_now()) == 1) == lacks
 
 
@@ -203,3 +204,17 @@ def test_a_carrier_that_takes_none_for_a_while_has_shown_nothing_of_its_channels
     Carrier(session, 0).dial()
     assert trouble_of(session) is not None
     assert channels(session, utc_now()) == 0
+
+
+def test_one_number_that_is_refused_while_others_get_through_makes_the_trunk_no_narrower(session, cast):
+    for last in (1, 2):
+        ready(session, cast, last)
+    carrier = Carrier(session, 1)
+    carrier.dial()
+    carrier.room = 2
+    ready(session, cast, 3)
+    assert carrier.dial() == 1, "to another number, which gets through"
+    session.execute(sa.update(Fax).where(Fax.cause == "trunk_full").values(due_at=utc_now() - timedelta(seconds=1)))
+    session.commit()
+    assert carrier.dial() == 1
+    assert (carrier.refused, channels(session, utc_now())) == (2, 0)

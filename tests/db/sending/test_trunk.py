@@ -158,6 +158,7 @@ def test_a_carrier_that_has_no_room_while_calls_go_on_over_it_is_not_away(sessio
     note_answered(session, [talking.channel_id])
     assert send_to(session, cast, 4, "SIP 503 Service Unavailable", 34).cause == "trunk_full"
     record_result(session, talking.channel_id, CallFacts("unknown"))
+    session.execute(sa.update(Fax).where(Fax.cause == "trunk_full").values(due_at=utc_now() + timedelta(hours=1)))
     pass_time(session, 1)
     assert send_to(session, cast, 5, "SIP 503 Service Unavailable", 34).cause == "congestion"
     assert trouble_of(session) is None
