@@ -56,5 +56,6 @@ def plain_number(text: str) -> str | None:
 
 
 def shown_called(called: str) -> str:
-    """The likeliest number of a call, or the name that was called instead; for people."""
-    return next(written_numbers(called), None) or user_of("uri", called.partition("|")[0])
+    """The likeliest number of a call, or the name that was called instead, on one line; for people, logs and rows."""
+    name = user_of("uri", called.partition("|")[0])
+    return next(written_numbers(called), None) or "".join(filter(str.isprintable, name))
