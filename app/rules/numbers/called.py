@@ -15,7 +15,9 @@ SIGNS = ("uri", "p-called-party-id", "to", "history-info", "diversion")
 #: Signs of a number that is written for people (RFC 3966, visual separators; blanks besides).
 _SEPARATORS = re.compile(r"[-.() ]")
 _NUMBER = re.compile(r"\+?[0-9]{1,20}")
-_USER = re.compile(r"(?:sips?|tel):([^@;>?]*)", re.IGNORECASE)
+#: Only what is there to its end: a long header is cut off by Asterisk, and half a number is somebody else's. Without an
+#: @ it is SIP's name of a host, even if that is an address of digits.
+_USER = re.compile(r"sips?:([^@;>?]*)(?:;[^@>?]*)?@|tel:([^@;>?]*)[;>?]", re.IGNORECASE)
 
 
 def is_from_outside(called: str) -> bool:
@@ -45,7 +47,7 @@ def user_of(sign: str, text: str) -> str:
     """Whom a sign names, without parameters."""
     if sign != "uri":
         found = _USER.search(text)
-        text = found[1] if found else ""
+        text = found[1] or found[2] or "" if found else ""
     return unquote(text).partition(";")[0].strip()
 
 

@@ -36,6 +36,7 @@ USUAL = [
     ("s||<sip:00390509655637@x>||", OURS),
     ("4711||<sip:+390509655637@x>||", OURS),
     ("||<sips:+390509655637@x>||", OURS),
+    ("trunk4711||<sip:+390509655637;npdi@x>||", OURS),
     ("trunk4711|<sip:+493023125000@x>|<sip:+390509655637@x>||", BETAS),
     # what the address says decides, whoever else is named
     ("+493023125000||<sip:+390509655637@x>|<sip:+390509655637@x>|<sip:+390509655637@x>", BETAS),
@@ -48,6 +49,10 @@ USUAL = [
     ("1*501||<sip:1*501@x>||", "no_number"),
     ("frontdesk||||", "no_number"),
     ("trunk4711||<sip:trunk4711@x>||", "no_number"),
+    # a header that was cut off within the number, and the address of a host
+    ("trunk4711||A very long name <sip:+390509655637||", "no_number"),
+    ("trunk4711|<tel:+390509655637|||", "no_number"),
+    ("trunk4711||<sip:39.05.096.55637>||", "no_number"),
     ("user12345678||||", "no_number"),
     ("+||||", "no_number"),
     ("||||", "no_number"),
