@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.errors import Refused
-from app.models import DialingPolicy, FaxEntity, PoolNumber
+from app.models import DialingPolicy, FaxEntity, PoolNumber, StrayCall
 from app.rules.numbers.numbers import public_form
 from tenants.models import Tenant
 from tenants.scope import lock_tenant
@@ -94,15 +94,15 @@ def give(
     session: Session, tenant: Tenant | None, numbers: Iterable[str], now: datetime, *, by_file: bool = False
 ) -> int:
     """Enter the numbers into the pool and give them to the company, if one is named; gives how many were not its own
-    before. The provision file (``by_file``) is the operator's last word: what nobody uses is the company's at once. The
-    caller commits.
+    before. The provision file (``by_file``) is the operator's last word: what nobody uses is the company's at once. Who
+    called a number before is forgotten: those calls were another's. The caller commits.
 
     Raises:
         Refused: ``number_taken_elsewhere``, ``number_rests`` with the day.
     """
     if tenant is not None:
         lock_tenant(session, tenant.id)  # who gives a line its number waits
-    wanted, days, changed = list(dict.fromkeys(numbers)), rest_days(session), 0
+    wanted, days, changed, new = list(dict.fromkeys(numbers)), rest_days(session), 0, list[str]()
     rows = {row.number: row for row in _rows(session, wanted)}
     used = _in_use(session, wanted)
     for number in wanted:
@@ -112,9 +112,12 @@ def give(
         else:
             _judge(row, tenant, used.get(number), days, now, by_file=by_file)
             changed += row.tenant_id != tenant.id or row.to_approve
+            if row.tenant_id != tenant.id:
+                new.append(number)
             row.tenant_id, row.to_approve, row.released_at = tenant.id, False, None
             row.last_holder_id = None
         session.add(row)
+    session.execute(sa.delete(StrayCall).where(StrayCall.number.in_(new)))
     session.flush()
     return changed
 

@@ -265,3 +265,17 @@ def test_a_call_for_nobody_is_told_to_the_operator(app, session, cast, phone: Ph
     assert refused == [("1.1", UNALLOCATED)]
     stray = session.scalar(sa.select(StrayCall))
     assert (stray.called, stray.reason, stray.calls) == ("0501112223", "nobody", 1)
+
+
+def test_who_is_given_a_number_hears_nothing_of_calls_from_before(session, cast):
+    alpha, beta, now = company(session, cast.alpha), company(session, cast.beta), utc_now()
+    call = Found(FREE, reason="nobody", number=FREE)
+    pool.give(session, alpha, [FREE], now)
+    strays.note_stray(session, call, "+390511234567", now)
+    pool.give(session, alpha, [FREE], now)
+    assert [stray.calls for stray in strays.strays_of(session, alpha)] == [1]
+    pool.take_back(session, alpha, [FREE], now)
+    pool.give(session, beta, [FREE], now + timedelta(days=31))
+    assert strays.strays_of(session, beta) == []
+    strays.note_stray(session, call, "+390511234567", now)
+    assert [stray.calls for stray in strays.strays_of(session, beta)] == [1]
