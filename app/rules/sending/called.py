@@ -21,6 +21,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 from app.errors import Refused
 from app.models import Attempt, CalledNumber, Fax, FaxEntity
 from app.models.faxes.fax import WAITS_FOR_NUMBER
+from app.models.faxes.moves import WAITING
 from app.queues import enqueue_after_commit
 from app.rules.numbers.numbers import public_form
 from app.rules.numbers.pool import trunk_region
@@ -87,8 +88,8 @@ def lines_of(session: Session, numbers: Collection[str]) -> dict[str, int]:
 
 
 def park(session: Session, faxes: Sequence[Fax]) -> None:
-    """They wait for the number that they call. The caller commits."""
-    waiting = sa.update(Fax).where(Fax.id.in_([fax.id for fax in faxes]))
+    """They wait for the number that they call, unless they have been cancelled meanwhile. The caller commits."""
+    waiting = sa.update(Fax).where(Fax.id.in_([fax.id for fax in faxes]), Fax.status.in_(WAITING))
     number = sa.func.coalesce(Fax.redirected_to, Fax.dial_string)
     session.execute(waiting.values(waits_for_number=number).execution_options(synchronize_session=False))
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.models import Attempt, CalledNumber, Fax, FaxEntity, Status
 from app.rules.numbers.policy import Policy, set_policy
-from app.rules.sending.called import lines_of, place_of, wait_behind
+from app.rules.sending.called import lines_of, park, place_of, wait_behind
 from app.rules.sending.dispatch import mark_placed
 from app.rules.sending.lifecycle import request_cancel
 from app.rules.sending.results import CallFacts, record_result, take_back
@@ -183,6 +183,14 @@ def test_what_is_cancelled_or_taken_back_frees_its_number(session, cast):
     take_back(session, attempt.id)
     assert called(session) == [third.id]
     assert reread(session, first.id).status == Status.RETRYING
+
+
+def test_what_is_cancelled_while_a_round_looks_at_it_waits_for_no_number(session, cast):
+    fax = ready(session, cast)
+    request_cancel(session, fax, session.get_one(User, cast.bob))
+    park(session, [reread(session, fax.id)])
+    session.commit()
+    assert reread(session, fax.id).waits_for_number is None
 
 
 def test_a_redirected_fax_takes_the_line_of_the_number_that_it_dials(session, cast):
