@@ -44,9 +44,10 @@ def redraw(fax_id: str) -> None:
 
 
 def _exchange(fax_id: str, before: Document, tiff: Document, seconds: int) -> None:
-    """Unless it is on the line by now, or over."""
+    """Unless it is on the line by now, or over, or pages of the former ones have got through."""
     session, key = db.session, tiff.storage_key
     waiting = sa.update(Fax).where(Fax.id == fax_id, Fax.status == Status.RETRYING, Fax.tiff_id == before.id)
+    waiting = waiting.where(Fax.pages_done == 0)
     if rows_changed(session, waiting.values(tiff_id=tiff.id, line_seconds=seconds)) != 1:
         session.rollback()
         storage().delete(key)

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from app.adapters.fax_files.fax_tiff import read_pages
 from app.errors import FaxroomError
 from app.jobs.sending import prepare
+from app.jobs.sending import redraw as redrawing
 from app.jobs.sending.dispatch import _lay_pages
 from app.jobs.sending.redraw import redraw
 from app.models import Attempt, Document, Fax, Status
@@ -87,5 +88,19 @@ def test_a_fax_that_is_on_the_line_by_now_keeps_its_pages(session, fax):
     fax_id, before = fax.id, fax.tiff_id
     session.execute(sa.update(Fax).values(status=Status.SENDING))
     session.commit()
+    redraw.__wrapped__(fax_id)
+    assert reread(session, fax_id).tiff_id == before
+
+
+def test_a_fax_of_which_a_page_got_through_while_it_was_drawn_keeps_its_pages(session, fax, monkeypatch):
+    fax_id, before = fax.id, fax.tiff_id
+    session.commit()
+
+    def drawn_late(*arguments, **options):
+        session.execute(sa.update(Fax).values(pages_done=1))
+        session.commit()
+        return prepare.drawn(*arguments, **options)
+
+    monkeypatch.setattr(redrawing, "drawn", drawn_late)
     redraw.__wrapped__(fax_id)
     assert reread(session, fax_id).tiff_id == before
