@@ -11,7 +11,7 @@ WIDTH = 66
 #: Heading → its commands, in the order of ``--help``. "restore" is bin/faxroom's own: it needs no instance.
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Every day": ("doctor", "send", "faxes"),
-    "Companies and people": ("provision",),
+    "Companies and people": ("provision", "door"),
     "Backup": ("backup", "restore", "restored"),
     "Keys and encrypted files": ("keys", "seal", "reseal", "unseal"),
     "Audit log": ("audit",),
