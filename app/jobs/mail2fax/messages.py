@@ -179,10 +179,10 @@ def _enter(delivery: Delivery, ruling: Ruling, envelope: Envelope | None) -> Dea
             if envelope and failure.code in TOO_MUCH:  # whoever hands in keeps it, and comes again
                 raise TemporaryFailure(failure.code, **failure.values) from failure
             ruling = Ruling(ruling.verdict, failure.code, failure.values)
-    return _refuse(delivery, ruling, told=envelope is not None and envelope.told)
+    return _refuse(delivery, ruling, envelope)
 
 
-def _refuse(delivery: Delivery, ruling: Ruling, *, told: bool) -> Dealt:
+def _refuse(delivery: Delivery, ruling: Ruling, envelope: Envelope | None) -> Dealt:
     session = db.session
     values = {"reason": (ruling.reason or "")[:40], "reason_values": _plain(ruling.values)}
     verdict, passed = ruling.verdict, ruling.reason == TEST_PASSED
@@ -191,13 +191,14 @@ def _refuse(delivery: Delivery, ruling: Ruling, *, told: bool) -> Dealt:
     session.add(message)
     session.flush()
     user = session.get(User, message.user_id) if message.user_id else None
-    if user and verdict and user.is_active and not told:
-        _answer(message, user, verdict, passed=passed)
+    if user and verdict and user.is_active and not (envelope and envelope.told):
+        _answer(message, user, verdict, passed=passed, handed_in=envelope is not None)
     return _commit(message)
 
 
-def _answer(message: MailMessage, user: User, verdict: Verdict, *, passed: bool) -> None:
-    """A program is never answered (RFC 3834); but what it sends must not be lost unnoticed."""
+def _answer(message: MailMessage, user: User, verdict: Verdict, *, passed: bool, handed_in: bool) -> None:
+    """A program is never answered (RFC 3834); but what it sends must not be lost unnoticed. Of an email that was handed
+    in, all that its sender heard was a yes, for another recipient: there who is vouched for is told of each refusal."""
     session, standing = db.session, verdict.standing
     if verdict.automatic and any(check.code == "person" and check.passed for check in verdict.checks):
         tell_of_program(session, message, user)
@@ -206,7 +207,8 @@ def _answer(message: MailMessage, user: User, verdict: Verdict, *, passed: bool)
     elif passed:
         answer_tested(session, message, user)
     else:
-        answer_refused(session, message, user, proven=standing == Standing.PROVEN)
+        proven = standing == Standing.PROVEN or (handed_in and standing == Standing.VOUCHED)
+        answer_refused(session, message, user, proven=proven)
 
 
 def _accept(delivery: Delivery, verdict: Verdict) -> Dealt:

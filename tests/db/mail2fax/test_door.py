@@ -164,6 +164,18 @@ def test_of_several_recipients_the_refused_are_told_by_email_where_one_was_accep
         assert sorted(db.session.scalars(sa.select(Notice.kind))) == ["mail_accepted", "mail_refused"]
 
 
+def test_each_of_the_refused_is_told_however_many_there_are_on_one_day(app: Flask, cast: Cast, door: DoorSettings):
+    change(app, FaxEntity, cast.frontdesk, authentication="pin", pin=PIN)
+    make_door_box(app, cast.alpha, cast.archive, name="second")
+    to = [f"{number}@501.{DOMAIN}" for number in (PUBLIC, "+390507654321")] + [f"{NUMBER}@502.{DOMAIN}"]
+    for _ in range(2):
+        hand_in(door, letter(sender="alice@alpha.test"), *to, sender="alice@alpha.test")
+    assert sorted(message.fate for message in messages(app)) == ["accepted"] * 2 + ["refused"] * 4
+    with app.app_context():
+        told = db.session.scalars(sa.select(Notice.mail_id).where(Notice.kind == "mail_refused")).all()
+    assert len(set(told)) == 4, "all that the mail server heard was 250"
+
+
 def test_a_line_that_asks_for_a_pin_asks_for_it_here_too(app: Flask, cast: Cast, door: DoorSettings):
     change(app, FaxEntity, cast.frontdesk, authentication="pin", pin=PIN)
     assert refusal(door, letter())[0] == 550
