@@ -14,12 +14,13 @@ CLIENT, SECRET = "client-1", "s3cret~value"
 
 @dataclass
 class TokenServer:
-    """``username`` is whose mailbox the tokens are for. ``answer``: status and body in place of its own. ``rotates``:
-    each refresh token is good once. ``asked`` has what came, in order."""
+    """``username`` is whose mailbox the tokens are for. ``answer``: status and body in place of its own, ``encoding``
+    how they say to be packed. ``rotates``: each refresh token is good once. ``asked`` has what came, in order."""
 
     username: str
     url: str = ""
     answer: tuple[int, bytes] | None = None
+    encoding: str = ""
     life: int = 3600
     rotates: bool = False
     delay: float = 0.0
@@ -70,6 +71,8 @@ def running_token_server(username: str) -> Iterator[TokenServer]:
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(text)))
+            if server.encoding:
+                self.send_header("Content-Encoding", server.encoding)
             if status == 302:
                 self.send_header("Location", "/token")
             self.end_headers()

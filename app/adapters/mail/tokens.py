@@ -22,6 +22,8 @@ SECONDS, TRYING_SECONDS = 15.0, 4.0
 MOST_BYTES = 256 * 1024
 #: Seconds that a token is taken to be good for where the server does not say (RFC 6749, 5.1), and at most.
 USUAL_LIFE, LONGEST_LIFE = 300, 86_400
+#: What may pass for the days of a refresh token.
+LONGEST_REFRESH = 10 * 366 * 86_400
 #: Of what a server says, so much is shown and kept.
 MOST_SAID = 300
 #: RFC 6750, 2.1, and no longer than what a mail server reads in a line.
@@ -95,6 +97,12 @@ class _Session:
         return self.client.post(url, content=body, headers=headers)
 
 
+def _demand_plain(answer: httpx.Response) -> None:
+    """What comes is counted before it is unpacked, and a few thousand bytes unpack to all of our memory."""
+    if answer.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise httpx.DecodingError("it is packed", request=answer.request)
+
+
 def fetch_token(place: TokenPlace, *, allowed: Iterable[str] = (), seconds: float = SECONDS) -> Given:
     """Ask for a token. ``allowed`` as in :func:`app.adapters.servers.hosts.addresses_of`. Nothing of what is asked with
     or given stands in an error.
@@ -114,10 +122,14 @@ def fetch_token(place: TokenPlace, *, allowed: Iterable[str] = (), seconds: floa
     transport = within(seconds, MOST_BYTES, address_of)
     try:
         with httpx.Client(transport=transport, timeout=seconds, trust_env=False, follow_redirects=False) as client:
+            client.headers["Accept-Encoding"] = "identity"
+            client.event_hooks = {"response": [_demand_plain]}
             return _read(_ask(_Session(client), place), place)
     except OAuth2Error as error:
         raise _refusal(place, str(error.error or ""), str(error.description or "")) from None
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TemporaryFailure("token_down", reason=type(error).__name__) from None
+    except (OverflowError, RecursionError) as error:  # numbers without end, lists within lists
         raise TemporaryFailure("token_down", reason=type(error).__name__) from None
 
 
@@ -142,7 +154,7 @@ def _read(answer: Any, place: TokenPlace) -> Given:
     life = min(max(USUAL_LIFE if said_life is None else int(said_life), 0), LONGEST_LIFE)
     left = answer.get("refresh_token_expires_in") or answer.get("refresh_expires_in")
     known = new if place.refresh_token else ""
-    return Given(token, life, known, int(left) if known and left else None)
+    return Given(token, life, known, min(int(left), LONGEST_REFRESH) if known and left else None)
 
 
 def _refusal(place: TokenPlace, error: str, description: str) -> FaxroomError:

@@ -1,5 +1,6 @@
 """Boxes that sign in with tokens, at the real Dovecot, with a token server of our own."""
 
+import gzip
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
@@ -36,7 +37,7 @@ def servers(tmp_path_factory) -> Iterator[tuple[TokenServer, Dovecot]]:
 @pytest.fixture
 def server(servers) -> TokenServer:
     known, fresh = servers[0], TokenServer(FAX)
-    for name in ("answer", "life", "rotates", "delay", "good", "refresh", "asked"):
+    for name in ("answer", "encoding", "life", "rotates", "delay", "good", "refresh", "asked"):
         setattr(known, name, getattr(fresh, name))
     return known
 
@@ -147,17 +148,32 @@ def test_why_no_token_is_given_is_said_and_kept_without_a_secret(session, cast, 
         *((200, body) for body in (b"{}", b"[]", b"null", b'"token"', b"\xff\xfe", b"x" * 1_000_000)),
         *((200, b'{"access_token": "%s"}' % token) for token in (b"", b"a\\r\\nX: y", b"a b")),
         (200, b'{"access_token": "a", "expires_in": "soon"}'),
+        (200, b'{"access_token": "a", "expires_in": Infinity}'),
+        (200, b"[" * 200_000),
         (302, b""),
         (500, b"oops"),
         (503, b'{"access_token": "a"}'),
     ],
-    ids=range(13),
+    ids=range(15),
 )
 def test_an_answer_that_is_none_is_a_fault_that_passes(server, answer):
     server.answer = answer
     with pytest.raises(TemporaryFailure, match="token_down"):
         ask(server)
     assert len(server.asked) == 1, "nobody is led elsewhere"
+
+
+def test_an_answer_that_is_packed_is_not_unpacked(server):
+    server.encoding, server.answer = "gzip", (200, gzip.compress(b'{"access_token": "a", "x": "%s"}' % (b"x" * 10**7)))
+    with pytest.raises(TemporaryFailure, match="token_down"):
+        ask(server)
+
+
+def test_a_refresh_token_that_is_said_to_be_good_for_ever_is_kept_as_one_for_long(server):
+    server.answer = (200, b'{"access_token": "a", "refresh_token": "b", "refresh_expires_in": 1%s}' % (b"0" * 30))
+    given = fetch_token(TokenPlace(server.url, CLIENT, "", SECRET, "refresh-0"), allowed=HERE)
+    assert given.refresh_seconds
+    assert utc_now() + timedelta(seconds=given.refresh_seconds)
 
 
 @pytest.mark.parametrize(
