@@ -29,8 +29,8 @@ MOST_CONNECTIONS, MOST_STRANGERS, MOST_BY_ADDRESS, MOST_A_MINUTE = 1500, 300, 20
 #: Messages that are read or dealt with at once, in all and of one company: each may be as large as one may be.
 MOST_LETTERS, MOST_OF_ONE = 16, 8
 MOST_RECIPIENTS = 100
-#: Wrong secrets of one address within so many seconds: after that nothing is looked at.
-MOST_GUESSES, GUESS_SECONDS = 10, 600.0
+#: Wrong secrets of one address within so many seconds, for one user name and for all: after that nothing is looked at.
+MOST_GUESSES, MOST_GUESSES_OF_ALL, GUESS_SECONDS = 10, 60, 600.0
 #: Seconds that a client may say nothing, before and after it was let in; that a whole message may take with what
 #: becomes of it (RFC 5321, 4.5.3.2.6); and that it waits for its turn (4.5.3.2.3).
 SILENT, SILENT_GUEST, LETTER_SECONDS, TURN_SECONDS = 60.0, 300.0, 600.0, 60.0
@@ -126,17 +126,25 @@ class Guard:
         self.strangers[address] -= 1
         self.strangers += Counter()  # without those that have none
 
-    def guessed(self, address: str) -> None:
+    def guessed(self, address: str, username: str) -> None:
         _note(self._guessed, address)
+        _note(self._guessed, _name_at(address, username))
 
-    def has_guessed(self, address: str) -> bool:
-        return _within(self._guessed, address, GUESS_SECONDS) >= MOST_GUESSES
+    def has_guessed(self, address: str, username: str) -> bool:
+        """A copier whose password was withdrawn tries for ever: it shuts out none of the others behind its address."""
+        own = _within(self._guessed, _name_at(address, username), GUESS_SECONDS)
+        return own >= MOST_GUESSES or _within(self._guessed, address, GUESS_SECONDS) >= MOST_GUESSES_OF_ALL
+
+
+def _name_at(address: str, username: str) -> str:
+    return f"{address} {username.strip().lower()[:64]}"
 
 
 def _note(times: dict[str, deque[float]], address: str) -> None:
     if len(times) > 10_000:  # who comes from everywhere forgets nothing but what is oldest
         times.pop(next(iter(times)))
-    times.setdefault(address, deque(maxlen=MOST_A_MINUTE)).append(time.monotonic())
+    most = max(MOST_A_MINUTE, MOST_GUESSES_OF_ALL)
+    times.setdefault(address, deque(maxlen=most)).append(time.monotonic())
 
 
 def _within(times: dict[str, deque[float]], address: str, seconds: float) -> int:
@@ -348,15 +356,15 @@ class _Smtp(SMTP):
     async def _looked_at(self, given: AuthResult) -> AuthResult:
         if not given.success or not isinstance(given.auth_data, LoginPassword):
             return given
-        if self.door.guard.has_guessed(self.address):
-            return AuthResult(success=False, handled=False, message=GUESSED)
         username, secret = (part.decode("utf-8", "replace") for part in given.auth_data)
+        if self.door.guard.has_guessed(self.address, username):
+            return AuthResult(success=False, handled=False, message=GUESSED)
         try:
             self.guest = await self.door.ask(lambda: self.door.desk.sign_in(username, secret))
         except Turned as turned:
             return AuthResult(success=False, handled=False, message=said(turned.answer))
         if self.guest is None:
-            self.door.guard.guessed(self.address)
+            self.door.guard.guessed(self.address, username)
             log.warning("%s: a wrong user name or password", self.address)
             return AuthResult(success=False, handled=False)
         return AuthResult(success=True)

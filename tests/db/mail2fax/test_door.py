@@ -315,6 +315,27 @@ def test_guessing_ends_after_some_wrong_passwords(app: Flask, box: int, cast: Ca
         signed_in(shut, username, secret)
 
 
+def test_a_copier_with_a_withdrawn_password_shuts_out_no_other_behind_its_address(
+    app: Flask, box: int, cast: Cast, shut: DoorSettings
+):
+    old, new = credential(app, box, cast.bob), credential(app, box, cast.bob, name="Second copier")
+    for _ in range(listener.MOST_GUESSES + 1):
+        with pytest.raises(smtplib.SMTPAuthenticationError):
+            signed_in(shut, old[0], "withdrawn")
+    with signed_in(shut, *new) as client:
+        client.sendmail("bob@alpha.test", [TO], letter())
+    assert len(faxes(app)) == 1
+
+
+def test_who_tries_many_names_is_looked_at_no_longer():
+    guard = listener.Guard()
+    for n in range(listener.MOST_GUESSES_OF_ALL):
+        assert not guard.has_guessed("192.0.2.1", "another")
+        guard.guessed("192.0.2.1", f"name-{n}")
+    assert guard.has_guessed("192.0.2.1", "another")
+    assert not guard.has_guessed("192.0.2.2", "another")
+
+
 # ---- What cannot be taken now
 
 
