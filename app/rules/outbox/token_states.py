@@ -26,10 +26,7 @@ def access_of(state: TokenState, now: datetime) -> str | None:
     """The token that can be used again."""
     if state.access_until is None or state.access_until - MARGIN <= now:
         return None
-    try:
-        return state.access_token
-    except InvalidToken:  # sealed with a key that is gone; another one is got
-        return None
+    return state.access_token
 
 
 def forget_access(session: Session, kind: type[Kept], row_id: int) -> None:
@@ -67,12 +64,16 @@ def note_refused(session: Session, kind: type[Kept], row_id: int, code: str) -> 
 
 
 def smtp_state(session: Session, place: str) -> SmtpSignIn:
-    """The row of these settings; those of earlier ones go. Commits."""
-    mine = sa.select(SmtpSignIn).where(SmtpSignIn.place == place)
-    if found := session.scalar(mine):
-        return found
+    """The row of these settings; those of earlier ones go, and one that was sealed with a key that is gone, since the
+    settings say how to begin anew. Commits."""
+    mine, others = sa.select(SmtpSignIn).where(SmtpSignIn.place == place), SmtpSignIn.place != place
     try:
-        session.execute(sa.delete(SmtpSignIn).where(SmtpSignIn.place != place))
+        if found := session.scalar(mine):
+            return found
+    except InvalidToken:
+        others = sa.true()
+    try:
+        session.execute(sa.delete(SmtpSignIn).where(others), execution_options={"synchronize_session": False})
         session.add(SmtpSignIn(place=place))
         session.commit()
     except IntegrityError:  # another worker was faster
@@ -93,7 +94,8 @@ def write_token_warnings(session: Session, *, smtp_ends_on: date | None, now: da
     """A mail 14 days and one 3 days before, to the administrators of a box's company and for ``SMTP_URL`` to the
     operators; gives how many. Commits."""
     count = 0
-    for row in session.scalars(sa.select(BoxSignIn).join(Mail2FaxBox).order_by(BoxSignIn.id)).all():
+    readable = (BoxSignIn.tenant_id, BoxSignIn.box_id, BoxSignIn.secret_ends_on, BoxSignIn.refresh_until)
+    for row in session.execute(sa.select(*readable).join(Mail2FaxBox).order_by(BoxSignIn.id)).all():
         end, tenant = ends_at(row.secret_ends_on, row.refresh_until), session.get_one(Tenant, row.tenant_id)
         people = people_in_use(session, administers(row.tenant_id))
         count += _warn(session, people, end, now, tenant=tenant, box_id=row.box_id)

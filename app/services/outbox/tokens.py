@@ -59,10 +59,12 @@ def bearer_for(kind: type[Row], row_id: int, place_of: Callable[[Row], TokenPlac
 
 
 def _kept(kind: type[Row], row_id: int) -> str | None:
-    row = db.session.get_one(kind, row_id, populate_existing=True)
-    token = access_of(row, utc_now())
-    db.session.rollback()
-    return token
+    try:
+        return access_of(db.session.get_one(kind, row_id, populate_existing=True), utc_now())
+    except InvalidToken as error:
+        raise PermanentFailure("sealing_key_unknown") from error
+    finally:
+        db.session.rollback()
 
 
 @contextmanager

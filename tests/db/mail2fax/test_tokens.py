@@ -19,6 +19,7 @@ from app.rules.mail2fax.boxes import BoxDetails, judge_box, put_box
 from app.rules.mail2fax.ledger import TOKEN_REFUSALS
 from app.rules.outbox.token_states import write_token_warnings
 from app.services.mail2fax.box_access import access_to, note_failure
+from app.services.outbox.tokens import bearer_for
 from tenants.db import db, utc_now
 from tenants.models import Tenant
 from tests.dovecot import Dovecot, running_dovecot
@@ -245,6 +246,17 @@ def test_administrators_are_told_14_and_3_days_before_the_end_once_each(session,
     assert counts == [0, 1, 0, 1, 0]
     told = session.scalars(sa.select(Notice.recipient).where(Notice.kind == NoticeKind.TOKEN_ENDS)).all()
     assert set(told) == {"alice@alpha.test"}
+
+
+def test_who_is_told_does_not_hang_on_a_secret_that_no_key_opens_any_more(session, cast, servers, server):
+    box = enter(session, cast, servers, secret_ends_on="2027-06-30")
+    row_id = box.sign_in.id
+    session.execute(sa.text("UPDATE box_sign_in SET client_secret = 'sealed with a key that is gone'"))
+    session.commit()
+    session.expunge_all()
+    assert write_token_warnings(session, smtp_ends_on=None, now=utc_now().replace(year=2027, month=6, day=20)) == 1
+    with pytest.raises(PermanentFailure, match="sealing_key_unknown"):
+        bearer_for(BoxSignIn, row_id, lambda row: TokenPlace(row.token_url, "", "", ""), seconds=1)
 
 
 def test_operators_are_told_of_their_mail_server_s(session, cast):

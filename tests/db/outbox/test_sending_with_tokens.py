@@ -146,6 +146,16 @@ def test_other_settings_begin_with_another_token(session, app, tokens):
     assert session.scalar(sa.select(sa.func.count()).select_from(SmtpSignIn)) == 1
 
 
+def test_tokens_that_no_key_opens_any_more_are_got_anew(session, taker, tokens):
+    send()
+    session.execute(sa.text("UPDATE smtp_sign_in SET access_token = 'sealed with a key that is gone'"))
+    session.commit()
+    session.expunge_all()
+    send()
+    send()
+    assert (len(taker.taken), len(tokens.asked)) == (3, 2)
+
+
 def test_a_server_without_tokens_is_told_as_such(url, monkeypatch):
     monkeypatch.setattr(smtp, "mechanism_of", lambda offered: None)
     with pytest.raises(TemporaryFailure, match="takes no tokens"):
