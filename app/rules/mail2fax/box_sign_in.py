@@ -6,6 +6,7 @@ from datetime import date, datetime
 from urllib.parse import urlsplit
 
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import flag_modified
 
 from app.errors import Refused
 from app.models import BoxSignIn, Mail2FaxBox
@@ -145,6 +146,8 @@ def put_sign_in(session: Session, box: Mail2FaxBox, details: SignInDetails, *, e
         row.refresh_token = details.refresh_token
     provider = PROVIDERS[details.way]
     row.scope = details.scope or (provider.persons_scope if row.refresh_token else provider.scope)
-    row.access_token = row.access_until = row.refresh_until = row.refused = row.refused_at = None
+    for name in ("access_token", "access_until", "refresh_until", "refused", "refused_at"):
+        setattr(row, name, None)
+        flag_modified(row, name)  # a token may have come since this row was read
     row.changed_at = utc_now()
     session.add(row)

@@ -44,15 +44,20 @@ def note_given(
     seconds: int,
     refresh_token: str,
     refresh_seconds: int | None,
+    asked_of: datetime | None = None,
 ) -> None:
-    """What a token server gave. Commits."""
+    """What a token server gave; nothing of it stays where somebody has entered other settings since those of
+    ``asked_of`` (``changed_at``). Commits."""
     now = utc_now()
     values: dict[str, object] = {"access_token": access_token, "access_until": now + timedelta(seconds=seconds)}
     values |= {"refused": None, "refused_at": None}
     if refresh_token:
         values |= {"refresh_token": refresh_token}
         values |= {"refresh_until": now + timedelta(seconds=refresh_seconds) if refresh_seconds else None}
-    session.execute(sa.update(kind).where(kind.id == row_id).values(**values))
+    mine = sa.update(kind).where(kind.id == row_id)
+    if asked_of:
+        mine = mine.where(BoxSignIn.changed_at == asked_of)
+    session.execute(mine.values(**values))
     session.commit()
 
 

@@ -35,7 +35,8 @@ def bearer_for(kind: type[Row], row_id: int, place_of: Callable[[Row], TokenPlac
         if kept := _kept(kind, row_id):  # somebody else has just asked
             return Bearer(kept)
         try:
-            place = place_of(db.session.get_one(kind, row_id, populate_existing=True))
+            row = db.session.get_one(kind, row_id, populate_existing=True)
+            place, asked_of = place_of(row), row.changed_at if isinstance(row, BoxSignIn) else None
         except InvalidToken as error:
             raise PermanentFailure("sealing_key_unknown") from error
         finally:
@@ -54,6 +55,7 @@ def bearer_for(kind: type[Row], row_id: int, place_of: Callable[[Row], TokenPlac
             seconds=given.seconds,
             refresh_token=given.refresh_token,
             refresh_seconds=given.refresh_seconds,
+            asked_of=asked_of,
         )
         return Bearer(given.access_token)
 

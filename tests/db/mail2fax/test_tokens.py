@@ -19,6 +19,7 @@ from app.rules.mail2fax.boxes import BoxDetails, judge_box, put_box
 from app.rules.mail2fax.ledger import TOKEN_REFUSALS
 from app.rules.outbox.token_states import write_token_warnings
 from app.services.mail2fax.box_access import access_to, note_failure
+from app.services.outbox import tokens as keeper
 from app.services.outbox.tokens import bearer_for
 from tenants.db import db, utc_now
 from tenants.models import Tenant
@@ -127,6 +128,35 @@ def test_a_refresh_token_that_is_good_once_is_followed_by_the_next(session, cast
     assert len({asked["refresh_token"] for asked in server.asked}) == 3
     session.expire_all()
     assert session.scalar(sa.select(BoxSignIn)).refresh_token in server.refresh
+
+
+def test_what_was_asked_for_with_earlier_settings_takes_the_place_of_none(session, cast, servers, server, monkeypatch):
+    box = enter(session, cast, servers, refresh_token="refresh-0")
+    server.rotates = True
+
+    def changed_meanwhile(place: TokenPlace, **more: object) -> object:
+        later = {"refresh_token": "entered meanwhile", "changed_at": utc_now() + timedelta(seconds=1)}
+        session.execute(sa.update(BoxSignIn).values(**later))
+        session.commit()
+        return fetch_token(place, **more)
+
+    monkeypatch.setattr(keeper, "fetch_token", changed_meanwhile)
+    look(box)
+    session.expire_all()
+    row = session.scalars(sa.select(BoxSignIn)).one()
+    assert (row.refresh_token, row.access_token) == ("entered meanwhile", None)
+
+
+def test_a_token_that_came_while_the_form_was_open_is_forgotten_with_the_settings_before(
+    session, cast, servers, server
+):
+    box, tenant = enter(session, cast, servers), session.get_one(Tenant, cast.alpha)
+    assert box.sign_in.access_token is None
+    came = {"access_token": "of before", "access_until": utc_now() + timedelta(hours=1)}
+    session.execute(sa.update(BoxSignIn).values(**came), execution_options={"synchronize_session": False})
+    put_box(session, tenant, box, details(servers, scope="another"))
+    session.commit()
+    assert session.scalar(sa.select(BoxSignIn.access_token)) is None
 
 
 @pytest.mark.parametrize(
