@@ -124,7 +124,7 @@ def put_sign_in(session: Session, box: Mail2FaxBox, details: SignInDetails, *, e
     token that was got for the one before. The caller commits.
 
     Raises:
-        Refused: ``token_secret_again``.
+        Refused: ``token_secret_again``, ``token_refresh_token_missing``.
     """
     row = box.sign_in
     if details.way == PASSWORD:
@@ -132,6 +132,8 @@ def put_sign_in(session: Session, box: Mail2FaxBox, details: SignInDetails, *, e
         return
     if row is not None and elsewhere and not details.client_secret:
         raise Refused("token_secret_again", field="client_secret")
+    if row is not None and elsewhere and row.refresh_token and not details.refresh_token:
+        raise Refused("token_refresh_token_missing", field="refresh_token")
     another = row is None or _is_another(details, row)
     if row is None:
         row = BoxSignIn(tenant_id=box.tenant_id, client_secret="")

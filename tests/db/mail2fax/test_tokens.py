@@ -251,6 +251,13 @@ def test_a_kept_secret_goes_to_no_other_server(session, cast, servers, server):
     assert "client_secret" in judge_sign_in(replace(without, token_url="https://evil.example/token"), box.sign_in)
 
 
+def test_a_persons_token_goes_to_no_other_mail_server_by_whatever_secret(session, cast, servers, server):
+    """There are token servers that look at the refresh token alone."""
+    box, tenant = enter(session, cast, servers, refresh_token="refresh-0"), session.get_one(Tenant, cast.alpha)
+    with pytest.raises(Refused, match="token_refresh_token_missing"):
+        put_box(session, tenant, box, replace(details(servers, client_secret="any"), host="imap.evil.example"))
+
+
 def test_nothing_secret_lies_readable_in_the_database(session, cast, servers, server):
     look(enter(session, cast, servers, refresh_token="refresh-0"))
     raw = str(session.execute(sa.text("SELECT * FROM box_sign_in")).all())
