@@ -1,7 +1,7 @@
 """How a box gets the tokens that it signs in with: what may be entered, by provider."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from urllib.parse import urlsplit
 
@@ -101,6 +101,13 @@ def _judge_secret(text: str, field: str, *, missing: bool) -> Refused | None:
 def _is_another(details: SignInDetails, row: BoxSignIn) -> bool:
     """Whoever may come here must not have a kept secret sent to a server of theirs."""
     return (details.url(), details.client_id) != (row.token_url, row.client_id)
+
+
+def without_spent(details: SignInDetails, row: BoxSignIn) -> SignInDetails:
+    """Of a file that is applied again: its refresh token is the first one, and the newest that the token server gave
+    stays until that is not taken any more."""
+    is_spent = row.refresh_token and row.refused != "token_grant_expired" and not _is_another(details, row)
+    return replace(details, refresh_token="") if is_spent else details
 
 
 def _is_url(text: str) -> bool:

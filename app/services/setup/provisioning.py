@@ -17,7 +17,7 @@ from app.adapters.mail.pgp import key_text, read_public_key
 from app.adapters.mail.pgp_mail import box_key_fault
 from app.errors import FaxroomError, Refused
 from app.models import FaxEntity, FaxTemplate, Mail2FaxBox
-from app.rules.mail2fax.box_sign_in import SignInDetails
+from app.rules.mail2fax.box_sign_in import SignInDetails, without_spent
 from app.rules.mail2fax.boxes import (
     MOST_KEY,
     BoxDetails,
@@ -26,6 +26,7 @@ from app.rules.mail2fax.boxes import (
     read_key,
     read_server,
     require_proof,
+    server_url,
 )
 from app.rules.mail2fax.boxes import details_of as box_details
 from app.rules.mail2fax.door import judge_door_box, put_door_box
@@ -341,6 +342,8 @@ class _Application:
             return bool(field not in SIGN_IN_FIELDS and getattr(details, field) == getattr(kept, field))
 
         row = box.sign_in if box else None
+        if box and row and entry.oauth and (box.imap, box.username) == (server_url(server), entry.username):
+            details = replace(details, sign_in=without_spent(details.sign_in, row))
         faults = judge_box(details, has_password=False, key_fault=box_key_fault, sign_in=row)
         if not self._may_put(where, faults, is_kept, BOX_PLACES):
             return

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from app.models import Mail2FaxBox
+from app.models import BoxSignIn, Mail2FaxBox
 from app.services.setup.provisioning import ProvisionError, apply_provision_file
 from tenants.models import Tenant
 
@@ -48,6 +48,34 @@ def test_the_programs_that_may_send_are_taken_and_stay_until_the_file_names_othe
     for more, tenant in ((", programs: [scanner@gamma.test]", USERS), ("", "")):
         assert apply(session, tmp_path, more, tenant)[0].programs == "scanner@gamma.test"
     assert apply(session, tmp_path, ", programs: []")[0].programs == ""
+
+
+SIGN_IN = 'oauth: {provider: other, token_url: "https://login.gamma.test/token", client_id: c, client_secret: s'
+
+
+def test_a_file_that_is_applied_again_puts_no_spent_refresh_token_in_the_place_of_the_newest(session, tmp_path):
+    path, given = tmp_path / "provision.yaml", FILE.format(more="", tenant="")
+    path.write_text(given.replace("password: secret", f"{SIGN_IN}, refresh_token: first}}"))
+    found = []
+    for refused in (None, "token_secret_expired", "token_grant_expired"):
+        apply_provision_file(session, path)
+        row = session.scalars(sa.select(BoxSignIn)).one()
+        row.refresh_token, row.refused = "newest", refused
+        session.commit()
+        apply_provision_file(session, path)
+        session.expire_all()
+        found.append(session.scalars(sa.select(BoxSignIn.refresh_token)).one())
+    assert found == ["newest", "newest", "first"], "only what is not taken any more has to go"
+
+
+def test_a_file_that_names_another_mailbox_brings_its_refresh_token(session, tmp_path):
+    path, given = tmp_path / "provision.yaml", FILE.format(more="", tenant="")
+    for name, token in (("fax", "first"), ("other", "of another")):
+        text = given.replace("password: secret", f"{SIGN_IN}, refresh_token: {token}}}")
+        path.write_text(text.replace("username: fax", f"username: {name}"))
+        apply_provision_file(session, path)
+    session.expire_all()
+    assert session.scalars(sa.select(BoxSignIn.refresh_token)).one() == "of another"
 
 
 @pytest.mark.parametrize(
