@@ -88,7 +88,7 @@ def test_an_error_in_one_field_keeps_the_document_and_everything_typed(visit, le
     expect(page.locator(".kept strong")).to_have_text("letter.pdf")
     fill(page, to=BETA)
     submit(page)
-    expect(page.locator("dl.facts")).to_contain_text("letter.pdf")
+    expect(page.locator("dl.facts").first).to_contain_text("letter.pdf")
     cancel(page)
 
 

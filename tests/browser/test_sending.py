@@ -89,7 +89,7 @@ def test_the_page_follows_its_fax_without_a_reload_and_the_fax_is_cancelled_on_t
         page.click("#resend")
     assert fax_id(page) != first
     assert status(page) not in FINAL
-    expect(page.locator("dl.facts")).to_contain_text("dense.pdf")
+    expect(page.locator("dl.facts").first).to_contain_text("dense.pdf")
     cancel(page)
     assert status(page) == "cancelled"
 

@@ -81,7 +81,7 @@ def lines_of(session: Session, numbers: Collection[str]) -> dict[str, int]:
     for number, *limits in session.execute(ours.where(FaxEntity.number.in_(found))):
         found[str(number)] = min((limit for limit in limits if limit), default=MOST)
     known = sa.select(CalledNumber.number, CalledNumber.lines).where(CalledNumber.number.in_(found))
-    return found | dict(session.execute(known).tuples().all())
+    return found | {row[0]: row[1] for row in session.execute(known)}
 
 
 # ---- Those that wait

@@ -142,7 +142,7 @@ def gives_way(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Lane]]:
     """Documents give way wherever somebody asks them to; the lanes in which they were begun."""
     begun: list[Lane] = []
 
-    def work(_fax, _folder, lane: Lane) -> None:
+    def work(_fax, _folder, lane: Lane, *_: object) -> None:
         begun.append(lane)
         raise GaveWay if lane != Lane.SLOW else TemporaryFailure("converter_down")
 
