@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.errors import Refused
-from app.models import Fax, FaxEntity, FaxTemplate, Notice, Status
+from app.models import CalledNumber, Fax, FaxEntity, FaxTemplate, Notice, Status
 from app.rules.ground.days import day_bounds, day_of
 from app.rules.numbers.policy import Policy, set_policy
 from app.rules.sending.lifecycle import move, request_cancel
@@ -15,7 +15,7 @@ from app.rules.sending.results import CallFacts, record_result
 from app.rules.sending.submit import resend_fax
 from tenants.db import utc_now
 from tenants.models import Tenant, User
-from tests.db.faxes import claim, make_ready, reread, submit
+from tests.db.faxes import ITS_LINES, NUMBER, claim, make_ready, reread, submit
 
 PREMIUM = "+39899123456"
 
@@ -116,6 +116,8 @@ def test_each_line_has_its_own_cap(session, cast, template):
 
 def test_those_who_race_for_the_last_place_of_a_day_get_one(app, session, cast, template):
     set_rules(session, template, daily_cap=3)
+    session.merge(CalledNumber(number=NUMBER, lines=ITS_LINES))  # else each of them adds it
+    session.commit()
     codes, begin = [], threading.Barrier(4)
 
     def send() -> None:
