@@ -1,5 +1,7 @@
 """Who called: the number that a network gives, which is a stranger's word and may be anything."""
 
+from collections.abc import Callable
+
 import phonenumbers
 from phonenumbers import PhoneNumberFormat
 from sqlalchemy.orm import Session
@@ -23,18 +25,18 @@ def read_caller(caller: str, region: str, form: CallerForm | None = None) -> str
     """E.164 with + where the network surely gave this number, else the bare digits as they came; None where it gave no
     number: withheld, or a name.
 
-    Sure is what is valid as the trunk writes numbers, and could not be another one read otherwise: an account's number
-    or one of another country without its + is not made into one of ours.
+    Sure is what came with + or 00, or is valid as the trunk writes numbers and could not be another one read otherwise:
+    an account's number or one of another country without its + is not made into one of ours.
     """
     number = plain_number(caller)
     if number is None:
         return None
     digits = number.removeprefix("+")
-    if number.startswith(("+", "00")):
-        return _valid(f"+{digits.removeprefix('00')}", region) or digits
+    if number.startswith(("+", "00")):  # whole, and perhaps newer than what phonenumbers knows
+        return _read(f"+{digits.removeprefix('00')}", region, phonenumbers.is_possible_number) or digits
     if len(digits) < SHORTEST_PUBLIC:
         return digits
-    usual, whole = _valid(digits, region), _valid(f"+{digits}", region)
+    usual, whole = (_read(text, region, phonenumbers.is_valid_number) for text in (digits, f"+{digits}"))
     if form == CallerForm.WHOLE:
         return whole or digits
     return usual if usual and whole in (None, usual) else digits
@@ -45,9 +47,9 @@ def is_verified(number: str) -> bool:
     return number.startswith("+") or len(number) < SHORTEST_PUBLIC
 
 
-def _valid(number: str, region: str) -> str | None:
+def _read(number: str, region: str, is_one: Callable[[phonenumbers.PhoneNumber], bool]) -> str | None:
     try:
         parsed = phonenumbers.parse(number, region)
     except phonenumbers.NumberParseException:
         return None
-    return phonenumbers.format_number(parsed, PhoneNumberFormat.E164) if phonenumbers.is_valid_number(parsed) else None
+    return phonenumbers.format_number(parsed, PhoneNumberFormat.E164) if is_one(parsed) else None
