@@ -6,19 +6,18 @@ import phonenumbers
 from phonenumbers import PhoneNumberFormat
 from sqlalchemy.orm import Session
 
-from app.models import DialingPolicy
 from app.models.operator.policy import CallerForm
 from app.rules.numbers.called import plain_number
-from tenants.models import Tenant
+from app.rules.numbers.policy import policy_row
 
 #: Digits of the shortest caller that is looked upon as a public number; a shorter one is an extension of our own.
 SHORTEST_PUBLIC = 6
 
 
-def caller_of(session: Session, caller: str, tenant: Tenant) -> str | None:
-    """:func:`read_caller` by the rules of the trunk, or of the company's country."""
-    policy = session.get(DialingPolicy, 1) or DialingPolicy()
-    return read_caller(caller, policy.trunk_region or tenant.region, policy.caller_form)
+def caller_of(session: Session, caller: str, usual_region: str) -> str | None:
+    """:func:`read_caller` by the rules of the trunk; of ``usual_region`` where the operator has set no country."""
+    policy = policy_row(session)
+    return read_caller(caller, policy.trunk_region or usual_region, policy.caller_form)
 
 
 def read_caller(caller: str, region: str, form: CallerForm | None = None) -> str | None:

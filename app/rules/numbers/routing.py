@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, joinedload
 
 from app.dialled import Internal, read_internal
-from app.models import DialingPolicy, FaxEntity, FormerNumber, PoolNumber
+from app.models import FaxEntity, FormerNumber, PoolNumber
 from app.rules.numbers.called import SIGNS, is_from_outside, shown_called, written_numbers
-from app.rules.numbers.policy import Ceilings, policy_of
+from app.rules.numbers.policy import Ceilings, policy_of, policy_row
 from app.rules.numbers.voice import Telephone, voice_of, whose_line
 from tenants.db import utc_now
 from tenants.models import Tenant
@@ -87,7 +87,7 @@ class Trunk:
 
 
 def trunk_of(session: Session) -> Trunk:
-    row = session.get(DialingPolicy, 1) or DialingPolicy()
+    row = policy_row(session)
     regions = [row.trunk_region] if row.trunk_region else session.scalars(sa.select(Tenant.region).distinct()).all()
     return Trunk(regions, row.trunk_area or "", row.trunk_company_id, row.called_order or SIGNS)
 

@@ -10,6 +10,7 @@ from app.errors import Refused
 from app.models import DialingPolicy
 from app.models.operator.policy import CallerForm
 from app.rules.numbers.called import SIGNS
+from app.rules.numbers.policy import policy_row
 from tenants.models import Tenant
 
 #: The fields of a form. ``called_first``: what names the called number before all else, one of SIGNS.
@@ -19,7 +20,7 @@ MOST_AREA = 8
 
 def writing_of(session: Session) -> dict[str, str]:
     """As a form has it; empty strings where nothing is set."""
-    row = session.get(DialingPolicy, 1) or DialingPolicy()
+    row = policy_row(session)
     company = session.get(Tenant, row.trunk_company_id) if row.trunk_company_id else None
     return {
         "trunk_region": row.trunk_region or "",

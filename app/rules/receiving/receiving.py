@@ -50,7 +50,7 @@ def begin_receiving(
     if limits and not Room(session, limits).has_for_incoming(entity.tenant):
         session.rollback()
         return None
-    number, test_id = caller_of(session, caller, entity.tenant), test_called(session, entity, called)
+    number, test_id = caller_of(session, caller, entity.tenant.region), test_called(session, entity, called)
     fax = Fax(
         tenant_id=entity.tenant_id,
         entity_id=entity.id,

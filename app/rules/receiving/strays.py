@@ -5,26 +5,27 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.models import DialingPolicy, PoolNumber, StrayCall
-from app.rules.numbers.callers import read_caller
+from app.models import PoolNumber, StrayCall
+from app.rules.numbers.callers import caller_of
 from app.rules.numbers.routing import Found
 from tenants.models import Tenant
 
 #: Called numbers that are kept: strangers can make up as many as they like.
 MOST_STRAYS = 500
+#: phonenumbers' word for no country: whose number it is nobody knows.
+ANY_REGION = "ZZ"
 
 
 def note_stray(session: Session, found: Found, caller: str, now: datetime) -> None:
     """A call came for a number that leads to no fax entity. Commits."""
-    called = found.called[:40]
-    policy = session.get(DialingPolicy, 1) or DialingPolicy()
+    called, last_caller = found.called[:40], caller_of(session, caller, ANY_REGION)
     row = session.scalar(sa.select(StrayCall).where(StrayCall.called == called))
     if row is None:
         oldest = sa.select(StrayCall.id).order_by(StrayCall.last_at.desc()).offset(MOST_STRAYS - 1)
         session.execute(sa.delete(StrayCall).where(StrayCall.id.in_(session.scalars(oldest).all())))
         row = StrayCall(called=called, calls=0)
         session.add(row)
-    row.caller = read_caller(caller, policy.trunk_region or "ZZ", policy.caller_form)
+    row.caller = last_caller
     row.reason, row.number, row.calls, row.last_at = found.reason or "nobody", found.number, row.calls + 1, now
     session.commit()
 

@@ -47,7 +47,7 @@ def note_call(
             entity_id=entity.id,
             node=node,
             channel=name,
-            caller=caller_of(session, caller, tenant),
+            caller=caller_of(session, caller, tenant.region),
             dialled=dialled[:32],
             goes_out=voice_goes_out(dialled, tenant),
             began_at=_time(began_at),

@@ -347,16 +347,7 @@ class _Application:
         faults = judge_box(details, has_password=False, key_fault=box_key_fault, sign_in=row)
         if not self._may_put(where, faults, is_kept, BOX_PLACES):
             return
-        try:
-            box = put_box(self.session, tenant, box, details)
-        except Refused as refusal:
-            if refusal.code == "email_taken":
-                self._taken(entry.email)
-            else:
-                self.faults.append(f"{where}: {_english(refusal)}")
-            return
-        if "private_key" in entry.model_fields_set and not entry.private_key:
-            box.private_key = None
+        self._store(where, entry, lambda: put_box(self.session, tenant, box, details))
 
     def _put_door_box(self, where: str, tenant: Tenant, entry: BoxEntry, box: Mail2FaxBox | None) -> None:
         """Its address may lie at any domain: the file is the operator's word."""
@@ -371,8 +362,12 @@ class _Application:
         domain = entry.email.rpartition("@")[2].lower()
         if not self._may_put(where, judge_door_box(details, domain, key_fault=box_key_fault), lambda field: False):
             return
+        self._store(where, entry, lambda: put_door_box(self.session, tenant, box, details))
+
+    def _store(self, where: str, entry: BoxEntry, put: Callable[[], Mail2FaxBox]) -> None:
+        """What was judged; a key that the file leaves empty goes."""
         try:
-            box = put_door_box(self.session, tenant, box, details)
+            box = put()
         except Refused as refusal:
             if refusal.code == "email_taken":
                 self._taken(entry.email)
