@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
@@ -23,6 +24,15 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True)
+class Peer:
+    """A mail server that is trusted at the door, or a network of them. ``companies`` are the slugs of those for whose
+    people it speaks; None: for all."""
+
+    network: Network
+    companies: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
 class DoorSettings:
     """Where emails are handed in (:mod:`app.jobs.mail2fax.door`). A port of 0: nowhere. ``domain`` is the
     installation's own, lower case, or empty; ``certificate`` and ``key`` are files in PEM, both or none."""
@@ -32,9 +42,14 @@ class DoorSettings:
     lmtp_port: int = 0
     name: str = "faxroom.invalid"
     domain: str = ""
-    peers: tuple[Network, ...] = ()
+    peers: tuple[Peer, ...] = ()
     certificate: Path | None = None
     key: Path | None = None
+
+    @property
+    def companies(self) -> set[str]:
+        """Slugs of those that a peer is bound to."""
+        return {slug for peer in self.peers for slug in peer.companies or ()}
 
     @property
     def is_open(self) -> bool:
@@ -55,17 +70,46 @@ class DoorSettings:
             lmtp_port=int(read("FAXROOM_DOOR_LMTP_PORT", "0")),
             name=read("FAXROOM_DOOR_NAME", domain or cls.name),
             domain=domain,
-            peers=tuple(_network(text) for text in read("FAXROOM_DOOR_PEERS", "").replace(",", " ").split()),
+            peers=_peers(read("FAXROOM_DOOR_PEERS", "")),
             certificate=Path(certificate) if certificate else None,
             key=Path(key) if key else None,
         )
 
 
-def _network(text: str) -> Network:
+_PEERS = "FAXROOM_DOOR_PEERS"
+#: What nobody can have meant as an address. Whether there is such a company is found out where the companies are.
+_COMPANY = re.compile(r"[^.:/=]+")
+
+
+def _peers(text: str) -> tuple[Peer, ...]:
+    """``10.0.0.5=alpha,beta 10.0.0.0/24``: what follows a = up to the next address are companies.
+
+    Raises:
+        ValueError: something is neither, or an address stands there twice.
+    """
+    found: dict[Network, set[str] | None] = {}
+    latest: set[str] | None = None
+    for word in re.sub(r"\s*=\s*", "=", text).replace(",", " ").split():
+        if latest is not None and _network(word) is None and _COMPANY.fullmatch(word):
+            latest.add(word)
+            continue
+        place, binds, company = word.partition("=")
+        network = _network(place)
+        if network is None:
+            raise ValueError(f"{_PEERS}: {place or word} is not an address or network such as 10.0.0.0/24")
+        if network in found:
+            raise ValueError(f"{_PEERS}: {place} stands there twice. Write its companies behind one =")
+        if binds and not _COMPANY.fullmatch(company):
+            raise ValueError(f"{_PEERS}: {company or 'nothing'} after {place}= is not a company such as alpha")
+        found[network] = latest = {company} if binds else None
+    return tuple(Peer(network, None if names is None else frozenset(names)) for network, names in found.items())
+
+
+def _network(text: str) -> Network | None:
     try:
         return ipaddress.ip_network(text)
-    except ValueError as error:
-        raise ValueError(f"FAXROOM_DOOR_PEERS: {text} is not an address or network such as 10.0.0.0/24") from error
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True)

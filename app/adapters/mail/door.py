@@ -10,7 +10,7 @@ import ipaddress
 import logging
 import ssl
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,10 +19,11 @@ from typing import Any, Protocol, TypeVar
 from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from app.config import Peer
+
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 #: Connections at once: in all, of those that are not trusted, and of one address among them; begun within a minute.
 MOST_CONNECTIONS, MOST_STRANGERS, MOST_BY_ADDRESS, MOST_A_MINUTE = 1500, 300, 20, 60
@@ -34,6 +35,8 @@ MOST_GUESSES, MOST_GUESSES_OF_ALL, GUESS_SECONDS = 10, 60, 600.0
 #: Seconds that a client may say nothing, before and after it was let in; that a whole message may take with what
 #: becomes of it (RFC 5321, 4.5.3.2.6); and that it waits for its turn (4.5.3.2.3).
 SILENT, SILENT_GUEST, LETTER_SECONDS, TURN_SECONDS = 60.0, 300.0, 600.0, 60.0
+#: Seconds that a client may stop within a message (RFC 5321, 4.5.3.2.5): it has a turn that others wait for.
+STALLED = 180.0
 #: RFC 5321 has 998 in a line; programs write longer ones, and nothing is cut.
 LONGEST_LINE = 64 * 1024
 LONGEST_ANSWER = 400
@@ -42,6 +45,7 @@ NOT_LET_IN = "530 5.7.0 Sign in first: STARTTLS, then AUTH with a user name and 
 BUSY = "421 4.7.0 Too many connections. Try again later."
 GUESSED = "454 4.7.0 Too many wrong passwords from this address. Try again later."
 NO_TURN = "451 4.3.2 Too many emails at once. Try again later."
+NO_CHUNKS = "502 5.5.1 BDAT is not known here. Use DATA."
 FAULT = "451 4.3.0 Something went wrong here. Try again later."
 MANY = f"452 4.5.3 Too many recipients, the limit is {MOST_RECIPIENTS}. Send another email to the others."
 
@@ -60,8 +64,8 @@ class Desk(Protocol):
     def sign_in(self, username: str, secret: str) -> Any | None:
         """A guest."""
 
-    def sender(self, guest: Any | None, address: str) -> Any:
-        """``guest`` None: a trusted peer's."""
+    def sender(self, host: Any, address: str) -> Any:
+        """``host``: the guest who signed in, or else the trusted peer (:class:`app.config.Peer`)."""
 
     def company(self, sender: Any) -> object:
         """Whose messages share their turns; at once."""
@@ -81,7 +85,7 @@ class Place:
     host: str
     port: int
     name: str
-    peers: tuple[Network, ...]
+    peers: tuple[Peer, ...]
     most_bytes: int
     lmtp: bool = False
     tls: Callable[[], ssl.SSLContext | None] = lambda: None
@@ -94,6 +98,7 @@ class _Letter(Envelope):
         super().__init__()
         self.sender: Any = None
         self.recipients: list[Any] = []
+        self.asked = 0
 
 
 @dataclass
@@ -169,13 +174,15 @@ def group_of(address: str) -> str:
     return str(known)
 
 
-def is_among(address: str, networks: Sequence[Network]) -> bool:
+def peer_at(address: str, peers: Sequence[Peer]) -> Peer | None:
+    """Of several networks that hold the address the narrowest counts."""
     try:
         known = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
-        return False
+        return None
     mapped = known.ipv4_mapped if isinstance(known, ipaddress.IPv6Address) else None
-    return any((mapped or known) in network for network in networks)
+    around = [peer for peer in peers if (mapped or known) in peer.network]
+    return max(around, key=lambda peer: peer.network.prefixlen, default=None)
 
 
 def said(answer: str) -> str:
@@ -243,10 +250,11 @@ class _Handler:
     async def handle_MAIL(  # noqa: N802
         self, server: "_Smtp", _session: Session, envelope: _Letter, address: str, options: list[str]
     ) -> str:
-        if not (server.trusted or server.guest):
+        host = server.guest or server.peer
+        if host is None:
             return NOT_LET_IN
         try:
-            envelope.sender = await self.door.ask(lambda: self.door.desk.sender(server.guest, address))
+            envelope.sender = await self.door.ask(lambda: self.door.desk.sender(host, address))
         except Turned as turned:
             return said(turned.answer)
         envelope.mail_from = address
@@ -256,7 +264,8 @@ class _Handler:
     async def handle_RCPT(  # noqa: N802
         self, _server: Any, _session: Session, envelope: _Letter, address: str, options: list[str]
     ) -> str:
-        if len(envelope.rcpt_tos) >= MOST_RECIPIENTS:
+        envelope.asked += 1
+        if envelope.asked > MOST_RECIPIENTS:
             return MANY
         try:
             found = await self.door.ask(lambda: self.door.desk.recipient(envelope.sender, address))
@@ -268,6 +277,7 @@ class _Handler:
         return "250 2.1.5 OK"
 
     async def handle_DATA(self, server: "_Smtp", _session: Session, envelope: _Letter) -> str:  # noqa: N802
+        server.is_read()
         content = envelope.original_content or b""
         desk, guest, each = self.door.desk, server.guest, server.is_lmtp
         take = self.door.take(lambda: desk.take(guest, envelope.sender, envelope.recipients, content, each=each))
@@ -282,16 +292,21 @@ class _Handler:
 
 
 class _Smtp(SMTP):
-    """One connection. ``trusted`` by its address, or with a ``guest`` who has signed in."""
+    """One connection, of a trusted ``peer`` by its address, or with a ``guest`` who has signed in."""
 
     line_length_limit = LONGEST_LINE
     is_lmtp = False
 
     def __init__(self, door: Door, place: Place) -> None:
         self.door, self.place = door, place
-        self.address, self.trusted, self.inside = "", False, False
+        self.address, self.inside = "", False
+        self.peer: Peer | None = None
         self.guest: Any | None = None
-        self.letter_bytes: int | None = None
+        self.command_size_limits = defaultdict(
+            lambda: SMTP.command_size_limit
+        )  # the library has one for all connections
+        self.letter_bytes: int | None = None  # of the message that is being read
+        self.letter_ends = 0.0
         super().__init__(
             _Handler(door),
             data_size_limit=place.most_bytes,
@@ -307,12 +322,22 @@ class _Smtp(SMTP):
     def _create_envelope(self) -> Envelope:
         return _Letter()
 
+    async def push(self, status: Any) -> None:
+        """In ASCII (RFC 5321, 4.2): the library repeats what the client wrote, whatever bytes these were."""
+        text = status.decode("ascii", "replace") if isinstance(status, bytes) else status
+        lines = text.encode("ascii", "replace").split(b"\r\n")
+        await super().push(b"\r\n".join(line.replace(b"\r", b" ") for line in lines))
+
     # ---- Coming and going
+
+    @property
+    def trusted(self) -> bool:
+        return self.peer is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if not self.inside:
             peer = transport.get_extra_info("peername") or ("",)
-            self.trusted, self.address = is_among(peer[0], self.place.peers), group_of(peer[0])
+            self.peer, self.address = peer_at(peer[0], self.place.peers), group_of(peer[0])
             if not self.door.guard.lets_in(self.address, trusted=self.trusted):
                 transport.write(f"{BUSY}\r\n".encode())  # type: ignore[attr-defined]
                 transport.close()
@@ -340,6 +365,7 @@ class _Smtp(SMTP):
             if self.letter_bytes > 2 * self.place.most_bytes and self.transport:
                 self.transport.close()
                 return
+            self._reset_timeout(max(0.001, min(STALLED, self.letter_ends - time.monotonic())))
         super().data_received(data)
 
     def _reset_timeout(self, duration: float | None = None) -> None:
@@ -371,6 +397,21 @@ class _Smtp(SMTP):
 
     # ---- A message
 
+    def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
+        """The library's reader fails on some of what is no address; and none has bytes that are no UTF-8, or signs that
+        nobody sees."""
+        try:
+            address, rest = super()._getaddr(arg)
+        except Exception:  # of the email package, whatever it is
+            return None, None
+        return (address, rest) if address is None or address.isprintable() else (None, None)
+
+    async def smtp_BDAT(self, _arg: str) -> None:  # noqa: N802
+        """RFC 3030. It was not offered: what comes next would be a message, and is not read as commands."""
+        await self.push(NO_CHUNKS)
+        if self.transport:
+            self.transport.close()
+
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
         """In its turn: each may be large, and what is read lies in memory."""
         letter = self.envelope
@@ -389,14 +430,19 @@ class _Smtp(SMTP):
         except TimeoutError:
             await self.push(NO_TURN)
             return
-        self._reset_timeout(LETTER_SECONDS)
-        self.letter_bytes = 0
+        self.letter_bytes, self.letter_ends = 0, time.monotonic() + LETTER_SECONDS
+        self._reset_timeout(min(STALLED, LETTER_SECONDS))
         try:
             await super().smtp_DATA(arg)
         finally:
             self.letter_bytes = None
             self.door.letters.release()
             own.release()
+
+    def is_read(self) -> None:
+        """The message is whole: from here on it is us who take time."""
+        self.letter_bytes = None
+        self._reset_timeout(max(0.001, self.letter_ends - time.monotonic()))
 
 
 class _Lmtp(_Smtp, LMTP):

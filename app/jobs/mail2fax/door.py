@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.adapters.confined.isolation import open_workshop
 from app.adapters.mail.door import Door, Place, Turned
-from app.config import DoorSettings, Settings
+from app.config import DoorSettings, Peer, Settings
 from app.errors import PermanentFailure, Refused, TemporaryFailure
 from app.jobs.mail2fax.messages import MOST_MAIL, TOO_MUCH, deal_with
 from app.jobs.pulse import Pulse
@@ -32,6 +32,7 @@ from app.rules.mail2fax.door import (
     Guest,
     Sender,
     Target,
+    companies_unknown,
     delivery_of,
     is_known_again,
     sender_of_envelope,
@@ -41,6 +42,7 @@ from app.rules.mail2fax.door import (
 )
 from app.rules.words.sentences import in_language, sentence
 from app.services.documents.disk_room import disks
+from app.services.mail2fax.wishes import wish_digest
 from app.services.upkeep.health import beat
 from tenants.connections import JOB, waiting
 from tenants.db import db, only_reading, utc_now
@@ -72,10 +74,22 @@ def run() -> None:
     if not settings.door.is_open:
         raise SystemExit("Set FAXROOM_DOOR_PORT or FAXROOM_DOOR_LMTP_PORT to take emails here.")
     open_workshop()
+    _warn_of_companies(app, settings.door)
     try:
         asyncio.run(_listen(app, settings.door))
     except (OSError, ssl.SSLError) as error:
         raise SystemExit(f"The door cannot be opened: {error}") from error
+
+
+def _warn_of_companies(app: Flask, settings: DoorSettings) -> None:
+    with app.app_context():
+        try:
+            for name in companies_unknown(db.session, settings.companies):
+                log.warning("FAXROOM_DOOR_PEERS: there is no company %s", name)
+        except SQLAlchemyError as error:
+            log.warning("the companies of FAXROOM_DOOR_PEERS were not looked up: %s", error)
+        finally:
+            db.session.rollback()
 
 
 async def _listen(app: Flask, settings: DoorSettings) -> None:
@@ -147,17 +161,19 @@ class Desk:
     def sign_in(self, username: str, secret: str) -> Guest | None:
         return self._answered(lambda: sign_in(db.session, username, secret, utc_now()))
 
-    def sender(self, guest: Guest | None, address: str) -> Sender:
-        return self._answered(lambda: self._sender(guest, address))
+    def sender(self, host: Guest | Peer, address: str) -> Sender:
+        return self._answered(lambda: self._sender(host, address))
 
-    def _sender(self, guest: Guest | None, address: str) -> Sender:
+    def _sender(self, host: Guest | Peer, address: str) -> Sender:
         if held_since(db.session):
             raise TemporaryFailure("held")
         if disks().full():
             raise TemporaryFailure("no_room")
-        if guest and not still_valid(db.session, guest):
+        if isinstance(host, Guest) and not still_valid(db.session, host):
             raise Turned(ENDED)
-        return sender_of_envelope(db.session, guest, address)
+        if isinstance(host, Guest):
+            return sender_of_envelope(db.session, host, address)
+        return sender_of_envelope(db.session, None, address, host.companies)
 
     def company(self, sender: Sender) -> int:
         return sender.tenant_id
@@ -178,19 +194,19 @@ class Desk:
             raise Turned(ENDED)
         if not is_known_again(content):
             return [UNTELLABLE] * (len(recipients) if each else 1)
-        told = each or len(recipients) == 1
-        answers = [self._taken(sender, target, content, told=told) for target in recipients]
+        told, wish = each or len(recipients) == 1, wish_digest(content)
+        answers = [self._taken(sender, target, content, wish, told=told) for target in recipients]
         return answers if each else [min(answers, key=lambda answer: "425".index(answer[0]))]
 
-    def _taken(self, sender: Sender, target: Target, content: bytes, *, told: bool) -> str:
+    def _taken(self, sender: Sender, target: Target, content: bytes, wish: str, *, told: bool) -> str:
         envelope = Envelope(sender.email, sender.machine, target.wanted, told)
         try:
-            return self._answered(lambda: self._dealt(target, content, envelope))
+            return self._answered(lambda: self._dealt(target, content, wish, envelope))
         except Turned as turned:
             return turned.answer
 
-    def _dealt(self, target: Target, content: bytes, envelope: Envelope) -> str:
-        dealt = deal_with(delivery_of(target, content), content, envelope)
+    def _dealt(self, target: Target, content: bytes, wish: str, envelope: Envelope) -> str:
+        dealt = deal_with(delivery_of(target, content, wish), content, envelope)
         if dealt.fate == MailFate.REFUSED:
             row = db.session.get_one(MailMessage, dealt.row_id)
             raise Turned(f"550 5.7.1 {_said(row.reason or 'mail_unreadable', row.reason_values or {})}")

@@ -239,7 +239,7 @@ def _accept(delivery: Delivery, verdict: Verdict) -> Dealt:
         raise
     if entered:
         return entered[0]
-    fax_id = fax.id  # a fax of this very content was there, without a message: its box was entered anew
+    fax_id = fax.id  # of this very content: its box was entered anew, or it asks for the same in another way
     session.rollback()
     storage().delete(key)
     return _commit(new_message(delivery, MailFate.REPEATED, fax_id=fax_id, **_facts(delivery, verdict)))
@@ -256,7 +256,7 @@ def _submit(delivery: Delivery, verdict: Verdict, source: Document, beside: Call
         addressee_text=verdict.to or "",
         send_at_text=None,
         document=source,
-        submission_key=submission_key(delivery),
+        submission_key=submission_key(delivery, verdict.entity_id, verdict.to or ""),
         origin=Origin.MAIL,
         beside=beside,
     )

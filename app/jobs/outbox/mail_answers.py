@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +13,7 @@ from app.application import settings
 from app.errors import TemporaryFailure
 from app.models import Mail2FaxBox, MailMessage, Notice, NoticeKind, Status
 from app.models.faxes.moves import WAITING
+from app.rules.mail2fax.answers import refused_of_program
 from app.rules.mail2fax.ledger import box_state_of, is_sure
 from app.rules.numbers.numbers import shown_number
 from app.rules.outbox.token_states import ends_at
@@ -82,7 +83,15 @@ def _accepted(notice: Notice) -> tuple[str, str] | None:
 def _refused(notice: Notice) -> tuple[str, str] | None:
     tenant, values = db.session.get_one(Tenant, notice.tenant_id), _without_fax(notice)
     subject = _("[%(serial)s] Your email did not become a fax", serial=tenant.serial)
-    if values and not values["is_own"]:
+    if values and values["count"]:
+        name = values["message"].sender or "–"
+        subject = _(
+            "[%(serial)s] %(count)s emails of %(name)s did not become faxes",
+            serial=tenant.serial,
+            count=values["count"],
+            name=name,
+        )
+    elif values and not values["is_own"]:
         subject = _("[%(serial)s] The email of a program did not become a fax", serial=tenant.serial)
     return (subject, render_for(notice.language, "outbox/email/mail_refused.txt", **values)) if values else None
 
@@ -99,6 +108,7 @@ def _without_fax(notice: Notice) -> dict[str, Any] | None:
     if message is None:
         return None
     zone = db.session.get_one(Tenant, notice.tenant_id).zone
+    day = date.fromisoformat(notice.note) if notice.note else None
     is_own = message.user_id == notice.user_id
     return {
         "notice": notice,
@@ -107,6 +117,8 @@ def _without_fax(notice: Notice) -> dict[str, Any] | None:
         "faults": _faults(message),
         "is_sure": _is_sure(message),
         "is_own": is_own,
+        "day": format_date(day, "long") if day else "",
+        "count": refused_of_program(db.session, message, day, zone) if day else 0,
         "once_a_day": bool(notice.occasion),
         "link": f"{_base_url()}/profile" if is_own else f"{_base_url()}/mail2fax/{message.box_id}/log/{message.id}",
     }

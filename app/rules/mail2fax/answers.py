@@ -4,13 +4,15 @@ A mail is answered only to the user whose address it came from. Who proved who t
 address alone speaks for them is told once a day, because anybody could have written it. Nobody else is told anything.
 """
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.models import BoxState, Fax, MailMessage, Notice, NoticeKind
+from app.models import BoxState, Fax, MailFate, MailMessage, Notice, NoticeKind
+from app.rules.ground.days import day_bounds, day_of
 from app.rules.outbox.writing import write_notices
 from tenants.db import utc_now
 from tenants.models import Tenant, User
@@ -53,17 +55,41 @@ def answer_tested(session: Session, message: MailMessage, user: User) -> None:
 
 
 def tell_of_program(session: Session, message: MailMessage, user: User) -> None:
-    """That a mail of a program that may send here became no fax: to the administrators, since no program is answered;
-    about each program once a day."""
+    """That a mail of a program that may send here became no fax: to the administrators, since no program is answered.
+    About each program the first one of a day is told at once, and how many there were when the day is over."""
     occasion = f"{_today(user)} {user.id}"
-    people = [one for one in people_in_use(session, administers(message.tenant_id)) if one.id != user.id]
-    told = [one for one in people if not _was_told(session, one, occasion)]
-    about: dict[str, Any] = {"mail_id": message.id, "occasion": occasion}
-    write_notices(session, NoticeKind.MAIL_REFUSED, told, tenant=user.tenant, is_personal=True, **about)
+    day = day_of(utc_now(), user.company.zone)
+    _begin, end = day_bounds(day, user.company.zone)
+    about: dict[str, Any] = {"mail_id": message.id, "tenant": user.tenant, "is_personal": True}
+    for one in people_in_use(session, administers(message.tenant_id)):
+        if one.id == user.id:
+            continue
+        if not _was_told(session, one, occasion):
+            write_notices(session, NoticeKind.MAIL_REFUSED, [one], occasion=occasion, **about)
+        elif not _was_told(session, one, f"{occasion} all"):
+            later: dict[str, Any] = {"occasion": f"{occasion} all", "due_at": end, "note": day.isoformat()}
+            write_notices(session, NoticeKind.MAIL_REFUSED, [one], **later, **about)
+
+
+def refused_of_program(session: Session, message: MailMessage, day: date, zone: ZoneInfo) -> int:
+    """How many emails that a program wrote, in the name of whom this one is, became no fax on a day."""
+    begin, end = day_bounds(day, zone)
+    query = sa.select(MailMessage.checks).where(
+        MailMessage.tenant_id == message.tenant_id,
+        MailMessage.user_id == message.user_id,
+        MailMessage.fate == MailFate.REFUSED,
+        MailMessage.created_at >= begin,
+        MailMessage.created_at < end,
+    )
+    return sum(1 for checks in session.scalars(query) if _is_of_program(checks))
+
+
+def _is_of_program(checks: list[Any] | None) -> bool:
+    return any(check["code"] == "person" and check["values"].get("why") for check in checks or [])
 
 
 def _today(user: User) -> str:
-    return utc_now().astimezone(user.company.zone).date().isoformat()
+    return day_of(utc_now(), user.company.zone).isoformat()
 
 
 def _was_told(session: Session, user: User, occasion: str) -> bool:

@@ -238,9 +238,7 @@ def put_box(session: Session, tenant: Tenant, box: Mail2FaxBox | None, details: 
     session.refresh(tenant, ["mail_proof_required"])  # somebody may have required it while this waited for the lock
     if tenant.mail_proof_required and not details.authserv_id:
         raise Refused("box_authserv_needed", field="authserv_id")
-    programs = read_addresses(details.programs)
-    if stranger := _first_stranger(session, tenant, programs, known=box.programs if box else ""):
-        raise Refused("box_program_unknown", field="programs", address=stranger)
+    programs = read_programs(session, tenant, details.programs, known=box.programs if box else "")
     try:
         if box is None:
             box = Mail2FaxBox(tenant_id=tenant.id, address=claim_address(session, details.email))
@@ -250,7 +248,7 @@ def put_box(session: Session, tenant: Tenant, box: Mail2FaxBox | None, details: 
         raise Refused("email_taken", field="email") from error
     box.name, box.imap, box.username = details.name, url, details.username
     box.poll_seconds, box.authserv_id = int(details.poll_seconds or USUAL_POLL), details.authserv_id or None
-    box.programs = " ".join(programs)
+    box.programs = programs
     if details.password:
         box.password = details.password
     elif box.id is None:
@@ -268,11 +266,18 @@ def name_is_taken(session: Session, tenant: Tenant, box: Mail2FaxBox | None, nam
     return any(other.name.casefold() == name.casefold() for other in session.scalars(others))
 
 
-def _first_stranger(session: Session, tenant: Tenant, addresses: list[str], *, known: str) -> str | None:
-    """A program sends in the name of a user. One that was let in before may have lost its user since."""
+def read_programs(session: Session, tenant: Tenant, typed: str, *, known: str) -> str:
+    """As the column has them. A program sends in the name of a user; one of the ``known`` may have lost its user since.
+
+    Raises:
+        Refused: ``box_program_unknown``.
+    """
+    addresses = read_addresses(typed)
     users = sa.select(EmailAddress.address).join(User, User.address_id == EmailAddress.id)
     found = {*session.scalars(users.where(User.tenant_id == tenant.id)), *known.split()} if addresses else set()
-    return next((address for address in addresses if address not in found), None)
+    if stranger := next((address for address in addresses if address not in found), None):
+        raise Refused("box_program_unknown", field="programs", address=stranger)
+    return " ".join(addresses)
 
 
 def _leads_elsewhere(box: Mail2FaxBox, details: BoxDetails) -> bool:

@@ -4,8 +4,8 @@
 ``number@line.fax.example.org`` names the line, by its name or its extension. The same below a company's own domain.
 Only lines whose box is at the door are reached. A box's own address is one too: there the subject says the number.
 
-An email is known by its content, Message-ID included, and by what it asks for: its line and what is dialled. Handed in
-again it is answered as before and sent once.
+An email is known by its wish (:func:`app.services.mail2fax.wishes.wish_digest`) and by what it asks for: its line and
+the number, whatever its spelling. Handed in again it is answered as before and sent once.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ import hmac
 import re
 import secrets
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,8 +24,8 @@ from sqlalchemy.orm import Session, joinedload
 from app.errors import Refused
 from app.models import BoxSource, DoorCredential, FaxEntity, Mail2FaxBox
 from app.rules.ground.access import sendable_entities
-from app.rules.mail2fax.boxes import BoxDetails, judge_box, name_is_taken
-from app.rules.mail2fax.ledger import Delivery, message_digest, message_id
+from app.rules.mail2fax.boxes import BoxDetails, judge_box, name_is_taken, read_programs
+from app.rules.mail2fax.ledger import Delivery, message_id
 from app.rules.mail2fax.mail_text import Wanted
 from app.rules.numbers.dialing import hold_rules
 from app.rules.numbers.numbers import read_mailed
@@ -140,22 +140,35 @@ class Sender:
     machine: bool
 
 
-def sender_of_envelope(session: Session, guest: Guest | None, address: str) -> Sender:
-    """Who sends what begins with MAIL FROM ``address``.
+def sender_of_envelope(
+    session: Session, guest: Guest | None, address: str, companies: frozenset[str] | None = None
+) -> Sender:
+    """Who sends what begins with MAIL FROM ``address``. A trusted mail server is no guest, and speaks for the people of
+    these companies (slugs); None: of all.
 
     Raises:
         Refused: ``door_sender``: nobody who may.
     """
-    if guest and guest.user_id is not None:
-        user, machine = session.get(User, guest.user_id), True
-    else:
-        user, machine = _person(session, address), False
-    known = user is not None and user.tenant_id is not None and user.is_active and not user.is_invited
-    if user is None or user.tenant_id is None or not known or (guest and guest.tenant_id != user.tenant_id):
+    own_id = guest.user_id if guest else None
+    user = session.get(User, own_id) if own_id is not None else _person(session, address)
+    known = user is not None and user.is_active and not user.is_invited
+    tenant = user.tenant if user and known else None
+    if user is None or tenant is None or not _speaks_for(guest, companies, tenant):
         raise Refused("door_sender", address=address[:320])
-    if session.get_one(Tenant, user.tenant_id).suspended_at:
+    if tenant.suspended_at:
         raise Refused("tenant_suspended")
-    return Sender(user.id, user.tenant_id, user.email, guest.box_id if guest else None, machine)
+    return Sender(user.id, tenant.id, user.email, guest.box_id if guest else None, machine=own_id is not None)
+
+
+def _speaks_for(guest: Guest | None, companies: frozenset[str] | None, tenant: Tenant) -> bool:
+    return guest.tenant_id == tenant.id if guest else companies is None or tenant.slug in companies
+
+
+def companies_unknown(session: Session, slugs: Iterable[str]) -> list[str]:
+    """Of the settings, those that no company has: whoever stands behind them hands in nothing."""
+    named = set(slugs)
+    there = session.scalars(sa.select(Tenant.slug).where(Tenant.slug.in_(named))) if named else ()
+    return sorted(named - set(there))
 
 
 def _person(session: Session, address: str) -> User | None:
@@ -192,7 +205,7 @@ def target_of(session: Session, sender: Sender, address: str, installation: str,
     hold_policy(session, tenant, addressee.dial_string, send_at=None, now=now)
     hold_rules(session, tenant=tenant, entity=line, number=addressee.remote_number, send_at=None, now=now)
     wanted = Wanted(number[1], line.name if label else None)
-    return Target(sender.tenant_id, line.box_id or 0, wanted, f"{line.id} {addressee.dial_string}")
+    return Target(sender.tenant_id, line.box_id or 0, wanted, f"{line.id} {addressee.remote_number}")
 
 
 def _boxes(sender: Sender) -> sa.Select[Mail2FaxBox]:
@@ -214,7 +227,10 @@ def _label(tenant: Tenant, domain: str, installation: str) -> str | None:
     label, _dot, above = folded.partition(".")
     if above not in ours:
         raise Refused("door_domain", domain=domain[:253])
-    return label_of(label.encode("ascii", "ignore").decode("idna") if label.startswith("xn--") else label)
+    try:
+        return label_of(label.encode("ascii").decode("idna") if label.startswith("xn--") else label)
+    except UnicodeError as error:  # no name was ever encoded as this (RFC 3490)
+        raise Refused("door_line", name=label[:63]) from error
 
 
 def _line(session: Session, user: User, sender: Sender, label: str | None) -> FaxEntity:
@@ -253,19 +269,21 @@ def is_known_again(raw: bytes) -> bool:
     return bool(message_id(raw)) or bool(re.search(rb"^date:[ \t]*\S", head, re.IGNORECASE | re.MULTILINE))
 
 
-def delivery_of(target: Target, raw: bytes) -> Delivery:
-    content = message_digest(raw)
-    digest = hashlib.sha256(f"door {content} {target.key}".encode()).hexdigest()
-    return Delivery(target.tenant_id, target.box_id, 0, 0, message_id(raw), digest, len(raw))
+def delivery_of(target: Target, raw: bytes, wish: str) -> Delivery:
+    digest = hashlib.sha256(f"door {wish} {target.key}".encode()).hexdigest()
+    return Delivery(target.tenant_id, target.box_id, 0, 0, message_id(raw), digest, len(raw), wish)
 
 
 # ---- Boxes
 
 
+DOOR_FIELDS = ("name", "email", "private_key", "authserv_id", "programs")
+
+
 def judge_door_box(details: BoxDetails, domain: str, *, key_fault: Callable[[str], str | None]) -> dict[str, Refused]:
     """What is wrong with it, by field. Its address is at the company's domain, and no number."""
     faults = judge_box(details, has_password=True, key_fault=key_fault)
-    faults = {field: faults[field] for field in ("name", "email", "private_key", "authserv_id") if field in faults}
+    faults = {field: faults[field] for field in DOOR_FIELDS if field in faults}
     local, _at, at = details.email.rpartition("@")
     if "email" not in faults and (at.lower() != domain or not re.search(r"[a-z]", local, re.IGNORECASE)):
         faults["email"] = Refused("door_email", field="email", domain=domain)
@@ -276,11 +294,12 @@ def put_door_box(session: Session, tenant: Tenant, box: Mail2FaxBox | None, deta
     """Enter a box at the door or change one. The caller commits.
 
     Raises:
-        Refused: ``box_name_taken``, ``email_taken``.
+        Refused: ``box_name_taken``, ``email_taken``, ``box_program_unknown``.
     """
     lock_tenant(session, tenant.id)
     if name_is_taken(session, tenant, box, details.name):
         raise Refused("box_name_taken", field="name")
+    programs = read_programs(session, tenant, details.programs, known=box.programs if box else "")
     try:
         if box is None:
             box = Mail2FaxBox(tenant_id=tenant.id, address=claim_address(session, details.email), source=BoxSource.DOOR)
@@ -290,6 +309,7 @@ def put_door_box(session: Session, tenant: Tenant, box: Mail2FaxBox | None, deta
     except AddressTaken as error:
         raise Refused("email_taken", field="email") from error
     box.name, box.authserv_id = details.name, details.authserv_id or None
+    box.programs = programs
     box.private_key = details.private_key or box.private_key
     session.add(box)
     session.flush()

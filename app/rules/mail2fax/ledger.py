@@ -199,7 +199,8 @@ def delay_after(failures: int) -> timedelta:
 
 @dataclass(frozen=True)
 class Delivery:
-    """Where a message lies, and what it is. What was handed in lies nowhere: its UIDs are 0."""
+    """Where a message lies, and what it is. What was handed in lies nowhere: its UIDs are 0; ``wish`` is what it says,
+    however often it is written anew."""
 
     tenant_id: int
     box_id: int
@@ -208,6 +209,7 @@ class Delivery:
     message_id: str
     digest: str
     size: int
+    wish: str = ""
 
 
 def find_delivery(session: Session, delivery: Delivery) -> MailMessage | None:
@@ -262,8 +264,11 @@ def note_filed(session: Session, message_row_id: int, folder: str | None, now: d
     session.commit()
 
 
-def submission_key(delivery: Delivery) -> str:
-    return hashlib.sha256(f"mail {delivery.box_id} {delivery.digest}".encode()).hexdigest()
+def submission_key(delivery: Delivery, line_id: int | None, number: str) -> str:
+    """What becomes one fax. Of what was handed in it is the line and the number (E.164, or an extension) that count: by
+    whichever address it asked for them, and whatever box the line has by now."""
+    told = f"door {line_id} {number} {delivery.wish}" if delivery.wish else f"mail {delivery.box_id} {delivery.digest}"
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def pin_is_locked(session: Session, box_id: int, sender: str | None, now: datetime, *, proven: bool) -> bool:

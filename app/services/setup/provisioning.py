@@ -358,6 +358,7 @@ class _Application:
             email=entry.email,
             private_key=read_key(key_text(key or b""))[: MOST_KEY + 1],
             authserv_id=(entry.authserv_id or "") if "authserv_id" in entry.model_fields_set else kept.authserv_id,
+            programs="\n".join(entry.programs) if "programs" in entry.model_fields_set else kept.programs,
         )
         domain = entry.email.rpartition("@")[2].lower()
         if not self._may_put(where, judge_door_box(details, domain, key_fault=box_key_fault), lambda field: False):

@@ -9,6 +9,7 @@ from flask import Blueprint, current_app, render_template
 
 from app.config import DoorSettings
 from app.models import BoxSource, DoorCredential, Mail2FaxBox
+from app.rules.mail2fax.door import companies_unknown
 from app.services.upkeep.health import check_part
 from app.web.site.administration import operators_only
 from tenants.db import db
@@ -22,11 +23,11 @@ blueprint.before_request(operators_only)
 def door() -> str:
     """The process is asked; it answers from Redis."""
     settings: DoorSettings = current_app.config["SETTINGS"].door
-    rows = _companies()
+    rows, unknown = _companies(), companies_unknown(db.session, settings.companies)
     db.session.rollback()
     answer = check_part("door") if settings.is_open else None
     until = _valid_until(settings.certificate) if settings.certificate else None
-    return render_template("operator/door.html", door=settings, rows=rows, answer=answer, until=until)
+    return render_template("operator/door.html", door=settings, rows=rows, unknown=unknown, answer=answer, until=until)
 
 
 def _companies() -> list[tuple[Tenant, int, int]]:

@@ -4,6 +4,7 @@ import smtplib
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ import sqlalchemy as sa
 from flask import Flask
 
 from app.adapters.mail import door as listener
-from app.config import DoorSettings
+from app.config import DoorSettings, Peer
 from app.jobs.mail2fax import door as desk
-from app.models import DoorCredential, Fax, FaxEntity, MailFate, MailMessage, Notice
+from app.models import DoorCredential, Fax, FaxEntity, Mail2FaxBox, MailFate, MailMessage, Notice
+from app.rules.mail2fax.door import companies_unknown
 from tenants.db import db, utc_now
 from tenants.models import Tenant, User
 from tests.db.mails import NUMBER, PIN, PUBLIC, write_mail
@@ -136,6 +138,32 @@ def test_an_email_that_is_handed_in_again_is_answered_as_before_and_sent_once(ap
     assert len(faxes(app)) == 2
 
 
+def test_one_wish_is_one_fax_however_it_is_written_and_asked_for(app: Flask, cast: Cast, door: DoorSettings):
+    message = write_mail(subject=NUMBER, text="Please send this.")
+    hand_in(door, message.as_bytes(), TO)
+    message.set_boundary("another")
+    message.replace_header("Date", "Tue, 1 Dec 2026 10:00:00 +0100")
+    for to in (TO, f"0039.050.1234567@501.{DOMAIN}", f"FAX={NUMBER}@{DOMAIN}", f"door@{DOMAIN}"):
+        hand_in(door, message.as_bytes(), to)
+    make_door_box(app, cast.alpha, cast.frontdesk, name="second")  # the line has another box now
+    hand_in(door, message.as_bytes(), TO)
+    assert len(faxes(app)) == 1
+    assert [row.fate for row in messages(app)] == ["accepted", "repeated", "repeated"]
+
+
+def test_the_same_document_sent_once_more_is_another_fax(app: Flask, door: DoorSettings):
+    message = write_mail(text="Please send this.")
+    for n in range(2):
+        message.replace_header("Message-ID", f"<{n}@alpha.test>")
+        hand_in(door, message.as_bytes(), TO)
+    del message["Message-ID"]
+    for minute in (10, 11):
+        message.replace_header("Date", f"Mon, 23 Nov 2026 10:{minute}:00 +0100")
+        for _ in range(2):
+            hand_in(door, message.as_bytes(), TO)
+    assert len(faxes(app)) == 4
+
+
 def test_a_refusal_is_answered_again_as_before_and_not_told_by_email_too(app: Flask, door: DoorSettings):
     content = letter(documents=())
     first, second = refusal(door, content), refusal(door, content)
@@ -194,6 +222,7 @@ def test_a_person_hands_in_their_own_emails_only(app: Flask, door: DoorSettings)
 
 
 UNKNOWN = f"{NUMBER}@elsewhere.test {NUMBER}@nowhere.{DOMAIN} {NUMBER}@frontdesk.beta.test office@{DOMAIN}".split()
+UNKNOWN += [f"{NUMBER}@{label}.{DOMAIN}" for label in ("xn--", "xn--a", "xn--99999999999", "xn--ls8h-", "xn---")]
 UNKNOWN += f"050965564/5@{DOMAIN} 12@{DOMAIN} {NUMBER}@archive.{DOMAIN} 0501234567890123456789@{DOMAIN}".split()
 
 
@@ -232,6 +261,19 @@ def test_who_has_several_lines_has_to_name_one(app: Flask, cast: Cast, door: Doo
     make_door_box(app, cast.alpha, cast.archive, name="second")
     answer = refusal(door, letter(sender="alice@alpha.test"), TO, sender="alice@alpha.test")
     assert answer[1].startswith("5.1.1 You may send from several lines")
+
+
+def test_a_mail_server_of_some_companies_speaks_for_no_other(app: Flask, cast: Cast, box: int, settings: DoorSettings):
+    make_door_box(app, cast.beta, cast.beta_line, name="theirs")
+    bound = replace(settings, peers=(Peer(ip_network("127.0.0.0/8"), frozenset({"alpha", "gone"})),))
+    with open_door(app, bound):
+        theirs = refusal(bound, letter(sender="charlie@beta.test"), sender="charlie@beta.test")
+        nobodys = refusal(bound, letter(sender="nobody@beta.test"), sender="nobody@beta.test")
+        assert theirs[1].replace("charlie", "nobody") == nobodys[1]
+        hand_in(bound, letter(), TO)
+    assert [fax.user_id for fax in faxes(app)] == [cast.bob]
+    with app.app_context():
+        assert companies_unknown(db.session, bound.companies) == ["gone"]
 
 
 # ---- Strangers, copiers
@@ -334,6 +376,16 @@ def test_who_tries_many_names_is_looked_at_no_longer():
         guard.guessed("192.0.2.1", f"name-{n}")
     assert guard.has_guessed("192.0.2.1", "another")
     assert not guard.has_guessed("192.0.2.2", "another")
+
+
+def test_a_program_of_the_mail_server_is_let_in_where_the_box_names_it(app: Flask, box: int, door: DoorSettings):
+    message = write_mail(text="")
+    message["Auto-Submitted"] = "auto-generated"
+    assert refusal(door, message.as_bytes())[1].startswith("5.7.1")
+    change(app, Mail2FaxBox, box, programs="bob@alpha.test")
+    message.replace_header("Message-ID", "<another@alpha.test>")
+    hand_in(door, message.as_bytes(), TO)
+    assert len(faxes(app)) == 1
 
 
 # ---- What cannot be taken now

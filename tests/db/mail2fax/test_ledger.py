@@ -446,13 +446,25 @@ def test_a_program_that_the_box_names_faxes_and_is_never_answered(session: Sessi
     assert count(session, Notice) == 0
 
 
-def test_a_program_needs_the_pin_like_anybody_and_administrators_hear_of_it_once_a_day(
+def test_a_program_needs_the_pin_like_anybody_and_administrators_hear_of_the_first_and_of_how_many(
     session: Session, cast: Cast, box_id: int, scanner
 ):
-    for uid in (1, 2):
+    for uid in (1, 2, 3):
         message = take(session, cast, box_id, scanned(sender=scanner, text="no PIN"), uid=uid)
         assert (message.fate, message.reason, message.answered) == (MailFate.REFUSED, "mail_pin_missing", False)
-    assert [notice.recipient for notice in session.scalars(sa.select(Notice))] == ["alice@alpha.test"]
+    first, last = session.scalars(sa.select(Notice).order_by(Notice.id))
+    assert first.recipient == last.recipient == "alice@alpha.test"
+    assert first.due_at <= utc_now() < last.due_at <= utc_now() + timedelta(days=1)
+
+
+def test_each_program_of_a_day_is_told_of(session: Session, cast: Cast, box_id: int, scanner):
+    session.get_one(Mail2FaxBox, box_id).programs = "alice@alpha.test bob@alpha.test"
+    make_user("boss@alpha.test", "Boss", session.get_one(Tenant, cast.alpha), Role.ADMIN)
+    session.commit()
+    for uid, sender in enumerate(("alice@alpha.test", "bob@alpha.test", "alice@alpha.test"), start=1):
+        take(session, cast, box_id, scanned(sender=sender, text="no PIN"), uid=uid)
+    told = session.scalars(sa.select(Notice.occasion).where(Notice.recipient == "boss@alpha.test")).all()
+    assert len(told) == 3 and sum(occasion.endswith("all") for occasion in told) == 1
 
 
 @pytest.mark.parametrize(

@@ -251,3 +251,31 @@ def test_administrators_are_told_of_a_programs_mail_and_nobody_is_answered(
     text = " ".join(mail.get_content().split())
     assert "the email that bob@alpha.test sent to fax@alpha.test" in text
     assert "/log/" in text
+
+
+OF_A_PROGRAM = [{"code": "person", "passed": True, "values": {"why": "generated"}}, *FAILED]
+
+
+def test_at_the_end_of_the_day_administrators_hear_how_many_of_a_programs_mails_were_refused(
+    app: Flask, cast: Cast, sent: list[EmailMessage]
+):
+    with app.app_context():
+        first = message_of(app, cast, fate=MailFate.REFUSED, reason="mail_pin_missing", checks=OF_A_PROGRAM)
+        bob = db.session.get_one(User, cast.bob)
+        values = {name: getattr(first, name) for name in ("tenant_id", "box_id", "uid_validity", "size", "sender")}
+        values |= {"fate": MailFate.REFUSED, "reason": "mail_pin_missing", "user_id": cast.bob}
+        tell_of_program(db.session, first, bob)
+        for n, checks in enumerate((OF_A_PROGRAM, OF_A_PROGRAM, FAILED)):  # the last one was written by Bob himself
+            message = MailMessage(uid=100 + n, digest=f"{n}" * 64, checks=checks, **values)
+            db.session.add(message)
+            db.session.flush()
+            if checks is OF_A_PROGRAM:
+                tell_of_program(db.session, message, bob)
+        db.session.execute(sa.update(Notice).values(due_at=utc_now()))
+        db.session.commit()
+    deliver(app)
+    assert [mail["Subject"] for mail in sent] == [
+        "[KPBX40299999] The email of a program did not become a fax",
+        "[KPBX40299999] 3 emails of bob@alpha.test did not become faxes",
+    ]
+    assert "3 emails that bob@alpha.test sent on" in " ".join(sent[1].get_content().split())
