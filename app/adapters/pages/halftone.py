@@ -5,13 +5,15 @@ it. Three kinds of screens, named for :class:`app.adapters.pages.drawing.Screens
 
 - ``fine``: dispersed dots. The dearest, and words beside them stay readable.
 - ``rows``: whole rows of dots, black or white. A full page of mid grey costs 6 seconds of line at 14,400 bit/s, where
-  clustered dots cost 70 and more, and rows next to each other are a grey to the eye. For areas of one tone.
+  clustered dots cost 70 and more. A tone is the share of few rows that is nearest to it, so that each is a grey to the
+  eye, without stripes. For areas of one tone.
 - :data:`CELLS`: clustered dots, staggered and upright, because in T.6 a dot that continues the one above costs a bit or
   two. For photographs, whose tone changes along a row.
 """
 
-from functools import lru_cache, partial
+from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,10 +27,12 @@ Packed = NDArray[np.uint8]
 CELLS = {"small": (4, 4), "upright": (4, 16), "usual": (8, 16), "coarse": (10, 22), "coarsest": (14, 30)}
 #: Darker and lighter than this is black and white.
 BLACK_BELOW, WHITE_ABOVE = 40, 249
-#: In which order rows become black as tone darkens: every other one in the middle. The lightest tone is dashes of so
-#: many dots, as whole rows would lie too far from each other to be one grey; so are the gaps of the darkest.
-ROWS = (0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15)
+#: Of how many rows each how many are black: never of more than eight, so that all of them are one grey to the eye.
+SHARES = (*((1, of) for of in (8, 6)), *((few, of) for of in (5, 4, 3, 2) for few in range(1, of)), (5, 6))
+#: The lightest tone is dashes of so many dots in turn, every eighth row, as whole rows would lie too far apart.
 DASH = 32
+#: After so many rows each of them begins anew.
+PERIOD = 240
 MID_GREY = 127
 
 
@@ -36,6 +40,8 @@ def screened(grey: Plane, screen: str, cell_rows: int = CELL, *, at: tuple[int, 
     """``screen`` is ``fine``, ``rows`` or one of :data:`CELLS`; ``at`` is the row and column of the page at which
     ``grey`` begins."""
     top, left = at
+    if screen == "rows":
+        return _in_rows(grey, top, left)
     thresholds = _thresholds(screen, cell_rows, left + grey.shape[1])[:, left:]
     if down := top % len(thresholds):
         thresholds = np.roll(thresholds, -down, axis=0)
@@ -53,7 +59,7 @@ def _thresholds(screen: str, cell_rows: int, columns: int) -> Plane:
 
 @lru_cache(16)
 def _wide_thresholds(screen: str, cell_rows: int, columns: int) -> Plane:
-    cell = {"fine": _dispersed, "rows": _rows}.get(screen, partial(_clustered, screen, cell_rows))()
+    cell = _dispersed() if screen == "fine" else _clustered(screen, cell_rows)
     across = -(-columns // cell.shape[1])
     return np.ascontiguousarray(np.tile(np.clip(cell, BLACK_BELOW, WHITE_ABOVE), (1, across))[:, :columns])
 
@@ -75,11 +81,34 @@ def _dispersed() -> Plane:
     return _ranked(order)
 
 
-def _rows() -> Plane:
-    order = np.repeat(np.array(ROWS)[:, None], 2 * DASH, axis=1)
-    for one, other in ((0, 8), (7, 15)):  # the two lightest and the two darkest, in turn along the row
-        order[[one, other], DASH:] = order[[other, one], DASH:]
-    return np.ceil((order + 0.5) * 255 / len(ROWS)).astype(np.uint8)
+def _in_rows(grey: Plane, top: int, left: int) -> Ink:
+    ink = np.zeros(grey.shape, bool)
+    inked = np.flatnonzero(grey.min(axis=1, initial=WHITE_ABOVE) < WHITE_ABOVE)
+    if inked.size:
+        first, stop = int(inked[0]), int(inked[-1]) + 1
+        tones = np.empty((stop - first, grey.shape[1]), np.uint8)
+        for row in range(min(PERIOD, len(tones))):
+            of_row = _row_tones()[(top + first + row) % PERIOD]
+            cv2.LUT(grey[first + row : stop : PERIOD], of_row, tones[row::PERIOD])  # type: ignore[attr-defined]
+        np.not_equal(tones & _dashes(left + grey.shape[1])[left:], 0, out=ink[first:stop])
+    return ink
+
+
+@lru_cache(1)
+def _row_tones() -> Plane:
+    """What each of the rows has of each grey: 3 where all of it is black, 1 and 2 where one or the other dashes are."""
+    rows, tones = np.arange(PERIOD), np.zeros((PERIOD, 256), np.uint8)
+    shares = [(few / of, 3 * (rows * few % of >= of - few)) for few, of in SHARES]
+    lightest = [(1 / 16, np.where(rows % 8, 0, 1 + rows // 8 % 2))]
+    for grey in range(BLACK_BELOW, WHITE_ABOVE):
+        tones[:, grey] = min(lightest + shares, key=lambda share: abs(share[0] - (1 - grey / 255)))[1]
+    tones[:, :BLACK_BELOW] = 3
+    return tones
+
+
+@lru_cache(2)
+def _dashes(columns: int) -> Plane:
+    return (1 + np.arange(columns) // DASH % 2).astype(np.uint8)
 
 
 def _ranked(spot: NDArray[np.generic]) -> Plane:

@@ -42,7 +42,7 @@ KEPT = 0.34
 AROUND, GAPS, LEADING = 3, (2, 6), 3
 SPACIOUS = 0.25
 #: Darkness of a ground on which white words need no plate, and how much lighter than it they are.
-MIDDLE, LIGHTER = (0.4, 0.66), 0.25
+MIDDLE, LIGHTER = (0.4, 0.6), 0.25
 #: Cells around all words of a page that any of this may reach.
 REACH = 12
 #: Dots around a letter in which its contrast is looked for.

@@ -35,6 +35,21 @@ def test_rows_of_mid_grey_are_every_other_one_and_cost_a_tenth_of_dots() -> None
     assert 10 * cost("rows") < min(cost(screen) for screen in ("fine", "small", "upright"))
 
 
+@pytest.mark.parametrize("tone", range(BLACK_BELOW, WHITE_ABOVE, 3))
+def test_rows_leave_no_stripes_to_be_seen(tone: int) -> None:
+    """The mean of any 16 rows, 2 mm of paper, is that of all."""
+    rows = screened(np.full(SHAPE, tone, np.uint8), "rows").mean(axis=1)
+    near = np.convolve(rows, np.full(16, 1 / 16), "valid")
+    assert near.max() - near.min() <= 1 / 15
+
+
+def test_rows_lie_on_the_page_wherever_a_part_of_it_begins() -> None:
+    grey = np.random.default_rng(3).integers(0, 256, SHAPE).astype(np.uint8)
+    whole = screened(grey, "rows")
+    for top, left in ((0, 0), (7, 40), (250, 1000), (319, 1727)):
+        assert (screened(grey[top:, left:], "rows", at=(top, left)) == whole[top:, left:]).all()
+
+
 def test_the_lightest_tone_is_dashes_side_by_side_and_not_rows_far_apart() -> None:
     ink = screened(np.full(SHAPE, 240, np.uint8), "rows")
     inked = ink.any(axis=1)
