@@ -27,7 +27,7 @@ from app.models.operator.company_key import CompanyKey, key_in, new_content
 from app.models.operator.hold import Hold
 from app.models.operator.policy import DialingPolicy
 from app.models.operator.pool import PoolNumber, StrayCall
-from app.models.operator.trunk import TrunkChannels, TrunkTrouble
+from app.models.operator.trunk import CallerForm, CallerIn, NumberForm, Trunk, TrunkChannels, TrunkTrouble
 from app.models.outbox.notice import DigestEntry, Notice, NoticeKind
 from app.models.setup.change import PendingChange
 from app.models.setup.entity import Authentication, FaxEntity, FormerNumber, Grant, ReceivedMail
@@ -51,6 +51,8 @@ __all__ = [
     "BoxState",
     "CallEnd",
     "CalledNumber",
+    "CallerForm",
+    "CallerIn",
     "CompanyKey",
     "Destination",
     "DialingPolicy",
@@ -75,6 +77,7 @@ __all__ = [
     "MailMessage",
     "Notice",
     "NoticeKind",
+    "NumberForm",
     "Origin",
     "PendingChange",
     "PlaceKind",
@@ -89,6 +92,7 @@ __all__ = [
     "Status",
     "StrayCall",
     "TokenState",
+    "Trunk",
     "TrunkChannels",
     "TrunkTrouble",
     "Unread",

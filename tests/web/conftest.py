@@ -16,6 +16,7 @@ from jinja2 import FileSystemBytecodeCache
 
 from app.config import Settings
 from app.factory import create_app
+from app.models import Trunk
 from tenants.db import db
 from tenants.models import Role
 from tests.schema import begin_empty
@@ -80,6 +81,7 @@ def app(tmp_path: Path, memory: Path, kept: Path) -> Iterator[Flask]:
 @pytest.fixture
 def cast(app: Flask) -> Cast:
     with app.app_context():
+        db.session.add(Trunk(name="main", host="127.0.0.1", port=5060, from_environment=True))
         alpha = make_tenant("alpha", "Alpha Srl", "KPBX40299999")
         beta = make_tenant("beta", "Beta SpA", "KPBX40288888")
         alice = make_user("alice@alpha.test", "Alice", alpha, Role.ADMIN)

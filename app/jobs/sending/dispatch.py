@@ -22,11 +22,11 @@ from app.errors import FaxroomError, TemporaryFailure
 from app.jobs.running import job
 from app.models import Attempt, Fax, FaxEntity
 from app.queues import begin_once
+from app.rules.ground.call_ends import DISK_FULL, LINE_DOWN
 from app.rules.sending.destinations import note_ways, way_of
 from app.rules.sending.dispatch import Limits, claim_due, mark_placed
 from app.rules.sending.no_room import say_no_room
 from app.rules.sending.results import REQUEST_GRACE, CallFacts, record_result, take_back
-from app.rules.sending.retry import DISK_FULL, LINE_DOWN
 from app.rules.words.sentences import pages_text
 from app.services.documents.disk_room import disks
 from app.services.documents.documents import storage

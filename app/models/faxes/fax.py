@@ -441,7 +441,7 @@ class Attempt(TenantOwned, Model):
         ),
         # what a company has dialled in a day (app.rules.numbers.policy)
         sa.Index("ix_attempt_day", "tenant_id", "created_at"),
-        # what the carrier said last (app.rules.sending.trunk)
+        # what the carrier said last (app.rules.trunks.trunk)
         sa.Index("ix_attempt_ended", "ended_at"),
         # how many faxes a line has begun to dial in a day (app.rules.numbers.dialing)
         sa.Index(
@@ -463,6 +463,7 @@ class Attempt(TenantOwned, Model):
     dialled: Mapped[str | None] = mapped_column(sa.String(20))
     called: Mapped[str | None] = mapped_column(sa.String(20))
     called_line: Mapped[int | None]
+    trunk_id: Mapped[int | None] = mapped_column(sa.ForeignKey("trunk.id", ondelete="SET NULL"), index=True)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     placed_at: Mapped[datetime | None]
     ringing_at: Mapped[datetime | None]

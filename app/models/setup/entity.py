@@ -43,7 +43,7 @@ class FaxEntity(TenantOwned, Model):
     its name, extension and number are free for others.
 
     ``received_mail`` is how people are mailed what comes in: attached, encrypted or notice
-    (:mod:`app.rules.outbox.mailing`).
+    (:mod:`app.rules.outbox.mailing`). ``trunk_id`` is the trunk that its faxes are sent over where it takes calls.
     """
 
     __tablename__ = "fax_entity"
@@ -69,6 +69,7 @@ class FaxEntity(TenantOwned, Model):
     encryption_required: Mapped[bool] = mapped_column(default=False)
     received_mail: Mapped[str] = mapped_column(sa.String(16), default=ReceivedMail.ATTACHED, server_default="attached")
     closed_at: Mapped[datetime | None]
+    trunk_id: Mapped[int | None] = mapped_column(sa.ForeignKey("trunk.id", ondelete="SET NULL"), index=True)
 
     tenant: Mapped[Tenant] = relationship()
     template: Mapped[FaxTemplate] = relationship()

@@ -11,7 +11,7 @@ chan_pjsip, res_fax and res_fax_spandsp; spandsp's t30_completion_code_to_str.
 import re
 from dataclasses import dataclass
 
-#: Nobody else's fault, and no attempt is counted (:data:`app.rules.sending.retry.OUR_SIDE`): the carrier cannot be
+#: Nobody else's fault, and no attempt is counted (:data:`OUR_SIDE`): the carrier cannot be
 #: reached or has no way for anybody; it takes no call of ours, whoever is called.
 TRUNK_DOWN, TRUNK_REFUSED = "trunk_down", "trunk_refused"
 TRUNK_SIDE = (TRUNK_DOWN, TRUNK_REFUSED)
@@ -20,8 +20,13 @@ WRONG = "unallocated"
 #: The network could not put the call through this time.
 NETWORK = "congestion"
 BUSY, NO_ANSWER = "busy", "no_answer"
-#: The trunk has no channel free for one more call of ours (:mod:`app.rules.sending.trunk`).
+#: The trunk has no channel free for one more call of ours (:mod:`app.rules.trunks.trunk`).
 FULL = "trunk_full"
+#: Our own Asterisk could not be asked, could not dial, or ended before anything was sent; the call was ended before its
+#: first page because our own disk was full.
+LINE_DOWN, DISK_FULL = "line_down", "disk_full"
+#: What is our own fault costs a fax none of its attempts, and says nothing of the number.
+OUR_SIDE = (LINE_DOWN, DISK_FULL, FULL, *TRUNK_SIDE)
 #: Q.850's causes that say so: no circuit, congestion of the switch, the channel is not there.
 NO_CHANNEL = (34, 42, 44)
 #: By whoever is called; by somebody on the way who takes it for unwanted; by somebody who does not say why (403): a
@@ -311,7 +316,7 @@ class Answered:
 
 
 def judge(end: Unanswered | Answered) -> str:
-    """A word of :data:`app.rules.sending.retry.DELAYS` or :data:`app.rules.sending.retry.OUR_SIDE`, or ``success``."""
+    """A word of :data:`app.rules.sending.retry.DELAYS` or :data:`OUR_SIDE`, or ``success``."""
     return _answered(end) if isinstance(end, Answered) else _unanswered(end)
 
 

@@ -12,6 +12,8 @@ from urllib.parse import unquote
 #: What may name the called number, in the order in which it is asked unless the operator has set another. Asterisk
 #: tells them in this order, ``|`` between them (asterisk/extensions.conf, faxroom-in).
 SIGNS = ("uri", "p-called-party-id", "to", "history-info", "diversion")
+#: What stands behind them, where Asterisk tells it: the trunk that the call came over.
+_TRUNK = re.compile(r"[a-z0-9-]{1,20}")
 #: Signs of a number that is written for people (RFC 3966, visual separators; blanks besides).
 _SEPARATORS = re.compile(r"[-.() ]")
 _NUMBER = re.compile(r"\+?[0-9]{1,20}")
@@ -24,6 +26,16 @@ def is_from_outside(called: str) -> bool:
     """Told by Asterisk with all its signs. What comes over the own loop, and what former versions kept, is a plain
     number or an extension."""
     return "|" in called
+
+
+def trunk_in(called: str) -> str:
+    """The name of the trunk that the call came over; empty where none is told.
+
+    >>> trunk_in("+390509655637|||||backup")
+    'backup'
+    """
+    name = "".join(called.split("|")[len(SIGNS) :])
+    return name if _TRUNK.fullmatch(name) else ""
 
 
 def written_numbers(called: str, order: Sequence[str] = SIGNS) -> Iterator[str]:

@@ -6,18 +6,21 @@ import phonenumbers
 from phonenumbers import PhoneNumberFormat
 from sqlalchemy.orm import Session
 
-from app.models.operator.policy import CallerForm
+from app.models import CallerForm
 from app.rules.numbers.called import plain_number
-from app.rules.numbers.policy import policy_row
+from app.rules.numbers.habits import trunk_called
 
 #: Digits of the shortest caller that is looked upon as a public number; a shorter one is an extension of our own.
 SHORTEST_PUBLIC = 6
 
 
-def caller_of(session: Session, caller: str, usual_region: str) -> str | None:
-    """:func:`read_caller` by the rules of the trunk; of ``usual_region`` where the operator has set no country."""
-    policy = policy_row(session)
-    return read_caller(caller, policy.trunk_region or usual_region, policy.caller_form)
+def caller_of(session: Session, caller: str, usual_region: str, trunk_name: str = "") -> str | None:
+    """:func:`read_caller` by the rules of the trunk of that name, or else of the first one; of ``usual_region`` where
+    the operator has set no country for it."""
+    trunk = trunk_called(session, trunk_name)
+    if trunk is None:
+        return read_caller(caller, usual_region)
+    return read_caller(caller, trunk.region or usual_region, trunk.caller_form)
 
 
 def read_caller(caller: str, region: str, form: CallerForm | None = None) -> str | None:

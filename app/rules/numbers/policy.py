@@ -47,11 +47,6 @@ class Policy:
     voice_minutes: int = VOICE_MINUTES
 
 
-def policy_row(session: Session) -> DialingPolicy:
-    """What the operator has set; an empty row, which is not kept, where nothing is."""
-    return session.get(DialingPolicy, 1) or DialingPolicy()
-
-
 def policy_of(session: Session) -> Policy:
     """What holds now."""
     row = session.get(DialingPolicy, 1, populate_existing=True)

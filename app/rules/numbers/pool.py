@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import Refused
 from app.models import DialingPolicy, FaxEntity, PoolNumber, StrayCall
+from app.rules.numbers.habits import first_region
 from app.rules.numbers.numbers import public_form
 from tenants.models import Tenant
 from tenants.scope import lock_tenant
@@ -39,12 +40,6 @@ _DIGITS = re.compile(r"[^0-9]")
 def rest_days(session: Session) -> int:
     row = session.get(DialingPolicy, 1)
     return row.rest_days if row else REST_DAYS
-
-
-def trunk_region(session: Session) -> str | None:
-    """The country by whose rules the trunk writes numbers without a country code; None if each company's are tried."""
-    row = session.get(DialingPolicy, 1)
-    return row.trunk_region if row else None
 
 
 def set_rest(session: Session, days: int) -> None:
@@ -289,7 +284,7 @@ def _csv_row(session: Session, line: int, typed: str, company: str, *, tenants: 
     if company and tenant is None:
         return Row(line, typed, company, problem=Refused("pool_company_unknown", name=company[:40]))
     try:
-        numbers = read_entry(typed, tenant.region if tenant else trunk_region(session))
+        numbers = read_entry(typed, tenant.region if tenant else first_region(session))
     except Refused as refusal:
         return Row(line, typed, company, tenant, problem=refusal)
     return Row(line, typed, company, tenant, numbers)

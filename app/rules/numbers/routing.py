@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import NamedTuple
 
 import phonenumbers
 import sqlalchemy as sa
@@ -12,23 +13,24 @@ from sqlalchemy.orm import Session, joinedload
 
 from app.dialled import Internal, read_internal
 from app.models import FaxEntity, FormerNumber, PoolNumber
-from app.rules.numbers.called import SIGNS, is_from_outside, shown_called, written_numbers
-from app.rules.numbers.policy import Ceilings, policy_of, policy_row
+from app.rules.numbers.called import is_from_outside, shown_called, trunk_in, written_numbers
+from app.rules.numbers.habits import Habits, all_habits, habits_for
+from app.rules.numbers.policy import Ceilings, policy_of
 from app.rules.numbers.voice import Telephone, voice_of, whose_line
 from tenants.db import utc_now
-from tenants.models import Tenant
 
 
 @dataclass(frozen=True)
 class Found:
     """Whose a call is: one ``entity``, or nobody's, and then why: ``several`` may be meant, the number ``resting``,
     ``nobody`` has it, or the call is for ``no_number``. ``called`` is the number as the network wrote it, ``number``
-    the one that it must mean, as E.164."""
+    the one that it must mean, as E.164; ``trunk`` names the trunk that it came over, where that was told."""
 
     called: str
     entity: FaxEntity | None = None
     reason: str | None = None
     number: str | None = None
+    trunk: str = ""
 
 
 def find_line(session: Session, called: str) -> Found:
@@ -41,19 +43,20 @@ def find_line(session: Session, called: str) -> Found:
         theirs = (FaxEntity.tenant_id == line.tenant_id, FaxEntity.extension == line.extension)
         entity = session.scalar(_open().where(*theirs))
         return Found(called, entity, None if entity else "nobody")
-    trunk = trunk_of(session)
+    trunk = habits_for(session, called)
     for written in written_numbers(called, trunk.order):
         readings = _readings(written, trunk)
         lines = _lines_meant(session, written, readings, trunk)
         if len(lines) == 1:
             return Found(written, lines[0])
         if len(lines) > 1:
-            return Found(written, reason="several")
+            return Found(written, reason="several", trunk=trunk_in(called))
         if valid := sorted(filter(_is_valid, readings)):
             number = valid[0] if len(valid) == 1 else None
-            return Found(written, reason=_why_nobodys(session, readings), number=number)
+            reason = _why_nobodys(session, readings)
+            return Found(written, reason=reason, number=number, trunk=trunk_in(called))
     is_number = next(written_numbers(called, trunk.order), None)
-    return Found(shown_called(called), reason="nobody" if is_number else "no_number")
+    return Found(shown_called(called), reason="nobody" if is_number else "no_number", trunk=trunk_in(called))
 
 
 def entity_for(session: Session, called: str) -> FaxEntity | None:
@@ -74,25 +77,7 @@ def entity_then(session: Session, called: str, at: float | None) -> FaxEntity | 
     return None if session.scalar(known.limit(1)) else entity
 
 
-@dataclass(frozen=True)
-class Trunk:
-    """How the trunk writes called numbers. ``regions``: by whose rules those without a country code are read, its own
-    country's or each company's; ``area``: an area code that it leaves out, or empty; ``company_id``: whose telephone
-    system it is, so that an extension alone is one of that company."""
-
-    regions: Sequence[str]
-    area: str = ""
-    company_id: int | None = None
-    order: Sequence[str] = SIGNS
-
-
-def trunk_of(session: Session) -> Trunk:
-    row = policy_row(session)
-    regions = [row.trunk_region] if row.trunk_region else session.scalars(sa.select(Tenant.region).distinct()).all()
-    return Trunk(regions, row.trunk_area or "", row.trunk_company_id, row.called_order or SIGNS)
-
-
-def _readings(written: str, trunk: Trunk) -> set[str]:
+def _readings(written: str, trunk: Habits) -> set[str]:
     """The numbers, E.164 with +, that may be meant."""
     digits = written.removeprefix("+").removeprefix("00")
     found = {f"+{digits}"} | {_read(written, region) for region in trunk.regions}
@@ -101,7 +86,7 @@ def _readings(written: str, trunk: Trunk) -> set[str]:
     return {number for number in found if number}
 
 
-def _lines_meant(session: Session, written: str, readings: set[str], trunk: Trunk) -> Sequence[FaxEntity]:
+def _lines_meant(session: Session, written: str, readings: set[str], trunk: Habits) -> Sequence[FaxEntity]:
     """More than one where nobody can say which: a fax that could be of two companies is of none."""
     meant: sa.ColumnElement[bool] = FaxEntity.number.in_(readings)
     if trunk.company_id is not None:
@@ -123,32 +108,52 @@ def voice_by_dialled(session: Session) -> dict[str, Telephone | None]:
     """Every form in which the network may name a line, as digits without + and 00 → where its calls go that are no
     fax; None on a line that is not shared.
 
-    The same rules as :func:`find_line`, for an Asterisk that has to do without it.
+    The same rules as :func:`find_line`, for an Asterisk that has to do without it. A form that leads elsewhere by the
+    habits of another trunk is left out.
     """
-    voices: dict[str, Telephone | None] = {}
-    extensions: dict[str, Telephone | None] = {}
-    of_the_trunk: dict[str, Telephone | None] = {}
-    policy, ceilings, trunk = policy_of(session), Ceilings(session, utc_now()), trunk_of(session)
+    lines = _lines_with_voice(session)
+    found: dict[str, Telephone | None] = {}
+    doubtful = set()
+    for trunk in all_habits(session):
+        told = _by_dialled(lines, trunk)
+        doubtful |= {form for form in told.keys() & found.keys() if told[form] != found[form]}
+        found |= told
+    extensions = {str(Internal(line.tenant_id, line.extension)): line.voice for line in lines}
+    return {form: voice for form, voice in found.items() if form not in doubtful} | extensions
+
+
+class _Line(NamedTuple):
+    tenant_id: int
+    extension: str
+    number: str | None
+    voice: Telephone | None
+
+
+def _lines_with_voice(session: Session) -> list[_Line]:
+    policy, ceilings, found = policy_of(session), Ceilings(session, utc_now()), []
     for entity in session.scalars(_open().options(joinedload(FaxEntity.tenant))):
         voice = None
         if entity.shared_with_voice:
             number = voice_of(session, entity, policy=policy, ceilings=ceilings)
             voice = Telephone(number, whose_line(entity))
-        extensions[str(Internal(entity.tenant_id, entity.extension))] = voice
-        if entity.tenant_id == trunk.company_id:
-            of_the_trunk[entity.extension] = voice
-        if entity.number:
-            voices[entity.number] = voice
+        found.append(_Line(entity.tenant_id, entity.extension, entity.number, voice))
+    return found
+
+
+def _by_dialled(lines: list[_Line], trunk: Habits) -> dict[str, Telephone | None]:
+    """Of one trunk, without what it may mean two lines by."""
+    voices = {line.number: line.voice for line in lines if line.number}
+    inside = {line.extension: line.voice for line in lines if line.tenant_id == trunk.company_id}
     found = {}
-    for form in {form for number in voices for form in _forms(number, trunk)} | of_the_trunk.keys():
+    for form in {form for number in voices for form in _forms(number, trunk)} | inside.keys():
         meant = [voices[number] for number in voices.keys() & _readings(form, trunk)]
-        meant += [of_the_trunk[form]] if form in of_the_trunk else []
+        meant += [inside[form]] if form in inside else []
         if len(meant) == 1:
             found[form] = meant[0]
-    return found | extensions
+    return found
 
 
-def _forms(number: str, trunk: Trunk) -> set[str]:
+def _forms(number: str, trunk: Habits) -> set[str]:
     """As digits, without + and 00."""
     national = {form for region in trunk.regions if (form := _national_digits(number, region))}
     local = {form.removeprefix(trunk.area) for form in national if trunk.area and form.startswith(trunk.area)}

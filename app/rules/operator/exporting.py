@@ -28,7 +28,7 @@ LEFT_OUT_TABLES = frozenset(
         "hold",
         "company_key",
     }
-    | {"dialing_policy", "spent_challenge", "stray_call", "trunk_trouble", "trunk_channels", "called_number"}
+    | {"dialing_policy", "spent_challenge", "stray_call", "trunk", "trunk_trouble", "trunk_channels", "called_number"}
     | {"smtp_sign_in"}
 )
 LEFT_OUT_COLUMNS = frozenset({"password_hash", "token_digest", "digest", "submission_key", "search_text", "guesses"})

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from app.models import Attempt, Direction, Document, Fax, FaxEntity, Origin, Status, Unread
 from app.rules.ground.access import receivers
 from app.rules.log.search import search_text, with_name
+from app.rules.numbers.called import trunk_in
 from app.rules.numbers.callers import caller_of
 from app.rules.outbox.notices import write_received_notices
 from app.rules.sending.dispatch import Limits, Room, lock_limits
@@ -50,7 +51,10 @@ def begin_receiving(
     if limits and not Room(session, limits).has_for_incoming(entity.tenant):
         session.rollback()
         return None
-    number, test_id = caller_of(session, caller, entity.tenant.region), test_called(session, entity, called)
+    number, test_id = (
+        caller_of(session, caller, entity.tenant.region, trunk_in(called)),
+        test_called(session, entity, called),
+    )
     fax = Fax(
         tenant_id=entity.tenant_id,
         entity_id=entity.id,

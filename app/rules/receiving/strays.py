@@ -18,7 +18,7 @@ ANY_REGION = "ZZ"
 
 def note_stray(session: Session, found: Found, caller: str, now: datetime) -> None:
     """A call came for a number that leads to no fax entity. Commits."""
-    called, last_caller = found.called[:40], caller_of(session, caller, ANY_REGION)
+    called, last_caller = found.called[:40], caller_of(session, caller, ANY_REGION, found.trunk)
     row = session.scalar(sa.select(StrayCall).where(StrayCall.called == called))
     if row is None:
         oldest = sa.select(StrayCall.id).order_by(StrayCall.last_at.desc()).offset(MOST_STRAYS - 1)

@@ -23,9 +23,9 @@ from app.models import Attempt, CalledNumber, Fax, FaxEntity
 from app.models.faxes.fax import WAITS_FOR_NUMBER
 from app.models.faxes.moves import WAITING
 from app.queues import enqueue_after_commit
+from app.rules.numbers.habits import first_region
 from app.rules.numbers.numbers import public_form
-from app.rules.numbers.pool import trunk_region
-from app.rules.sending.trunk import is_outside
+from app.rules.trunks.trunk import is_outside
 from app.whole_numbers import read_whole
 from tenants.models import Tenant
 
@@ -174,7 +174,7 @@ def set_lines(session: Session, number_text: str, lines_text: str) -> tuple[str,
     Raises:
         Refused: ``called_number``, ``called_lines``.
     """
-    number = public_form(number_text, trunk_region(session) or "ZZ")
+    number = public_form(number_text, first_region(session) or "ZZ")
     if number is None:
         raise Refused("called_number", field="number")
     lines = read_whole(lines_text, least=USUAL, most=MOST)

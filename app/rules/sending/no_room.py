@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from app.models import Fax, Status
 from app.models.faxes.fax import WAITS_FOR_CAUSE
-from app.rules.sending.retry import DISK_FULL
+from app.rules.ground.call_ends import DISK_FULL
 
 _NOT_DIALLED_YET = (Status.READY, Status.SCHEDULED)
 

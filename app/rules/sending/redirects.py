@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from app.models import Attempt, Fax
 from app.rules.numbers.dialing import DialingRules, judge_number
+from app.rules.numbers.habits import first_region
 from app.rules.numbers.numbers import public_form
 from app.rules.numbers.policy import Policy, judge_dialled, policy_of
-from app.rules.numbers.pool import trunk_region
 from app.rules.numbers.routing import entity_for
 from app.rules.sending.retry import FOLLOWED
 
@@ -54,7 +54,7 @@ def _read(session: Session, said: str) -> str | None:
     extensions and channels of Asterisk lead nowhere."""
     if not _DIGITS.fullmatch(said):
         return None
-    text, region = re.sub("^00", "+", said), trunk_region(session)
+    text, region = re.sub("^00", "+", said), first_region(session)
     return public_form(text, region or "ZZ") if text.startswith("+") or region else None
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.models import Attempt, Fax, FaxTemplate, Origin, Status
 from app.models.faxes.moves import ON_THE_LINE
 from app.queues import enqueue_after_commit
-from app.rules.ground.call_ends import BUSY, NETWORK, NO_FAX, Unanswered, judge
+from app.rules.ground.call_ends import BUSY, LINE_DOWN, NETWORK, NO_FAX, OUR_SIDE, Unanswered, judge
 from app.rules.log.search import with_name
 from app.rules.outbox.notices import write_outcome_notice
 from app.rules.sending.called import SOON, is_just_over
@@ -23,16 +23,14 @@ from app.rules.sending.redirects import target_of
 from app.rules.sending.retry import (
     DIALS,
     FOLLOWED,
-    LINE_DOWN,
     LINE_DOWN_DELAY,
-    OUR_SIDE,
     Decision,
     Dials,
     by_day,
     decide,
     spread,
 )
-from app.rules.sending.trunk import among_others, is_outside, note_end, want_of_channels
+from app.rules.trunks.trunk import among_others, is_outside, note_end, want_of_channels
 from tenants.db import rows_changed, utc_now
 
 #: A call that was placed and of which Asterisk knows nothing is given up only after it could no longer be answered:

@@ -9,8 +9,10 @@ from app.models import Status
 from app.rules.ground.call_ends import (
     BLOCKED,
     BUSY,
+    DISK_FULL,
     FORBIDDEN,
     FULL,
+    LINE_DOWN,
     MEDIA,
     NETWORK,
     NO_ANSWER,
@@ -53,20 +55,16 @@ ONCE_MORE = (NO_FAX, FORBIDDEN)
 #: number and a time of their own.
 DIALS = (BUSY, NO_ANSWER, NETWORK, FORBIDDEN, REFUSED)
 USUAL_DIALS, USUAL_DIAL_HOURS = 12, 24
-#: Seconds until the next try where our own Asterisk could not be asked, could not dial, or ended before anything was
-#: sent. No attempt is counted.
-LINE_DOWN, LINE_DOWN_DELAY = "line_down", 10
-#: The outcome of a call that was ended before its first page because our own disk was full; no attempt is counted.
-DISK_FULL, DISK_FULL_DELAY = "disk_full", 60
+#: Seconds until the next try where our own Asterisk, or its disk, was the fault. No attempt is counted.
+LINE_DOWN_DELAY, DISK_FULL_DELAY = 10, 60
 #: The other side redirected the call, and what it named is dialled next: no attempt is counted.
 FOLLOWED = "followed"
 #: A fax that found the carrier away, or unwilling; what waits behind it is not dialled
-#: (:mod:`app.rules.sending.trunk`).
+#: (:mod:`app.rules.trunks.trunk`).
 TRUNK_DELAY = 60
-#: Until a burst of calls is over of which the trunk takes some (:mod:`app.rules.sending.trunk`).
+#: Until a burst of calls is over of which the trunk takes some (:mod:`app.rules.trunks.trunk`).
 FULL_DELAY = 5
-#: What is our own fault costs a fax none of its attempts.
-OUR_SIDE = {
+OUR_SIDE_DELAYS = {
     LINE_DOWN: LINE_DOWN_DELAY,
     DISK_FULL: DISK_FULL_DELAY,
     FULL: FULL_DELAY,
@@ -132,8 +130,8 @@ def decide(
     cause = "incomplete" if outcome == "success" else outcome
     if cancel_requested:
         return Decision(Status.CANCELLED, "cancelled_on_line" if pages_done else "cancelled")
-    if outcome in OUR_SIDE:
-        return Decision(Status.RETRYING, outcome, OUR_SIDE[outcome])
+    if outcome in OUR_SIDE_DELAYS:
+        return Decision(Status.RETRYING, outcome, OUR_SIDE_DELAYS[outcome])
     if outcome == FOLLOWED:
         return Decision(Status.RETRYING, FOLLOWED, 0)
     if outcome == CAPPED and pages_total - pages_done == 1:  # we hung up, perhaps between the page and its confirmation

@@ -18,10 +18,9 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from app.models import CallEnd
-from app.rules.ground.call_ends import GAVE_UP, Unanswered, judge
+from app.rules.ground.call_ends import DISK_FULL, GAVE_UP, LINE_DOWN, Unanswered, judge
 from app.rules.ground.call_ends import Answered as How
 from app.rules.sending.results import CallFacts
-from app.rules.sending.retry import DISK_FULL, LINE_DOWN
 from app.whole_numbers import read_whole
 
 log = logging.getLogger(__name__)

@@ -14,12 +14,13 @@ from phonenumbers import PhoneNumberFormat
 from werkzeug.wrappers import Response
 
 from app.errors import Refused
-from app.models.operator.policy import CallerForm
+from app.models import CallerForm
 from app.rules.audit.auditing import audit
 from app.rules.numbers import pool
-from app.rules.numbers.trunk_writing import judge_writing, set_writing, writing_of
+from app.rules.numbers.habits import first_region
 from app.rules.people.people_csv import read_text
 from app.rules.receiving.strays import strays
+from app.rules.trunks.writing import judge_writing, set_writing, writing_of
 from app.web.people.credentials import Errors, said
 from app.web.site.administration import operators_only
 from app.web.site.guard import SAFE_METHODS
@@ -143,7 +144,7 @@ def give_numbers() -> Response:
     try:
         if typed["to"] and tenant is None:
             raise Refused("pool_company_unknown", field="to", name=typed["to"])
-        region = tenant.region if tenant else pool.trunk_region(db.session)
+        region = tenant.region if tenant else first_region(db.session)
         wanted = pool.read_numbers(typed["numbers"], region)
         count = pool.give(db.session, tenant, wanted, utc_now())
     except Refused as refusal:

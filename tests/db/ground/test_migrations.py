@@ -269,7 +269,7 @@ def test_attempts_from_before_an_upgrade_have_no_response_and_no_trunk_is_set_as
         flask_migrate.upgrade(directory=FOLDER)
         with db.engine.begin() as connection:
             assert connection.execute(sa.text("SELECT response FROM attempt")).all() == [(None,)]
-            assert connection.execute(sa.text("SELECT id FROM trunk_trouble")).all() == []
+            assert connection.execute(sa.text("SELECT trunk_id FROM trunk_trouble")).all() == []
             connection.execute(sa.text("DROP TABLE alembic_version"))
 
 
@@ -364,3 +364,40 @@ def _value(column: sa.Column) -> object:
 def _count(tables: Iterable[str]) -> dict[str, int]:
     with db.engine.connect() as connection:
         return {name: connection.scalar(sa.text(f'SELECT count(*) FROM "{name}"')) for name in tables}
+
+
+def test_the_one_trunk_of_before_an_upgrade_keeps_its_habits_its_trouble_and_its_channels(app):
+    with app.app_context():
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER, revision="0033")
+        when = "'2026-11-30 10:00:00+00:00'"
+        with db.engine.begin() as connection:
+            tenant = sa.Table("tenant", sa.MetaData(), autoload_with=connection)
+            needed = {column.name: _value(column) for column in tenant.columns if not column.nullable}
+            connection.execute(tenant.insert().values(needed))
+            for statement in (
+                "INSERT INTO dialing_policy (id, rest_days, trunk_region, trunk_area, trunk_company_id, called_order, "
+                f"caller_form) VALUES (1, 9, 'IT', '050', {needed['id']}, '[\"to\", \"uri\"]', 'whole')",
+                "INSERT INTO trunk_trouble (id, since, probe_at, outcome, response) "
+                f"VALUES (1, {when}, {when}, 'trunk_down', 'SIP 503')",
+                f"INSERT INTO trunk_channels (id, channels, full_at) VALUES (1, 7, {when})",
+            ):
+                connection.execute(sa.text(statement))
+        flask_migrate.upgrade(directory=FOLDER, revision="0038")
+        with db.engine.begin() as connection:
+            trunk = connection.execute(sa.text("SELECT * FROM trunk")).mappings().one()
+            trouble = connection.execute(sa.text("SELECT * FROM trunk_trouble")).mappings().one()
+            room = connection.execute(sa.text("SELECT * FROM trunk_channels")).mappings().one()
+        flask_migrate.downgrade(directory=FOLDER, revision="0033")
+        with db.engine.begin() as connection:
+            before = connection.execute(sa.text("SELECT * FROM dialing_policy")).mappings().one()
+            assert connection.scalar(sa.text("SELECT outcome FROM trunk_trouble WHERE id = 1")) == "trunk_down"
+        flask_migrate.upgrade(directory=FOLDER)
+        with db.engine.begin() as connection:
+            connection.execute(sa.text("DROP TABLE alembic_version"))
+    assert (trunk["name"], trunk["region"], trunk["area"], trunk["caller_form"]) == ("main", "IT", "050", "whole")
+    assert (trunk["company_id"], bool(trunk["from_environment"])) == (needed["id"], True)
+    assert "to" in str(trunk["called_order"])
+    assert (trouble["trunk_id"], trouble["outcome"], trouble["response"]) == (trunk["id"], "trunk_down", "SIP 503")
+    assert (room["trunk_id"], room["channels"]) == (trunk["id"], 7)
+    assert (before["trunk_region"], before["caller_form"], before["rest_days"]) == ("IT", "whole", 9)

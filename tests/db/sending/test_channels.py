@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from app.models import Attempt, Fax, Status, TrunkChannels
 from app.rules.sending.dispatch import mark_placed
 from app.rules.sending.results import CallFacts, note_answered, record_result
-from app.rules.sending.trunk import channels, trouble_of
+from app.rules.trunks.trunk import channels, trouble_of
 from app.rules.words.sentences import story
 from tenants.db import utc_now
 from tests.db.faxes import claim, make_ready, reread, submit
@@ -79,7 +79,7 @@ def test_after_two_minutes_one_more_is_tried(session, cast):
     carrier.dial()
     now = utc_now()
     assert [channels(session, now + timedelta(minutes=minutes)) for minutes in (1, 3, 5)] == [2, 3, 4]
-    session.get_one(TrunkChannels, 1).full_at -= timedelta(minutes=3)
+    session.scalars(sa.select(TrunkChannels)).one().full_at -= timedelta(minutes=3)
     carrier.room = 3
     pass_time(session, 1)
     assert carrier.dial() == 1

@@ -9,10 +9,10 @@ from app.jobs.outbox.alert_mails import alert_mail
 from app.models import Attempt, Fax, Notice, Status
 from app.rules.figures.alerts import watch
 from app.rules.ground.call_ends import judge
-from app.rules.sending import trunk
 from app.rules.sending.dispatch import mark_placed
 from app.rules.sending.results import CallFacts, note_answered, note_ringing, record_result
-from app.rules.sending.trunk import trouble_of
+from app.rules.trunks import trunk
+from app.rules.trunks.trunk import trouble_of
 from app.rules.words.sentences import story
 from app.services.receiving.line_events import Unanswered
 from tenants.db import utc_now

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.models.operator.policy import CallerForm
+from app.models import CallerForm
 from app.rules.numbers.callers import is_verified, read_caller
 
 #: caller, the country, as what it is kept

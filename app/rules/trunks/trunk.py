@@ -26,13 +26,14 @@ from app.rules.ground.call_ends import (
     FOR_ALL,
     FULL,
     NETWORK,
+    OUR_SIDE,
     TRUNK_DOWN,
     TRUNK_SIDE,
     code_of,
     lacks_channel,
     of_code,
 )
-from app.rules.sending.retry import OUR_SIDE
+from app.rules.numbers.habits import first_trunk
 
 #: Between two tries of a trunk that is set aside: a quarter of the time since when, within these.
 SOONEST, LATEST = timedelta(seconds=30), timedelta(minutes=5)
@@ -56,7 +57,15 @@ def is_outside(dial_string: str | None) -> bool:
 
 
 def trouble_of(session: Session) -> TrunkTrouble | None:
-    return session.get(TrunkTrouble, 1, populate_existing=True)
+    """Of the first trunk, over which all calls go."""
+    trunk = first_trunk(session)
+    return session.get(TrunkTrouble, trunk.id, populate_existing=True) if trunk else None
+
+
+def _first(session: Session) -> int:
+    trunk = first_trunk(session)
+    assert trunk is not None
+    return trunk.id
 
 
 # ---- The end of a call
@@ -134,8 +143,8 @@ def _set_aside(session: Session, trouble: TrunkTrouble | None, told: dict[str, s
         session.execute(sa.delete(TrunkChannels))
     pause = min(max((now - trouble.since) / 4, SOONEST), LATEST) if trouble else SOONEST
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    row = dialect.insert(TrunkTrouble).values(id=1, since=now, probe_at=now + pause, **told)
-    session.execute(row.on_conflict_do_update(index_elements=["id"], set_={"probe_at": now + pause, **told}))
+    row = dialect.insert(TrunkTrouble).values(trunk_id=_first(session), since=now, probe_at=now + pause, **told)
+    session.execute(row.on_conflict_do_update(index_elements=["trunk_id"], set_={"probe_at": now + pause, **told}))
     if trouble is None:
         enqueue_after_commit(session, "watch")
 
@@ -186,7 +195,8 @@ def waiting_for_it(session: Session) -> dict[int, int]:
 
 def channels(session: Session, now: datetime) -> int:
     """Calls that we may have on the trunk at once; 0 where it has never refused one for that."""
-    row = session.get(TrunkChannels, 1, populate_existing=True)
+    trunk = first_trunk(session)
+    row = session.get(TrunkChannels, trunk.id, populate_existing=True) if trunk else None
     return row.channels + max(0, (now - row.full_at) // STEP) if row else 0
 
 
@@ -208,8 +218,8 @@ def want_of_channels(
     allowed = channels(session, now)
     row = {"channels": min(others, allowed or others), "full_at": now}
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    learned = dialect.insert(TrunkChannels).values(id=1, **row)
-    session.execute(learned.on_conflict_do_update(index_elements=["id"], set_=row))
+    learned = dialect.insert(TrunkChannels).values(trunk_id=_first(session), **row)
+    session.execute(learned.on_conflict_do_update(index_elements=["trunk_id"], set_=row))
     return FULL
 
 

@@ -1,4 +1,4 @@
-"""How the trunk writes numbers, as the operator has set it: one judgement and one writer."""
+"""How a trunk writes numbers, as the operator has set it: one judgement and one writer."""
 
 from collections.abc import Mapping
 
@@ -7,10 +7,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.errors import Refused
-from app.models import DialingPolicy
-from app.models.operator.policy import CallerForm
+from app.models import CallerForm, Trunk
 from app.rules.numbers.called import SIGNS
-from app.rules.numbers.policy import policy_row
+from app.rules.numbers.habits import first_trunk
 from tenants.models import Tenant
 
 #: The fields of a form. ``called_first``: what names the called number before all else, one of SIGNS.
@@ -18,13 +17,13 @@ FIELDS = ("trunk_region", "trunk_area", "trunk_company", "called_first", "caller
 MOST_AREA = 8
 
 
-def writing_of(session: Session) -> dict[str, str]:
+def writing_of(session: Session, trunk: Trunk | None = None) -> dict[str, str]:
     """As a form has it; empty strings where nothing is set."""
-    row = policy_row(session)
-    company = session.get(Tenant, row.trunk_company_id) if row.trunk_company_id else None
+    row = trunk or first_trunk(session) or Trunk()
+    company = session.get(Tenant, row.company_id) if row.company_id else None
     return {
-        "trunk_region": row.trunk_region or "",
-        "trunk_area": row.trunk_area or "",
+        "trunk_region": row.region or "",
+        "trunk_area": row.area or "",
         "trunk_company": company.slug if company else "",
         "called_first": row.called_order[0] if row.called_order else SIGNS[0],
         "caller_form": row.caller_form or CallerForm.USUAL,
@@ -49,16 +48,16 @@ def judge_writing(session: Session, typed: Mapping[str, str]) -> dict[str, Refus
     return faults
 
 
-def set_writing(session: Session, typed: Mapping[str, str]) -> None:
-    """What was judged. The caller commits."""
-    row = session.get(DialingPolicy, 1) or DialingPolicy(id=1)
+def set_writing(session: Session, typed: Mapping[str, str], trunk: Trunk | None = None) -> None:
+    """What was judged, for a trunk or the first one. The caller commits."""
+    row = trunk or first_trunk(session)
+    assert row is not None
     company = _company(session, typed["trunk_company"])
-    row.trunk_region, row.trunk_area = typed["trunk_region"] or None, typed["trunk_area"] or None
-    row.trunk_company_id = company.id if company else None
+    row.region, row.area = typed["trunk_region"] or None, typed["trunk_area"] or None
+    row.company_id = company.id if company else None
     first = typed["called_first"]
     row.called_order = [] if first == SIGNS[0] else [first, *(name for name in SIGNS if name != first)]
     row.caller_form = CallerForm(typed["caller_form"])
-    session.add(row)
 
 
 def _company(session: Session, slug: str) -> Tenant | None:
