@@ -441,7 +441,7 @@ class Attempt(TenantOwned, Model):
         ),
         # what a company has dialled in a day (app.rules.numbers.policy)
         sa.Index("ix_attempt_day", "tenant_id", "created_at"),
-        # what the carrier said last (app.rules.trunks.trunk)
+        # what the carrier said last (app.rules.sending.trunks.trunk)
         sa.Index("ix_attempt_ended", "ended_at"),
         # how many faxes a line has begun to dial in a day (app.rules.numbers.dialing)
         sa.Index(

@@ -29,7 +29,7 @@ from app.models.faxes.moves import WAITING
 from app.rules.numbers.policy import has_ceiling, use_today
 from app.rules.outbox.writing import write_notices
 from app.rules.sending.senders import held_by_person
-from app.rules.trunks.trunk import trouble_of, waiting_for_it
+from app.rules.sending.trunks.trunk import trouble_of, waiting_for_it
 from tenants.models import Tenant, User
 from tenants.people import administers, is_operator, people_in_use
 from tenants.scope import lock_tenant

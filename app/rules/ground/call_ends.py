@@ -20,7 +20,7 @@ WRONG = "unallocated"
 #: The network could not put the call through this time.
 NETWORK = "congestion"
 BUSY, NO_ANSWER = "busy", "no_answer"
-#: The trunk has no channel free for one more call of ours (:mod:`app.rules.trunks.trunk`).
+#: The trunk has no channel free for one more call of ours (:mod:`app.rules.sending.trunks.trunk`).
 FULL = "trunk_full"
 #: Our own Asterisk could not be asked, could not dial, or ended before anything was sent; the call was ended before its
 #: first page because our own disk was full.

@@ -27,7 +27,7 @@ from app.rules.sending.lifecycle import move, move_all
 from app.rules.sending.no_room import say_room_again
 from app.rules.sending.redirects import forget_if_refused
 from app.rules.sending.senders import Senders, hold_back
-from app.rules.trunks.trunk import Way, channels, is_outside
+from app.rules.sending.trunks.trunk import Way, channels, is_outside
 from tenants.models import Tenant
 
 #: Any constant will do: it names the one lock under which limits are counted and claims are made.

@@ -30,7 +30,7 @@ from app.rules.sending.retry import (
     decide,
     spread,
 )
-from app.rules.trunks.trunk import among_others, is_outside, note_end, want_of_channels
+from app.rules.sending.trunks.trunk import among_others, is_outside, note_end, want_of_channels
 from tenants.db import rows_changed, utc_now
 
 #: A call that was placed and of which Asterisk knows nothing is given up only after it could no longer be answered:

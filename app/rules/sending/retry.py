@@ -60,9 +60,9 @@ LINE_DOWN_DELAY, DISK_FULL_DELAY = 10, 60
 #: The other side redirected the call, and what it named is dialled next: no attempt is counted.
 FOLLOWED = "followed"
 #: A fax that found the carrier away, or unwilling; what waits behind it is not dialled
-#: (:mod:`app.rules.trunks.trunk`).
+#: (:mod:`app.rules.sending.trunks.trunk`).
 TRUNK_DELAY = 60
-#: Until a burst of calls is over of which the trunk takes some (:mod:`app.rules.trunks.trunk`).
+#: Until a burst of calls is over of which the trunk takes some (:mod:`app.rules.sending.trunks.trunk`).
 FULL_DELAY = 5
 OUR_SIDE_DELAYS = {
     LINE_DOWN: LINE_DOWN_DELAY,

@@ -21,7 +21,7 @@ from app.adapters.documents.converter import servers_that_answer
 from app.application import this_application
 from app.errors import FaxroomError, TemporaryFailure
 from app.queues import redis
-from app.rules.trunks.trunk import trouble_of
+from app.rules.sending.trunks.trunk import trouble_of
 from app.services.documents.disk_room import disks
 from app.services.documents.documents import storage
 from app.services.upkeep.working import signs, unserved
@@ -144,7 +144,7 @@ def _room() -> str | None:
 
 
 def _trunk() -> None:
-    """Set aside by what calls came to (:mod:`app.rules.trunks.trunk`)."""
+    """Set aside by what calls came to (:mod:`app.rules.sending.trunks.trunk`)."""
     if trouble := trouble_of(db.session):
         raise TemporaryFailure(trouble.outcome)
 

@@ -20,7 +20,7 @@ from app.rules.numbers import pool
 from app.rules.numbers.habits import first_region
 from app.rules.people.people_csv import read_text
 from app.rules.receiving.strays import strays
-from app.rules.trunks.writing import judge_writing, set_writing, writing_of
+from app.rules.sending.trunks.writing import judge_writing, set_writing, writing_of
 from app.web.people.credentials import Errors, said
 from app.web.site.administration import operators_only
 from app.web.site.guard import SAFE_METHODS

@@ -12,8 +12,8 @@ from app.rules.numbers import pool
 from app.rules.numbers.routing import Found, entity_for, entity_then, find_line
 from app.rules.operator.erasing import begin_erasing
 from app.rules.receiving import strays
+from app.rules.sending.trunks.writing import set_writing, writing_of
 from app.rules.setup.numbering import Line, clashes, lines_of
-from app.rules.trunks.writing import set_writing, writing_of
 from app.services.receiving.line_events import Incoming
 from app.services.setup.provisioning import ProvisionError, apply_provision_file
 from tenants.db import utc_now

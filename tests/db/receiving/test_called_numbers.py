@@ -7,7 +7,7 @@ import pytest
 
 from app.models import FaxEntity
 from app.rules.numbers.routing import find_line, voice_by_dialled
-from app.rules.trunks.writing import judge_writing, set_writing, writing_of
+from app.rules.sending.trunks.writing import judge_writing, set_writing, writing_of
 from tenants.models import Tenant
 
 OURS, BETAS = "frontdesk", "beta_line"

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from app.models import Attempt, Fax, Status, TrunkChannels
 from app.rules.sending.dispatch import mark_placed
 from app.rules.sending.results import CallFacts, note_answered, record_result
-from app.rules.trunks.trunk import channels, trouble_of
+from app.rules.sending.trunks.trunk import channels, trouble_of
 from app.rules.words.sentences import story
 from tenants.db import utc_now
 from tests.db.faxes import claim, make_ready, reread, submit

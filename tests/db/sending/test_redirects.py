@@ -8,7 +8,7 @@ from app.rules.numbers.policy import Policy, set_policy
 from app.rules.sending.redirects import MOST_IN_A_ROW
 from app.rules.sending.results import CallFacts, record_result, take_back
 from app.rules.sending.retry import FOLLOWED
-from app.rules.trunks.writing import set_writing, writing_of
+from app.rules.sending.trunks.writing import set_writing, writing_of
 from tenants.models import Tenant
 from tests.db.faxes import NUMBER, claim, dial, reread
 

@@ -11,8 +11,8 @@ from app.rules.figures.alerts import watch
 from app.rules.ground.call_ends import judge
 from app.rules.sending.dispatch import mark_placed
 from app.rules.sending.results import CallFacts, note_answered, note_ringing, record_result
-from app.rules.trunks import trunk
-from app.rules.trunks.trunk import trouble_of
+from app.rules.sending.trunks import trunk
+from app.rules.sending.trunks.trunk import trouble_of
 from app.rules.words.sentences import story
 from app.services.receiving.line_events import Unanswered
 from tenants.db import utc_now
