@@ -27,12 +27,13 @@ Packed = NDArray[np.uint8]
 CELLS = {"small": (4, 4), "upright": (4, 16), "usual": (8, 16), "coarse": (10, 22), "coarsest": (14, 30)}
 #: Darker and lighter than this is black and white.
 BLACK_BELOW, WHITE_ABOVE = 40, 249
-#: Of how many rows each how many are black: never of more than eight, so that all of them are one grey to the eye.
-SHARES = (*((1, of) for of in (8, 6)), *((few, of) for of in (5, 4, 3, 2) for few in range(1, of)), (5, 6))
-#: The lightest tone is dashes of so many dots in turn, every eighth row, as whole rows would lie too far apart.
-DASH = 32
 #: After so many rows each of them begins anew.
 PERIOD = 240
+#: How many of them are black: an 8th, a 6th, a 5th … Of no more than eight rows each, so that all of them are one grey
+#: to the eye; a share of sixteen beside a half has stripes 2 mm apart.
+SHARES = (30, 40, 48, 60, 69, 80, 96, 103, 120, 137, 144, 160, 171, 180, 192, 200)
+#: The lightest tone is dashes of so many dots in turn, every eighth row, as whole rows would lie too far apart.
+DASH = 32
 MID_GREY = 127
 
 
@@ -98,10 +99,10 @@ def _in_rows(grey: Plane, top: int, left: int) -> Ink:
 def _row_tones() -> Plane:
     """What each of the rows has of each grey: 3 where all of it is black, 1 and 2 where one or the other dashes are."""
     rows, tones = np.arange(PERIOD), np.zeros((PERIOD, 256), np.uint8)
-    shares = [(few / of, 3 * (rows * few % of >= of - few)) for few, of in SHARES]
-    lightest = [(1 / 16, np.where(rows % 8, 0, 1 + rows // 8 % 2))]
+    shares = {PERIOD // 16: np.where(rows % 8, 0, 1 + rows // 8 % 2)}  # the lightest, by dashes
+    shares |= {black: 3 * (rows * black % PERIOD >= PERIOD - black) for black in SHARES}
     for grey in range(BLACK_BELOW, WHITE_ABOVE):
-        tones[:, grey] = min(lightest + shares, key=lambda share: abs(share[0] - (1 - grey / 255)))[1]
+        tones[:, grey] = shares[min(shares, key=lambda black: abs(black - PERIOD * (1 - grey / 255)))]
     tones[:, :BLACK_BELOW] = 3
     return tones
 

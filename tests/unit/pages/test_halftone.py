@@ -19,7 +19,13 @@ def test_a_darker_tone_has_more_ink_and_no_tone_vanishes(screen: str) -> None:
 
 @pytest.mark.parametrize("tone", range(BLACK_BELOW, WHITE_ABOVE, 13))
 def test_rows_are_as_dark_as_the_tone(tone: int) -> None:
-    assert screened(np.full(SHAPE, tone, np.uint8), "rows").mean() == pytest.approx(1 - tone / 255, abs=1 / 16)
+    assert screened(np.full(SHAPE, tone, np.uint8), "rows").mean() == pytest.approx(1 - tone / 255, abs=1 / 22)
+
+
+@pytest.mark.parametrize("tone", range(BLACK_BELOW, WHITE_ABOVE - 20, 5))
+def test_tones_that_are_told_apart_on_a_chart_are_told_apart_in_rows(tone: int) -> None:
+    darker, lighter = (screened(np.full(SHAPE, grey, np.uint8), "rows").mean() for grey in (tone, tone + 20))
+    assert darker > lighter
 
 
 def test_rows_of_mid_grey_are_every_other_one_and_cost_a_tenth_of_dots() -> None:
