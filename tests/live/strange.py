@@ -17,6 +17,8 @@ from typing import Self
 HOST = "127.0.0.1"
 #: 20 ms of silence in A-law (ITU-T G.711), behind twelve bytes of RTP (RFC 3550).
 SILENCE = b"\xd5" * 160
+#: As long, of somebody who makes himself heard: a tone of 200 Hz, which no fax machine has.
+VOICE = (bytes([0xE0 ^ 0x55]) * 20 + bytes([0x60 ^ 0x55]) * 20) * 4
 Message = tuple[str, list[tuple[str, str]], str]
 #: What is said to an INVITE, one after the other: a response with its headers, line by line, or seconds to wait.
 Script = tuple[str | float, ...]
@@ -32,6 +34,7 @@ class Call:
     ended: float | None = None
     status: int | None = None
     refused_after: float | None = None
+    rang: float | None = None
 
     @property
     def seconds(self) -> float | None:
@@ -39,14 +42,23 @@ class Call:
         return self.ended - self.answered if self.answered and self.ended else None
 
 
+@dataclass
+class Sound:
+    """What was heard without a pause: when it began, and for how many seconds."""
+
+    began: float
+    seconds: float = 0.02
+
+
 class Stranger:
     """``answers``: called number → status and contact of a redirect, or None to answer the call; another number there
     is not. ``scripts``: called number → all that is said to it. ``packets`` is how many packets of silence go out in
-    each second of an answered call; 0: not one.
+    each second of an answered call; 0: not one. ``says`` is what is in each of them. ``sounds`` is what was heard.
     """
 
-    def __init__(self, host: str = HOST, *, packets: float = 0) -> None:
-        self.host, self.packets = host, packets
+    def __init__(self, host: str = HOST, *, packets: float = 0, says: bytes = SILENCE) -> None:
+        self.host, self.packets, self.says = host, packets, says
+        self.sounds: list[Sound] = []
         self.answers: dict[str, tuple[str, str] | None] = {}
         self.scripts: dict[str, Script] = {}
         self.calls: dict[str, Call] = {}
@@ -60,6 +72,7 @@ class Stranger:
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._run, daemon=True, name="stranger").start()
+        threading.Thread(target=self._listen, daemon=True, name="stranger's ear").start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -140,6 +153,8 @@ class Stranger:
 
     def _hear(self, status: int, call_id: str, message: Message, where: tuple[str, int]) -> None:
         call = self.calls[call_id]
+        if status == 180:
+            call.rang = call.rang or time.monotonic()
         if status < 200 or "INVITE" not in _header(message[1], "cseq", "cseq"):
             return
         self._send("ACK", call_id, where, to=_header(message[1], "to", "t"), number=call.number)
@@ -221,7 +236,19 @@ class Stranger:
                 return
             head = bytes([0x80, 8]) + (number % 2**16).to_bytes(2) + (number * 160 % 2**32).to_bytes(4) + source
             with suppress(OSError):
-                self._media.sendto(head + SILENCE, where)
+                self._media.sendto(head + self.says, where)
+
+    def _listen(self) -> None:
+        """A-law's magnitude is in seven bits, each second one the other way round (ITU-T G.711)."""
+        while not self._over.is_set():
+            with suppress(OSError):
+                sound, now = self._media.recv(2048)[12:], time.monotonic()
+                if max(((sign ^ 0x55) & 0x7F for sign in sound), default=0) < 0x20:
+                    continue
+                if self.sounds and now - self.sounds[-1].began - self.sounds[-1].seconds < 0.15:
+                    self.sounds[-1].seconds = now - self.sounds[-1].began
+                else:
+                    self.sounds.append(Sound(now))
 
 
 def _read(raw: bytes) -> Message:

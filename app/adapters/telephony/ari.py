@@ -12,7 +12,7 @@ import re
 import time
 import uuid
 from base64 import b64encode
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -278,17 +278,20 @@ class Ari:
         self._continue(channel_id, "faxroom-receive", f"+{_encoded(station_id)}{how.told if how else ''}")
 
     def detect(
-        self, channel_id: str, *, listen_seconds: int, voice: str, whose: str = "", station_id: str = ""
+        self, channel_id: str, *, listen_seconds: int, voice: str, whose: str = "", station_id: str = "", rings: int = 0
     ) -> None:
         """Have a call that waits in our application answered and listened to: a fax comes back to us, anything else
         goes on to ``voice`` (with "" there is nowhere to go on to, and it is a fax in the end). ``whose`` names company
-        and line (``3-17``): their limits hold, and what is told of the call carries it.
+        and line (``3-17``): their limits hold, and what is told of the call carries it. A telephone that nobody
+        picks up within ``rings`` seconds is none: the call is a fax; 0: it rings, and is never one.
 
         Raises:
             PermanentFailure: ``number_refused``: the voice destination is not of the strict grammar.
         """
         _check_voice(voice, whose)
-        self._continue(channel_id, "faxroom-detect", f"+{listen_seconds}*{voice}*{_encoded(station_id)}*{whose}")
+        self._continue(
+            channel_id, "faxroom-detect", f"+{listen_seconds}*{voice}*{_encoded(station_id)}*{whose}*{rings}"
+        )
 
     def _continue(self, channel_id: str, context: str, extension: str) -> None:
         """What the dialplan has to know goes with the extension. A variable set by ARI (Asterisk 22, res/stasis/
@@ -304,11 +307,11 @@ class Ari:
     def live_channels(self) -> set[str]:
         return {channel["id"] for channel in self.channels()}
 
-    def tell_lines(self, lines: Mapping[str, tuple[str, str] | None], *, listen_seconds: int) -> None:
+    def tell_lines(self, lines: Mapping[str, tuple[str, str, int] | None], *, listen_seconds: int) -> None:
         """Which lines are shared with voice, for calls that come while the portal is down.
 
-        ``lines``: digits as dialled, without + and 00 → voice destination ("" for none), and whose the line is as in
-        :meth:`detect`; None: not shared.
+        ``lines``: digits as dialled, without + and 00 → voice destination ("" for none), whose the line is, and how
+        long it rings, as in :meth:`detect`; None: not shared.
         """
         told = [_line_entry(digits, way, listen_seconds) for digits, way in lines.items()]
         for start in range(0, len(told), LINES_AT_ONCE):
@@ -317,6 +320,11 @@ class Ari:
     def tell_voice_limits(self, *, per_line: int, per_company: int, seconds: int) -> None:
         """Calls to telephones at once, and their longest duration; 0: no limit."""
         self._run_in_dialplan("faxroom-voice-limits", FAX_LIMITS=f"{per_line}|{per_company}|{seconds}")
+
+    def tell_order(self, signs: Sequence[str]) -> None:
+        """What is asked first for the called number (:data:`app.rules.numbers.called.SIGNS`), for calls that come while
+        the portal is down and for the calls at once of one line."""
+        self._run_in_dialplan("faxroom-order", FAX_ORDER="&".join(signs))
 
     def ask_fax_status(self, session: int) -> None:
         """Have the dialplan tell as an event what spandsp says of a running fax (:class:`FaxProgress`)."""
@@ -448,13 +456,14 @@ def _check_voice(voice: str, whose: str) -> None:
         raise PermanentFailure("number_refused", number=f"{voice} {whose}".strip())
 
 
-def _line_entry(digits: str, way: tuple[str, str] | None, listen_seconds: int) -> str:
+def _line_entry(digits: str, way: tuple[str, str, int] | None, listen_seconds: int) -> str:
     if not _LINE_DIGITS.fullmatch(digits):
         raise PermanentFailure("number_refused", number=digits)
     if way is None:
         return f"{digits}:"
-    _check_voice(*way)
-    return f"{digits}:{listen_seconds}|{'|'.join(way)}"
+    voice, whose, rings = way
+    _check_voice(voice, whose)
+    return f"{digits}:{listen_seconds}|{voice}|{whose}|{rings}"
 
 
 def _is_starting(response: httpx.Response) -> bool:

@@ -23,6 +23,7 @@ from app.jobs.sending.dispatch import mark_of
 from app.models import Attempt, Direction, Fax
 from app.queues import enqueue
 from app.rules.numbers.called import shown_called
+from app.rules.numbers.habits import all_habits
 from app.rules.numbers.policy import policy_of
 from app.rules.numbers.routing import entity_then, find_line, voice_by_dialled
 from app.rules.numbers.voice import Telephone, voice_of, whose_line
@@ -76,6 +77,9 @@ BEAT_SECONDS = 5.0
 #: A result that was enqueued is enqueued again only when nobody has taken it over for so long.
 PATIENCE_SECONDS = 30.0
 UNALLOCATED, BUSY = 1, 17  # Q.850
+#: A ring and its pause (asterisk/indications.conf).
+RING_SECONDS = 5
+MOST_RINGS = 19
 
 
 @dataclass
@@ -132,6 +136,7 @@ class Listener:
         self.turned_away: Counter[str] = Counter()
         self.lines: dict[str, Telephone | None] = {}  # as Asterisk knows them for calls without a portal
         self.voice_limits: dict[str, int] = {}  # as Asterisk knows them
+        self.order: tuple[str, ...] = ()  # as Asterisk knows it
         self.reconciling = Every(RECONCILE_SECONDS)
         self.telling_lines = Every(LINES_SECONDS)
         self.progress = Every(PROGRESS_SECONDS)
@@ -155,7 +160,7 @@ class Listener:
         """Whatever happened meanwhile was not heard."""
         self.listening = True
         self.telling = None
-        self.lines, self.voice_limits = {}, {}
+        self.lines, self.voice_limits, self.order = {}, {}, ()
         self.reconciling.last = self.telling_lines.last = float("-inf")
 
     def hear(self, events: list[dict[str, Any]]) -> None:
@@ -262,9 +267,10 @@ class Listener:
         station_id, how = template.station_id, Receiving(template.ecm, kept_rate(template.max_rate), template.t38)
         if entity.shared_with_voice and not call.is_fax:
             voice, whose, seconds = voice_of(db.session, entity), whose_line(entity), _listen_seconds()
+            rings = entity.fax_after
             db.session.rollback()
             asked = {"voice": voice, "whose": whose, "station_id": station_id}
-            self.line.detect(call.channel_id, listen_seconds=seconds, **asked)
+            self.line.detect(call.channel_id, listen_seconds=seconds, rings=rings, **asked)
             return
         if full := disks().full():
             db.session.rollback()
@@ -410,6 +416,7 @@ class Listener:
     def _tell_lines(self) -> None:
         """What Asterisk has to know of shared lines when it is alone; only what has changed since it was told."""
         lines, policy = voice_by_dialled(db.session), policy_of(db.session)
+        order = tuple(all_habits(db.session)[0].order)
         db.session.rollback()
         most = {"per_line": policy.voice_per_line, "per_company": policy.voice_per_company}
         limits = {**most, "seconds": policy.voice_minutes * 60}
@@ -420,6 +427,9 @@ class Listener:
         if limits != self.voice_limits:
             self.line.tell_voice_limits(**limits)
             self.voice_limits = limits
+        if order != self.order:
+            self.line.tell_order(order)
+            self.order = order
 
     def _tell_turned_away(self) -> None:
         if self.turned_away:
@@ -441,7 +451,10 @@ class Listener:
 
 
 def _listen_seconds() -> int:
-    return settings().listen_seconds
+    """Whole rings, so that the telephone's ringing goes on where the listening's ends. Two digits at most go with the
+    call (:meth:`Ari.detect`)."""
+    rings = round(settings().listen_seconds / RING_SECONDS)
+    return RING_SECONDS * min(max(rings, 1), MOST_RINGS)
 
 
 def marked(attempt_ids: list[int]) -> set[str]:

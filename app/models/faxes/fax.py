@@ -150,7 +150,8 @@ class Fax(TenantOwned, Model):
     """One fax, sent or received.
 
     ``number`` counts within the tenant and is the FAXID of file names. ``remote_number`` is the other end as E.164
-    with +, or an extension of the own numbering plan; ``dial_string`` what Asterisk dials. ``cause`` is a word of
+    with +, or an extension of the own numbering plan; ``dial_string`` what Asterisk dials. ``from_outside``: of a
+    received fax, that it came over the trunk, where a short number is nobody's extension. ``cause`` is a word of
     :mod:`app.rules.words.sentences`, ``cause_values`` what its sentence needs. ``pages_done`` are pages that the far
     end confirmed over all attempts. ``due_at`` is when to dial (scheduled, retrying) and never in the past of its
     status. ``urgent`` ones go before the others of their line. ``waits_for_number`` is set while the number that it
@@ -329,6 +330,7 @@ class Fax(TenantOwned, Model):
     test_of_id: Mapped[str | None] = mapped_column(sa.String(26))
 
     remote_number: Mapped[str | None] = mapped_column(sa.String(32))
+    from_outside: Mapped[bool | None]
     dial_string: Mapped[str | None] = mapped_column(sa.String(40))
     redirected_to: Mapped[str | None] = mapped_column(sa.String(20))
     remote_station_id: Mapped[str | None] = mapped_column(sa.String(64))

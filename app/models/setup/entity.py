@@ -30,6 +30,10 @@ class ReceivedMail(StrEnum):
     NOTICE = "notice"  # a link, and no document
 
 
+#: A machine without a calling tone waits about a minute for an answer, a person is given six rings.
+FAX_AFTER = 30
+
+
 def _unique_while_open(name: str, *columns: str) -> sa.Index:
     is_open = sa.text("closed_at IS NULL")
     return sa.Index(name, *columns, unique=True, sqlite_where=is_open, postgresql_where=is_open)
@@ -43,7 +47,9 @@ class FaxEntity(TenantOwned, Model):
     its name, extension and number are free for others.
 
     ``received_mail`` is how people are mailed what comes in: attached, encrypted or notice
-    (:mod:`app.rules.outbox.mailing`). ``trunk_id`` is the trunk that its faxes are sent over where it takes calls.
+    (:mod:`app.rules.outbox.mailing`). ``fax_after``: so many seconds the telephone of a shared line rings before the
+    call is answered as a fax; 0 for never.
+    ``trunk_id`` is the trunk that its faxes are sent over where it takes calls.
     """
 
     __tablename__ = "fax_entity"
@@ -63,6 +69,7 @@ class FaxEntity(TenantOwned, Model):
     limit_outbound: Mapped[int] = mapped_column(default=0)
     shared_with_voice: Mapped[bool] = mapped_column(default=False)
     voice_destination: Mapped[str | None] = mapped_column(sa.String(32))
+    fax_after: Mapped[int] = mapped_column(default=FAX_AFTER, server_default=str(FAX_AFTER))
     box_id: Mapped[int | None] = mapped_column(sa.ForeignKey("mail2fax_box.id"))
     authentication: Mapped[str] = mapped_column(sa.String(8), default=Authentication.NONE)
     pin: Mapped[str | None] = mapped_column(SealedText)

@@ -44,9 +44,10 @@ def read_caller(caller: str, region: str, form: CallerForm | None = None) -> str
     return usual if usual and whole in (None, usual) else digits
 
 
-def is_verified(number: str) -> bool:
-    """Whether the number is surely the caller's, or an extension, as :func:`read_caller` wrote it."""
-    return number.startswith("+") or len(number) < SHORTEST_PUBLIC
+def is_verified(number: str, *, from_outside: bool) -> bool:
+    """Whether the number, as :func:`read_caller` wrote it, is surely the caller's, or an extension: which nobody
+    outside has, whatever a caller may send."""
+    return number.startswith("+") or (not from_outside and len(number) < SHORTEST_PUBLIC)
 
 
 def _read(number: str, region: str, is_one: Callable[[phonenumbers.PhoneNumber], bool]) -> str | None:

@@ -135,7 +135,7 @@ def _lines_with_voice(session: Session) -> list[_Line]:
         voice = None
         if entity.shared_with_voice:
             number = voice_of(session, entity, policy=policy, ceilings=ceilings)
-            voice = Telephone(number, whose_line(entity))
+            voice = Telephone(number, whose_line(entity), entity.fax_after)
         found.append(_Line(entity.tenant_id, entity.extension, entity.number, voice))
     return found
 

@@ -10,10 +10,12 @@ from tenants.db import utc_now
 
 
 class Telephone(NamedTuple):
-    """Where calls of a shared line go that are no fax: ``number``, "" where there is none, and whose line it is."""
+    """Where calls of a shared line go that are no fax: ``number``, "" where there is none, whose line it is, and the
+    seconds that the telephone rings before the call is answered as a fax, 0 for never."""
 
     number: str
     whose: str
+    rings: int = 0
 
 
 def whose_line(entity: FaxEntity) -> str:

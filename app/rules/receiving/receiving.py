@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from app.models import Attempt, Direction, Document, Fax, FaxEntity, Origin, Status, Unread
 from app.rules.ground.access import receivers
 from app.rules.log.search import search_text, with_name
-from app.rules.numbers.called import trunk_in
+from app.rules.numbers.called import is_from_outside, trunk_in
 from app.rules.numbers.callers import caller_of
 from app.rules.outbox.notices import write_received_notices
 from app.rules.sending.dispatch import Limits, Room, lock_limits
@@ -65,6 +65,7 @@ def begin_receiving(
         done_at=utc_now() if test_id else None,  # nothing that anybody has to look at
         number=next_fax_number(session, entity.tenant_id),
         remote_number=number,
+        from_outside=is_from_outside(called) if called else None,
         search_text=search_text(tenant=entity.tenant, number=number, names=[entity.name]),
     )
     session.add(fax)

@@ -23,6 +23,7 @@ from app.models import (
     Status,
 )
 from app.models.faxes.moves import ON_THE_LINE, WAITING
+from app.models.setup.entity import FAX_AFTER
 from app.rules.numbers.numbers import public_form, shown_number
 from app.rules.numbers.policy import bare
 from app.rules.setup.changes import (
@@ -46,6 +47,8 @@ from tenants.scope import get_owned, owned_by
 
 NAME_LENGTH = 100
 MOST_CALLS = 1000
+#: Seconds that a telephone rings before the call is a fax: two rings, and what two digits say.
+SHORTEST_RINGING, LONGEST_RINGING = 10, 90
 EXTENSION = re.compile(r"[0-9]{1,16}")
 PIN = re.compile(r"[0-9A-Za-z]{4,32}")
 #: A fax in one of these still needs its line.
@@ -68,6 +71,7 @@ class EntityDetails:
     limit_outbound: str = "0"
     shared_with_voice: bool = False
     voice_destination: str = ""
+    fax_after: str = str(FAX_AFTER)
     box: str = ""
     authentication: str = Authentication.NONE
     pin: str = ""
@@ -81,7 +85,7 @@ FIELDS = tuple(field.name for field in fields(EntityDetails) if field.name != "p
 
 def values_of(entity: FaxEntity) -> Values:
     """The fields as they are kept."""
-    same = ("name", "extension", "number", "limit_outbound", "shared_with_voice", "voice_destination")
+    same = ("name", "extension", "number", "limit_outbound", "shared_with_voice", "voice_destination", "fax_after")
     values = {name: getattr(entity, name) for name in same}
     values |= {"template": entity.template_id, "box": entity.box_id, "authentication": str(entity.authentication)}
     return values | {"encryption_required": entity.encryption_required, "received_mail": str(entity.received_mail)}
@@ -130,6 +134,7 @@ def read_entity(tenant: Tenant, details: EntityDetails) -> tuple[Values, dict[st
         "name": judge_name(details.name),
         "extension": judge_extension(details.extension),
         "limit_outbound": _judge_limit(details.limit_outbound),
+        "fax_after": _judge_fax_after(details.fax_after) if details.shared_with_voice else None,
         "pin": None if not details.pin or PIN.fullmatch(details.pin) else Refused("pin_unreadable", field="pin"),
         "authentication": None if details.authentication in set(Authentication) else Refused("authentication_unknown"),
     }
@@ -150,6 +155,7 @@ def read_entity(tenant: Tenant, details: EntityDetails) -> tuple[Values, dict[st
         "limit_outbound": 0 if found["limit_outbound"] else int(details.limit_outbound or 0),
         "shared_with_voice": details.shared_with_voice,
         "voice_destination": voice or None,
+        "fax_after": FAX_AFTER if found["fax_after"] or not details.shared_with_voice else _seconds(details.fax_after),
         "box": read_whole(details.box),
         "authentication": str(details.authentication) if details.box else str(Authentication.NONE),
         "encryption_required": details.encryption_required and bool(details.box),
@@ -172,6 +178,17 @@ def judge_extension(extension: str) -> Refused | None:
 def _judge_limit(text: str) -> Refused | None:
     fine = not text or read_whole(text, most=MOST_CALLS) is not None
     return None if fine else Refused("limit_unreadable", field="limit_outbound", limit=MOST_CALLS)
+
+
+def _judge_fax_after(text: str) -> Refused | None:
+    seconds = _seconds(text)
+    fine = seconds == 0 or (seconds is not None and SHORTEST_RINGING <= seconds <= LONGEST_RINGING)
+    values = {"least": SHORTEST_RINGING, "most": LONGEST_RINGING}
+    return None if fine else Refused("fax_after_unreadable", field="fax_after", **values)
+
+
+def _seconds(text: str) -> int | None:
+    return read_whole(text, most=LONGEST_RINGING) if text else FAX_AFTER
 
 
 def _judge_parts(session: Session, tenant: Tenant, values: Values, *, has_pin: bool) -> dict[str, Refused]:
@@ -328,6 +345,7 @@ def put_entity(session: Session, entity: FaxEntity, values: Values, *, pin: str 
     locked, the caller commits."""
     for name in ("name", "extension", "number", "limit_outbound", "shared_with_voice", "voice_destination"):
         setattr(entity, name, values[name])
+    entity.fax_after = values.get("fax_after", FAX_AFTER)  # as below
     entity.template_id, entity.box_id = values["template"], values["box"]
     entity.authentication, entity.encryption_required = values["authentication"], values["encryption_required"]
     entity.received_mail = values.get("received_mail", ReceivedMail.ATTACHED)  # a change saved by an earlier version

@@ -27,6 +27,7 @@ ENTITY_SENTENCES = {
         "Calls that are not faxes are forwarded to %(number)s, so it cannot be a fax line."
     ),
     "voice_unreadable": _l("Enter a telephone number. Use digits only, with a + in front if needed."),
+    "fax_after_unreadable": _l("Enter 0, or a number of seconds from %(least)s to %(most)s."),
     "voice_is_fax_line": _l(
         "%(number)s is itself a fax line, so the call would come back for ever. Enter a telephone number."
     ),

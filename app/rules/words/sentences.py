@@ -452,7 +452,7 @@ def other_end(fax: Fax) -> str:
     if not fax.remote_number:
         return _("withheld number")
     number = shown_number(fax.remote_number, fax.tenant)
-    if fax.direction == Direction.RECEIVED and not is_verified(fax.remote_number):
+    if fax.direction == Direction.RECEIVED and not is_verified(fax.remote_number, from_outside=bool(fax.from_outside)):
         return _("%(number)s (not verified)", number=number)
     return number
 

@@ -325,9 +325,13 @@ def read_telephoned(channel_id: str, line: str) -> Telephoned | None:
 
 def _decoded(text: str) -> str:
     try:
-        return base64.b64decode(text, validate=True).decode("utf-8", "replace")
+        raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return ""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:  # as machines write their names: ITU-T T.30 knows digits only, and no alphabet
+        return raw.decode("latin-1")
 
 
 def _printable(text: str) -> str:

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic_core import ErrorDetails
 
 from app.models import Authentication, ReceivedMail
+from app.models.setup.entity import FAX_AFTER
 from app.rules.mail2fax.box_sign_in import PROVIDERS
 from app.rules.mail2fax.boxes import USUAL_POLL
 from app.rules.numbers.numbers import public_form
@@ -162,6 +163,7 @@ class EntityEntry(Entry):
     number: PublicNumber | None = None
     shared_with_voice: bool = False
     voice_destination: Text | None = None
+    fax_after: int = FAX_AFTER
     limit_outbound: int = 0
     template: Name
     send: list[str] = []

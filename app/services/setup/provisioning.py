@@ -81,6 +81,7 @@ ENTITY_DEPENDS = {
     "pin": ("authentication",),
     "encryption_required": ("box",),
     "voice_destination": ("shared_with_voice",),
+    "fax_after": ("shared_with_voice",),
 }
 SIGN_IN_FIELDS = {field.name for field in fields(SignInDetails)}
 BOX_PLACES = dict.fromkeys(("host", "port", "security", "folder"), "imap")
@@ -420,7 +421,7 @@ class _Application:
         kept = _entity_details(entity) if entity else None
         named = entry.model_dump(
             include={"name", "extension", "number", "shared_with_voice", "voice_destination", "limit_outbound"}
-            | {"received_mail"},
+            | {"received_mail", "fax_after"},
             exclude_unset=entity is not None,
         )
         texts: dict[str, Any] = {

@@ -137,6 +137,7 @@ FIELDS = {
     "kind": _l("kind"),
     "language": _l("language"),
     "limit_inbound": _l("simultaneous incoming calls"),
+    "fax_after": _l("seconds that the telephone rings before a call is answered as a fax"),
     "limit_outbound": _l("simultaneous outgoing calls"),
     "limit_total": _l("simultaneous calls in total"),
     "mail_proof_required": _l("sender confirmation by the mail server required"),

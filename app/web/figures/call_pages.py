@@ -12,6 +12,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from app.models import CallEnd, FaxEntity, VoiceCall
+from app.rules.numbers.callers import is_verified
 from app.rules.numbers.numbers import shown_number
 from app.rules.receiving.telephone_calls import CallFilters, all_calls, read_calls
 from app.rules.words.sentences import in_language
@@ -104,7 +105,11 @@ def end_text(call: VoiceCall) -> str:
 
 
 def caller_text(call: VoiceCall, tenant: Tenant) -> str:
-    return shown_number(call.caller, tenant) or _("withheld number")
+    """Who sends no fax tone calls from outside, and is no extension of ours."""
+    if not call.caller:
+        return _("withheld number")
+    number = shown_number(call.caller, tenant)
+    return number if is_verified(call.caller, from_outside=True) else _("%(number)s (not verified)", number=number)
 
 
 def length_text(call: VoiceCall) -> str:

@@ -67,7 +67,7 @@ ADDED = {"entity": "added", "users": "added_users", "forget": "forget_added"}
 MOST_OFFERED, MOST_NAMED = 300, 4
 TEXTS = (
     *("name", "extension", "number", "template", "limit_outbound", "voice_destination", "box", "authentication"),
-    "received_mail",
+    *("received_mail", "fax_after"),
 )
 
 

@@ -334,6 +334,25 @@ def test_a_box_from_before_an_upgrade_is_still_collected_and_its_company_has_no_
         assert (box, domain) == ("imap", None)
 
 
+def test_a_shared_line_of_before_an_upgrade_takes_machines_without_a_tone_as_a_new_one_does(app):
+    with app.app_context():
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER, revision="0033")
+        metadata, alone = sa.MetaData(), ("tenant", "email_address", "fax_entity")
+        metadata.reflect(db.engine, only=alone)
+        with db.engine.begin() as connection:
+            for table in (table for table in metadata.sorted_tables if table.name in alone):
+                needed = {column.name: _value(column) for column in table.columns if not column.nullable}
+                connection.execute(
+                    table.insert().values(needed | ({"authentication": "none"} if table.name == "fax_entity" else {}))
+                )
+        flask_migrate.upgrade(directory=FOLDER)
+        with db.engine.begin() as connection:
+            seconds = connection.execute(sa.text("SELECT fax_after FROM fax_entity")).scalar_one()
+            connection.execute(sa.text("DROP TABLE alembic_version"))
+        assert seconds == 30
+
+
 def _one_row_in_each_table() -> dict[str, int]:
     """Rows that refer to each other, as far as a table must or may refer to one that comes before it."""
     metadata = sa.MetaData()

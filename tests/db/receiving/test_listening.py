@@ -3,6 +3,7 @@
 from base64 import b64encode
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -10,7 +11,9 @@ import sqlalchemy as sa
 from app.adapters.telephony.ari import Connected, Disconnected
 from app.errors import TemporaryFailure
 from app.jobs.receiving import listen
-from app.models import Attempt, FaxEntity, VoiceCall
+from app.jobs.receiving.listen import _listen_seconds
+from app.models import Attempt, FaxEntity, Trunk, VoiceCall
+from app.rules.numbers.called import SIGNS
 from app.rules.numbers.policy import Policy, set_policy
 from app.rules.receiving.receiving import begin_receiving, receiving_fax
 from app.rules.sending.results import CallFacts, record_result
@@ -195,10 +198,10 @@ def test_only_what_has_changed_is_told_of_shared_lines(session, cast, listener):
     share(session, cast)
     listener._tell_lines()
     (name, lines, _), *_ = listener.line.asked
-    assert (name, set(lines.values())) == ("tell_lines", {("101", f"{cast.alpha}-{cast.frontdesk}")})
+    assert (name, set(lines.values())) == ("tell_lines", {("101", f"{cast.alpha}-{cast.frontdesk}", 30)})
     assert f"{cast.alpha}*501" in lines
     listener._tell_lines()
-    assert listener.line.asked[1:] == [("tell_lines", {}, 6)]
+    assert listener.line.asked[1:] == [("tell_lines", {}, 5)]
 
 
 def test_the_limits_of_calls_to_telephones_are_told_when_they_change(session, listener):
@@ -206,11 +209,28 @@ def test_the_limits_of_calls_to_telephones_are_told_when_they_change(session, li
     assert ("tell_voice_limits", 10, 30, 7200) in listener.line.asked
     listener.line.asked.clear()
     listener._tell_lines()
-    assert listener.line.asked == [("tell_lines", {}, 6)]
+    assert listener.line.asked == [("tell_lines", {}, 5)]
     set_policy(session, Policy(voice_per_line=2, voice_per_company=3, voice_minutes=4))
     session.commit()
     listener._tell_lines()
     assert listener.line.asked[-1] == ("tell_voice_limits", 2, 3, 240)
+
+
+def test_asterisk_counts_the_calls_of_a_line_by_the_sign_that_the_trunk_names_it_with(session, listener):
+    listener._tell_lines()
+    assert ("tell_order", SIGNS) in listener.line.asked
+    listener.line.asked.clear()
+    order = ["to", *(sign for sign in SIGNS if sign != "to")]
+    session.add(Trunk(name="carrier", host="sip.example.org", port=5060, called_order=order))
+    session.commit()
+    listener._tell_lines()
+    assert ("tell_order", tuple(order)) in listener.line.asked
+
+
+@pytest.mark.parametrize(("asked", "seconds"), [("6", 5), ("8", 10), ("0", 5), ("120", 95)])
+def test_a_shared_line_is_listened_to_for_whole_rings(monkeypatch, asked, seconds):
+    monkeypatch.setattr("app.jobs.receiving.listen.settings", lambda: SimpleNamespace(listen_seconds=int(asked)))
+    assert _listen_seconds() == seconds
 
 
 # ---- Calls to telephones

@@ -32,7 +32,7 @@ def share(session, entity_id, destination):
 def test_every_form_of_a_line_is_told_with_its_voice_destination(session, cast):
     share(session, cast.frontdesk, "101")
     told = voice_by_dialled(session)
-    theirs = ("101", f"{cast.alpha}-{cast.frontdesk}")
+    theirs = ("101", f"{cast.alpha}-{cast.frontdesk}", 30)
     assert {told[form] for form in ("390509655637", "0509655637", f"{cast.alpha}*501")} == {theirs}
     assert told[f"{cast.beta}*501"] is None
     share(session, cast.archive, None)
@@ -54,7 +54,7 @@ def test_what_asterisk_is_told_leads_to_the_lines_to_which_the_portal_would_have
     for form, voice in voice_by_dialled(session).items():
         entity = entity_for(session, form)
         whose = f"{entity.tenant_id}-{entity.id}"
-        assert ((entity.voice_destination, whose) if entity.shared_with_voice else None) == voice, form
+        assert ((entity.voice_destination, whose, 30) if entity.shared_with_voice else None) == voice, form
 
 
 @pytest.mark.parametrize("destination", ["101", "+390501112233"])
@@ -84,3 +84,19 @@ def test_a_voice_destination_that_would_come_back_or_do_harm_is_refused(session,
     with pytest.raises(ProvisionError, match=fault):
         apply_provision_file(session, file)
     assert voice_by_dialled(session) == {}
+
+
+@pytest.mark.parametrize(("line", "rings"), [("fax_after: 0", 0), ("fax_after: 45", 45), ("", 30)])
+def test_a_provision_file_says_when_a_telephone_is_taken_for_away(session, tmp_path, line, rings):
+    file = tmp_path / "lines.yaml"
+    file.write_text((FILE % "101").replace('voice_destination: "101"', f'voice_destination: "101", {line}'))
+    apply_provision_file(session, file)
+    assert voice_by_dialled(session)["390509655650"].rings == rings
+
+
+@pytest.mark.parametrize("seconds", ["9", "91", "-1"])
+def test_but_no_time_in_which_nobody_could_pick_up(session, tmp_path, seconds):
+    file = tmp_path / "lines.yaml"
+    file.write_text((FILE % "101").replace('"101"', f'"101", fax_after: {seconds}'))
+    with pytest.raises(ProvisionError, match="fax_after: Enter 0, or a number of seconds from 10 to 90"):
+        apply_provision_file(session, file)

@@ -88,5 +88,6 @@ def test_a_trunk_that_writes_the_country_code_without_a_plus(caller, region, kep
 
 
 def test_what_was_made_whole_and_extensions_are_sure_and_nothing_else():
-    assert is_verified("+390501234567") and is_verified("501")
-    assert not is_verified("390501234567") and not is_verified("123456")
+    assert is_verified("+390501234567", from_outside=True) and is_verified("501", from_outside=False)
+    assert not is_verified("390501234567", from_outside=True) and not is_verified("123456", from_outside=False)
+    assert not is_verified("501", from_outside=True)

@@ -114,6 +114,21 @@ def test_a_word_that_we_do_not_know_is_no_success(status: str) -> None:
     assert facts_of(answered(status, pages="0")).outcome in DELAYS
 
 
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        (b"M\xfcller & S\xf6hne", "Müller & Söhne"),  # Latin-1
+        ("Müller & Söhne".encode(), "Müller & Söhne"),
+        (b"\x1b[31mACME\x00\r\n\x85\x9b1m\xe8", "[31mACME1mè"),
+        (b"ACME\xe2\x80\xaegpj", "ACMEgpj"),  # turns what follows the other way round
+        (b"\xa0ACME\xad", "ACME"),
+    ],
+)
+def test_a_station_id_is_read_as_machines_write_it_and_without_control_signs(raw: bytes, shown: str) -> None:
+    line = answered() + base64.b64encode(raw).decode()
+    assert facts_of(line).remote_station_id == shown
+
+
 def test_a_station_id_cannot_forge_a_field() -> None:
     facts = facts_of(answered("FAILED", "0", "The call dropped prematurely", "1|SUCCESS|9|\r\n\x00A"))
     assert (facts.outcome, facts.pages, facts.remote_station_id) == ("dropped", 0, "1|SUCCESS|9|A")

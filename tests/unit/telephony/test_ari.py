@@ -26,12 +26,13 @@ def ari() -> Ari:
 @pytest.mark.parametrize("voice", ["", "101", "+390501234567"])
 def test_a_shared_line_is_listened_to_and_goes_on_to_an_extension_or_a_number(asked, ari, voice):
     ari.detect("1.1", listen_seconds=6, voice=voice, whose="3-17", station_id="+39 050")
-    assert (asked[0]["context"], asked[0]["extension"]) == ("faxroom-detect", f"+6*{voice}*KzM5IDA1MA==*3-17")
+    assert (asked[0]["context"], asked[0]["extension"]) == ("faxroom-detect", f"+6*{voice}*KzM5IDA1MA==*3-17*0")
 
 
 def test_what_goes_with_the_extension_of_a_shared_line_fits_into_one(asked, ari):
     """AST_MAX_EXTENSION is 80, with a zero at the end; a station id has twenty signs at most (ITU-T T.30)."""
-    ari.detect("1.1", listen_seconds=120, voice="+" + "9" * 20, whose="9" * 10 + "-" + "9" * 10, station_id="9" * 20)
+    whose = "9" * 10 + "-" + "9" * 10
+    ari.detect("1.1", listen_seconds=95, voice="+" + "9" * 20, whose=whose, station_id="9" * 20, rings=99)
     assert len(asked[0]["extension"]) < 80
 
 
@@ -40,7 +41,7 @@ def test_whose_a_line_is_is_two_numbers_and_nothing_else(asked, ari, whose):
     with pytest.raises(PermanentFailure, match="number_refused"):
         ari.detect("1.1", listen_seconds=6, voice="101", whose=whose)
     with pytest.raises(PermanentFailure, match="number_refused"):
-        ari.tell_lines({"39050": ("101", whose)}, listen_seconds=6)
+        ari.tell_lines({"39050": ("101", whose, 30)}, listen_seconds=6)
     assert asked == []
 
 
@@ -49,7 +50,7 @@ def test_a_voice_destination_that_reaches_elsewhere_never_reaches_asterisk(asked
     with pytest.raises(PermanentFailure, match="number_refused"):
         ari.detect("1.1", listen_seconds=6, voice=voice)
     with pytest.raises(PermanentFailure, match="number_refused"):
-        ari.tell_lines({"39050": (voice, "")}, listen_seconds=6)
+        ari.tell_lines({"39050": (voice, "", 30)}, listen_seconds=6)
     assert asked == []
 
 
@@ -69,14 +70,14 @@ def test_a_station_id_of_a_received_fax_is_text_and_nothing_else(asked, ari):
 
 
 def test_lines_are_told_in_pieces_that_a_variable_of_the_dialplan_holds(asked, ari):
-    longest = ("+" + "9" * 20, "9" * 10 + "-" + "9" * 10)
+    longest = ("+" + "9" * 20, "9" * 10 + "-" + "9" * 10, 120)
     lines = {f"{number:028}": longest for number in range(LINES_AT_ONCE + 1)}
-    ari.tell_lines({**lines, "1*501": ("", "3-17"), "39050": None}, listen_seconds=120)
+    ari.tell_lines({**lines, "1*501": ("", "3-17", 30), "39050": None}, listen_seconds=120)
     told = [body["variables"]["__FAX_LINES"] for body in asked]
     assert all(len(text) < 4096 for text in told)
     entries = "&".join(told).split("&")
     assert len(entries) == LINES_AT_ONCE + 3
-    assert entries[-2:] == ["1*501:120||3-17", "39050:"]
+    assert entries[-2:] == ["1*501:120||3-17|30", "39050:"]
 
 
 def answering(ari: Ari, status: int, body: Any, *, as_json: bool = True) -> Ari:

@@ -115,3 +115,8 @@ def test_the_figures_count_calls_and_minutes_and_a_fax_is_no_call(
 
 def test_who_has_no_shared_line_hears_nothing_of_calls(alice: Browser) -> None:
     assert "/calls" not in alice.get("/figures").text
+
+
+def test_a_short_number_from_outside_is_nobody_s_extension(app: Flask, cast: Cast, alice: Browser) -> None:
+    telephone(app, cast.frontdesk, caller="501")
+    assert "501 (not verified)" in alice.get("/calls").text

@@ -1,0 +1,101 @@
+"""What a caller of a shared line hears, and what becomes of a machine that sends no calling tone.
+
+One Asterisk and a carrier that does as it likes (:mod:`tests.live.strange`). What it hears is told in seconds of
+sound and of silence.
+"""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from app.adapters.telephony.ari import Ari
+from app.rules.numbers.called import shown_called
+from app.services.receiving.line_events import Incoming, Telephoned
+from tests.live.lines import Ear, Line, wait_until
+from tests.live.strange import VOICE, Stranger
+
+pytestmark = pytest.mark.live
+
+UNHEARD, NO_TELEPHONE, TELEPHONE = "+390509655641", "+390509655642", "+390509000079"
+RINGS_FOR = 10
+
+
+def decide(ari: Ari, call: Incoming) -> None:
+    number = shown_called(call.called)
+    if call.is_fax:
+        ari.receive(call.channel_id)
+    elif number == UNHEARD:
+        ari.detect(call.channel_id, listen_seconds=5, voice=TELEPHONE, whose="3-17", rings=RINGS_FOR)
+    else:
+        ari.detect(call.channel_id, listen_seconds=5, voice="", whose="3-18")
+
+
+@pytest.fixture(scope="module")
+def silent() -> Iterator[Stranger]:
+    with Stranger(packets=50) as silent:
+        silent.scripts[TELEPHONE] = ("180 Ringing", 60.0)
+        yield silent
+
+
+@pytest.fixture(scope="module")
+def talking() -> Iterator[Stranger]:
+    with Stranger(packets=50, says=VOICE) as talking:
+        yield talking
+
+
+@pytest.fixture(scope="module")
+def trunk(asterisk_root: None, silent: Stranger, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    line = Line(tmp_path_factory.mktemp("shared"), local={}, trunk=f"sip:localhost:{silent.port}")
+    line.start()
+    yield line
+    assert line.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def attending(trunk: Line) -> Iterator[Ear]:
+    with Ear(trunk.ari, deciding=decide) as ear:
+        yield ear
+
+
+def is_fax(attending: Ear, number: str) -> bool:
+    return any(heard.is_fax and shown_called(heard.called) == number for heard in attending.incoming)
+
+
+def test_the_caller_hears_one_ringing_and_is_a_fax_if_nobody_picks_up(
+    trunk: Line, attending: Ear, silent: Stranger
+) -> None:
+    call = silent.call(UNHEARD, trunk.sip_port)
+    attending.wait("it is taken for a fax", 40, lambda: is_fax(attending, UNHEARD))
+    after = time.monotonic() - call.answered
+    assert 5 + RINGS_FOR <= after < 5 + RINGS_FOR + 4
+    began = [sound.began - call.answered for sound in silent.sounds if sound.began < call.answered + 5 + RINGS_FOR]
+    lengths = [sound.seconds for sound in silent.sounds][: len(began)]
+    assert call.rang is None, "the network was not told to ring as well"
+    assert began == pytest.approx([0, 5, 10], abs=0.6)
+    assert lengths == pytest.approx([1, 1, 1], abs=0.3)
+    (ended,) = [told for told in attending.heard if isinstance(told, Telephoned) and told.ended_at]
+    assert ended.end == "no_answer"
+    hang_up(trunk)
+
+
+def test_without_a_telephone_who_is_silent_is_a_fax_in_the_end(trunk: Line, attending: Ear, silent: Stranger) -> None:
+    silent.call(NO_TELEPHONE, trunk.sip_port)
+    attending.wait("it is taken for a fax", 20, lambda: is_fax(attending, NO_TELEPHONE))
+    hang_up(trunk)
+
+
+def test_and_who_speaks_hears_no_tones_of_a_fax(trunk: Line, attending: Ear, talking: Stranger) -> None:
+    attending.incoming.clear()
+    call = talking.call(NO_TELEPHONE, trunk.sip_port)
+    wait_until(40, "the call is ended by us", lambda: call.ended)
+    assert not is_fax(attending, NO_TELEPHONE)
+    heard = [sound.seconds for sound in talking.sounds[2:]]
+    assert len(heard) > 5, "the busy tone"
+    assert heard == pytest.approx([0.5] * len(heard), abs=0.2)
+
+
+def hang_up(trunk: Line) -> None:
+    for channel_id in trunk.ari.live_channels():
+        trunk.ari.hangup(channel_id)
+    wait_until(10, "all have hung up", lambda: not trunk.ari.live_channels())
