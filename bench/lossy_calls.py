@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT))
 from lossy_way import LossyWay  # noqa: E402
 
 from app.adapters.fax_files.fax_tiff import write_pages  # noqa: E402
+from app.adapters.fax_files.fitting import at_standard  # noqa: E402
 from app.adapters.pages.rasterizer import take_pages  # noqa: E402
 from app.rules.sending.ladder import Memory, Tried, Way, next_way  # noqa: E402
 from tests.live.lines import Ear, Line, call_of, light_pages  # noqa: E402
@@ -60,22 +61,28 @@ CASES = {
 class Sent:
     calls: int = 0
     done: int = 0
+    error: str = ""
     seconds: float = 0
     ways: list[str] = field(default_factory=list)
 
 
-def send(case: Case, number: int, most: int, line: Line, ear: Ear, document: Path, folder: Path) -> Sent:
+def send(
+    case: Case, number: int | str, most: int, line: Line, ear: Ear, document: Path, folder: Path, pages: int = PAGES
+) -> Sent:
+    """``number`` tells its channels from others'."""
     wish, sent, tried = Way(case.t38, 14400, ecm=True), Sent(), list[Tried]()
-    while sent.done < PAGES and sent.calls < most:
+    while sent.done < pages and sent.calls < most:
         way = wish if case.is_same else next_way(wish, case.shown, tried)
         channel = f"fax-lossy{number}-{len(tried) + 1}"
         file = folder / f"{channel}.tif"
         rest = take_pages(document, sent.done + 1)
+        rest = [at_standard(page) for page in rest] if way.standard else rest
         write_pages(file, rest, total=len(rest))
-        known = {"t38": way.t38, "max_rate": way.rate, "ecm": way.ecm}
+        known = {"t38": way.t38, "max_rate": way.rate, "ecm": way.ecm, "packet": way.packet}
         line.ari.originate(call_of(channel, file, case.number, **known))
         facts = ear.result(channel, 900).facts
         sent.calls, sent.done = sent.calls + 1, sent.done + facts.pages
+        sent.error = facts.error or ""
         if facts.answered_at and facts.ended_at:
             sent.seconds += facts.ended_at - facts.answered_at
         tried.append(Tried(way, facts.outcome, facts.mode, facts.pages, facts.error or ""))

@@ -1,4 +1,4 @@
-"""A network between two SIP ends on loopback that loses packets: a SIP proxy that stands in the way of the media too.
+"""A network between two SIP ends on loopback that loses and delays packets: a SIP proxy that carries the media too.
 
 It rewrites the SDP of both ends, so that RTP and UDPTL go through it, and adds Record-Route (RFC 3261, 16), so that
 everything within a dialogue does as well.
@@ -9,6 +9,8 @@ import re
 import selectors
 import socket
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
@@ -23,6 +25,7 @@ class Stream:
     def __init__(self) -> None:
         self.ends: dict[str, int] = {}
         self.sockets = {side: _bound() for side in ("near", "far")}
+        self.under_way = {side: deque[tuple[float, bytes]]() for side in ("near", "far")}
 
     def port_for(self, side: str) -> int:
         """Where the end on this side is to send to."""
@@ -30,11 +33,14 @@ class Stream:
 
 
 class LossyWay:
-    """``loss``: medium (``audio``, ``image``) → share of packets that are lost, each way."""
+    """``loss``: medium (``audio``, ``image``) → share of packets that are lost, each way; ``jitter``: each is
+    delayed by up to so many seconds, and overtakes none. ``near_port`` is known from the near end's first call on."""
 
-    def __init__(self, *, far_port: int, loss: dict[str, float], seed: int = 1) -> None:
+    def __init__(
+        self, *, far_port: int, loss: dict[str, float], seed: int = 1, jitter: float = 0, near_port: int = 0
+    ) -> None:
         self.far_port, self.loss, self.random = far_port, loss, random.Random(seed)
-        self.near_port = 0
+        self.near_port, self.jitter = near_port, jitter
         self.lost = self.passed = 0
         self._socket = _bound()
         self.port = self._socket.getsockname()[1]
@@ -52,10 +58,12 @@ class LossyWay:
 
     def _run(self) -> None:
         while not self._over.is_set():
-            for key, _ in self._selector.select(0.5):
+            for key, _ in self._selector.select(0.003 if self.jitter else 0.5):
                 act: Callable[[], None] = key.data
                 with suppress(OSError):
                     act()
+            for stream in self._streams.values():
+                self._deliver(stream)
 
     # ---- Media
 
@@ -76,7 +84,16 @@ class LossyWay:
             self.lost += 1
         elif stream.ends.get(other):
             self.passed += 1
-            stream.sockets[other].sendto(packet, (HOST, stream.ends[other]))
+            queue = stream.under_way[other]
+            at = time.monotonic() + self.random.uniform(0, self.jitter)
+            queue.append((max(at, queue[-1][0]) if queue else at, packet))
+
+    def _deliver(self, stream: Stream) -> None:
+        """What has been under way for long enough."""
+        for side, queue in stream.under_way.items():
+            while queue and queue[0][0] <= time.monotonic():
+                with suppress(OSError):
+                    stream.sockets[side].sendto(queue.popleft()[1], (HOST, stream.ends[side]))
 
     # ---- SIP
 

@@ -65,7 +65,8 @@ _OUR_FILE = re.compile(r"\S*/(?P<channel>fax-[A-Za-z0-9-]+)\.tif")
 
 @dataclass(frozen=True)
 class OutgoingCall:
-    """One call to place. ``file`` is a fax TIFF that Asterisk can read; times are in seconds, ``max_rate`` in bit/s.
+    """One call to place. ``file`` is a fax TIFF that Asterisk can read; times are in seconds, ``max_rate`` in bit/s,
+    ``packet`` is milliseconds of sound in one packet of RTP.
 
     ``not_after`` is a Unix time: answered later than that, the call sends nothing (the portal has given it up).
     """
@@ -81,6 +82,7 @@ class OutgoingCall:
     ring_seconds: int
     max_seconds: int
     not_after: int
+    packet: int = 20
 
     @property
     def _endpoint(self) -> str:
@@ -117,6 +119,7 @@ class OutgoingCall:
                 "FAX_T38": _yes(self.t38),
                 "FAX_MAX_SECONDS": str(self.max_seconds),
                 "FAX_NOT_AFTER": str(self.not_after),
+                "PJSIP_MEDIA_OFFER(audio)": f"alaw:{self.packet},ulaw:{self.packet}",
             },
         }
 

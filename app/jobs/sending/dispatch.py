@@ -159,6 +159,7 @@ def _call_of(attempt: Attempt) -> OutgoingCall:
         ring_seconds=template.ring_seconds,
         max_seconds=template.max_seconds,
         not_after=int(latest_answer.timestamp()) + template.ring_seconds,
+        packet=way.packet,
     )
 
 

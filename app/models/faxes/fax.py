@@ -485,6 +485,7 @@ class Attempt(TenantOwned, Model):
     asked_rate: Mapped[int | None]
     asked_ecm: Mapped[bool | None]
     asked_standard: Mapped[bool | None]
+    asked_packet: Mapped[int | None]
     damaged_lines: Mapped[int | None]
 
     fax: Mapped[Fax] = relationship(back_populates="attempts")

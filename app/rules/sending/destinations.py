@@ -13,6 +13,7 @@ from app.models import Attempt, Destination, Fax, FaxEntity, FaxTemplate, Origin
 from app.rules.sending.ladder import (
     AUDIO,
     T38,
+    USUAL_PACKET,
     Memory,
     Shown,
     Tried,
@@ -47,22 +48,20 @@ def note_ways(session: Session, attempt_ids: Sequence[int], now: datetime) -> No
         if attempt.fax.origin != Origin.TEST:  # it is to show how the template's own way works
             way = next_way(way, shown.get((attempt.tenant_id, number)), tried[attempt.fax_id, number])
         attempt.asked_t38, attempt.asked_rate, attempt.asked_ecm = way.t38, way.rate, way.ecm
-        attempt.asked_standard = way.standard
+        attempt.asked_standard, attempt.asked_packet = way.standard, way.packet
     session.commit()
 
 
 def way_of(attempt: Attempt) -> Way:
     """How it was to go."""
-    wish = wish_of(attempt.fax.entity.template)
-    asked = (attempt.asked_t38, attempt.asked_rate, attempt.asked_ecm, attempt.asked_standard)
-    return _way(asked) or wish
+    return _way(attempt) or wish_of(attempt.fax.entity.template)
 
 
-def _way(asked: tuple[bool | None, int | None, bool | None, bool | None]) -> Way | None:
-    t38, rate, ecm, standard = asked
+def _way(attempt: Attempt) -> Way | None:
+    t38, rate, ecm = attempt.asked_t38, attempt.asked_rate, attempt.asked_ecm
     if t38 is None or rate is None or ecm is None:
         return None
-    return Way(t38, rate, ecm, bool(standard))
+    return Way(t38, rate, ecm, bool(attempt.asked_standard), attempt.asked_packet or USUAL_PACKET)
 
 
 def _dialled(attempt: Attempt) -> str:
@@ -82,9 +81,8 @@ def _tried(session: Session, attempts: Sequence[Attempt]) -> dict[tuple[str, str
 
 
 def _as_tried(attempt: Attempt) -> Tried:
-    asked = (attempt.asked_t38, attempt.asked_rate, attempt.asked_ecm, attempt.asked_standard)
     pages, error = attempt.pages_confirmed, attempt.error or ""
-    return Tried(_way(asked), attempt.outcome or "", attempt.mode, pages, error)
+    return Tried(_way(attempt), attempt.outcome or "", attempt.mode, pages, error)
 
 
 def _shown(session: Session, attempts: Sequence[Attempt], now: datetime) -> dict[tuple[int, str], Memory]:

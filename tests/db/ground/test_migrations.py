@@ -288,8 +288,8 @@ def test_of_attempts_from_before_an_upgrade_error_correction_is_what_was_asked_f
                     )
         flask_migrate.upgrade(directory=FOLDER)
         with db.engine.begin() as connection:
-            asked = sa.text("SELECT ecm, asked_ecm, asked_rate, damaged_lines FROM attempt")
-            assert [tuple(row) for row in connection.execute(asked)] == [(None, True, None, None)]
+            asked = sa.text("SELECT ecm, asked_ecm, asked_rate, asked_packet, damaged_lines FROM attempt")
+            assert [tuple(row) for row in connection.execute(asked)] == [(None, True, None, None, None)]
             connection.execute(sa.text("DROP TABLE alembic_version"))
 
 

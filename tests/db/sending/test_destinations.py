@@ -62,6 +62,12 @@ def test_the_rate_that_got_through_is_the_next_fax_s_first(session, cast):
     assert dial(session, cast, SENT_BY_AUDIO).rate == 9600
 
 
+def test_after_a_failure_by_sound_the_next_call_asks_for_large_packets(session, cast):
+    fax = make_ready(session, submit(session, cast))
+    failed = replace(SENT_BY_AUDIO, outcome="dropped", pages=0)
+    assert [dial_again(session, fax, failed).packet for _ in range(2)] == [20, 60]
+
+
 def test_a_call_that_nobody_answered_says_nothing_of_the_machine(session, cast):
     dial(session, cast, CallFacts("busy"))
     assert known(session, cast) is None

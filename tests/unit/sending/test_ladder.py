@@ -38,6 +38,21 @@ def test_by_audio_each_call_is_slower_and_with_error_correction_and_then_all_beg
     assert rates == [(14400, False), (9600, True), (4800, True), (14400, True), (9600, True)]
 
 
+def test_after_a_failure_by_sound_fewer_and_larger_packets_are_asked_for():
+    packets = [way.packet for way in ways(PLAIN, *[("dropped", AUDIO, 0)] * 4)]
+    assert packets == [20, 60, 60, 60, 60]
+
+
+@pytest.mark.parametrize("outcome", ["protocol_error", "dropped"])
+def test_a_failure_by_t38_says_nothing_about_packets_of_sound(outcome):
+    assert [way.packet for way in ways(USUAL, (outcome, T38, 0), (outcome, T38, 1))] == [20, 20, 20]
+
+
+def test_who_refuses_large_packets_gets_usual_ones():
+    calls = [("dropped", AUDIO, 0), ("media_refused", "", 0), ("media_refused", "", 0)]
+    assert [way.packet for way in ways(PLAIN, *calls)] == [20, 60, 20, 20]
+
+
 def test_a_slower_rate_by_which_pages_get_through_is_kept():
     calls = [("dropped", AUDIO, 0), ("dropped", AUDIO, 2), ("dropped", AUDIO, 1), ("dropped", AUDIO, 0)]
     assert [way.rate for way in ways(PLAIN, *calls)] == [14400, 9600, 9600, 9600, 4800]
@@ -91,7 +106,7 @@ def test_where_t38_has_not_worked_the_first_call_does_not_wait_for_it(t38):
 
 def test_a_number_gets_what_got_through_and_never_more_than_the_template_says():
     shown = Memory(t38="works", rate=9600, ecm=True, standard_only=True)
-    assert next_way(PLAIN, shown, []) == Way(t38=False, rate=9600, ecm=True, standard=True)
+    assert next_way(PLAIN, shown, []) == Way(t38=False, rate=9600, ecm=True, standard=True, packet=60)
     assert next_way(Way(t38=False, rate=4800, ecm=False), shown, []).rate == 4800
 
 
