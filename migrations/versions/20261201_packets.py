@@ -1,7 +1,7 @@
 """how much sound a packet of a call was to hold
 
 Revision ID: 0042
-Revises: 0038
+Revises: 0041
 Create Date: 2026-12-01
 
 """
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 # revision identifiers, used by Alembic.
 revision = '0042'
-down_revision = '0038'
+down_revision = '0041'
 branch_labels = None
 depends_on = None
 
