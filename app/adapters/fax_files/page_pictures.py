@@ -4,6 +4,7 @@ What came over the line is a stranger's file: it is read in a child, and what is
 """
 
 import base64
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -18,8 +19,10 @@ from app.errors import PermanentFailure
 
 Bytes = NDArray[np.uint8]
 
-#: No fax machine sends a longer sheet: at fine resolution this is more than two metres.
+#: A larger picture is drawn smaller: at fine resolution a sheet of more than two metres.
 PAGE_PIXELS = 32_000_000
+#: No fax machine sends a longer sheet: at fine resolution more than eight metres, all that a TIFF of ours may hold.
+FILE_PIXELS = 120_000_000
 #: Of a page; what a file says beyond that is not believed (ITU-T T.30 knows 98 to 400 to the inch).
 FEWEST_DOTS, MOST_DOTS = 90, 450
 MOST_PAGES = 1_000
@@ -42,7 +45,8 @@ def page_heights(path: Path) -> list[int]:
 
 
 def fax_page_png(path: Path, page: int, width: int) -> bytes:
-    """One page (from 1), ``width`` pixels wide and as high as on paper; at :data:`WIDTH` its very dots.
+    """One page (from 1), ``width`` pixels wide and as high as on paper; at :data:`WIDTH` its very dots. One that would
+    have more than :data:`PAGE_PIXELS` is less wide, in the same proportions.
 
     Raises:
         PermanentFailure: ``no_pages``: there is no such page; ``too_many_pixels``, ``damaged``,
@@ -76,8 +80,9 @@ def png_of(_report: Report, name: str, page: int, width: int) -> str:
             image.seek(page - 1)
         except EOFError as error:
             raise PermanentFailure("no_pages") from error
-        if image.width * image.height > PAGE_PIXELS:
+        if image.width * image.height > FILE_PIXELS:
             raise PermanentFailure("too_many_pixels")
+        width = _fitting(image, width)
         height = _height(image, width)
         try:
             image.load()
@@ -101,6 +106,11 @@ def _height(image: Image.Image, width: int) -> int:
     if not (FEWEST_DOTS <= across <= MOST_DOTS and FEWEST_DOTS <= down <= MOST_DOTS):
         across, down = DOTS_ACROSS, DOTS_DOWN["fine"]
     return max(1, round(image.height * width * float(across) / image.width / float(down)))
+
+
+def _fitting(image: Image.Image, width: int) -> int:
+    pixels = width * _height(image, width)
+    return width if pixels <= PAGE_PIXELS else int(width * math.sqrt(PAGE_PIXELS / pixels))
 
 
 def _dots(image: Image.Image, height: int) -> bytes:

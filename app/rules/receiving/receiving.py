@@ -153,10 +153,16 @@ RECEIVERS_CAUSES = {
 }
 
 
+#: spandsp's word where the caller wants to be sent to and has nothing to send (t30.c: T30_ERR_TX_INCAPABLE).
+POLLING = "Far end is not able to transmit"
+
+
 def _cause(facts: CallFacts, pages: int, *, damaged: bool) -> str | None:
     """Why a fax is not whole; None if it is: every page that was confirmed to the sender can be read."""
     if damaged:
         return "unreadable"
+    if not pages and facts.error == POLLING:
+        return "caller_polled"
     if facts.outcome == "success" and pages and pages >= facts.pages:
         return None
     return RECEIVERS_CAUSES.get(facts.outcome, facts.outcome)

@@ -87,6 +87,7 @@ OUTCOMES = {
     "restored": _l("Faxroom was restored from a backup made before this fax was finished."),
     "all_confirmed": _l("All pages were confirmed, but the call broke off before it ended properly."),
     "caller_silent": _l("Someone called but sent nothing."),
+    "caller_polled": _l("Someone called to fetch a fax (polling). There is none to fetch."),
     "caller_no_fax": _l("Someone called, but it was not a fax machine."),
     "not_written": _l("The telephone system could not store the pages."),
     "unreadable": _l("The pages arrived damaged and cannot be shown."),

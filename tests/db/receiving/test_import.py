@@ -215,6 +215,14 @@ def test_the_end_of_a_call_that_asterisk_did_not_survive_is_the_time_of_its_last
     assert fax.attempts[0].ended_at.timestamp() == pytest.approx(written, abs=0.01)
 
 
+def test_a_call_that_wants_to_fetch_a_fax_is_told_as_that_and_to_nobody(app, cast, phone, spool, faxes):
+    told("protocol_error", pages=0, facts={"error": "Far end is not able to transmit"})
+    (fax,) = faxes()
+    assert (fax.status, fax.cause, fax.pages) == (Status.INCOMPLETE, "caller_polled", 0)
+    assert notices(fax) == unread_by(fax) == []
+    assert fax.done_at
+
+
 @pytest.mark.parametrize("content", [None, b"", b"II*\0\0\0\0\0"])
 def test_a_call_without_a_page_leaves_a_line_and_no_mail(app, cast, phone, spool, faxes, content):
     if content is not None:
