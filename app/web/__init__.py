@@ -9,7 +9,7 @@ from app.web.faxes import content_log, fax_pages, forward, inbox, inbox_marks, p
 from app.web.faxes import presentation as shown
 from app.web.figures import alerts, call_pages, figure_pages
 from app.web.files import downloads
-from app.web.mail2fax import boxes, door, mail_log, mail_tester
+from app.web.mail2fax import boxes, door, mail_log, mail_tester, mailbox_sign_in
 from app.web.operator import companies, operator_access, operator_dialing, operator_door, operator_numbers, outbox
 from app.web.people import credentials, held, passkeys, profile, sign_in, step_up, users
 from app.web.setup import changes, entities, numbering, self_test, settings, templates
@@ -28,7 +28,7 @@ from app.web.site import (
 )
 
 #: Their routes are of the blueprint of mail2fax.
-OF_MAIL2FAX = (mail_log, mail_tester)
+OF_MAIL2FAX = (mail_log, mail_tester, mailbox_sign_in)
 BLUEPRINTS = (
     sign_in,
     step_up,

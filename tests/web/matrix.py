@@ -19,6 +19,7 @@ from werkzeug.routing import Rule
 from app.adapters.pages.rasterizer import rasterize
 from app.models import (
     ArchivePlace,
+    BoxSignIn,
     DoorCredential,
     Fax,
     FaxEntity,
@@ -187,6 +188,9 @@ admins    POST      mail2fax.proof
 admins    POST      mail2fax.test_box               box
 admins    POST      mail2fax.forget_key             box
 admins    POST      mail2fax.remove                 box
+admins    POST      mail2fax.begin_sign_in          signing
+admins    GET       mail2fax.signed_in
+admins    POST      mail2fax.forget_signed_in       signing
 admins    GET       mail2fax.messages               box
 admins    GET       mail2fax.message                message
 admins    GET,POST  mail2fax.tester                 box
@@ -421,6 +425,18 @@ def _box(world: World) -> Thing:
         return {"box_id": box.id}
 
 
+def _signing(world: World) -> Thing:
+    """A box to whose mailbox somebody can sign in."""
+    named = _box(world)
+    with world.app.app_context():
+        row = BoxSignIn(tenant_id=world.cast.alpha, box_id=named["box_id"], provider="google", client_secret="s")
+        row.token_url, row.authorize_url = "https://login.alpha.test/token", "https://login.alpha.test/authorize"
+        row.client_id, row.scope = "c", ""
+        db.session.add(row)
+        db.session.commit()
+    return named
+
+
 def _door_box(world: World) -> Thing:
     """Without a mailbox."""
     named = _box(world)
@@ -579,6 +595,7 @@ THINGS: dict[str, Callable[[World], Thing]] = {
     "key": _key,
     "place": _place,
     "box": _box,
+    "signing": _signing,
     "door_box": _door_box,
     "credential": _credential,
     "message": _message,

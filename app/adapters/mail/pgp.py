@@ -25,6 +25,8 @@ MOST_USER_IDS = 20
 #: A long path of the home breaks secret keys: the agent's socket is in it (unix(7): 108 characters).
 SHORT_FOLDER = Path("/tmp")
 OPTIONS = ["--no-options", "--batch", "--no-autostart", "--no-auto-check-trustdb", "--trust-model", "always"]
+#: gpg 2.4 takes a name that its key has not signed, unless it is told not to.
+OPTIONS += ["--no-allow-non-selfsigned-uid"]
 #: RFC 4880, section 9.1, and what came after it.
 ALGORITHMS = {"1": "RSA", "16": "ElGamal", "17": "DSA", "18": "ECDH", "19": "ECDSA", "22": "EdDSA"}
 #: Validity in gpg's listing (doc/DETAILS, field 2).

@@ -23,6 +23,7 @@ MOST_OUTPUT = 64 * 1024 * 1024
 PROCESSOR_SECONDS = 5
 WAIT_SECONDS = 6 * PROCESSOR_SECONDS
 _OPTIONS = ["--no-options", "--batch", "--yes", "--no-auto-check-trustdb", "--trust-model", "always", "--quiet"]
+_OPTIONS += ["--no-allow-non-selfsigned-uid"]
 _OPTIONS += ["--no-auto-key-retrieve", "--auto-key-locate", "clear", "--disable-dirmngr", "--max-output"]
 _OPTIONS += [str(MOST_OUTPUT), "--pinentry-mode", "loopback", "--passphrase", ""]
 #: Of RFC 4880: MD5, SHA-1, RIPE-MD/160 are not believed.

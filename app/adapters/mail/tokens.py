@@ -1,8 +1,10 @@
-"""Tokens in place of passwords: asked for at a token server (RFC 6749), shown to a mail server by SASL XOAUTH2 or
-OAUTHBEARER (RFC 7628)."""
+"""Tokens in place of passwords: asked for at a token server (RFC 6749; RFC 7523 for service accounts), shown to a mail
+server by SASL XOAUTH2 or OAUTHBEARER (RFC 7628)."""
 
 import json
 import re
+import secrets
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +13,9 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 from authlib.oauth2.base import OAuth2Error
 from authlib.oauth2.client import OAuth2Client
+from authlib.oauth2.rfc7523 import JWTBearerGrant
+from joserfc import jwt
+from joserfc.jwk import RSAKey
 
 from app.adapters.servers.hosts import addresses_of, is_inside
 from app.adapters.servers.within import within
@@ -52,31 +57,52 @@ ERRORS = {
     "invalid_scope": "token_scope_wrong",
     "unsupported_grant_type": "token_unauthorized",
 }
+#: What they mean where a service account asked.
+KEY_ERRORS = {
+    "invalid_client": "token_key_refused",
+    "invalid_grant": "token_key_refused",
+    "unauthorized_client": "token_delegation_missing",
+    "access_denied": "token_delegation_missing",
+}
 #: All that a person has to mend.
-REFUSALS = frozenset({*AADSTS.values(), *ERRORS.values(), "token_refused"})
+REFUSALS = frozenset({*AADSTS.values(), *ERRORS.values(), *KEY_ERRORS.values(), "token_refused"})
+#: Seconds for which what a service account has signed is good.
+SIGNED_LIFE = 600
 
 
 @dataclass(frozen=True)
 class TokenPlace:
-    """Where tokens are given, and to whom. With a ``refresh_token`` they are a person's, else the program's own
-    (client credentials)."""
+    """Where tokens are given, and to whom. They are a person's with a ``refresh_token``; with a ``subject`` they are
+    for the mailbox of that name, and a service account asks with its private key (PEM) as ``client_secret``; else they
+    are the program's own (client credentials)."""
 
     url: str
     client_id: str
     scope: str
     client_secret: str = field(repr=False)
     refresh_token: str = field(default="", repr=False)
+    subject: str = ""
+
+
+@dataclass(frozen=True)
+class Code:
+    """What a browser brought back from a sign-in, and what that sign-in was begun with (RFC 6749, 4.1; RFC 7636)."""
+
+    code: str = field(repr=False)
+    verifier: str = field(repr=False)
+    redirect_uri: str
 
 
 @dataclass(frozen=True)
 class Given:
     """``seconds`` is how long it is good for; ``refresh_token`` is what to ask with the next time, good for
-    ``refresh_seconds`` if the server says so."""
+    ``refresh_seconds`` if the server says so. ``id_token`` says who signed in, for a code."""
 
     access_token: str = field(repr=False)
     seconds: int
     refresh_token: str = field(default="", repr=False)
     refresh_seconds: int | None = None
+    id_token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -103,9 +129,18 @@ def _demand_plain(answer: httpx.Response) -> None:
         raise httpx.DecodingError("it is packed", request=answer.request)
 
 
-def fetch_token(place: TokenPlace, *, allowed: Iterable[str] = (), seconds: float = SECONDS) -> Given:
-    """Ask for a token. ``allowed`` as in :func:`app.adapters.servers.hosts.addresses_of`. Nothing of what is asked with
-    or given stands in an error.
+class _Signed:
+    """What a service account has signed says by itself who is asking (RFC 7521, 4.1)."""
+
+    def prepare(self, _method: str, uri: str, headers: dict[str, str], body: str) -> tuple[str, dict[str, str], str]:
+        return uri, headers, body
+
+
+def fetch_token(
+    place: TokenPlace, *, allowed: Iterable[str] = (), seconds: float = SECONDS, code: Code | None = None
+) -> Given:
+    """Ask for a token, with a ``code`` for the first of a person. ``allowed`` as in
+    :func:`app.adapters.servers.hosts.addresses_of`. Nothing of what is asked with or given stands in an error.
 
     Raises:
         PermanentFailure: ``host_inside``; ``token_plain``: the secret would travel readable through the Internet.
@@ -124,7 +159,7 @@ def fetch_token(place: TokenPlace, *, allowed: Iterable[str] = (), seconds: floa
         with httpx.Client(transport=transport, timeout=seconds, trust_env=False, follow_redirects=False) as client:
             client.headers["Accept-Encoding"] = "identity"
             client.event_hooks = {"response": [_demand_plain]}
-            return _read(_ask(_Session(client), place), place)
+            return _read(_ask(_Session(client), place, code), is_persons=bool(place.refresh_token or code))
     except OAuth2Error as error:
         raise _refusal(place, str(error.error or ""), str(error.description or "")) from None
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -133,34 +168,50 @@ def fetch_token(place: TokenPlace, *, allowed: Iterable[str] = (), seconds: floa
         raise TemporaryFailure("token_down", reason=type(error).__name__) from None
 
 
-def _ask(session: _Session, place: TokenPlace) -> Any:
+def _ask(session: _Session, place: TokenPlace, code: Code | None) -> Any:
     client = OAuth2Client(
         session,
         client_id=place.client_id,
         client_secret=place.client_secret,
         token_endpoint_auth_method="client_secret_post",
-        scope=place.scope or None,
+        scope=None if place.subject else place.scope or None,
     )
+    if code:
+        given = {"code": code.code, "redirect_uri": code.redirect_uri, "code_verifier": code.verifier}
+        return client.fetch_token(place.url, grant_type="authorization_code", **given)
+    if place.subject:
+        asked = {"grant_type": JWTBearerGrant.GRANT_TYPE, "assertion": _assertion(place)}
+        return client.fetch_token(place.url, auth=_Signed(), **asked)
     if place.refresh_token:
         return client.refresh_token(place.url, refresh_token=place.refresh_token)
     return client.fetch_token(place.url, grant_type="client_credentials", scope=place.scope)
 
 
-def _read(answer: Any, place: TokenPlace) -> Given:
+def _assertion(place: TokenPlace) -> str:
+    """RFC 7523, 3; with the scope, where Google looks for it. https://developers.google.com/identity/protocols/oauth2/
+    service-account"""
+    now = int(time.time())
+    said = {"iss": place.client_id, "sub": place.subject, "aud": place.url, "scope": place.scope}
+    claims = said | {"iat": now, "exp": now + SIGNED_LIFE, "jti": secrets.token_urlsafe(16)}
+    return jwt.encode({"alg": "RS256"}, claims, RSAKey.import_key(place.client_secret))
+
+
+def _read(answer: Any, *, is_persons: bool) -> Given:
     token, new = str(answer["access_token"]), str(answer.get("refresh_token") or "")
     if not _TOKEN.fullmatch(token) or len(new) > MOST_BYTES:
         raise ValueError("no token")
     said_life = answer.get("expires_in")
     life = min(max(USUAL_LIFE if said_life is None else int(said_life), 0), LONGEST_LIFE)
     left = answer.get("refresh_token_expires_in") or answer.get("refresh_expires_in")
-    known = new if place.refresh_token else ""
-    return Given(token, life, known, min(int(left), LONGEST_REFRESH) if known and left else None)
+    known, who = new if is_persons else "", str(answer.get("id_token") or "")
+    return Given(token, life, known, min(int(left), LONGEST_REFRESH) if known and left else None, who)
 
 
 def _refusal(place: TokenPlace, error: str, description: str) -> FaxroomError:
     """By Microsoft's number where there is one, else by the standard's word."""
     number = re.match(r"AADSTS(\d+)", description)
-    code = AADSTS.get(number[1] if number else "") or ERRORS.get(error, "token_refused")
+    known = KEY_ERRORS | {"invalid_scope": "token_scope_wrong"} if place.subject else ERRORS
+    code = AADSTS.get(number[1] if number else "") or known.get(error, "token_refused")
     return TemporaryFailure(code, reason=said(f"{error}: {description}" if description else error, place))
 
 

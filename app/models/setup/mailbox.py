@@ -91,7 +91,9 @@ class TokenState:
 
 class BoxSignIn(TokenState, TenantOwned, Model):
     """How a box gets its tokens: ``provider`` is one of :data:`app.rules.mail2fax.box_sign_in.PROVIDERS`,
-    ``directory`` the tenant of Microsoft Entra. ``secret_ends_on`` is the last day of the client secret, as its owner
+    ``directory`` the tenant of Microsoft Entra. ``authorize_url`` is where a person signs in to the mailbox, empty
+    where nobody does; ``signed_in_as`` is who did, as the provider says. Of a service account ``client_id`` is its
+    address and ``client_secret`` its private key (PEM). ``secret_ends_on`` is the last day of the secret, as its owner
     knows it. ``changed_at`` is when somebody last entered any of it."""
 
     __tablename__ = "box_sign_in"
@@ -101,10 +103,12 @@ class BoxSignIn(TokenState, TenantOwned, Model):
     provider: Mapped[str] = mapped_column(sa.String(16))
     directory: Mapped[str | None] = mapped_column(sa.String(255))
     token_url: Mapped[str] = mapped_column(sa.String(500))
+    authorize_url: Mapped[str] = mapped_column(sa.String(500), default="", server_default="")
     client_id: Mapped[str] = mapped_column(sa.String(255))
     client_secret: Mapped[str] = mapped_column(SealedText)
     scope: Mapped[str] = mapped_column(sa.String(1000))
     secret_ends_on: Mapped[date | None]
+    signed_in_as: Mapped[str | None] = mapped_column(sa.String(320))
     changed_at: Mapped[datetime] = mapped_column(default=utc_now)
 
     box: Mapped[Mail2FaxBox] = relationship(back_populates="sign_in")

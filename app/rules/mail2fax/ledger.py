@@ -34,7 +34,7 @@ CERTAIN = frozenset(
 TOKEN_REFUSALS = frozenset(
     {"token_client_unknown", "token_client_wrong", "token_consent_missing", "token_directory_unknown"}
     | {"token_grant_expired", "token_refused", "token_scope_wrong", "token_secret_expired", "token_secret_wrong"}
-    | {"token_unauthorized"}
+    | {"token_unauthorized", "token_key_refused", "token_delegation_missing"}
 )
 PATIENCE = timedelta(minutes=15)
 #: Different wrong PINs that one sender may put forward within an hour. To repeat one finds nothing out.

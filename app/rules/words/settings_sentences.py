@@ -114,6 +114,43 @@ SETTINGS_SENTENCES = {
     "token_secret_again": _l("You changed the mail server or user name: enter the client secret again."),
     "token_scope": _l("A scope has up to 1,000 letters and signs, separated by spaces."),
     "token_day": _l("Enter a day, such as 2027-06-30, or leave it empty."),
+    "token_authorize_url": _l(
+        "Write the sign-in page's address like https://login.example.org/authorize, or leave it empty."
+    ),
+    "token_key_missing": _l("Paste the service account's key file."),
+    "token_key_unreadable": _l(
+        "This is not the key file of a service account. Paste the whole JSON file that Google gave you."
+    ),
+    "token_key_of_client": _l(
+        "This is the file of an OAuth client, not of a service account. Create a key for the service account."
+    ),
+    "token_key_again": _l("You changed the mail server or user name: paste the key file again."),
+    "token_key_refused": _l(
+        "Google does not accept the key for this mailbox. Check that the key still exists, that the user name is the "
+        "mailbox's address, and that this machine's clock is right. (%(reason)s)"
+    ),
+    "token_delegation_missing": _l(
+        "The service account may not read this mailbox. In the Google Admin console, under Domain-wide delegation, add "
+        "its client ID with the scope https://mail.google.com/. (%(reason)s)"
+    ),
+    "token_sign_in_missing": _l("Nobody has signed in to the mailbox. Sign in on the box's page."),
+    "token_sign_in_cancelled": _l(
+        "The sign-in was cancelled, or Faxroom was not allowed to read the emails. Nothing was changed. (%(reason)s)"
+    ),
+    "token_sign_in_refused": _l("The provider did not let you in. Nothing was changed. (%(reason)s)"),
+    "token_code_refused": _l(
+        "The provider does not accept this sign-in any more. Nothing was changed. Sign in again. (%(reason)s)"
+    ),
+    "token_answer_foreign": _l(
+        "The provider's answer does not belong to this sign-in. Nothing was changed. Sign in again."
+    ),
+    "token_no_refresh": _l(
+        "The provider gave access for a short time only (no refresh token), so nothing was changed. Allow the "
+        "application offline access, then sign in again."
+    ),
+    "token_settings_changed": _l(
+        "Somebody changed the box while you were signing in. Nothing of the sign-in was kept. Sign in again."
+    ),
     "token_plain": _l(
         "Without encryption anyone on the way could read the client secret, so it was not sent. Use https://."
     ),
@@ -125,8 +162,8 @@ SETTINGS_SENTENCES = {
         "The client secret has expired. Create a new one with your provider and enter it. (%(reason)s)"
     ),
     "token_grant_expired": _l(
-        "The refresh token has expired or was revoked, for example because the password was changed. Create a new one "
-        "for this account and enter it. (%(reason)s)"
+        "The refresh token has expired or was revoked, for example because the password was changed. Sign in to the "
+        "mailbox again, or enter a new refresh token. (%(reason)s)"
     ),
     "token_client_unknown": _l(
         "The directory has no application with this client ID. Check the client ID and the directory. (%(reason)s)"

@@ -4,8 +4,9 @@ from cryptography.fernet import InvalidToken
 
 from app.adapters.mail.imap import Server
 from app.adapters.mail.tokens import SECONDS, Bearer, TokenPlace
-from app.errors import FaxroomError, PermanentFailure
+from app.errors import FaxroomError, PermanentFailure, TemporaryFailure
 from app.models import BoxSignIn, Mail2FaxBox
+from app.rules.mail2fax.box_sign_in import PROVIDERS
 from app.rules.mail2fax.boxes import MailServer, read_server
 from app.rules.outbox.token_states import forget_access
 from app.services.outbox.tokens import bearer_for
@@ -32,7 +33,12 @@ def access_to(box: Mail2FaxBox, *, seconds: float = SECONDS) -> tuple[MailServer
 
 
 def _place(row: BoxSignIn) -> TokenPlace:
-    return TokenPlace(row.token_url, row.client_id, row.scope, row.client_secret, row.refresh_token or "")
+    """Raises TemporaryFailure ``token_sign_in_missing``: nobody has signed in yet."""
+    provider, refresh_token = PROVIDERS[row.provider], row.refresh_token or ""
+    if provider.needs_person and not refresh_token:
+        raise TemporaryFailure("token_sign_in_missing")
+    subject = row.box.username if provider.has_key else ""
+    return TokenPlace(row.token_url, row.client_id, row.scope, row.client_secret, refresh_token, subject)
 
 
 def note_failure(box_id: int, failure: FaxroomError) -> None:

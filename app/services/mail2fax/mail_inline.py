@@ -36,6 +36,9 @@ _SHA256 = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{64}(?![0-9A-Fa-f])")
 #: gpg leaves what is beyond 19,998 bytes of a line out of what it verifies.
 LONGEST_LINE = 19_000
 _HASH = re.compile(rb"Hash:[A-Za-z0-9, \t-]{1,100}")
+#: Packets that a message begins with (RFC 9580, section 5): no document begins so. gpg 2.4 does not compress what is
+#: compressed already, and a PDF is found behind them.
+_OF_MESSAGES = {1, 3, 4, 8, 9, 18, 20}
 _WRAPPED_NAME = re.compile(r"\.(?:pgp|gpg|asc)$", re.IGNORECASE)
 
 
@@ -186,7 +189,10 @@ def _is_message(leaf: Message) -> bool:
     if content.lstrip().startswith(b"-----BEGIN PGP MESSAGE-----"):
         return True
     named = _WRAPPED_NAME.search(leaf.get_filename() or "")
-    return bool(named) and len(content) > 2 and content[0] >= 0x80 and document_kind(content) in (None, "text")
+    if not named or len(content) <= 2 or content[0] < 0x80:
+        return False
+    tag = content[0] & 0x3F if content[0] & 0x40 else (content[0] & 0x3F) >> 2
+    return tag in _OF_MESSAGES or document_kind(content) in (None, "text")
 
 
 def _is_signed(opened: dict[int, _Block]) -> bool:

@@ -120,8 +120,10 @@ class OAuthEntry(Entry):
     provider: Annotated[str, _one_of(list(PROVIDERS))]
     directory: Text = ""
     token_url: Text = ""
-    client_id: Text
-    client_secret: Text
+    authorize_url: Text = ""
+    client_id: Text = ""
+    client_secret: Text = ""
+    service_key: str | None = None
     refresh_token: Text = ""
     scope: Text = ""
     secret_ends_on: Text | date = ""

@@ -30,6 +30,7 @@ from app.rules.mail2fax.boxes import (
 )
 from app.rules.mail2fax.boxes import details_of as box_details
 from app.rules.mail2fax.door import judge_door_box, put_door_box
+from app.rules.mail2fax.service_keys import MOST as MOST_SERVICE_KEY
 from app.rules.numbers.policy import policy_of, set_policy
 from app.rules.numbers.pool import give, read_entry
 from app.rules.operator.companies import Company, change_company, judge_company, open_company
@@ -325,7 +326,9 @@ class _Application:
         if "programs" in entry.model_fields_set:
             named["programs"] = "\n".join(entry.programs)
         if entry.oauth:
-            wanted = entry.oauth.model_dump(exclude={"provider", "secret_ends_on"})
+            wanted = entry.oauth.model_dump(exclude={"provider", "secret_ends_on", "service_key"})
+            file = self._read(entry.oauth.service_key) if entry.oauth.service_key else b""
+            wanted["service_key"] = (file or b"")[: MOST_SERVICE_KEY + 1].decode("utf-8", "replace")
             named["sign_in"] = SignInDetails(
                 entry.oauth.provider, secret_ends_on=str(entry.oauth.secret_ends_on), **wanted
             )

@@ -19,8 +19,8 @@ from app.adapters.mail.pgp_mail import box_key_fault
 from app.adapters.mail.tokens import TRYING_SECONDS
 from app.config import Settings
 from app.errors import FaxroomError, Refused
-from app.models import Mail2FaxBox
-from app.rules.mail2fax.box_sign_in import GOOGLE, MICROSOFT, OTHER, PASSWORD, SignInDetails
+from app.models import BoxSignIn, Mail2FaxBox
+from app.rules.mail2fax.box_sign_in import GOOGLE, GOOGLE_SERVICE, MICROSOFT, OTHER, PASSWORD, PROVIDERS, SignInDetails
 from app.rules.mail2fax.boxes import (
     MOST_KEY,
     USUAL_POLL,
@@ -63,6 +63,7 @@ WAYS = {
     PASSWORD: _l("Password"),
     MICROSOFT: _l("Microsoft 365 (OAuth)"),
     GOOGLE: _l("Google Workspace (OAuth)"),
+    GOOGLE_SERVICE: _l("Google Workspace (service account)"),
     OTHER: _l("Another provider (OAuth)"),
 }
 TYPED_SIGN_IN = tuple(one.name for one in fields(SignInDetails) if one.name != "way")
@@ -143,6 +144,7 @@ def box(box_id: int) -> Response:
 
 def _save(known: Mail2FaxBox | None, details: BoxDetails) -> Response:
     box_id, before = (known.id, shown(known)) if known else (None, None)
+    had_person = bool(known and known.sign_in and known.sign_in.signed_in_as)
     errors = said_all(
         judge_box(
             details,
@@ -161,14 +163,16 @@ def _save(known: Mail2FaxBox | None, details: BoxDetails) -> Response:
         return _box_page(details, _box(box_id) if box_id else None, errors)
     audit_box(saved, before, details)
     db.session.commit()
-    flash(_("Saved. Now test the mailbox."), "info")
+    row = saved.sign_in
+    waits_for_person = row and not _has_refresh_token(row) and (had_person or PROVIDERS[row.provider].needs_person)
+    flash(_("Saved. Now sign in to the mailbox.") if waits_for_person else _("Saved. Now test the mailbox."), "info")
     return redirect(url_for("mail2fax.box", box_id=saved.id), 303)
 
 
 def audit_box(saved: Mail2FaxBox, before: dict[str, Any] | None, details: BoxDetails) -> None:
     after = shown(saved)
     typed = {name: getattr(details, name) for name in ("password", "private_key")}
-    typed |= {name: getattr(details.sign_in, name) for name in ("client_secret", "refresh_token")}
+    typed |= {name: getattr(details.sign_in, name) for name in ("client_secret", "service_key", "refresh_token")}
     secrets = {name: "changed" for name, text in typed.items() if text}
     if before is None:
         audit_act("box.added", saved.name, after=after)
@@ -182,7 +186,7 @@ def audit_box(saved: Mail2FaxBox, before: dict[str, Any] | None, details: BoxDet
 
 def _box_page(details: BoxDetails, known: Mail2FaxBox | None, errors: Errors, **more: Any) -> Response:
     """Secrets that were typed do not come back: they would stand in the page."""
-    sign_in = replace(details.sign_in, client_secret="", refresh_token="")
+    sign_in = replace(details.sign_in, client_secret="", service_key="", refresh_token="")
     details = replace(details, password="", private_key="", sign_in=sign_in)
     used_by = entities_of(db.session, known) if known else []
     has_key = bool(known and _has_key(known))
@@ -195,10 +199,18 @@ def _box_page(details: BoxDetails, known: Mail2FaxBox | None, errors: Errors, **
         "used_by": used_by,
     }
     values |= {"lines": lines_by_method(db.session, known) if known else {}, "usual_poll": USUAL_POLL}
+    values |= {"signed_in": bool(known and known.sign_in and _has_refresh_token(known.sign_in))}
     values |= {"proof_required": own_tenant().mail_proof_required}
     return make_response(
         render_template("mail2fax/box.html", **values, has_key=has_key, **more), 422 if errors else 200
     )
+
+
+def _has_refresh_token(row: BoxSignIn) -> bool:
+    try:
+        return row.refresh_token is not None
+    except InvalidToken:
+        return True
 
 
 def _has_key(known: Mail2FaxBox) -> bool:

@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from tenants.db import db
 
 #: What the database allows in columns of text that are checked.
-ALLOWED = {"authentication": "none", "resolution": "fine", "page_size": "A4", "role": "admin"}
+ALLOWED = {"authentication": "none", "source": "imap", "resolution": "fine", "page_size": "A4", "role": "admin"}
 #: A fax and what it cannot be without, and its document.
 ALONE = ("tenant", "fax_template", "fax_entity", "document", "fax")
 FOLDER = str(Path(__file__).parents[3] / "migrations")
@@ -351,6 +351,77 @@ def test_a_shared_line_of_before_an_upgrade_takes_machines_without_a_tone_as_a_n
             seconds = connection.execute(sa.text("SELECT fax_after FROM fax_entity")).scalar_one()
             connection.execute(sa.text("DROP TABLE alembic_version"))
         assert seconds == 30
+
+
+def _entered(names: tuple[str, ...], **values: dict[str, object]) -> None:
+    """A row in each of these tables as they are now, with what they demand and these ``values`` by table."""
+    metadata = sa.MetaData()
+    metadata.reflect(db.engine, only=names)
+    with db.engine.begin() as connection:
+        for table in (table for table in metadata.sorted_tables if table.name in names):
+            needed = {column.name: _value(column) for column in table.columns if not column.nullable}
+            connection.execute(table.insert().values(needed | values.get(table.name, {})))
+
+
+def _rows(query: str) -> list[tuple[object, ...]]:
+    with db.engine.begin() as connection:
+        return [tuple(row) for row in connection.execute(sa.text(query))]
+
+
+def test_lines_people_and_boxes_from_before_tokens_and_digests_go_on_as_before_and_after_a_way_back(app):
+    """Received faxes are mailed as they were, nobody gets a digest in the place of a mail, and a box keeps its
+    password."""
+    before = ("tenant", "email_address", "user", "fax_template", "mail2fax_box", "fax_entity", "notice")
+    with app.app_context():
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER, revision="0034")
+        sent = {"kind": "sent", "recipient": "bob@alpha.test"}
+        _entered(before, user={"tenant_id": 1}, mail2fax_box={"password": "sealed"}, notice=sent)
+        flask_migrate.upgrade(directory=FOLDER, revision="0033")
+        assert _rows("SELECT received_mail FROM fax_entity") == [("attached",)]
+        assert _rows('SELECT received_mail, digest_at FROM "user"') == [(None, None)]
+        assert _rows("SELECT password FROM mail2fax_box") == [("sealed",)]
+        assert _rows("SELECT count(*) FROM box_sign_in") == [(0,)]
+        _entered(("box_sign_in", "smtp_sign_in"))
+        told = {"id": 2, "kind": "token_ends", "recipient": "alice@alpha.test", "message_id": "<2>", "occasion": "1"}
+        _entered(("notice",), notice=told)
+        flask_migrate.downgrade(directory=FOLDER, revision="0034")
+        assert _rows("SELECT kind, recipient FROM notice") == [("sent", "bob@alpha.test")]
+        assert _rows("SELECT password FROM mail2fax_box") == [("sealed",)]
+        assert _rows("SELECT count(*) FROM fax_entity") == [(1,)]
+        flask_migrate.upgrade(directory=FOLDER)
+        assert _rows("SELECT received_mail FROM fax_entity") == [("attached",)]
+        _rows_end()
+
+
+@pytest.mark.parametrize(
+    ("provider", "directory", "page"),
+    [
+        ("google", None, "https://accounts.google.com/o/oauth2/v2/auth"),
+        ("microsoft", "alpha.test", "https://login.microsoftonline.com/alpha.test/oauth2/v2.0/authorize"),
+        ("other", None, ""),
+    ],
+)
+def test_a_box_that_signed_in_with_tokens_before_an_upgrade_keeps_them_and_gets_its_sign_in_page(
+    app, provider, directory, page
+):
+    known = {"provider": provider, "directory": directory, "client_secret": "sealed", "refresh_token": "sealed too"}
+    with app.app_context():
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER, revision="0033")
+        _entered(("tenant", "email_address", "mail2fax_box", "box_sign_in"), box_sign_in=known)
+        flask_migrate.upgrade(directory=FOLDER, revision="0045")
+        columns = "client_secret, refresh_token, authorize_url, signed_in_as"
+        assert _rows(f"SELECT {columns} FROM box_sign_in") == [("sealed", "sealed too", page, None)]
+        flask_migrate.downgrade(directory=FOLDER, revision="0033")
+        assert _rows("SELECT client_secret, refresh_token FROM box_sign_in") == [("sealed", "sealed too")]
+        flask_migrate.upgrade(directory=FOLDER)
+        _rows_end()
+
+
+def _rows_end() -> None:
+    with db.engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE alembic_version"))
 
 
 def _one_row_in_each_table() -> dict[str, int]:
