@@ -131,7 +131,7 @@ SETTINGS_SENTENCES = {
     ),
     "token_delegation_missing": _l(
         "The service account may not read this mailbox. In the Google Admin console, under Domain-wide delegation, add "
-        "its client ID with the scope https://mail.google.com/. (%(reason)s)"
+        "its client ID with the scope that the box's page names. (%(reason)s)"
     ),
     "token_sign_in_missing": _l("Nobody has signed in to the mailbox. Sign in on the box's page."),
     "token_sign_in_cancelled": _l(
@@ -149,7 +149,7 @@ SETTINGS_SENTENCES = {
         "application offline access, then sign in again."
     ),
     "token_settings_changed": _l(
-        "Somebody changed the box while you were signing in. Nothing of the sign-in was kept. Sign in again."
+        "Someone changed the box while you were signing in. Nothing of the sign-in was kept. Sign in again."
     ),
     "token_plain": _l(
         "Without encryption anyone on the way could read the client secret, so it was not sent. Use https://."

@@ -228,7 +228,7 @@ def test_settings_that_somebody_changed_meanwhile_are_not_given_the_token(app, s
     with app.app_context():
         db.session.execute(sa.update(BoxSignIn).values(changed_at=utc_now() + timedelta(seconds=1)))
         db.session.commit()
-    assert "Somebody changed the box while you were signing in" in come_back(alice, path)
+    assert "Someone changed the box while you were signing in" in come_back(alice, path)
     assert row_of(app).refresh_token is None
 
 
