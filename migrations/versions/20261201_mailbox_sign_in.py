@@ -1,7 +1,7 @@
 """mail: a box's mailbox is signed in to at the provider
 
 Revision ID: 0045
-Revises: 0038
+Revises: 0042
 Create Date: 2026-12-01
 
 """
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 # revision identifiers, used by Alembic.
 revision = '0045'
-down_revision = '0038'
+down_revision = '0042'
 branch_labels = None
 depends_on = None
 
