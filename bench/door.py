@@ -195,7 +195,7 @@ class Client:
                 self.message.set_boundary(f"try-{self.tries}-{self.chance.random()}")
                 self.message.replace_header("Date", formatdate())
             try:
-                answer = await asyncio.wait_for(self._once(), 300)
+                answer = await asyncio.wait_for(self._once(), min(300, until - time.monotonic()))
             except (OSError, EOFError, TimeoutError, asyncio.IncompleteReadError):
                 answer = "nothing"
             self.heard[answer] += 1
@@ -304,7 +304,7 @@ async def all_at_once(
     heard = sum((client.heard for client in clients), Counter[str]())
     return accepted, {
         "seconds": round(took, 1),
-        "a_second": round(count / took, 1),
+        "accepted_a_second": round(sum(accepted) / took, 2),
         "accepted": sum(accepted),
         "tries": sum(client.tries for client in clients),
         "heard": dict(sorted(heard.items())),
