@@ -168,13 +168,13 @@ class Stranger:
 
     # ---- What goes
 
-    def call(self, number: str, port: int, *, caller: str = "+390511234567") -> Call:
-        """Call an Asterisk at this port of loopback, as its trunk does."""
+    def call(self, number: str, port: int, *, caller: str = "+390511234567", to: str = "") -> Call:
+        """Call an Asterisk at this port of loopback, as its trunk does. ``to``: another number in the header To."""
         call_id = secrets.token_hex(12)
         self._tags[call_id] = caller
         self.calls[call_id] = call = Call(number)
         self._send(
-            "INVITE", call_id, (HOST, port), number=number, to=f"<sip:{number}@{HOST}>", body=self._description()
+            "INVITE", call_id, (HOST, port), number=number, to=f"<sip:{to or number}@{HOST}>", body=self._description()
         )
         return call
 

@@ -12,7 +12,7 @@ import pytest
 from app.adapters.telephony.ari import Ari
 from app.rules.numbers.called import shown_called
 from app.services.receiving.line_events import Incoming, Telephoned
-from tests.live.lines import Ear, Line, wait_until
+from tests.live.lines import Ear, Line, asterisk, wait_until
 from tests.live.strange import VOICE, Stranger
 
 pytestmark = pytest.mark.live
@@ -46,7 +46,12 @@ def talking() -> Iterator[Stranger]:
 
 @pytest.fixture(scope="module")
 def trunk(asterisk_root: None, silent: Stranger, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
-    line = Line(tmp_path_factory.mktemp("shared"), local={}, trunk=f"sip:localhost:{silent.port}")
+    line = Line(
+        tmp_path_factory.mktemp("shared"),
+        local={},
+        trunk=f"sip:localhost:{silent.port}",
+        incoming=asterisk.Incoming(called=1),
+    )
     line.start()
     yield line
     assert line.stop() == 0
@@ -93,6 +98,21 @@ def test_and_who_speaks_hears_no_tones_of_a_fax(trunk: Line, attending: Ear, tal
     heard = [sound.seconds for sound in talking.sounds[2:]]
     assert len(heard) > 5, "the busy tone"
     assert heard == pytest.approx([0.5] * len(heard), abs=0.2)
+
+
+def test_a_line_s_calls_are_counted_by_the_number_in_the_header_that_the_trunk_names_it_in(
+    trunk: Line, attending: Ear, silent: Stranger
+) -> None:
+    trunk.ari.tell_order(("to", "uri"))
+    time.sleep(1)
+    one = silent.call("4711001", trunk.sip_port, to=NO_TELEPHONE)
+    other = silent.call("4711001", trunk.sip_port, to="+390509655643", caller="+390511234568")
+    wait_until(10, "both are answered", lambda: one.answered and other.answered)
+    again = silent.call("4711001", trunk.sip_port, to="0039-050-9655643", caller="+390511234569")
+    same = silent.call("4711001", trunk.sip_port, to="+390509655643", caller="+390511234570")
+    wait_until(10, "it is busy", lambda: same.status)
+    assert (same.status, again.refused_after) == (486, None)
+    hang_up(trunk)
 
 
 def hang_up(trunk: Line) -> None:
