@@ -438,6 +438,7 @@ def _tell(line: Line, words: str) -> str:
     return done.stdout
 
 
+NAMES = ("Asterisk 22", "Asterisk 16", "HylaFAX+ with iaxmodem", "machine: none")
 FARS = {"22": asterisk22, "16": asterisk16, "hylafax": hylafax, "machine": machines}
 
 
@@ -498,6 +499,10 @@ def write(lines: list[str], args: argparse.Namespace) -> None:
         f"{', '.join(cell.strip() for cell in line.split('|')[1:5])}: not measured, {NO_CALL}."
         for line in found
         if NO_CALL in line
+    ]
+    tables = [(far, network.name) for far in NAMES for network in NETWORKS]
+    words += [
+        f"{', '.join(pair)}: not measured." for pair in tables if not any(" | ".join(pair) in row for row in rows)
     ]
     head = HEAD.format(
         day=time.strftime("%-d %B %Y", time.gmtime()),
