@@ -26,7 +26,7 @@ from app.adapters.storage.sealed_files import ENDING
 from app.config import OWN_KEYS
 from app.errors import FaxroomError, Refused, TemporaryFailure
 from app.kinds import KINDS
-from app.models import CompanyKey, Fax, Mail2FaxBox, Origin
+from app.models import CompanyKey, Fax, Mail2FaxBox, Origin, Trunk
 from app.models.faxes.moves import is_final
 from app.rules.audit.audit_chain import differs, verify_chains
 from app.rules.audit.audit_shipping import left_to_ship
@@ -36,6 +36,7 @@ from app.rules.ground.holding import held_since
 from app.rules.mail2fax.door import credentials_of, end_credential, make_credential
 from app.rules.mail2fax.door import shown as shown_credential
 from app.rules.sending.submit import submit_fax
+from app.rules.sending.trunks import table
 from app.rules.upkeep.keys import renew_key
 from app.rules.upkeep.restored import give_up, in_doubt
 from app.rules.words.sentences import in_language, sentence, story
@@ -623,7 +624,104 @@ def _unclaimed() -> tuple[str, bool, str]:
     return "received pages", not files, f"{'; '.join(told)}. {advice}"
 
 
-COMMANDS = (provision, send, faxes, door, doctor, backup, restored, unseal, reseal, seal, keys, audit)
+@click.group()
+def trunks() -> None:
+    """The ways to carriers: list, add, set, remove, order."""
+
+
+#: What may be set, as it is written here and on the operator's page.
+_SETTINGS = "host port transport=udp|tcp|tls media=plain|srtp username registers=yes|no channels t38=yes|no "
+_SETTINGS += "number_form=plus|digits|international|national caller_in=usual|from|pai|both|rpid withholding=yes|no "
+_SETTINGS += "prefers enabled=yes|no trunk_region trunk_area trunk_company called_first caller_form=usual|whole"
+
+
+@trunks.command("list", short_help="List the trunks in the order of their use.")
+def list_trunks() -> None:
+    """List the trunks in the order of their use."""
+    for row in table.trunks(db.session):
+        notes = ["registers"] * row.registers + ["off"] * (not row.enabled)
+        notes += ["set in FAXROOM_TRUNK"] * row.from_environment
+        click.echo("  ".join([row.name, f"{row.transport}:{row.host}:{row.port}", *notes]))
+
+
+@trunks.command("add", short_help="Add a trunk.", epilog=f"Settings: {_SETTINGS}")
+@click.option("--password", "ask", is_flag=True, help="Ask for the account's password, or read it from a pipe.")
+@click.argument("name")
+@click.argument("settings", nargs=-1, required=True)
+def add_trunk(name: str, settings: tuple[str, ...], ask: bool) -> None:
+    """Add the trunk NAME, such as: faxroom trunks add backup host=sip.example.org transport=tls"""
+    _put_trunk(None, name, settings, ask)
+
+
+@trunks.command("set", short_help="Change a trunk.", epilog=f"Settings: {_SETTINGS}")
+@click.option("--password", "ask", is_flag=True, help="Ask for the account's password, or read it from a pipe.")
+@click.argument("name")
+@click.argument("settings", nargs=-1)
+def set_trunk(name: str, settings: tuple[str, ...], ask: bool) -> None:
+    """Change the trunk NAME. Running calls go on."""
+    _put_trunk(_trunk(name), name, settings, ask)
+
+
+@trunks.command("remove", short_help="Remove a trunk.")
+@click.confirmation_option(prompt="No more calls go or come over it. Remove it?")
+@click.argument("name")
+def remove_trunk(name: str) -> None:
+    """Remove the trunk NAME. Running calls go on."""
+    row = _trunk(name)
+    if fault := table.judge_removal(db.session, row):
+        raise click.ClickException(sentence(fault.code, **fault.values))
+    db.session.delete(row)
+    _audit_trunk("trunk.removed", name)
+
+
+@trunks.command("order", short_help="Set the order of use.")
+@click.argument("names", nargs=-1, required=True)
+def order_trunks(names: tuple[str, ...]) -> None:
+    """Use NAMES first, in this order, and the others after them."""
+    for name in names:
+        _trunk(name)
+    table.put_in_order(db.session, names)
+    _audit_trunk("trunk.first", ", ".join(names))
+
+
+def _trunk(name: str) -> Trunk:
+    row = table.trunk_by_name(db.session, name)
+    if row is None:
+        raise click.ClickException(f"There is no trunk {name}.")
+    return row
+
+
+def _put_trunk(row: Trunk | None, name: str, settings: tuple[str, ...], ask: bool) -> None:
+    standing = table.form_of(db.session, row)
+    typed = standing | {"name": name} | dict(_setting(text, row) for text in settings)
+    if ask:
+        hidden = sys.stdin.isatty()
+        typed["password"] = click.prompt("Password", hide_input=True) if hidden else sys.stdin.readline().rstrip("\n")
+    if faults := table.judge_trunk(db.session, typed, row):
+        lines = (f"{field}: {sentence(fault.code, **fault.values)}" for field, fault in faults.items())
+        raise click.ClickException("\n".join(lines))
+    before, after = table.changes(standing, typed)
+    table.put_trunk(db.session, typed, row)
+    _audit_trunk("trunk.changed" if row else "trunk.added", name, before=before if row else None, after=after)
+
+
+def _setting(text: str, row: Trunk | None) -> tuple[str, str]:
+    field, equals, value = text.partition("=")
+    if not equals or field not in table.FIELDS or field in ("name", "password"):
+        raise click.ClickException(f"{field} is no setting. Settings: {_SETTINGS}")
+    if row and row.from_environment and field in table.ADDRESS:
+        raise click.ClickException(f"{field} of {row.name} is set in FAXROOM_TRUNK. Change it there.")
+    if field in table.SWITCHES and value not in ("yes", "no"):
+        raise click.ClickException(f"{field} must be yes or no.")
+    return field, "" if field in table.SWITCHES and value == "no" else value
+
+
+def _audit_trunk(action: str, target: str, **values: Any) -> None:
+    audit_act(db.session, user=None, tenant_id=None, action=action, target=target, **values)
+    db.session.commit()
+
+
+COMMANDS = (provision, send, faxes, door, trunks, doctor, backup, restored, unseal, reseal, seal, keys, audit)
 
 
 def init_app(app: Flask) -> None:

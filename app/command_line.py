@@ -12,6 +12,7 @@ WIDTH = 66
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Every day": ("doctor", "send", "faxes"),
     "Companies and people": ("provision", "door"),
+    "Carriers": ("trunks",),
     "Backup": ("backup", "restore", "restored"),
     "Keys and encrypted files": ("keys", "seal", "reseal", "unseal"),
     "Audit log": ("audit",),

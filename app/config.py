@@ -134,6 +134,7 @@ class Settings:
     redis_url: str = field(repr=False)
     storage_url: str = field(repr=False)
     spool: Path
+    sip_port: int
     astdb: Path  # folder of Asterisk's own database
     min_free: int  # megabytes
     smtp_url: str | None = field(repr=False)
@@ -187,6 +188,7 @@ class Settings:
             database_url=_with_driver(read("DATABASE_URL", f"sqlite:///{home}/faxroom.sqlite3")),
             redis_url=read("REDIS_URL", "redis://127.0.0.1:6379/0"),
             storage_url=read("STORAGE_URL", f"file://{home}/storage"),
+            sip_port=int(read("FAXROOM_SIP_PORT", "5060")),
             spool=Path(read("FAXROOM_SPOOL", f"{home}/asterisk/spool/faxroom")),
             astdb=Path(read("FAXROOM_ASTDB", f"{home}/asterisk/lib")),
             min_free=int(read("FAXROOM_MIN_FREE", "200")),

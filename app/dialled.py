@@ -11,6 +11,8 @@ _PUBLIC = r"\+[1-9][0-9]{3,14}"
 _INTERNAL = r"([0-9]{1,10})\*([0-9]{1,16})(?:\*([0-9]{9}))?"
 CODE_DIGITS = 9
 DIAL_STRING = re.compile(rf"{_PUBLIC}|{_INTERNAL}", re.ASCII)
+#: Names the endpoints of a trunk in Asterisk (``asterisk/pjsip.conf``).
+TRUNK_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,19}")
 #: Where calls of a shared line go that are no fax: an extension of the telephone system, or a number.
 VOICE_DESTINATION = re.compile(r"\+?[0-9]{1,20}")
 

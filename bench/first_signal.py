@@ -147,7 +147,7 @@ def _is_bare(number: int, at_once: int) -> bool:
 
 
 def _place(http: httpx.Client, number: int, page: Path, *, bare: bool) -> None:
-    body = call_body(page) | {"endpoint": f"PJSIP/{FIRST + number}@(trunk-audio"}
+    body = call_body(page) | {"endpoint": f"PJSIP/{FIRST + number}@(main-audio"}
     body["variables"]["FAX_T38"] = "no"
     if bare:
         body["context"] = BARE

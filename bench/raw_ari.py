@@ -70,7 +70,7 @@ async def until_it_answers(http: httpx.AsyncClient) -> None:
 
 def call_body(tiff: Path) -> dict[str, Any]:
     return {
-        "endpoint": f"PJSIP/{NUMBER}@(trunk-t38",
+        "endpoint": f"PJSIP/{NUMBER}@(main-t38",
         "context": "faxroom-send",
         "extension": "s",
         "priority": 1,

@@ -10,7 +10,15 @@ from app.web.faxes import presentation as shown
 from app.web.figures import alerts, call_pages, figure_pages
 from app.web.files import downloads
 from app.web.mail2fax import boxes, door, mail_log, mail_tester, mailbox_sign_in
-from app.web.operator import companies, operator_access, operator_dialing, operator_door, operator_numbers, outbox
+from app.web.operator import (
+    companies,
+    operator_access,
+    operator_dialing,
+    operator_door,
+    operator_numbers,
+    operator_trunks,
+    outbox,
+)
 from app.web.people import credentials, held, passkeys, profile, sign_in, step_up, users
 from app.web.setup import changes, entities, numbering, self_test, settings, templates
 from app.web.site import (
@@ -44,6 +52,7 @@ BLUEPRINTS = (
     operator_access,
     operator_dialing,
     operator_numbers,
+    operator_trunks,
     operator_door,
     preferences,
     health,

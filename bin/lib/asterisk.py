@@ -15,15 +15,26 @@ import socket
 import stat
 import string
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
 
 import tried
 from shell import SetupError
 from steps import complain
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))
+from app.rules.sending.trunks.fields import (
+    AUTHORITIES,
+    FILE,
+    LOOP_HOST,
+    NoTrunk,
+    TrunkFields,
+    file_text,
+    read_trunks,
+)
 
 Say = Callable[[str], None]
 
@@ -42,68 +53,27 @@ SLICES = 16
 LONGEST_SOCKET = 107 - len("/asterisk.ctl")
 
 
-#: This machine's certificate authorities, as Debian keeps them.
-AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
-#: 0 would be none at all.
-FOR_EVER = 1_000_000_000
-#: What stands in FAXROOM_TRUNK. The account ends at the last ``@``, so that a password may hold any sign but ``;``.
-_TRUNK = re.compile(
-    r"(?P<scheme>sips?):(?://)?(?:(?P<account>.*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s\[\]:;@/?#]+)"
-    r"(?::(?P<port>[0-9]+))?/?"
-    r"(?P<parameters>(?:;[a-z]+=[a-z]+)*)"
-)
-_SHAPE = "loop or sip:[user:password@]host[:port][;transport=udp|tcp|tls][;media=srtp]"
-TRANSPORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}  # the ports of RFC 3261
-MEDIA = ("plain", "srtp")
+_SHAPE = "sip:[user:password@]host[:port][;transport=udp|tcp|tls][;media=srtp]"
+#: What is wrong with FAXROOM_TRUNK, and what to do.
+_TRUNK_FAULTS = {
+    "trunk_shape": f"must be loop or addresses with blanks between, each {_SHAPE}. Correct it and start again.",
+    "trunk_parameters": f"must be {_SHAPE}. Correct what stands behind the first semicolon.",
+    "trunk_port": "there is no port {port}. Ports go up to 65535.",
+    "trunk_host": "{host} is no host name or IP address.",
+    "trunk_srtp": "media=srtp needs transport=tls, which keeps its keys secret.",
+    "trunk_account": "the user and the password must not contain a semicolon, a line break or a blank at an end.",
+    "trunk_user_missing": "a password needs a user before it.",
+}
 
 
-@dataclass(frozen=True)
-class Trunk:
-    """Where calls go: ``loop`` (back to this Asterisk) or ``sip:[user:password@]host:port``. ``host`` may be an IPv6
-    address, without brackets."""
-
-    host: str
-    port: int
-    user: str | None = None
-    password: str | None = None
-    transport: str = "udp"
-    media: str = "plain"
-
-    @property
-    def is_loop(self) -> bool:
-        return self.host == "127.0.0.1" and self.user is None and self.transport == "udp"
-
-    @property
-    def is_ipv6(self) -> bool:
-        return ":" in self.host
-
-    def uri(self, user: str = "") -> str:
-        """As pjsip.conf has it, where a bare semicolon begins a comment."""
-        host = f"[{self.host}]" if self.is_ipv6 else self.host
-        more = "" if self.transport == "udp" else f"\\;transport={self.transport}"
-        return f"sip:{user}{'@' if user else ''}{host}:{self.port}{more}"
-
-
-def read_trunk(text: str, sip_port: int) -> Trunk:
+def trunks_of(text: str, sip_port: int) -> list[TrunkFields]:
     """Raises SetupError: it says what is wrong, and never the password."""
-    if text == "loop":
-        return Trunk("127.0.0.1", sip_port)
-    found = _TRUNK.fullmatch(text.strip())
-    if found is None:
-        raise SetupError(f"FAXROOM_TRUNK must be {_SHAPE}. Correct it and start again.")
-    given = dict(one.split("=") for one in found["parameters"].split(";") if one)
-    transport = given.pop("transport", "tls" if found["scheme"] == "sips" else "udp")
-    media = given.pop("media", "plain")
-    if given or transport not in TRANSPORTS or media not in MEDIA:
-        raise SetupError(f"FAXROOM_TRUNK must be {_SHAPE}. Correct what stands behind the first semicolon.")
-    port = int(found["port"] or TRANSPORTS[transport])
-    if not 0 < port < 2**16:
-        raise SetupError(f"FAXROOM_TRUNK: there is no port {port}. Ports go up to 65535.")
-    user, _, password = (found["account"] or "").partition(":")
-    user, password = unquote(user), unquote(password)
-    if any(character in user + password for character in "\r\n;"):
-        raise SetupError("FAXROOM_TRUNK: the user and the password must not contain a semicolon or a line break.")
-    return Trunk(found["host"].strip("[]"), port, user or None, password or None, transport, media)
+    try:
+        return read_trunks(text, sip_port)
+    except NoTrunk as error:
+        said = _TRUNK_FAULTS[error.fault.code].format(**error.fault.values)
+        verb = " " if said.startswith("must") else ": "
+        raise SetupError(f"FAXROOM_TRUNK{verb}{said}") from None
 
 
 # ---- The root
@@ -213,7 +183,8 @@ def render(
     if any(character in ari_password + ari_user for character in "; \t\r\n"):
         raise SetupError("ARI_USER and ARI_PASSWORD must not contain a semicolon, a space or a line break.")
     libraries, _ = _libraries(root)
-    chosen = read_trunk(trunk, sip_port)
+    trunks = trunks_of(trunk, sip_port)
+    told = _tell_trunks(home / "spool/faxroom" / FILE, trunks, sip_port, authorities)
     etc = home / "etc"
     for folder in (
         "etc/local",
@@ -237,14 +208,9 @@ def render(
         "ari_user": ari_user,
         "ari_password": ari_password,
         "sip_port": sip_port,
-        "sip_bind": "127.0.0.1" if chosen.is_loop else "0.0.0.0",
-        "trunk_host": chosen.host,
-        "trunk_uri": chosen.uri(),
-        "trunk_transport": _transport(chosen, sip_port, authorities),
-        "trunk_over": "transport" if _is_usual(chosen) else "transport-trunk",
-        "trunk_only": _of_the_trunk_only(chosen),
+        "sip_bind": _sip_bind(trunks, told),
+        "trunks": home / "spool/faxroom" / FILE,
         "own_domain": f"{hashlib.sha256(f'own calls {ari_password}'.encode()).hexdigest()[:32]}.invalid",
-        "trunk_account": _account(chosen),
         **port_ranges(sip_port),
         "incoming": incoming.all,
         "caller": incoming.caller,
@@ -260,7 +226,7 @@ WRITTEN = ("lib", "log", "run", "spool/tmp")
 READ = ("etc", "etc/local")
 #: What it writes for the portal to take away, and the other way round.
 FOR_THE_PORTAL = ("spool/faxroom/incoming", "spool/faxroom/answered")
-FROM_THE_PORTAL = "spool/faxroom/outgoing"
+FROM_THE_PORTAL = ("spool/faxroom/outgoing", "spool/faxroom/trunks")
 PASSED = (".", "spool", "spool/faxroom")
 
 
@@ -274,46 +240,21 @@ def _write(target: Path, template: Path, values: Mapping[str, object]) -> None:
     new.replace(target)
 
 
-def _is_usual(trunk: Trunk) -> bool:
-    return trunk.transport == "udp" and not trunk.is_ipv6
+def _tell_trunks(file: Path, trunks: list[TrunkFields], sip_port: int, authorities: Path) -> str:
+    """Until the portal tells more of them: what it told before stays, it compares and mends it. Gives what is there."""
+    if any(trunk.transport == "tls" for trunk in trunks) and not authorities.exists():
+        raise SetupError(f"FAXROOM_TRUNK wants TLS, but {authorities} is missing. Install ca-certificates.")
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o640)
+        file.write_text(file_text(trunks, sip_port=sip_port, authorities=authorities))
+    return file.read_text()
 
 
-def _transport(trunk: Trunk, sip_port: int, authorities: Path) -> str:
-    """For a trunk that is not reached by UDP over IPv4, which the own loop takes. Of TLS the certificate is checked
-    against this machine's authorities, and the name in it against the trunk's."""
-    if _is_usual(trunk):
-        return ""
-    lines = ["[transport-trunk]", "type = transport", f"protocol = {trunk.transport}"]
-    lines += [f"bind = {'[::]' if trunk.is_ipv6 else '0.0.0.0'}:{sip_port}"]
-    if trunk.transport == "tls":
-        if not authorities.exists():
-            raise SetupError(f"FAXROOM_TRUNK wants TLS, but {authorities} is missing. Install ca-certificates.")
-        lines += ["method = tlsv1_2", "verify_server = yes", f"ca_list_file = {authorities}"]
-    return "\n".join(lines)
-
-
-def _of_the_trunk_only(trunk: Trunk) -> str:
-    """What its endpoints have and the own loop has not. Pages by T.38 are never encrypted: SRTP is of sound alone."""
-    lines = ["outbound_auth = trunk", f"from_user = {trunk.user}"] if trunk.user else []
-    lines += ["media_encryption = sdes"] if trunk.media == "srtp" else []
-    return "\n".join([*lines, *(["rtp_ipv6 = yes", "t38_udptl_ipv6 = yes"] if trunk.is_ipv6 else [])])
-
-
-def _account(trunk: Trunk) -> str:
-    """Signing on to the trunk, for those that want it. It is tried for ever: with Asterisk's defaults nothing comes in
-    any more after an outage of ten minutes, or a single 403 (res_pjsip_outbound_registration)."""
-    if trunk.user is None:
-        return ""
-    return "\n".join(
-        (
-            f"[trunk]\ntype = auth\nauth_type = digest\nusername = {trunk.user}\npassword = {trunk.password or ''}",
-            f"[trunk]\ntype = registration\noutbound_auth = trunk\nserver_uri = {trunk.uri()}",
-            f"transport = {'transport' if _is_usual(trunk) else 'transport-trunk'}",
-            f"client_uri = {trunk.uri(trunk.user)}\ncontact_user = {trunk.user}",
-            f"retry_interval = 30\nforbidden_retry_interval = 60\nfatal_retry_interval = 60\nmax_retries = {FOR_EVER}",
-            "auth_rejection_permanent = no\nline = yes\nendpoint = (trunk-t38",
-        )
-    )
+def _sip_bind(trunks: list[TrunkFields], told: str) -> str:
+    """Beyond this machine only where a trunk is reached that way."""
+    hosts = re.findall(r"^match = (.+)$", told, re.MULTILINE)
+    return "127.0.0.1" if {*hosts, *(trunk.host for trunk in trunks)} == {LOOP_HOST} else "0.0.0.0"
 
 
 def _run_folder(home: Path) -> Path:
@@ -337,9 +278,12 @@ def control_socket(home: Path) -> Path:
 
 #: How former versions called the endpoints, and what each is called now.
 _FORMER = (
-    (re.compile(r"^\[(trunk-t38|trunk-audio|own)\](?=\(\+\))", re.MULTILINE), r"[(\1]"),
-    (re.compile(r"^(endpoint\s*=>?\s*)(trunk-t38|trunk-audio|own)(?=\s*(?:;|$))", re.MULTILINE), r"\1(\2"),
-    (re.compile(r"(PJSIP/[^,)\s]*@)(?:trunk-t38|trunk-audio)\b"), r"\1trunk-voice+"),
+    (re.compile(r"^\[own\](?=\(\+\))", re.MULTILINE), "[(own]"),
+    (re.compile(r"^(endpoint\s*=>?\s*)own(?=\s*(?:;|$))", re.MULTILINE), r"\1(own"),
+    (re.compile(r"^\[\(?trunk-(t38|audio)\](?=\(\+\))", re.MULTILINE), r"[(main-\1]"),
+    (re.compile(r"^\[trunk-voice\+\](?=\(\+\))", re.MULTILINE), "[main-voice+]"),
+    (re.compile(r"^(endpoint\s*=>?\s*)\(?trunk-(t38|audio)(?=\s*(?:;|$))", re.MULTILINE), r"\1(main-\2"),
+    (re.compile(r"(PJSIP/[^,)\s]*@)(?:trunk-t38\b|trunk-audio\b|trunk-voice\+)"), r"\1main-voice+"),
 )
 
 

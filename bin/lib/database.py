@@ -18,6 +18,8 @@ from flask_migrate import upgrade  # noqa: E402
 
 from app.factory import create_app  # noqa: E402
 from app.rules.ground.holding import held_since  # noqa: E402
+from app.rules.sending.trunks.fields import TrunkFields, read_trunks  # noqa: E402
+from app.rules.sending.trunks.table import put_from_environment  # noqa: E402
 from app.services.setup.provisioning import ProvisionError, apply_provision_file  # noqa: E402
 from tenants.db import db  # noqa: E402
 from tenants.models import Tenant, User  # noqa: E402
@@ -27,6 +29,8 @@ def main() -> None:
     file, *imap_port = Path(sys.argv[1]), *sys.argv[2:]
     with create_app().app_context():
         upgrade()
+        put_from_environment(db.session, _trunks())
+        db.session.commit()
         if held_since(db.session):
             print("held")
         if db.session.scalar(sa.select(Tenant.id).limit(1)) or db.session.scalar(sa.select(User.id).limit(1)):
@@ -36,6 +40,11 @@ def main() -> None:
         except ProvisionError as error:
             sys.exit(f"{file} was not applied:\n" + "\n".join(f"- {fault}" for fault in error.faults))
     print("provisioned")
+
+
+def _trunks() -> list[TrunkFields]:
+    """Of FAXROOM_TRUNK, which bin/up has judged."""
+    return read_trunks(os.environ.get("FAXROOM_TRUNK") or "loop", int(os.environ.get("FAXROOM_SIP_PORT") or 5060))
 
 
 def _with_boxes(file: Path, imap_port: str) -> Path:

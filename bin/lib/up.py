@@ -162,7 +162,8 @@ def _hand_over(instance: Instance) -> None:
             accounts.give(instance.asterisk / name, accounts.ASTERISK)
         for name in asterisk.FOR_THE_PORTAL:
             accounts.hand(instance.asterisk / name, accounts.ASTERISK, to=accounts.PORTAL, may_remove=True)
-        accounts.hand(instance.asterisk / asterisk.FROM_THE_PORTAL, accounts.PORTAL, to=accounts.ASTERISK)
+        for name in asterisk.FROM_THE_PORTAL:
+            accounts.hand(instance.asterisk / name, accounts.PORTAL, to=accounts.ASTERISK)
 
 
 def _started(instance: Instance) -> Path:

@@ -15,7 +15,7 @@ def asterisk_root() -> None:
 @pytest.fixture(scope="session")
 def unattended(asterisk_root: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     """An Asterisk that no portal listens to, and whose fax machine speaks no T.38 to anybody."""
-    no_t38 = "[(trunk-t38](+)\nt38_udptl = no\n"
+    no_t38 = "[(main-t38](+)\nt38_udptl = no\n"
     line = Line(tmp_path_factory.mktemp("unattended"), local={"pjsip.conf": no_t38})
     yield from _running(line)
 

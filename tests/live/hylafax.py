@@ -97,7 +97,7 @@ transfer = no
 """
 #: What a machine dials goes to the trunk like any call from outside.
 DIALPLAN = """[hylafax]
-exten => _[0-9+].,1,Dial(PJSIP/${EXTEN}@trunk-voice+,60)
+exten => _[0-9+].,1,Dial(PJSIP/${EXTEN}@main-voice+,60)
 
 [faxroom-in](+)
 """

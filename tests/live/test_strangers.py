@@ -51,10 +51,10 @@ REDIRECTS = [
         "sip:1*504@own",
         "sip:s@faxroom-results",
         f"sip:PJSIP%2F%2B39899123456%40trunk-t38@{HOST}",
-        f"sip:PJSIP%2F%2B39899123456%40(trunk-t38@{HOST}",
-        f"sip:PJSIP/(trunk-t38/sip%3A%2B39899123456%40{HOST}%3APORT@{HOST}",
-        f"sip:)/PJSIP/%2B39899123456%40trunk-voice+@{HOST}",
-        f"sip:PJSIP/%2B39899123456%40trunk-voice+@{HOST}",
+        f"sip:PJSIP%2F%2B39899123456%40(main-t38@{HOST}",
+        f"sip:PJSIP/(main-t38/sip%3A%2B39899123456%40{HOST}%3APORT@{HOST}",
+        f"sip:)/PJSIP/%2B39899123456%40main-voice+@{HOST}",
+        f"sip:PJSIP/%2B39899123456%40main-voice+@{HOST}",
         f"sip:Local/1*504%40faxroom-own@{HOST}",
         f"sip:Local/%2B390509655637%40faxroom-in@{HOST}",
         f"sip:Local/%2B39899123456%40faxroom-voice@{HOST}",
@@ -241,7 +241,7 @@ def test_a_call_from_outside_reaches_no_extension(trunk: Line, attending: Ear, c
     assert all(is_from_outside(heard.called) for heard in attending.incoming[before:]), "no extension, whatever it says"
 
 
-@pytest.mark.parametrize("caller", ["trunk-t38", "(trunk-t38", "own", "(own", "+390511234567"])
+@pytest.mark.parametrize("caller", ["trunk-t38", "(main-t38", "own", "(own", "+390511234567"])
 def test_only_the_trunk_calls_whatever_others_call_themselves(trunk: Line, attending: Ear, caller: str) -> None:
     before = len(attending.incoming)
     with Stranger("127.0.0.2") as stranger:
@@ -291,7 +291,7 @@ def test_a_silent_call_ends_within_45_seconds_both_ways_and_a_slow_fax_goes_on(
     trunk: Line, attending: Ear, carrier: Stranger, hissing: Stranger, dripping: Stranger, tmp_path: Path
 ) -> None:
     four = slow_pages(tmp_path / "four.tif")
-    strangers = {"(trunk-t38": carrier, "(hissing": hissing, "(dripping": dripping}
+    strangers = {"(main-t38": carrier, "(hissing": hissing, "(dripping": dripping}
     with watched(trunk, attending):
         for number, t38 in enumerate((True, False)):
             trunk.ari.originate(call_of(f"fax-slow{number}-1", four, "1*504", t38=t38, max_rate=2400))
@@ -375,7 +375,7 @@ class CallTo(CallElsewhere):
     """A call over an endpoint of the trunk to an address of its own."""
 
     def body(self) -> dict[str, Any]:
-        return super().body() | {"endpoint": f"PJSIP/\\(trunk-t38/{self.endpoint}"}
+        return super().body() | {"endpoint": f"PJSIP/\\(main-t38/{self.endpoint}"}
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import datetime
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from app.services.receiving.line_events import Ended
+from app.rules.numbers.called import trunk_in
+from app.rules.sending.trunks.fields import FILE, MODULES, TrunkFields, file_text
+from app.services.receiving.line_events import Answered, Ended
 from tests.live.lines import Ear, Line, call_of, light_pages
 
 pytestmark = pytest.mark.live
@@ -26,7 +28,7 @@ TRUNKS = {
 #: The certificate is of the name ``localhost``.
 OTHER_NAME = "sip:127.0.0.1:PORT;transport=tls;media=srtp"
 SERVER = """
-[transport-trunk](+)
+[transport-tls](+)
 cert_file = {folder}/certificate.pem
 priv_key_file = {folder}/key.pem
 """
@@ -63,7 +65,12 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sent]:
 
     def line(name: str, trunk: str, port: int, local: str = "") -> Line:
         files = {"pjsip.conf": local} if local else {}
-        return Line(folder / name, local=files, trunk=trunk.replace("PORT", str(port)), authorities=authorities)
+        return Line(
+            folder / name,
+            local=files,
+            trunk=trunk.replace("PORT", str(port + ("tls" in trunk))),
+            authorities=authorities,
+        )
 
     server = {"tls": SERVER.format(folder=folder)}
     far = {name: line(f"{name}-far", trunk, 9, server.get(name, "")) for name, trunk in TRUNKS.items()}
@@ -94,3 +101,37 @@ def test_a_certificate_of_another_name_is_no_carrier(sent: Sent) -> None:
     facts = sent.results["other name"].facts
     assert (facts.pages, facts.answered_at) == (0, None)
     assert sent.received == 3
+
+
+def test_a_change_reaches_asterisk_without_ending_a_call_and_calls_go_over_each_trunk(tmp_path: Path) -> None:
+    """Two pages are under way while a second trunk is added and the first one's account is changed."""
+    page = light_pages(tmp_path / "page.tif", 2)
+    near = Line(tmp_path / "near", local={})
+    one, two = (Line(tmp_path / name, local={}, trunk=f"sip:127.0.0.1:{near.sip_port}") for name in ("one", "two"))
+    near.trunk = f"sip:127.0.0.1:{one.sip_port}"
+    two._local["pjsip.conf"] = f"[transport](+)\nbind = 127.0.0.2:{two.sip_port}\n"
+    with ExitStack() as stack:
+        for line in (one, two, near):
+            line.launch()
+            stack.callback(line.stop)
+        for line in (one, two, near):
+            line.wait()
+        stack.enter_context(Ear(one.ari))
+        stack.enter_context(Ear(two.ari))
+        ear = stack.enter_context(Ear(near.ari))
+        near.ari.originate(call_of("fax-1-1", page))
+        ear.await_of(Answered, "fax-1-1")
+        main = TrunkFields("127.0.0.1", one.sip_port, "p", "q#r", caller_in="pai")
+        added = TrunkFields("127.0.0.2", two.sip_port, name="backup", t38=False)
+        (near.home / "spool/faxroom" / FILE).write_text(file_text([main, added], sip_port=near.sip_port))
+        near.ari.read_anew(MODULES)
+        near.ari.originate(replace(call_of("fax-2-1", page), trunk="backup"))
+        assert [ear.result(f"fax-{n}-1").facts.pages for n in (1, 2)] == [2, 2]
+        assert (len(one.received()), len(two.received())) == (1, 1)
+        near.ari.originate(call_of("fax-3-1", page))
+        assert ear.result("fax-3-1").facts.pages == 2
+        assert len(one.received()) == 2
+        for caller in (one, two):
+            caller.ari.originate(call_of("fax-4-1", page))
+        ear.wait("a call over each", 30, lambda: len(ear.incoming) == 2)
+        assert {trunk_in(call.called) for call in ear.incoming} == {"main", "backup"}

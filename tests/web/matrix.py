@@ -30,6 +30,7 @@ from app.models import (
     PendingChange,
     Preview,
     Status,
+    Trunk,
 )
 from app.rules.setup.fax_settings import PlaceDetails
 from app.rules.setup.templates import TemplateDetails, judge_template
@@ -245,6 +246,11 @@ operator  POST      operator_numbers.approve_numbers
 operator  POST      operator_numbers.remove_numbers
 operator  POST      operator_numbers.rules
 operator  GET,POST  operator_numbers.import_file
+operator  GET       operator_trunks.trunks
+operator  GET,POST  operator_trunks.new_trunk
+operator  GET,POST  operator_trunks.trunk          trunk
+operator  POST      operator_trunks.first          trunk
+operator  GET,POST  operator_trunks.remove         trunk
 operator  GET,POST  operator.new_tenant
 operator  GET,POST  operator.tenant                 tenant
 operator  POST      operator.invite_administrator   tenant
@@ -536,6 +542,12 @@ def _address(world: World) -> Thing:
         return {"token": token}
 
 
+def _trunk(world: World) -> Thing:
+    name = f"trunk-{world.next()}"
+    _added(world, Trunk(name=name, host="sip.example.org", port=5060, position=9))
+    return {"name": name}
+
+
 def _tenant(world: World) -> Thing:
     """A company that may be suspended and deleted, with an administrator who has not come yet."""
     with world.app.app_context():
@@ -606,6 +618,7 @@ THINGS: dict[str, Callable[[World], Thing]] = {
     "added_place": _added_place,
     "added_template": _added_template,
     "tenant": _tenant,
+    "trunk": _trunk,
     "refused": lambda world: {"notice_id": _added(world, refused_notice(world.cast.alpha, "bob@alpha.test"))},
 }
 

@@ -24,7 +24,7 @@ import httpx
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.sync.client import ClientConnection, connect
 
-from app.dialled import DIAL_STRING, VOICE_DESTINATION
+from app.dialled import DIAL_STRING, TRUNK_NAME, VOICE_DESTINATION
 from app.errors import FaxroomError, PermanentFailure, TemporaryFailure
 from app.whole_numbers import read_whole
 
@@ -83,6 +83,7 @@ class OutgoingCall:
     max_seconds: int
     not_after: int
     packet: int = 20
+    trunk: str = "main"
 
     @property
     def _endpoint(self) -> str:
@@ -90,7 +91,7 @@ class OutgoingCall:
         ``asterisk/pjsip.conf``."""
         if "*" in self.number:
             return "(own"
-        return "(trunk-t38" if self.t38 else "(trunk-audio"
+        return f"({self.trunk}-t38" if self.t38 else f"({self.trunk}-audio"
 
     def body(self) -> dict[str, Any]:
         """The JSON of ``POST /channels``.
@@ -98,7 +99,11 @@ class OutgoingCall:
         Raises:
             PermanentFailure: ``number_refused``: the number is not of the strict grammar, or an id or path is odd.
         """
-        if not DIAL_STRING.fullmatch(self.number) or not CHANNEL_ID.fullmatch(self.channel_id):
+        if (
+            not TRUNK_NAME.fullmatch(self.trunk)
+            or not DIAL_STRING.fullmatch(self.number)
+            or not CHANNEL_ID.fullmatch(self.channel_id)
+        ):
             raise PermanentFailure("number_refused", number=self.number)
         if any(character in self.file for character in ",&;|\n"):
             raise PermanentFailure("file_refused", file=self.file)
@@ -328,6 +333,11 @@ class Ari:
         """What is asked first for the called number (:data:`app.rules.numbers.called.SIGNS`), for calls that come while
         the portal is down and for the calls at once of one line."""
         self._run_in_dialplan("faxroom-order", FAX_ORDER="&".join(signs))
+
+    def read_anew(self, modules: Collection[str]) -> None:
+        """Have modules read their configuration again. Calls go on, and what did not change stays as it is."""
+        for name in modules:
+            self._ask("PUT", f"/asterisk/modules/{quote(name)}")
 
     def ask_fax_status(self, session: int) -> None:
         """Have the dialplan tell as an event what spandsp says of a running fax (:class:`FaxProgress`)."""

@@ -41,6 +41,8 @@ from app.rules.sending.results import (
     reconcile,
     take_back,
 )
+from app.rules.sending.trunks.fields import FILE, MODULES, file_text
+from app.rules.sending.trunks.table import told as told_trunks
 from app.services.documents.disk_room import disks
 from app.services.documents.documents import is_stored_as
 from app.services.receiving.line_events import (
@@ -137,6 +139,7 @@ class Listener:
         self.lines: dict[str, Telephone | None] = {}  # as Asterisk knows them for calls without a portal
         self.voice_limits: dict[str, int] = {}  # as Asterisk knows them
         self.order: tuple[str, ...] = ()  # as Asterisk knows it
+        self.trunks_read = False  # since we listen: who was killed before may have written and not said so
         self.reconciling = Every(RECONCILE_SECONDS)
         self.telling_lines = Every(LINES_SECONDS)
         self.progress = Every(PROGRESS_SECONDS)
@@ -160,7 +163,7 @@ class Listener:
         """Whatever happened meanwhile was not heard."""
         self.listening = True
         self.telling = None
-        self.lines, self.voice_limits, self.order = {}, {}, ()
+        self.lines, self.voice_limits, self.order, self.trunks_read = {}, {}, (), False
         self.reconciling.last = self.telling_lines.last = float("-inf")
 
     def hear(self, events: list[dict[str, Any]]) -> None:
@@ -220,6 +223,7 @@ class Listener:
             channel_id=call.channel_id,
             entity_id=call.entity_id,
             caller=call.caller,
+            trunk=call.trunk,
             dialled=call.dialled,
             began_at=call.began_at,
             ended_at=call.ended_at,
@@ -321,6 +325,7 @@ class Listener:
             self._begin()
         if self.telling_lines.due():
             self._tell_lines()
+            self._tell_trunks()
         if self.sending and self.progress.due():
             self._tell_pages()
         if self.beating.due():
@@ -430,6 +435,23 @@ class Listener:
         if order != self.order:
             self.line.tell_order(order)
             self.order = order
+
+    def _tell_trunks(self) -> None:
+        """What Asterisk has to know of the trunks, where it reads it at its next start as well. A running call keeps
+        the endpoint that it began with."""
+        trunks = told_trunks(db.session)
+        db.session.rollback()
+        file, text = settings().spool / FILE, file_text(trunks, sip_port=settings().sip_port)
+        if trunks and (not file.exists() or file.read_text() != text):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            new = file.with_suffix(".new")
+            new.touch(mode=0o640)
+            new.write_text(text)
+            new.replace(file)
+            self.trunks_read = False
+        if not self.trunks_read:
+            self.line.read_anew(MODULES)
+            self.trunks_read = True
 
     def _tell_turned_away(self) -> None:
         if self.turned_away:

@@ -109,7 +109,8 @@ class TurnedAway:
 @dataclass(frozen=True)
 class Telephoned:
     """A call of a shared line that went on to a telephone: it runs, or (with ``ended_at``) how it ended. ``entity_id``
-    is the line, ``caller`` a stranger's text, ``seconds`` how long they spoke, ``end`` a word of CallEnd."""
+    is the line, ``caller`` a stranger's text, ``trunk`` the one that it came over, ``seconds`` how long they spoke,
+    ``end`` a word of CallEnd."""
 
     channel_id: str
     entity_id: int
@@ -119,6 +120,7 @@ class Telephoned:
     ended_at: int | None = None
     seconds: int = 0
     end: str | None = None
+    trunk: str = ""
 
 
 @dataclass(frozen=True)
@@ -315,7 +317,8 @@ def read_telephoned(channel_id: str, line: str) -> Telephoned | None:
     entity_id, began = read_whole(fields[1].partition("-")[2]), read_whole(fields[4])
     if entity_id is None or began is None:
         return None
-    runs = Telephoned(channel_id, entity_id, _printable(_decoded(fields[2])), _printable(fields[3]), began)
+    caller, _, trunk = _printable(_decoded(fields[2])).partition("|")
+    runs = Telephoned(channel_id, entity_id, caller, _printable(fields[3]), began, trunk=trunk)
     if fields[0] == "calling":
         return runs
     ended, seconds = read_whole(fields[5]), read_whole(fields[7])

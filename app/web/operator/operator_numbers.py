@@ -14,13 +14,11 @@ from phonenumbers import PhoneNumberFormat
 from werkzeug.wrappers import Response
 
 from app.errors import Refused
-from app.models import CallerForm
 from app.rules.audit.auditing import audit
 from app.rules.numbers import pool
 from app.rules.numbers.habits import first_region
 from app.rules.people.people_csv import read_text
 from app.rules.receiving.strays import strays
-from app.rules.sending.trunks.writing import judge_writing, set_writing, writing_of
 from app.web.people.credentials import Errors, said
 from app.web.site.administration import operators_only
 from app.web.site.guard import SAFE_METHODS
@@ -42,28 +40,14 @@ STATES = {
 REASONS = {
     "nobody": _l("No fax line has this number."),
     "resting": _l("The number was taken back and rests."),
-    "no_number": _l("The call names no number. Choose where the trunk writes it, under “Called number”."),
+    "no_number": _l("The call names no number. Choose where the trunk writes it, under “Called number” on its page."),
     "several": _l("Several companies may be meant. Set the country of the trunk, or have it send the country code."),
-}
-
-
-#: What may name the called number (RFC 3261, 5806, 7044, 7315).
-SIGN_NAMES = {
-    "uri": _l("The address called (request URI)"),
-    "p-called-party-id": "P-Called-Party-ID",
-    "to": "To",
-    "history-info": "History-Info",
-    "diversion": "Diversion",
-}
-CALLER_FORMS = {
-    CallerForm.USUAL: _l("As dialled within the country, such as 050 9655637"),
-    CallerForm.WHOLE: _l("With the country code, such as 39 050 9655637"),
 }
 
 blueprint.before_request(operators_only)
 
 
-def _companies() -> list[Tenant]:
+def companies() -> list[Tenant]:
     return list(db.session.scalars(sa.select(Tenant).where(Tenant.deleting_at.is_(None)).order_by(Tenant.name)))
 
 
@@ -71,7 +55,7 @@ def _company(slug: str) -> Tenant | None:
     return db.session.scalar(sa.select(Tenant).where(Tenant.slug == slug, Tenant.deleting_at.is_(None)))
 
 
-def _regions() -> list[tuple[str, str]]:
+def regions() -> list[tuple[str, str]]:
     territories = Locale.parse(str(get_locale())).territories
     names = {code: territories.get(code, code) for code in phonenumbers.SUPPORTED_REGIONS}
     return sorted(names.items(), key=lambda region: region[1])
@@ -121,12 +105,9 @@ def _page(typed: dict[str, str], errors: Errors) -> Response:
         "to_approve": sum(block.count for block in found if block.state == "approve"),
         "q": text,
         "company": tenant.slug if tenant else "",
-        "companies": _companies(),
-        "regions": _regions(),
+        "companies": companies(),
         "strays": strays(db.session),
         "rules": _rules() | typed,
-        "SIGNS": SIGN_NAMES,
-        "CALLER_FORMS": CALLER_FORMS,
         "form": typed,
         "errors": errors,
         "STATES": STATES,
@@ -162,7 +143,7 @@ def give_numbers() -> Response:
 
 def _rules() -> dict[str, str]:
     """As the form has them."""
-    return {"rest_days": str(pool.rest_days(db.session)), **writing_of(db.session)}
+    return {"rest_days": str(pool.rest_days(db.session))}
 
 
 def _block() -> list[str]:
@@ -222,20 +203,15 @@ def remove_numbers() -> Response:
 
 @blueprint.post("/rules")
 def rules() -> Response:
-    """How long numbers rest, and by whose rules the trunk writes them."""
+    """How long numbers rest."""
     standing = _rules()
     typed = {name: request.form.get(name, value).strip()[:63] for name, value in standing.items()}
     days = read_whole(typed["rest_days"], most=pool.MOST_REST_DAYS)
-    errors = {name: said(fault) for name, fault in judge_writing(db.session, typed).items()}
     if days is None:
-        errors["rest_days"] = said(Refused("rest_days", limit=pool.MOST_REST_DAYS))
-    if errors or days is None:
-        return _page(typed, errors)
-    if changed := [name for name, value in standing.items() if typed[name] != value]:
+        return _page(typed, {"rest_days": said(Refused("rest_days", limit=pool.MOST_REST_DAYS))})
+    if typed != standing:
         pool.set_rest(db.session, days)
-        set_writing(db.session, typed)
-        before, after = ({name: values[name] for name in changed} for values in (standing, typed))
-        _audit("number.changed", None, "Faxroom", before=before, after=after)
+        _audit("number.changed", None, "Faxroom", before=standing, after=typed)
     db.session.commit()
     flash(_("Saved."), "info")
     return _back()

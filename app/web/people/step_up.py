@@ -29,7 +29,7 @@ FRESH, FILLED_IN = timedelta(minutes=10), timedelta(minutes=30)
 PROOF = "step_up"
 
 #: Of the operator's pages every act asks.
-OPERATORS = frozenset({"operator", "operator_dialing", "operator_numbers"})
+OPERATORS = frozenset({"operator", "operator_dialing", "operator_numbers", "operator_trunks"})
 #: Endpoints of others, with the methods that ask.
 DANGEROUS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("downloads.log_csv", "downloads.log_zip", "audit.csv_file", "calls.csv_file"), ("GET",)),

@@ -144,7 +144,7 @@ def test_a_home_of_root_is_changed_over_and_each_account_reads_its_own_only(thro
     instances.prepare_home(old)
     (old.home / "storage").mkdir()
     (old.home / "storage/fax.pdf").write_text("somebody's")
-    spool = (*asterisk.FOR_THE_PORTAL, asterisk.FROM_THE_PORTAL)
+    spool = (*asterisk.FOR_THE_PORTAL, *asterisk.FROM_THE_PORTAL)
     for name in (*asterisk.WRITTEN, *asterisk.READ, *spool):
         (old.asterisk / name).mkdir(parents=True, exist_ok=True)
     (old.home / "redis.conf").write_text("a password")
@@ -948,12 +948,13 @@ def test_a_slow_machine_is_waited_for_and_it_is_said_for_whom(prepared: instance
 @pytest.mark.parametrize(
     ("name", "text", "now"),
     [
-        ("pjsip.conf", "; ours\n[trunk-t38](+)\nt38_udptl = no\n", "; ours\n[(trunk-t38](+)\nt38_udptl = no\n"),
-        ("pjsip_own.conf", "[own](+)\n[a]\nendpoint = trunk-audio\n", "[(own](+)\n[a]\nendpoint = (trunk-audio\n"),
+        ("pjsip.conf", "; ours\n[trunk-t38](+)\nt38_udptl = no\n", "; ours\n[(main-t38](+)\nt38_udptl = no\n"),
+        ("pjsip_was.conf", "[(trunk-audio](+)\n[trunk-voice+](+)\n", "[(main-audio](+)\n[main-voice+](+)\n"),
+        ("pjsip_own.conf", "[own](+)\n[a]\nendpoint = trunk-audio\n", "[(own](+)\n[a]\nendpoint = (main-audio\n"),
         (
             "extensions.conf",
             "[faxroom-voice](+)\nexten => 101,1,Dial(PJSIP/101@trunk-audio,60)\n",
-            "[faxroom-voice](+)\nexten => 101,1,Dial(PJSIP/101@trunk-voice+,60)\n",
+            "[faxroom-voice](+)\nexten => 101,1,Dial(PJSIP/101@main-voice+,60)\n",
         ),
     ],
 )
@@ -966,7 +967,7 @@ def test_what_was_added_to_an_endpoint_of_a_former_name_is_added_to_that_of_toda
 
 
 def test_what_was_added_to_the_endpoints_of_today_is_left_alone(tmp_path, capsys):
-    pjsip, extensions = "[(trunk-t38](+)\n[trunk](+)\n[own-pbx]\n", "exten => 101,1,Dial(PJSIP/101@trunk-voice+,60,i)\n"
+    pjsip, extensions = "[(main-t38](+)\n[trunk](+)\n[own-pbx]\n", "exten => 101,1,Dial(PJSIP/101@main-voice+,60,i)\n"
     (tmp_path / "pjsip.conf").write_text(pjsip)
     (tmp_path / "extensions.conf").write_text(extensions)
     asterisk._rename_endpoints(tmp_path)

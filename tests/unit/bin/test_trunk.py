@@ -1,5 +1,6 @@
 """FAXROOM_TRUNK as operators write it, and what Asterisk is told of it."""
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -9,27 +10,27 @@ ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT / "bin/lib"))
 from shell import SetupError  # noqa: E402 - the set-up's own modules
 
-import asterisk  # noqa: E402
-from asterisk import Trunk, read_trunk  # noqa: E402
+from app.rules.sending.trunks.fields import TrunkFields, file_text, read_trunks  # noqa: E402
+from asterisk import trunks_of  # noqa: E402
 
 
 @pytest.mark.parametrize(
     ("text", "trunk"),
     [
-        ("loop", Trunk("127.0.0.1", 5070)),
-        ("sip:pbx.example.org", Trunk("pbx.example.org", 5060)),
-        ("sip:user:secret@sip.example.org:5080", Trunk("sip.example.org", 5080, "user", "secret")),
-        ("sip://user:secret@sip.example.org", Trunk("sip.example.org", 5060, "user", "secret")),
-        ("sip:+39050:p#w@x:/?y@sip.example.org", Trunk("sip.example.org", 5060, "+39050", "p#w@x:/?y")),
-        ("sip:user:a%40b@sip.example.org", Trunk("sip.example.org", 5060, "user", "a@b")),
-        ("sip:[2001:db8::1]:5080", Trunk("2001:db8::1", 5080)),
-        ("sip:h;transport=tcp", Trunk("h", 5060, transport="tcp")),
-        ("sip:h;transport=tls;media=srtp", Trunk("h", 5061, transport="tls", media="srtp")),
-        ("sips:user:secret@h", Trunk("h", 5061, "user", "secret", "tls")),
+        ("loop", TrunkFields("127.0.0.1", 5070)),
+        ("sip:pbx.example.org", TrunkFields("pbx.example.org", 5060)),
+        ("sip:user:secret@sip.example.org:5080", TrunkFields("sip.example.org", 5080, "user", "secret")),
+        ("sip://user:secret@sip.example.org", TrunkFields("sip.example.org", 5060, "user", "secret")),
+        ("sip:+39050:p#w@x:/?y@sip.example.org", TrunkFields("sip.example.org", 5060, "+39050", "p#w@x:/?y")),
+        ("sip:user:a%40b@sip.example.org", TrunkFields("sip.example.org", 5060, "user", "a@b")),
+        ("sip:[2001:db8::1]:5080", TrunkFields("2001:db8::1", 5080)),
+        ("sip:h;transport=tcp", TrunkFields("h", 5060, transport="tcp")),
+        ("sip:h;transport=tls;media=srtp", TrunkFields("h", 5061, transport="tls", media="srtp")),
+        ("sips:user:secret@h", TrunkFields("h", 5061, "user", "secret", "tls")),
     ],
 )
-def test_a_trunk_is_read(text: str, trunk: Trunk) -> None:
-    assert read_trunk(text, 5070) == trunk
+def test_a_trunk_is_read(text: str, trunk: TrunkFields) -> None:
+    assert read_trunks(text, 5070) == [dataclasses.replace(trunk, registers=trunk.password is not None)]
 
 
 @pytest.mark.parametrize(
@@ -44,18 +45,22 @@ def test_a_trunk_is_read(text: str, trunk: Trunk) -> None:
         ("sip:h:5060;transport=sctp", "behind the first semicolon"),
         ("sip:h;transports=tcp", "behind the first semicolon"),
         ("sip:h;media=zrtp", "behind the first semicolon"),
+        ("sip:h;media=srtp", "needs transport=tls"),
+        ("sip:300.1.1.1", "no host name or IP address"),
+        ("sip:h_;transport=tcp sip:-x", "no host name or IP address"),
         ("sip:user:geheim%3B@h", "must not contain a semicolon"),
     ],
 )
 def test_what_is_no_trunk_is_told_without_the_password(text: str, word: str) -> None:
     with pytest.raises(SetupError, match=word) as fault:
-        read_trunk(text, 5070)
+        trunks_of(text, 5070)
     assert "geheim" not in str(fault.value)
 
 
 def settings(text: str) -> dict[str, str]:
     """Of the registration, by name."""
-    lines = asterisk._account(read_trunk(text, 5070)).partition("type = registration\n")[2].splitlines()
+    told = file_text(read_trunks(text, 5070), sip_port=5070)
+    lines = told.partition("type = registration\n")[2].strip().splitlines()
     return dict(line.split(" = ", 1) for line in lines)
 
 
@@ -71,5 +76,31 @@ def test_a_registration_goes_the_way_that_calls_go() -> None:
     told = settings("sip:user:secret@h;transport=tcp")
     assert told["server_uri"] == r"sip:h:5060\;transport=tcp"
     assert told["client_uri"] == r"sip:user@h:5060\;transport=tcp"
-    assert told["transport"] == "transport-trunk"
+    assert told["transport"] == "transport-tcp"
     assert settings("sip:user:secret@h")["transport"] == "transport"
+
+
+def test_several_trunks_are_named_in_their_order_and_each_has_its_own_transport() -> None:
+    trunks = trunks_of("sip:a:p#w@one.example sip:two.example:5080;transport=tcp sips:three.example;media=srtp", 5070)
+    assert [(one.name, one.host, one.port) for one in trunks] == [
+        ("main", "one.example", 5060),
+        ("main-2", "two.example", 5080),
+        ("main-3", "three.example", 5061),
+    ]
+    told = file_text(trunks, sip_port=5070)
+    for line in ("[(main-t38](trunk)", "[(main-2-audio](trunk)", "[main-3-voice+](trunk)", "bind = 0.0.0.0:5071"):
+        assert line in told.splitlines()
+    assert told.count("type = registration") == 1 and told.count("set_var = FAX_TRUNK=main-2") == 3
+
+
+def test_our_number_stands_where_the_carrier_wants_it() -> None:
+    account = TrunkFields("h", 5060, "user", "secret", registers=True)
+
+    def endpoint(caller_in: str) -> list[str]:
+        text = file_text([dataclasses.replace(account, caller_in=caller_in)], sip_port=5060)
+        return text.split("[(main-audio]")[0].splitlines()
+
+    assert {"from_user = user", "send_pai = yes"} <= set(endpoint("usual"))
+    assert "from_user = user" not in endpoint("both") and "send_pai = yes" in endpoint("both")
+    assert "from_user = user" not in endpoint("from") and "send_pai = no" in endpoint("from")
+    assert {"send_rpid = yes", "send_pai = no"} <= set(endpoint("rpid"))

@@ -108,7 +108,7 @@ def test_what_is_named_as_dangerous_exists(app: Flask, endpoint: str) -> None:
     assert any(is_dangerous(endpoint, method) for rule in rules for method in rule.methods or ())
 
 
-@pytest.mark.parametrize("blueprint", ["operator", "operator_dialing", "operator_numbers"])
+@pytest.mark.parametrize("blueprint", ["operator", "operator_dialing", "operator_numbers", "operator_trunks"])
 def test_every_act_on_every_page_of_the_operator_is_dangerous(app: Flask, blueprint: str) -> None:
     acts = [
         rule.endpoint

@@ -1,0 +1,172 @@
+"""The trunks as operators set them: one form, one judgement and one writer for the page and the command line, and what
+FAXROOM_TRUNK puts among them."""
+
+from collections.abc import Mapping, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.errors import Refused
+from app.models import CallerIn, NumberForm, Trunk
+from app.rules.sending.trunks.fields import MEDIA, TRANSPORTS, Fault, TrunkFields, faults_of
+from app.rules.sending.trunks.writing import FIELDS as HABITS
+from app.rules.sending.trunks.writing import judge_writing, set_writing, writing_of
+from app.whole_numbers import read_whole
+
+#: What stands in FAXROOM_TRUNK for a trunk that is there.
+ADDRESS = ("name", "host", "port", "transport", "media", "username", "password", "registers")
+SWITCHES = ("registers", "t38", "withholding", "enabled")
+FIELDS = (*ADDRESS, "channels", "t38", "number_form", "caller_in", "withholding", "prefers", "enabled", *HABITS)
+CHOICES: dict[str, tuple[str, ...]] = {
+    "transport": tuple(TRANSPORTS),
+    "media": MEDIA,
+    "number_form": tuple(NumberForm),
+    "caller_in": tuple(CallerIn),
+}
+YES = "yes"
+MOST_TRUNKS = 50
+
+
+def trunks(session: Session) -> list[Trunk]:
+    """In the order of their use."""
+    return list(session.scalars(sa.select(Trunk).order_by(Trunk.position, Trunk.id)))
+
+
+def trunk_by_name(session: Session, name: str) -> Trunk | None:
+    return session.scalar(sa.select(Trunk).where(Trunk.name == name))
+
+
+def fields_of(trunk: Trunk) -> TrunkFields:
+    """As Asterisk is told."""
+    return TrunkFields(
+        trunk.host,
+        trunk.port,
+        username=trunk.username,
+        password=trunk.password,
+        transport=trunk.transport,
+        media=trunk.media,
+        name=trunk.name,
+        registers=trunk.registers,
+        t38=trunk.t38,
+        caller_in=trunk.caller_in,
+        channels=trunk.channels,
+        prefers=tuple(trunk.prefers),
+    )
+
+
+def form_of(session: Session, trunk: Trunk | None = None) -> dict[str, str]:
+    """As a form has it, of a new one without ``trunk``. The password is never shown."""
+    row = trunk or Trunk(
+        **{"name": "", "host": "", "transport": "udp", "media": "plain", "registers": False, "channels": 0},
+        **{"t38": True, "number_form": "plus", "caller_in": "usual", "withholding": True, "prefers": []},
+        **{"enabled": True, "called_order": [], "caller_form": "usual"},
+    )
+    plain = {name: str(getattr(row, name) or "") for name in FIELDS if name not in (*HABITS, *SWITCHES)}
+    switches = {name: YES if getattr(row, name) else "" for name in SWITCHES}
+    lists = {"password": "", "prefers": " ".join(row.prefers), "channels": str(row.channels)}
+    return plain | switches | lists | writing_of(session, row)
+
+
+def judge_trunk(session: Session, typed: Mapping[str, str], trunk: Trunk | None = None) -> dict[str, Refused]:
+    """What is wrong, by field; ``trunk`` is the one that it changes."""
+    faults = {name: _refused(name, fault) for name, fault in faults_of(_read(typed, trunk)).items()}
+    faults |= {name: Refused("choice_unknown") for name, known in CHOICES.items() if typed[name] not in known}
+    if _port(typed) is None:
+        faults["port"] = Refused("trunk_port", port=typed["port"][:20])
+    if read_whole(typed["channels"] or "0") is None:
+        faults["channels"] = _refused("channels", faults_of(TrunkFields("h", 1, channels=-1))["channels"])
+    same = trunk_by_name(session, typed["name"])
+    if same is not None and same is not trunk:
+        faults["name"] = Refused("trunk_name_taken", name=typed["name"])
+    if trunk is None and len(trunks(session)) >= MOST_TRUNKS:
+        faults["name"] = Refused("trunk_too_many", limit=MOST_TRUNKS)
+    return faults | judge_writing(session, typed)
+
+
+def _refused(field: str, fault: Fault) -> Refused:
+    return Refused(fault.code, field=field, **fault.values)
+
+
+def _port(typed: Mapping[str, str]) -> int | None:
+    return read_whole(typed["port"]) if typed["port"] else TRANSPORTS.get(typed["transport"], 5060)
+
+
+def _read(typed: Mapping[str, str], trunk: Trunk | None) -> TrunkFields:
+    """An empty password stays as it is, as long as there is a user."""
+    kept = trunk.password if trunk and typed["username"] else None
+    return TrunkFields(
+        typed["host"].strip("[]"),
+        _port(typed) or 0,
+        username=typed["username"] or None,
+        password=typed["password"] or kept,
+        transport=typed["transport"],
+        media=typed["media"],
+        name=typed["name"],
+        registers=typed["registers"] == YES,
+        t38=typed["t38"] == YES,
+        caller_in=typed["caller_in"],
+        channels=read_whole(typed["channels"] or "0") or 0,
+        prefers=tuple(typed["prefers"].split()),
+    )
+
+
+def put_trunk(session: Session, typed: Mapping[str, str], trunk: Trunk | None = None) -> Trunk:
+    """What was judged; a new one is the last in order. The caller commits."""
+    fields = _read(typed, trunk)
+    row = trunk or Trunk(position=max((one.position for one in trunks(session)), default=0) + 1)
+    if not row.from_environment:
+        _set_address(row, fields)
+    row.t38, row.channels, row.prefers = fields.t38, fields.channels, list(fields.prefers)
+    row.caller_in, row.number_form = CallerIn(typed["caller_in"]), NumberForm(typed["number_form"])
+    row.withholding, row.enabled = typed["withholding"] == YES, typed["enabled"] == YES
+    session.add(row)
+    set_writing(session, typed, row)
+    session.flush()
+    return row
+
+
+def _set_address(row: Trunk, fields: TrunkFields) -> None:
+    for name in ADDRESS:
+        setattr(row, name, getattr(fields, name))
+
+
+def changes(before: Mapping[str, str], typed: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """For the audit log: what differs, before and after. Of a password only that it was changed."""
+    names = [name for name in FIELDS if typed[name] != before[name]]
+    hidden = {"password": "•••"} if "password" in names else {}
+    return {name: before[name] for name in names} | hidden, {name: typed[name] for name in names} | hidden
+
+
+def put_in_order(session: Session, names: Sequence[str]) -> None:
+    """Those first, in this order; the others follow as they were. The caller commits."""
+    rank = {name: n for n, name in enumerate(names)}
+    for position, trunk in enumerate(sorted(trunks(session), key=lambda one: rank.get(one.name, len(rank)))):
+        trunk.position = position
+
+
+def judge_removal(session: Session, trunk: Trunk) -> Refused | None:
+    if trunk.from_environment:
+        return Refused("trunk_from_environment", name=trunk.name)
+    return Refused("trunk_last") if len(trunks(session)) == 1 else None
+
+
+def put_from_environment(session: Session, wanted: Sequence[TrunkFields]) -> None:
+    """What FAXROOM_TRUNK has now. One that is not there any more goes, and with it what was set for it. The caller
+    commits."""
+    standing = {trunk.name: trunk for trunk in trunks(session)}
+    for n, fields in enumerate(wanted):
+        row = standing.get(fields.name)
+        if row is None:
+            row = Trunk(position=n)
+            session.add(row)
+        row.from_environment = True
+        _set_address(row, fields)
+    names = {fields.name for fields in wanted}
+    for name, row in standing.items():
+        if row.from_environment and name not in names:
+            session.delete(row)
+
+
+def told(session: Session) -> list[TrunkFields]:
+    """Those that Asterisk has to know."""
+    return [fields_of(trunk) for trunk in trunks(session) if trunk.enabled]

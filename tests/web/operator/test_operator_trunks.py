@@ -1,0 +1,116 @@
+"""The operator's trunks: added, changed, put in order and removed; what makes no sense is told, and nothing is lost."""
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from app.models import AuditEvent, Trunk
+from app.rules.sending.trunks import table
+from app.rules.sending.trunks.fields import TrunkFields
+from app.rules.sending.trunks.table import put_from_environment
+from tenants.db import db
+from tests.web.cast import Browser, Cast
+
+PAGE = "/operator/trunks"
+GOOD = {
+    "name": "backup",
+    "host": "sip.example.org",
+    "port": "",
+    "transport": "tls",
+    "media": "srtp",
+    "username": "4711",
+    "password": "p#w: é",
+    "registers": "yes",
+    "enabled": "yes",
+    "t38": "yes",
+    "channels": "4",
+    "prefers": "+39 +4930",
+    "number_form": "digits",
+    "caller_in": "pai",
+    "trunk_region": "DE",
+    "trunk_area": "",
+    "trunk_company": "",
+    "called_first": "to",
+    "caller_form": "whole",
+}
+
+
+def trunk(app: Flask, name: str) -> Trunk | None:
+    with app.app_context():
+        return table.trunk_by_name(db.session, name)
+
+
+def test_a_trunk_is_added_changed_put_first_and_removed(app: Flask, cast: Cast, olga: Browser) -> None:
+    assert olga.post(f"{PAGE}/new", page=f"{PAGE}/new", **GOOD).status_code == 303
+    kept = trunk(app, "backup")
+    assert (kept.host, kept.port, kept.password, kept.prefers) == ("sip.example.org", 5061, "p#w: é", ["+39", "+4930"])
+    assert (kept.registers, kept.withholding, kept.region, kept.caller_form) == (True, False, "DE", "whole")
+    page = olga.get(f"{PAGE}/backup").text
+    assert "sip.example.org" in page and "p#w" not in page
+    changed = GOOD | {"password": "", "port": "5099"}
+    assert olga.post(f"{PAGE}/backup", page=f"{PAGE}/backup", **changed).status_code == 303
+    assert (trunk(app, "backup").port, trunk(app, "backup").password) == (5099, "p#w: é")
+    assert olga.post(f"{PAGE}/backup/first", page=PAGE).status_code == 303
+    with app.app_context():
+        assert [one.name for one in table.trunks(db.session)] == ["backup", "main"]
+    assert "Remove the trunk" in olga.get(f"{PAGE}/backup/remove").text and trunk(app, "backup")
+    assert olga.post(f"{PAGE}/backup/remove", page=f"{PAGE}/backup/remove").status_code == 303
+    assert trunk(app, "backup") is None
+    with app.app_context():
+        acts = db.session.scalars(sa.select(AuditEvent).where(AuditEvent.action.startswith("trunk."))).all()
+        assert [act.action for act in acts] == ["trunk.added", "trunk.changed", "trunk.first", "trunk.removed"]
+        assert "p#w" not in str([(act.before, act.after) for act in acts])
+
+
+@pytest.mark.parametrize(
+    ("typed", "word"),
+    [
+        ({"password": "a;b"}, "semicolons"),
+        ({"password": " a"}, "semicolons"),
+        ({"username": "a\nb"}, "semicolons"),
+        ({"port": "99999"}, "1 to 65535"),
+        ({"port": "sip"}, "1 to 65535"),
+        ({"host": "sip.example.org;x=y"}, "host name"),
+        ({"host": "300.1.1.1"}, "host name"),
+        ({"host": ""}, "host name"),
+        ({"name": "Backup!"}, "Use lower-case"),
+        ({"name": "own"}, "Use lower-case"),
+        ({"name": "main"}, "already"),
+        ({"transport": "udp"}, "needs TLS"),
+        ({"transport": "sctp", "media": "plain"}, "Choose one of the list"),
+        ({"username": "", "registers": ""}, "belongs to the password"),
+        ({"password": ""}, "user name and a password"),
+        ({"channels": "many"}, "whole number"),
+        ({"prefers": "39"}, "not the beginning"),
+        ({"trunk_region": "", "trunk_area": "050"}, "Choose the country"),
+    ],
+)
+def test_every_fault_is_told_and_nothing_typed_is_lost(app, cast, olga: Browser, typed, word) -> None:
+    answer = olga.post(f"{PAGE}/new", page=f"{PAGE}/new", **(GOOD | typed))
+    assert answer.status_code == 422
+    assert word in answer.text and f'value="{(GOOD | typed)["prefers"]}"' in answer.text
+    assert trunk(app, "backup") is None
+
+
+def test_what_stands_in_the_environment_is_not_changed_here(app: Flask, cast: Cast, olga: Browser) -> None:
+    assert "FAXROOM_TRUNK" in olga.get(f"{PAGE}/main").text
+    olga.post(f"{PAGE}/main", page=f"{PAGE}/main", **(GOOD | {"media": "plain"}))
+    kept = trunk(app, "main")
+    assert (kept.name, kept.host, kept.username, kept.region) == ("main", "127.0.0.1", None, "DE")
+    assert olga.post(f"{PAGE}/main/remove", page=f"{PAGE}/main/remove").status_code == 422
+    assert trunk(app, "main")
+
+
+def test_the_environment_s_trunks_are_put_in_and_keep_what_was_set_for_them(app: Flask, cast: Cast) -> None:
+    wanted = [TrunkFields("one.example", 5060, "a", "b"), TrunkFields("two.example", 5062, name="main-2")]
+    with app.app_context():
+        table.trunk_by_name(db.session, "main").region = "IT"
+        put_from_environment(db.session, wanted)
+        db.session.commit()
+        assert [(one.name, one.host, one.region) for one in table.trunks(db.session)] == [
+            ("main", "one.example", "IT"),
+            ("main-2", "two.example", None),
+        ]
+        put_from_environment(db.session, wanted[:1])
+        db.session.commit()
+        assert [one.name for one in table.trunks(db.session)] == ["main"]
