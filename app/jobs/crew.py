@@ -44,8 +44,9 @@ PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 _libc = ctypes.CDLL(None)
 
 
-#: What takes long, and what is only looked at, is done beside the others, not in their stead: nice(1).
-NICENESS = {"slow": 10, "previews": 5, "preview_offices": 5, "slow_previews": 15}
+#: What takes long, what is only looked at, and what nobody waits for at that second is done beside the others, not in
+#: their stead: nice(1).
+NICENESS = {"watch": 5, "mail": 5, "slow": 10, "previews": 5, "preview_offices": 5, "slow_previews": 15}
 
 
 def run(*, documents: int) -> None:

@@ -2,7 +2,7 @@
 
 from app.models.archives.archive import ArchiveCopy, ArchiveKind, ArchivePlace, PlaceKind, Retention
 from app.models.audit.audit import AuditChain, AuditEvent, AuditLink
-from app.models.faxes.destination import Destination
+from app.models.faxes.destination import Destination, NumberLines
 from app.models.faxes.fax import (
     SEARCH_KEYS,
     Attempt,
@@ -78,6 +78,7 @@ __all__ = [
     "Notice",
     "NoticeKind",
     "NumberForm",
+    "NumberLines",
     "Origin",
     "PendingChange",
     "PlaceKind",

@@ -125,6 +125,7 @@ company   POST      faxes.cancel                    scheduled
 company   POST      faxes.send_looked_at                  scheduled
 company   POST      faxes.resend                    failed
 company   POST      faxes.forget_number             sent
+admins    POST      faxes.number_lines              sent
 company   GET       faxes.document                  sent
 company   GET       faxes.report                    sent
 company   GET       faxes.picture                   drawn

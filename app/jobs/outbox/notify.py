@@ -41,7 +41,7 @@ from app.services.outbox.rendering import render_for
 from app.services.outbox.tokens import hand_over
 from app.services.sending.reports import ensure_report
 from tenants.addresses import user_by_address
-from tenants.db import db, rows_changed, utc_now
+from tenants.db import db, only_reading, rows_changed, utc_now
 from tenants.models import User
 
 log = logging.getLogger(__name__)
@@ -120,19 +120,22 @@ def outcome_mail(notice: Notice) -> EmailMessage:
     """The one mail about a fax that was sent or not, with the report."""
     fax, settings = notice.its_fax, current_app.config["SETTINGS"]
     report = ensure_report(db.session, fax)
-    text = render_for(
-        notice.language,
-        "outbox/email/outcome.txt",
-        fax=fax,
-        sent=fax.status == Status.SENT,
-        number=shown_number(fax.remote_number, fax.tenant),
-        story=story,
-        timestamp=timestamp,
-        pages_text=pages_text,
-        link=f"{settings.base_url}/faxes/{fax.id}",
-    )
-    message = _mail(notice, text)
-    attach(message, report, report_name(fax))
+    db.session.rollback()
+    with only_reading():
+        text = render_for(
+            notice.language,
+            "outbox/email/outcome.txt",
+            fax=fax,
+            sent=fax.status == Status.SENT,
+            number=shown_number(fax.remote_number, fax.tenant),
+            story=story,
+            timestamp=timestamp,
+            pages_text=pages_text,
+            link=f"{settings.base_url}/faxes/{fax.id}",
+        )
+        message = _mail(notice, text)
+        attach(message, report, report_name(fax))
+        db.session.rollback()
     return message
 
 

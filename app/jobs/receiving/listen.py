@@ -20,7 +20,7 @@ from app.jobs.pulse import Pulse
 from app.jobs.receiving.silence import LOOK_SECONDS, SilenceWatch
 from app.jobs.running import application
 from app.jobs.sending.dispatch import mark_of
-from app.models import Attempt, Direction, Fax
+from app.models import Attempt, Direction, Fax, FaxEntity
 from app.queues import enqueue
 from app.rules.numbers.called import shown_called
 from app.rules.numbers.habits import all_habits
@@ -64,7 +64,7 @@ from app.services.receiving.line_events import (
 from app.services.receiving.turned_away import REASONS, note_turned_away
 from app.services.upkeep.health import Unclaimed, beat, note_unclaimed
 from tenants.connections import DATABASE_DOWN
-from tenants.db import db, utc_now
+from tenants.db import db, only_reading, utc_now
 
 log = logging.getLogger(__name__)
 
@@ -260,15 +260,17 @@ class Listener:
         On a line shared with voice the call comes back when a fax was heard. Only then it is one: a conversation
         counts against no limit of faxes, and has a row of its own (:mod:`app.rules.receiving.telephone_calls`).
         """
-        found = find_line(db.session, call.called)
+        with only_reading():  # nobody who writes waits for that
+            found = find_line(db.session, call.called)
+            told = _told_of(found.entity) if found.entity else None
+            db.session.rollback()
         entity = found.entity
-        if entity is None:
+        if entity is None or told is None:
             log.warning("a call for %s goes to nobody: %s", found.called, found.reason)
             note_stray(db.session, found, call.caller, utc_now())
             self.line.refuse(call.channel_id, UNALLOCATED)
             return
-        template = entity.template
-        station_id, how = template.station_id, Receiving(template.ecm, kept_rate(template.max_rate), template.t38)
+        station_id, how = told
         if entity.shared_with_voice and not call.is_fax:
             voice, whose, seconds = voice_of(db.session, entity), whose_line(entity), _listen_seconds()
             rings = entity.fax_after
@@ -292,11 +294,12 @@ class Listener:
         """Have it imported. What came for a number that nobody has waits in the spool until somebody has it."""
         if self._is_enqueued(channel_id):
             return
-        fax = receiving_fax(db.session, node=self.line.node, channel_id=channel_id)
-        if fax:
+        with only_reading():
+            is_entered = receiving_fax(db.session, node=self.line.node, channel_id=channel_id) is not None
+            is_somebodys = is_entered or entity_then(db.session, called, facts.answered_at)
+            db.session.rollback()
+        if is_entered:
             note_off_the_line(db.session, node=self.line.node, channel_id=channel_id)
-        is_somebodys = fax or entity_then(db.session, called, facts.answered_at)
-        db.session.rollback()
         if is_somebodys:
             self._enqueue("import_received", channel_id, called, caller, facts.to_json())
         elif _file_of(channel_id).exists():
@@ -470,6 +473,12 @@ class Listener:
             if fax.ecm is not None and self.agreed.get(channel_id) != fax.ecm:
                 self.agreed[channel_id] = fax.ecm
                 note_error_correction(db.session, channel_id, fax.ecm)
+
+
+def _told_of(entity: FaxEntity) -> tuple[str, Receiving]:
+    """Station id, and how a fax may come in."""
+    template = entity.template
+    return template.station_id, Receiving(template.ecm, kept_rate(template.max_rate), template.t38)
 
 
 def _listen_seconds() -> int:

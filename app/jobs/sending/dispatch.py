@@ -4,16 +4,13 @@ import contextlib
 import logging
 import shutil
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.orm import joinedload
 
-from app.adapters.fax_files.fax_tiff import FaxPage, write_pages
-from app.adapters.fax_files.fitting import at_standard
-from app.adapters.fax_files.page_header import headed
+from app.adapters.fax_files.fax_tiff import write_pages
 from app.adapters.pages.rasterizer import take_pages
 from app.adapters.storage.disks import NO_ROOM
 from app.adapters.telephony.ari import Ari, OutgoingCall
@@ -24,13 +21,14 @@ from app.models import Attempt, Fax, FaxEntity
 from app.queues import begin_once
 from app.rules.ground.call_ends import DISK_FULL, LINE_DOWN
 from app.rules.sending.destinations import note_ways, way_of
-from app.rules.sending.dispatch import Limits, claim_due, mark_placed
+from app.rules.sending.dispatch import Limits, anything_waits, claim_due, mark_placed
 from app.rules.sending.no_room import say_no_room
 from app.rules.sending.results import REQUEST_GRACE, CallFacts, record_result, take_back
 from app.rules.words.sentences import pages_text
 from app.services.documents.disk_room import disks
 from app.services.documents.documents import storage
-from tenants.db import db, utc_now
+from app.services.sending.laying import laid
+from tenants.db import db, only_reading, utc_now
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +85,11 @@ def _dispatch() -> None:
     if full := disks().full():
         log.error("nothing is dialled, because a disk is full: %s", full)
         say_no_room(db.session, utc_now())
+        return
+    with only_reading():  # after most calls nothing waits, and nobody has to wait for the finding
+        is_idle = not anything_waits(db.session, utc_now())
+        db.session.rollback()
+    if is_idle:
         return
     told = settings()
     limits = Limits(line=told.line_limit, outgoing=told.outgoing_limit)
@@ -167,6 +170,8 @@ def _lay_pages(attempt: Attempt, path: Path) -> None:
     """What is still to be sent, in the spool, with the header of the template on top of each page."""
     fax, first, standard = attempt.fax, attempt.first_page, way_of(attempt).standard
     template = fax.entity.template
+    if template.header:  # kept: the template may say something else by the time that somebody asks
+        attempt.header_name, attempt.header_station = template.header, template.station_id
     for folder in (path.parent, mark_of(attempt.channel_id).parent):
         folder.mkdir(parents=True, exist_ok=True)
     with storage().local_copy(fax.its_tiff.storage_key) as prepared:
@@ -175,15 +180,8 @@ def _lay_pages(attempt: Attempt, path: Path) -> None:
             return
         note = f"{first}-{fax.pages} / {pages_text(fax.pages)}" if first > 1 and fax.pages else None
         taken = take_pages(prepared, first, note)
-    pages: Iterable[FaxPage] = map(at_standard, taken) if standard else taken
-    whole, count = fax.pages or len(taken), len(taken)
-    if template.header:
-        at = utc_now().astimezone(fax.tenant.zone)
-        pages = headed(
-            pages, at=at, name=template.header, station_id=template.station_id, first_page=first, total=whole
-        )
     with path.open("wb") as target:  # not durable, and need not be: a call that is lost has its pages laid anew
-        write_pages(target, pages, total=count)
+        write_pages(target, laid(attempt, taken), total=len(taken))
 
 
 def _not_placed(attempt_id: int, channel_id: str, failure: FaxroomError) -> None:

@@ -59,8 +59,11 @@ SLICE_SECONDS, MORE_EACH_TIME, SHORTEST_WAIT = 1.5, 4, timedelta(seconds=0.5)
 @job
 def picture(fax_id: str) -> None:
     """Draw the first page for those who look at the fax; without it the report draws it."""
-    fax = db.session.get(Fax, fax_id)
-    if fax:
+    with only_reading():
+        fax = db.session.get(Fax, fax_id)
+        is_wanted = fax is not None and fax.picture is None and fax.tiff is not None
+        db.session.rollback()
+    if fax and is_wanted:
         ensure_picture(db.session, fax)
 
 
@@ -124,9 +127,10 @@ def _begin(lane: Lane) -> Fax | None:
     fax_id = claim_next(session, lane, now=utc_now(), lease=LEASE)
     parts = (joinedload(Fax.source), joinedload(Fax.tenant))
     whole = (*parts, joinedload(Fax.entity).joinedload(FaxEntity.template))
-    fax = session.scalar(sa.select(Fax).where(Fax.id == fax_id).options(*whole)) if fax_id else None
-    session.expunge_all()
-    session.commit()
+    with only_reading():
+        fax = session.scalar(sa.select(Fax).where(Fax.id == fax_id).options(*whole)) if fax_id else None
+        session.expunge_all()
+        session.rollback()
     return fax
 
 
@@ -182,11 +186,12 @@ def _is_previewed(fax: Fax) -> bool:
     """Whether the pages were drawn for a look before, and are what goes out; or are being drawn: then the fax waits for
     them. What nobody has begun to draw is drawn here, and what nobody draws any more."""
     session, now = db.session, utc_now()
-    preview = find_preview(session, fax.source_id, Dots.of(fax.entity.template, preparation_version()))
-    if preview is None:
+    with only_reading():
+        preview = find_preview(session, fax.source_id, Dots.of(fax.entity.template, preparation_version()))
+        session.expunge_all()
         session.rollback()  # drawing takes a while: hold no lock
+    if preview is None:
         return False
-    session.expunge(preview)
     if is_alive(preview, now):
         _let_wait(fax, preview, now)
         return True
@@ -227,9 +232,11 @@ def _take_over(fax: Fax, preview: Preview) -> bool:
 
 def _resolution(fax: Fax) -> str:
     """The template's, unless the machine is known to take no more than standard."""
-    known = destination_of(db.session, fax.tenant_id, fax.dial_string or "", utc_now())
-    db.session.rollback()
-    return STANDARD if known and known.standard_only else fax.entity.template.resolution
+    with only_reading():
+        known = destination_of(db.session, fax.tenant_id, fax.dial_string or "", utc_now())
+        takes_standard_only = known is not None and known.standard_only
+        db.session.rollback()
+    return STANDARD if takes_standard_only else fax.entity.template.resolution
 
 
 def _prepare(fax: Fax, folder: Path, lane: Lane, resolution: str) -> None:

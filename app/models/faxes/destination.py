@@ -1,4 +1,4 @@
-"""What a number has shown to the faxes of one company."""
+"""What a number has shown to the faxes of one company, and what the company says of it."""
 
 from datetime import datetime
 
@@ -28,3 +28,17 @@ class Destination(TenantOwned, Model):
     standard_only: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     station_id: Mapped[str | None] = mapped_column(sa.String(64))
     learned_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class NumberLines(TenantOwned, Model):
+    """A company says that ``number`` (E.164 with +) takes so many calls at once (:mod:`app.rules.sending.called`)."""
+
+    __tablename__ = "number_lines"
+    __table_args__ = (
+        sa.CheckConstraint("lines >= 1", name="lines"),
+        sa.UniqueConstraint("number", "tenant_id"),
+    )
+
+    id: Mapped[BigId]
+    number: Mapped[str] = mapped_column(sa.String(20))
+    lines: Mapped[int]

@@ -413,7 +413,8 @@ class Attempt(TenantOwned, Model):
     ``called_line``, from 1. ``outcome`` is a word of :mod:`app.rules.sending.retry`, ``hangup_cause`` a
     Q.850 cause, ``response`` the last one of SIP's. What begins with ``asked_`` is how the call was to go
     (:mod:`app.rules.sending.ladder`); ``mode``, ``rate`` (bit/s) and ``ecm`` are what the two machines agreed on, null
-    where nobody knows. ``damaged_lines`` are lines that came in wrong.
+    where nobody knows. ``header_name`` and ``header_station`` stand in the line on top of its pages, whose time is
+    ``created_at``; null where it had none. ``damaged_lines`` are lines that came in wrong.
     """
 
     __tablename__ = "attempt"
@@ -486,6 +487,8 @@ class Attempt(TenantOwned, Model):
     asked_ecm: Mapped[bool | None]
     asked_standard: Mapped[bool | None]
     asked_packet: Mapped[int | None]
+    header_name: Mapped[str | None] = mapped_column(sa.String(50))
+    header_station: Mapped[str | None] = mapped_column(sa.String(20))
     damaged_lines: Mapped[int | None]
 
     fax: Mapped[Fax] = relationship(back_populates="attempts")

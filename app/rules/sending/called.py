@@ -10,16 +10,17 @@ An extension comes back to our own Asterisk, and so does a number of ours: it ta
 in.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from app.errors import Refused
-from app.models import Attempt, CalledNumber, Fax, FaxEntity
+from app.models import Attempt, CalledNumber, Fax, FaxEntity, NumberLines
 from app.models.faxes.fax import WAITS_FOR_NUMBER
 from app.models.faxes.moves import WAITING
 from app.queues import enqueue_after_commit
@@ -29,8 +30,8 @@ from app.rules.sending.trunks.trunk import is_outside
 from app.whole_numbers import read_whole
 from tenants.models import Tenant
 
-#: What a number has of which nothing is known, and the most that may be set.
-USUAL, MOST = 1, 1_000
+#: What a number has of which nothing is known, and the most that may be set, by the operator and by a company.
+USUAL, MOST, MOST_SAID = 1, 1_000, 30
 #: No more are let back in at once than a round can look at.
 MOST_LET_IN = 200
 #: A machine that has just had a call of ours may still be hanging up: busy so soon after says no more than that.
@@ -46,29 +47,47 @@ def called_by(fax: Fax) -> str | None:
 
 
 class Lines:
-    """Which lines of the numbers that are called are taken. To be asked under the limits' lock."""
+    """Which lines of the numbers that are called are taken. To be asked under the limits' lock.
+
+    A company may say that a number has more of them than is known. That lets its own calls in, beside those of others;
+    another company has no more calls at once than before, so that it learns nothing of it.
+    """
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.taken: dict[str, set[int]] = defaultdict(set)
+        self._own = Counter[tuple[str, int]]()
         is_open = (Attempt.ended_at.is_(None), Attempt.called.is_not(None))
-        for number, line in session.execute(sa.select(Attempt.called, Attempt.called_line).where(*is_open)):
+        open_calls = sa.select(Attempt.called, Attempt.called_line, Attempt.tenant_id).where(*is_open)
+        for number, line, tenant_id in session.execute(open_calls):
             if number and line:
                 self.taken[number].add(line)
+                self._own[number, tenant_id] += 1
         self._lines: dict[str, int] = {}
+        self._said: dict[str, dict[int, int]] = {}
 
     def know(self, numbers: Collection[str]) -> None:
         """How many lines they have, asked for at once."""
-        self._lines |= lines_of(self.session, [number for number in numbers if number not in self._lines])
+        new = [number for number in numbers if number not in self._lines]
+        self._lines |= lines_of(self.session, new)
+        self._said |= said_of(self.session, new)
 
-    def free(self, number: str) -> int:
+    def free(self, number: str, tenant_id: int) -> int:
+        """For this company."""
+        left = self.left(number)
+        most = max(self._lines[number], self._said.get(number, {}).get(tenant_id, 0))
+        return max(0, min(left, most - self._own[number, tenant_id]))
+
+    def left(self, number: str) -> int:
+        """For all."""
         self.know([number])
-        return max(0, self._lines[number] - len(self.taken[number]))
+        return max([self._lines[number], *self._said.get(number, {}).values()]) - len(self.taken[number])
 
-    def take(self, number: str) -> int:
+    def take(self, number: str, tenant_id: int) -> int:
         """The line, from 1, of a number that has one free."""
-        line = next(line for line in range(1, self._lines[number] + 1) if line not in self.taken[number])
+        line = next(line for line in count(1) if line not in self.taken[number])
         self.taken[number].add(line)
+        self._own[number, tenant_id] += 1
         return line
 
 
@@ -82,6 +101,16 @@ def lines_of(session: Session, numbers: Collection[str]) -> dict[str, int]:
         found[str(number)] = min((limit for limit in limits if limit), default=MOST)
     known = sa.select(CalledNumber.number, CalledNumber.lines).where(CalledNumber.number.in_(found))
     return found | {row[0]: row[1] for row in session.execute(known)}
+
+
+def said_of(session: Session, numbers: Collection[str]) -> dict[str, dict[int, int]]:
+    """Number → company → how many lines it says that the number has."""
+    found: dict[str, dict[int, int]] = defaultdict(dict)
+    if numbers:
+        said = sa.select(NumberLines.number, NumberLines.tenant_id, NumberLines.lines)
+        for number, tenant_id, lines in session.execute(said.where(NumberLines.number.in_(numbers))):
+            found[number][tenant_id] = lines
+    return found
 
 
 # ---- Those that wait
@@ -107,8 +136,12 @@ def let_in(session: Session, lines: Lines) -> None:
     numbers = _numbers_waited_for(session)
     lines.know(numbers)
     for number in numbers:
-        if free := min(lines.free(number), MOST_LET_IN):
-            for entity_id in _distinct(session, Fax.entity_id, Fax.waits_for_number == number):
+        if not lines.left(number):
+            continue
+        waiting = _distinct(session, Fax.entity_id, Fax.waits_for_number == number)
+        whose = sa.select(FaxEntity.id, FaxEntity.tenant_id).where(FaxEntity.id.in_(waiting))
+        for entity_id, tenant_id in session.execute(whose).all():
+            if free := min(lines.free(number, tenant_id), MOST_LET_IN):
                 back = sa.update(Fax).where(Fax.id.in_(_first(session, number, entity_id, free)))
                 session.execute(back.values(waits_for_number=None).execution_options(synchronize_session=False))
 
@@ -145,20 +178,24 @@ def _distinct(session: Session, column: InstrumentedAttribute[Any], *where: sa.C
 
 
 def place_of(session: Session, fax: Fax) -> int | None:
-    """How many go before it to its number, itself included, whoever's they are: companies take turns. None where it
-    waits for no number, or so far behind that nobody counts."""
+    """Which place it has among its own company's that wait for its number; what others send is not told, not even that
+    there are any. None where it waits for no number of its own company's doing, or so far behind that nobody counts."""
     if fax.waits_for_number is None:
         return None
-    waiting = sa.select(Fax.tenant_id).where(sa.text(WAITS_FOR_NUMBER), Fax.waits_for_number == fax.waits_for_number)
+    number, tenant_id = fax.waits_for_number, fax.tenant_id
     before = sa.or_(Fax.due_at < fax.due_at, sa.and_(Fax.due_at == fax.due_at, Fax.id < fax.id))
     alike = sa.and_(Fax.urgent == fax.urgent, before)
     sooner = alike if fax.urgent else sa.or_(Fax.urgent, alike)
-    ahead = waiting.where(Fax.tenant_id == fax.tenant_id, sooner).limit(LAST_PLACE)
-    own = 1 + (session.scalar(sa.select(sa.func.count()).select_from(ahead.subquery())) or 0)
-    others = waiting.where(Fax.tenant_id != fax.tenant_id).limit(LAST_PLACE**2).subquery()
-    theirs = session.execute(sa.select(sa.func.count()).select_from(others).group_by(others.c.tenant_id)).scalars()
-    place = own + sum(min(count, own) for count in theirs)
+    ahead = _parked().where(Fax.waits_for_number == number, Fax.tenant_id == tenant_id, sooner).limit(LAST_PLACE)
+    place = 1 + (session.scalar(sa.select(sa.func.count()).select_from(ahead.subquery())) or 0)
+    if place == 1 and not _calls_it(session, tenant_id, number):
+        return None
     return place if place <= LAST_PLACE else None
+
+
+def _calls_it(session: Session, tenant_id: int, number: str) -> bool:
+    mine = (Attempt.ended_at.is_(None), Attempt.called == number, Attempt.tenant_id == tenant_id)
+    return session.scalar(sa.select(Attempt.id).where(*mine).limit(1)) is not None
 
 
 # ---- What is set
@@ -188,6 +225,29 @@ def set_lines(session: Session, number_text: str, lines_text: str) -> tuple[str,
         session.delete(row)
     enqueue_after_commit(session, "dispatch")
     return number, before, lines
+
+
+def said_lines(session: Session, tenant_id: int, number: str) -> int | None:
+    """As many as the company says that the number has."""
+    mine = (NumberLines.tenant_id == tenant_id, NumberLines.number == number)
+    return session.scalar(sa.select(NumberLines.lines).where(*mine))
+
+
+def say_lines(session: Session, tenant_id: int, number: str, text: str) -> tuple[int | None, int | None]:
+    """What the company said before and says now; nothing without any text. The caller commits.
+
+    Raises:
+        Refused: ``called_lines``.
+    """
+    lines, before = read_whole(text, least=USUAL, most=MOST_SAID), said_lines(session, tenant_id, number)
+    if lines is None and text:
+        raise Refused("called_lines", field="lines", limit=MOST_SAID)
+    mine = (NumberLines.tenant_id == tenant_id, NumberLines.number == number)
+    session.execute(sa.delete(NumberLines).where(*mine))
+    if lines is not None:
+        session.add(NumberLines(tenant_id=tenant_id, number=number, lines=lines))
+    enqueue_after_commit(session, "dispatch")
+    return before, lines
 
 
 def is_just_over(session: Session, attempt: Attempt) -> bool:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import Refused
 from app.models import Attempt, Direction, Fax, FaxEntity, FaxTemplate, Origin, Status
-from app.models.faxes.fax import WAITS_FOR_LINE
+from app.models.faxes.fax import WAITS_FOR_LINE, WAITS_FOR_NUMBER
 from app.models.faxes.moves import WAITING
 from app.queues import enqueue_after_commit
 from app.rules.ground.fair_turns import LINE, note_turns, of_company, of_owner
@@ -108,6 +108,13 @@ def lock_limits(session: Session) -> None:
         session.execute(sa.select(sa.func.pg_advisory_xact_lock(DISPATCH_LOCK)))
 
 
+def anything_waits(session: Session, now: datetime) -> bool:
+    """Whether a round may find something to claim; to be asked without a lock."""
+    parked = sa.select(Fax.id).where(sa.text(WAITS_FOR_NUMBER)).limit(1)
+    is_due = session.execute(_lines_with_something_due(now).limit(1)).first() is not None
+    return is_due or session.scalar(parked) is not None
+
+
 def claim_due(session: Session, *, now: datetime, limits: Limits, node: str) -> list[Attempt]:
     """Claim what may go now: one open attempt each, committed before anybody dials.
 
@@ -143,13 +150,13 @@ def claim_due(session: Session, *, now: datetime, limits: Limits, node: str) -> 
         elif fax.status != Status.RETRYING and not caps.may_take(line.tenant, line.entity, rules):
             until, cap = caps.next_day(line.tenant), {"limit": rules.daily_cap}
             _put_off(session, fax, until, "daily_cap", (Status.READY, Status.SCHEDULED), cap)
-        elif called and not lines.free(called):
+        elif called and not lines.free(called, fax.tenant_id):
             behind.append(fax)
         elif is_outside(dialled) and not room.has_channel():
             round_.skip(line)
         else:
             room.take(line.tenant, line.entity, outside=is_outside(dialled))
-            may_go.append((fax, called, lines.take(called) if called else None))
+            may_go.append((fax, called, lines.take(called, fax.tenant_id) if called else None))
             caps.take(fax, line.entity)
             if is_outside(dialled):
                 ceilings.take(line.tenant)

@@ -17,7 +17,7 @@ from app.models.faxes.fax import UNPREPARED
 from app.queues import LANE_JOBS, enqueue_after_commit
 from app.rules.ground.fair_turns import JUST_OVER, next_in_turn, note_turns
 from app.rules.sending.lifecycle import move
-from tenants.db import rows_changed
+from tenants.db import only_reading, rows_changed
 
 #: Until a fax asks again for pages that are being drawn for a look; much less than the lease of one that is prepared.
 LOOKED_AT = timedelta(seconds=5)
@@ -78,7 +78,13 @@ def claim_next(session: Session, lane: Lane, *, now: datetime, lease: timedelta)
 
 
 def _next(session: Session, lane: Lane, now: datetime) -> str | None:
-    return next_in_turn(session, lane, Fax.id, tenant=Fax.tenant_id, user=Fax.user_id, waiting=waits(lane, now))
+    """Whoever takes it looks whether it is still there: nobody who writes has to wait for the search."""
+    with only_reading():
+        session.rollback()
+        waiting = waits(lane, now)
+        found = next_in_turn(session, lane, Fax.id, tenant=Fax.tenant_id, user=Fax.user_id, waiting=waiting)
+        session.rollback()
+    return found
 
 
 def _take(session: Session, fax_id: str, *, now: datetime, until: datetime) -> bool:

@@ -371,16 +371,17 @@ def line_time_text(seconds: int) -> str:
 
 def story(fax: Fax, place: int | None = None) -> str:
     """Where the fax is now and what comes next, in one or two plain sentences. ``place`` is which place it has among
-    those that wait for the same number, where that is known."""
+    those of its company that wait for the same number. Without one nothing is said of the number: that somebody else
+    calls it is nobody's to know."""
     if fax.waits_for_number:
         return _waiting_for_number(fax, place)
     return _STORIES[Status(fax.status)](fax)
 
 
 def _waiting_for_number(fax: Fax, place: int | None) -> str:
-    number = shown_number(fax.waits_for_number, fax.tenant)
     if place is None:
-        return _("Waiting for the line to %(number)s.", number=number)
+        return _waiting(fax)
+    number = shown_number(fax.waits_for_number, fax.tenant)
     return _("Waiting for the line to %(number)s, %(place)s.", number=number, place=_ordinal(place))
 
 
@@ -433,6 +434,10 @@ def _ready(fax: Fax) -> str:
         return f"{sentence(fax.cause)} {at}"
     if fax.cause == "daily_cap":  # it was there in time; what the line may send in that day was used up
         return _("This line has reached its daily limit. Dialling at %(at)s.", at=moment(fax, fax.due_at))
+    return _waiting(fax)
+
+
+def _waiting(fax: Fax) -> str:
     return _("%(pages)s, %(time)s on the line. Dialling as soon as a line is free.", **_size(fax))
 
 

@@ -3,18 +3,23 @@
 import base64
 import tempfile
 from pathlib import Path
+from typing import IO
 
 from sqlalchemy.orm import Session
 
+from app.adapters.fax_files.fax_tiff import write_pages
+from app.adapters.pages.rasterizer import page_picture, take_pages
 from app.adapters.pdf.printer import print_pdf
 from app.errors import PermanentFailure
-from app.models import Document, DocumentKind, Fax
+from app.models import Attempt, Document, DocumentKind, Fax
 from app.rules.numbers.naming import report_name
 from app.rules.numbers.numbers import shown_number
 from app.rules.words.sentences import sentence, status_label, story, timestamp
 from app.services.documents.documents import storage, store_document
-from app.services.documents.pictures import ensure_picture, keep_if_first
+from app.services.documents.pictures import WIDTH, ensure_picture, keep_if_first
 from app.services.outbox.rendering import render_for
+from app.services.sending.laying import laid
+from tenants.db import only_reading
 
 
 def ensure_report(session: Session, fax: Fax) -> Document:
@@ -27,8 +32,10 @@ def ensure_report(session: Session, fax: Fax) -> Document:
         raise PermanentFailure("report_removed")
     if fax.report is None:
         ensure_picture(session, fax)
-        fax_id, name, tenant_id, html = fax.id, report_name(fax), fax.tenant_id, report_html(fax)
-        session.rollback()  # drawing takes a while: hold no lock
+        session.rollback()
+        with only_reading():
+            fax_id, name, tenant_id, html = fax.id, report_name(fax), fax.tenant_id, report_html(fax)
+            session.rollback()  # drawing takes a while: hold no lock
         _store(session, fax_id, tenant_id, name, print_pdf(html))
         session.refresh(fax)
     if fax.report is None:
@@ -53,14 +60,39 @@ def report_html(fax: Fax) -> str:
 
 
 def _picture(fax: Fax) -> str | None:
+    """The first page as it went, or was to go."""
+    attempt = _with_first_page(fax)
+    if attempt and attempt.header_name and fax.tiff:
+        return _as_url(_as_it_went(attempt, fax.tiff))
     if fax.picture is None:
         return None
     with storage().open(fax.picture.storage_key) as source:
-        return "data:image/png;base64," + base64.b64encode(source.read()).decode()
+        return _as_url(source.read())
+
+
+def _with_first_page(fax: Fax) -> Attempt | None:
+    """The attempt whose first page was confirmed, else the last that was to bring it."""
+    brought = [attempt for attempt in fax.attempts if attempt.first_page == 1 and attempt.placed_at]
+    confirmed = (attempt for attempt in brought if attempt.pages_confirmed)
+    return next(confirmed, brought[-1] if brought else None)
+
+
+def _as_it_went(attempt: Attempt, tiff: Document) -> bytes:
+    with storage().local_copy(tiff.storage_key) as prepared, _temporary(".tif") as target:
+        write_pages(Path(target.name), laid(attempt, take_pages(prepared, 1)[:1]), total=1)
+        return page_picture(Path(target.name), 1, WIDTH)
+
+
+def _as_url(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def _temporary(suffix: str) -> IO[bytes]:
+    return tempfile.NamedTemporaryFile(prefix="faxroom-", suffix=suffix)
 
 
 def _store(session: Session, fax_id: str, tenant_id: int, name: str, pdf: bytes) -> None:
-    with tempfile.NamedTemporaryFile(prefix="faxroom-", suffix=".pdf") as target:
+    with _temporary(".pdf") as target:
         target.write(pdf)
         target.flush()
         report = store_document(

@@ -32,12 +32,13 @@ from app.rules.inbox.inbox import colleagues, read_item
 from app.rules.log.log import count_new, load_rows, read_page
 from app.rules.numbers.naming import document_name, report_name
 from app.rules.outbox.outbox import refused_of_fax
-from app.rules.sending.called import place_of
+from app.rules.sending.called import MOST_SAID, place_of, said_lines, say_lines
 from app.rules.sending.destinations import destination_of, forget_destination
 from app.rules.sending.lifecycle import may_resend as is_resendable
 from app.rules.sending.lifecycle import request_cancel
 from app.rules.sending.looking import asks_first, may_release, release_fax
 from app.rules.sending.submit import resend_fax
+from app.rules.sending.trunk import is_outside
 from app.rules.words.page_warnings import page_warnings
 from app.rules.words.sentences import sentence
 from app.services.documents.disk_room import hold_room
@@ -49,6 +50,7 @@ from app.web.faxes.content_log import enter_download, note_view
 from app.web.faxes.finder import STATUSES, read_finder, status_name
 from app.web.faxes.inbox import list_before, list_title, note_opening, to_fax, told_history
 from app.web.faxes.presentation import rights
+from app.web.site.administration import audit_act
 from app.web.site.errors import busy
 from app.web.site.guard import is_own_path, writes
 from app.web.site.thread_limits import downloads, streamed
@@ -189,9 +191,13 @@ def _fax_or_404(fax_id: str) -> Fax:
 def fax(fax_id: str) -> str:
     note_opening(_fax_or_404(fax_id))
     note_view(_fax_or_404(fax_id))
-    fax = _fax_or_404(fax_id)
-    title = list_title(list_before(), fax.direction)
-    return render_template("faxes/fax.html", list_title=title, known=_known(fax), **_shown(fax), **_origin(fax))
+    return _page(_fax_or_404(fax_id))
+
+
+def _page(fax: Fax, **typed: object) -> str:
+    """``typed``: what was refused, and why."""
+    values = {"known": _known(fax), **_lines(fax), **_shown(fax), **_origin(fax), **typed}
+    return render_template("faxes/fax.html", list_title=list_title(list_before(), fax.direction), **values)
 
 
 def _known(fax: Fax) -> Destination | None:
@@ -199,6 +205,15 @@ def _known(fax: Fax) -> Destination | None:
     if fax.direction != Direction.SENT or fax.dial_string is None:
         return None
     return destination_of(db.session, fax.tenant_id, fax.dial_string, utc_now())
+
+
+def _lines(fax: Fax) -> dict[str, object]:
+    """How many calls at once its number takes, as its company says; for who may set it."""
+    number = fax.dial_string if fax.direction == Direction.SENT and is_outside(fax.dial_string) else None
+    if number is None or not current_user.is_admin:
+        return {"lines_number": None}
+    said = said_lines(db.session, fax.tenant_id, number)
+    return {"lines_number": number, "lines": said, "most_lines": MOST_SAID}
 
 
 def _origin(fax: Fax) -> dict[str, object]:
@@ -290,6 +305,25 @@ def forget_number(fax_id: str) -> AnyResponse:
     if forget_destination(db.session, fax.tenant, fax.dial_string or ""):
         flash(_("Forgotten. The next fax to this number goes by the line's settings."), "info")
     db.session.commit()
+    return to_fax(fax_id)
+
+
+@blueprint.post("/faxes/<fax_id>/lines")
+def number_lines(fax_id: str) -> AnyResponse | tuple[str, int]:
+    """How many calls at once its number takes, for the faxes of this company."""
+    fax = _fax_or_404(fax_id)
+    number = fax.dial_string if fax.direction == Direction.SENT and is_outside(fax.dial_string) else None
+    if number is None or not current_user.is_admin:
+        abort(404)
+    typed = request.form.get("lines", "").strip()[:10]
+    try:
+        before, after = say_lines(db.session, fax.tenant_id, number, typed)
+    except Refused as refusal:
+        return _page(fax, lines=typed, lines_error=sentence(refusal.code, **refusal.values)), 422
+    if before != after:
+        audit_act("number.lines_set", target=number, before={"lines": before}, after={"lines": after})
+    db.session.commit()
+    flash(_("Saved. Applies from the next call on."), "info")
     return to_fax(fax_id)
 
 

@@ -32,7 +32,7 @@ from app.web.site.errors import OWN_WORDS
 from app.web.site.guard import SAFE_METHODS, reads
 from app.web.site.thread_limits import INSPECTION_SECONDS, inspections
 from app.whole_numbers import read_whole
-from tenants.db import db, utc_now
+from tenants.db import db, only_reading, utc_now
 
 blueprint = Blueprint("send", __name__, url_prefix="/faxes/send")
 
@@ -110,11 +110,14 @@ def _submit() -> Response:
     form = SendForm.read()
     errors: Errors = {}
     document = _document(form, errors)
+    with only_reading():
+        faults = judge(form)
+        db.session.rollback()  # the door asks again, for as short a time as others have to wait for it
     key = form.key(document)
     if earlier := submitted_before(db.session, current_user, key):
         flash(_("This form was already submitted: this is the fax it created."), "info")
         return _to(earlier)
-    errors |= judge(form)
+    errors |= faults
     look = counted(document, form.entity, waits=not errors) if document else None
     if document is None:
         errors.setdefault("document", sentence("document_missing"))
@@ -179,8 +182,9 @@ def _take(upload: FileStorage) -> Document:
     Raises:
         Refused: as :func:`take_upload`, and ``uploads_busy``.
     """
-    tenant_id, user_id = current_user.company_id, current_user.id
-    db.session.rollback()
+    with only_reading():
+        tenant_id, user_id = current_user.company_id, current_user.id
+        db.session.rollback()
     name = upload.filename or ""
     turn = inspections.wait(tenant_id, INSPECTION_SECONDS)
     if turn is None:

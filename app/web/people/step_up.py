@@ -56,7 +56,7 @@ def init_app(app: Flask) -> None:
 
 
 def _demand() -> Response | None:
-    if not current_user.is_authenticated or not is_dangerous(request.endpoint or "", request.method):
+    if not is_dangerous(request.endpoint or "", request.method) or not current_user.is_authenticated:
         return None
     is_form = request.method not in SAFE_METHODS
     if _is_fresh(FILLED_IN if is_form else FRESH):

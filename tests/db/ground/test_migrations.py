@@ -293,6 +293,25 @@ def test_of_attempts_from_before_an_upgrade_error_correction_is_what_was_asked_f
             connection.execute(sa.text("DROP TABLE alembic_version"))
 
 
+def test_attempts_from_before_an_upgrade_have_no_header_that_is_known(app):
+    with app.app_context():
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER, revision="0037")
+        metadata = sa.MetaData()
+        metadata.reflect(db.engine, only=(*ALONE, "attempt"))
+        with db.engine.begin() as connection:
+            for table in metadata.sorted_tables:
+                if table.name in (*ALONE, "attempt"):
+                    needed = {column.name: _value(column) for column in table.columns if not column.nullable}
+                    connection.execute(table.insert().values(needed))
+        flask_migrate.upgrade(directory=FOLDER)
+        with db.engine.begin() as connection:
+            header = sa.text("SELECT header_name, header_station FROM attempt")
+            assert [tuple(row) for row in connection.execute(header)] == [(None, None)]
+            assert connection.execute(sa.text("SELECT lines FROM number_lines")).all() == []
+            connection.execute(sa.text("DROP TABLE alembic_version"))
+
+
 def test_templates_from_before_an_upgrade_get_no_fewer_calls_and_waiting_faxes_wait_for_no_number(app):
     with app.app_context():
         db.drop_all()

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -19,7 +20,9 @@ from sqlalchemy.exc import OperationalError
 
 import app.jobs.running as running
 from app.jobs.running import job
-from app.models import Fax
+from app.jobs.sending import dispatch, prepare
+from app.models import Fax, Lane, Preview
+from app.services.documents.previews import throw_away
 from tenants.connections import Patience, waiting
 from tenants.db import db
 from tenants.models import Tenant
@@ -199,3 +202,44 @@ def test_a_page_that_writes_says_in_time_that_a_frozen_process_has_the_turn(app,
     assert answer.status_code == 503 and "Check in a minute before you submit it again" in answer.text
     assert alice.get("/faxes").status_code == 200, "who only reads does not wait"
     assert time.monotonic() - began < 5
+
+
+# ---- Who only looks does not queue
+
+
+@contextmanager
+def a_writer(app: Flask, cast: Cast) -> Iterator[None]:
+    """Somebody else's, which does not come to an end."""
+    begun, over = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with app.app_context():
+            db.session.get_one(Tenant, cast.alpha)
+            begun.set()
+            over.wait(30)
+            db.session.rollback()
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    assert begun.wait(10)
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(10)
+
+
+@pytest.mark.parametrize("look", ["dispatch", "prepare", "picture", "previews"])
+def test_a_job_that_finds_nothing_to_do_waits_for_no_writer(app, cast, file, monkeypatch, look):
+    app.extensions["asterisk"] = SimpleNamespace(ping=lambda: None)
+    looks = {
+        "dispatch": dispatch._dispatch,
+        "prepare": lambda: prepare._prepare_next(Lane.SLOW),
+        "picture": lambda: prepare.picture.__wrapped__("0" * 26),
+        "previews": lambda: throw_away(db.session, Preview.id == 1),
+    }
+    # what follows a document may write, and is not what is tried here
+    monkeypatch.setattr(prepare, "wake_others", lambda *_: None)
+    with app.app_context(), a_writer(app, cast), waiting(Patience(statement=1, lock=0.3, idle=1)):
+        looks[look]()  # raises where it waits
+        db.session.rollback()

@@ -1,5 +1,6 @@
 """One number, one call: whoever sends, and however many wait."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
@@ -8,9 +9,10 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from app.errors import Refused
 from app.models import Attempt, CalledNumber, Fax, FaxEntity, Status
 from app.rules.numbers.policy import Policy, set_policy
-from app.rules.sending.called import lines_of, park, place_of, wait_behind
+from app.rules.sending.called import lines_of, park, place_of, say_lines, wait_behind
 from app.rules.sending.dispatch import mark_placed
 from app.rules.sending.lifecycle import request_cancel
 from app.rules.sending.results import CallFacts, record_result, take_back
@@ -263,11 +265,21 @@ def test_it_says_which_place_it_has_and_not_behind_whom(app, session, cast):
     faxes = [ready(session, cast) for _ in range(4)]
     theirs = [of_beta(session, cast) for _ in range(2)]
     claim(session)
-    assert [place_of(session, reread(session, fax.id)) for fax in faxes] == [None, 2, 4, 5]
-    assert [place_of(session, reread(session, fax.id)) for fax in theirs] == [2, 4]
+    assert [place_of(session, reread(session, fax.id)) for fax in faxes] == [None, 1, 2, 3]
     with app.test_request_context():
-        assert story(reread(session, faxes[2].id), place=3) == "Waiting for the line to 050 123 4501, 3rd."
-        assert story(reread(session, faxes[2].id)) == "Waiting for the line to 050 123 4501."
+        assert story(reread(session, faxes[2].id), place=2) == "Waiting for the line to 050 123 4501, 2nd."
+    assert [place_of(session, reread(session, fax.id)) for fax in theirs] == [None, 2]
+
+
+def test_nobody_learns_from_a_wait_that_another_company_calls_the_same_number(app, session, cast):
+    of_beta(session, cast)
+    claim(session)
+    fax = ready(session, cast)
+    assert claim(session) == []
+    waiting = reread(session, fax.id)
+    assert (waiting.waits_for_number, place_of(session, waiting)) == (ONE, None)
+    with app.test_request_context():
+        assert story(waiting) == "2 pages, less than a minute on the line. Dialling as soon as a line is free."
 
 
 def test_where_thousands_wait_nobody_counts_them(session, cast):
@@ -283,3 +295,38 @@ def test_where_thousands_wait_nobody_counts_them(session, cast):
     )
     session.commit()
     assert place_of(session, one) is None
+
+
+# ---- What a company says of a number
+
+
+def test_a_company_that_says_three_lines_has_three_calls_and_another_still_one(session, cast):
+    assert say_lines(session, cast.alpha, ONE, "3") == (None, 3)
+    session.commit()
+    for _ in range(5):
+        ready(session, cast)
+    for _ in range(2):
+        of_beta(session, cast)
+    attempts = claim(session)
+    assert Counter(attempt.tenant_id for attempt in attempts) == {cast.alpha: 2, cast.beta: 1}
+    assert sorted(attempt.called_line for attempt in attempts) == [1, 2, 3]
+    for attempt in attempts:
+        hang_up(session, attempt)
+        again = claim(session)
+        assert len(again) == 1
+    assert say_lines(session, cast.alpha, ONE, "") == (3, None)
+
+
+def test_what_one_company_says_lets_another_make_no_second_call(session, cast):
+    say_lines(session, cast.alpha, ONE, "3")
+    session.commit()
+    for _ in range(2):
+        of_beta(session, cast)
+    assert len(claim(session)) == 1
+    assert claim(session) == []
+
+
+@pytest.mark.parametrize("typed", ["0", "31", "-1", "two", "1.5"])
+def test_what_is_no_number_of_lines_is_refused(session, cast, typed):
+    with pytest.raises(Refused, match="called_lines"):
+        say_lines(session, cast.alpha, ONE, typed)

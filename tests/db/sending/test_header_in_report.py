@@ -1,0 +1,62 @@
+"""The report shows the first page with the header that it went with."""
+
+import base64
+import io
+import re
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from app.adapters.pages.rasterizer import page_picture
+from app.jobs.sending import prepare
+from app.jobs.sending.dispatch import _lay_pages
+from app.models import Attempt, Fax, FaxTemplate
+from app.rules.sending.dispatch import mark_placed
+from app.rules.sending.results import CallFacts, record_result
+from app.services.documents.documents import take_upload
+from app.services.documents.pictures import WIDTH, ensure_picture
+from app.services.sending.reports import report_html
+from tenants.db import utc_now
+from tests.db.faxes import claim, reread, submit
+from tests.web.cast import pdf_bytes
+
+
+def sent(session, cast, folder, *, header: str) -> tuple[Fax, bytes]:
+    """A fax that is over, and a picture of the first page that was laid for its call."""
+    session.execute(sa.update(FaxTemplate).values(header=header, station_id="+39 050 1"))
+    given = io.BytesIO(pdf_bytes())
+    document = take_upload(session, stream=given, filename="a.pdf", tenant_id=cast.alpha, user_id=cast.bob)
+    fax_id = submit(session, cast, document=document).id
+    session.commit()
+    prepare.prepare.__wrapped__()
+    (attempt,) = claim(session)
+    target = folder / "spool" / "outgoing" / "next.tif"
+    _lay_pages(session.get_one(Attempt, attempt.id), target)
+    mark_placed(session, [attempt.id], utc_now())
+    record_result(session, attempt.channel_id, CallFacts("success", pages=1))
+    return reread(session, fax_id), page_picture(target, 1, WIDTH)
+
+
+def shown(fax: Fax) -> bytes:
+    return base64.b64decode(re.search(r'data:image/png;base64,([^"]+)"', report_html(fax))[1])
+
+
+def test_it_is_the_very_page_whatever_the_template_and_the_clock_say_since(app, session, cast, tmp_path):
+    with app.test_request_context():
+        fax, page = sent(session, cast, tmp_path, header="Alpha Srl")
+        without = ensure_picture(session, fax)
+        session.execute(sa.update(FaxTemplate).values(header="Another name"))
+        session.execute(sa.update(Attempt).values(placed_at=utc_now() + timedelta(minutes=3)))
+        session.commit()
+        fax = reread(session, fax.id)
+        assert without is not None
+        assert shown(fax) == page
+
+
+def test_without_a_header_it_is_the_page_as_it_was_prepared(app, session, cast, tmp_path):
+    with app.test_request_context():
+        fax, page = sent(session, cast, tmp_path, header="")
+        ensure_picture(session, fax)
+        session.execute(sa.update(FaxTemplate).values(header="Later"))
+        session.commit()
+        assert shown(reread(session, fax.id)) == page
