@@ -38,6 +38,7 @@ pytestmark = pytest.mark.live
 
 DEDICATED, SHARED, RINGS_OUT, NO_TELEPHONE = "+390508880001", "+390508880002", "+390508880003", "+390508880004"
 OF_DELTA, SHARED_OF_DELTA = "+390508880011", "+390508880012"
+SLOW = "+390508880021"
 #: New for each run, as are the callers: an instance may be tested more than once.
 NOBODYS, CALLERS = f"+3905089{secrets.randbelow(10**5):05}", f"+39055{secrets.randbelow(10**5):05}"
 LINES = f"""
@@ -53,6 +54,7 @@ tenants:
       - {{email: gina@gamma.test, name: Gina, password: "faxroom-demo", role: admin}}
     templates:
       - {{name: default, header: "Gamma Srl", station_id: "+39 050 8880001"}}
+      - {{name: slow, station_id: "+39 050 8880021", t38: false, ecm: false, max_rate: 4800}}
     entities:
       - {{name: dedicated, extension: "700", number: "{DEDICATED}", template: default, receive: [gina@gamma.test]}}
       - {{name: shared, extension: "701", number: "{SHARED}", template: default, receive: [gina@gamma.test],
@@ -60,6 +62,7 @@ tenants:
       - {{name: rings out, extension: "702", number: "{RINGS_OUT}", template: default,
          shared_with_voice: true, voice_destination: "{SILENT_BELL}"}}
       - {{name: no telephone, extension: "703", number: "{NO_TELEPHONE}", template: default, shared_with_voice: true}}
+      - {{name: slow, extension: "721", number: "{SLOW}", template: slow}}
   - <<: *company
     slug: delta
     name: Delta Srl
@@ -300,12 +303,13 @@ def unattended(exchange: Exchange, one_page: Path, attended: dict[str, str]) -> 
     exchange.call("broken, unseen", DEDICATED, dense)
     exchange.call("unseen", DEDICATED, one_page)
     exchange.call("unseen, shared", SHARED, one_page)
+    exchange.call("unseen, slow", SLOW, one_page)
     exchange.call("unseen, talks", SHARED, one_page, near_end="talks")
     exchange.call("unseen, nobody's", NOBODYS, one_page)
     wait_until(30, "the telephone is picked up", lambda: exchange.is_talking("unseen, talks"))
     exchange.hang_up("unseen, talks")
-    wait_until(60, "a page of each", lambda: sorted(exchange.spooled().values()) == [1] * 5)
-    whole = ("unseen", "unseen, shared", "unseen, nobody's")
+    wait_until(60, "a page of each", lambda: sorted(exchange.spooled().values()) == [1] * 6)
+    whole = ("unseen", "unseen, shared", "unseen, slow", "unseen, nobody's")
     wait_until(30, "the whole ones are through", lambda: exchange.results_on_disk() == len(whole))
     assert exchange.instance.kill("sbin/asterisk") == 1
     wait_until(30, "Asterisk is back", exchange.answers)
@@ -317,6 +321,11 @@ def unattended(exchange: Exchange, one_page: Path, attended: dict[str, str]) -> 
 def test_a_fax_that_came_without_the_portal_is_imported_when_it_is_back(exchange, unattended, name, line):
     fax = exchange.end_of(name)
     assert (fax.status, fax.pages, fax.entity.name) == (Status.RECEIVED, 1, line)
+
+
+def test_without_the_portal_a_line_takes_faxes_as_its_template_says(exchange, unattended):
+    (attempt,) = exchange.end_of("unseen, slow").attempts
+    assert (attempt.mode, attempt.rate, attempt.ecm) == ("audio", 4800, False)
 
 
 @pytest.mark.parametrize("name", ["broken, seen", "broken, unseen"])

@@ -321,9 +321,16 @@ class Ari:
         ``lines``: digits as dialled, without + and 00 → voice destination ("" for none), whose the line is, and how
         long it rings, as in :meth:`detect`; None: not shared.
         """
-        told = [_line_entry(digits, way, listen_seconds) for digits, way in lines.items()]
-        for start in range(0, len(told), LINES_AT_ONCE):
-            self._run_in_dialplan("faxroom-lines", FAX_LINES="&".join(told[start : start + LINES_AT_ONCE]))
+        self._tell("faxroom-lines", [_line_entry(digits, way, listen_seconds) for digits, way in lines.items()])
+
+    def tell_ways(self, ways: Mapping[str, tuple[str, Receiving] | None]) -> None:
+        """How faxes may come in while the portal is down. ``ways``: digits as in :meth:`tell_lines` → station id and
+        way; None: no line of ours any more."""
+        self._tell("faxroom-ways", [_way_entry(digits, way) for digits, way in ways.items()])
+
+    def _tell(self, context: str, entries: list[str]) -> None:
+        for start in range(0, len(entries), LINES_AT_ONCE):
+            self._run_in_dialplan(context, FAX_LINES="&".join(entries[start : start + LINES_AT_ONCE]))
 
     def tell_voice_limits(self, *, per_line: int, per_company: int, seconds: int) -> None:
         """Calls to telephones at once, and their longest duration; 0: no limit."""
@@ -477,6 +484,12 @@ def _line_entry(digits: str, way: tuple[str, str, int] | None, listen_seconds: i
     voice, whose, rings = way
     _check_voice(voice, whose)
     return f"{digits}:{listen_seconds}|{voice}|{whose}|{rings}"
+
+
+def _way_entry(digits: str, way: tuple[str, Receiving] | None) -> str:
+    if not _LINE_DIGITS.fullmatch(digits):
+        raise PermanentFailure("number_refused", number=digits)
+    return f"{digits}:{_encoded(way[0])}{way[1].told}" if way else f"{digits}:"
 
 
 def _is_starting(response: httpx.Response) -> bool:

@@ -258,6 +258,7 @@ def _submit(delivery: Delivery, verdict: Verdict, source: Document, beside: Call
         document=source,
         submission_key=submission_key(delivery, verdict.entity_id, verdict.to or ""),
         origin=Origin.MAIL,
+        urgent=verdict.urgent,
         beside=beside,
     )
 

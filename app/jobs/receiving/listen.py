@@ -25,7 +25,7 @@ from app.queues import enqueue
 from app.rules.numbers.called import shown_called
 from app.rules.numbers.habits import all_habits
 from app.rules.numbers.policy import policy_of
-from app.rules.numbers.routing import entity_then, find_line, voice_by_dialled
+from app.rules.numbers.routing import entity_then, find_line, line_by_dialled, voice_by_dialled
 from app.rules.numbers.voice import Telephone, voice_of, whose_line
 from app.rules.receiving.receiving import begin_receiving, channel_of, note_off_the_line, receiving_fax
 from app.rules.receiving.strays import note_stray
@@ -137,6 +137,7 @@ class Listener:
         self.unclaimed: dict[str, Unclaimed] = {}
         self.turned_away: Counter[str] = Counter()
         self.lines: dict[str, Telephone | None] = {}  # as Asterisk knows them for calls without a portal
+        self.ways: dict[str, tuple[str, Receiving]] = {}  # likewise
         self.voice_limits: dict[str, int] = {}  # as Asterisk knows them
         self.order: tuple[str, ...] = ()  # as Asterisk knows it
         self.trunks_read = False  # since we listen: who was killed before may have written and not said so
@@ -163,7 +164,8 @@ class Listener:
         """Whatever happened meanwhile was not heard."""
         self.listening = True
         self.telling = None
-        self.lines, self.voice_limits, self.order, self.trunks_read = {}, {}, (), False
+        self.lines, self.ways, self.voice_limits = {}, {}, {}
+        self.order, self.trunks_read = (), False
         self.reconciling.last = self.telling_lines.last = float("-inf")
 
     def hear(self, events: list[dict[str, Any]]) -> None:
@@ -423,15 +425,21 @@ class Listener:
 
     def _tell_lines(self) -> None:
         """What Asterisk has to know of shared lines when it is alone; only what has changed since it was told."""
-        lines, policy = voice_by_dialled(db.session), policy_of(db.session)
-        order = tuple(all_habits(db.session)[0].order)
-        db.session.rollback()
+        with only_reading():
+            lines, policy = voice_by_dialled(db.session), policy_of(db.session)
+            ways = {digits: _told_of(entity) for digits, entity in line_by_dialled(db.session).items()}
+            order = tuple(all_habits(db.session)[0].order)
+            db.session.rollback()
         most = {"per_line": policy.voice_per_line, "per_company": policy.voice_per_company}
         limits = {**most, "seconds": policy.voice_minutes * 60}
         gone = dict.fromkeys(self.lines.keys() - lines.keys())
         changed = {digits: voice for digits, voice in lines.items() if self.lines.get(digits, "?") != voice}
         self.line.tell_lines(gone | changed, listen_seconds=_listen_seconds())
         self.lines = lines
+        changed_ways = {digits: way for digits, way in ways.items() if self.ways.get(digits) != way}
+        if told := dict.fromkeys(self.ways.keys() - ways.keys()) | changed_ways:
+            self.line.tell_ways(told)
+            self.ways = ways
         if limits != self.voice_limits:
             self.line.tell_voice_limits(**limits)
             self.voice_limits = limits

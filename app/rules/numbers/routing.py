@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import NamedTuple
 
 import phonenumbers
 import sqlalchemy as sa
@@ -105,48 +104,45 @@ def _open() -> sa.Select[FaxEntity]:
 
 
 def voice_by_dialled(session: Session) -> dict[str, Telephone | None]:
-    """Every form in which the network may name a line, as digits without + and 00 → where its calls go that are no
-    fax; None on a line that is not shared.
+    """Every form of :func:`line_by_dialled` → where its calls go that are no fax; None on a line that is not shared."""
+    policy, ceilings = policy_of(session), Ceilings(session, utc_now())
+    lines = line_by_dialled(session)
+    voices = {
+        entity.id: Telephone(
+            voice_of(session, entity, policy=policy, ceilings=ceilings), whose_line(entity), entity.fax_after
+        )
+        for entity in lines.values()
+        if entity.shared_with_voice
+    }
+    return {form: voices.get(entity.id) for form, entity in lines.items()}
+
+
+def line_by_dialled(session: Session) -> dict[str, FaxEntity]:
+    """Every form in which the network may name a line, as digits without + and 00, with the line, its company and
+    template.
 
     The same rules as :func:`find_line`, for an Asterisk that has to do without it. A form that leads elsewhere by the
     habits of another trunk is left out.
     """
-    lines = _lines_with_voice(session)
-    found: dict[str, Telephone | None] = {}
+    whole = (joinedload(FaxEntity.tenant), joinedload(FaxEntity.template))
+    lines = session.scalars(_open().options(*whole)).all()
+    found: dict[str, FaxEntity] = {}
     doubtful = set()
     for trunk in all_habits(session):
         told = _by_dialled(lines, trunk)
-        doubtful |= {form for form in told.keys() & found.keys() if told[form] != found[form]}
+        doubtful |= {form for form in told.keys() & found.keys() if told[form] is not found[form]}
         found |= told
-    extensions = {str(Internal(line.tenant_id, line.extension)): line.voice for line in lines}
-    return {form: voice for form, voice in found.items() if form not in doubtful} | extensions
+    extensions = {str(Internal(line.tenant_id, line.extension)): line for line in lines}
+    return {form: line for form, line in found.items() if form not in doubtful} | extensions
 
 
-class _Line(NamedTuple):
-    tenant_id: int
-    extension: str
-    number: str | None
-    voice: Telephone | None
-
-
-def _lines_with_voice(session: Session) -> list[_Line]:
-    policy, ceilings, found = policy_of(session), Ceilings(session, utc_now()), []
-    for entity in session.scalars(_open().options(joinedload(FaxEntity.tenant))):
-        voice = None
-        if entity.shared_with_voice:
-            number = voice_of(session, entity, policy=policy, ceilings=ceilings)
-            voice = Telephone(number, whose_line(entity), entity.fax_after)
-        found.append(_Line(entity.tenant_id, entity.extension, entity.number, voice))
-    return found
-
-
-def _by_dialled(lines: list[_Line], trunk: Habits) -> dict[str, Telephone | None]:
+def _by_dialled(lines: Sequence[FaxEntity], trunk: Habits) -> dict[str, FaxEntity]:
     """Of one trunk, without what it may mean two lines by."""
-    voices = {line.number: line.voice for line in lines if line.number}
-    inside = {line.extension: line.voice for line in lines if line.tenant_id == trunk.company_id}
+    numbers = {line.number: line for line in lines if line.number}
+    inside = {line.extension: line for line in lines if line.tenant_id == trunk.company_id}
     found = {}
-    for form in {form for number in voices for form in _forms(number, trunk)} | inside.keys():
-        meant = [voices[number] for number in voices.keys() & _readings(form, trunk)]
+    for form in {form for number in numbers for form in _forms(number, trunk)} | inside.keys():
+        meant = [numbers[number] for number in numbers.keys() & _readings(form, trunk)]
         meant += [inside[form]] if form in inside else []
         if len(meant) == 1:
             found[form] = meant[0]

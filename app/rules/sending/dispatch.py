@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import zip_longest
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -193,13 +194,14 @@ def _put_off(
 @dataclass
 class _Line:
     """A fax entity that has something due. ``company_turn`` and ``turn``: when it was its company's turn last, and its
-    own."""
+    own. ``urgent``: whether what comes next is."""
 
     entity: FaxEntity
     tenant: Tenant
     template: FaxTemplate
     company_turn: datetime | None
     turn: datetime | None
+    urgent: bool
     waiting: Iterator[Fax] | None = None
 
 
@@ -218,14 +220,15 @@ class _Round:
 
     def in_turn(self) -> Iterator[tuple[Fax, _Line]]:
         """Next is always who has the fewest calls, and of those the one whose last turn is longest ago: first among the
-        companies, then among the lines of one."""
+        companies, then among the lines of one, of which those with something urgent come first."""
         room = self.room
         rows = self.session.execute(_lines_with_something_due(self.now)).all() if room.has_for_line() else []
         lines = [_Line(*row) for row in rows]
 
         def place(line: _Line) -> tuple[object, ...]:
             calls = (room.by_tenant[line.tenant.id], room.by_entity[line.entity.id])
-            return calls[0], _at(line.company_turn), line.tenant.id, calls[1], _at(line.turn), line.entity.id
+            own = (not line.urgent, calls[1], _at(line.turn), line.entity.id)
+            return calls[0], _at(line.company_turn), line.tenant.id, *own
 
         heap = [(place(line), number) for number, line in enumerate(lines)]
         heapq.heapify(heap)
@@ -237,40 +240,46 @@ class _Round:
                 continue
             free = room.free_for(line.tenant, line.entity, most=BATCH)
             if line.waiting is None and free:
-                line.waiting = self._due(line.entity.id, first=free)
+                line.waiting = self._due(line, first=free)
             fax = next(line.waiting, None) if free and line.waiting else None
             if fax:
                 yield fax, line
                 if line.entity.id not in self._skipped:
                     heapq.heappush(heap, (place(line), number))
 
-    def _due(self, entity_id: int, *, first: int) -> Iterator[Fax]:
+    def _due(self, line: _Line, *, first: int) -> Iterator[Fax]:
         """Of one line, the urgent ones first, in order, and no more than ``BATCH``: as many at first as there are
         places; then, where some of them may not go, those behind them."""
-        seen = list(_first_due(self.session, entity_id, self.now, first))
-        yield from seen
+        seen = list(_first_due(self.session, line.entity.id, self.now, first))
+        yield from _noting_what_is_urgent(line, seen)
         if len(seen) == first < BATCH:
             known = {fax.id for fax in seen}
-            more = [fax for fax in _first_due(self.session, entity_id, self.now, BATCH) if fax.id not in known]
-            yield from more
+            more = [fax for fax in _first_due(self.session, line.entity.id, self.now, BATCH) if fax.id not in known]
+            yield from _noting_what_is_urgent(line, more)
             seen += more
         self.is_cut_short |= len(seen) >= BATCH
+
+
+def _noting_what_is_urgent(line: _Line, faxes: list[Fax]) -> Iterator[Fax]:
+    for fax, after in zip_longest(faxes, faxes[1:]):
+        line.urgent = after is not None and after.urgent
+        yield fax
 
 
 def _at(turn: datetime | None) -> float:
     return turn.timestamp() if turn else float("-inf")
 
 
-def _lines_with_something_due(now: datetime) -> sa.Select[FaxEntity, Tenant, FaxTemplate, datetime, datetime]:
-    has_due = [
+def _lines_with_something_due(now: datetime) -> sa.Select[FaxEntity, Tenant, FaxTemplate, datetime, datetime, bool]:
+    has_urgent, has_normal = (
         sa.exists().where(Fax.entity_id == FaxEntity.id, *_is_due(now, urgent=urgent)) for urgent in (True, False)
-    ]
+    )
     turns = (of_company(LINE), of_owner(LINE, FaxEntity.id))
     return (
-        sa.select(FaxEntity, Tenant, FaxTemplate, *turns)
+        sa.select(FaxEntity, Tenant, FaxTemplate, *turns, has_urgent)
         .join(Tenant, Tenant.id == FaxEntity.tenant_id)
         .join(FaxTemplate, FaxTemplate.id == FaxEntity.template_id)
-        .where(Tenant.suspended_at.is_(None), sa.or_(*has_due))
+        .where(Tenant.suspended_at.is_(None), sa.or_(has_urgent, has_normal))
     )
 
 

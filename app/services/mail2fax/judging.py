@@ -50,6 +50,7 @@ from app.services.mail2fax.mail_parts import (
     contents,
     decoded,
     is_crowded,
+    is_urgent,
     leaves_of,
     parse,
     parts_of,
@@ -97,7 +98,8 @@ class Verdict:
     """``reason`` is the code of the first rule that failed (app.rules.words.sentences). ``answerable``: it is sure
     enough that the mail is the user's to repeat its words to them; ``standing`` says how sure. ``subject_shown`` is
     without secrets. ``guesses`` are what was put forward as the PIN and is not; ``automatic``: a program wrote it, and
-    no answer goes back. ``program`` is the mail program of a person (mail_programs.py)."""
+    no answer goes back. ``program`` is the mail program of a person (mail_programs.py). ``urgent``: as its writer has
+    marked it."""
 
     accepted: bool
     reason: str | None
@@ -115,6 +117,7 @@ class Verdict:
     guesses: tuple[str, ...] = field(default=(), repr=False)
     automatic: bool = False
     program: str | None = None
+    urgent: bool = False
 
 
 def judge(
@@ -205,6 +208,7 @@ class _Judgement:
             guesses=() if proof is False else self.guesses,
             automatic=self.automatic is not None,
             program=program_of(self.mail) if user else None,
+            urgent=is_urgent(self.mail),
         )
 
     def _standing(

@@ -175,6 +175,13 @@ def _without_comments(text: str) -> str:
 GENERATED = "generated"
 
 
+def is_urgent(mail: Message) -> bool:
+    """As its writer has marked it: ``Importance: high`` or ``Priority: urgent`` (RFC 2156, 5.3.6; RFC 4021), or
+    ``X-Priority`` 1 or 2, as mail programs write it."""
+    said = {name: str(mail.get(name, "")).strip().lower() for name in ("Importance", "Priority", "X-Priority")}
+    return said["Importance"] == "high" or said["Priority"] == "urgent" or said["X-Priority"][:1] in ("1", "2")
+
+
 def why_automatic(mail: Message) -> str | None:
     """What says that no person wrote it (RFC 3834, RFC 2919, RFC 3464); None if nothing does."""
     submitted = {

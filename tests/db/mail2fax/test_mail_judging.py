@@ -453,3 +453,22 @@ def test_the_boxs_public_key_has_nothing_secret(ring, box_key):
     public = public_key_of(box_key)
     assert public.startswith("-----BEGIN PGP PUBLIC KEY BLOCK-----")
     assert "PRIVATE" not in public
+
+
+# ---- Urgent
+
+
+@pytest.mark.parametrize(
+    ("head", "urgent"),
+    [
+        (b"Importance: High", True),
+        (b"Priority: urgent", True),
+        (b"X-Priority: 1 (Highest)", True),
+        (b"X-Priority: 3 (Normal)", False),
+        (b"Importance: low", False),
+        (b"X-Urgent: yes", False),
+    ],
+)
+def test_a_mail_that_its_writer_has_marked_so_is_urgent(judged: Judge, head: bytes, urgent: bool):
+    verdict = judged(head + b"\r\n" + write_mail(text="").as_bytes(), authentication="none")
+    assert (verdict.accepted, verdict.urgent) == (True, urgent)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import sqlalchemy as sa
 
-from app.adapters.telephony.ari import Connected, Disconnected
+from app.adapters.telephony.ari import Connected, Disconnected, Receiving
 from app.errors import TemporaryFailure
 from app.jobs.receiving import listen
 from app.jobs.receiving.listen import _listen_seconds
@@ -202,6 +202,19 @@ def test_only_what_has_changed_is_told_of_shared_lines(session, cast, listener):
     assert f"{cast.alpha}*501" in lines
     listener._tell_lines()
     assert listener.line.asked[1:] == [("tell_lines", {}, 5)]
+
+
+def test_how_faxes_may_come_in_is_told_of_every_line_when_it_changes(session, cast, listener):
+    listener._tell_lines()
+    (ways,) = [asked[1] for asked in listener.line.asked if asked[0] == "tell_ways"]
+    assert {f"{cast.alpha}*501", "390509655637", "0509655637"} <= ways.keys()
+    listener.line.asked.clear()
+    template = session.get_one(FaxEntity, cast.frontdesk).template
+    template.ecm, template.max_rate, template.t38 = False, 4800, False
+    session.commit()
+    listener._tell_lines()
+    (changed,) = [asked[1] for asked in listener.line.asked if asked[0] == "tell_ways"]
+    assert changed["390509655637"] == (template.station_id, Receiving(False, 4800, False))
 
 
 def test_the_limits_of_calls_to_telephones_are_told_when_they_change(session, listener):

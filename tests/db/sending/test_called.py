@@ -161,6 +161,14 @@ def test_the_urgent_one_goes_first(session, cast):
     assert called(session) == [late.id]
 
 
+def test_an_urgent_one_goes_before_those_of_every_line_of_its_company(session, cast):
+    faxes = [ready(session, cast, number) for number in (ONE, THIRD)]
+    alice = session.get_one(User, cast.alice)
+    urgent = ready(session, cast, ANOTHER, user=alice, entity_id=cast.archive, urgent=True)
+    gone = [claim(session, outgoing=places)[0].fax_id for places in (1, 2)]
+    assert gone == [urgent.id, faxes[0].id]
+
+
 def test_an_extension_takes_as_many_calls_as_come(session, cast):
     for _ in range(3):
         make_ready(session, submit(session, cast, addressee_text="502"))

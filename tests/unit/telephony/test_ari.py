@@ -80,6 +80,14 @@ def test_lines_are_told_in_pieces_that_a_variable_of_the_dialplan_holds(asked, a
     assert entries[-2:] == ["1*501:120||3-17|30", "39050:"]
 
 
+def test_ways_to_receive_are_told_in_pieces_that_a_variable_of_the_dialplan_holds(asked, ari):
+    longest = ("9" * 20, Receiving(ecm=True, max_rate=14400, t38=True))
+    ways = {f"{number:028}": longest for number in range(LINES_AT_ONCE)}
+    ari.tell_ways({**ways, "1*501": ("", Receiving(False, 4800, False)), "39050": None})
+    assert all(len(body["variables"]["__FAX_LINES"]) < 4096 for body in asked)
+    assert asked[-1]["variables"]["__FAX_LINES"] == "1*501:*no*v27*no&39050:"
+
+
 def answering(ari: Ari, status: int, body: Any, *, as_json: bool = True) -> Ari:
     content = {"json": body} if as_json else {"text": body}
     transport = httpx.MockTransport(lambda _: httpx.Response(status, **content))
