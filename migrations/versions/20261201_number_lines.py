@@ -1,7 +1,7 @@
 """the header of an attempt as it went, and how many lines a company says that a number has
 
 Revision ID: 0043
-Revises: 0042
+Revises: 0045
 Create Date: 2026-12-01
 
 """
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 # revision identifiers, used by Alembic.
 revision = '0043'
-down_revision = '0042'
+down_revision = '0045'
 branch_labels = None
 depends_on = None
 
