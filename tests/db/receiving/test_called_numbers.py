@@ -5,7 +5,8 @@ Alpha (IT) has frontdesk, extension 501, +39 050 9655637, and beta (DE) a line w
 
 import pytest
 
-from app.models import FaxEntity
+from app.models import CallerForm, FaxEntity, Trunk
+from app.rules.numbers.callers import caller_of
 from app.rules.numbers.routing import find_line, voice_by_dialled
 from app.rules.sending.trunks.writing import judge_writing, set_writing, writing_of
 from tenants.models import Tenant
@@ -103,6 +104,28 @@ def test_a_telephone_system_writes_as_the_operator_has_set(session, cast, called
     assert judge_writing(session, typed) == {}
     set_writing(session, typed)
     assert whose(session, cast, called) == wanted
+
+
+@pytest.mark.parametrize(
+    ("trunk", "table"), [("main", USUAL), ("pbx", OF_A_TELEPHONE_SYSTEM)], ids=["main", "telephone system"]
+)
+def test_each_call_is_read_by_the_habits_of_the_trunk_that_it_came_over(session, cast, trunk, table):
+    pbx = Trunk(name="pbx", host="pbx.example.org", port=5060, position=1)
+    session.add(pbx)
+    set_writing(session, writing_of(session, pbx) | HABITS, pbx)
+    session.commit()
+    for called, wanted in table:
+        signs = called.split("|") + [""] * (5 - len(called.split("|")))
+        assert whose(session, cast, "|".join([*signs[:5], trunk])) == wanted, called
+
+
+def test_a_caller_is_read_by_the_habits_of_the_trunk_that_the_call_came_over(session, cast):
+    session.add(Trunk(name="abroad", host="h", port=5060, position=1, region="IT", caller_form=CallerForm.WHOLE))
+    session.commit()
+    assert caller_of(session, "4930901820", "IT") == "4930901820"
+    assert caller_of(session, "4930901820", "IT", "abroad") == "+4930901820"
+    assert caller_of(session, "0501234567", "IT") == "+390501234567"
+    assert caller_of(session, "0501234567", "IT", "abroad") == "0501234567"
 
 
 def test_without_the_portal_the_same_forms_are_known(session, cast):
