@@ -206,6 +206,30 @@ class PolicyEntry(Entry):
     voice_minutes: Annotated[int, Field(ge=1, le=MOST_VOICE["voice_minutes"])] | None = None
 
 
+class TrunkEntry(Entry):
+    """What is not named stays as it is; ``host`` and ``port`` of one in FAXROOM_TRUNK stand there."""
+
+    name: Text
+    host: Text | None = None
+    port: int | None = None
+    transport: Text | None = None
+    media: Text | None = None
+    username: Text | None = None
+    password: str | None = None
+    registers: bool | None = None
+    channels: int | None = None
+    t38: bool | None = None
+    number_form: Text | None = None
+    caller_in: Text | None = None
+    withholding: bool | None = None
+    prefers: list[str] | None = None
+    enabled: bool | None = None
+    trunk_region: str | None = None
+    trunk_area: str | None = None
+    called_first: Text | None = None
+    caller_form: Text | None = None
+
+
 class TenantEntry(Entry):
     slug: Annotated[str, StringConstraints(pattern=rf"^{SLUG.pattern}$")]
     name: Text
@@ -231,6 +255,7 @@ class TenantEntry(Entry):
 class ProvisionFile(Entry):
     dialing: PolicyEntry = PolicyEntry()
     operators: list[OperatorEntry] = []
+    trunks: list[TrunkEntry] = []
     tenants: list[TenantEntry] = []
 
 

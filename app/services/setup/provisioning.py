@@ -36,6 +36,7 @@ from app.rules.numbers.pool import give, read_entry
 from app.rules.operator.companies import Company, change_company, judge_company, open_company
 from app.rules.outbox.digests import read_time
 from app.rules.people.accounts import Details, judge_details
+from app.rules.sending.trunks import table
 from app.rules.setup.entities import FIELDS as ENTITY_FIELDS
 from app.rules.setup.entities import (
     EntityDetails,
@@ -63,6 +64,7 @@ from app.services.setup.provision_file import (
     ProvisionFile,
     TemplateEntry,
     TenantEntry,
+    TrunkEntry,
     UserEntry,
     read_provision_file,
 )
@@ -118,6 +120,8 @@ def apply_provision_file(session: Session, path: Path) -> Provisioned:
         set_policy(session, replace(policy_of(session), **{**wanted, **_ordered(wanted)}))
     for operator in content.operators:
         application.put_user(None, operator, Role.OPERATOR)
+    for trunk in content.trunks:
+        application.put_trunk(trunk)
     for tenant in content.tenants:
         application.put_tenant(tenant)
     application.check_voices(wrong_before)
@@ -126,6 +130,13 @@ def apply_provision_file(session: Session, path: Path) -> Provisioned:
         raise ProvisionError(application.faults)
     session.commit()
     return Provisioned(content, application.told)
+
+
+def _as_typed(value: str | int | bool | list[str]) -> str:
+    """As a form has it."""
+    if isinstance(value, bool):
+        return table.YES if value else ""
+    return " ".join(value) if isinstance(value, list) else str(value)
 
 
 def _ordered(wanted: dict[str, Any]) -> dict[str, Any]:
@@ -230,6 +241,21 @@ class _Application:
             self.faults.append(f"{where}: {_english(refusal)}")
             return False
         return True
+
+    # ---- Trunks
+
+    def put_trunk(self, entry: TrunkEntry) -> None:
+        row = table.trunk_by_name(self.session, entry.name)
+        told = {name: _as_typed(value) for name, value in entry.model_dump(exclude_none=True).items()}
+        faults = dict[str, Refused]()
+        if row and row.from_environment:
+            set_there = [name for name in table.ADDRESS if name != "name" and name in told]
+            faults = {name: Refused("trunk_from_environment", name=row.name) for name in set_there}
+        typed = table.form_of(self.session, row) | told
+        faults = faults or table.judge_trunk(self.session, typed, row)
+        self.faults += [f"trunk {entry.name}, {name}: {_english(fault)}" for name, fault in faults.items()]
+        if not faults:
+            table.put_trunk(self.session, typed, row)
 
     # ---- People
 

@@ -8,6 +8,7 @@ from app.models import AuditEvent, Trunk
 from app.rules.sending.trunks import table
 from app.rules.sending.trunks.fields import TrunkFields
 from app.rules.sending.trunks.table import put_from_environment
+from app.services.setup.provisioning import ProvisionError, apply_provision_file
 from tenants.db import db
 from tests.web.cast import Browser, Cast
 
@@ -114,3 +115,23 @@ def test_the_environment_s_trunks_are_put_in_and_keep_what_was_set_for_them(app:
         put_from_environment(db.session, wanted[:1])
         db.session.commit()
         assert [one.name for one in table.trunks(db.session)] == ["main"]
+
+
+def test_a_provision_file_adds_and_changes_trunks_and_its_faults_are_told(app: Flask, cast: Cast, tmp_path) -> None:
+    file = tmp_path / "file.yaml"
+    file.write_text(
+        "trunks:\n"
+        "- {name: backup, host: sip.example.org, transport: tls, username: a, password: 'p#w', registers: true, "
+        "prefers: ['+39'], channels: 4}\n"
+        "- {name: main, trunk_region: IT}\n"
+    )
+    with app.app_context():
+        apply_provision_file(db.session, file)
+        row = table.trunk_by_name(db.session, "backup")
+        assert (row.port, row.password, row.registers, row.prefers, row.channels) == (5061, "p#w", True, ["+39"], 4)
+        assert table.trunk_by_name(db.session, "main").region == "IT"
+        file.write_text("trunks: [{name: main, host: x.example}, {name: backup, port: 99999}]\n")
+        with pytest.raises(ProvisionError) as error:
+            apply_provision_file(db.session, file)
+        assert [fault.split(":")[0] for fault in error.value.faults] == ["trunk main, host", "trunk backup, port"]
+        assert table.trunk_by_name(db.session, "backup").port == 5061
