@@ -13,6 +13,8 @@ CODE_DIGITS = 9
 DIAL_STRING = re.compile(rf"{_PUBLIC}|{_INTERNAL}", re.ASCII)
 #: Names the endpoints of a trunk in Asterisk (``asterisk/pjsip.conf``).
 TRUNK_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,19}")
+#: A public number as a trunk writes it, with a national or an international prefix where it wants one.
+WIRE_NUMBER = re.compile(r"\+?[0-9]{3,20}", re.ASCII)
 #: Where calls of a shared line go that are no fax: an extension of the telephone system, or a number.
 VOICE_DESTINATION = re.compile(r"\+?[0-9]{1,20}")
 

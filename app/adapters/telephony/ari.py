@@ -24,7 +24,7 @@ import httpx
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.sync.client import ClientConnection, connect
 
-from app.dialled import DIAL_STRING, TRUNK_NAME, VOICE_DESTINATION
+from app.dialled import DIAL_STRING, TRUNK_NAME, VOICE_DESTINATION, WIRE_NUMBER
 from app.errors import FaxroomError, PermanentFailure, TemporaryFailure
 from app.whole_numbers import read_whole
 
@@ -69,6 +69,8 @@ class OutgoingCall:
     ``packet`` is milliseconds of sound in one packet of RTP.
 
     ``not_after`` is a Unix time: answered later than that, the call sends nothing (the portal has given it up).
+    ``trunk`` is the name of the one that it goes over, ``wire`` the number as that one writes it where that is not as
+    we do.
     """
 
     channel_id: str
@@ -84,6 +86,7 @@ class OutgoingCall:
     not_after: int
     packet: int = 20
     trunk: str = "main"
+    wire: str = ""
 
     @property
     def _endpoint(self) -> str:
@@ -99,16 +102,14 @@ class OutgoingCall:
         Raises:
             PermanentFailure: ``number_refused``: the number is not of the strict grammar, or an id or path is odd.
         """
-        if (
-            not TRUNK_NAME.fullmatch(self.trunk)
-            or not DIAL_STRING.fullmatch(self.number)
-            or not CHANNEL_ID.fullmatch(self.channel_id)
-        ):
+        wire_fits = not self.wire or WIRE_NUMBER.fullmatch(self.wire)
+        names_fit = TRUNK_NAME.fullmatch(self.trunk) and CHANNEL_ID.fullmatch(self.channel_id)
+        if not DIAL_STRING.fullmatch(self.number) or not wire_fits or not names_fit:
             raise PermanentFailure("number_refused", number=self.number)
         if any(character in self.file for character in ",&;|\n"):
             raise PermanentFailure("file_refused", file=self.file)
         return {
-            "endpoint": f"PJSIP/{self.number}@{self._endpoint}",
+            "endpoint": f"PJSIP/{self.wire or self.number}@{self._endpoint}",
             "context": "faxroom-send",
             "extension": "s",
             "priority": 1,
@@ -264,6 +265,13 @@ class Ari:
         """End a call, with a Q.850 cause; one that is over already is fine."""
         why = {"reason_code": cause} if cause else {}
         self._ask("DELETE", f"/channels/{quote(channel_id)}", params=why, expected=(404,))
+
+    def has_heard(self, channel_id: str) -> bool:
+        """Whether anything has come from whom this call goes to, as little as that it tries (SIP 100); also of a call
+        that is over."""
+        path, asked = f"/channels/{quote(channel_id)}/variable", {"variable": "HANGUPCAUSE_KEYS()"}
+        told = self._ask("GET", path, params=asked, expected=(404, 409, 500))
+        return not told.is_success or bool(told.json().get("value"))
 
     def packets_received(self, channel_id: str) -> int | None:
         """RTP packets that the far end has sent; None where there is no RTP, or no call any more.

@@ -102,3 +102,20 @@ def disk_mail(notice: Notice) -> tuple[str, str] | None:
         disks = [(place_name(name), megabytes) for name, megabytes in facts.get("free", {}).items()]
         values = {"user": user, "disks": disks, "least": facts.get("least"), "link": f"{base_url}/operator"}
         return subject, render_for(notice.language, f"outbox/email/{notice.kind}.txt", **values)
+
+
+def trunk_mail(notice: Notice) -> tuple[str, str] | None:
+    """Subject and text, to an operator."""
+    user = notice.user
+    if user is None or not user.is_active:
+        return None
+    told = json.loads(notice.note or "{}")
+    since = datetime.fromisoformat(told["since"]).strftime("%d/%m/%Y %H:%M UTC")
+    with in_language(notice.language):
+        away = notice.kind == NoticeKind.TRUNK_AWAY
+        subject = _("[Faxroom] The trunk %(trunk)s takes no calls", trunk=told["trunk"])
+        if not away:
+            subject = _("[Faxroom] The trunk %(trunk)s takes calls again", trunk=told["trunk"])
+        values = {"user": user, "trunk": told["trunk"], "since": since, "response": told.get("response")}
+        values["link"] = f"{current_app.config['SETTINGS'].base_url}/operator"
+        return subject, render_for(notice.language, f"outbox/email/{notice.kind}.txt", **values)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from app.adapters.mail.smtp import send_mail
 from app.errors import FaxroomError, PermanentFailure, TemporaryFailure
 from app.jobs.outbox.account_mails import account_mail
-from app.jobs.outbox.alert_mails import alert_mail, disk_mail
+from app.jobs.outbox.alert_mails import alert_mail, disk_mail, trunk_mail
 from app.jobs.outbox.digests import digest
 from app.jobs.outbox.documents import attach, with_document
 from app.jobs.outbox.mail_answers import answer_mail, answered_message_id
@@ -231,6 +231,12 @@ def mail_about_disks(notice: Notice) -> EmailMessage | None:
     return _mail(notice, told[1], told[0]) if told else None
 
 
+def mail_about_trunk(notice: Notice) -> EmailMessage | None:
+    """One of several trunks takes no calls; or it does again."""
+    told = trunk_mail(notice)
+    return _mail(notice, told[1], told[0]) if told else None
+
+
 def mail_about_mail2fax(notice: Notice) -> EmailMessage | None:
     """The answer to a mail (RFC 3834), or what is wrong with a box."""
     told = answer_mail(notice)
@@ -260,6 +266,8 @@ MAILS: dict[NoticeKind, Callable[[Notice], EmailMessage | None]] = {
     NoticeKind.ALL_CLEAR: mail_of_alert,
     NoticeKind.DISK_FILLING: mail_about_disks,
     NoticeKind.DISK_ROOM: mail_about_disks,
+    NoticeKind.TRUNK_AWAY: mail_about_trunk,
+    NoticeKind.TRUNK_BACK: mail_about_trunk,
     NoticeKind.MAIL_ACCEPTED: mail_about_mail2fax,
     NoticeKind.MAIL_REFUSED: mail_about_mail2fax,
     NoticeKind.MAIL_TESTED: mail_about_mail2fax,

@@ -17,7 +17,9 @@ from app.adapters.telephony.ari import Ari, Connected, Disconnected, Receiving
 from app.application import settings
 from app.errors import FaxroomError, TemporaryFailure
 from app.jobs.pulse import Pulse
+from app.jobs.receiving import unheard
 from app.jobs.receiving.silence import LOOK_SECONDS, SilenceWatch
+from app.jobs.receiving.unheard import UnheardWatch
 from app.jobs.running import application
 from app.jobs.sending.dispatch import mark_of
 from app.models import Attempt, Direction, Fax, FaxEntity
@@ -145,6 +147,7 @@ class Listener:
         self.telling_lines = Every(LINES_SECONDS)
         self.progress = Every(PROGRESS_SECONDS)
         self.silence, self.looking = SilenceWatch(line), Every(LOOK_SECONDS)
+        self.unheard, self.asking = UnheardWatch(line), Every(unheard.LOOK_SECONDS)
         self.beating = Every(BEAT_SECONDS)
 
     def take(self, heard: Connected | Disconnected | list[dict[str, Any]]) -> None:
@@ -336,6 +339,8 @@ class Listener:
         if self.beating.due():
             beat("line")
             self._tell_turned_away()
+        if self.asking.due():
+            self.unheard.look(db.session, utc_now())
         if self.looking.due():
             self.silence.look(time.monotonic())
 

@@ -24,6 +24,7 @@ from app.rules.sending.destinations import note_ways, way_of
 from app.rules.sending.dispatch import Limits, anything_waits, claim_due, mark_placed
 from app.rules.sending.no_room import say_no_room
 from app.rules.sending.results import REQUEST_GRACE, CallFacts, record_result, take_back
+from app.rules.sending.trunks.writing_out import wire_number
 from app.rules.words.sentences import pages_text
 from app.services.documents.disk_room import disks
 from app.services.documents.documents import storage
@@ -134,6 +135,7 @@ def _place(attempt_ids: list[int]) -> None:
 
 _FAX = joinedload(Attempt.fax)
 _WHOLE = (
+    joinedload(Attempt.trunk),
     _FAX.joinedload(Fax.tiff),
     _FAX.joinedload(Fax.tenant),
     _FAX.joinedload(Fax.entity).joinedload(FaxEntity.template),
@@ -149,10 +151,12 @@ def _call_of(attempt: Attempt) -> OutgoingCall:
         raise LookupError(f"fax {fax.id} goes to nobody")
     _lay_pages(attempt, path)
     path.chmod(0o600 | path.parent.stat().st_mode & 0o044)  # who may read the folder: Asterisk, if apart
-    latest_answer = utc_now() + REQUEST_GRACE
+    latest_answer, number = utc_now() + REQUEST_GRACE, attempt.dialled or fax.dial_string
+    trunk = attempt.trunk
+    over = {"trunk": trunk.name, "wire": wire_number(number, trunk.number_form, trunk.region)} if trunk else {}
     return OutgoingCall(
         channel_id=attempt.channel_id,
-        number=attempt.dialled or fax.dial_string,
+        number=number,
         file=str(path),
         station_id=template.station_id,
         caller_number=entity.number or entity.extension,
@@ -163,6 +167,7 @@ def _call_of(attempt: Attempt) -> OutgoingCall:
         max_seconds=template.max_seconds,
         not_after=int(latest_answer.timestamp()) + template.ring_seconds,
         packet=way.packet,
+        **over,
     )
 
 

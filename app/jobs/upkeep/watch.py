@@ -9,6 +9,7 @@ from app.rules.operator.erasing import tenants_to_erase
 from app.rules.outbox.digests import write_digests
 from app.rules.sending.senders import let_go_again
 from app.rules.upkeep.disk_alerts import watch_disks
+from app.rules.upkeep.trunk_alerts import watch_trunks
 from app.services.documents.disk_room import disks
 from tenants.db import db, utc_now
 
@@ -19,6 +20,7 @@ def watch() -> None:
     let_go_again(db.session, utc_now())
     write_digests(db.session, utc_now())
     watch_faxes(db.session, utc_now())
+    watch_trunks(db.session)
     filling = {place.name: place.megabytes for place in disks().filling()}
     watch_disks(db.session, filling, least=disks().floor // MEGABYTE, is_over=disks().have_room())
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from app.models.operator.trunk import Trunk
 from app.models.setup.entity import FaxEntity
 from tenants.db import BigId, Model, TenantOwned, Ulid, utc_now
 from tenants.models import Tenant, User
@@ -444,7 +445,7 @@ class Attempt(TenantOwned, Model):
         ),
         # what a company has dialled in a day (app.rules.numbers.policy)
         sa.Index("ix_attempt_day", "tenant_id", "created_at"),
-        # what the carrier said last (app.rules.sending.trunks.trunk)
+        # what the carrier said last (app.rules.sending.trunks.trouble)
         sa.Index("ix_attempt_ended", "ended_at"),
         # how many faxes a line has begun to dial in a day (app.rules.numbers.dialing)
         sa.Index(
@@ -474,6 +475,7 @@ class Attempt(TenantOwned, Model):
     off_line_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     outcome: Mapped[str | None] = mapped_column(sa.String(32))
+    passed_on: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     pages_confirmed: Mapped[int] = mapped_column(default=0)
     mode: Mapped[str | None] = mapped_column(sa.String(8))  # T38 or audio
     rate: Mapped[int | None]
@@ -492,6 +494,7 @@ class Attempt(TenantOwned, Model):
     damaged_lines: Mapped[int | None]
 
     fax: Mapped[Fax] = relationship(back_populates="attempts")
+    trunk: Mapped[Trunk | None] = relationship()
 
     @classmethod
     def takes_a_place(cls) -> sa.ColumnElement[bool]:

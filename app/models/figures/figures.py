@@ -55,7 +55,7 @@ class AlertKind(StrEnum):
     FAILING = "failing"  # most of the last faxes failed
     STUCK = "stuck"  # something should have gone on long ago
     SENDERS = "senders"  # faxes wait whose senders may not send any more (app.rules.sending.senders)
-    TRUNK = "trunk"  # the carrier is away, or takes no calls of ours (app.rules.sending.trunks.trunk)
+    TRUNK = "trunk"  # the carrier is away, or takes no calls of ours (app.rules.sending.trunks.trouble)
     CEILING = "ceiling"  # the operator's ceiling of a day is reached (app.rules.numbers.policy)
 
 

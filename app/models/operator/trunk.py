@@ -98,7 +98,7 @@ class TrunkTrouble(Model):
 
 class TrunkChannels(Model):
     """What a trunk has shown of its room: with ``channels`` other calls of ours on it, it refused one more at
-    ``full_at`` (:mod:`app.rules.sending.trunks.trunk`)."""
+    ``full_at`` (:mod:`app.rules.sending.trunks.room`)."""
 
     __tablename__ = "trunk_channels"
 

@@ -29,6 +29,8 @@ class NoticeKind(StrEnum):
     ALL_CLEAR = "all_clear"  # they go again
     DISK_FILLING = "disk_filling"  # to the operators: soon nothing is sent or taken; ``note`` says where, in JSON
     DISK_ROOM = "disk_room"  # there is room again
+    TRUNK_AWAY = "trunk_away"  # to the operators: one of several trunks takes no calls; ``note`` says which, in JSON
+    TRUNK_BACK = "trunk_back"  # it does again
     MAIL_ACCEPTED = "mail_accepted"  # the mail became this fax
     MAIL_REFUSED = "mail_refused"  # why the mail became none; ``mail_id`` is its row
     MAIL_TESTED = "mail_tested"  # the mail was a test and would have become a fax; ``mail_id`` is its row

@@ -29,7 +29,7 @@ from app.models.faxes.moves import WAITING
 from app.rules.numbers.policy import has_ceiling, use_today
 from app.rules.outbox.writing import write_notices
 from app.rules.sending.senders import held_by_person
-from app.rules.sending.trunks.trunk import trouble_of, waiting_for_it
+from app.rules.sending.trunks.trouble import names_of_troubles, waiting_for_it
 from tenants.models import Tenant, User
 from tenants.people import administers, is_operator, people_in_use
 from tenants.scope import lock_tenant
@@ -190,10 +190,12 @@ def _findings(
 
 
 def _trunk_facts(session: Session) -> dict[int, dict[str, Any]]:
-    """Company with faxes that wait for the trunk → what is the matter with it."""
-    if (trouble := trouble_of(session)) is None:
+    """Company with faxes that wait for a trunk → what is the matter with the first of those that are set aside."""
+    if not (aside := names_of_troubles(session)):
         return {}
-    told = {"since": trouble.since.isoformat(), "outcome": trouble.outcome, "response": trouble.response}
+    _, trouble = aside[0]
+    told: dict[str, Any] = {"trunks": [name for name, _ in aside], "since": trouble.since.isoformat()}
+    told |= {"outcome": trouble.outcome, "response": trouble.response}
     return {tenant_id: told | {"count": count} for tenant_id, count in waiting_for_it(session).items()}
 
 

@@ -20,13 +20,15 @@ WRONG = "unallocated"
 #: The network could not put the call through this time.
 NETWORK = "congestion"
 BUSY, NO_ANSWER = "busy", "no_answer"
-#: The trunk has no channel free for one more call of ours (:mod:`app.rules.sending.trunks.trunk`).
+#: The trunk has no channel free for one more call of ours (:mod:`app.rules.sending.trunks.room`).
 FULL = "trunk_full"
 #: Our own Asterisk could not be asked, could not dial, or ended before anything was sent; the call was ended before its
 #: first page because our own disk was full.
 LINE_DOWN, DISK_FULL = "line_down", "disk_full"
 #: What is our own fault costs a fax none of its attempts, and says nothing of the number.
 OUR_SIDE = (LINE_DOWN, DISK_FULL, FULL, *TRUNK_SIDE)
+#: Why a fax is to be dialled that a trunk did not put through: another one takes it.
+PASSED_ON = "next_trunk"
 #: Q.850's causes that say so: no circuit, congestion of the switch, the channel is not there.
 NO_CHANNEL = (34, 42, 44)
 #: By whoever is called; by somebody on the way who takes it for unwanted; by somebody who does not say why (403): a

@@ -36,6 +36,8 @@ KIND_NAMES = {
     NoticeKind.ALL_CLEAR: _l("All-clear"),
     NoticeKind.DISK_FILLING: _l("Warning"),
     NoticeKind.DISK_ROOM: _l("All-clear"),
+    NoticeKind.TRUNK_AWAY: _l("Warning"),
+    NoticeKind.TRUNK_BACK: _l("All-clear"),
     NoticeKind.MAIL_ACCEPTED: _l("Answer to a Mail2Fax email"),
     NoticeKind.MAIL_REFUSED: _l("Answer to a Mail2Fax email"),
     NoticeKind.MAIL_TESTED: _l("Answer to a Mail2Fax email"),

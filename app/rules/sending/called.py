@@ -26,7 +26,7 @@ from app.models.faxes.moves import WAITING
 from app.queues import enqueue_after_commit
 from app.rules.numbers.habits import first_region
 from app.rules.numbers.numbers import public_form
-from app.rules.sending.trunks.trunk import is_outside
+from app.rules.sending.trunks.trouble import is_outside
 from app.whole_numbers import read_whole
 from tenants.models import Tenant
 

@@ -40,14 +40,18 @@ def wish_of(template: FaxTemplate) -> Way:
 
 def note_ways(session: Session, attempt_ids: Sequence[int], now: datetime) -> None:
     """Write down how these calls are to go, before they are placed. Commits."""
-    whole = joinedload(Attempt.fax).joinedload(Fax.entity).joinedload(FaxEntity.template)
-    attempts = session.scalars(sa.select(Attempt).where(Attempt.id.in_(attempt_ids)).options(whole)).all()
+    whole = (
+        joinedload(Attempt.fax).joinedload(Fax.entity).joinedload(FaxEntity.template),
+        joinedload(Attempt.trunk),
+    )
+    attempts = session.scalars(sa.select(Attempt).where(Attempt.id.in_(attempt_ids)).options(*whole)).all()
     tried, shown = _tried(session, attempts), _shown(session, attempts, now)
     for attempt in attempts:
         way, number = wish_of(attempt.fax.entity.template), _dialled(attempt)
         if attempt.fax.origin != Origin.TEST:  # it is to show how the template's own way works
             way = next_way(way, shown.get((attempt.tenant_id, number)), tried[attempt.fax_id, number])
-        attempt.asked_t38, attempt.asked_rate, attempt.asked_ecm = way.t38, way.rate, way.ecm
+        t38_is_allowed = attempt.trunk is None or attempt.trunk.t38
+        attempt.asked_t38, attempt.asked_rate, attempt.asked_ecm = way.t38 and t38_is_allowed, way.rate, way.ecm
         attempt.asked_standard, attempt.asked_packet = way.standard, way.packet
     session.commit()
 

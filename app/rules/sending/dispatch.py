@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.errors import Refused
-from app.models import Attempt, Direction, Fax, FaxEntity, FaxTemplate, Origin, Status
+from app.models import Attempt, Direction, Fax, FaxEntity, FaxTemplate, Origin, Status, Trunk
 from app.models.faxes.fax import WAITS_FOR_LINE, WAITS_FOR_NUMBER
 from app.models.faxes.moves import WAITING
 from app.queues import enqueue_after_commit
@@ -28,7 +28,8 @@ from app.rules.sending.lifecycle import move, move_all
 from app.rules.sending.no_room import say_room_again
 from app.rules.sending.redirects import forget_if_refused
 from app.rules.sending.senders import Senders, hold_back
-from app.rules.sending.trunks.trunk import Way, channels, is_outside
+from app.rules.sending.trunks.choosing import Ways
+from app.rules.sending.trunks.trouble import is_outside
 from tenants.models import Tenant
 
 #: Any constant will do: it names the one lock under which limits are counted and claims are made.
@@ -36,8 +37,15 @@ DISPATCH_LOCK = 0xFA0
 BATCH = 200
 
 
-#: Faxes that may go, each with the number and the line of it that its call takes.
-_Claims = list[tuple[Fax, str | None, int | None]]
+@dataclass(frozen=True)
+class _Claim:
+    """A fax that may go, with the number and the line of it that its call takes, and the trunk that it goes over; an
+    extension has none of them."""
+
+    fax: Fax
+    called: str | None = None
+    called_line: int | None = None
+    trunk: Trunk | None = None
 
 
 @dataclass(frozen=True)
@@ -50,26 +58,19 @@ class Limits:
 
 
 class Room:
-    """What is free under each limit; taking a place uses it up. ``channels`` are the trunk's, 0 = no limit."""
+    """What is free under each limit; taking a place uses it up."""
 
-    def __init__(self, session: Session, limits: Limits, *, channels: int = 0) -> None:
-        goes_out = sa.case((Fax.dial_string.startswith("+"), 1), else_=0)
-        where = (Fax.direction, Attempt.tenant_id, Attempt.entity_id, goes_out)
+    def __init__(self, session: Session, limits: Limits) -> None:
+        where = (Fax.direction, Attempt.tenant_id, Attempt.entity_id)
         open_calls = sa.select(*where, sa.func.count()).join(Fax).where(Attempt.takes_a_place()).group_by(*where)
         self.by_tenant, self.by_entity, self.inbound = Counter[int](), Counter[int](), Counter[int]()
-        self.outside = 0
-        for direction, tenant_id, entity_id, outside, calls in session.execute(open_calls):
+        for direction, tenant_id, entity_id, calls in session.execute(open_calls):
             if direction == Direction.SENT:
                 self.by_tenant[tenant_id] += calls
                 self.by_entity[entity_id] += calls
-                self.outside += calls * outside
             else:
                 self.inbound[tenant_id] += calls
-        self.limits, self.channels = limits, channels
-
-    def has_channel(self) -> bool:
-        """For another call over the trunk."""
-        return not self.channels or self.outside < self.channels
+        self.limits = limits
 
     def has_for_line(self) -> bool:
         return not any(limit and used >= limit for used, limit in self._of_line())
@@ -96,11 +97,10 @@ class Room:
         )
         return max(0, min([most, *(limit - used for used, limit in used_and_limit if limit)]))
 
-    def take(self, tenant: Tenant, entity: FaxEntity, *, outside: bool) -> None:
+    def take(self, tenant: Tenant, entity: FaxEntity) -> None:
         """A place that is free."""
         self.by_tenant[tenant.id] += 1
         self.by_entity[entity.id] += 1
-        self.outside += outside
 
 
 def lock_limits(session: Session) -> None:
@@ -131,37 +131,41 @@ def claim_due(session: Session, *, now: datetime, limits: Limits, node: str) -> 
     say_room_again(session)
     lines = Lines(session)
     let_in(session, lines)
-    room = Room(session, limits, channels=channels(session, now))
-    policy, ceilings, way = policy_of(session), Ceilings(session, now), Way(session, now)
+    room = Room(session, limits)
+    policy, ceilings, ways = policy_of(session), Ceilings(session, now), Ways(session, now)
     senders = Senders(session)
-    caps, may_go, behind = DayCaps(session, now), _Claims(), list[Fax]()
+    caps, may_go, behind = DayCaps(session, now), list[_Claim](), list[Fax]()
     round_ = _Round(session, now, room)
     for fax, line in round_.in_turn():
         rules = DialingRules() if fax.origin == Origin.TEST else DialingRules.of(line.template)
         forget_if_refused(session, fax, policy, rules)
         dialled, called = fax.dial_string or "", called_by(fax)
+        way = ways.of(fax, line.entity) if is_outside(dialled) else None
         if fault := judge_dialled(policy, dialled) or judge_number(rules, fax.remote_number or ""):
             _refuse(session, fax, fault)
         elif not senders.let_go(fax):
             hold_back(session, fax)
-        elif is_outside(dialled) and not way.is_open():
-            way.wait(fax)
-        elif is_outside(dialled) and ceilings.is_reached(line.tenant):
+        elif way and not way.open:
+            ways.wait(fax, line.entity)
+        elif way and ceilings.is_reached(line.tenant):
             _put_off(session, fax, ceilings.next_day(line.tenant), CEILING, WAITING)
         elif fax.status != Status.RETRYING and not caps.may_take(line.tenant, line.entity, rules):
             until, cap = caps.next_day(line.tenant), {"limit": rules.daily_cap}
             _put_off(session, fax, until, "daily_cap", (Status.READY, Status.SCHEDULED), cap)
         elif called and not lines.free(called, fax.tenant_id):
             behind.append(fax)
-        elif is_outside(dialled) and not room.has_channel():
-            round_.skip(line)
+        elif way and not way.trunk:
+            if not way.is_narrowed:  # nor is there a channel for any other of its faxes
+                round_.skip(line)
         else:
-            room.take(line.tenant, line.entity, outside=is_outside(dialled))
-            may_go.append((fax, called, lines.take(called, fax.tenant_id) if called else None))
+            trunk = way.trunk if way else None
+            room.take(line.tenant, line.entity)
+            number_line = lines.take(called, fax.tenant_id) if called else None
+            may_go.append(_Claim(fax, called, number_line, trunk))
             caps.take(fax, line.entity)
-            if is_outside(dialled):
+            if trunk:
                 ceilings.take(line.tenant)
-                way.take()
+                ways.take(trunk)
     park(session, behind)
     claimed = _claim(session, may_go, node)
     note_turns(session, LINE, {attempt.entity_id: attempt.tenant_id for attempt in claimed}, now)
@@ -297,16 +301,17 @@ def _first_due(session: Session, entity_id: int, now: datetime, count: int) -> I
         count -= len(found)
 
 
-def _claim(session: Session, claims: _Claims, node: str) -> list[Attempt]:
-    ids = [fax.id for fax, _called, _line in claims]
+def _claim(session: Session, claims: list[_Claim], node: str) -> list[Attempt]:
+    ids = [claim.fax.id for claim in claims]
     tried = sa.select(Attempt.fax_id, sa.func.max(Attempt.n)).where(Attempt.fax_id.in_(ids)).group_by(Attempt.fax_id)
     last = dict(session.execute(tried).all())
     moved = move_all(session, ids, Status.DIALING, due_at=None)
     attempts = []
-    for fax, called, line in claims:
-        if fax.id in moved:
-            attempt = _attempt(fax, last.get(fax.id, 0) + 1, node)
-            attempt.called, attempt.called_line = called, line
+    for claim in claims:
+        if claim.fax.id in moved:
+            attempt = _attempt(claim.fax, last.get(claim.fax.id, 0) + 1, node)
+            attempt.called, attempt.called_line = claim.called, claim.called_line
+            attempt.trunk_id = claim.trunk.id if claim.trunk else None
             attempts.append(attempt)
     session.add_all(attempts)
     session.flush()

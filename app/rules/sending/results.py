@@ -1,7 +1,7 @@
 """What Asterisk's word about a call means for the attempt and the fax. Everything here may be told twice."""
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,7 +30,9 @@ from app.rules.sending.retry import (
     decide,
     spread,
 )
-from app.rules.sending.trunks.trunk import among_others, is_outside, note_end, want_of_channels
+from app.rules.sending.trunks.choosing import another_takes_it, is_the_trunks_fault
+from app.rules.sending.trunks.room import want_of_channels
+from app.rules.sending.trunks.trouble import among_others, note_end, note_heard
 from tenants.db import rows_changed, utc_now
 
 #: A call that was placed and of which Asterisk knows nothing is given up only after it could no longer be answered:
@@ -88,7 +90,9 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
         return False
     session.refresh(attempt)
     fax = session.get_one(Fax, attempt.fax_id, populate_existing=True)
-    note_end(session, attempt, fax, now)
+    note_end(session, attempt, now)
+    attempt.passed_on = _is_passed_on(session, attempt, fax, facts, now)
+    session.flush()
     learn(session, attempt, fax, now)
     pages_total = fax.pages or 0
     pages_done = min(pages_total, attempt.first_page - 1 + max(0, facts.pages))
@@ -104,6 +108,7 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
         same_before=_ended_alike(session, attempt),
         max_attempts=max_attempts,
         cancel_requested=fax.cancel_requested_at is not None,
+        goes_on=attempt.passed_on,
         delays=template.retry_delays,
     )
     values: dict[str, Any] = {"cause": decision.cause, "cause_values": None, "pages_done": pages_done}
@@ -131,11 +136,21 @@ def _judged(session: Session, attempt: Attempt, facts: CallFacts, now: datetime)
     if facts.rang is not None:
         rang = facts.rang or attempt.ringing_at is not None
         outcome = judge(Unanswered(facts.response, facts.hangup_cause, rang))
-        if outcome == NETWORK and not rang and is_outside(attempt.fax.dial_string):
+        if outcome == NETWORK and not rang:
             full = want_of_channels(session, attempt, facts.response, facts.hangup_cause, now)
             if full:
                 return full
-    return among_others(session, attempt.fax, outcome, facts.response, now)
+    return among_others(session, attempt, outcome, facts.response, now)
+
+
+def _is_passed_on(session: Session, attempt: Attempt, fax: Fax, facts: CallFacts, now: datetime) -> bool:
+    """To another trunk, at once: by the network's own word alone. Whoever knows less dials nobody anew."""
+    if facts.rang is None or attempt.answered_at is not None:
+        return False
+    rang = facts.rang or attempt.ringing_at is not None
+    if not is_the_trunks_fault(facts.outcome, facts.response, rang=rang):
+        return False
+    return another_takes_it(session, attempt, fax, now)
 
 
 def _ended_alike(session: Session, attempt: Attempt) -> int:
@@ -162,6 +177,7 @@ def _tries(session: Session, fax_id: str, *, only_one: bool) -> int:
 def _dials(session: Session, fax: Fax, template: FaxTemplate, now: datetime) -> Dials:
     """Calls that reached no machine. Who wants one attempt wants no other call, whatever came of it."""
     mine = sa.select(Attempt.created_at).where(Attempt.fax_id == fax.id, Attempt.outcome.in_(DIALS))
+    mine = mine.where(~Attempt.passed_on)
     at = session.scalars(mine.order_by(Attempt.n)).all()
     since = (now - at[0]).total_seconds() if at else 0
     most = 1 if fax.origin == Origin.TEST or template.max_attempts == 1 else template.max_dials
@@ -194,19 +210,21 @@ def _time(seconds: float | None) -> datetime | None:
     return datetime.fromtimestamp(seconds, tz=UTC) if seconds else None
 
 
-def note_ringing(session: Session, channel_ids: Iterable[str]) -> None:
+def note_ringing(session: Session, channel_ids: Collection[str]) -> None:
     """It rings at the far ends. Commits."""
     rings = sa.update(Attempt).where(Attempt.channel_id.in_(channel_ids), Attempt.ringing_at.is_(None))
     session.execute(rings.values(ringing_at=utc_now()))
+    note_heard(session, channel_ids, utc_now())
     session.commit()
 
 
-def note_answered(session: Session, channel_ids: Iterable[str]) -> None:
+def note_answered(session: Session, channel_ids: Collection[str]) -> None:
     """The far ends picked up: dialing → sending. Commits."""
     picked_up = sa.select(Attempt).where(Attempt.channel_id.in_(channel_ids), Attempt.ended_at.is_(None))
     for attempt in session.scalars(picked_up).all():
         attempt.answered_at = attempt.answered_at or utc_now()
         move(session, attempt.fax_id, Status.SENDING)
+    note_heard(session, channel_ids, utc_now())
     session.commit()
 
 

@@ -17,6 +17,7 @@ from app.rules.ground.call_ends import (
     NETWORK,
     NO_ANSWER,
     NO_FAX,
+    PASSED_ON,
     REFUSED,
     TRUNK_DOWN,
     TRUNK_REFUSED,
@@ -60,9 +61,9 @@ LINE_DOWN_DELAY, DISK_FULL_DELAY = 10, 60
 #: The other side redirected the call, and what it named is dialled next: no attempt is counted.
 FOLLOWED = "followed"
 #: A fax that found the carrier away, or unwilling; what waits behind it is not dialled
-#: (:mod:`app.rules.sending.trunks.trunk`).
-TRUNK_DELAY = 60
-#: Until a burst of calls is over of which the trunk takes some (:mod:`app.rules.sending.trunks.trunk`).
+#: (:mod:`app.rules.sending.trunks.trouble`).
+TRUNK_DELAY = 30
+#: Until a burst of calls is over of which the trunk takes some (:mod:`app.rules.sending.trunks.room`).
 FULL_DELAY = 5
 OUR_SIDE_DELAYS = {
     LINE_DOWN: LINE_DOWN_DELAY,
@@ -112,14 +113,16 @@ def decide(
     same_before: int = 0,
     dials: Dials | None = None,
     cancel_requested: bool = False,
+    goes_on: bool = False,
     delays: Mapping[str, int] | None = None,
 ) -> Decision:
     """What becomes of a fax after an attempt.
 
     ``pages_done`` are the pages confirmed so far, this attempt's included, ``pages_confirmed`` those of this attempt
     alone; ``attempts`` and ``dials`` count this one as well: tries that brought no page, and calls that reached no
-    machine, none of which ended on our side; ``same_before`` are those before it that ended as it did. A success with
-    fewer pages than the document is not *sent*; a word we do not know is no success.
+    machine, none of which ended on our side; ``same_before`` are those before it that ended as it did. ``goes_on``:
+    another trunk takes it at once (:mod:`app.rules.sending.trunks.choosing`). A success with fewer pages than the
+    document is not *sent*; a word we do not know is no success.
     """
     if outcome == "unknown":
         return Decision(Status.UNKNOWN, "all_confirmed" if 0 < pages_total <= pages_done else "unknown")
@@ -130,6 +133,8 @@ def decide(
     cause = "incomplete" if outcome == "success" else outcome
     if cancel_requested:
         return Decision(Status.CANCELLED, "cancelled_on_line" if pages_done else "cancelled")
+    if goes_on:
+        return Decision(Status.RETRYING, PASSED_ON, 0)
     if outcome in OUR_SIDE_DELAYS:
         return Decision(Status.RETRYING, outcome, OUR_SIDE_DELAYS[outcome])
     if outcome == FOLLOWED:

@@ -9,7 +9,7 @@ from flask_babel import force_locale, get_locale, lazy_gettext, ngettext
 from flask_babel import gettext as _
 
 from app.models import Direction, Fax, Status
-from app.rules.ground.call_ends import FULL, TRUNK_SIDE
+from app.rules.ground.call_ends import FULL, PASSED_ON, TRUNK_SIDE
 from app.rules.ground.days import day_of
 from app.rules.numbers.callers import is_verified
 from app.rules.numbers.numbers import shown_number
@@ -78,6 +78,7 @@ OUTCOMES = {
         "The telephone provider takes no calls from this system at the moment. The fax goes out as soon as it does."
     ),
     "trunk_full": _l("All channels to the telephone provider were in use. The fax goes out as soon as one is free."),
+    "next_trunk": _l("One telephone provider did not take the call. Faxroom tries another."),
     "redirected": _l("The other side forwards its calls to another number. Faxroom does not follow."),
     "followed": _l("The other side forwards its calls to another number. Faxroom dials that one."),
     "file_refused": _l("The line could not read the prepared pages."),
@@ -493,7 +494,7 @@ def _sent(fax: Fax) -> str:
 
 
 def _retrying(fax: Fax) -> str:
-    if fax.cause == "sender_gone" or fax.cause in (*TRUNK_SIDE, FULL):
+    if fax.cause == "sender_gone" or fax.cause in (*TRUNK_SIDE, FULL, PASSED_ON):
         return sentence(fax.cause)
     return _("%(what)s Next try at %(at)s.", what=sentence(fax.cause or "other"), at=moment(fax, fax.due_at))
 

@@ -21,7 +21,7 @@ from app.adapters.documents.converter import servers_that_answer
 from app.application import this_application
 from app.errors import FaxroomError, TemporaryFailure
 from app.queues import redis
-from app.rules.sending.trunks.trunk import trouble_of
+from app.rules.sending.trunks.trouble import count_in_use, names_of_troubles
 from app.services.documents.disk_room import disks
 from app.services.documents.documents import storage
 from app.services.upkeep.working import signs, unserved
@@ -143,10 +143,16 @@ def _room() -> str | None:
     return f"Free some space soon. {', '.join(filling)}" if filling else None
 
 
-def _trunk() -> None:
-    """Set aside by what calls came to (:mod:`app.rules.sending.trunks.trunk`)."""
-    if trouble := trouble_of(db.session):
-        raise TemporaryFailure(trouble.outcome)
+def _trunk() -> str | None:
+    """Set aside by what calls came to (:mod:`app.rules.sending.trunks.trouble`). Where there is another, faxes go over
+    that one."""
+    if not (aside := names_of_troubles(db.session)):
+        return None
+    if len(aside) == count_in_use(db.session):
+        names = f" ({', '.join(name for name, _ in aside)})" if len(aside) > 1 else ""
+        raise TemporaryFailure(f"{aside[0][1].outcome}{names}")
+    told = ", ".join(f"{name}: {trouble.outcome}" for name, trouble in aside)
+    return f"Faxes go over the other trunks. {told}"
 
 
 #: Each raises what is wrong; what has to be done soon is its answer.

@@ -38,7 +38,7 @@ from app.rules.sending.lifecycle import may_resend as is_resendable
 from app.rules.sending.lifecycle import request_cancel
 from app.rules.sending.looking import asks_first, may_release, release_fax
 from app.rules.sending.submit import resend_fax
-from app.rules.sending.trunks.trunk import is_outside
+from app.rules.sending.trunks.trouble import is_outside
 from app.rules.words.page_warnings import page_warnings
 from app.rules.words.sentences import sentence
 from app.services.documents.disk_room import hold_room

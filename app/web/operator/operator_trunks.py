@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 from app.models import CallerForm, CallerIn, NumberForm, Trunk
 from app.rules.audit.auditing import audit
 from app.rules.sending.trunks import table
-from app.rules.sending.trunks.trunk import trouble_of
+from app.rules.sending.trunks.trouble import troubles
 from app.rules.words.sentences import OUTCOMES
 from app.web.operator.operator_numbers import companies, regions
 from app.web.people.credentials import Errors, said
@@ -54,8 +54,12 @@ MEDIA = {"plain": _l("Not encrypted"), "srtp": _l("Encrypted (SRTP)")}
 
 @blueprint.get("")
 def trunks() -> Response:
-    trouble = trouble_of(db.session)
-    values = {"trunks": table.trunks(db.session), "trouble": trouble, "OUTCOMES": OUTCOMES, "TRANSPORTS": TRANSPORTS}
+    values = {
+        "trunks": table.trunks(db.session),
+        "troubles": troubles(db.session),
+        "OUTCOMES": OUTCOMES,
+        "TRANSPORTS": TRANSPORTS,
+    }
     return make_response(render_template("operator/trunks.html", **values))
 
 

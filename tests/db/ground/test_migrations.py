@@ -268,7 +268,8 @@ def test_attempts_from_before_an_upgrade_have_no_response_and_no_trunk_is_set_as
                     connection.execute(table.insert().values(needed))
         flask_migrate.upgrade(directory=FOLDER)
         with db.engine.begin() as connection:
-            assert connection.execute(sa.text("SELECT response FROM attempt")).all() == [(None,)]
+            assert connection.execute(sa.text("SELECT response, trunk_id FROM attempt")).all() == [(None, None)]
+            assert not connection.scalar(sa.text("SELECT passed_on FROM attempt"))
             assert connection.execute(sa.text("SELECT trunk_id FROM trunk_trouble")).all() == []
             connection.execute(sa.text("DROP TABLE alembic_version"))
 

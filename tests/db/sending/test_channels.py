@@ -8,13 +8,17 @@ import sqlalchemy as sa
 from app.models import Attempt, Fax, Status, TrunkChannels
 from app.rules.sending.dispatch import mark_placed
 from app.rules.sending.results import CallFacts, note_answered, record_result
-from app.rules.sending.trunks.trunk import channels, trouble_of
+from app.rules.sending.trunks.room import learned_channels
 from app.rules.words.sentences import story
 from tenants.db import utc_now
 from tests.db.faxes import claim, make_ready, reread, submit
-from tests.db.sending.test_trunk import end, number, pass_time, ready
+from tests.db.sending.test_trunk import end, number, pass_time, ready, trouble_of
 
 FULL = "SIP 503 Service Unavailable"
+
+
+def channels(session, now) -> int:
+    return learned_channels(session, 1, now)
 
 
 class Carrier:

@@ -6,13 +6,12 @@ import pytest
 import sqlalchemy as sa
 
 from app.jobs.outbox.alert_mails import alert_mail
-from app.models import Attempt, Fax, Notice, Status
+from app.models import Attempt, Fax, Notice, Status, TrunkTrouble
 from app.rules.figures.alerts import watch
 from app.rules.ground.call_ends import judge
 from app.rules.sending.dispatch import mark_placed
 from app.rules.sending.results import CallFacts, note_answered, note_ringing, record_result
-from app.rules.sending.trunks import trunk
-from app.rules.sending.trunks.trunk import trouble_of
+from app.rules.sending.trunks.trouble import troubles
 from app.rules.words.sentences import story
 from app.services.receiving.line_events import Unanswered
 from tenants.db import utc_now
@@ -20,6 +19,11 @@ from tests.db.faxes import claim, make_ready, reread, submit
 
 ALICE, OLGA = "alice@alpha.test", "ops@faxroom.test"
 SILENCE, CREDENTIALS, FORBIDDEN = "", "SIP 401 Unauthorized", "SIP 403 Forbidden"
+
+
+def trouble_of(session) -> TrunkTrouble | None:
+    """Of the only trunk."""
+    return next(iter(troubles(session).values()), None)
 
 
 def number(last: int) -> str:
@@ -210,4 +214,4 @@ def test_two_that_find_out_at_once_set_it_aside_once(session, cast):
     mark_placed(session, [first.id, second.id], utc_now())
     end(session, first, SILENCE)
     end(session, second, SILENCE)
-    assert session.scalar(sa.select(sa.func.count()).select_from(trunk.TrunkTrouble)) == 1
+    assert session.scalar(sa.select(sa.func.count()).select_from(TrunkTrouble)) == 1

@@ -1,0 +1,149 @@
+"""Which trunk a call goes over, and when its fax goes on to the next one.
+
+In their order, those that the fax line or the number prefers before the others; of these the first that is not set
+aside and has a channel free. One that is set aside is tried again by one fax at a time, wherever it stands in that
+order: how else would be known that it works?
+
+A fax that a trunk did not put through, by its own fault, goes on over the next one at once, which costs it nothing. It
+comes back to a trunk that had it only after it has waited. What has rung, was answered, or ended in a way that nobody
+knows, never goes on: it was the recipient, or may have been.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import takewhile
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.models import Attempt, Fax, FaxEntity, Trunk
+from app.models.faxes.moves import WAITING
+from app.rules.ground.call_ends import FULL, NETWORK, PASSED_ON, TRUNK_DOWN, TRUNK_SIDE, code_of
+from app.rules.sending.trunks.room import learned_channels
+from app.rules.sending.trunks.trouble import troubles
+
+#: A fax that finds out has so long to end before the next one does.
+PROBING = timedelta(minutes=3)
+#: Where there is no trunk at all, it is looked again so much later.
+NO_TRUNK = timedelta(minutes=1)
+
+
+# ---- The order
+
+
+def in_order(trunks: Iterable[Trunk], number: str, preferred_id: int | None) -> list[Trunk]:
+    """Trunks in use, by their position, those that are preferred first: by the fax line, then by the longest prefix of
+    the number."""
+    used = (trunk for trunk in trunks if trunk.enabled)
+    return sorted(
+        used, key=lambda trunk: (trunk.id != preferred_id, -_preference(trunk, number), trunk.position, trunk.id)
+    )
+
+
+def _preference(trunk: Trunk, number: str) -> int:
+    """The length of the prefix by which it is preferred, 0 for none."""
+    return max((len(prefix) for prefix in trunk.prefers if number.startswith(prefix)), default=0)
+
+
+# ---- After a call
+
+
+def is_the_trunks_fault(outcome: str, response: str | None, *, rang: bool) -> bool:
+    """Whether another trunk may put through what this one did not: no answer to the INVITE, 5xx, no channel, or a
+    refusal that is of us and not of the number. Of a call that did not ring, and that nobody answered."""
+    if rang:
+        return False
+    if outcome in (*TRUNK_SIDE, FULL):
+        return True
+    code = code_of(response)
+    return outcome == NETWORK and (response == "" or (code is not None and 500 <= code < 600))
+
+
+def another_takes_it(session: Session, attempt: Attempt, fax: Fax, now: datetime) -> bool:
+    """Whether there is a trunk that this fax has not tried since it waited last, and that may be called over now."""
+    if attempt.trunk_id is None:
+        return False
+    ways, tried = Ways(session, now), {attempt.trunk_id, *tried_by(session, fax, but=attempt)}
+    others = [trunk for trunk in ways.trunks if trunk.id not in tried and ways.is_open(trunk)]
+    return any(attempt.outcome != FULL or ways.has_channel(trunk) for trunk in others)
+
+
+def tried_by(session: Session, fax: Fax, but: Attempt | None = None) -> set[int]:
+    """The trunks that passed this fax on since it waited last, this attempt left out."""
+    if fax.cause != PASSED_ON:
+        return set()
+    ended = sa.select(Attempt.trunk_id, Attempt.passed_on).where(
+        Attempt.fax_id == fax.id, Attempt.ended_at.is_not(None)
+    )
+    if but is not None:
+        ended = ended.where(Attempt.id != but.id)
+    rows = session.execute(ended.order_by(Attempt.n.desc())).all()
+    return {row[0] for row in takewhile(lambda row: row[1], rows) if row[0] is not None}
+
+
+# ---- Before a call
+
+
+@dataclass(frozen=True)
+class Way:
+    """The trunks that are left to a fax in this round: in order, those that are not set aside; ``trunk`` is the first
+    of them with a channel free. ``is_narrowed``: some had it before."""
+
+    open: Sequence[Trunk]
+    trunk: Trunk | None
+    is_narrowed: bool = False
+
+
+class Ways:
+    """The trunks in one round of dispatching. To be asked under the limits' lock; ``used`` are the calls that are open,
+    by the trunk's id."""
+
+    def __init__(self, session: Session, now: datetime) -> None:
+        self.session, self.now = session, now
+        self.trunks = session.scalars(sa.select(Trunk).where(Trunk.enabled).order_by(Trunk.position, Trunk.id)).all()
+        self.troubles = troubles(session)
+        self.used = Counter(_open_calls(session))
+        self.limits = {trunk.id: self._limit(trunk) for trunk in self.trunks}
+
+    def _limit(self, trunk: Trunk) -> int:
+        """0 = none."""
+        known = (trunk.channels, learned_channels(self.session, trunk.id, self.now))
+        return min((count for count in known if count), default=0)
+
+    def is_open(self, trunk: Trunk) -> bool:
+        trouble = self.troubles.get(trunk.id)
+        return trouble is None or trouble.probe_at <= self.now
+
+    def has_channel(self, trunk: Trunk) -> bool:
+        limit = self.limits[trunk.id]
+        return not limit or self.used[trunk.id] < limit
+
+    def of(self, fax: Fax, entity: FaxEntity) -> Way:
+        tried = tried_by(self.session, fax)
+        ordered = in_order(self.trunks, fax.redirected_to or fax.dial_string or "", entity.trunk_id)
+        left = [trunk for trunk in ordered if trunk.id not in tried and self.is_open(trunk)]
+        left.sort(key=lambda trunk: trunk.id not in self.troubles)  # finds out
+        chosen = next((trunk for trunk in left if self.has_channel(trunk)), None)
+        return Way(left, chosen, is_narrowed=bool(tried))
+
+    def take(self, trunk: Trunk) -> None:
+        """A call goes over it."""
+        self.used[trunk.id] += 1
+        if trouble := self.troubles.get(trunk.id):
+            trouble.probe_at = self.now + PROBING
+
+    def wait(self, fax: Fax, entity: FaxEntity) -> None:
+        """It says why, and is looked at again when the next try is due."""
+        ordered = in_order(self.trunks, fax.dial_string or "", entity.trunk_id)
+        aside = [self.troubles[trunk.id] for trunk in ordered if trunk.id in self.troubles]
+        due_at = min((trouble.probe_at for trouble in aside), default=self.now + NO_TRUNK)
+        cause = aside[0].outcome if aside else TRUNK_DOWN
+        waiting = sa.update(Fax).where(Fax.id == fax.id, Fax.status.in_(WAITING))
+        self.session.execute(waiting.values(due_at=max(due_at, self.now), cause=cause, cause_values=None))
+
+
+def _open_calls(session: Session) -> Mapping[int, int]:
+    calls = sa.select(Attempt.trunk_id, sa.func.count()).where(Attempt.takes_a_place(), Attempt.trunk_id.is_not(None))
+    return {row[0]: row[1] for row in session.execute(calls.group_by(Attempt.trunk_id)) if row[0] is not None}

@@ -1,0 +1,173 @@
+"""When a way to a carrier is ours to mend: it is set aside, and what would go over it takes another or waits.
+
+Whether a carrier refuses a call or all of ours is told by what it says of other numbers. While it takes none, one fax
+at a time finds out whether it does again; the others are not dialled there, and none loses an attempt. Each trunk is
+judged by its own calls.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from itertools import takewhile
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from app.models import Attempt, Fax, Status, Trunk, TrunkChannels, TrunkTrouble
+from app.models.faxes.moves import WAITING
+from app.queues import enqueue_after_commit
+from app.rules.ground.call_ends import (
+    BY_THE_CARRIER,
+    FOR_ALL,
+    NETWORK,
+    OUR_SIDE,
+    TRUNK_DOWN,
+    TRUNK_REFUSED,
+    TRUNK_SIDE,
+    code_of,
+    of_code,
+)
+
+#: Between two tries of a trunk that cannot be reached. One that takes no call of ours is asked more seldom the longer
+#: it does not, after a quarter of that time, so that nobody there takes us for an intruder.
+SOONEST, LATEST = timedelta(seconds=30), timedelta(minutes=5)
+#: What a carrier says of so many other numbers, and of none between anything else, it says of all; in so many calls.
+OTHERS, LAST_CALLS, MEMORY = 2, 6, timedelta(hours=1)
+#: Others who got through so long ago show that it is the number.
+LATELY = timedelta(minutes=5)
+#: What says nothing of the trunk.
+_NO_WORD = (*OUR_SIDE, "unknown")
+
+
+def is_outside(dial_string: str | None) -> bool:
+    """Over a trunk; an extension comes back to our own Asterisk."""
+    return (dial_string or "").startswith("+")
+
+
+def troubles(session: Session) -> dict[int, TrunkTrouble]:
+    """Of the trunks in use, by the trunk's id."""
+    used = sa.select(TrunkTrouble).join(Trunk, Trunk.id == TrunkTrouble.trunk_id).where(Trunk.enabled)
+    rows = session.scalars(used.execution_options(populate_existing=True)).all()
+    return {row.trunk_id: row for row in rows}
+
+
+def names_of_troubles(session: Session) -> Sequence[tuple[str, TrunkTrouble]]:
+    """Those that are set aside, in the order of the trunks."""
+    used = sa.select(Trunk.name, TrunkTrouble).join(TrunkTrouble, TrunkTrouble.trunk_id == Trunk.id)
+    found = session.execute(used.where(Trunk.enabled).order_by(Trunk.position, Trunk.id))
+    return [(name, trouble) for name, trouble in found]
+
+
+def count_in_use(session: Session) -> int:
+    return session.scalar(sa.select(sa.func.count()).select_from(Trunk).where(Trunk.enabled)) or 0
+
+
+# ---- The end of a call
+
+
+def among_others(session: Session, attempt: Attempt, outcome: str, response: str | None, now: datetime) -> str:
+    """The outcome, judged by what the trunk says of other numbers."""
+    if attempt.trunk_id is None:
+        return outcome
+    if outcome in TRUNK_SIDE:
+        return NETWORK if _others_get_through(session, attempt) else outcome
+    code = code_of(response)
+    if code not in FOR_ALL or outcome != of_code(code):
+        return outcome
+    trouble = session.get(TrunkTrouble, attempt.trunk_id, populate_existing=True)
+    known = trouble is not None and code_of(trouble.response) == code
+    return FOR_ALL[code] if known or _is_said_of_others(session, attempt, code, now) else outcome
+
+
+def _others_get_through(session: Session, attempt: Attempt) -> bool:
+    """Since this one found the trunk away for the last time: then it is the number."""
+    mine = sa.select(sa.func.max(Attempt.ended_at)).where(
+        Attempt.fax_id == attempt.fax_id, Attempt.trunk_id == attempt.trunk_id, Attempt.outcome.in_(TRUNK_SIDE)
+    )
+    before = session.scalar(mine)
+    if before is None:
+        return False
+    return session.scalar(_heard_of_others(attempt, before).limit(1)) is not None
+
+
+def _heard_of_others(attempt: Attempt, since: datetime) -> sa.Select[Any]:
+    """Calls over this trunk to other numbers, placed since then and over, that rang or were answered."""
+    heard = Attempt.ringing_at.is_not(None) | Attempt.answered_at.is_not(None)
+    return _of_others(attempt, Attempt.id).where(Attempt.ended_at > since, Attempt.placed_at > since, heard)
+
+
+def _is_said_of_others(session: Session, attempt: Attempt, code: int, now: datetime) -> bool:
+    if FOR_ALL[code] == TRUNK_DOWN and session.scalar(_on_the_line(attempt).limit(1)):
+        return False  # it has no room for more
+    last = _of_others(attempt, Fax.remote_number, Attempt.response).where(Attempt.ended_at > now - MEMORY)
+    rows = session.execute(last.order_by(Attempt.ended_at.desc()).limit(LAST_CALLS)).all()
+    return len({number for number, _ in takewhile(lambda row: code_of(row[1]) == code, rows)}) >= OTHERS
+
+
+def _of_others(attempt: Attempt, *columns: InstrumentedAttribute[Any]) -> sa.Select[Any]:
+    others = (Attempt.trunk_id == attempt.trunk_id, Fax.remote_number != attempt.fax.remote_number)
+    return sa.select(*columns).join(Fax, Fax.id == Attempt.fax_id).where(*others)
+
+
+def _on_the_line(attempt: Attempt) -> sa.Select[Any]:
+    talking = (Attempt.ended_at.is_(None), Attempt.answered_at.is_not(None), Attempt.trunk_id == attempt.trunk_id)
+    return sa.select(Attempt.id).where(*talking)
+
+
+def note_end(session: Session, attempt: Attempt, now: datetime) -> None:
+    """Set the trunk aside, or let all go on. The caller commits."""
+    if attempt.trunk_id is None:
+        return
+    trouble = session.get(TrunkTrouble, attempt.trunk_id, populate_existing=True)
+    if attempt.outcome in TRUNK_SIDE and (trouble or _is_for_all(session, attempt, now)):
+        told = {"outcome": attempt.outcome, "response": attempt.response}
+        set_aside(session, attempt.trunk_id, trouble, told, now)
+    elif trouble and attempt.placed_at and attempt.placed_at >= trouble.since and attempt.outcome not in _NO_WORD:
+        go_on(session, attempt.trunk_id, now)
+
+
+def note_heard(session: Session, channel_ids: Iterable[str], now: datetime) -> None:
+    """It rings, or somebody has answered: a trunk that was set aside takes calls again. The caller commits."""
+    aside = sa.select(TrunkTrouble.trunk_id).join(Attempt, Attempt.trunk_id == TrunkTrouble.trunk_id)
+    since = Attempt.placed_at >= TrunkTrouble.since
+    for trunk_id in set(session.scalars(aside.where(Attempt.channel_id.in_(channel_ids), since))):
+        go_on(session, trunk_id, now)
+
+
+def _is_for_all(session: Session, attempt: Attempt, now: datetime) -> bool:
+    """What a carrier says of one number, while others get through, keeps that one waiting alone."""
+    if attempt.outcome == TRUNK_DOWN or code_of(attempt.response) in BY_THE_CARRIER:
+        return True
+    return session.scalar(_heard_of_others(attempt, now - LATELY).limit(1)) is None
+
+
+def set_aside(
+    session: Session, trunk_id: int, trouble: TrunkTrouble | None, told: dict[str, str | None], now: datetime
+) -> None:
+    """It is not called over before the next try. The caller commits."""
+    if trouble is None:  # who takes none has shown nothing of how many there is room for
+        session.execute(sa.delete(TrunkChannels).where(TrunkChannels.trunk_id == trunk_id))
+    long_since = now - trouble.since if trouble and told["outcome"] == TRUNK_REFUSED else timedelta(0)
+    pause = min(max(long_since / 4, SOONEST), LATEST)
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    row = dialect.insert(TrunkTrouble).values(trunk_id=trunk_id, since=now, probe_at=now + pause, **told)
+    session.execute(row.on_conflict_do_update(index_elements=["trunk_id"], set_={"probe_at": now + pause, **told}))
+    if trouble is None:
+        enqueue_after_commit(session, "watch")
+
+
+def go_on(session: Session, trunk_id: int, now: datetime) -> None:
+    """It takes calls again: what waits for any trunk may go. The caller commits."""
+    session.execute(sa.delete(TrunkTrouble).where(TrunkTrouble.trunk_id == trunk_id))
+    waiting = sa.update(Fax).where(Fax.status.in_(WAITING), Fax.cause.in_(TRUNK_SIDE))
+    never_dialled = waiting.where(Fax.status != Status.RETRYING)
+    session.execute(never_dialled.values(due_at=now, cause=None, cause_values=None))
+    session.execute(waiting.values(due_at=now, cause=NETWORK, cause_values=None))
+    enqueue_after_commit(session, "watch")
+
+
+def waiting_for_it(session: Session) -> dict[int, int]:
+    """Company → how many of its faxes wait for a trunk."""
+    waiting = sa.select(Fax.tenant_id, sa.func.count()).where(Fax.status.in_(WAITING), Fax.cause.in_(TRUNK_SIDE))
+    return dict(session.execute(waiting.group_by(Fax.tenant_id)).all())

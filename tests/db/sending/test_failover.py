@@ -1,0 +1,379 @@
+"""Several trunks: which one a call takes, and what goes on over the next one, at once and at no cost."""
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from app.jobs.outbox.alert_mails import trunk_mail
+from app.models import Attempt, Fax, FaxEntity, Notice, NoticeKind, Status, Trunk
+from app.rules.sending.dispatch import mark_placed
+from app.rules.sending.results import CallFacts, note_answered, note_ringing, record_result
+from app.rules.sending.trunks.trouble import troubles
+from app.rules.upkeep.trunk_alerts import watch_trunks
+from app.services.upkeep.health import check_part
+from tenants.db import utc_now
+from tests.db.faxes import claim, make_ready, reread, submit
+from tests.db.sending.test_trunk import SILENCE, end, number, on_the_line, pass_time, ready
+
+BUSY, DECLINED, FULL = "SIP 486 Busy Here", "SIP 603 Decline", "SIP 503 Service Unavailable"
+BROKEN, CREDENTIALS = "SIP 500 Server Internal Error", "SIP 401 Unauthorized"
+
+
+@pytest.fixture
+def trunks(session, cast) -> dict[str, Trunk]:
+    """Three, beside each other in this order."""
+    main = session.scalar(sa.select(Trunk).where(Trunk.name == "main"))
+    others = [
+        Trunk(name=name, position=n, host="192.0.2.1", port=5060) for n, name in enumerate(("second", "third"), start=2)
+    ]
+    session.add_all(others)
+    session.commit()
+    return {trunk.name: trunk for trunk in (main, *others)}
+
+
+def name_of(session, attempt: Attempt) -> str | None:
+    return session.scalar(sa.select(Trunk.name).where(Trunk.id == attempt.trunk_id))
+
+
+def ways(session, fax: Fax) -> list[str | None]:
+    """The trunks that it has been dialled over, in order."""
+    mine = sa.select(Trunk.name).join(Attempt, Attempt.trunk_id == Trunk.id).where(Attempt.fax_id == fax.id)
+    return list(session.scalars(mine.order_by(Attempt.n)))
+
+
+def over(session) -> str | None:
+    """What the only fax that may go is dialled over."""
+    (attempt,) = claim(session)
+    mark_placed(session, [attempt.id], utc_now())
+    return name_of(session, attempt)
+
+
+def test_the_first_trunk_in_their_order_takes_the_call(session, cast, trunks):
+    trunks["second"].position = -1
+    ready(session, cast, 1)
+    assert over(session) == "second"
+
+
+def test_one_that_is_switched_off_takes_none(session, cast, trunks):
+    trunks["main"].enabled = False
+    ready(session, cast, 1)
+    assert over(session) == "second"
+
+
+@pytest.mark.parametrize(
+    ("wishes", "chosen"),
+    [
+        ({"second": ["+39"]}, "second"),
+        ({"second": ["+39"], "third": ["+39050"]}, "third"),
+        ({"second": ["+49"]}, "main"),
+        ({"second": ["+3905012345678901"]}, "main"),
+    ],
+)
+def test_those_that_the_number_prefers_come_first_the_longest_prefix_before_the_others(
+    session, cast, trunks, wishes, chosen
+):
+    for name, prefixes in wishes.items():
+        trunks[name].prefers = prefixes
+    ready(session, cast, 1)
+    assert over(session) == chosen
+
+
+def test_the_one_that_the_fax_line_prefers_comes_before_all(session, cast, trunks):
+    trunks["second"].prefers = ["+39050"]
+    session.get_one(FaxEntity, cast.frontdesk).trunk_id = trunks["third"].id
+    ready(session, cast, 1)
+    assert over(session) == "third"
+
+
+def test_where_the_preferred_one_is_set_aside_another_takes_the_call(session, cast, trunks):
+    trunks["second"].prefers = ["+39"]
+    first = ready(session, cast, 1)
+    end(session, on_the_line(session), SILENCE)
+    other = ready(session, cast, 2)
+    claim(session)
+    assert (ways(session, first), ways(session, other)) == (["second", "main"], ["main"])
+
+
+def test_one_with_all_its_channels_in_use_is_passed_over(session, cast, trunks):
+    trunks["main"].channels, trunks["second"].channels = 1, 2
+    for last in range(5):
+        ready(session, cast, last)
+    names = [name_of(session, attempt) for attempt in claim(session)]
+    assert sorted(names) == ["main", "second", "second", "third", "third"]
+
+
+def test_no_more_calls_are_made_than_all_have_channels(session, cast, trunks):
+    for trunk in trunks.values():
+        trunk.channels = 1
+    for last in range(5):
+        ready(session, cast, last)
+    assert len(claim(session)) == 3
+    assert claim(session) == []
+
+
+def test_an_extension_goes_over_no_trunk(session, cast, trunks):
+    make_ready(session, submit(session, cast, addressee_text="502"))
+    (attempt,) = claim(session)
+    assert attempt.trunk_id is None
+
+
+# ---- What goes on
+
+
+@pytest.mark.parametrize("response", [SILENCE, BROKEN, "SIP 502 Bad Gateway", "SIP 504 Gateway Timeout", FULL])
+def test_no_answer_and_5xx_go_on_at_once(session, cast, trunks, response):
+    fax = ready(session, cast, 1)
+    fax = end(session, on_the_line(session), response, 34 if response == FULL else 0)
+    assert (fax.status, fax.cause) == (Status.RETRYING, "next_trunk")
+    assert fax.due_at <= utc_now()
+    assert over(session) == "second"
+
+
+@pytest.mark.parametrize("response", [CREDENTIALS, "SIP 407 Proxy Authentication Required", "SIP 402 Payment Required"])
+def test_so_does_what_is_our_own_fault(session, cast, trunks, response):
+    fax = ready(session, cast, 1)
+    end(session, on_the_line(session), response)
+    claim(session)
+    assert ways(session, fax) == ["main", "second"]
+
+
+@pytest.mark.parametrize(
+    ("response", "cause"),
+    [
+        (BUSY, 17),
+        ("SIP 600 Busy Everywhere", 17),
+        (DECLINED, 21),
+        ("SIP 480 Temporarily Unavailable", 19),
+        ("SIP 404 Not Found", 1),
+        ("SIP 403 Forbidden", 21),
+        ("SIP 500 Server Internal Error", 17),  # the carrier's way to say that the number is busy
+        ("SIP 503 Service Unavailable", 1),
+        ("SIP 100 Trying", 0),
+        ("SIP 487 Request Terminated", 127),
+        ("SIP 488 Not Acceptable Here", 58),
+    ],
+)
+def test_what_is_of_the_number_goes_over_no_other(session, cast, trunks, response, cause):
+    fax = ready(session, cast, 1)
+    end(session, on_the_line(session), response, cause)
+    assert not reread(session, fax.id).attempts[0].passed_on
+    assert claim(session) == []
+
+
+def test_a_403_goes_on_once_it_is_said_of_all(session, cast, trunks):
+    for last in (1, 2):
+        ready(session, cast, last)
+        assert end(session, on_the_line(session), "SIP 403 Forbidden", 21).cause == "forbidden"
+    fax = ready(session, cast, 3)
+    assert end(session, on_the_line(session), "SIP 403 Forbidden", 21).cause == "next_trunk"
+    claim(session)
+    assert ways(session, fax) == ["main", "second"]
+
+
+@pytest.mark.parametrize("response", [SILENCE, BROKEN, FULL, "SIP 408 Request Timeout", CREDENTIALS])
+def test_what_has_rung_was_the_recipient(session, cast, trunks, response):
+    ready(session, cast, 1)
+    heard = on_the_line(session)
+    note_ringing(session, [heard.channel_id])
+    fax = end(session, heard, response)
+    assert not fax.attempts[0].passed_on
+    ready(session, cast, 2)
+    told = on_the_line(session)
+    assert not end(session, told, response, rang=True).attempts[0].passed_on
+
+
+@pytest.mark.parametrize("outcome", ["unknown", "line_down", "dropped", "protocol_error", "trunk_down"])
+def test_what_was_answered_or_ended_unseen_is_dialled_over_no_other(session, cast, trunks, outcome):
+    fax = ready(session, cast, 1)
+    attempt = on_the_line(session)
+    if outcome != "line_down":
+        note_answered(session, [attempt.channel_id])
+    record_result(session, attempt.channel_id, CallFacts(outcome, response=""))
+    assert not reread(session, fax.id).attempts[0].passed_on
+    assert claim(session) == []
+
+
+def test_a_fax_that_was_cancelled_goes_nowhere(session, cast, trunks):
+    fax = ready(session, cast, 1)
+    attempt = on_the_line(session)
+    session.execute(sa.update(Fax).where(Fax.id == fax.id).values(cancel_requested_at=utc_now()))
+    session.commit()
+    assert end(session, attempt, SILENCE).status == Status.CANCELLED
+
+
+def test_going_on_costs_neither_a_try_nor_a_dial(session, cast, trunks):
+    fax = ready(session, cast, 1)
+    fax.entity.template.max_attempts, fax.entity.template.max_dials = 1, 1
+    session.commit()
+    assert end(session, on_the_line(session), BROKEN).cause == "next_trunk"
+    assert end(session, on_the_line(session), BROKEN).cause == "next_trunk"
+    fax = end(session, on_the_line(session), BROKEN)
+    assert (fax.status, fax.cause) == (Status.FAILED, "congestion")
+    assert ways(session, fax) == ["main", "second", "third"]
+
+
+def test_who_has_tried_all_waits_and_begins_anew_with_the_first(session, cast, trunks):
+    fax = ready(session, cast, 1)
+    for _ in trunks:
+        fax = end(session, on_the_line(session), BROKEN)
+    assert (fax.status, fax.cause) == (Status.RETRYING, "congestion")
+    assert fax.due_at > utc_now() + timedelta(minutes=4)
+    pass_time(session, 10)
+    for _ in trunks:
+        fax = end(session, on_the_line(session), BROKEN)
+    assert ways(session, fax) == ["main", "second", "third"] * 2
+
+
+def test_while_all_are_set_aside_faxes_wait_and_say_why(session, cast, trunks):
+    fax = ready(session, cast, 1)
+    for _ in trunks:
+        fax = end(session, on_the_line(session), SILENCE)
+    assert (fax.status, fax.cause, len(troubles(session))) == (Status.RETRYING, "trunk_down", 3)
+    other = ready(session, cast, 2)
+    assert claim(session) == []
+    other = reread(session, other.id)
+    assert (other.status, other.cause, other.attempts) == (Status.READY, "trunk_down", [])
+    assert other.due_at < utc_now() + timedelta(seconds=31)
+
+
+def test_one_fax_at_a_time_finds_out_and_goes_on_over_the_next_one_if_it_has_to(session, cast, trunks):
+    ready(session, cast, 1)
+    end(session, on_the_line(session), SILENCE)
+    claim(session)
+    pass_time(session, 1)
+    for last in (2, 3):
+        ready(session, cast, last)
+    probing, other = claim(session)
+    mark_placed(session, [probing.id, other.id], utc_now())
+    assert [name_of(session, probing), name_of(session, other)] == ["main", "second"]
+    assert end(session, probing, SILENCE).cause == "next_trunk"
+    assert over(session) == "second"
+
+
+def test_a_trunk_of_the_back_is_found_out_about_too(session, cast, trunks):
+    trunks["third"].prefers = ["+39"]
+    ready(session, cast, 1)
+    end(session, on_the_line(session), SILENCE)
+    claim(session)
+    trunks["third"].prefers = []
+    pass_time(session, 1)
+    ready(session, cast, 2)
+    assert over(session) == "third"
+
+
+def test_when_one_takes_calls_again_only_that_one_is_out_of_trouble(session, cast, trunks):
+    ready(session, cast, 1)
+    for _ in trunks:
+        end(session, on_the_line(session), SILENCE)
+    pass_time(session, 2)
+    back = on_the_line(session)
+    note_ringing(session, [back.channel_id])
+    assert set(troubles(session)) == {trunk.id for trunk in trunks.values()} - {back.trunk_id}
+
+
+def test_all_go_as_soon_as_the_first_one_rings(session, cast, trunks):
+    for name in ("second", "third"):
+        trunks[name].enabled = False
+    ready(session, cast, 1)
+    end(session, on_the_line(session), SILENCE)
+    waiting = [ready(session, cast, last) for last in (2, 3)]
+    pass_time(session, 2)
+    (probing,) = claim(session)
+    mark_placed(session, [probing.id], utc_now())
+    assert claim(session) == []
+    note_ringing(session, [probing.channel_id])
+    others = {fax.id for fax in waiting} - {probing.fax_id}
+    assert others <= {attempt.fax_id for attempt in claim(session)}
+    assert troubles(session) == {}
+
+
+def test_what_one_trunk_says_of_others_is_no_word_about_another_trunk(session, cast, trunks):
+    for last in (1, 2):
+        ready(session, cast, last)
+        end(session, on_the_line(session), "SIP 404 Not Found", 1)
+    trunks["main"].enabled = False
+    ready(session, cast, 3)
+    assert end(session, on_the_line(session), "SIP 404 Not Found", 1).cause == "unallocated"
+
+
+def test_channels_are_learned_for_each_trunk(session, cast, trunks):
+    for last in range(4):
+        ready(session, cast, last)
+    attempts = claim(session)
+    mark_placed(session, [attempt.id for attempt in attempts], utc_now())
+    note_answered(session, [attempts[0].channel_id])
+    for refused in attempts[1:]:
+        end(session, refused, FULL, 34)
+    names = [name_of(session, attempt) for attempt in claim(session)]
+    assert names == ["second"] * 3, "the first has room for one"
+
+
+def test_where_no_other_has_a_channel_it_waits_for_one(session, cast, trunks):
+    trunks["second"].channels = trunks["third"].channels = 1
+    session.commit()
+    for last in range(3):
+        ready(session, cast, last)
+    for trunk in (trunks["second"], trunks["third"]):
+        trunk.position = -1
+    attempts = claim(session)
+    mark_placed(session, [attempt.id for attempt in attempts], utc_now())
+    note_answered(session, [attempt.channel_id for attempt in attempts])
+    ready(session, cast, 4)
+    more = on_the_line(session)
+    assert name_of(session, more) == "main"
+    assert end(session, more, FULL, 34).cause == "trunk_full"
+
+
+def test_a_trunk_that_is_taken_away_leaves_its_attempts(session, cast, trunks):
+    fax = ready(session, cast, 1)
+    end(session, on_the_line(session), SILENCE)
+    session.execute(sa.delete(Trunk).where(Trunk.name == "main"))
+    session.commit()
+    assert over(session) == "second"
+    assert len(reread(session, fax.id).attempts) == 2
+
+
+def test_no_number_is_called_by_two_trunks_at_once(session, cast, trunks):
+    for _ in range(2):
+        make_ready(session, submit(session, cast, addressee_text=number(1)))
+    assert len(claim(session)) == 1
+
+
+# ---- Who is told
+
+
+def mails(session) -> list[tuple[str, str]]:
+    watch_trunks(session)
+    kinds = (NoticeKind.TRUNK_AWAY, NoticeKind.TRUNK_BACK)
+    told = session.scalars(sa.select(Notice).where(Notice.kind.in_(kinds)).order_by(Notice.id))
+    return [(notice.recipient, *trunk_mail(notice)) for notice in told]
+
+
+def test_operators_are_told_once_of_one_of_several_and_when_it_is_over(app, session, cast, trunks):
+    ready(session, cast, 1)
+    end(session, on_the_line(session), CREDENTIALS)
+    assert mails(session) == mails(session)
+    ((recipient, subject, text),) = mails(session)
+    assert (recipient, subject) == ("ops@faxroom.test", "[Faxroom] The trunk main takes no calls")
+    assert CREDENTIALS in text
+    claim(session)
+    pass_time(session, 2)
+    ready(session, cast, 2)
+    end(session, on_the_line(session), BUSY, 17)
+    assert [subject for _, subject, _ in mails(session)][1:] == ["[Faxroom] The trunk main takes calls again"]
+
+
+def test_of_the_only_trunk_the_alert_of_the_faxes_that_wait_says_it(session, cast):
+    ready(session, cast, 1)
+    end(session, on_the_line(session), CREDENTIALS)
+    assert mails(session) == []
+
+
+def test_health_names_the_trunk_and_fails_when_all_are_set_aside(app, session, cast, trunks):
+    ready(session, cast, 1)
+    end(session, on_the_line(session), SILENCE)
+    assert check_part("trunk") == {"ok": True, "warning": "Faxes go over the other trunks. main: trunk_down"}
+    for _ in range(2):
+        end(session, on_the_line(session), SILENCE)
+    assert check_part("trunk")["error"] == "trunk_down (main, second, third)"
