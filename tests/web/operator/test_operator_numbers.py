@@ -8,7 +8,6 @@ from flask import Flask
 
 from app.models import AuditEvent, PoolNumber
 from app.rules.numbers import pool
-from app.rules.numbers.habits import first_region
 from app.rules.numbers.routing import Found
 from app.rules.receiving.strays import note_stray
 from tenants.db import db, utc_now
@@ -75,12 +74,12 @@ def test_a_file_is_imported_whole_or_not_at_all(app: Flask, cast: Cast, olga: Br
 
 
 def test_how_numbers_are_kept_is_set_here(app: Flask, cast: Cast, olga: Browser) -> None:
-    answer = olga.post(f"{PAGE}/rules", page=PAGE, rest_days="soon", trunk_region="IT")
+    answer = olga.post(f"{PAGE}/rules", page=PAGE, rest_days="soon")
     assert answer.status_code == 422
     assert "Enter a whole number of days" in answer.text
-    assert olga.post(f"{PAGE}/rules", page=PAGE, rest_days="90", trunk_region="IT").status_code == 303
+    assert olga.post(f"{PAGE}/rules", page=PAGE, rest_days="90").status_code == 303
     with app.app_context():
-        assert (pool.rest_days(db.session), first_region(db.session)) == (90, "IT")
+        assert pool.rest_days(db.session) == 90
 
 
 def test_calls_that_reached_nobody_are_listed(app: Flask, cast: Cast, olga: Browser) -> None:

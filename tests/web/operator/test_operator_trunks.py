@@ -2,8 +2,10 @@
 
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 from flask import Flask
 
+from app.cli import trunks
 from app.models import AuditEvent, Trunk
 from app.rules.sending.trunks import table
 from app.rules.sending.trunks.fields import TrunkFields
@@ -135,3 +137,21 @@ def test_a_provision_file_adds_and_changes_trunks_and_its_faults_are_told(app: F
             apply_provision_file(db.session, file)
         assert [fault.split(":")[0] for fault in error.value.faults] == ["trunk main, host", "trunk backup, port"]
         assert table.trunk_by_name(db.session, "backup").port == 5061
+
+
+def test_the_command_line_adds_changes_and_removes_a_trunk_by_the_same_judgement(app: Flask, cast: Cast) -> None:
+    def run(args: list[str], given: str = ""):
+        with app.app_context():
+            return CliRunner().invoke(trunks, args[1:], input=given)
+
+    made = run(
+        args=["trunks", "add", "backup", "host=h.example", "username=a", "registers=yes", "--password"], given="p#w\n"
+    )
+    assert made.exit_code == 0, made.output
+    assert run(args=["trunks", "set", "backup", "port=99999"]).output == "Error: port: Enter a port from 1 to 65535.\n"
+    assert "FAXROOM_TRUNK" in run(args=["trunks", "set", "main", "host=x.example"]).output
+    assert run(args=["trunks", "order", "backup"]).exit_code == 0
+    assert run(args=["trunks", "list"]).output.splitlines()[0] == "backup  udp:h.example:5060  registers"
+    assert trunk(app, "backup").password == "p#w"
+    assert run(args=["trunks", "remove", "backup", "--yes"]).exit_code == 0
+    assert trunk(app, "backup") is None
