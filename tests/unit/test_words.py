@@ -59,5 +59,21 @@ def test_no_italian_sentence_uses_a_word_that_the_glossary_has_better(word: str)
     assert astray == [], f"di': {ITALIAN[word]}"
 
 
+#: What operators, administrators and users read.
+PAGES = [
+    *(ROOT / "docs/guide").glob("*.md"),
+    *(ROOT / f"docs/{name}.md" for name in ("install", "configure", "upgrade", "backup", "keys", "door", "trunks")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "docs/carriers.md")),
+]
+CODE = re.compile(r"```.*?```|`[^`\n]*`|\]\([^)]*\)", re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_of_the_documentation_uses_a_word_that_the_glossary_has_better(page: Path) -> None:
+    text = " ".join(CODE.sub("", page.read_text(encoding="utf-8")).split())
+    astray = {word: said.group() for word in ENGLISH if (said := re.search(word, text, re.IGNORECASE))}
+    assert astray == {}
+
+
 def test_there_are_sentences_to_be_read() -> None:
     assert len(_sentences()) > 1500
