@@ -21,7 +21,7 @@ from app.jobs.receiving import unheard
 from app.jobs.receiving.silence import LOOK_SECONDS, SilenceWatch
 from app.jobs.receiving.unheard import UnheardWatch
 from app.jobs.running import application
-from app.jobs.sending.dispatch import mark_of
+from app.jobs.sending.dispatch import let_asterisk_read, mark_of
 from app.models import Attempt, Direction, Fax, FaxEntity
 from app.queues import enqueue
 from app.rules.numbers.called import shown_called
@@ -461,8 +461,9 @@ class Listener:
         if trunks and (not file.exists() or file.read_text() != text):
             file.parent.mkdir(parents=True, exist_ok=True)
             new = file.with_suffix(".new")
-            new.touch(mode=0o640)
+            new.touch(mode=0o600)
             new.write_text(text)
+            let_asterisk_read(new)
             new.replace(file)
             self.trunks_read = False
         if not self.trunks_read:

@@ -52,6 +52,11 @@ def asterisk() -> Ari:
     return asterisk
 
 
+def let_asterisk_read(path: Path) -> None:
+    """A file in the spool, be Asterisk apart or not, and nobody else: whoever may read its folder."""
+    path.chmod(0o600 | path.parent.stat().st_mode & 0o044)
+
+
 def spooled_path(channel_id: str) -> Path:
     """Where Asterisk reads the pages of a call. It sees the spool and nothing else of ours."""
     return settings().spool / "outgoing" / f"{channel_id}.tif"
@@ -150,7 +155,7 @@ def _call_of(attempt: Attempt) -> OutgoingCall:
     if fax.dial_string is None:
         raise LookupError(f"fax {fax.id} goes to nobody")
     _lay_pages(attempt, path)
-    path.chmod(0o600 | path.parent.stat().st_mode & 0o044)  # who may read the folder: Asterisk, if apart
+    let_asterisk_read(path)
     latest_answer, number = utc_now() + REQUEST_GRACE, attempt.dialled or fax.dial_string
     trunk = attempt.trunk
     over = {"trunk": trunk.name, "wire": wire_number(number, trunk.number_form, trunk.region)} if trunk else {}

@@ -1,5 +1,6 @@
 """The line process between Asterisk and the jobs: decisions about calls, and what a gap left behind."""
 
+import os
 from base64 import b64encode
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from app.rules.numbers.called import SIGNS
 from app.rules.numbers.policy import Policy, set_policy
 from app.rules.receiving.receiving import begin_receiving, receiving_fax
 from app.rules.sending.results import CallFacts, record_result
+from app.rules.sending.trunks.fields import FILE, MODULES
 from app.services.receiving.line_events import (
     AllTold,
     Ended,
@@ -485,3 +487,19 @@ def test_calls_that_found_no_place_are_counted_for_the_operator(session, cast, l
     listener._tell_turned_away()
     listener._tell_turned_away()
     assert told == [{"company": 1, "caller": 2, "called": 1}]
+
+
+def test_an_asterisk_with_an_account_of_its_own_can_read_the_trunks_and_nobody_else(app, session, listener):
+    """Passwords are in there; and an Asterisk that cannot read it knows no trunk, and refuses every call."""
+    folder = (app.config["SETTINGS"].spool / FILE).parent
+    folder.mkdir(parents=True)
+    before = os.umask(0o077)  # the portal's
+    try:
+        for mode, expected in ((0o2750, 0o640), (0o700, 0o600)):
+            folder.chmod(mode)
+            (folder / "trunks.conf").unlink(missing_ok=True)
+            listener._tell_trunks()
+            assert (folder / "trunks.conf").stat().st_mode & 0o777 == expected
+    finally:
+        os.umask(before)
+    assert [asked for asked in listener.line.asked if asked[0] == "read_anew"] == [("read_anew", MODULES)] * 2
