@@ -6,37 +6,54 @@ import uuid
 from contextlib import suppress
 from types import TracebackType
 
+SOUND, T38 = "m=audio 9 RTP/AVP 8", "m=image 9 udptl t38"
+
 
 class Caller:
-    """One call. Sends no sound: whoever answers hears nothing."""
+    """One call. Sends no sound: whoever answers hears nothing. ``media`` is what its offer holds (RFC 4566)."""
 
-    def __init__(self, sip_port: int, number: str, *, user: str, headers: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, sip_port: int, number: str, *, user: str, headers: tuple[str, ...] = (), media: tuple[str, ...] = (SOUND,)
+    ) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         self._socket.connect(("127.0.0.1", sip_port))
         self._socket.settimeout(30)
         self._here = f"127.0.0.1:{self._socket.getsockname()[1]}"
         self._there = f"sip:{number}@127.0.0.1:{sip_port}"
-        self._user, self._headers = user, headers
+        self._user, self._headers, self._media = user, headers, media
         self._call, self._tag = uuid.uuid4().hex, uuid.uuid4().hex[:8]
         self._to_tag = ""
 
     def __enter__(self) -> "Caller":
-        offer = "\r\n".join(
-            ("v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "c=IN IP4 127.0.0.1", "t=0 0", "m=audio 9 RTP/AVP 8", "")
-        )
+        offer = "\r\n".join(("v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "c=IN IP4 127.0.0.1", "t=0 0", *self._media, ""))
         self._send("INVITE", 1, offer, *self._headers, "Content-Type: application/sdp")
         return self
 
-    def until_answered(self) -> None:
+    def until_answered(self) -> str:
+        """What was answered, whole."""
+        answer = self._final()
+        assert answer.startswith("SIP/2.0 200 "), answer.splitlines()[0]
+        self._to_tag = re.search(r"^To:.*;tag=([^;\r]+)", answer, re.MULTILINE)[1]
+        self._send("ACK", 1)
+        return answer
+
+    def until_offered(self) -> str:
+        """What the other side offers in the middle of the call, whole. We never answer."""
+        while True:
+            request = self._socket.recv(65535).decode()
+            if request.startswith("INVITE"):
+                return request
+
+    def until_refused(self) -> int:
+        """The status."""
+        return int(self._final().split(" ")[1])
+
+    def _final(self) -> str:
         while True:
             answer = self._socket.recv(65535).decode()
-            status = int(answer.split(" ")[1]) if answer.startswith("SIP/2.0") else 0
-            if status >= 200:
-                assert status == 200, answer.splitlines()[0]
-                self._to_tag = re.search(r"^To:.*;tag=([^;\r]+)", answer, re.MULTILINE)[1]
-                self._send("ACK", 1)
-                return
+            if answer.startswith("SIP/2.0") and int(answer.split(" ")[1]) >= 200:
+                return answer
 
     def __exit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
