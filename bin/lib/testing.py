@@ -237,7 +237,7 @@ class _Instance:
         self.home = home
         self.log = home.with_name(f"{home.name}-up.log")
         self.progress = progress
-        self.port, self.ari_port, self.imap_port = _free_ports(3)
+        self.port, self.ari_port, self.imap_port, self.door_port = _free_ports(4)
         self.sip_port = _sip_port()
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -245,7 +245,8 @@ class _Instance:
         self.progress.say("instance", f"starting one in {self.home}, port {self.port}")
         own = {"FAXROOM_HOME": self.home, "FAXROOM_PORT": self.port}
         own |= {"FAXROOM_SIP_PORT": self.sip_port, "FAXROOM_ARI_PORT": self.ari_port}
-        own |= {"FAXROOM_IMAP_PORT": self.imap_port}
+        own |= {"FAXROOM_IMAP_PORT": self.imap_port, "FAXROOM_DOOR_PORT": self.door_port}
+        own |= {"FAXROOM_DOOR_DOMAIN": "fax.faxroom.test", "FAXROOM_DOOR_PEERS": "127.0.0.1=alpha"}
         environment = _environment() | {name: str(value) for name, value in own.items()}
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
@@ -288,6 +289,7 @@ class _Instance:
             "FAXROOM_TEST_PASSWORD": DEMO_PASSWORD,
             "FAXROOM_TEST_SIP_PORT": str(self.sip_port),
             "FAXROOM_TEST_ARI_PORT": str(self.ari_port),
+            "FAXROOM_TEST_DOOR_PORT": str(self.door_port),
         }
 
 

@@ -1,12 +1,15 @@
 """The instance under test: a whole Faxroom, started by bin/test with bin/up."""
 
 import contextlib
+import email
+import email.policy
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -59,10 +62,10 @@ class Instance:
             [root / "bin/faxroom", *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False
         )
 
-    def send(self, email: str, entity: str, to: str, path: Path) -> str:
+    def send(self, sender: str, entity: str, to: str, path: Path) -> str:
         """Submit a fax through the one door; its id."""
         with self.session() as session:
-            user = user_by_address(session, email)
+            user = user_by_address(session, sender)
             line = session.scalar(
                 sa.select(FaxEntity).where(FaxEntity.tenant_id == user.tenant_id, FaxEntity.name == entity)
             )
@@ -93,6 +96,17 @@ class Instance:
             time.sleep(0.2)
         told = self.read(row_id, lambda row: {key: getattr(row, key) for key in TOLD if hasattr(row, key)}, of=of)
         raise AssertionError(told)
+
+    def mailed(self, to: str, wanted: Callable[[EmailMessage], bool], *, seconds: float = 60) -> EmailMessage:
+        """An email in the mailbox of ``to``, when it is there."""
+        folder, end = self.home / "mailboxes/boxes" / to, time.monotonic() + seconds
+        while time.monotonic() < end:
+            for file in [file for part in ("new", "cur") for file in (folder / part).glob("*")]:
+                mail = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+                if wanted(mail):
+                    return mail
+            time.sleep(0.2)
+        raise AssertionError("no such mail came")
 
     def processes(self, words: str) -> list[int]:
         """Those of this very instance whose command line holds these words."""

@@ -1,11 +1,8 @@
 """A mail from any mail program becomes a fax: real SMTP, real Dovecot, the real line, and answers in the mailbox."""
 
-import email
-import email.policy
 import os
 import smtplib
 import time
-from collections.abc import Callable
 from email.message import EmailMessage
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -65,20 +62,8 @@ def row_of(instance: Instance, message_id: str, *, seconds: float = 30) -> MailM
     raise AssertionError("the mail was not collected")
 
 
-def in_mailbox(instance: Instance, wanted: Callable[[EmailMessage], bool], *, seconds: float = 60) -> EmailMessage:
-    """A mail to the sender, when it is there."""
-    folder, end = instance.home / "mailboxes/boxes" / ALICE, time.monotonic() + seconds
-    while time.monotonic() < end:
-        for file in [file for part in ("new", "cur") for file in (folder / part).glob("*")]:
-            mail = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
-            if wanted(mail):
-                return mail
-        time.sleep(0.2)
-    raise AssertionError("no such mail came")
-
-
 def answer_to(instance: Instance, message_id: str) -> EmailMessage:
-    return in_mailbox(instance, lambda mail: mail["In-Reply-To"] == message_id)
+    return instance.mailed(ALICE, lambda mail: mail["In-Reply-To"] == message_id)
 
 
 def report_of(instance: Instance, fax_id: str) -> EmailMessage:
@@ -87,7 +72,7 @@ def report_of(instance: Instance, fax_id: str) -> EmailMessage:
         sent = str(mail["Subject"]).startswith("[KPBX40299999] FAX successfully sent")
         return sent and body is not None and fax_id in body.get_content()
 
-    return in_mailbox(instance, is_report)
+    return instance.mailed(ALICE, is_report)
 
 
 def test_a_mail_becomes_a_fax_and_its_sender_is_told_twice(instance: Instance) -> None:
