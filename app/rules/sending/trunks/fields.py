@@ -82,10 +82,6 @@ class TrunkFields:
     prefers: tuple[str, ...] = ()
 
     @property
-    def is_loop(self) -> bool:
-        return self.host == LOOP_HOST and self.username is None and self.transport == "udp"
-
-    @property
     def is_ipv6(self) -> bool:
         return ":" in self.host
 
