@@ -25,7 +25,7 @@ from app.errors import Refused
 from app.models import BoxSource, DoorCredential, FaxEntity, Mail2FaxBox
 from app.rules.ground.access import sendable_entities
 from app.rules.mail2fax.boxes import BoxDetails, judge_box, name_is_taken, read_programs
-from app.rules.mail2fax.ledger import Delivery, message_id
+from app.rules.mail2fax.ledger import Delivery, message_digest, message_id
 from app.rules.mail2fax.mail_text import Wanted
 from app.rules.numbers.dialing import hold_rules
 from app.rules.numbers.numbers import read_mailed
@@ -182,12 +182,13 @@ def _person(session: Session, address: str) -> User | None:
 @dataclass(frozen=True)
 class Target:
     """A recipient: the box that judges the email, and what its address asks for; ``wanted`` None: the subject says it.
-    ``key`` tells it from the email's other recipients, whatever their spelling."""
+    ``key`` tells it from the email's other recipients, whatever their spelling; ``key_before`` did so before wishes."""
 
     tenant_id: int
     box_id: int
     wanted: Wanted | None
     key: str
+    key_before: str
 
 
 def target_of(session: Session, sender: Sender, address: str, installation: str, now: datetime) -> Target:
@@ -195,7 +196,7 @@ def target_of(session: Session, sender: Sender, address: str, installation: str,
     local, _at, domain = address.rpartition("@")
     tenant, user = session.get_one(Tenant, sender.tenant_id), session.get_one(User, sender.user_id)
     if box := _box_with(session, sender, address):
-        return Target(sender.tenant_id, box.id, None, "subject")
+        return Target(sender.tenant_id, box.id, None, "subject", "subject")
     label = _label(tenant, domain, installation)
     line = _line(session, user, sender, label)
     number = _NUMBER.fullmatch(local.strip('"'))
@@ -205,7 +206,8 @@ def target_of(session: Session, sender: Sender, address: str, installation: str,
     hold_policy(session, tenant, addressee.dial_string, send_at=None, now=now)
     hold_rules(session, tenant=tenant, entity=line, number=addressee.remote_number, send_at=None, now=now)
     wanted = Wanted(number[1], line.name if label else None)
-    return Target(sender.tenant_id, line.box_id or 0, wanted, f"{line.id} {addressee.remote_number}")
+    keys = (f"{line.id} {addressee.remote_number}", f"{line.id} {addressee.dial_string}")
+    return Target(sender.tenant_id, line.box_id or 0, wanted, *keys)
 
 
 def _boxes(sender: Sender) -> sa.Select[Mail2FaxBox]:
@@ -270,8 +272,13 @@ def is_known_again(raw: bytes) -> bool:
 
 
 def delivery_of(target: Target, raw: bytes, wish: str) -> Delivery:
-    digest = hashlib.sha256(f"door {wish} {target.key}".encode()).hexdigest()
-    return Delivery(target.tenant_id, target.box_id, 0, 0, message_id(raw), digest, len(raw), wish)
+    digest = _known_by(wish, target.key)
+    before = _known_by(message_digest(raw), target.key_before)
+    return Delivery(target.tenant_id, target.box_id, 0, 0, message_id(raw), digest, len(raw), wish, before)
+
+
+def _known_by(content: str, key: str) -> str:
+    return hashlib.sha256(f"door {content} {key}".encode()).hexdigest()
 
 
 # ---- Boxes

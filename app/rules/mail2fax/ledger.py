@@ -200,7 +200,7 @@ def delay_after(failures: int) -> timedelta:
 @dataclass(frozen=True)
 class Delivery:
     """Where a message lies, and what it is. What was handed in lies nowhere: its UIDs are 0; ``wish`` is what it says,
-    however often it is written anew."""
+    however often it is written anew; ``digest_before`` is what it was known by until December 2026."""
 
     tenant_id: int
     box_id: int
@@ -210,6 +210,7 @@ class Delivery:
     digest: str
     size: int
     wish: str = ""
+    digest_before: str = ""
 
 
 def find_delivery(session: Session, delivery: Delivery) -> MailMessage | None:
@@ -227,7 +228,8 @@ def find_delivery(session: Session, delivery: Delivery) -> MailMessage | None:
 
 def find_accepted(session: Session, delivery: Delivery) -> MailMessage | None:
     """The message of the same content that became a fax: an earlier delivery, or one that lay elsewhere before."""
-    same = sa.select(MailMessage).where(MailMessage.box_id == delivery.box_id, MailMessage.digest == delivery.digest)
+    digests = [digest for digest in (delivery.digest, delivery.digest_before) if digest]
+    same = sa.select(MailMessage).where(MailMessage.box_id == delivery.box_id, MailMessage.digest.in_(digests))
     return session.scalar(same.where(MailMessage.fate == MailFate.ACCEPTED))
 
 

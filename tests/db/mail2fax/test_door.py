@@ -1,5 +1,6 @@
 """The door: who may hand in, for whom, what is answered, and that each email is sent once."""
 
+import hashlib
 import smtplib
 import socket
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from app.config import DoorSettings, Peer
 from app.jobs.mail2fax import door as desk
 from app.models import DoorCredential, Fax, FaxEntity, Mail2FaxBox, MailFate, MailMessage, Notice
 from app.rules.mail2fax.door import companies_unknown
+from app.rules.mail2fax.ledger import message_digest
 from tenants.db import db, utc_now
 from tenants.models import Tenant, User
 from tests.db.mails import NUMBER, PIN, PUBLIC, write_mail
@@ -136,6 +138,22 @@ def test_an_email_that_is_handed_in_again_is_answered_as_before_and_sent_once(ap
     assert len(faxes(app)) == 1
     hand_in(door, letter(), TO)  # another email, to the same number
     assert len(faxes(app)) == 2
+
+
+@pytest.mark.parametrize("number", [PUBLIC, "502"])
+def test_an_email_of_before_wishes_were_known_is_sent_once_when_it_is_handed_in_again(
+    app: Flask, cast: Cast, door: DoorSettings, number: str
+):
+    content = letter()
+    hand_in(door, content, f"{number}@{DOMAIN}")
+    (fax,), (message,) = faxes(app), messages(app)
+    key = f"{cast.frontdesk} {fax.dial_string}"
+    before = hashlib.sha256(f"door {message_digest(content)} {key}".encode()).hexdigest()
+    change(app, MailMessage, message.id, digest=before)  # as it was entered then, under keys of then
+    change(app, Fax, fax.id, submission_key=hashlib.sha256(f"mail {message.box_id} {before}".encode()).hexdigest())
+    hand_in(door, content, f"{number}@{DOMAIN}")
+    assert [fax.id for fax in faxes(app)] == [fax.id]
+    assert [message.fate for message in messages(app)] == [MailFate.ACCEPTED, MailFate.REPEATED]
 
 
 def test_one_wish_is_one_fax_however_it_is_written_and_asked_for(app: Flask, cast: Cast, door: DoorSettings):
