@@ -293,8 +293,10 @@ def is_vouched(checks: list[Any] | None) -> bool:
 
 
 def is_sure(checks: list[Any] | None) -> bool:
-    """Whether the mail is surely its sender's: the mail server, the PIN or the signature says so."""
-    return any(_has_passed(checks, code) for code in ("proof", "pin", "signature"))
+    """Whether the mail is surely its sender's: the PIN or the signature says so, or the mail server of one to which no
+    header was added."""
+    is_whole = _has_passed(checks, "headers") or not any(check["code"] == "headers" for check in checks or [])
+    return any(_has_passed(checks, code) for code in ("pin", "signature")) or (is_whole and is_vouched(checks))
 
 
 def _has_passed(checks: list[Any] | None, code: str) -> bool:

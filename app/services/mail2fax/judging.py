@@ -214,11 +214,17 @@ class _Judgement:
     def _standing(
         self, user: User | None, entity: FaxEntity | None, proof: bool | None, pin: bool | None, signature: Signature
     ) -> Standing:
-        """An address alone is believed only where the line believes it as well."""
-        if user is None or self.automatic or twice(self.mail) or proof is False:
+        """An address alone is believed only where the line believes it as well. Of what the mail server calls forged no
+        PIN is told, because it counts as no guess, and a signed one may have been taken from elsewhere, often. A header
+        may have been added to what the mail server believes."""
+        if user is None or self.automatic:
             return Standing.NOBODYS
+        if proof is False:
+            return Standing.CLAIMED if signature.fault is None else Standing.NOBODYS
         if pin or signature.fault is None:
             return Standing.PROVEN
+        if twice(self.mail):
+            return Standing.NOBODYS if self.tenant.mail_proof_required and not proof else Standing.CLAIMED
         lines = [entity] if entity else self.lines
         address_is_enough = bool(lines) and all(line.authentication == Authentication.NONE for line in lines)
         if proof or (address_is_enough and not self.tenant.mail_proof_required):

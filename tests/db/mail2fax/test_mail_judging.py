@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.adapters.mail.pgp_mail import public_key_of
 from app.models import MailFate, MailMessage
+from app.services.mail2fax.judging import Standing
 from tenants.db import utc_now
 from tenants.models import Tenant, User
 from tests.db.mail_attacks import (
@@ -78,6 +79,39 @@ def test_two_senders_or_two_subjects_are_refused(judged: Judge):
         verdict = judged(head + raw, authentication="none")
         assert refused(verdict, "mail_header_twice")
         assert not verdict.answerable
+
+
+@pytest.mark.parametrize("doubled", [b"Subject: 050999999\n", b"Date: Mon, 1 Jan 2001 00:00:00 +0000\n"])
+def test_a_header_that_a_gateway_wrote_twice_silences_no_answer_to_who_knows_the_pin(judged: Judge, doubled: bytes):
+    standing = {}
+    for text in ("PIN 4711", "Hello"):
+        verdict = judged(doubled + write_mail(text=text).as_bytes())
+        assert refused(verdict, "mail_header_twice")
+        standing[text] = verdict.standing
+    assert standing == {"PIN 4711": Standing.PROVEN, "Hello": Standing.CLAIMED}
+
+
+def test_whose_headers_are_doubled_nobody_vouches_for(judged: Judge):
+    """DKIM (RFC 6376, 8.15) may hold although somebody has added a Subject: it is not repeated to them in our name."""
+    head = b"Authentication-Results: mx.alpha.test; dmarc=pass header.from=alpha.test\nSubject: visit evil.test\n"
+    verdict = judged(head + write_mail(text="Hello").as_bytes(), authserv_id="mx.alpha.test")
+    assert (verdict.reason, verdict.standing) == ("mail_header_twice", Standing.CLAIMED)
+
+
+def test_who_signed_is_told_once_a_day_of_a_mail_that_the_server_calls_forged(judged: Judge, ring, registered: str):
+    """A mail that was passed on fails DMARC. Signed mails of theirs may have been written to others as well: whoever
+    hands those in here must not have their mailbox filled."""
+    forged = b"Authentication-Results: mx.alpha.test; dmarc=fail header.from=alpha.test\n"
+    verdict = judged(forged + signed_mail(ring, registered), **PGP, authserv_id="mx.alpha.test")
+    assert (verdict.reason, verdict.standing) == ("mail_proof_failed", Standing.CLAIMED)
+
+
+def test_no_pin_is_found_out_by_a_mail_that_the_server_calls_forged(judged: Judge):
+    """It counts as no guess, so the right one is not answered either."""
+    forged = b"Authentication-Results: mx.alpha.test; dmarc=fail header.from=alpha.test\n"
+    for text in ("PIN 4711", "PIN 4712"):
+        verdict = judged(forged + write_mail(text=text).as_bytes(), authserv_id="mx.alpha.test")
+        assert (verdict.reason, verdict.standing) == ("mail_proof_failed", Standing.NOBODYS)
 
 
 @pytest.mark.parametrize(
