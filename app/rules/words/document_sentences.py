@@ -36,7 +36,7 @@ DOCUMENT_REFUSALS = {
     ),
     "too_large": _l("This file is larger than %(limit)s MB. Save it with smaller pictures, or split it."),
     "too_many_pixels": _l("%(this)s is too large to be drawn. Save it as PDF in A4 and choose that."),
-    "unpacked_too_large": _l("This document unpacks to more than allowed. Save it as PDF and choose that."),
+    "unpacked_too_large": _l("This document is too large when unpacked. Save it as PDF and choose that."),
     "conversion_timed_out": _l("%(this)s took too long to convert. Save it as PDF and send that."),
     "office_unconfined": _l(
         "Only PDFs and pictures can be opened safely on this installation. Save the document as PDF and send that."
@@ -49,10 +49,13 @@ DOCUMENT_REFUSALS = {
 WRONG_TYPES = {
     "html": _l("This is a web page. Print it to PDF and choose that."),
     "svg": _l("This is an SVG drawing. Export it as PDF and choose that."),
-    "xml": _l("This is a file in XML. Open it in its program, save it as PDF and choose that."),
+    "xml": _l("This is an XML file. Open it in its program, save it as PDF and choose that."),
     "email": _l("This is an email. Print it to PDF and choose that."),
     "pgp": _l("This is a PGP message, key or signature. Decrypt it and choose the document inside."),
-    "text": _l("This is a text, though its name says otherwise. Choose the document itself, or name the text .txt."),
+    "text": _l(
+        "This is a text file, although its name says otherwise. Choose the document itself, or rename the file to end"
+        " in .txt."
+    ),
     "program": _l("This is a program, not a document. Choose the document."),
     "zip": _l("This is a ZIP archive. Unpack it and choose a document in it."),
     "archive": _l("This is an archive. Unpack it and choose a document in it."),
@@ -73,8 +76,8 @@ WRONG_TYPES = {
     "djvu": _l("This is a DjVu document. Print it to PDF and choose that."),
     "photoshop": _l("This is a Photoshop file. Export it as PDF or JPEG and choose that."),
     "avif": _l("This is an AVIF picture. Save it as JPEG or PNG and choose that."),
-    "film": _l("This is a film or a sound, not a document. Choose the document."),
-    "sound": _l("This is a film or a sound, not a document. Choose the document."),
+    "film": _l("This is a video or sound file, not a document. Choose the document."),
+    "sound": _l("This is a video or sound file, not a document. Choose the document."),
     "help": _l("This is a help file. Print the pages you want to send to PDF and choose that."),
 }
 

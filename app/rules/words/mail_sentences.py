@@ -106,15 +106,15 @@ MAIL_SENTENCES = {
     ),
     # why a received fax is not in the mail that tells of it
     "mail_key_missing": _l(
-        "The fax is not attached: emails to you have to be encrypted, and there is no PGP key of yours. Give your "
-        "public key to an administrator of your company."
+        "The fax is not attached: emails to you must be encrypted, and you have no PGP key. Give your public key "
+        "to an administrator of your company."
     ),
     "mail_key_expired": _l(
-        "The fax is not attached: emails to you have to be encrypted, and your PGP key has expired. Extend it, and "
+        "The fax is not attached: emails to you must be encrypted, and your PGP key has expired. Extend it, and "
         "give the public key to an administrator of your company."
     ),
     "mail_key_unusable": _l(
-        "The fax is not attached: emails to you have to be encrypted, and nothing can be encrypted to your PGP key. "
-        "Give another public key to an administrator of your company."
+        "The fax is not attached: emails to you must be encrypted, and your PGP key cannot be used for that. Give "
+        "another public key to an administrator of your company."
     ),
 }

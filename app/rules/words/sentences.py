@@ -83,7 +83,7 @@ OUTCOMES = {
     "followed": _l("The other side forwards its calls to another number. Faxroom dials that one."),
     "file_refused": _l("The line could not read the prepared pages."),
     "line_down": _l("The telephone system does not respond."),
-    "disk_full": _l("Faxroom's own disk is full; nothing was sent. It continues automatically when there is room."),
+    "disk_full": _l("Faxroom's own disk is full; nothing was sent. It continues automatically when there is space."),
     "unknown": _l("The telephone system stopped during the call."),
     "restored": _l("Faxroom was restored from a backup made before this fax was finished."),
     "all_confirmed": _l("All pages were confirmed, but the call broke off before it ended properly."),
@@ -189,7 +189,7 @@ REFUSALS = {
     "csv_missing": _l("Choose a CSV file."),
     "csv_too_large": _l("This file is larger than %(limit)s kB. Split it and import the parts."),
     "csv_not_utf8": _l("This file is not UTF-8 text. Save it as “CSV UTF-8” and choose it again."),
-    "csv_empty": _l("This file lists nobody."),
+    "csv_empty": _l("This file contains no users."),
     "csv_columns": _l("The first line must name the columns, from these: %(columns)s. Email and name are required."),
     "csv_too_many": _l("This file has more than %(limit)s rows. Split it and import the parts."),
     "csv_unreadable": _l("Line %(line)s cannot be read: a quotation mark is not closed, or is in the wrong place."),
@@ -258,7 +258,7 @@ REFUSALS = {
     ),
     "quota_drafts": _l(
         "Your company has %(limit)s MB of documents that were never sent, so nothing was uploaded. They are "
-        "removed after a day. Send or wait, or ask the operator for more."
+        "removed after a day. Send them, wait, or ask the operator for more."
     ),
     "quota_drafts_own": _l(
         "You have %(limit)s MB of documents that were never sent, so nothing was uploaded. They are removed "
@@ -273,12 +273,12 @@ REFUSALS = {
         " Try again later."
     ),
     "quota_mails": _l(
-        "Your company has had %(limit)s emails sent in 24 hours, so this one was not sent. Try again later, "
-        "or ask the operator for more."
+        "Your company has sent %(limit)s emails in 24 hours, so this one was not sent. Try again later, or ask the "
+        "operator for more."
     ),
     "quota_mails_own": _l(
-        "You have had %(limit)s emails sent in 24 hours, the most for one person, so this one was not sent. "
-        "Try again later."
+        "You have sent %(limit)s emails in 24 hours, the most for one person, so this one was not sent. Try again "
+        "later."
     ),
     "no_room": _l(
         "Faxroom's disk is almost full, so nothing new is accepted at the moment. Nothing that was accepted is lost. "
@@ -404,7 +404,7 @@ def _accepted(fax: Fax) -> str:
 
 def _preparing(fax: Fax) -> str:
     if fax.cause:  # a part that is down or busy: it stays here until that is over
-        return _("Preparing takes longer than usual today. It continues automatically.")
+        return _("Preparation is taking longer than usual. It continues automatically.")
     return _("The pages are being prepared for the line.")
 
 

@@ -149,12 +149,12 @@ SETTINGS_SENTENCES = {
         "application offline access, then sign in again."
     ),
     "token_settings_changed": _l(
-        "Someone changed the box while you were signing in. Nothing of the sign-in was kept. Sign in again."
+        "Someone changed the box while you were signing in, so the sign-in was not kept. Sign in again."
     ),
     "token_plain": _l(
         "Without encryption anyone on the way could read the client secret, so it was not sent. Use https://."
     ),
-    "token_down": _l("The token server does not respond as it should. It is asked again later. (%(reason)s)"),
+    "token_down": _l("The token server does not respond as it should. Faxroom tries again later. (%(reason)s)"),
     "token_secret_wrong": _l(
         "The client secret is wrong. Copy the secret's value, not its ID, and enter it again. (%(reason)s)"
     ),
@@ -177,7 +177,7 @@ SETTINGS_SENTENCES = {
         "Nobody has consented to the application's permissions. Have an administrator grant consent. (%(reason)s)"
     ),
     "token_unauthorized": _l(
-        "The application may not get tokens in this way. Check its permissions with your provider. (%(reason)s)"
+        "The application may not get tokens this way. Check its permissions with your provider. (%(reason)s)"
     ),
     "token_scope_wrong": _l("The token server does not accept this scope. Check it. (%(reason)s)"),
     "token_refused": _l("The token server refused: %(reason)s"),

@@ -35,7 +35,7 @@ THINGS = {
 ACTS = {
     "accepted": _l("invitation accepted"),
     "added": _l("added"),
-    "address_asked": _l("new address asked to confirm"),
+    "address_asked": _l("confirmation of new address requested"),
     "address_changed": _l("new address confirmed"),
     "address_kept": _l("new address withdrawn"),
     "alerts_changed": _l("email warnings changed"),
@@ -109,7 +109,7 @@ FIELDS = {
     "bucket": _l("bucket"),
     "called_first": _l("called number"),
     "caller_form": _l("caller's number"),
-    "caller_in": _l("where our number stands"),
+    "caller_in": _l("header with our number"),
     "calls_a_day": _l("calls per day"),
     "channels": _l("channels"),
     "copies_not_made": _l("copies not made"),

@@ -303,7 +303,7 @@ def forget_number(fax_id: str) -> AnyResponse:
     if fax.direction != Direction.SENT or not rights().sends:
         abort(404)
     if forget_destination(db.session, fax.tenant, fax.dial_string or ""):
-        flash(_("Forgotten. The next fax to this number goes by the line's settings."), "info")
+        flash(_("Forgotten. The next fax to this number uses the line's settings."), "info")
     db.session.commit()
     return to_fax(fax_id)
 

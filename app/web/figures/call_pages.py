@@ -43,7 +43,7 @@ ENDS = {
     CallEnd.BUSY: _l("The telephone was busy"),
     CallEnd.GAVE_UP: _l("The caller hung up while it rang"),
     CallEnd.UNREACHABLE: _l("The telephone could not be reached"),
-    CallEnd.LONGEST: _l("Ended by Faxroom at the longest duration"),
+    CallEnd.LONGEST: _l("Ended by Faxroom at the maximum length"),
     CallEnd.LIMIT: _l("Not put through: too many calls at once"),
     CallEnd.FAX: _l("It was a fax after all"),
     CallEnd.UNKNOWN: _l("Unknown: the telephone system stopped"),

@@ -101,9 +101,9 @@ def _lines(rows: Iterable[dict[str, object]]) -> Iterator[bytes]:
 
 def _note(missing: list[str]) -> str:
     lines = [
-        _("rows: each table as CSV and as JSON, one line a row."),
+        _("rows: each table as CSV and as JSON, one line per row."),
         _("documents: each file under its id; rows/document.csv has its name, rows/fax.csv says whose it is."),
-        _("Passwords, keys and PINs are not in here."),
+        _("Passwords, keys and PINs are not included."),
     ]
     if missing:
         lines += ["", _("These files could not be read:"), *missing]

@@ -234,9 +234,7 @@ def test_box(box_id: int) -> Response:
         tried = {"works": False, "told": sentence(failure.code, **{"reason": "–", **failure.values})}
     else:
         idle = (
-            _("The server announces new emails at once (IDLE).")
-            if found.idle
-            else _("The mailbox is checked regularly.")
+            _("The server reports new emails at once (IDLE).") if found.idle else _("The mailbox is checked regularly.")
         )
         told = ngettext(
             "Signed in. The folder %(folder)s holds %(num)d message.",

@@ -88,7 +88,7 @@ def _judged(box: Mail2FaxBox) -> Response:
     upload = request.files.get("mail")
     raw = upload.stream.read() if upload and upload.filename else b""
     if not raw.strip():
-        return _page(box, error=_("Choose an email: save it in your email program as a file (.eml)."))
+        return _page(box, error=_("Save an email as a file (.eml) in your email program, then choose it."))
     try:
         verdict = judge(db.session, box, raw, now=utc_now(), settings=current_app.config["SETTINGS"], dry=True)
     except InvalidToken:

@@ -92,7 +92,9 @@ def signed_in() -> Response:
     begun = _begun()
     if begun is None:
         flash(
-            _("This sign-in was not begun in this browser, or it took too long. Nothing was changed. Start it again."),
+            _(
+                "This sign-in was not started in this browser, or it took too long. Nothing was changed. Start again."
+            ),
             "error",
         )
         return redirect(url_for("mail2fax.boxes"), 303)

@@ -93,9 +93,9 @@ PART_TASKS = {
     "line": _l("tells Asterisk what to dial and learns how calls end"),
     "clock": _l("starts what is due: schedules, retries, retention"),
     "collect": _l("collects emails from the Mail2Fax boxes"),
-    "door": _l("takes emails that mail servers, copiers and programs hand in"),
+    "door": _l("takes emails directly from mail servers, copiers and programs"),
     "front": _l("takes requests from browsers and passes them on complete"),
-    "trunk": _l("brings calls to the telephone provider"),
+    "trunk": _l("connects calls to the telephone provider"),
     "room": _l("required before a fax is sent or received"),
 }
 QUEUE_NAMES = {

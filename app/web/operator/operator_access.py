@@ -41,7 +41,7 @@ def change() -> Response:
     if term in TERMS:
         until = let_in(tenant, term, utc_now())
         audit_act("tenant.operator_let_in", tenant.name, after={"until": f"{until:%Y-%m-%d %H:%M} UTC"})
-        told = _("The operator may see your faxes until the time below. You can end it before.")
+        told = _("The operator may see your faxes until the time below. You can end this earlier.")
     else:
         if lets_in(tenant, utc_now()):
             audit_act("tenant.operator_shut_out", tenant.name)

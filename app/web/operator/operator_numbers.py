@@ -39,9 +39,13 @@ STATES = {
 }
 REASONS = {
     "nobody": _l("No fax line has this number."),
-    "resting": _l("The number was taken back and rests."),
-    "no_number": _l("The call names no number. Choose where the trunk writes it, under “Called number” on its page."),
-    "several": _l("Several companies may be meant. Set the country of the trunk, or have it send the country code."),
+    "resting": _l("The number was taken back and is resting."),
+    "no_number": _l(
+        "The call contains no number. Choose where the trunk writes it, under “Called number” on its page."
+    ),
+    "several": _l(
+        "The call could be for several companies. Set the country of the trunk, or have it send the country code."
+    ),
 }
 
 blueprint.before_request(operators_only)

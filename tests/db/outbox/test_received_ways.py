@@ -128,7 +128,7 @@ def test_without_a_key_to_encrypt_to_there_is_a_link_and_the_reason_and_no_docum
     if fault == "expired":
         give_key(cast, ring)
         bob(cast).pgp_keys[0].expires_at = utc_now() - timedelta(seconds=1)
-    said = {"missing": "no PGP key of yours", "expired": "has expired", "signs only": "nothing can be encrypted"}
+    said = {"missing": "you have no PGP key", "expired": "has expired", "signs only": "cannot be used for that"}
     assert said[fault] in says_why(bobs_mail())
 
 

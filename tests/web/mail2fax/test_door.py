@@ -98,7 +98,7 @@ def test_no_box_is_added_where_the_operator_takes_no_emails(app: Flask, alice: B
     app.config["SETTINGS"] = replace(app.config["SETTINGS"], door=replace(settings, port=0, lmtp_port=0))
     answer = alice.post("/mail2fax/door/new", **FORM)
     assert answer.status_code == 422
-    assert "The operator takes no emails here" in answer.text
+    assert "Faxroom does not take emails directly here" in answer.text
 
 
 # ---- What signs in

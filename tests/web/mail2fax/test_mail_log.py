@@ -104,7 +104,7 @@ def test_a_fault_is_told_with_what_to_do(app: Flask, cast: Cast, alice: Browser,
 def test_a_box_that_works_says_since_when_it_was_looked_into(app: Flask, cast: Cast, alice: Browser, box_id: int):
     assert "This mailbox has not been checked yet" in alice.get(f"/mail2fax/{box_id}/log").text
     set_state(app, cast, box_id, looked_at=utc_now(), idle=True)
-    assert "announces new emails at once" in alice.get(f"/mail2fax/{box_id}/log").text
+    assert "reports new emails at once" in alice.get(f"/mail2fax/{box_id}/log").text
 
 
 def test_the_log_is_the_companys_administrators_alone(

@@ -23,7 +23,7 @@ from tests.token_server import CLIENT, SECRET, TokenServer, running_token_server
 from tests.web.cast import Browser, Cast
 
 FAX = "fax@alpha.test"
-REFUSED_HERE = "was not begun in this browser"
+REFUSED_HERE = "was not started in this browser"
 
 
 @pytest.fixture(scope="module")

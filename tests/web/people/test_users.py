@@ -587,8 +587,8 @@ def test_each_bad_row_is_named_and_nobody_is_invited(app: Flask, post: Post, ali
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"", "This file lists nobody"),
-        (b"email;name\n", "This file lists nobody"),
+        (b"", "This file contains no users"),
+        (b"email;name\n", "This file contains no users"),
         (b"\xff\xfee\x00m\x00", "not UTF-8 text"),
         ("email;name\nmüller@alpha.test;Müller\n".encode("latin-1"), "not UTF-8 text"),
         (b"name;role\nBob;user\n", "must name the columns"),

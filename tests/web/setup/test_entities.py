@@ -179,7 +179,7 @@ def test_a_number_to_which_a_shared_line_leads_is_no_fax_line(app: Flask, cast: 
         ("number", "050 9655640", "050 965 5640 is free"),
         ("number", "050 9655641", "Choose one of your free numbers"),
         ("number", "1", "This number does not exist"),
-        ("extension", "", "joins the numbering plan"),
+        ("extension", "", "Part of your numbering plan"),
     ],
 )
 def test_while_it_is_typed_a_number_is_told_to_be_free_or_whose_it_is(

@@ -244,7 +244,7 @@ def test_copies_that_fail_for_long_are_told_on_every_page_of_the_administration(
         db.session.add(copy)
         db.session.commit()
     for path in ("/settings", "/users", "/mail2fax"):
-        assert "have been failing to reach the archive shelf" in alice.get(path).text
+        assert "have not reached the archive shelf" in alice.get(path).text
     assert "The archive does not respond" in alice.get("/settings").text
 
 
