@@ -92,9 +92,7 @@ def signed_in() -> Response:
     begun = _begun()
     if begun is None:
         flash(
-            _(
-                "This sign-in was not started in this browser, or it took too long. Nothing was changed. Start again."
-            ),
+            _("This sign-in was not started in this browser, or it took too long. Nothing was changed. Start again."),
             "error",
         )
         return redirect(url_for("mail2fax.boxes"), 303)

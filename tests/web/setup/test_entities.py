@@ -409,7 +409,7 @@ def test_a_fax_that_is_coming_in_does_not_keep_a_line_open(app: Flask, cast: Cas
 
 def test_saving_the_form_takes_back_that_a_line_closes(app: Flask, cast: Cast, alice: Browser):
     close(alice, cast.frontdesk)
-    assert "will be closed" in alice.get(f"/entities/{cast.frontdesk}").text
+    assert "You have chosen to close this line" in alice.get(f"/entities/{cast.frontdesk}").text
     save(app, alice, cast.frontdesk, name="reception")
     apply(alice)
     entity = whole(app, cast.frontdesk)
