@@ -37,6 +37,7 @@ from app.rules.mail2fax.door import credentials_of, end_credential, make_credent
 from app.rules.mail2fax.door import shown as shown_credential
 from app.rules.sending.submit import submit_fax
 from app.rules.sending.trunks import table
+from app.rules.sending.trunks.ports import too_few
 from app.rules.upkeep.keys import renew_key
 from app.rules.upkeep.restored import give_up, in_doubt
 from app.rules.words.sentences import in_language, sentence, story
@@ -480,6 +481,7 @@ def _surroundings() -> list[tuple[str, bool, str]]:
         _disks(),
         _clocks(),
         _asterisk(),
+        _media_ports(),
         _unclaimed(),
         _company_keys(),
         _held(),
@@ -601,6 +603,13 @@ def _asterisk() -> tuple[str, bool, str]:
     tried = {NUMBER.search(line.split()[1]) for line in TRIED.read_text().splitlines() if line.startswith("asterisk ")}
     was_tried = number and number[0] in {known[0] for known in tried if known}
     return f"asterisk's version ({number[0] if number else '?'}, {'tried' if was_tried else 'not tried'})", True, ""
+
+
+def _media_ports() -> tuple[str, bool, str]:
+    """Of the Asterisk that bin/up has set up; an operator's own has ports as they like."""
+    settings = current_app.config["SETTINGS"]
+    few = too_few(settings.line_limit) if (settings.spool.parent.parent / "etc").is_dir() else ""
+    return "ports for calls", not few, few
 
 
 def _unclaimed() -> tuple[str, bool, str]:

@@ -35,6 +35,7 @@ from app.rules.sending.trunks.fields import (
     file_text,
     read_trunks,
 )
+from app.rules.sending.trunks.ports import RTP_PORTS, UDPTL_PORTS
 
 Say = Callable[[str], None]
 
@@ -46,8 +47,6 @@ LIBRARIES = {
     "x86_64": ("usr/lib/x86_64-linux-gnu", "usr/lib64/ld-linux-x86-64.so.2"),
     "aarch64": ("usr/lib/aarch64-linux-gnu", "usr/lib/ld-linux-aarch64.so.1"),
 }
-#: Ports that one instance may use: 400 legs need 800 for RTP, and UDPTL frees its own late.
-RTP_PORTS, UDPTL_PORTS = 1000, 2000
 SLICES = 16
 #: A Unix socket's path holds 107 characters (unix(7)).
 LONGEST_SOCKET = 107 - len("/asterisk.ctl")

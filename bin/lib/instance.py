@@ -115,6 +115,7 @@ class Instance:
     trunk: str
     provision: Path | None
     jobs: int
+    line_limit: int
     incoming: Incoming
     proxies: int  # of the operator, before our own front
     own_redis: bool
@@ -196,6 +197,7 @@ def read_instance(root: Path, environment: Mapping[str, str]) -> Instance:
         trunk=environment.get("FAXROOM_TRUNK") or "loop",
         provision=Path(provision).absolute() if provision else None,
         jobs=_number(environment, "FAXROOM_JOBS", 2, highest=64),
+        line_limit=_line_limit(environment),
         incoming=_incoming(environment),
         proxies=_number(_told(environment, "FAXROOM_PROXIES"), "FAXROOM_PROXIES", 0, lowest=0, highest=9),
         own_redis=not given(environment, "REDIS_URL"),
@@ -214,9 +216,13 @@ def _door_ports(environment: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
     return tuple((name, _number(text, name, 0)) for name, text in told.items() if text[name])
 
 
+def _line_limit(environment: Mapping[str, str]) -> int:
+    return _number(_told(environment, "FAXROOM_LINE_LIMIT"), "FAXROOM_LINE_LIMIT", 400, lowest=0)
+
+
 def _incoming(environment: Mapping[str, str]) -> Incoming:
     """Of what the line holds three quarters may come in, and half of that from one caller or to one line."""
-    line = _number(_told(environment, "FAXROOM_LINE_LIMIT"), "FAXROOM_LINE_LIMIT", 400, lowest=0)
+    line = _line_limit(environment)
     most = _number(environment, "FAXROOM_LINE_INCOMING", -(-line * 3 // 4), lowest=0)
     each = {way: _number(environment, f"FAXROOM_LINE_{way.upper()}", -(-most // 2), lowest=0) for way in CALLERS}
     return Incoming(most, **each)

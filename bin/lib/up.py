@@ -32,6 +32,7 @@ from steps import Progress, StepFailed, complain
 
 import asterisk
 import front
+from app.rules.sending.trunks.ports import too_few
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "demo/faxroom.yaml"
@@ -45,6 +46,8 @@ REMEMBER_SECONDS = 1
 MOST_STARTS = 4
 #: Files that each process may have open.
 DESCRIPTORS = 4096
+#: As asterisk/asterisk.conf has it (maxfiles).
+FILES_OF_ASTERISK = 20000
 #: Parts of healthz that no start mends: the rest has to run, so that all goes on when there is room, or a carrier.
 NOT_MENDED = ("room", "trunk")
 
@@ -108,6 +111,14 @@ def _take_descriptors() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+
+
+def _files_of_asterisk(instance: Instance) -> int:
+    """Asterisk asks for :data:`FILES_OF_ASTERISK`, which root alone is given beyond the hard limit; else ours stay."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    as_root = os.geteuid() == 0 and not instance.separate
+    is_given = as_root or hard == resource.RLIM_INFINITY or hard >= FILES_OF_ASTERISK
+    return FILES_OF_ASTERISK if is_given else soft
 
 
 def _read_instance(say: Any) -> Instance:
@@ -387,6 +398,8 @@ def _tell(instance: Instance, progress: Progress) -> None:
         lines += _confinement()
     if os.geteuid() == 0 and not instance.separate:
         lines += ["", f"WARNING: all runs as root, what strangers reach too, because {_why_root(instance)}."]
+    if instance.own_asterisk and (few := too_few(instance.line_limit, files=_files_of_asterisk(instance))):
+        lines += ["", f"WARNING: {few}"]
     if (instance.run / "held").exists():
         lines += [
             "",

@@ -1,12 +1,14 @@
 """What doctor finds beyond the parts."""
 
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from flask import Flask
 
 from app.adapters.telephony.ari import Ari
-from app.cli import CLOCKS_APART, _asterisk, _clocks
+from app.cli import CLOCKS_APART, _asterisk, _clocks, _media_ports
 from app.errors import TemporaryFailure
 from tenants.db import utc_now
 
@@ -66,3 +68,17 @@ def test_it_is_told_whether_this_asterisk_was_tried(app: Flask, told: str, said:
     app.extensions["asterisk"] = Versioned(told)
     with app.app_context():
         assert _asterisk() == (f"asterisk's version ({said})", True, "")
+
+
+@pytest.mark.parametrize(("calls", "is_well"), [(400, True), (401, False), (0, False)])
+def test_a_limit_of_calls_beyond_the_ports_is_told(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: int, is_well: bool
+) -> None:
+    spool = tmp_path / "spool/faxroom"
+    settings = replace(app.config["SETTINGS"], line_limit=calls, spool=spool)
+    monkeypatch.setitem(app.config, "SETTINGS", settings)
+    with app.app_context():
+        assert _media_ports() == ("ports for calls", True, ""), "an operator's own Asterisk"
+        (tmp_path / "etc").mkdir()
+        name, ok, text = _media_ports()
+    assert (name, ok, "FAXROOM_LINE_LIMIT" in text) == ("ports for calls", is_well, not is_well)

@@ -23,6 +23,7 @@ import pytest
 
 from app.config import Settings
 from app.factory import create_app
+from app.rules.sending.trunks import ports
 from app.services.setup.provisioning import read_provision_file
 
 ROOT = Path(__file__).parents[3]
@@ -991,3 +992,42 @@ def test_calls_in_and_out_have_shares_of_the_line(home, given, incoming, outgoin
     assert make(home, **given).incoming == incoming
     values = {"FAXROOM_HOME": str(home), "SECRET_KEY": "a test", **given}
     assert Settings.from_environment(values).outgoing_limit == outgoing
+
+
+@pytest.mark.parametrize(
+    ("calls", "files", "said"),
+    [
+        (400, 20000, None),
+        (1, 20000, None),
+        (401, 20000, ["401 calls", "UDP ports for 400", "400 or less."]),
+        (0, 20000, ["any number of calls", "UDP ports for 400"]),
+        (400, 1024, ["400 calls", "open files (1024) for 82", "82 or less", "ulimit -n"]),
+        (82, 1024, None),
+        (5, 100, ["for 0 only", "1 or less"]),
+        (401, None, ["UDP ports for 400"]),
+    ],
+)
+def test_a_limit_of_calls_beyond_ports_or_files_is_told(calls, files, said):
+    text = ports.too_few(calls, files=files)
+    assert text == "" if said is None else all(words in text for words in said), text
+
+
+def test_the_ports_that_are_counted_are_those_that_asterisk_is_given():
+    ranges = asterisk.port_ranges(5060)
+    assert ranges["rtp_end"] - ranges["rtp_start"] + 1 == ports.RTP_PORTS >= ports.MOST_CALLS * 2
+    assert ranges["udptl_end"] - ranges["udptl_start"] + 1 == ports.UDPTL_PORTS
+    files = re.search(r"^maxfiles = (\d+)$", (ROOT / "asterisk/asterisk.conf").read_text(), re.MULTILINE)
+    assert int(files[1]) == up.FILES_OF_ASTERISK
+
+
+@pytest.mark.parametrize(("limits", "files"), [((1024, 4096), 1024), ((1024, 524288), 20000), ((1024, -1), 20000)])
+def test_asterisk_gets_more_files_where_the_hard_limit_lets_it(home, monkeypatch, limits, files):
+    monkeypatch.setattr(up.resource, "getrlimit", lambda _: limits)
+    monkeypatch.setattr(up.os, "geteuid", lambda: 1000)
+    assert up._files_of_asterisk(make(home)) == files
+
+
+def test_the_start_reads_the_limit_of_calls_wherever_it_was_given(home, tmp_path):
+    (tmp_path / "limit").write_text("900\n")
+    assert make(home).line_limit == 400
+    assert make(home, FAXROOM_LINE_LIMIT_FILE=str(tmp_path / "limit")).line_limit == 900
