@@ -24,6 +24,7 @@ from app.rules.sending.destinations import note_ways, way_of
 from app.rules.sending.dispatch import Limits, anything_waits, claim_due, mark_placed
 from app.rules.sending.no_room import say_no_room
 from app.rules.sending.results import REQUEST_GRACE, CallFacts, record_result, take_back
+from app.rules.sending.self_test import announced_by
 from app.rules.sending.trunks.writing_out import wire_number
 from app.rules.words.sentences import pages_text
 from app.services.documents.disk_room import disks
@@ -163,7 +164,7 @@ def _call_of(attempt: Attempt) -> OutgoingCall:
         channel_id=attempt.channel_id,
         number=number,
         file=str(path),
-        station_id=template.station_id,
+        station_id=announced_by(fax) or template.station_id,
         caller_number=entity.number or entity.extension,
         ecm=way.ecm,
         max_rate=way.rate,

@@ -26,7 +26,7 @@ class Origin(StrEnum):
     MAIL = "mail"
     COMMAND = "command"
     LINE = "line"  # it was received
-    TEST = "test"  # a self-test goes round in our own house: no rule is about it
+    TEST = "test"  # a self-test: one call from a line to itself, in our own house or through the carrier
 
 
 class Status(StrEnum):

@@ -14,7 +14,7 @@ from app.rules.outbox.notices import write_received_notices
 from app.rules.sending.dispatch import Limits, Room, lock_limits
 from app.rules.sending.lifecycle import move
 from app.rules.sending.results import CallFacts, close_attempt
-from app.rules.sending.self_test import test_called
+from app.rules.sending.self_test import test_announced, test_called
 from app.rules.sending.submit import next_fax_number
 from tenants.db import utc_now
 
@@ -111,7 +111,8 @@ def finish_receiving(
 ) -> bool:
     """Enter what a call brought and tell everybody who may receive; False if that has been done before.
 
-    ``unreadable`` is a file of which no page could be read. The caller commits.
+    An outer self-test is known here, by what its machine called itself. ``unreadable`` is a file of which no page
+    could be read. The caller commits.
     """
     attempt = session.scalar(sa.select(Attempt).where(Attempt.fax_id == fax.id))
     if attempt is None or not close_attempt(session, attempt.id, facts):
@@ -119,6 +120,8 @@ def finish_receiving(
     station = (facts.remote_station_id or "")[:64]
     pages = (tiff.pages or 0) if tiff else 0
     cause = _cause(facts, pages, damaged=unreadable is not None)
+    began = began_at(fax, facts)
+    test_id = fax.test_of_id or test_announced(session, fax, station, began)
     moved = move(
         session,
         fax.id,
@@ -131,10 +134,11 @@ def finish_receiving(
         pdf_id=pdf.id if pdf else None,
         tiff_id=tiff.id if tiff else None,
         source_id=unreadable.id if unreadable else None,
-        created_at=began_at(fax, facts),
+        created_at=began,
+        test_of_id=test_id,
     )
     believed = pages or unreadable or facts.pages > 0  # the sender believes in pages that are not there, too
-    if moved and believed and not fax.test_of_id:
+    if moved and believed and not test_id:
         session.refresh(fax)
         mark_unread(session, fax)
         write_received_notices(session, fax)

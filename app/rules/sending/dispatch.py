@@ -20,13 +20,14 @@ from app.models.faxes.moves import WAITING
 from app.queues import enqueue_after_commit
 from app.rules.ground.fair_turns import LINE, note_turns, of_company, of_owner
 from app.rules.ground.holding import held_since, say_held
-from app.rules.numbers.dialing import DayCaps, DialingRules, judge_number
+from app.rules.numbers.dialing import DayCaps, judge_number, rules_for
 from app.rules.numbers.policy import CEILING, Ceilings, judge_dialled, policy_of
 from app.rules.outbox.notices import write_outcome_notice
 from app.rules.sending.called import Lines, called_by, let_in, park
 from app.rules.sending.lifecycle import move, move_all
 from app.rules.sending.no_room import say_room_again
 from app.rules.sending.redirects import forget_if_refused
+from app.rules.sending.retry import of_a_test
 from app.rules.sending.senders import Senders, hold_back
 from app.rules.sending.trunks.choosing import Ways
 from app.rules.sending.trunks.trouble import is_outside
@@ -137,7 +138,7 @@ def claim_due(session: Session, *, now: datetime, limits: Limits, node: str) -> 
     caps, may_go, behind = DayCaps(session, now), list[_Claim](), list[Fax]()
     round_ = _Round(session, now, room)
     for fax, line in round_.in_turn():
-        rules = DialingRules() if fax.origin == Origin.TEST else DialingRules.of(line.template)
+        rules = rules_for(line.template, fax.origin)
         forget_if_refused(session, fax, policy, rules)
         dialled, called = fax.dial_string or "", called_by(fax)
         way = ways.of(fax, line.entity) if is_outside(dialled) else None
@@ -146,7 +147,12 @@ def claim_due(session: Session, *, now: datetime, limits: Limits, node: str) -> 
         elif not senders.let_go(fax):
             hold_back(session, fax)
         elif way and not way.open:
-            ways.wait(fax, line.entity)
+            if fax.origin == Origin.TEST:  # that is what it was to find out
+                _refuse(session, fax, Refused(of_a_test(ways.why_closed(fax, line.entity))))
+            else:
+                ways.wait(fax, line.entity)
+        elif way and ceilings.is_reached(line.tenant) and fax.origin == Origin.TEST:
+            _refuse(session, fax, Refused("ceiling_today"))
         elif way and ceilings.is_reached(line.tenant):
             _put_off(session, fax, ceilings.next_day(line.tenant), CEILING, WAITING)
         elif fax.status != Status.RETRYING and not caps.may_take(line.tenant, line.entity, rules):

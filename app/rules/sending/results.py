@@ -28,6 +28,7 @@ from app.rules.sending.retry import (
     Dials,
     by_day,
     decide,
+    only_one_call,
     spread,
 )
 from app.rules.sending.trunks.choosing import another_takes_it, is_the_trunks_fault
@@ -111,6 +112,8 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
         goes_on=attempt.passed_on,
         delays=template.retry_delays,
     )
+    if fax.origin == Origin.TEST:
+        decision = only_one_call(decision)
     values: dict[str, Any] = {"cause": decision.cause, "cause_values": None, "pages_done": pages_done}
     values["redirected_to"] = target if decision.cause == FOLLOWED else None
     if decision.delay is not None:
@@ -145,7 +148,7 @@ def _judged(session: Session, attempt: Attempt, facts: CallFacts, now: datetime)
 
 def _is_passed_on(session: Session, attempt: Attempt, fax: Fax, facts: CallFacts, now: datetime) -> bool:
     """To another trunk, at once: by the network's own word alone. Whoever knows less dials nobody anew."""
-    if facts.rang is None or attempt.answered_at is not None:
+    if facts.rang is None or attempt.answered_at is not None or fax.origin == Origin.TEST:
         return False
     rang = facts.rang or attempt.ringing_at is not None
     if not is_the_trunks_fault(facts.outcome, facts.response, rang=rang):

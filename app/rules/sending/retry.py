@@ -157,6 +157,19 @@ def decide(
     return Decision(Status.RETRYING, cause, delay)
 
 
+def of_a_test(cause: str | None) -> str:
+    """A self-test that did not get out ends by it: nothing waits for the trunk to come back."""
+    return f"test_{cause}" if cause in (FULL, TRUNK_DOWN, TRUNK_REFUSED) else cause or "other"
+
+
+def only_one_call(decision: Decision) -> Decision:
+    """What becomes of a self-test where another fax would be dialled anew. Where our own Asterisk, or its disk, was the
+    fault, nobody was dialled."""
+    if decision.status != Status.RETRYING or decision.cause in (LINE_DOWN, DISK_FULL):
+        return decision
+    return Decision(Status.FAILED, of_a_test(decision.cause))
+
+
 def spread(seconds: float, share: float) -> float:
     """A delay, longer by up to ``JITTER`` of it; ``share`` is a random number from 0 to 1."""
     return seconds * (1 + JITTER * share)

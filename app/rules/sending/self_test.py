@@ -1,10 +1,19 @@
-"""The self-test of a fax entity: a real fax from the line to itself through Asterisk's own loop, and what came of it.
+"""The self-test of a fax entity: a real fax from the line to itself, and what came of it.
 
-What is dialled is ``<tenant>*<extension>*<code>``: the code, new for each test, tells the call that comes in from every
-other one to this line, so that no fax of a stranger is ever taken for the test, nor the test for theirs. The call goes
-the whole way of a fax, with the settings of the line's template; only mails, unread marks and retries are left out.
+An inner one goes through Asterisk's own loop. What is dialled is ``<tenant>*<extension>*<code>``: the code, new for
+each test, tells the call that comes in from every other one to this line, so that no fax of a stranger is ever taken
+for the test, nor the test for theirs.
+
+An outer one goes over a trunk to the line's own public number, as anybody's fax does, and the carrier brings it back.
+No code fits in that number. It calls itself by one instead (TSI, ITU-T T.30 5.3.6.2.6), and must come in while it goes
+out: who came to know the code can do nothing with it afterwards. Until its machine has said who it is, it is a fax like
+any.
+
+Either is one call with the settings of the line's template; only mails, unread marks and retries are left out.
 """
 
+import hashlib
+import re
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,20 +26,31 @@ from app.dialled import CODE_DIGITS, Internal, read_internal
 from app.errors import Refused
 from app.models import Attempt, Direction, Document, Fax, FaxEntity, FaxTemplate, Origin, Status
 from app.models.faxes.moves import is_final
+from app.rules.ground.call_ends import FULL, TRUNK_SIDE
 from app.rules.numbers.numbers import Addressee
 from app.rules.sending.ladder import kept_rate
+from app.rules.sending.retry import of_a_test
 from app.rules.sending.submit import Order, accept_fax
+from app.rules.sending.trunks.table import fields_of, trunks
+from app.rules.sending.trunks.trouble import is_outside
+from tenants.db import utc_now
 from tenants.models import Tenant, User
 from tenants.scope import owned_by
 
 #: What has been sent is entered as received a moment later. After this it is not coming any more.
 PATIENCE = timedelta(minutes=2)
+#: By so much the clocks of the portal and of Asterisk may differ.
+CLOCKS = timedelta(seconds=5)
+#: Tests of a line among which the one under way is looked for.
+MOST_UNDER_WAY = 5
+#: Signs of a fax ID (ITU-T T.30 5.3.6.2.4).
+STATION_DIGITS = 20
 
 
-def demand_testable(session: Session, tenant: Tenant, entity: FaxEntity) -> None:
+def demand_testable(session: Session, tenant: Tenant, entity: FaxEntity, *, outer: bool = False) -> None:
     """
     Raises:
-        Refused: ``tenant_suspended``, ``test_closed``, ``test_one_call``, ``test_running``.
+        Refused: ``tenant_suspended``, ``test_closed``, ``test_one_call``, ``test_no_way_out``, ``test_running``.
     """
     if tenant.suspended_at:
         raise Refused("tenant_suspended")
@@ -38,25 +58,72 @@ def demand_testable(session: Session, tenant: Tenant, entity: FaxEntity) -> None
         raise Refused("test_closed")
     if tenant.limit_total == 1:  # the call comes in while it goes out
         raise Refused("test_one_call")
+    if outer and not goes_outside(session, entity):
+        raise Refused("test_no_way_out")
     last = last_test(session, entity)
     if last and not is_final(last.status):
         raise Refused("test_running")
 
 
+def goes_outside(session: Session, entity: FaxEntity) -> bool:
+    """Whether there can be an outer test: the line has a public number, and whatever trunk is chosen leads to a
+    carrier."""
+    used = [fields_of(trunk) for trunk in trunks(session) if trunk.enabled]
+    return entity.number is not None and bool(used) and not any(trunk.is_loop for trunk in used)
+
+
+def is_outer(test: Fax) -> bool:
+    return is_outside(test.dial_string)
+
+
 def begin_test(
-    session: Session, *, user: User, entity: FaxEntity, document: Document, submission_key: str, code: str | None = None
+    session: Session, *, user: User, entity: FaxEntity, document: Document, submission_key: str, outer: bool = False
 ) -> Fax:
     """Send ``document`` from the line to itself. The same ``submission_key`` gives the same test. Commits.
 
     Raises:
-        Refused: see :func:`demand_testable`.
+        Refused: see :func:`demand_testable`, and what refuses any fax to the line's own number.
     """
-    demand_testable(session, entity.tenant, entity)
-    code = code or "".join(secrets.choice("0123456789") for _ in range(CODE_DIGITS))
-    dial_string = str(Internal(entity.tenant_id, entity.extension, code))
-    addressee = Addressee("extension", entity.extension, dial_string, f"{entity.extension} ({entity.name})")
+    demand_testable(session, entity.tenant, entity, outer=outer)
+    addressee = _its_number(entity) if outer else _its_extension(entity)
     order = Order(document.id, pages=document.pages, origin=Origin.TEST)
     return accept_fax(session, order, user=user, entity=entity, addressee=addressee, submission_key=submission_key)
+
+
+def _its_number(entity: FaxEntity) -> Addressee:
+    number = entity.number or ""
+    return Addressee("national", number, number, number)
+
+
+def _its_extension(entity: FaxEntity) -> Addressee:
+    code = "".join(secrets.choice("0123456789") for _ in range(CODE_DIGITS))
+    dial_string = str(Internal(entity.tenant_id, entity.extension, code))
+    return Addressee("extension", entity.extension, dial_string, f"{entity.extension} ({entity.name})")
+
+
+def announced_by(fax: Fax) -> str | None:
+    """The fax ID by which an outer test calls itself, known to nobody before; None of every other fax."""
+    if fax.origin != Origin.TEST or not is_outer(fax):
+        return None
+    digest = hashlib.sha256(f"self-test {fax.id}".encode()).digest()
+    return str(int.from_bytes(digest) % 10**STATION_DIGITS).zfill(STATION_DIGITS)
+
+
+def test_announced(session: Session, fax: Fax, station: str, began: datetime) -> str | None:
+    """The id of the outer test whose other end this received fax is: the machine has called itself by its fax ID
+    during the test's own call."""
+    if not re.fullmatch(rf"[0-9]{{{STATION_DIGITS}}}", station):
+        return None
+    recent = tests_of(session, fax.entity, most=MOST_UNDER_WAY)
+    test = next((test for test in recent if announced_by(test) == station), None)
+    if test is None or not _is_during(test, began) or other_end(session, test):
+        return None
+    return test.id
+
+
+def _is_during(test: Fax, began: datetime) -> bool:
+    ends = ((attempt.created_at, attempt.ended_at or utc_now()) for attempt in test.attempts)
+    return any(first - CLOCKS <= began <= last + CLOCKS for first, last in ends)
 
 
 def test_called(session: Session, entity: FaxEntity, called: str) -> str | None:
@@ -79,8 +146,9 @@ def tests_of(session: Session, entity: FaxEntity, *, most: int) -> list[Fax]:
 
 
 def _tests(entity: FaxEntity) -> sa.Select[Fax]:
-    """Of the extension that the line has now: by the number that they went to an index finds them."""
-    to_itself = (Fax.direction == Direction.SENT, Fax.remote_number == entity.extension)
+    """Of the extension and the number that the line has now: by what they went to an index finds them."""
+    own = [number for number in (entity.extension, entity.number) if number]
+    to_itself = (Fax.direction == Direction.SENT, Fax.remote_number.in_(own))
     return owned_by(Fax, entity.tenant_id).where(*to_itself, Fax.entity_id == entity.id, Fax.origin == Origin.TEST)
 
 
@@ -117,10 +185,12 @@ def findings(test: Fax, received: Fax | None, damage: Damage | None, *, now: dat
     """What each step of the test says, as far as it has come."""
     attempt, over = (test.attempts[-1] if test.attempts else None), is_final(test.status)
     if attempt is None or attempt.answered_at is None:
-        return [Finding(code, "bad" if over and code == "call" else "todo") for code in STEPS]
+        bad = ("call", "received") if attempt and went_out(test) else ("call",)
+        return [Finding(code, "bad" if over and code in bad else "todo") for code in STEPS]
     return [
         Finding("call", "good"),
-        *_transmission(attempt, received, test.entity.template, over),
+        _mode(attempt, received, test.entity.template, over),
+        *_settings(attempt, received, test.entity.template),
         _pages(test, over),
         _received(test, received, missing=is_missing(test, received, now=now)),
         _picture(damage),
@@ -128,23 +198,41 @@ def findings(test: Fax, received: Fax | None, damage: Damage | None, *, now: dat
     ]
 
 
-def _transmission(attempt: Attempt, received: Fax | None, template: FaxTemplate, over: bool) -> list[Finding]:
-    """Mode, rate and error correction: known when the call is over, and only if the machines agreed on them."""
+def went_out(test: Fax) -> bool:
+    """Of an outer one: a trunk took its call."""
+    not_out = [of_a_test(cause) for cause in (FULL, *TRUNK_SIDE)]
+    return is_outer(test) and bool(test.attempts) and (test.cause or "") not in not_out
+
+
+def _mode(attempt: Attempt, received: Fax | None, template: FaxTemplate, over: bool) -> Finding:
+    """Known when the call is over, and only if the machines agreed on settings. A carrier may change it on the way."""
     if attempt.ended_at is None or attempt.mode is None:
-        return [Finding(code, "bad" if over and code == "mode" else "todo") for code in ("mode", "rate", "ecm")]
-    wanted = "T38" if template.t38 else "audio"
-    rate, most = attempt.rate or 0, kept_rate(template.max_rate)
-    return [
-        Finding("mode", "good" if attempt.mode == wanted else "doubt", {"mode": attempt.mode, "wanted": wanted}),
-        Finding("rate", "good" if rate == most else "doubt", {"rate": rate, "most": most}),
-        _error_correction(_agreed(attempt, received), wanted=template.ecm),
-    ]
+        return Finding("mode", "bad" if over else "todo")
+    wanted = "T38" if template.t38 and (attempt.trunk is None or attempt.trunk.t38) else "audio"
+    back = next((end.mode for end in _ends(attempt, received)[1:] if end.mode), attempt.mode)
+    state = "good" if attempt.mode == back == wanted else "doubt"
+    return Finding("mode", state, {"mode": attempt.mode, "back": back, "wanted": wanted})
 
 
-def _agreed(attempt: Attempt, received: Fax | None) -> bool | None:
-    """On error correction. It is the same call: what came in says it where nobody looked while it went out."""
-    ends = (attempt, *(received.attempts if received else ()))
-    return next((end.ecm for end in ends if end.ecm is not None), None)
+def _settings(attempt: Attempt, received: Fax | None, template: FaxTemplate) -> list[Finding]:
+    """Rate and error correction, as the two machines have agreed on them. It is the same call: what came in says it
+    where nothing is known of what went out."""
+    if attempt.ended_at is None or attempt.mode is None:
+        return [Finding("rate", "todo"), Finding("ecm", "todo")]
+    ends = _ends(attempt, received)
+    rate = next((end.rate for end in ends if end.rate), None)
+    ecm = next((end.ecm for end in ends if end.ecm is not None), None)
+    return [_rate(rate, most=kept_rate(template.max_rate)), _error_correction(ecm, wanted=template.ecm)]
+
+
+def _ends(attempt: Attempt, received: Fax | None) -> list[Attempt]:
+    return [attempt, *(received.attempts if received else ())]
+
+
+def _rate(rate: int | None, *, most: int) -> Finding:
+    if rate is None:
+        return Finding("rate", "todo")
+    return Finding("rate", "good" if rate == most else "doubt", {"rate": rate, "most": most})
 
 
 def _error_correction(ecm: bool | None, *, wanted: bool) -> Finding:

@@ -138,9 +138,15 @@ def accept_fax(
     user_id = user.id
     now = utc_now()
     hold_policy(session, entity.tenant, addressee.dial_string, send_at=order.send_at, now=now)
-    if order.origin != Origin.TEST:
-        number = addressee.remote_number
-        hold_rules(session, tenant=entity.tenant, entity=entity, number=number, send_at=order.send_at, now=now)
+    hold_rules(
+        session,
+        tenant=entity.tenant,
+        entity=entity,
+        number=addressee.remote_number,
+        send_at=order.send_at,
+        now=now,
+        origin=order.origin,
+    )
     document = session.get(Document, order.source_id)
     lane = first_lane(document.type if document else "pdf")
     names = [document.name if document else None, user.name, entity.name]

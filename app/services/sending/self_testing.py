@@ -20,16 +20,16 @@ from tenants.models import User
 from tenants.scope import get_owned
 
 
-def send_test(session: Session, *, user: User, entity: FaxEntity, submission_key: str) -> Fax:
-    """Draw a test page for the line and send it to itself. Commits.
+def send_test(session: Session, *, user: User, entity: FaxEntity, submission_key: str, outer: bool = False) -> Fax:
+    """Draw a test page for the line and send it to itself, ``outer`` through the carrier. Commits.
 
     Raises:
-        Refused: ``no_room``, or see :func:`app.rules.sending.self_test.demand_testable`; nothing was begun.
+        Refused: ``no_room``, or see :func:`app.rules.sending.self_test.begin_test`; nothing was begun.
     """
     if earlier := submitted_before(session, user, submission_key):
         return earlier
     hold_room()
-    demand_testable(session, entity.tenant, entity)
+    demand_testable(session, entity.tenant, entity, outer=outer)
     user_id, entity_id, tenant_id = user.id, entity.id, entity.tenant_id
     html = test_page(entity, user.preferred_language)
     name = f"self-test-{entity.extension}.pdf"
@@ -41,7 +41,9 @@ def send_test(session: Session, *, user: User, entity: FaxEntity, submission_key
         if line is None:
             raise Refused("entity_not_allowed", field="entity")
         user = session.get_one(User, user_id)
-        return begin_test(session, user=user, entity=line, document=document, submission_key=submission_key)
+        return begin_test(
+            session, user=user, entity=line, document=document, submission_key=submission_key, outer=outer
+        )
     except FaxroomError:
         session.rollback()
         storage().delete(key)

@@ -11,7 +11,18 @@ from werkzeug.wrappers import Response
 
 from app.errors import Refused
 from app.models import Fax, FaxEntity
-from app.rules.sending.self_test import Finding, findings, is_running, last_test, other_end, verdict
+from app.rules.numbers.numbers import shown_number
+from app.rules.sending.self_test import (
+    Finding,
+    findings,
+    goes_outside,
+    is_outer,
+    is_running,
+    last_test,
+    other_end,
+    verdict,
+    went_out,
+)
 from app.rules.words.sentences import next_step, pages_text, sentence
 from app.services.sending.self_testing import damage_of, send_test
 from app.web.faxes.presentation import MODES
@@ -36,6 +47,8 @@ STEP_NAMES = {
     "duration": _l("Duration"),
 }
 LONGEST_KEY = 64
+#: Ways of a test, as the form has them.
+INNER, OUTER = "inner", "outer"
 
 
 def _entity(entity_id: int) -> FaxEntity:
@@ -52,13 +65,14 @@ def test(entity_id: int) -> Response:
 
 def _start(entity: FaxEntity) -> Response:
     entity_id, name = entity.id, entity.name
+    outer = request.form.get("way") == OUTER
     key = request.form.get("submission", "")[:LONGEST_KEY] or fresh_key()
     try:
-        test = send_test(db.session, user=current_user, entity=entity, submission_key=key)
+        test = send_test(db.session, user=current_user, entity=entity, submission_key=key, outer=outer)
     except Refused as refusal:
         db.session.rollback()
-        return _page(_entity(entity_id), problem=said(refusal))
-    audit_act("entity.tested", name, after={"number": test.number})
+        return _page(_entity(entity_id), problem=said(refusal), chosen=OUTER if outer else INNER)
+    audit_act("entity.tested", name, after={"number": test.number, "way": OUTER if outer else INNER})
     db.session.commit()
     return redirect(url_for("self_test.test", entity_id=entity_id), 303)
 
@@ -72,23 +86,26 @@ def result(entity_id: int) -> Response:
     return make_response(render_template("setup/self_test/result.html", **values))
 
 
-def _page(entity: FaxEntity, *, problem: str | None = None) -> Response:
+def _page(entity: FaxEntity, *, problem: str | None = None, chosen: str = INNER) -> Response:
     known = "entities.entity" in current_app.view_functions
     back = url_for("entities.entity", entity_id=entity.id) if known else None
-    values = {"problem": problem, "back": back, **_result(entity)}
+    values = {"problem": problem, "back": back, **_result(entity), "chosen": chosen}
     return make_response(render_template("setup/self_test/test.html", **values), 422 if problem else 200)
 
 
 def _result(entity: FaxEntity) -> dict[str, Any]:
     test = last_test(db.session, entity)
+    ways = {"goes_outside": goes_outside(db.session, entity), "chosen": INNER}
     if test is None:
-        return {"entity": entity, "test": None, "running": False, "seen": ""}
+        return {"entity": entity, "test": None, "running": False, "seen": "", **ways}
     now, received = utc_now(), other_end(db.session, test)
     found = findings(test, received, damage_of(test, received), now=now)
     running = is_running(test, received, now=now)
     return {
         "entity": entity,
         "test": test,
+        **ways,
+        "outer": is_outer(test),
         "received": received,
         "running": running,
         "steps": [(finding.state, STEP_NAMES[finding.code], _told(finding, test)) for finding in found],
@@ -113,17 +130,25 @@ def _told(finding: Finding, test: Fax) -> str:
 
 def _call(finding: Finding, test: Fax) -> str:
     if finding.state == "good":
-        return _("The line answered its own call.")
+        return (
+            _("The call through the carrier was answered.") if is_outer(test) else _("The line answered its own call.")
+        )
     return sentence(test.attempts[-1].outcome or "other") if test.attempts else _("No call was made.")
+
+
+def _mode_name(mode: str) -> str:
+    return str(MODES.get(mode, mode))
 
 
 def _mode(finding: Finding, _test: Fax) -> str:
     if finding.state == "bad":
         return _("The two ends could not agree on settings.")
-    used, wanted = (MODES.get(finding.values[name], finding.values[name]) for name in ("mode", "wanted"))
-    return (
-        used if finding.state == "good" else _("%(used)s. The template asks for %(wanted)s.", used=used, wanted=wanted)
-    )
+    used, back, wanted = (_mode_name(finding.values[name]) for name in ("mode", "back", "wanted"))
+    if finding.state == "good":
+        return used
+    if back != used:
+        return _("%(used)s out, %(back)s in. The line is set to %(wanted)s.", used=used, back=back, wanted=wanted)
+    return _("%(used)s. The template asks for %(wanted)s.", used=used, wanted=wanted)
 
 
 def _rate(finding: Finding, _test: Fax) -> str:
@@ -142,8 +167,17 @@ def _pages(finding: Finding, _test: Fax) -> str:
     return _("%(done)s of %(pages)s", done=finding.values["done"], pages=pages_text(finding.values["pages"]))
 
 
-def _received(finding: Finding, _test: Fax) -> str:
-    return pages_text(finding.values["pages"]) if finding.values else _("Nothing arrived.")
+def _received(finding: Finding, test: Fax) -> str:
+    if finding.values:
+        return pages_text(finding.values["pages"])
+    if not went_out(test):
+        return _("Nothing arrived.")
+    number = shown_number(test.dial_string, test.tenant)
+    return _(
+        "The call went out, but no fax from this test came back to this line. Check where the carrier takes calls to "
+        "%(number)s.",
+        number=number,
+    )
 
 
 def _picture(finding: Finding, _test: Fax) -> str:

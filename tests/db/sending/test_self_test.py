@@ -10,13 +10,15 @@ from app.adapters.fax_files.fax_tiff import encode, write_pages
 from app.adapters.fax_files.page_compare import damaged_lines
 from app.dialled import DIAL_STRING
 from app.errors import Refused
-from app.models import Attempt, Fax, FaxEntity, Notice, Status, Unread
+from app.models import Attempt, Fax, FaxEntity, Notice, Status, Trunk, TrunkTrouble, Unread
+from app.rules.numbers.policy import Policy, set_policy
 from app.rules.numbers.routing import entity_for
 from app.rules.receiving.receiving import begin_receiving
 from app.rules.sending.results import CallFacts, record_result
 from app.rules.sending.self_test import (
     PATIENCE,
     Damage,
+    announced_by,
     begin_test,
     findings,
     is_running,
@@ -32,10 +34,11 @@ from tests.db.receptions import came, told
 GOOD = {"pages": 1, "mode": "T38", "rate": 14400, "ecm": True}
 
 
-def begin(session, cast, *, entity_id: int | None = None, key: str = "") -> Fax:
+def begin(session, cast, *, entity_id: int | None = None, key: str = "", outer: bool = False) -> Fax:
     alice, entity = session.get_one(User, cast.alice), session.get_one(FaxEntity, entity_id or cast.archive)
     document = make_document(session, cast.alpha, cast.alice)
-    return begin_test(session, user=alice, entity=entity, document=document, submission_key=key or new_ulid())
+    key = key or new_ulid()
+    return begin_test(session, user=alice, entity=entity, document=document, submission_key=key, outer=outer)
 
 
 def on_the_line(session, cast, **more) -> Fax:
@@ -147,6 +150,117 @@ def test_one_that_fails_is_not_tried_again_and_nobody_is_mailed(session, cast):
     test = reread(session, test.id)
     assert (test.status, test.cause) == (Status.FAILED, "busy")
     assert notices(session) == 0
+
+
+# ---- Through the carrier
+
+
+@pytest.fixture
+def trunk(session, cast) -> Trunk:
+    """One that leads to a carrier."""
+    trunk = session.scalar(sa.select(Trunk)) or Trunk(name="main", port=5060)
+    trunk.host = "carrier.example"
+    session.add(trunk)
+    session.commit()
+    return trunk
+
+
+def outer_on_the_line(session, cast) -> Fax:
+    return on_the_line(session, cast, entity_id=cast.frontdesk, outer=True)
+
+
+def came_back(spool, station: str, *, seconds: float = 0, channel_id: str = "1.7") -> None:
+    """A call to the front desk's number, ``seconds`` from now, whose machine calls itself ``station``."""
+    came(spool, channel_id=channel_id)
+    at = utc_now().timestamp() + seconds
+    facts = {"remote_station_id": station, "answered_at": at, "ended_at": at + 20}
+    told(called="+390509655637|||||main", channel_id=channel_id, facts=facts)
+
+
+def test_an_outer_one_dials_the_lines_own_number_over_the_trunk_and_nothing_else(session, cast, trunk):
+    test = outer_on_the_line(session, cast)
+    assert (test.dial_string, test.remote_number) == ("+390509655637", "+390509655637")
+    (attempt,) = test.attempts
+    assert attempt.trunk_id == trunk.id
+    set_policy(session, Policy(redirects_followed=True))
+    session.commit()
+    record_result(session, attempt.channel_id, CallFacts("redirected", redirected_to="+390511234567"))
+    test = reread(session, test.id)
+    assert (test.status, len(test.attempts)) == (Status.FAILED, 1)
+
+
+@pytest.mark.parametrize(("host", "line"), [("127.0.0.1", "frontdesk"), ("carrier.example", "archive")])
+def test_there_is_none_without_a_carrier_or_a_number(session, cast, trunk, host, line):
+    trunk.host = host
+    session.commit()
+    with pytest.raises(Refused, match="test_no_way_out"):
+        begin(session, cast, entity_id=getattr(cast, line), outer=True)
+
+
+def test_a_number_that_the_lines_rules_forbid_is_not_dialled_for_a_test_either(session, cast, trunk):
+    session.get_one(FaxEntity, cast.frontdesk).template.forbidden_prefixes = ["+39"]
+    session.commit()
+    with pytest.raises(Refused, match="number_forbidden"):
+        begin(session, cast, entity_id=cast.frontdesk, outer=True)
+
+
+def test_what_comes_back_is_known_by_what_it_calls_itself(session, cast, trunk, phone, spool):
+    test = outer_on_the_line(session, cast)
+    assert len(announced_by(test)) == 20
+    came_back(spool, announced_by(test))
+    assert other_end(session, test).status == Status.RECEIVED
+    assert other_end(session, test).done_at is not None
+    assert notices(session) == 0
+    came_back(spool, announced_by(test), channel_id="1.8")
+    assert notices(session) == 2, "a second one is a fax like any"
+
+
+@pytest.mark.parametrize("station", ["", "+39 050 9655637", "0" * 20, "12345678901234567890"])
+def test_a_strangers_fax_meanwhile_is_delivered_as_usual(session, cast, trunk, phone, spool, station):
+    test = outer_on_the_line(session, cast)
+    came_back(spool, station)
+    assert other_end(session, test) is None
+    assert notices(session) == 2
+
+
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+def test_who_came_to_know_the_code_can_do_nothing_with_it_at_another_time(session, cast, trunk, phone, spool, seconds):
+    test = outer_on_the_line(session, cast)
+    came_back(spool, announced_by(test), seconds=seconds)
+    assert other_end(session, test) is None
+    assert notices(session) == 2
+
+
+def test_a_fax_that_is_no_outer_test_announces_nothing(session, cast, trunk):
+    assert announced_by(on_the_line(session, cast)) is None
+    assert announced_by(submit(session, cast)) is None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "cause", "bad"),
+    [
+        ("busy", "busy", {"call", "received"}),
+        ("media", "media", {"call", "received"}),
+        ("trunk_down", "test_trunk_down", {"call"}),
+        ("trunk_full", "test_trunk_full", {"call"}),
+    ],
+)
+def test_one_call_is_all_and_it_says_whether_that_got_out(session, cast, trunk, outcome, cause, bad):
+    test = outer_on_the_line(session, cast)
+    record_result(session, test.attempts[0].channel_id, CallFacts(outcome))
+    test = reread(session, test.id)
+    assert (test.status, test.cause) == (Status.FAILED, cause)
+    found = findings(test, None, None, now=utc_now())
+    assert {finding.code for finding in found if finding.state == "bad"} == bad
+
+
+def test_while_the_trunk_is_down_an_outer_one_fails_and_an_inner_one_goes(session, cast, trunk):
+    now = utc_now()
+    session.add(TrunkTrouble(trunk_id=trunk.id, since=now, probe_at=now + timedelta(minutes=5), outcome="trunk_down"))
+    session.commit()
+    test = outer_on_the_line(session, cast)
+    assert (test.status, test.cause, test.attempts) == (Status.FAILED, "test_trunk_down", [])
+    assert on_the_line(session, cast, entity_id=cast.frontdesk).status == Status.DIALING
 
 
 # ---- What it says

@@ -5,7 +5,7 @@ import re
 import sqlalchemy as sa
 from flask import Flask
 
-from app.models import Attempt, Direction, Document, Fax, Status
+from app.models import Attempt, Direction, Document, Fax, Status, Trunk
 from tenants.db import db, utc_now
 from tenants.models import Tenant
 from tests.web.cast import Browser, Cast, changes, make_fax
@@ -87,6 +87,38 @@ def test_what_came_of_it_stands_on_the_page(app: Flask, cast: Cast, alice: Brows
     for text in ("G.711. The template asks for T.38.", "9,600 bit/s. The template allows up to 14,400.", "1 of 1 page"):
         assert text in page
     assert "hx-get" not in page.partition('id="test-result"')[2].partition(">")[0], "nothing is asked any more"
+
+
+def test_the_way_through_the_carrier_is_a_choice_where_there_is_one(app: Flask, cast: Cast, alice: Browser):
+    line = f"/entities/{cast.frontdesk}/test"
+    with app.app_context():
+        trunk = db.session.scalar(sa.select(Trunk)) or Trunk(name="main", port=5060)
+        trunk.host = "carrier.example"
+        db.session.add(trunk)
+        db.session.commit()
+    assert "costs a call" not in alice.get(path(cast)).text, "the archive has no public number"
+    assert 'value="inner" checked' in alice.get(line).text
+    assert alice.post(line, page=line, way="outer").status_code == 303
+    (test,) = made(app)
+    assert test.dial_string == "+390509655637"
+    with app.app_context():
+        ended = {"status": Status.FAILED, "cause": "busy", "finished_at": utc_now()}
+        db.session.execute(sa.update(Fax).values(**ended))
+        attempt = Attempt(fax_id=test.id, tenant_id=cast.alpha, entity_id=cast.frontdesk, n=1, channel_id="a", node="n")
+        attempt.ended_at, attempt.outcome = utc_now(), "busy"
+        db.session.add(attempt)
+        db.session.commit()
+    page = alice.get(line).text
+    assert "The test through the carrier failed." in page
+    assert "The call went out, but no fax from this test came back to this line." in page
+    assert "through the carrier" in alice.get(f"/faxes/{test.id}").text
+
+
+def test_there_is_no_way_through_a_carrier_that_is_not_there(app: Flask, cast: Cast, alice: Browser):
+    answer = start(alice, cast, way="outer")
+    assert answer.status_code == 422
+    assert "This line cannot be tested through the carrier" in answer.text
+    assert made(app) == []
 
 
 def test_a_failure_says_why(app: Flask, cast: Cast, alice: Browser):

@@ -18,7 +18,7 @@ from itertools import takewhile
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.models import Attempt, Fax, FaxEntity, Trunk
+from app.models import Attempt, Fax, FaxEntity, Trunk, TrunkTrouble
 from app.models.faxes.moves import WAITING
 from app.rules.ground.call_ends import FULL, NETWORK, PASSED_ON, TRUNK_DOWN, TRUNK_SIDE, code_of
 from app.rules.sending.trunks.room import learned_channels
@@ -136,12 +136,21 @@ class Ways:
 
     def wait(self, fax: Fax, entity: FaxEntity) -> None:
         """It says why, and is looked at again when the next try is due."""
-        ordered = in_order(self.trunks, fax.dial_string or "", entity.trunk_id)
-        aside = [self.troubles[trunk.id] for trunk in ordered if trunk.id in self.troubles]
+        aside = self._aside(fax, entity)
         due_at = min((trouble.probe_at for trouble in aside), default=self.now + NO_TRUNK)
-        cause = aside[0].outcome if aside else TRUNK_DOWN
         waiting = sa.update(Fax).where(Fax.id == fax.id, Fax.status.in_(WAITING))
-        self.session.execute(waiting.values(due_at=max(due_at, self.now), cause=cause, cause_values=None))
+        self.session.execute(
+            waiting.values(due_at=max(due_at, self.now), cause=self.why_closed(fax, entity), cause_values=None)
+        )
+
+    def why_closed(self, fax: Fax, entity: FaxEntity) -> str:
+        """What the first trunk in its order has said."""
+        aside = self._aside(fax, entity)
+        return aside[0].outcome if aside else TRUNK_DOWN
+
+    def _aside(self, fax: Fax, entity: FaxEntity) -> list[TrunkTrouble]:
+        ordered = in_order(self.trunks, fax.dial_string or "", entity.trunk_id)
+        return [self.troubles[trunk.id] for trunk in ordered if trunk.id in self.troubles]
 
 
 def _open_calls(session: Session) -> Mapping[int, int]:

@@ -82,6 +82,11 @@ class TrunkFields:
     prefers: tuple[str, ...] = ()
 
     @property
+    def is_loop(self) -> bool:
+        """It leads back to this very machine."""
+        return self.host == LOOP_HOST and self.username is None and self.transport == "udp"
+
+    @property
     def is_ipv6(self) -> bool:
         return ":" in self.host
 
