@@ -18,6 +18,7 @@ from app.web.operator import (
     operator_numbers,
     operator_trunks,
     outbox,
+    trunk_pages,
 )
 from app.web.people import credentials, held, passkeys, profile, sign_in, step_up, users
 from app.web.setup import changes, entities, numbering, self_test, settings, templates
@@ -54,6 +55,7 @@ BLUEPRINTS = (
     operator_numbers,
     operator_trunks,
     operator_door,
+    trunk_pages,
     preferences,
     health,
     front,

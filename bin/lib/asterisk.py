@@ -210,14 +210,20 @@ def render(
         "sip_bind": _sip_bind(trunks, told),
         "trunks": home / "spool/faxroom" / FILE,
         "own_domain": f"{hashlib.sha256(f'own calls {ari_password}'.encode()).hexdigest()[:32]}.invalid",
+        "capture_password": capture_password(ari_password),
         **port_ranges(sip_port),
         "incoming": incoming.all,
         "caller": incoming.caller,
         "called": incoming.called,
     }
     values["console"] = shlex.join(_program(root, home))
-    for template in (*TEMPLATES.glob("*.conf"), TEMPLATES / "fax-status"):
+    for template in (*TEMPLATES.glob("*.conf"), TEMPLATES / "fax-status", TEMPLATES / "registrations"):
         _write(etc / template.name, template, values)
+
+
+def capture_password(ari_password: str) -> str:
+    """With which Asterisk proves what it tells of SIP; app/adapters/telephony/hep.py makes the same of it."""
+    return hashlib.sha256(f"capture {ari_password}".encode()).hexdigest()[:32]
 
 
 #: Below an instance's home, where it runs under an account of its own: what it writes, and what it reads besides.

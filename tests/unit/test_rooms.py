@@ -40,7 +40,7 @@ def test_the_same_thing_has_the_same_room_on_every_floor():
     own = {floor: {init.parent.name for init in (APP / floor).glob("*/__init__.py")} - shared for floor in FLOORS}
     assert own == {
         "rules": set(),
-        "services": {"documents"},
+        "services": {"documents", "trunks"},
         "web": {"site", "faxes", "files"},
         "jobs": set(),
         "models": {"faxes"},

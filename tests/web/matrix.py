@@ -240,6 +240,12 @@ operator  GET       operator.tenants
 operator  GET,POST  operator_dialing.policy
 operator  POST      operator_dialing.number_lines
 operator  GET       operator_door.door
+operator  GET       trunk_pages.trunk               trunk
+operator  GET       trunk_pages.state               trunk
+operator  POST      trunk_pages.begin_test          trunk
+operator  GET       trunk_pages.test                trunk_test
+operator  GET       trunk_pages.calls
+operator  POST      trunk_pages.capture
 operator  GET       operator_numbers.numbers
 operator  POST      operator_numbers.give_numbers
 operator  POST      operator_numbers.take_back_numbers
@@ -267,6 +273,7 @@ operator  GET,POST  operator.delete_tenant          tenant
 NEEDS_MORE = {
     ("GET", "security_contact.security_txt"): "a contact that the operator names",
     ("POST", "profile.recovery_codes"): "a second factor that is set up",
+    ("GET", "trunk_pages.ladder"): "a call that was captured",
 }
 
 
@@ -588,6 +595,10 @@ def _added_template(world: World) -> Thing:
     return {"change_id": _added(world, row)}
 
 
+def _trunk_test(world: World) -> Thing:
+    return {"name": "main", "fax_id": make_fax(world.app, world.cast, user_id=world.cast.olga, origin="test")}
+
+
 THINGS: dict[str, Callable[[World], Thing]] = {
     "style": lambda _world: {"filename": "faxroom.css"},
     "reset": _link(LinkPurpose.PASSWORD_RESET),
@@ -620,6 +631,7 @@ THINGS: dict[str, Callable[[World], Thing]] = {
     "added_template": _added_template,
     "tenant": _tenant,
     "trunk": _trunk,
+    "trunk_test": _trunk_test,
     "refused": lambda world: {"notice_id": _added(world, refused_notice(world.cast.alpha, "bob@alpha.test"))},
 }
 

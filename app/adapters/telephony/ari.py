@@ -12,7 +12,7 @@ import re
 import time
 import uuid
 from base64 import b64encode
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +24,7 @@ import httpx
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.sync.client import ClientConnection, connect
 
+from app.adapters.telephony.hep import Ear
 from app.dialled import DIAL_STRING, TRUNK_NAME, VOICE_DESTINATION, WIRE_NUMBER
 from app.errors import FaxroomError, PermanentFailure, TemporaryFailure
 from app.whole_numbers import read_whole
@@ -173,6 +174,16 @@ class FaxProgress:
     began: bool
     session: int = 0
     ecm: bool | None = None
+
+
+@dataclass(frozen=True)
+class Registration:
+    """At a carrier: ``name`` is its section in pjsip.conf, ``account`` such as ``sip:joe@example.org``, ``status`` a
+    word of res_pjsip_outbound_registration."""
+
+    name: str
+    account: str
+    status: str
 
 
 @dataclass(frozen=True)
@@ -358,6 +369,26 @@ class Ari:
         """Have the dialplan tell as an event what spandsp says of a running fax (:class:`FaxProgress`)."""
         self._run_in_dialplan("faxroom-status", FAX_SESSION=str(session))
 
+    def ask_trunks(self, names: Collection[str]) -> None:
+        """Have the dialplan tell as an event each whether these answer."""
+        self._run_in_dialplan("faxroom-trunks", FAX_TRUNKS="&".join(names))
+
+    def ear(self) -> Ear:
+        """Where this Asterisk tells of its SIP, once the modules for it are loaded.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        return Ear(self._url, self._auth[1])
+
+    def load_modules(self, names: Collection[str]) -> None:
+        for name in names:
+            self._ask("POST", f"/asterisk/modules/{quote(name)}", expected=(409,))
+
+    def unload_modules(self, names: Collection[str]) -> None:
+        for name in names:
+            self._ask("DELETE", f"/asterisk/modules/{quote(name)}", expected=(404,))
+
     def ask_results(self) -> str:
         """Have the dialplan tell every durable result as an event; returns the word that its last event carries."""
         word = uuid.uuid4().hex
@@ -399,7 +430,30 @@ class Ari:
             log.debug("no progress: %s", error)
             return {}
 
-    def _ask_progress(self, names: Collection[str] | None, most: int | None) -> dict[str, FaxProgress]:
+    def registrations(self) -> list[Registration]:
+        """At carriers, by the manager interface (action PJSIPShowRegistrationsOutbound).
+
+        Raises:
+            TemporaryFailure: ``line_down``: it does not tell.
+        """
+        try:
+            with self._manager() as act:
+                told = act("pjsipshowregistrationsoutbound")
+        except httpx.HTTPError as error:
+            raise TemporaryFailure("line_down", reason=str(error), certain=True) from error
+        return [
+            Registration(
+                name=one["ObjectName"],
+                account=one["ClientUri"],
+                status=one["Status"],
+            )
+            for one in told
+            if one.get("Event") == "OutboundRegistrationDetail"
+        ]
+
+    @contextlib.contextmanager
+    def _manager(self) -> Iterator[Callable[..., list[dict[str, str]]]]:
+        """Asks the manager interface: an action and its values in, its blocks out."""
         user, secret = self._auth
         with httpx.Client(base_url=self._url, timeout=SECONDS, trust_env=False) as manager:
 
@@ -408,10 +462,14 @@ class Ari:
                 return [dict(_MANAGER_FIELD.findall(block)) for block in answer.split("\r\n\r\n")]
 
             act("login", username=user, secret=secret)
+            yield act
+            act("logoff")
+
+    def _ask_progress(self, names: Collection[str] | None, most: int | None) -> dict[str, FaxProgress]:
+        with self._manager() as act:
             sessions = {told["Channel"]: told for told in act("faxsessions") if "SessionNumber" in told}
             asked = [name for name in sessions if names is None or name in names][:most]
             found = {name: act("faxsession", sessionnumber=sessions[name]["SessionNumber"]) for name in asked}
-            act("logoff")
         return {
             name: FaxProgress(
                 file=told["FileName"],

@@ -18,7 +18,9 @@ from app.application import settings
 from app.errors import FaxroomError, TemporaryFailure
 from app.jobs.pulse import Pulse
 from app.jobs.receiving import unheard
+from app.jobs.receiving.capturing import Capture
 from app.jobs.receiving.silence import LOOK_SECONDS, SilenceWatch
+from app.jobs.receiving.trunk_watch import TrunkWatch
 from app.jobs.receiving.unheard import UnheardWatch
 from app.jobs.running import application
 from app.jobs.sending.dispatch import let_asterisk_read, mark_of
@@ -55,10 +57,12 @@ from app.services.receiving.line_events import (
     Incoming,
     LineEvent,
     Received,
+    RegistrationsTold,
     Ringing,
     StillReceiving,
     StillSending,
     Telephoned,
+    TrunkTold,
     TurnedAway,
     read_event,
     waiting_call,
@@ -149,6 +153,8 @@ class Listener:
         self.silence, self.looking = SilenceWatch(line), Every(LOOK_SECONDS)
         self.unheard, self.asking = UnheardWatch(line), Every(unheard.LOOK_SECONDS)
         self.beating = Every(BEAT_SECONDS)
+        self.capture = Capture(line)
+        self.trunks = TrunkWatch(line, self.capture.answer_to)
 
     def take(self, heard: Connected | Disconnected | list[dict[str, Any]]) -> None:
         """What the stream brings. Who does not hear Asterisk is of no use beside it, and gives no sign of life."""
@@ -162,6 +168,10 @@ class Listener:
         if self.listening:
             with _forgiven():
                 self.do_what_is_due()
+            with _forgiven():
+                self.trunks.step()
+            with _forgiven():
+                self.capture.step(for_registration=self.trunks.misses_registration)
 
     def _begin_anew(self) -> None:
         """Whatever happened meanwhile was not heard."""
@@ -170,6 +180,9 @@ class Listener:
         self.lines, self.ways, self.voice_limits = {}, {}, {}
         self.order, self.trunks_read = (), False
         self.reconciling.last = self.telling_lines.last = float("-inf")
+        self.trunks.begin_anew()
+        with _forgiven():
+            self.capture.begin_anew()
 
     def hear(self, events: list[dict[str, Any]]) -> None:
         """Somebody waits for the calls that come in; what else is told can be written down together."""
@@ -186,6 +199,7 @@ class Listener:
         for word in said:
             with _forgiven():
                 self._take(word)
+        self.capture.hear(events)
 
     def _take(self, event: LineEvent) -> None:
         match event:
@@ -195,6 +209,8 @@ class Listener:
                 self.turned_away[why] += 1
             case StillSending(channel_id):
                 self._still_sending(channel_id)
+            case TrunkTold() | RegistrationsTold():
+                self.trunks.hear(event)
             case FaxStatus(session, lost):
                 self.silence.hear_status(session, lost=lost, now=time.monotonic())
             case Telephoned():

@@ -26,6 +26,10 @@ POLICY_SENTENCES = {
     "voice_invalid": _l(
         "%(number)s is not a valid telephone number. Check the digits: + or 00, the country code and the number."
     ),
+    # a test call over a trunk
+    "trunk_test_line": _l("No open fax line has this number. Enter the number of one, with + and the country code."),
+    "trunk_test_suspended": _l("This line's company is suspended. Choose a line of another company."),
+    "trunk_test_inside": _l("This is an extension. A test of the trunk needs a public number."),
     # the pool of numbers
     "number_not_given": _l("%(number)s is not one of your company's numbers. Choose one of your free numbers."),
     "number_none_given": _l(

@@ -73,6 +73,8 @@ OUTCOMES = {
     "blocked": _l("The call was blocked as unwanted before it arrived."),
     "forbidden": _l("The network refused the call without saying why."),
     "media_refused": _l("The other side takes no fax calls, either as T.38 or as audio."),
+    "registration_lost": _l("The provider does not accept the registration. No calls come in until it does."),
+    "trunk_no_answer": _l("The provider no longer answers when Faxroom asks whether it is there."),
     "trunk_down": _l("The line to the telephone provider is down. The fax goes out as soon as it is back."),
     "trunk_refused": _l(
         "The telephone provider takes no calls from this system at the moment. The fax goes out as soon as it does."

@@ -132,8 +132,27 @@ class FaxStatus:
     lost: bool
 
 
+@dataclass(frozen=True)
+class TrunkTold:
+    """Whether a trunk answered when it was asked last, as Asterisk names it: Reachable, Unreachable or something else
+    where nobody knows. ``microseconds`` is how long it took."""
+
+    name: str
+    status: str
+    microseconds: int | None
+
+
+@dataclass(frozen=True)
+class RegistrationsTold:
+    """In how many seconds each registration ends that holds, by its name in pjsip.conf."""
+
+    seconds: dict[str, int]
+
+
 LineEvent = (
     FaxStatus
+    | RegistrationsTold
+    | TrunkTold
     | Telephoned
     | TurnedAway
     | Ringing
@@ -207,6 +226,11 @@ def _user_event(event: dict[str, Any]) -> LineEvent | None:
         return read_received(told.get("Fax", ""), told.get("Result", ""))
     if name == "FaxStatus" and (session := read_whole(told.get("Session", ""))) is not None:
         return FaxStatus(session, told.get("Status", "") == CARRIER_LOST)
+    if name == "FaxTrunk":
+        return TrunkTold(told.get("Trunk", ""), told.get("Status", ""), read_whole(told.get("Rtt", "")))
+    if name == "FaxRegistrations":
+        told_of = (one.partition("=") for one in told.get("Told", "").split())
+        return RegistrationsTold({one: int(left) for one, _, left in told_of if left.isdecimal()})
     if name == "VoiceCall":
         return read_telephoned(told.get("Fax", ""), told.get("Result", ""))
     return None

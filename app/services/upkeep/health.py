@@ -24,9 +24,10 @@ from app.queues import redis
 from app.rules.sending.trunks.trouble import count_in_use, names_of_troubles
 from app.services.documents.disk_room import disks
 from app.services.documents.documents import storage
+from app.services.trunks.states import faults
 from app.services.upkeep.working import signs, unserved
 from tenants.connections import PAGE, waiting
-from tenants.db import db, only_reading
+from tenants.db import db, only_reading, utc_now
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +52,8 @@ ADVICE = {
     "collect": "Start it: worker.py collect",
     "door": "Start it: worker.py door. If it does not stay up, its log says why: a port in use, a certificate.",
     "front": "nginx, which takes requests for the web. bin/up restarts it; front.log says why it stops.",
-    "trunk": "The carrier cannot be reached or takes no calls: check FAXROOM_TRUNK, its account and the network. "
-    "Faxes wait and go out by themselves; see docs/trunks.md.",
+    "trunk": "The carrier cannot be reached, takes no calls or has not accepted the registration: check the trunk's "
+    "address and account, and the network. Faxes wait and go out by themselves; see docs/trunks.md.",
     "room": "A disk is full, so no fax is sent or received. Free some space; bin/faxroom doctor says where.",
 }
 #: What to do where a part could not even be asked.
@@ -146,6 +147,9 @@ def _room() -> str | None:
 def _trunk() -> str | None:
     """Set aside by what calls came to (:mod:`app.rules.sending.trunks.trouble`). Where there is another, faxes go over
     that one."""
+    with suppress(RedisError):
+        for name, state in faults(utc_now()).items():
+            raise TemporaryFailure(state.fault, trunk=name)
     if not (aside := names_of_troubles(db.session)):
         return None
     if len(aside) == count_in_use(db.session):
@@ -245,4 +249,6 @@ def _check(app: Flask, name: str) -> dict[str, Any]:
 
 def _brief(error: Exception) -> str:
     """Enough to act on; the details, which may name hosts and users, are in the log."""
-    return error.code if isinstance(error, FaxroomError) else type(error).__name__
+    if not isinstance(error, FaxroomError):
+        return type(error).__name__
+    return f"{error.code}: {error.values['trunk']}" if "trunk" in error.values else error.code

@@ -151,4 +151,17 @@
   });
   on("htmx:sendError", () => trouble(true));
   on("htmx:afterOnLoad", (event) => trouble(event.detail.xhr.status >= 500));
+
+  // Text that is to be copied whole; without the clipboard it is marked by hand.
+  const offerCopy = () => {
+    if (!navigator.clipboard) return;
+    document.querySelectorAll("[data-copy][hidden]").forEach((button) => { button.hidden = false; });
+  };
+  offerCopy();
+  on("htmx:afterSettle", offerCopy);
+  on("click", (event) => {
+    const button = event.target.closest?.("[data-copy]");
+    const text = button && document.getElementById(button.dataset.copy);
+    if (text) navigator.clipboard.writeText(text.value).then(() => text.select());
+  });
 })();

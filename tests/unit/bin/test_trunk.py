@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from app.adapters.telephony import hep
+
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT / "bin/lib"))
 from shell import SetupError  # noqa: E402 - the set-up's own modules
 
 from app.rules.sending.trunks.fields import TrunkFields, file_text, read_trunks  # noqa: E402
-from asterisk import trunks_of  # noqa: E402
+from asterisk import capture_password, trunks_of  # noqa: E402
 
 
 @pytest.mark.parametrize(
@@ -90,7 +92,7 @@ def test_several_trunks_are_named_in_their_order_and_each_has_its_own_transport(
     told = file_text(trunks, sip_port=5070)
     for line in ("[(main-t38](trunk)", "[(main-2-audio](trunk)", "[main-3-voice+](trunk)", "bind = 0.0.0.0:5071"):
         assert line in told.splitlines()
-    assert told.count("type = registration") == 1 and told.count("set_var = FAX_TRUNK=main-2") == 3
+    assert told.count("type = registration") == 1 and told.count("set_var = FAX_TRUNK=main-2") == 4
 
 
 def test_our_number_stands_where_the_carrier_wants_it() -> None:
@@ -104,3 +106,7 @@ def test_our_number_stands_where_the_carrier_wants_it() -> None:
     assert "from_user = user" not in endpoint("both") and "send_pai = yes" in endpoint("both")
     assert "from_user = user" not in endpoint("from") and "send_pai = no" in endpoint("from")
     assert {"send_rpid = yes", "send_pai = no"} <= set(endpoint("rpid"))
+
+
+def test_asterisk_and_the_line_process_make_the_same_password_of_the_capture() -> None:
+    assert capture_password("ari") == hep.capture_password("ari")

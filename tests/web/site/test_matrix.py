@@ -114,7 +114,8 @@ def told(person: str, route: Route, answer: Any) -> str:
 @pytest.mark.parametrize(("method", "endpoint"), NEEDS_MORE)
 def test_what_needs_more_is_missing_for_everybody_who_lacks_it(world: World, method: str, endpoint: str) -> None:
     route = Route("people", method, endpoint, None)
-    assert {world.ask(person, route, {}).status_code for person in PEOPLE if person != "nobody"} == {404}
+    thing = missing(route, world)
+    assert {world.ask(person, route, thing).status_code for person in PEOPLE if person != "nobody"} == {404}
 
 
 def test_every_thing_of_the_table_is_there_and_used() -> None:

@@ -234,9 +234,19 @@ def _sections(trunk: TrunkFields) -> str:
         (f"{name}-voice+", "trunk", [*_of_endpoint(trunk), "t38_udptl = no", "rtp_timeout = 0"]),
         (name, "", ["type = aor", f"contact = {trunk.uri()}", "qualify_frequency = 0"]),
         (f"{name}-t38", "", ["type = identify", f"endpoint = ({name}-t38", f"match = {trunk.host}"]),
+        *_asked(trunk),
     ]
     sections += _account(trunk)
     return "\n\n".join("\n".join([f"[{what}]{f'({of})' if of else ''}", *lines]) for what, of, lines in sections)
+
+
+def _asked(trunk: TrunkFields) -> list[tuple[str, str, list[str]]]:
+    """Whether the carrier is there is asked at an address that no call goes to (OPTIONS, RFC 3261, 11): to one that
+    does not answer these Asterisk makes no calls any more, and there are carriers that never answer them."""
+    name = f"{trunk.name}-health"
+    lines = [line for line in _of_endpoint(trunk) if not line.startswith("aors")]
+    asks = ["type = aor", f"contact = {trunk.uri()}", "qualify_frequency = 20", "qualify_timeout = 4"]
+    return [(f"({name}", "trunk", [f"aors = {name}", *lines]), (name, "", asks)]
 
 
 def _of_endpoint(trunk: TrunkFields) -> list[str]:

@@ -1,0 +1,78 @@
+"""Asks Asterisk how its trunks are, and writes it down (:mod:`app.services.trunks.states`)."""
+
+import time
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from app.adapters.telephony.ari import Ari, Registration
+from app.models import Trunk
+from app.queues import enqueue
+from app.services.receiving.line_events import RegistrationsTold, TrunkTold
+from app.services.trunks.states import (
+    REACHABLE,
+    REGISTERED,
+    UNREACHABLE,
+    TrunkState,
+    note_states,
+    seen_now,
+    states,
+)
+from tenants.db import db, utc_now
+
+ASK_SECONDS = 10.0
+_ANSWERS = {REACHABLE: True, UNREACHABLE: False}
+
+
+class TrunkWatch:
+    """``answer_to`` gives what was said last to the registration of an account."""
+
+    def __init__(self, line: Ari, answer_to: Callable[[str], str]) -> None:
+        self.line, self.answer_to = line, answer_to
+        self.told: dict[str, TrunkTold] = {}
+        self.left: dict[str, int] = {}
+        self.misses_registration = False
+        self._asked = float("-inf")
+
+    def hear(self, told: TrunkTold | RegistrationsTold) -> None:
+        if isinstance(told, RegistrationsTold):
+            self.left = told.seconds
+        else:
+            self.told[told.name] = told
+
+    def begin_anew(self) -> None:
+        self.told, self.left, self._asked = {}, {}, float("-inf")
+
+    def step(self) -> None:
+        now = time.monotonic()
+        if now - self._asked < ASK_SECONDS:
+            return
+        self._asked = now
+        names = db.session.scalars(sa.select(Trunk.name).where(Trunk.enabled)).all()
+        db.session.rollback()
+        self.line.ask_trunks([f"{name}-health" for name in names])
+        registrations = {one.name: one for one in self.line.registrations()}
+        before, seen = states(), utc_now().timestamp()
+        found = [
+            seen_now(
+                before.get(name), self._state(name, seen, registrations.get(name), self.told.get(f"{name}-health"))
+            )
+            for name in names
+        ]
+        note_states(found)
+        self.misses_registration = any(state.registration not in (None, REGISTERED) for state in found)
+        if {state.name: state.fault for state in found} != {name: state.fault for name, state in before.items()}:
+            enqueue("watch")
+
+    def _state(self, name: str, seen: float, registration: Registration | None, told: TrunkTold | None) -> TrunkState:
+        is_registered = registration is not None and registration.status == REGISTERED
+        milliseconds = told.microseconds / 1000 if told and told.microseconds is not None else None
+        return TrunkState(
+            name=name,
+            seen=seen,
+            registration=registration.status if registration else None,
+            ends_in=self.left.get(registration.name) if registration and is_registered else None,
+            answer=self.answer_to(registration.account) if registration else "",
+            answers=_ANSWERS.get(told.status) if told else None,
+            milliseconds=milliseconds,
+        )

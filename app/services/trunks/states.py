@@ -1,0 +1,103 @@
+"""Whether each trunk is there: registered, and answering. The line process writes it down, everybody reads it.
+
+In Redis: Asterisk tells it all again within seconds. Calls alone decide whether a trunk is used
+(:mod:`app.rules.sending.trunks.trouble`); there are carriers that never answer a question and take every call.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import cast
+
+from app.queues import redis
+
+_KEY = "faxroom:trunks"
+REGISTERED, REACHABLE, UNREACHABLE = "Registered", "Reachable", "Unreachable"
+REGISTRATION_LOST, NO_ANSWER = "registration_lost", "trunk_no_answer"
+#: Only what lasts so long is told: each start begins without a registration (max_random_initial_delay, 10 s).
+LASTS = 15.0
+#: It is over when nothing was the matter for so long.
+OVER = 120.0
+#: What is older says nothing of now.
+STALE = 60.0
+
+
+@dataclass(frozen=True)
+class TrunkState:
+    """Times are Unix times. ``registration`` is Asterisk's word, None for a trunk without one; it ends ``ends_in``
+    seconds after ``seen`` if it is not renewed. ``answer`` is what the carrier said to it last. ``answers``: whether it
+    answered when it was asked whether it is there, within ``milliseconds``; None where nobody knows. ``answered`` so
+    once. ``matter`` is what was the matter when it was seen, since ``since``: as long as nothing is, since when."""
+
+    name: str
+    seen: float
+    registration: str | None = None
+    ends_in: int | None = None
+    answer: str = ""
+    answers: bool | None = None
+    milliseconds: float | None = None
+    answered: bool = False
+    matter: str = ""
+    since: float = 0.0
+
+    @property
+    def fault(self) -> str:
+        """What has to be told: a word of this module, or nothing."""
+        return self.matter if self.seen - self.since >= LASTS else ""
+
+    @property
+    def is_well(self) -> bool:
+        return not self.matter and self.seen - self.since >= OVER
+
+    def is_stale(self, now: datetime) -> bool:
+        return now.timestamp() - self.seen > STALE
+
+    @property
+    def since_when(self) -> datetime:
+        return datetime.fromtimestamp(self.since, UTC)
+
+    @property
+    def seen_at(self) -> datetime:
+        return datetime.fromtimestamp(self.seen, UTC)
+
+
+def seen_now(before: TrunkState | None, state: TrunkState) -> TrunkState:
+    """What is seen, judged by what was seen before. One that has never answered is not missed."""
+    answered = bool(state.answers) or (before.answered if before else False)
+    matter = _matter(replace(state, answered=answered))
+    is_same = before is not None and before.matter == matter and not before.is_stale(state.seen_at)
+    since = before.since if before and is_same else state.seen
+    return replace(state, answered=answered, matter=matter, since=since)
+
+
+def _matter(state: TrunkState) -> str:
+    if state.registration not in (None, REGISTERED):
+        return REGISTRATION_LOST
+    return NO_ANSWER if state.answers is False and state.answered else ""
+
+
+def note_states(states: Iterable[TrunkState]) -> None:
+    """All there are."""
+    told = {state.name: json.dumps(asdict(state)) for state in states}
+    with redis().pipeline() as pipeline:
+        pipeline.delete(_KEY)
+        if told:
+            pipeline.hset(_KEY, mapping=told)
+        pipeline.execute()
+
+
+def states() -> dict[str, TrunkState]:
+    """By name, however old."""
+    told = cast("dict[bytes, bytes]", redis().hgetall(_KEY))
+    return {name.decode(): TrunkState(**json.loads(text)) for name, text in sorted(told.items())}
+
+
+def state_of(name: str) -> TrunkState | None:
+    told = cast("bytes | None", redis().hget(_KEY, name))
+    return TrunkState(**json.loads(told)) if told else None
+
+
+def faults(now: datetime) -> dict[str, TrunkState]:
+    """The trunks of which something has to be told."""
+    return {name: state for name, state in states().items() if state.fault and not state.is_stale(now)}

@@ -1,0 +1,214 @@
+"""The operator's view of a trunk: whether it is there, a test call over it, and the SIP of calls."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from flask import Blueprint, abort, flash, make_response, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_login import current_user
+from redis import RedisError
+from werkzeug.wrappers import Response
+
+from app.errors import Refused
+from app.models import Fax, Trunk
+from app.models.faxes.moves import is_final
+from app.rules.audit.auditing import audit
+from app.rules.sending.trunks.test_calls import lines_with_numbers, test_of_operator
+from app.rules.sending.trunks.trouble import names_of_troubles
+from app.rules.words.sentences import next_step, sentence
+from app.services.sending.self_testing import send_trunk_test
+from app.services.trunks import ladders
+from app.services.trunks.states import TrunkState, state_of
+from app.web.people.credentials import Errors, said
+from app.web.site.administration import operators_only
+from app.web.site.submissions import fresh_key
+from tenants.db import db, utc_now
+
+blueprint = Blueprint("trunk_pages", __name__, url_prefix="/operator")
+blueprint.before_request(operators_only)
+
+LONGEST_KEY = 64
+MOST_LINES = 200
+MOST_SHOWN = 100
+#: The line process looks once a second whether somebody wants to see the SIP.
+WARM_UP_SECONDS = 3.0
+#: Of res_pjsip_outbound_registration.
+REGISTRATIONS = {
+    "Registered": _l("registered"),
+    "Unregistered": _l("not registered"),
+    "Rejected": _l("refused"),
+    "Stopped": _l("stopped"),
+}
+
+
+Known = TypeVar("Known")
+
+
+def _known(ask: Callable[[], Known]) -> Known | None:
+    """What Redis tells; None where it does not answer."""
+    try:
+        return ask()
+    except RedisError:
+        return None
+
+
+def _audit(action: str, target: str, *, tenant_id: int | None = None, after: dict[str, Any] | None = None) -> None:
+    audit(
+        db.session,
+        user=current_user,
+        tenant_id=tenant_id,
+        action=action,
+        target=target,
+        after=after,
+        remote_address=request.remote_addr,
+    )
+
+
+# ---- One trunk
+
+
+@blueprint.get("/trunks/<name>/health")
+def trunk(name: str) -> Response:
+    return _trunk_page(name, {}, {})
+
+
+def _trunk_page(name: str, typed: dict[str, str], errors: Errors) -> Response:
+    if name not in _names():
+        abort(404)
+    values = {
+        "name": name,
+        "lines": lines_with_numbers(db.session, most=MOST_LINES),
+        "tests": _tests(name),
+        "form": typed,
+        "errors": errors,
+        **_seen(name),
+    }
+    return make_response(render_template("operator/trunk_health.html", **values), 422 if errors else 200)
+
+
+@blueprint.get("/trunks/<name>/state")
+def state(name: str) -> str:
+    """A fragment, asked again and again."""
+    if name not in _names():
+        abort(404)
+    return render_template("operator/trunk_state.html", name=name, **_seen(name))
+
+
+def _names() -> tuple[str, ...]:
+    return tuple(db.session.scalars(sa.select(Trunk.name).order_by(Trunk.position, Trunk.id)))
+
+
+def _seen(name: str) -> dict[str, Any]:
+    return {
+        "state": _state_of(name),
+        "trouble": dict(names_of_troubles(db.session)).get(name),
+        "REGISTRATIONS": REGISTRATIONS,
+    }
+
+
+def _state_of(name: str) -> TrunkState | None:
+    """None while nobody can tell."""
+    found = _known(lambda: state_of(name))
+    return None if found is None or found.is_stale(utc_now()) else found
+
+
+def _tests(name: str) -> list[Fax]:
+    ids = _known(lambda: ladders.tests_of_trunk(name)) or []
+    return [fax for fax_id in ids if (fax := test_of_operator(db.session, fax_id))]
+
+
+# ---- A test call
+
+
+@blueprint.post("/trunks/<name>/test")
+def begin_test(name: str) -> Response:
+    if name not in _names():
+        abort(404)
+    typed = {field: request.form.get(field, "").strip()[:40] for field in ("line", "to")}
+    key = request.form.get("submission", "")[:LONGEST_KEY] or fresh_key()
+    db.session.rollback()  # no transaction while the line process gets ready
+    try:
+        _known(lambda: ladders.warm_up(key, utc_now(), seconds=WARM_UP_SECONDS))
+        fax = send_trunk_test(
+            db.session, user=current_user, number=typed["line"], to=typed["to"], submission_key=key, beside=_capture
+        )
+    except Refused as refusal:
+        db.session.rollback()
+        return _trunk_page(name, typed, {refusal.field or "form": said(refusal)})
+    _known(lambda: ladders.note_test(name, fax.id))
+    _audit("trunk.tested", name, tenant_id=fax.tenant_id, after={"number": fax.remote_number})
+    db.session.commit()
+    return redirect(url_for("trunk_pages.test", name=name, fax_id=fax.id), 303)
+
+
+def _capture(fax: Fax) -> None:
+    _known(lambda: ladders.capture_test(fax.id, utc_now()))
+
+
+@blueprint.get("/trunks/<name>/tests/<fax_id>")
+def test(name: str, fax_id: str) -> str:
+    """Followed like any fax; what is new is asked for every two seconds."""
+    fax = test_of_operator(db.session, fax_id) or abort(404)
+    found = _known(lambda: ladders.ladders_of_fax(fax.id)) or []
+    over = is_final(fax.status)
+    values = {
+        "name": name,
+        "fax": fax,
+        "running": not over or _is_fresh(fax, 15 if not found else 3),
+        "ladders": found,
+        "as_text": ladders.as_text,
+        "advice": f"{sentence(fax.cause, **(fax.cause_values or {}))} {next_step(fax.cause)}".strip()
+        if fax.cause
+        else "",
+    }
+    is_fragment = request.headers.get("HX-Target") == "trunk-test"
+    return render_template("operator/trunk_test_result.html" if is_fragment else "operator/trunk_test.html", **values)
+
+
+def _is_fresh(fax: Fax, seconds: int) -> bool:
+    """The last of its SIP may come after its end."""
+    return fax.finished_at is not None and (utc_now() - fax.finished_at).total_seconds() < seconds
+
+
+# ---- The SIP of calls
+
+
+@blueprint.get("/calls")
+def calls() -> str:
+    """What was captured, the newest first."""
+    text = request.args.get("q", "")[:40]
+    found = _known(lambda: ladders.latest(text, most=MOST_SHOWN))
+    values = {
+        "ladders": found or [],
+        "is_known": found is not None,
+        "is_full": len(found or []) == MOST_SHOWN,
+        "q": text,
+        "until": (_known(lambda: ladders.wanted(utc_now())) or ladders.Wanted()).until,
+        "capturing": _known(ladders.capturing),
+        "trunks": _names(),
+    }
+    return render_template("operator/calls.html", **values)
+
+
+@blueprint.post("/calls/capture")
+def capture() -> Response:
+    on = request.form.get("on") == "yes"
+    try:
+        ladders.capture_for_a_day(utc_now()) if on else ladders.end_capture()
+    except RedisError:
+        flash(_("Nothing was changed: Redis does not respond. Try again in a moment."), "error")
+        return redirect(url_for("trunk_pages.calls"), 303)
+    _audit("capture.switched_on" if on else "capture.switched_off", "SIP")
+    db.session.commit()
+    flash(_("Capture is on for 24 hours.") if on else _("Capture is off."), "info")
+    return redirect(url_for("trunk_pages.calls"), 303)
+
+
+@blueprint.get("/calls/<name>")
+def ladder(name: str) -> str:
+    found = _known(lambda: ladders.ladder_of(name)) or abort(404)
+    _audit("capture.seen", f"{found.caller} – {found.called}")
+    db.session.commit()
+    return render_template("operator/ladder.html", ladder=found, text=ladders.as_text(found))

@@ -1,0 +1,116 @@
+"""What a carrier's support may see of a SIP message."""
+
+import random
+
+from app.adapters.telephony.sip import read_message
+
+OFFER = """v=0
+o=- 1 1 IN IP4 192.0.2.1
+s=Asterisk
+c=IN IP4 192.0.2.1
+t=0 0
+k=clear:thekey
+m=audio 31472 RTP/SAVP 8
+a=rtpmap:8 PCMA/8000
+a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz
+a=key-mgmt:mikey AQAFgM0XflABAAAAAAAAAAAAAAsAyONQ6gAAAAAGEEoo2pee4hp2
+a=ice-pwd:asd88fgpdd777uzjYhagZg
+a=sendrecv
+m=image 4000 udptl t38
+a=T38FaxVersion:0
+a=T38MaxBitRate:14400
+"""
+INVITE = (
+    """INVITE sip:+493023125000@carrier.example SIP/2.0
+Via: SIP/2.0/TLS 192.0.2.1:5061;branch=z9hG4bK1
+f: "Alpha" <sip:joe:hunter2@carrier.example>;tag=aaa
+To: <sip:+493023125000@carrier.example>
+i: call-1
+CSeq: 17 INVITE
+Authorization: Digest username="joe", realm="carrier", nonce="n", response="0123456789abcdef"
+Proxy-Authorization: Digest username="joe",
+ response="fedcba9876543210"
+P-Asserted-Identity: <sip:+390509655637@carrier.example>
+Contact: <sip:joe@192.0.2.1:5061?Authorization=Digest%20hunter3>
+X-Api-Key: hunter4
+Identity: eyJhbGciOiJFUzI1NiIs
+Content-Type: application/sdp
+Content-Length: 400
+
+"""
+    + OFFER
+)
+
+
+def raw(text: str) -> bytes:
+    return text.replace("\n", "\r\n").encode()
+
+
+def shown(text: str) -> str:
+    read = read_message(raw(text))
+    assert read is not None
+    return "\n".join([read.first, *read.lines])
+
+
+def test_what_support_asks_for_is_shown() -> None:
+    text = shown(INVITE)
+    for line in (
+        "INVITE sip:+493023125000@carrier.example SIP/2.0",
+        "Call-ID: call-1",
+        "CSeq: 17 INVITE",
+        "P-Asserted-Identity: <sip:+390509655637@carrier.example>",
+        "m=audio 31472 RTP/SAVP 8",
+        "a=rtpmap:8 PCMA/8000",
+        "a=T38MaxBitRate:14400",
+    ):
+        assert line in text
+
+
+def test_nothing_that_proves_an_account_and_no_key_is_shown() -> None:
+    text = shown(INVITE)
+    secrets = ("hunter", "0123456789abcdef", "fedcba", "inline", "thekey", "mikey", "asd88", "eyJ", "Digest", "nonce")
+    for secret in secrets:
+        assert secret not in text
+    assert 'From: "Alpha" <sip:joe:…@carrier.example>;tag=aaa' in text
+    assert "[4 lines not shown]" in text
+
+
+def test_content_that_is_no_session_description_is_not_shown() -> None:
+    text = shown(INVITE.replace("application/sdp", "multipart/mixed;boundary=x"))
+    assert text.endswith("[content not shown]")
+    assert "m=audio" not in text
+
+
+def test_a_password_with_signs_in_it_is_hidden_whole() -> None:
+    told = INVITE.replace("joe:hunter2@", "joe:hun@ter:2@")
+    assert "ter:2" not in shown(told)
+    assert "hun@" not in shown(told)
+
+
+def test_a_response_belongs_to_the_method_that_it_answers() -> None:
+    read = read_message(raw("SIP/2.0 486 Busy Here\nf: <sip:a@b>;tag=x\nt: <sip:c@d>;tag=y\ni: 1\nCSeq: 3 INVITE\n\n"))
+    assert read is not None
+    assert (read.first, read.method, read.is_request, read.from_tag) == ("SIP/2.0 486 Busy Here", "INVITE", False, "x")
+    assert (read.caller, read.called) == ("a", "c")
+
+
+def test_what_is_no_sip_is_nothing() -> None:
+    for noise in (b"", b"\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"\x00\xff" * 700):
+        assert read_message(noise) is None
+
+
+def test_a_message_cannot_write_on_the_page_or_the_terminal() -> None:
+    told = INVITE.replace('"Alpha"', '"\x1b[2J\x07\u202e\ud7ff"').replace("joe:hunter2", "j")
+    assert not set("\x1b\x07") & set(shown(told))
+
+
+def test_a_broken_message_shows_no_secret_either() -> None:
+    """Cut, doubled and shuffled bytes: what is listed is shown, so that no damage turns a key into something shown."""
+    chance, whole = random.Random(22), raw(INVITE)
+    for _ in range(400):
+        at, upto = sorted(chance.sample(range(len(whole)), 2))
+        broken = whole[:at] + whole[upto:] + whole[at : at + chance.randrange(40)]
+        read = read_message(broken)
+        text = "\n".join((read.first, *read.lines)) if read else ""
+        assert "a=crypto" not in text
+        assert not any(line.startswith(("Authorization", "Proxy-Authorization")) for line in text.splitlines())

@@ -1,0 +1,36 @@
+"""A ladder as it is told."""
+
+from app.services.trunks.ladders import Ladder, Step, Wanted, as_text
+
+
+def step(first: str, *, sent: bool, method: str = "INVITE") -> Step:
+    return Step(1_796_140_800.0625, sent, first, (f"CSeq: 1 {method}", "", "v=0"))
+
+
+def ladder(*steps: Step) -> Ladder:
+    return Ladder("fax-01ABC-1", 1_796_140_800.0, True, "+39050", "+4930", "main", list(steps))
+
+
+def test_the_end_of_a_call_is_the_first_answer_that_asks_for_no_password() -> None:
+    asked = step("INVITE sip:x SIP/2.0", sent=True)
+    said = [step(f"SIP/2.0 {text}", sent=False) for text in ("100 Trying", "407 Proxy Authentication Required")]
+    assert ladder(asked).end == "INVITE"
+    assert ladder(asked, *said).end == "407 Proxy Authentication Required"
+    assert ladder(asked, *said, step("SIP/2.0 486 Busy Here", sent=False)).end == "486 Busy Here"
+    bye = step("SIP/2.0 200 OK", sent=True, method="BYE")
+    assert ladder(asked, step("SIP/2.0 488 Not Acceptable Here", sent=False), bye).end == "488 Not Acceptable Here"
+
+
+def test_the_text_says_who_said_what_and_when() -> None:
+    text = as_text(ladder(step("INVITE sip:x SIP/2.0", sent=True), step("SIP/2.0 486 Busy Here", sent=False)))
+    assert "16:00:00.062 --> INVITE sip:x SIP/2.0\n    CSeq: 1 INVITE\n\n    v=0\n" in text
+    assert "16:00:00.062 <-- SIP/2.0 486 Busy Here" in text
+    assert "From: +39050  To: +4930" in text
+
+
+def test_without_a_day_of_capture_only_calls_of_tests_are_kept() -> None:
+    only = Wanted(None, frozenset({"01ABC"}))
+    assert only.keeps("fax-01ABC-2")
+    assert not only.keeps("fax-01ABCD-1")
+    assert not only.keeps("179.1")
+    assert not Wanted()
