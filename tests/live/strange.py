@@ -26,7 +26,8 @@ Script = tuple[str | float, ...]
 
 @dataclass
 class Call:
-    """``number`` is whom it was for; ``status`` the final answer that was heard to a call of ours."""
+    """``number`` is whom it was for; ``status`` the final answer that was heard to a call of ours; ``headers`` those of
+    the INVITE that came, by their names in small letters, and its request URI as ``uri``."""
 
     number: str
     began: float = field(default_factory=time.monotonic)
@@ -35,6 +36,7 @@ class Call:
     status: int | None = None
     refused_after: float | None = None
     rang: float | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float | None:
@@ -114,7 +116,7 @@ class Stranger:
             if self.calls[call_id].answered and _header(message[1], "to", "t").find("tag=") > 0:
                 self._reply(message, where, "488 Not Acceptable Here")
             return
-        self.calls[call_id] = Call(number)
+        self.calls[call_id] = Call(number, headers=dict(message[1]) | {"uri": first.split()[1]})
         if number in self.scripts:
             threading.Thread(target=self._play, args=(call_id, message, where), daemon=True).start()
         elif number not in self.answers:

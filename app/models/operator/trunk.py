@@ -41,7 +41,7 @@ class Trunk(Model):
     is used first.
 
     ``registers``: we sign on with ``username`` and ``password``; without that an account only answers challenges.
-    ``channels``: calls at once, 0 where it is learned. ``withholding``: a caller's number may be hidden (RFC 3323).
+    ``channels``: calls at once, 0 where it is learned. ``withholding`` is not used: a fax never hides whose it is.
     ``prefers``: E.164 prefixes with + that it is used for before others. ``from_environment``: its address and account
     stand in FAXROOM_TRUNK.
 

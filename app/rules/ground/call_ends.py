@@ -25,8 +25,10 @@ FULL = "trunk_full"
 #: Our own Asterisk could not be asked, could not dial, or ended before anything was sent; the call was ended before its
 #: first page because our own disk was full.
 LINE_DOWN, DISK_FULL = "line_down", "disk_full"
+#: A person cancelled before anything was heard of the call.
+CALLED_OFF = "called_off"
 #: What is our own fault costs a fax none of its attempts, and says nothing of the number.
-OUR_SIDE = (LINE_DOWN, DISK_FULL, FULL, *TRUNK_SIDE)
+OUR_SIDE = (LINE_DOWN, DISK_FULL, CALLED_OFF, FULL, *TRUNK_SIDE)
 #: Why a fax is to be dialled that a trunk did not put through: another one takes it.
 PASSED_ON = "next_trunk"
 #: Q.850's causes that say so: no circuit, congestion of the switch, the channel is not there.

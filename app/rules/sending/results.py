@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.models import Attempt, Fax, FaxTemplate, Origin, Status
 from app.models.faxes.moves import ON_THE_LINE
 from app.queues import enqueue_after_commit
-from app.rules.ground.call_ends import BUSY, LINE_DOWN, NETWORK, NO_FAX, OUR_SIDE, Unanswered, judge
+from app.rules.ground.call_ends import BUSY, CALLED_OFF, LINE_DOWN, NETWORK, NO_FAX, OUR_SIDE, Unanswered, judge
 from app.rules.log.search import with_name
 from app.rules.outbox.notices import write_outcome_notice
 from app.rules.sending.called import SOON, is_just_over
@@ -138,6 +138,8 @@ def _judged(session: Session, attempt: Attempt, facts: CallFacts, now: datetime)
     outcome = facts.outcome
     if facts.rang is not None:
         rang = facts.rang or attempt.ringing_at is not None
+        if facts.response == "" and not rang and attempt.fax.cancel_requested_at:
+            return CALLED_OFF
         outcome = judge(Unanswered(facts.response, facts.hangup_cause, rang))
         if outcome == NETWORK and not rang:
             full = want_of_channels(session, attempt, facts.response, facts.hangup_cause, now)

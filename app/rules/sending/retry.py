@@ -9,6 +9,7 @@ from app.models import Status
 from app.rules.ground.call_ends import (
     BLOCKED,
     BUSY,
+    CALLED_OFF,
     DISK_FULL,
     FORBIDDEN,
     FULL,
@@ -68,6 +69,7 @@ FULL_DELAY = 5
 OUR_SIDE_DELAYS = {
     LINE_DOWN: LINE_DOWN_DELAY,
     DISK_FULL: DISK_FULL_DELAY,
+    CALLED_OFF: LINE_DOWN_DELAY,
     FULL: FULL_DELAY,
     TRUNK_DOWN: TRUNK_DELAY,
     TRUNK_REFUSED: TRUNK_DELAY,

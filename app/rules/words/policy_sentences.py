@@ -53,6 +53,13 @@ POLICY_SENTENCES = {
     "pool_company_unknown": _l("There is no company “%(name)s”. Write its short name, or leave the cell empty."),
     "pool_block_gone": _l("These numbers are no longer in the list. Review it, then choose."),
     "choice_unknown": _l("Choose one from the list."),
+    "trunk_line_unknown": _l(
+        "There is no fax line %(name)s. Enter its number, such as +390509655637, or company*extension if it has none."
+    ),
+    "trunk_beside": _l(
+        "Calls from %(host)s over this trunk and %(name)s cannot be told apart. Choose the same as for %(name)s, or "
+        "have both register. To change both, switch %(name)s off first."
+    ),
     "trunk_area": _l("Enter the area code as digits only, at most %(limit)s of them."),
     "trunk_area_of": _l("Choose the country in which %(area)s is an area code."),
     "trunk_name": _l("Use lower-case letters, digits and hyphens, at most 20."),

@@ -84,6 +84,7 @@ OUTCOMES = {
     "redirected": _l("The other side forwards its calls to another number. Faxroom does not follow."),
     "followed": _l("The other side forwards its calls to another number. Faxroom dials that one."),
     "file_refused": _l("The line could not read the prepared pages."),
+    "called_off": _l("The fax was cancelled before the network answered."),
     "line_down": _l("The telephone system does not respond."),
     "disk_full": _l("Faxroom's own disk is full; nothing was sent. It continues automatically when there is space."),
     "unknown": _l("The telephone system stopped during the call."),

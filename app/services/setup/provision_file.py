@@ -221,8 +221,8 @@ class TrunkEntry(Entry):
     t38: bool | None = None
     number_form: Text | None = None
     caller_in: Text | None = None
-    withholding: bool | None = None
     prefers: list[str] | None = None
+    fax_lines: list[str] | None = None
     enabled: bool | None = None
     trunk_region: str | None = None
     trunk_area: str | None = None

@@ -120,10 +120,11 @@ def apply_provision_file(session: Session, path: Path) -> Provisioned:
         set_policy(session, replace(policy_of(session), **{**wanted, **_ordered(wanted)}))
     for operator in content.operators:
         application.put_user(None, operator, Role.OPERATOR)
-    for trunk in content.trunks:
-        application.put_trunk(trunk)
     for tenant in content.tenants:
         application.put_tenant(tenant)
+    session.flush()
+    for trunk in content.trunks:  # they name fax lines
+        application.put_trunk(trunk)
     application.check_voices(wrong_before)
     if application.faults:
         session.rollback()

@@ -22,7 +22,7 @@ from tenants.db import db
 blueprint = Blueprint("operator_trunks", __name__, url_prefix="/operator/trunks")
 blueprint.before_request(operators_only)
 
-MOST_TEXT = 500
+MOST_TEXT, MOST_LINES = 500, 100_000
 #: What may name the called number (RFC 3261, 5806, 7044, 7315).
 SIGN_NAMES = {
     "uri": _l("The address called (request URI)"),
@@ -92,7 +92,9 @@ def _form(row: Trunk | None) -> Response:
 
 def _typed(row: Trunk | None, standing: dict[str, str]) -> dict[str, str]:
     """What stands in FAXROOM_TRUNK is not changed here. A password keeps its blanks, to be told of them."""
-    typed = {name: request.form.get(name, "")[:MOST_TEXT] for name in table.FIELDS}
+    typed = {
+        name: request.form.get(name, "")[: MOST_LINES if name == "fax_lines" else MOST_TEXT] for name in table.FIELDS
+    }
     typed = {name: text if name == "password" else text.strip() for name, text in typed.items()}
     return typed | {name: standing[name] for name in table.ADDRESS if row and row.from_environment}
 

@@ -8,11 +8,13 @@ import sqlalchemy as sa
 from app.jobs.outbox.alert_mails import trunk_mail
 from app.models import Attempt, Fax, FaxEntity, Notice, NoticeKind, Status, Trunk
 from app.rules.sending.dispatch import mark_placed
+from app.rules.sending.lifecycle import request_cancel
 from app.rules.sending.results import CallFacts, note_answered, note_ringing, record_result
 from app.rules.sending.trunks.trouble import troubles
 from app.rules.upkeep.trunk_alerts import watch_trunks
 from app.services.upkeep.health import check_part
 from tenants.db import utc_now
+from tenants.models import User
 from tests.db.faxes import claim, make_ready, reread, submit
 from tests.db.sending.test_trunk import SILENCE, end, number, on_the_line, pass_time, ready
 
@@ -377,3 +379,37 @@ def test_health_names_the_trunk_and_fails_when_all_are_set_aside(app, session, c
     for _ in range(2):
         end(session, on_the_line(session), SILENCE)
     assert check_part("trunk")["error"] == "trunk_down (main, second, third)"
+
+
+# ---- Who cancels before anything was heard
+
+
+def cancel(session, cast, attempt: Attempt, response: str = SILENCE) -> Fax:
+    """While it is dialled."""
+    request_cancel(session, reread(session, attempt.fax_id), session.get_one(User, cast.bob))
+    return end(session, attempt, response)
+
+
+def test_a_call_that_a_person_cancelled_unheard_says_nothing_of_the_trunk(session, cast, trunks):
+    ready(session, cast, 1)
+    fax = cancel(session, cast, on_the_line(session))
+    assert (fax.status, fax.cause, fax.attempts[0].outcome) == (Status.CANCELLED, "cancelled", "called_off")
+    assert troubles(session) == {}
+    ready(session, cast, 2)
+    assert over(session) == "main"
+
+
+def test_one_that_was_to_find_out_leaves_that_to_the_next(session, cast):
+    ready(session, cast, 1)
+    end(session, on_the_line(session), SILENCE)
+    pass_time(session, 2)
+    cancel(session, cast, on_the_line(session))
+    assert len(troubles(session)) == 1
+    ready(session, cast, 2)
+    assert len(claim(session)) == 1
+
+
+def test_a_refusal_that_came_before_the_cancel_is_still_the_trunks(session, cast, trunks):
+    ready(session, cast, 1)
+    cancel(session, cast, on_the_line(session), CREDENTIALS)
+    assert len(troubles(session)) == 1

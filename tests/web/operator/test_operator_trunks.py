@@ -47,7 +47,7 @@ def test_a_trunk_is_added_changed_put_first_and_removed(app: Flask, cast: Cast, 
     assert olga.post(f"{PAGE}/new", page=f"{PAGE}/new", **GOOD).status_code == 303
     kept = trunk(app, "backup")
     assert (kept.host, kept.port, kept.password, kept.prefers) == ("sip.example.org", 5061, "p#w: é", ["+39", "+4930"])
-    assert (kept.registers, kept.withholding, kept.region, kept.caller_form) == (True, False, "DE", "whole")
+    assert (kept.registers, kept.region, kept.caller_form) == (True, "DE", "whole")
     page = olga.get(f"{PAGE}/backup").text
     assert "sip.example.org" in page and "p#w" not in page
     changed = GOOD | {"password": "", "port": "5099"}
@@ -85,6 +85,8 @@ def test_a_trunk_is_added_changed_put_first_and_removed(app: Flask, cast: Cast, 
         ({"password": ""}, "user name and a password"),
         ({"channels": "many"}, "whole number"),
         ({"prefers": "39"}, "is not a prefix"),
+        ({"fax_lines": "+390501111111"}, "no fax line +390501111111"),
+        ({"host": "127.0.0.1", "registers": "", "trunk_region": "DE"}, "over this trunk and main cannot be told apart"),
         ({"trunk_region": "", "trunk_area": "050"}, "Choose the country"),
     ],
 )
@@ -155,3 +157,36 @@ def test_the_command_line_adds_changes_and_removes_a_trunk_by_the_same_judgement
     assert trunk(app, "backup").password == "p#w"
     assert run(args=["trunks", "remove", "backup", "--yes"]).exit_code == 0
     assert trunk(app, "backup") is None
+
+
+def lines_of(app: Flask, name: str) -> str:
+    with app.app_context():
+        return table.form_of(db.session, table.trunk_by_name(db.session, name))["fax_lines"]
+
+
+def test_fax_lines_prefer_one_trunk_the_one_that_named_them_last(app: Flask, cast: Cast, olga: Browser) -> None:
+    with app.app_context():
+        known = list(table._lines(db.session))[:2]
+    both = " ".join(known)
+    assert olga.post(f"{PAGE}/new", page=f"{PAGE}/new", **GOOD, fax_lines=both).status_code == 303
+    assert lines_of(app, "backup") == both and both in olga.get(f"{PAGE}/backup").text
+    main = GOOD | {"media": "plain", "caller_form": "usual", "fax_lines": known[0]}
+    assert olga.post(f"{PAGE}/main", page=f"{PAGE}/main", **main).status_code == 303
+    assert (lines_of(app, "main"), lines_of(app, "backup")) == (known[0], known[1])
+    assert olga.post(f"{PAGE}/main", page=f"{PAGE}/main", **(main | {"fax_lines": ""})).status_code == 303
+    assert (lines_of(app, "main"), lines_of(app, "backup")) == ("", known[1])
+
+
+def test_trunks_at_one_address_have_to_read_calls_alike_unless_both_register(app: Flask, cast: Cast) -> None:
+    beside = {"host": "127.0.0.1", "transport": "udp", "media": "plain", "fax_lines": "", "enabled": "yes"}
+    with app.app_context():
+        main = table.trunk_by_name(db.session, "main")
+        alike = table.form_of(db.session, main)
+        habits = {name: alike[name] for name in table.HABITS}
+        assert table.judge_trunk(db.session, GOOD | beside | habits) == {}
+        assert set(table.judge_trunk(db.session, GOOD | beside)) == {"trunk_region"}
+        assert table.judge_trunk(db.session, GOOD | beside | {"enabled": ""}) == {}
+        main.registers = True
+        assert table.judge_trunk(db.session, GOOD | beside) == {}
+        main.registers, main.enabled = False, False
+        assert table.judge_trunk(db.session, GOOD | beside) == {}

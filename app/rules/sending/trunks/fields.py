@@ -153,6 +153,14 @@ def is_host(text: str) -> bool:
     return bool(_HOST.fullmatch(text)) and ".." not in text
 
 
+def is_same_host(one: str, other: str) -> bool:
+    """As they are written; an IPv6 address may be written in several ways. Names are not looked up."""
+    try:
+        return ipaddress.ip_address(one) == ipaddress.ip_address(other)
+    except ValueError:
+        return one.casefold() == other.casefold()
+
+
 def _is_safe(text: str) -> bool:
     """A semicolon begins a comment in pjsip.conf, blanks at the ends are lost, and a line ends at its end."""
     return len(text) <= MOST_TEXT and text.isprintable() and ";" not in text and text == text.strip()

@@ -7,16 +7,17 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.errors import Refused
-from app.models import CallerIn, NumberForm, Trunk
-from app.rules.sending.trunks.fields import MEDIA, TRANSPORTS, Fault, TrunkFields, faults_of
+from app.models import CallerIn, FaxEntity, NumberForm, Trunk
+from app.rules.sending.trunks.fields import MEDIA, TRANSPORTS, Fault, TrunkFields, faults_of, is_same_host
 from app.rules.sending.trunks.writing import FIELDS as HABITS
 from app.rules.sending.trunks.writing import judge_writing, set_writing, writing_of
 from app.whole_numbers import read_whole
+from tenants.models import Tenant
 
 #: What stands in FAXROOM_TRUNK for a trunk that is there.
 ADDRESS = ("name", "host", "port", "transport", "media", "username", "password", "registers")
-SWITCHES = ("registers", "t38", "withholding", "enabled")
-FIELDS = (*ADDRESS, "channels", "t38", "number_form", "caller_in", "withholding", "prefers", "enabled", *HABITS)
+SWITCHES = ("registers", "t38", "enabled")
+FIELDS = (*ADDRESS, "channels", "t38", "number_form", "caller_in", "prefers", "fax_lines", "enabled", *HABITS)
 CHOICES: dict[str, tuple[str, ...]] = {
     "transport": tuple(TRANSPORTS),
     "media": MEDIA,
@@ -58,12 +59,14 @@ def form_of(session: Session, trunk: Trunk | None = None) -> dict[str, str]:
     """As a form has it, of a new one without ``trunk``. The password is never shown."""
     row = trunk or Trunk(
         **{"name": "", "host": "", "transport": "udp", "media": "plain", "registers": False, "channels": 0},
-        **{"t38": True, "number_form": "plus", "caller_in": "usual", "withholding": True, "prefers": []},
+        **{"t38": True, "number_form": "plus", "caller_in": "usual", "prefers": []},
         **{"enabled": True, "called_order": [], "caller_form": "usual"},
     )
-    plain = {name: str(getattr(row, name) or "") for name in FIELDS if name not in (*HABITS, *SWITCHES)}
+    apart = (*HABITS, *SWITCHES, "fax_lines")
+    plain = {name: str(getattr(row, name) or "") for name in FIELDS if name not in apart}
     switches = {name: YES if getattr(row, name) else "" for name in SWITCHES}
     lists = {"password": "", "prefers": " ".join(row.prefers), "channels": str(row.channels)}
+    lists["fax_lines"] = " ".join(name for name, line in _lines(session).items() if trunk and line.trunk_id == trunk.id)
     return plain | switches | lists | writing_of(session, row)
 
 
@@ -80,7 +83,33 @@ def judge_trunk(session: Session, typed: Mapping[str, str], trunk: Trunk | None 
         faults["name"] = Refused("trunk_name_taken", name=typed["name"])
     if trunk is None and len(trunks(session)) >= MOST_TRUNKS:
         faults["name"] = Refused("trunk_too_many", limit=MOST_TRUNKS)
-    return faults | judge_writing(session, typed)
+    known = _lines(session)
+    if unknown := [name for name in typed["fax_lines"].split() if name not in known]:
+        faults["fax_lines"] = Refused("trunk_line_unknown", name=unknown[0])
+    return faults | _judge_beside(session, typed, trunk) | judge_writing(session, typed)
+
+
+def _judge_beside(session: Session, typed: Mapping[str, str], trunk: Trunk | None) -> dict[str, Refused]:
+    """Whose calls come from one address and by no registration cannot be told apart: they have to be read alike."""
+    if typed["enabled"] != YES:
+        return {}
+    mine = _read(typed, trunk)
+    for other in trunks(session):
+        is_apart = other.registers and mine.registers
+        if other is trunk or not other.enabled or is_apart or not is_same_host(other.host, mine.host):
+            continue
+        standing = writing_of(session, other)
+        if differing := [name for name in HABITS if typed[name] != standing[name]]:
+            return {differing[0]: Refused("trunk_beside", host=mine.host, name=other.name)}
+    return {}
+
+
+def _lines(session: Session) -> dict[str, FaxEntity]:
+    """Fax lines by their number, or company*extension of one that has none."""
+    rows = sa.select(FaxEntity, Tenant.slug).join(Tenant, Tenant.id == FaxEntity.tenant_id)
+    rows = rows.where(FaxEntity.closed_at.is_(None), Tenant.deleting_at.is_(None))
+    found = session.execute(rows.order_by(Tenant.slug, FaxEntity.extension)).tuples()
+    return {line.number or f"{slug}*{line.extension}": line for line, slug in found}
 
 
 def _refused(field: str, fault: Fault) -> Refused:
@@ -118,11 +147,22 @@ def put_trunk(session: Session, typed: Mapping[str, str], trunk: Trunk | None = 
         _set_address(row, fields)
     row.t38, row.channels, row.prefers = fields.t38, fields.channels, list(fields.prefers)
     row.caller_in, row.number_form = CallerIn(typed["caller_in"]), NumberForm(typed["number_form"])
-    row.withholding, row.enabled = typed["withholding"] == YES, typed["enabled"] == YES
+    row.enabled = typed["enabled"] == YES
     session.add(row)
     set_writing(session, typed, row)
     session.flush()
+    _put_lines(session, row, set(typed["fax_lines"].split()))
     return row
+
+
+def _put_lines(session: Session, trunk: Trunk, names: set[str]) -> None:
+    """These prefer it from now on, whatever they preferred before, and no others."""
+    for name, line in _lines(session).items():
+        if name in names:
+            line.trunk_id = trunk.id
+        elif line.trunk_id == trunk.id:
+            line.trunk_id = None
+    session.flush()
 
 
 def _set_address(row: Trunk, fields: TrunkFields) -> None:

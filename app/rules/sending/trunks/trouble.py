@@ -19,6 +19,7 @@ from app.models.faxes.moves import WAITING
 from app.queues import enqueue_after_commit
 from app.rules.ground.call_ends import (
     BY_THE_CARRIER,
+    CALLED_OFF,
     FOR_ALL,
     NETWORK,
     OUR_SIDE,
@@ -125,6 +126,8 @@ def note_end(session: Session, attempt: Attempt, now: datetime) -> None:
         set_aside(session, attempt.trunk_id, trouble, told, now)
     elif trouble and attempt.placed_at and attempt.placed_at >= trouble.since and attempt.outcome not in _NO_WORD:
         go_on(session, attempt.trunk_id, now)
+    elif trouble and attempt.outcome == CALLED_OFF:  # it found out nothing: the next one does
+        trouble.probe_at = min(trouble.probe_at, now)
 
 
 def note_heard(session: Session, channel_ids: Iterable[str], now: datetime) -> None:
