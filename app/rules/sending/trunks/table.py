@@ -108,7 +108,7 @@ def _lines(session: Session) -> dict[str, FaxEntity]:
     """Fax lines by their number, or company*extension of one that has none."""
     rows = sa.select(FaxEntity, Tenant.slug).join(Tenant, Tenant.id == FaxEntity.tenant_id)
     rows = rows.where(FaxEntity.closed_at.is_(None), Tenant.deleting_at.is_(None))
-    found = session.execute(rows.order_by(Tenant.slug, FaxEntity.extension)).tuples()
+    found = session.execute(rows.order_by(Tenant.slug, FaxEntity.extension))
     return {line.number or f"{slug}*{line.extension}": line for line, slug in found}
 
 
