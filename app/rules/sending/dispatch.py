@@ -29,7 +29,7 @@ from app.rules.sending.no_room import say_room_again
 from app.rules.sending.redirects import forget_if_refused
 from app.rules.sending.retry import of_a_test
 from app.rules.sending.senders import Senders, hold_back
-from app.rules.sending.trunks.choosing import Ways
+from app.rules.sending.trunks.choosing import Ways, bound_to
 from app.rules.sending.trunks.trouble import is_outside
 from tenants.models import Tenant
 
@@ -146,6 +146,8 @@ def claim_due(session: Session, *, now: datetime, limits: Limits, node: str) -> 
             _refuse(session, fax, fault)
         elif not senders.let_go(fax):
             hold_back(session, fax)
+        elif way and not way.open and bound_to(fax):
+            _refuse(session, fax, Refused("trunk_test_off"))
         elif way and not way.open:
             if fax.origin == Origin.TEST:  # that is what it was to find out
                 _refuse(session, fax, Refused(of_a_test(ways.why_closed(fax, line.entity))))

@@ -29,6 +29,7 @@ POLICY_SENTENCES = {
     # a test call over a trunk
     "trunk_test_line": _l("No open fax line has this number. Enter the number of one, with + and the country code."),
     "trunk_test_suspended": _l("This line's company is suspended. Choose a line of another company."),
+    "trunk_test_off": _l("This trunk is switched off, so no test call can be made over it. Switch it on first."),
     "trunk_test_inside": _l("This is an extension. A test of the trunk needs a public number."),
     # the pool of numbers
     "number_not_given": _l("%(number)s is not one of your company's numbers. Choose one of your free numbers."),

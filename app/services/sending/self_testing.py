@@ -13,6 +13,7 @@ from app.errors import FaxroomError, Refused
 from app.models import Document, DocumentKind, Fax, FaxEntity
 from app.rules.sending.self_test import Damage, begin_test, demand_testable
 from app.rules.sending.submit import submitted_before
+from app.rules.sending.trunks.choosing import bound_key
 from app.rules.sending.trunks.test_calls import begin_trunk_test, judge_test
 from app.services.documents.disk_room import hold_room
 from app.services.documents.documents import storage, store_document
@@ -53,29 +54,37 @@ def send_test(session: Session, *, user: User, entity: FaxEntity, submission_key
 
 
 def send_trunk_test(
-    session: Session, *, user: User, number: str, to: str, submission_key: str, beside: Callable[[Fax], None]
+    session: Session,
+    *,
+    user: User,
+    trunk_id: int,
+    number: str,
+    to: str,
+    submission_key: str,
+    beside: Callable[[Fax], None],
 ) -> Fax:
-    """Draw the test page and send it to ``to``, as the fax line that has ``number``. Commits.
+    """Draw the test page and send it to ``to`` over this trunk, as the fax line that has ``number``. Commits.
 
     Raises:
         Refused: ``no_room``, or see :mod:`app.rules.sending.trunks.test_calls`; nothing was begun.
     """
-    if earlier := submitted_before(session, user, submission_key):
+    if earlier := submitted_before(session, user, bound_key(trunk_id, submission_key)):
         return earlier
     hold_room()
-    line, addressee = judge_test(session, number=number, to=to)
+    line, addressee = judge_test(session, trunk_id=trunk_id, number=number, to=to)
     user_id, tenant_id = user.id, line.tenant_id
     html = test_page(line, user.preferred_language, to=addressee.remote_number)
     session.rollback()  # drawing takes a while: hold no lock
     document = _store(session, print_pdf(html), tenant_id=tenant_id, name="trunk-test.pdf")
     key = document.storage_key
     try:
-        line, addressee = judge_test(session, number=number, to=to)
+        line, addressee = judge_test(session, trunk_id=trunk_id, number=number, to=to)
         if line.tenant_id != tenant_id:
             raise Refused("trunk_test_line", field="line")
         return begin_trunk_test(
             session,
             user=session.get_one(User, user_id),
+            trunk_id=trunk_id,
             line=line,
             addressee=addressee,
             document=document,

@@ -17,8 +17,6 @@ REGISTERED, REACHABLE, UNREACHABLE = "Registered", "Reachable", "Unreachable"
 REGISTRATION_LOST, NO_ANSWER = "registration_lost", "trunk_no_answer"
 #: Only what lasts so long is told: each start begins without a registration (max_random_initial_delay, 10 s).
 LASTS = 15.0
-#: It is over when nothing was the matter for so long.
-OVER = 120.0
 #: What is older says nothing of now.
 STALE = 60.0
 
@@ -45,10 +43,6 @@ class TrunkState:
     def fault(self) -> str:
         """What has to be told: a word of this module, or nothing."""
         return self.matter if self.seen - self.since >= LASTS else ""
-
-    @property
-    def is_well(self) -> bool:
-        return not self.matter and self.seen - self.since >= OVER
 
     def is_stale(self, now: datetime) -> bool:
         return now.timestamp() - self.seen > STALE

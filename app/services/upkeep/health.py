@@ -145,18 +145,18 @@ def _room() -> str | None:
 
 
 def _trunk() -> str | None:
-    """Set aside by what calls came to (:mod:`app.rules.sending.trunks.trouble`). Where there is another, faxes go over
-    that one."""
+    """Set aside by what calls came to (:mod:`app.rules.sending.trunks.trouble`), or lost
+    (:mod:`app.services.trunks.states`). Where there is another, faxes go over that one."""
+    lost = {name: trouble.outcome for name, trouble in names_of_troubles(db.session)}
     with suppress(RedisError):
-        for name, state in faults(utc_now()).items():
-            raise TemporaryFailure(state.fault, trunk=name)
-    if not (aside := names_of_troubles(db.session)):
+        lost = {name: state.fault for name, state in faults(utc_now()).items()} | lost
+    if not lost:
         return None
-    if len(aside) == count_in_use(db.session):
-        names = f" ({', '.join(name for name, _ in aside)})" if len(aside) > 1 else ""
-        raise TemporaryFailure(f"{aside[0][1].outcome}{names}")
-    told = ", ".join(f"{name}: {trouble.outcome}" for name, trouble in aside)
-    return f"Faxes go over the other trunks. {told}"
+    if len(lost) >= count_in_use(db.session):
+        names = f" ({', '.join(lost)})" if len(lost) > 1 else ""
+        raise TemporaryFailure(f"{next(iter(lost.values()))}{names}")
+    told = ", ".join(f"{name}: {fault}" for name, fault in lost.items())
+    return f"Other trunks work. {told}"
 
 
 #: Each raises what is wrong; what has to be done soon is its answer.
@@ -249,6 +249,4 @@ def _check(app: Flask, name: str) -> dict[str, Any]:
 
 def _brief(error: Exception) -> str:
     """Enough to act on; the details, which may name hosts and users, are in the log."""
-    if not isinstance(error, FaxroomError):
-        return type(error).__name__
-    return f"{error.code}: {error.values['trunk']}" if "trunk" in error.values else error.code
+    return error.code if isinstance(error, FaxroomError) else type(error).__name__

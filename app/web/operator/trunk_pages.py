@@ -124,15 +124,20 @@ def _tests(name: str) -> list[Fax]:
 
 @blueprint.post("/trunks/<name>/test")
 def begin_test(name: str) -> Response:
-    if name not in _names():
-        abort(404)
+    trunk_id = db.session.scalar(sa.select(Trunk.id).where(Trunk.name == name)) or abort(404)
     typed = {field: request.form.get(field, "").strip()[:40] for field in ("line", "to")}
     key = request.form.get("submission", "")[:LONGEST_KEY] or fresh_key()
     db.session.rollback()  # no transaction while the line process gets ready
     try:
         _known(lambda: ladders.warm_up(key, utc_now(), seconds=WARM_UP_SECONDS))
         fax = send_trunk_test(
-            db.session, user=current_user, number=typed["line"], to=typed["to"], submission_key=key, beside=_capture
+            db.session,
+            user=current_user,
+            trunk_id=trunk_id,
+            number=typed["line"],
+            to=typed["to"],
+            submission_key=key,
+            beside=_capture,
         )
     except Refused as refusal:
         db.session.rollback()

@@ -5,17 +5,23 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from app.errors import Refused
 from app.jobs.outbox.alert_mails import trunk_mail
 from app.models import Attempt, Fax, FaxEntity, Notice, NoticeKind, Status, Trunk
+from app.rules.numbers.numbers import read_addressee
 from app.rules.sending.dispatch import mark_placed
 from app.rules.sending.lifecycle import request_cancel
 from app.rules.sending.results import CallFacts, note_answered, note_ringing, record_result
+from app.rules.sending.trunks.choosing import bound_key
+from app.rules.sending.trunks.test_calls import begin_trunk_test, judge_test
 from app.rules.sending.trunks.trouble import troubles
 from app.rules.upkeep.trunk_alerts import watch_trunks
+from app.services.trunks.states import REGISTRATION_LOST, TrunkState
+from app.services.upkeep import health
 from app.services.upkeep.health import check_part
-from tenants.db import utc_now
+from tenants.db import new_ulid, utc_now
 from tenants.models import User
-from tests.db.faxes import claim, make_ready, reread, submit
+from tests.db.faxes import claim, make_document, make_ready, reread, submit
 from tests.db.sending.test_trunk import SILENCE, end, number, on_the_line, pass_time, ready
 
 BUSY, DECLINED, FULL = "SIP 486 Busy Here", "SIP 603 Decline", "SIP 503 Service Unavailable"
@@ -375,7 +381,7 @@ def test_of_the_only_trunk_the_alert_of_the_faxes_that_wait_says_it(session, cas
 def test_health_names_the_trunk_and_fails_when_all_are_set_aside(app, session, cast, trunks):
     ready(session, cast, 1)
     end(session, on_the_line(session), SILENCE)
-    assert check_part("trunk") == {"ok": True, "warning": "Faxes go over the other trunks. main: trunk_down"}
+    assert check_part("trunk") == {"ok": True, "warning": "Other trunks work. main: trunk_down"}
     for _ in range(2):
         end(session, on_the_line(session), SILENCE)
     assert check_part("trunk")["error"] == "trunk_down (main, second, third)"
@@ -413,3 +419,87 @@ def test_a_refusal_that_came_before_the_cancel_is_still_the_trunks(session, cast
     ready(session, cast, 1)
     cancel(session, cast, on_the_line(session), CREDENTIALS)
     assert len(troubles(session)) == 1
+
+
+# ---- Test calls
+
+
+def trial(session, cast, trunk: Trunk, last: int = 1) -> Fax:
+    """By the operator of the line, ready to be dialled."""
+    line = session.get_one(FaxEntity, cast.frontdesk)
+    fax = begin_trunk_test(
+        session,
+        user=session.get_one(User, cast.olga),
+        trunk_id=trunk.id,
+        line=line,
+        addressee=read_addressee(session, line.tenant, number(last)),
+        document=make_document(session, cast.alpha, cast.olga),
+        submission_key=new_ulid(),
+        beside=lambda _fax: None,
+    )
+    return make_ready(session, fax)
+
+
+def test_a_test_call_goes_over_its_own_trunk_even_where_that_is_set_aside(session, cast, trunks):
+    trunks["main"].prefers = ["+39"]
+    ready(session, cast, 1)
+    end(session, on_the_line(session), SILENCE)  # over main
+    assert over_again(session, trial(session, cast, trunks["main"], 2)) == "main"
+    assert over_again(session, trial(session, cast, trunks["third"], 3)) == "third"
+
+
+def over_again(session, fax: Fax) -> str | None:
+    """Over which trunk this one of several goes."""
+    mark_placed(session, [attempt.id for attempt in claim(session)], utc_now())
+    return ways(session, fax)[-1]
+
+
+@pytest.mark.parametrize("response", [SILENCE, BROKEN, CREDENTIALS, BUSY])
+def test_a_test_call_that_failed_goes_over_no_other_trunk_and_is_not_made_again(session, cast, trunks, response):
+    fax = trial(session, cast, trunks["main"])
+    fax = end(session, on_the_line(session), response)
+    assert (fax.status, ways(session, fax)) == (Status.FAILED, ["main"])
+
+
+def test_a_test_call_over_a_trunk_that_was_switched_off_meanwhile_is_not_made(session, cast, trunks):
+    fax = trial(session, cast, trunks["second"])
+    trunks["second"].enabled = False
+    session.commit()
+    assert claim(session) == []
+    fax = reread(session, fax.id)
+    assert (fax.status, fax.cause) == (Status.FAILED, "trunk_test_off")
+
+
+def test_no_test_call_begins_over_a_trunk_that_is_off(session, cast, trunks):
+    trunks["second"].enabled = False
+    with pytest.raises(Refused, match="trunk_test_off"):
+        judge_test(session, trunk_id=trunks["second"].id, number="+390501234567", to=number(1))
+
+
+def test_nobody_else_binds_a_fax_to_a_trunk(session, cast, trunks):
+    key = bound_key(trunks["third"].id, new_ulid())
+    make_ready(session, submit(session, cast, addressee_text=number(1), submission_key=key))
+    assert over(session) == "main"
+
+
+# ---- What was seen of them
+
+
+def lost(*names: str) -> dict[str, TrunkState]:
+    return {name: TrunkState(name, 100, matter=REGISTRATION_LOST) for name in names}
+
+
+def test_a_lost_trunk_is_a_warning_as_long_as_another_works(app, session, cast, trunks, monkeypatch):
+    monkeypatch.setattr(health, "faults", lambda _now: lost("third"))
+    assert check_part("trunk") == {"ok": True, "warning": "Other trunks work. third: registration_lost"}
+    monkeypatch.setattr(health, "faults", lambda _now: lost("main", "second", "third"))
+    assert check_part("trunk")["error"] == "registration_lost (main, second, third)"
+
+
+def test_lost_and_set_aside_are_counted_together(app, session, cast, trunks, monkeypatch):
+    monkeypatch.setattr(health, "faults", lambda _now: lost("main", "third"))
+    ready(session, cast, 1)
+    end(session, on_the_line(session), SILENCE)
+    assert check_part("trunk")["warning"] == "Other trunks work. main: trunk_down, third: registration_lost"
+    end(session, on_the_line(session), SILENCE)
+    assert not check_part("trunk")["ok"]

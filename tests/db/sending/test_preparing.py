@@ -17,11 +17,13 @@ from app.adapters.documents import preparation
 from app.errors import TemporaryFailure
 from app.jobs.sending import prepare
 from app.jobs.upkeep import clock
-from app.models import Fax, Lane, LastTurn, Status
+from app.models import Fax, FaxEntity, Lane, LastTurn, Origin, Status
+from app.rules.numbers.numbers import read_addressee
 from app.rules.sending.lifecycle import request_cancel
 from app.rules.sending.preparing import LOOKED_AT, another_waits, claim_next
+from app.rules.sending.submit import Order, accept_fax
 from app.rules.upkeep.clock_jumps import shift_waits
-from tenants.db import utc_now
+from tenants.db import new_ulid, utc_now
 from tenants.models import User
 from tests.db.faxes import claim, make_document, reread, submit
 
@@ -305,3 +307,23 @@ def test_the_first_office_never_has_what_takes_long(app, session, cast, job, mon
                 offices=preparation.Offices(prepare.offices_of(is_slow=lane == Lane.SLOW)),
             )
     assert asked == [["unix:/a", "unix:/b"], ["unix:/b"], ["unix:/a"], ["unix:/a"]]
+
+
+def test_what_an_operator_sends_as_a_company_has_its_turn_and_keeps_nobody_waiting(session, cast):
+    """Such as a test of a trunk: its user belongs to no company."""
+    document = make_document(session, cast.alpha, cast.olga)
+    tests = [order_test(session, cast, document) for _ in range(2)]
+    charlies = [by(session, cast, cast.charlie, cast.beta_line) for _ in range(2)]
+    bobs = by(session, cast, cast.bob)
+    taken = [take(session) for _ in range(5)]
+    assert sorted(taken) == sorted([*tests, *charlies, bobs]) and take(session) is None
+    assert {*taken[:4]} >= {tests[0], bobs} and sorted(map(taken.index, charlies)) in ([0, 2], [1, 3])
+
+
+def order_test(session: Session, cast, document) -> str:
+    line = session.get_one(FaxEntity, cast.frontdesk)
+    order = Order(document.id, pages=1, origin=Origin.TEST)
+    addressee = read_addressee(session, line.tenant, "+390501234567")
+    operator = session.get_one(User, cast.olga)
+    fax = accept_fax(session, order, user=operator, entity=line, addressee=addressee, submission_key=new_ulid())
+    return fax.id

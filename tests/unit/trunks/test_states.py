@@ -30,10 +30,3 @@ def test_who_no_longer_answers_is_told_within_a_minute() -> None:
     """Asked every 20 s, 4 s long; looked at every 10 s."""
     silent = [at(second, answers=False) for second in (34, 44, 54)]
     assert run(at(0, answers=True), *silent).fault == NO_ANSWER
-
-
-def test_it_is_over_when_nothing_was_the_matter_for_a_while() -> None:
-    silent = at(0, answers=True), at(10, answers=False), at(30, answers=False)
-    back = [at(second, answers=True) for second in range(40, 170, 10)]
-    assert not run(*silent, *back[:5]).is_well
-    assert run(*silent, *back).is_well

@@ -7,8 +7,11 @@ order: how else would be known that it works?
 A fax that a trunk did not put through, by its own fault, goes on over the next one at once, which costs it nothing. It
 comes back to a trunk that had it only after it has waited. What has rung, was answered, or ended in a way that nobody
 knows, never goes on: it was the recipient, or may have been.
+
+A test call is bound to its trunk: it goes over that one, whatever is known of it, or not at all.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +21,7 @@ from itertools import takewhile
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.models import Attempt, Fax, FaxEntity, Trunk, TrunkTrouble
+from app.models import Attempt, Fax, FaxEntity, Origin, Trunk, TrunkTrouble
 from app.models.faxes.moves import WAITING
 from app.rules.ground.call_ends import FULL, NETWORK, PASSED_ON, TRUNK_DOWN, TRUNK_SIDE, code_of
 from app.rules.sending.trunks.room import learned_channels
@@ -26,6 +29,7 @@ from app.rules.sending.trunks.trouble import troubles
 
 #: A fax that finds out has so long to end before the next one does.
 PROBING = timedelta(minutes=3)
+_BOUND = re.compile(r"trunk-([0-9]{1,18})-.*")
 #: Where there is no trunk at all, it is looked again so much later.
 NO_TRUNK = timedelta(minutes=1)
 
@@ -47,6 +51,21 @@ def _preference(trunk: Trunk, number: str) -> int:
     return max((len(prefix) for prefix in trunk.prefers if number.startswith(prefix)), default=0)
 
 
+# ---- Test calls
+
+
+def bound_key(trunk_id: int, submission_key: str) -> str:
+    """The submission key of a test call over this trunk: there it is written down for :func:`bound_to`."""
+    return f"trunk-{trunk_id}-{submission_key}"[:64]
+
+
+def bound_to(fax: Fax) -> int | None:
+    """The id of the trunk that a test call tests; None of every other fax."""
+    is_operators = fax.origin == Origin.TEST and fax.user is not None and fax.user.is_operator
+    found = _BOUND.fullmatch(fax.submission_key or "") if is_operators else None
+    return int(found[1]) if found else None
+
+
 # ---- After a call
 
 
@@ -63,7 +82,7 @@ def is_the_trunks_fault(outcome: str, response: str | None, *, rang: bool) -> bo
 
 def another_takes_it(session: Session, attempt: Attempt, fax: Fax, now: datetime) -> bool:
     """Whether there is a trunk that this fax has not tried since it waited last, and that may be called over now."""
-    if attempt.trunk_id is None:
+    if attempt.trunk_id is None or bound_to(fax) is not None:
         return False
     ways, tried = Ways(session, now), {attempt.trunk_id, *tried_by(session, fax, but=attempt)}
     others = [trunk for trunk in ways.trunks if trunk.id not in tried and ways.is_open(trunk)]
@@ -121,6 +140,9 @@ class Ways:
         return not limit or self.used[trunk.id] < limit
 
     def of(self, fax: Fax, entity: FaxEntity) -> Way:
+        if bound := bound_to(fax):
+            only = [trunk for trunk in self.trunks if trunk.id == bound]
+            return Way(only, next(filter(self.has_channel, only), None), is_narrowed=True)
         tried = tried_by(self.session, fax)
         ordered = in_order(self.trunks, fax.redirected_to or fax.dial_string or "", entity.trunk_id)
         left = [trunk for trunk in ordered if trunk.id not in tried and self.is_open(trunk)]

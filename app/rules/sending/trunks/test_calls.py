@@ -1,5 +1,6 @@
 """A test call over a trunk: one page to a number of the operator's choice, as a fax line that they name. It is a fax of
-that line's company, marked as a test, and goes the whole way of a fax; only retries and emails are left out."""
+that line's company, marked as a test, and goes the whole way of a fax, over this trunk alone
+(:func:`app.rules.sending.trunks.choosing.bound_to`); only further calls and emails are left out."""
 
 from collections.abc import Callable
 
@@ -7,9 +8,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.errors import Refused
-from app.models import Document, Fax, FaxEntity, Origin
+from app.models import Document, Fax, FaxEntity, Origin, Trunk
 from app.rules.numbers.numbers import Addressee, read_addressee
 from app.rules.sending.submit import Order, accept_fax
+from app.rules.sending.trunks.choosing import bound_key
 from tenants.models import Tenant, User
 
 
@@ -22,12 +24,15 @@ def lines_with_numbers(session: Session, *, most: int) -> list[tuple[FaxEntity, 
     return [(line, tenant) for line, tenant in rows]
 
 
-def judge_test(session: Session, *, number: str, to: str) -> tuple[FaxEntity, Addressee]:
+def judge_test(session: Session, *, trunk_id: int, number: str, to: str) -> tuple[FaxEntity, Addressee]:
     """The line that has ``number``, and whom ``to`` means to it.
 
     Raises:
-        Refused: with the ``field``, ``line`` or ``to``.
+        Refused: with the ``field``, ``line`` or ``to``; ``trunk_test_off``.
     """
+    trunk = session.get(Trunk, trunk_id, populate_existing=True)
+    if trunk is None or not trunk.enabled:
+        raise Refused("trunk_test_off")
     wanted = "".join(character for character in number if character in "+0123456789")
     line = session.scalar(sa.select(FaxEntity).where(FaxEntity.number == wanted, FaxEntity.closed_at.is_(None)))
     if line is None:
@@ -47,6 +52,7 @@ def begin_trunk_test(
     session: Session,
     *,
     user: User,
+    trunk_id: int,
     line: FaxEntity,
     addressee: Addressee,
     document: Document,
@@ -59,9 +65,8 @@ def begin_trunk_test(
         Refused: by the operator's policy, or because the line was closed meanwhile.
     """
     order = Order(document.id, pages=document.pages, origin=Origin.TEST)
-    return accept_fax(
-        session, order, user=user, entity=line, addressee=addressee, submission_key=submission_key, beside=beside
-    )
+    key = bound_key(trunk_id, submission_key)
+    return accept_fax(session, order, user=user, entity=line, addressee=addressee, submission_key=key, beside=beside)
 
 
 def test_of_operator(session: Session, fax_id: str) -> Fax | None:
