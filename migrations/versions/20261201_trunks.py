@@ -45,7 +45,6 @@ def upgrade():
         sa.Column('t38', sa.Boolean(), server_default=sa.true(), nullable=False),
         sa.Column('number_form', sa.String(length=16), server_default='plus', nullable=False),
         sa.Column('caller_in', sa.String(length=8), server_default='usual', nullable=False),
-        sa.Column('withholding', sa.Boolean(), server_default=sa.true(), nullable=False),
         sa.Column('prefers', sa.JSON(), server_default='[]', nullable=False),
         sa.Column('region', sa.String(length=2), nullable=True),
         sa.Column('area', sa.String(length=8), nullable=True),

@@ -53,6 +53,9 @@ def trunk(asterisk_root: None, silent: Stranger, tmp_path_factory: pytest.TempPa
         incoming=asterisk.Incoming(called=1),
     )
     line.start()
+    line.ari.tell_lines(
+        {UNHEARD[1:]: (TELEPHONE, "3-17", RINGS_FOR), NO_TELEPHONE[1:]: ("", "3-18", 0)}, listen_seconds=5
+    )
     yield line
     assert line.stop() == 0
 

@@ -41,7 +41,7 @@ class Trunk(Model):
     is used first.
 
     ``registers``: we sign on with ``username`` and ``password``; without that an account only answers challenges.
-    ``channels``: calls at once, 0 where it is learned. ``withholding`` is not used: a fax never hides whose it is.
+    ``channels``: calls at once, 0 where it is learned.
     ``prefers``: E.164 prefixes with + that it is used for before others. ``from_environment``: its address and account
     stand in FAXROOM_TRUNK.
 
@@ -71,7 +71,6 @@ class Trunk(Model):
 
     number_form: Mapped[NumberForm] = mapped_column(sa.String(16), default=NumberForm.PLUS, server_default="plus")
     caller_in: Mapped[CallerIn] = mapped_column(sa.String(8), default=CallerIn.USUAL, server_default="usual")
-    withholding: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
     prefers: Mapped[list[str]] = mapped_column(sa.JSON, default=list, server_default="[]")
 
     region: Mapped[str | None] = mapped_column(sa.String(2))

@@ -492,11 +492,22 @@ def test_the_command_line_does_not_override_what_is_set(prepared: instances.Inst
 def test_a_restore_runs_before_anything_is_installed(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     shutil.copy(ROOT / "bin/faxroom", tmp_path / "bin/faxroom")
-    shutil.copytree(ROOT / "bin/lib", tmp_path / "bin/lib")
+    for tree in ("bin/lib", "app/rules/sending/trunks"):
+        shutil.copytree(ROOT / tree, tmp_path / tree)
+    for module in ("app/errors.py", "app/dialled.py"):
+        shutil.copy(ROOT / module, tmp_path / module)
     command = [tmp_path / "bin/faxroom", "restore", tmp_path / "nothing"]
     told = {"PATH": os.environ["PATH"], "FAXROOM_HOME": str(tmp_path / "h")}
     done = subprocess.run(command, env=told, capture_output=True, text=True, check=False)
     assert (done.returncode, "is no backup" in done.stderr) == (1, True)
+
+
+def test_what_starts_first_needs_nothing_that_is_installed() -> None:
+    """-S: without site-packages, Debian's own as well."""
+    paths = [str(ROOT / "bin/lib"), str(ROOT)]
+    code = f"import sys; sys.path[:0] = {paths}; import up, testing"
+    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("command", ["up", "test", "sbom", "faxroom", "faxroom restore"])
