@@ -44,7 +44,7 @@ def ports() -> dict[str, str]:
     while True:
         sip, ari = free_ports()
         if (sip - int(os.environ["FAXROOM_TEST_SIP_PORT"])) % 16:
-            others = {name: free_ports()[1] for name in ("FAXROOM_PORT", "FAXROOM_IMAP_PORT")}
+            others = {name: free_ports()[1] for name in ("FAXROOM_PORT", "FAXROOM_IMAP_PORT", "FAXROOM_DOOR_PORT")}
             chosen = {"FAXROOM_SIP_PORT": sip, "FAXROOM_ARI_PORT": ari, **others}
             return {name: str(port) for name, port in chosen.items()}
 

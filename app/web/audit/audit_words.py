@@ -65,6 +65,7 @@ ACTS = {
     "key_removed": _l("PGP key removed"),
     "key_renewed": _l("new key for documents"),
     "limits_changed": _l("simultaneous calls changed"),
+    "lines_set": _l("calls at once to the number changed"),
     "export_key_shown": _l("key of exports shown"),
     "moved": _l("moved"),
     "operator_let_in": _l("operator let in"),
