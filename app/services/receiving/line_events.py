@@ -230,7 +230,8 @@ def _user_event(event: dict[str, Any]) -> LineEvent | None:
         return TrunkTold(told.get("Trunk", ""), told.get("Status", ""), read_whole(told.get("Rtt", "")))
     if name == "FaxRegistrations":
         told_of = (one.partition("=") for one in told.get("Told", "").split())
-        return RegistrationsTold({one: int(left) for one, _, left in told_of if left.isdecimal()})
+        seconds = {name: read_whole(left) for name, _, left in told_of}
+        return RegistrationsTold({name: left for name, left in seconds.items() if left is not None})
     if name == "VoiceCall":
         return read_telephoned(told.get("Fax", ""), told.get("Result", ""))
     return None

@@ -157,7 +157,7 @@ def test_of_a_file_that_breaks_off_the_whole_pages_are_shown(
 
 def test_a_sheet_without_end_is_not_drawn(app: Flask, cast: Cast, bob: Browser) -> None:
     target = io.BytesIO()
-    Image.new("1", (WIDTH, 40_000), 1).save(target, format="TIFF", compression="group4", dpi=(204, 196))
+    Image.new("1", (WIDTH, 70_000), 1).save(target, format="TIFF", compression="group4", dpi=(204, 196))
     fax_id = make_fax(app, cast)
     add_pages(app, cast, fax_id, target.getvalue(), pages=1)
     assert len(target.getvalue()) < 100_000, "a small file of many dots"
