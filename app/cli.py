@@ -389,9 +389,9 @@ def _rotate_installation() -> None:
     )
 
 
-@click.group(short_help="Passwords of copiers and programs that hand in emails.")
+@click.group(short_help="Passwords of copiers and programs that use direct email.")
 def door() -> None:
-    """What copiers and programs sign in with to hand in emails (FAXROOM_DOOR_PORT)."""
+    """What copiers and programs sign in with for direct email (FAXROOM_DOOR_PORT)."""
 
 
 def _door_box(slug: str, name: str) -> Mail2FaxBox:

@@ -3,8 +3,11 @@
 import re
 from pathlib import Path
 
+import click
 import pytest
 from babel.messages.pofile import read_po
+
+from app import cli
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,6 +27,7 @@ ENGLISH = {
     r"\bmeanwhile\b": "in the meantime",
     r"\bmust carry\b|\bhas to be\b": "must contain, must be",
     r"\bblanks\b": "spaces",
+    r"\bhand(s|ed)? in emails\b|\bemails can be handed in\b": "direct email",
 }
 ITALIAN = {
     r"\bmail\b": "email",
@@ -73,6 +77,13 @@ def test_no_page_of_the_documentation_uses_a_word_that_the_glossary_has_better(p
     text = " ".join(CODE.sub("", page.read_text(encoding="utf-8")).split())
     astray = {word: said.group() for word in ENGLISH if (said := re.search(word, text, re.IGNORECASE))}
     assert astray == {}
+
+
+def test_no_help_of_the_command_line_uses_a_word_that_the_glossary_has_better() -> None:
+    commands = [known for known in vars(cli).values() if isinstance(known, click.Command)]
+    helps = [f"{one.short_help} {one.help}" for one in commands]
+    assert len(helps) > 20
+    assert [text for text in helps if any(re.search(word, text, re.IGNORECASE) for word in ENGLISH)] == []
 
 
 def test_there_are_sentences_to_be_read() -> None:

@@ -26,14 +26,19 @@ def wire_number(number: str, form: str, region: str | None) -> str:
 
 
 def _national(number: str, region: str) -> str | None:
-    """As it is dialled within the country: with the 0 of Germany, or the one that is part of Italy's numbers."""
+    """As it is dialled within the country: with the 0 of Germany, or the one that is part of Italy's numbers. None of
+    a number that the numbering plan has no way of writing for: it would be left without its 0, a local subscriber's."""
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:
         return None
-    if parsed.country_code != phonenumbers.country_code_for_region(region):
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
+    if metadata is None or parsed.country_code != metadata.country_code:
         return None
-    return re.sub(r"\D", "", phonenumbers.format_number(parsed, PhoneNumberFormat.NATIONAL))
+    written = phonenumbers.format_number(parsed, PhoneNumberFormat.NATIONAL)
+    if metadata.national_prefix and written == phonenumbers.national_significant_number(parsed):
+        return None
+    return re.sub(r"\D", "", written)
 
 
 def _international_prefix(region: str | None) -> str:
