@@ -167,7 +167,7 @@ def test_no_file_is_told(visit):
     page = box_page(visit)
     page.get_by_role("link", name="Test an email, rule by rule").click()
     page.get_by_role("button", name="Test this email").click()
-    expect(page.get_by_role("alert")).to_contain_text("Choose an email")
+    expect(page.get_by_role("alert")).to_contain_text("choose it")
 
 
 # ---- Users
