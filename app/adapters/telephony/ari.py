@@ -220,7 +220,8 @@ class Ari:
         starting, has no thread or memory left (5xx), or does not know us (401, 403).
 
         Raises:
-            TemporaryFailure: ``line_down``. ``certain`` tells whether Asterisk certainly did nothing.
+            TemporaryFailure: ``line_down``. ``certain`` tells whether Asterisk certainly did nothing, ``no_channel``
+                that it could make none for this call.
             PermanentFailure: ``line_refused``: it got it and will not do it.
         """
         try:
@@ -234,9 +235,10 @@ class Ari:
         if response.is_success or response.status_code in expected:
             return response
         if response.is_server_error or response.status_code in _NOT_LET_IN:
-            certain = response.status_code in _NOT_LET_IN or _is_out_of_memory(response)
+            no_channel = _has_no_channel(response)
+            certain = response.status_code in _NOT_LET_IN or no_channel
             reason = f"{response.status_code} {response.text[:200]}"
-            raise TemporaryFailure("line_down", reason=reason, certain=certain)
+            raise TemporaryFailure("line_down", reason=reason, certain=certain, no_channel=no_channel)
         raise PermanentFailure("line_refused", status=response.status_code, reason=response.text[:200])
 
     def ping(self) -> datetime:
@@ -566,9 +568,9 @@ def _is_starting(response: httpx.Response) -> bool:
     return response.status_code == httpx.codes.NOT_FOUND and not is_json
 
 
-def _is_out_of_memory(response: httpx.Response) -> bool:
-    """Asterisk could make no channel, or no thread to dial with: all of these come before it dials (Asterisk 22,
-    res/ari/resource_channels.c: ari_channels_handle_originate_with_id)."""
+def _has_no_channel(response: httpx.Response) -> bool:
+    """Asterisk could make no channel, as over an endpoint that it does not know, or no thread to dial with: all of
+    these come before it dials (Asterisk 22, res/ari/resource_channels.c: ari_channels_handle_originate_with_id)."""
     with contextlib.suppress(ValueError):
         told = response.json()
         return isinstance(told, dict) and told.get("message") == "Allocation failed"

@@ -42,6 +42,7 @@ from app.rules.sending.results import (
     note_error_correction,
     note_pages,
     note_ringing,
+    note_under_way,
     reconcile,
     take_back,
 )
@@ -64,6 +65,7 @@ from app.services.receiving.line_events import (
     Telephoned,
     TrunkTold,
     TurnedAway,
+    UnderWay,
     read_event,
     waiting_call,
 )
@@ -194,6 +196,9 @@ class Listener:
         with _forgiven():
             if rings := [word.channel_id for word in said if isinstance(word, Ringing)]:
                 note_ringing(db.session, rings)
+        with _forgiven():
+            if under_way := [word.channel_id for word in said if isinstance(word, UnderWay)]:
+                note_under_way(db.session, under_way)
         with _forgiven():
             self._answered([word.channel_id for word in said if isinstance(word, Answered)])
         for word in said:

@@ -201,7 +201,8 @@ def _not_placed(attempt_id: int, channel_id: str, failure: FaxroomError) -> None
     db.session.rollback()
     if isinstance(failure, TemporaryFailure):
         if failure.values.get("certain", True):
-            take_back(db.session, attempt_id, DISK_FULL if failure.code == DISK_FULL else LINE_DOWN)
+            cause = DISK_FULL if failure.code == DISK_FULL else LINE_DOWN
+            take_back(db.session, attempt_id, cause, by_trunk=bool(failure.values.get("no_channel")))
     else:
         record_result(db.session, channel_id, CallFacts("other", error=str(failure)))
 

@@ -9,10 +9,21 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.models import Attempt, Fax, FaxTemplate, Origin, Status
+from app.models import Attempt, Fax, FaxTemplate, Origin, Status, TrunkTrouble
 from app.models.faxes.moves import ON_THE_LINE
 from app.queues import enqueue_after_commit
-from app.rules.ground.call_ends import BUSY, CALLED_OFF, LINE_DOWN, NETWORK, NO_FAX, OUR_SIDE, Unanswered, judge
+from app.rules.ground.call_ends import (
+    BUSY,
+    CALLED_OFF,
+    LINE_DOWN,
+    NETWORK,
+    NO_FAX,
+    OUR_SIDE,
+    PASSED_ON,
+    TRUNK_DOWN,
+    Unanswered,
+    judge,
+)
 from app.rules.log.search import with_name
 from app.rules.outbox.notices import write_outcome_notice
 from app.rules.sending.called import SOON, is_just_over
@@ -33,12 +44,14 @@ from app.rules.sending.retry import (
 )
 from app.rules.sending.trunks.choosing import another_takes_it, is_the_trunks_fault
 from app.rules.sending.trunks.room import want_of_channels
-from app.rules.sending.trunks.trouble import among_others, note_end, note_heard
+from app.rules.sending.trunks.trouble import among_others, note_end, note_heard, set_aside
 from tenants.db import rows_changed, utc_now
 
 #: A call that was placed and of which Asterisk knows nothing is given up only after it could no longer be answered:
 #: the time to ring, and the time that the ARI request itself may have been under way.
 REQUEST_GRACE = timedelta(seconds=45)
+#: RFC 3261, 21.1.5: with sound of the network's, which may be that of a telephone that rings.
+UNDER_WAY = "SIP 183 Session Progress"
 
 
 @dataclass(frozen=True)
@@ -81,6 +94,7 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
     """Close the attempt and move its fax; False if that has been done before. Commits."""
     attempt = session.scalar(sa.select(Attempt).where(Attempt.channel_id == channel_id))
     now = utc_now()
+    may_have_rung = attempt is not None and _may_have_rung(attempt, facts)
     if attempt:
         facts = replace(facts, outcome=_judged(session, attempt, facts, now))
     target = target_of(session, attempt, facts.redirected_to) if attempt and facts.redirected_to else None
@@ -92,7 +106,7 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
     session.refresh(attempt)
     fax = session.get_one(Fax, attempt.fax_id, populate_existing=True)
     note_end(session, attempt, now)
-    attempt.passed_on = _is_passed_on(session, attempt, fax, facts, now)
+    attempt.passed_on = not may_have_rung and _is_passed_on(session, attempt, fax, facts, now)
     session.flush()
     learn(session, attempt, fax, now)
     pages_total = fax.pages or 0
@@ -141,19 +155,24 @@ def _judged(session: Session, attempt: Attempt, facts: CallFacts, now: datetime)
         if facts.response == "" and not rang and attempt.fax.cancel_requested_at:
             return CALLED_OFF
         outcome = judge(Unanswered(facts.response, facts.hangup_cause, rang))
-        if outcome == NETWORK and not rang:
+        if outcome == NETWORK and not _may_have_rung(attempt, facts):
             full = want_of_channels(session, attempt, facts.response, facts.hangup_cause, now)
             if full:
                 return full
     return among_others(session, attempt, outcome, facts.response, now)
 
 
+def _may_have_rung(attempt: Attempt, facts: CallFacts) -> bool:
+    """Of a call that is still open: by all that has been heard of it so far."""
+    return bool(facts.rang) or attempt.ringing_at is not None or attempt.response == UNDER_WAY
+
+
 def _is_passed_on(session: Session, attempt: Attempt, fax: Fax, facts: CallFacts, now: datetime) -> bool:
-    """To another trunk, at once: by the network's own word alone. Whoever knows less dials nobody anew."""
+    """To another trunk, at once, of a call that did not ring: by the network's own word alone. Whoever knows less
+    dials nobody anew."""
     if facts.rang is None or attempt.answered_at is not None or fax.origin == Origin.TEST:
         return False
-    rang = facts.rang or attempt.ringing_at is not None
-    if not is_the_trunks_fault(facts.outcome, facts.response, rang=rang):
+    if not is_the_trunks_fault(facts.outcome, facts.response):
         return False
     return another_takes_it(session, attempt, fax, now)
 
@@ -223,6 +242,14 @@ def note_ringing(session: Session, channel_ids: Collection[str]) -> None:
     session.commit()
 
 
+def note_under_way(session: Session, channel_ids: Collection[str]) -> None:
+    """The far ends have said more than that they try; it stands as SIP's last response until the end has another.
+    Commits."""
+    open_calls = sa.update(Attempt).where(Attempt.channel_id.in_(channel_ids), Attempt.ended_at.is_(None))
+    session.execute(open_calls.values(response=UNDER_WAY))
+    session.commit()
+
+
 def note_answered(session: Session, channel_ids: Collection[str]) -> None:
     """The far ends picked up: dialing → sending. Commits."""
     picked_up = sa.select(Attempt).where(Attempt.channel_id.in_(channel_ids), Attempt.ended_at.is_(None))
@@ -250,8 +277,10 @@ def note_error_correction(session: Session, channel_id: str, ecm: bool) -> None:
     session.commit()
 
 
-def take_back(session: Session, attempt_id: int, cause: str = LINE_DOWN) -> bool:
-    """Undo a claim of which it is certain that Asterisk never heard. No attempt is counted. Commits.
+def take_back(session: Session, attempt_id: int, cause: str = LINE_DOWN, *, by_trunk: bool = False) -> bool:
+    """Undo a claim of which it is certain that Asterisk never dialled. No attempt is counted. Commits.
+
+    ``by_trunk``: perhaps Asterisk knows no such trunk. If another one takes the fax at once, that one is set aside.
 
     The row goes: who still wanted to place it finds nothing to place (see
     :func:`app.rules.sending.dispatch.mark_placed`).
@@ -260,15 +289,22 @@ def take_back(session: Session, attempt_id: int, cause: str = LINE_DOWN) -> bool
     if attempt is None:
         session.rollback()
         return False
-    fax_id = attempt.fax_id
+    fax_id, trunk_id, now = attempt.fax_id, attempt.trunk_id, utc_now()
+    goes_on = by_trunk and another_takes_it(session, attempt, attempt.fax, now)
     never_heard = sa.delete(Attempt).where(Attempt.id == attempt_id, Attempt.ended_at.is_(None))
     if rows_changed(session, never_heard.where(Attempt.answered_at.is_(None))) != 1:
         session.rollback()
         return False
     if session.get_one(Fax, fax_id, populate_existing=True).cancel_requested_at:
         move(session, fax_id, Status.CANCELLED, cause="cancelled")
+    elif goes_on and trunk_id is not None:
+        set_aside(
+            session, trunk_id, session.get(TrunkTrouble, trunk_id), {"outcome": TRUNK_DOWN, "response": None}, now
+        )
+        move(session, fax_id, Status.RETRYING, cause=PASSED_ON, cause_values=None, due_at=now)
+        enqueue_after_commit(session, "dispatch")
     else:
-        due_at = utc_now() + timedelta(seconds=LINE_DOWN_DELAY)
+        due_at = now + timedelta(seconds=LINE_DOWN_DELAY)
         move(session, fax_id, Status.RETRYING, cause=cause, cause_values=None, due_at=due_at)
     session.commit()
     return True
@@ -321,7 +357,7 @@ def _of_a_lost_call(attempt: Attempt) -> str:
     same, for nobody's telephone should ring for ever."""
     if attempt.answered_at:
         return "unknown"
-    return "other" if attempt.ringing_at else LINE_DOWN
+    return "other" if attempt.ringing_at or attempt.response == UNDER_WAY else LINE_DOWN
 
 
 def _cannot_be_answered(attempt: Attempt, *, now: datetime) -> bool:

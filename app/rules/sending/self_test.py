@@ -31,8 +31,8 @@ from app.rules.numbers.numbers import Addressee
 from app.rules.sending.ladder import kept_rate
 from app.rules.sending.retry import of_a_test
 from app.rules.sending.submit import Order, accept_fax
-from app.rules.sending.trunks.table import fields_of, trunks
 from app.rules.sending.trunks.trouble import is_outside
+from app.rules.sending.trunks.used import in_use, is_loop
 from tenants.db import utc_now
 from tenants.models import Tenant, User
 from tenants.scope import owned_by
@@ -68,8 +68,8 @@ def demand_testable(session: Session, tenant: Tenant, entity: FaxEntity, *, oute
 def goes_outside(session: Session, entity: FaxEntity) -> bool:
     """Whether there can be an outer test: the line has a public number, and whatever trunk is chosen leads to a
     carrier."""
-    used = [fields_of(trunk) for trunk in trunks(session) if trunk.enabled]
-    return entity.number is not None and bool(used) and not any(trunk.is_loop for trunk in used)
+    used = in_use(session)
+    return entity.number is not None and bool(used) and not any(map(is_loop, used))
 
 
 def is_outer(test: Fax) -> bool:

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session, aliased
 from app.models import Notice, NoticeKind, TrunkTrouble
 from app.rules.outbox.writing import write_notices
 from app.rules.sending.dispatch import lock_limits
-from app.rules.sending.trunks.trouble import count_in_use, names_of_troubles
+from app.rules.sending.trunks.trouble import names_of_troubles
+from app.rules.sending.trunks.used import in_use
 from tenants.models import User
 from tenants.people import is_operator, people_in_use
 
@@ -23,7 +24,7 @@ def watch_trunks(session: Session) -> None:
     lock_limits(session)  # of two that look at once one tells
     aside = {_occasion(trouble): (name, trouble) for name, trouble in names_of_troubles(session)}
     told = _told_and_not_over(session)
-    if count_in_use(session) > 1:
+    if len(in_use(session)) > 1:
         for occasion, (name, trouble) in aside.items():
             if occasion not in told:
                 note = {"trunk": name, "since": trouble.since.isoformat(), "response": trouble.response}

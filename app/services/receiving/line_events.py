@@ -39,6 +39,13 @@ class Ringing:
 
 
 @dataclass(frozen=True)
+class UnderWay:
+    """The far end has said more than that it tries (SIP 183): perhaps the called telephone rings, and is heard to."""
+
+    channel_id: str
+
+
+@dataclass(frozen=True)
 class Answered:
     channel_id: str
 
@@ -156,6 +163,7 @@ LineEvent = (
     | Telephoned
     | TurnedAway
     | Ringing
+    | UnderWay
     | Answered
     | Ended
     | StillSending
@@ -185,11 +193,14 @@ def _with_plain_id(said: Said | None) -> Said | None:
     return None
 
 
+#: Asterisk's word for 180 and for 183 (chan_pjsip.c: chan_pjsip_incoming_response).
+_DIAL_SAID: dict[str, type[Ringing] | type[UnderWay]] = {"RINGING": Ringing, "PROGRESS": UnderWay}
+
+
 def _dial(event: dict[str, Any]) -> LineEvent | None:
     channel_id = event.get("peer", {}).get("id", "")
-    if event.get("dialstatus") == "RINGING" and channel_id.startswith(PREFIX):
-        return Ringing(channel_id)
-    return None
+    said = _DIAL_SAID.get(event.get("dialstatus", ""))
+    return said(channel_id) if said and channel_id.startswith(PREFIX) else None
 
 
 def _stasis_start(event: dict[str, Any]) -> LineEvent | None:

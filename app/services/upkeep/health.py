@@ -21,7 +21,8 @@ from app.adapters.documents.converter import servers_that_answer
 from app.application import this_application
 from app.errors import FaxroomError, TemporaryFailure
 from app.queues import redis
-from app.rules.sending.trunks.trouble import count_in_use, names_of_troubles
+from app.rules.sending.trunks.trouble import names_of_troubles
+from app.rules.sending.trunks.used import in_use
 from app.services.documents.disk_room import disks
 from app.services.documents.documents import storage
 from app.services.trunks.states import faults
@@ -148,11 +149,12 @@ def _trunk() -> str | None:
     """Set aside by what calls came to (:mod:`app.rules.sending.trunks.trouble`), or lost
     (:mod:`app.services.trunks.states`). Where there is another, faxes go over that one."""
     lost = {name: trouble.outcome for name, trouble in names_of_troubles(db.session)}
+    used = {trunk.name for trunk in in_use(db.session)}
     with suppress(RedisError):
-        lost = {name: state.fault for name, state in faults(utc_now()).items()} | lost
+        lost = {name: state.fault for name, state in faults(utc_now()).items() if name in used} | lost
     if not lost:
         return None
-    if len(lost) >= count_in_use(db.session):
+    if len(lost) >= len(used):
         names = f" ({', '.join(lost)})" if len(lost) > 1 else ""
         raise TemporaryFailure(f"{next(iter(lost.values()))}{names}")
     told = ", ".join(f"{name}: {fault}" for name, fault in lost.items())

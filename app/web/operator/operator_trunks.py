@@ -12,6 +12,7 @@ from app.models import CallerForm, CallerIn, NumberForm, Trunk
 from app.rules.audit.auditing import audit
 from app.rules.sending.trunks import table
 from app.rules.sending.trunks.trouble import troubles
+from app.rules.sending.trunks.used import in_use
 from app.rules.words.sentences import OUTCOMES
 from app.web.operator.operator_numbers import companies, regions
 from app.web.people.credentials import Errors, said
@@ -57,6 +58,7 @@ def trunks() -> Response:
     values = {
         "trunks": table.trunks(db.session),
         "troubles": troubles(db.session),
+        "used": {trunk.id for trunk in in_use(db.session)},
         "OUTCOMES": OUTCOMES,
         "TRANSPORTS": TRANSPORTS,
     }

@@ -11,7 +11,7 @@ from app.models import Attempt, Fax, FaxEntity, Notice, NoticeKind, Status, Trun
 from app.rules.numbers.numbers import read_addressee
 from app.rules.sending.dispatch import mark_placed
 from app.rules.sending.lifecycle import request_cancel
-from app.rules.sending.results import CallFacts, note_answered, note_ringing, record_result
+from app.rules.sending.results import CallFacts, note_answered, note_ringing, note_under_way, record_result, take_back
 from app.rules.sending.trunks.choosing import bound_key
 from app.rules.sending.trunks.test_calls import begin_trunk_test, judge_test
 from app.rules.sending.trunks.trouble import troubles
@@ -30,8 +30,9 @@ BROKEN, CREDENTIALS = "SIP 500 Server Internal Error", "SIP 401 Unauthorized"
 
 @pytest.fixture
 def trunks(session, cast) -> dict[str, Trunk]:
-    """Three, beside each other in this order."""
+    """Three that lead to carriers, beside each other in this order."""
     main = session.scalar(sa.select(Trunk).where(Trunk.name == "main"))
+    main.host = "192.0.2.1"
     others = [
         Trunk(name=name, position=n, host="192.0.2.1", port=5060) for n, name in enumerate(("second", "third"), start=2)
     ]
@@ -120,6 +121,55 @@ def test_no_more_calls_are_made_than_all_have_channels(session, cast, trunks):
     assert claim(session) == []
 
 
+# ---- Our own loop
+
+
+def test_no_fax_goes_over_our_own_loop_as_long_as_another_trunk_is_enabled(session, cast, trunks):
+    trunks["main"].host = "127.0.0.1"
+    session.get_one(FaxEntity, cast.frontdesk).trunk_id = trunks["main"].id
+    ready(session, cast, 1)
+    assert over(session) == "second"
+
+
+def test_nor_where_the_others_are_full_or_set_aside(session, cast, trunks):
+    trunks["main"].host, trunks["main"].position, trunks["third"].enabled = "127.0.0.1", 9, False
+    trunks["second"].channels = 1
+    session.commit()
+    for last in (1, 2):
+        ready(session, cast, last)
+    assert over(session) == "second"
+    assert claim(session) == []
+    attempt = session.scalar(sa.select(Attempt))
+    fax = end(session, attempt, SILENCE)
+    assert (fax.status, fax.cause, claim(session)) == (Status.RETRYING, "trunk_down", [])
+
+
+def test_health_does_not_count_the_loop(app, session, cast, trunks):
+    trunks["main"].host, trunks["third"].enabled = "127.0.0.1", False
+    ready(session, cast, 1)
+    end(session, on_the_line(session), SILENCE)
+    assert check_part("trunk")["error"] == "trunk_down"
+
+
+def test_alone_the_loop_takes_them_all(session, cast, trunks):
+    trunks["main"].host = "127.0.0.1"
+    trunks["second"].enabled = trunks["third"].enabled = False
+    ready(session, cast, 1)
+    assert over(session) == "main"
+
+
+def test_a_telephone_system_on_this_machine_is_no_loop(session, cast, trunks):
+    trunks["main"].host, trunks["main"].port = "127.0.0.1", 5070
+    ready(session, cast, 1)
+    assert over(session) == "main"
+
+
+def test_a_test_call_goes_over_the_loop_all_the_same(session, cast, trunks):
+    trunks["main"].host = "127.0.0.1"
+    trial(session, cast, trunks["main"])
+    assert over(session) == "main"
+
+
 def test_an_extension_goes_over_no_trunk(session, cast, trunks):
     make_ready(session, submit(session, cast, addressee_text="502"))
     (attempt,) = claim(session)
@@ -189,6 +239,48 @@ def test_what_has_rung_was_the_recipient(session, cast, trunks, response):
     ready(session, cast, 2)
     told = on_the_line(session)
     assert not end(session, told, response, rang=True).attempts[0].passed_on
+
+
+@pytest.mark.parametrize(("response", "cause"), [(BROKEN, 0), (FULL, 34), ("SIP 504 Gateway Timeout", 0)])
+def test_so_was_perhaps_what_was_under_way_with_sound_of_the_network(session, cast, trunks, response, cause):
+    ready(session, cast, 1)
+    attempt = on_the_line(session)
+    note_under_way(session, [attempt.channel_id])
+    fax = end(session, attempt, response, cause)
+    assert (fax.status, fax.cause, fax.attempts[0].passed_on) == (Status.RETRYING, "congestion", False)
+    assert fax.attempts[0].response == response
+    assert claim(session) == []
+
+
+# ---- What Asterisk could not even begin
+
+
+def test_a_trunk_that_asterisk_does_not_know_is_set_aside_and_the_next_takes_the_fax(session, cast, trunks):
+    fax = ready(session, cast, 1)
+    take_back(session, on_the_line(session).id, by_trunk=True)
+    assert set(troubles(session)) == {trunks["main"].id}
+    assert (reread(session, fax.id).cause, reread(session, fax.id).attempts) == ("next_trunk", [])
+    assert over(session) == "second"
+
+
+def test_with_one_trunk_alone_it_is_our_own_side(session, cast, trunks):
+    trunks["second"].enabled = trunks["third"].enabled = False
+    fax = ready(session, cast, 1)
+    take_back(session, on_the_line(session).id, by_trunk=True)
+    assert (reread(session, fax.id).cause, troubles(session)) == ("line_down", {})
+
+
+def test_the_last_of_several_that_are_unknown_is_not_set_aside(session, cast, trunks):
+    fax = ready(session, cast, 1)
+    for _ in trunks:
+        take_back(session, on_the_line(session).id, by_trunk=True)
+    assert (reread(session, fax.id).cause, len(troubles(session))) == ("line_down", 2)
+
+
+def test_asterisk_that_is_away_says_nothing_of_the_trunk(session, cast, trunks):
+    fax = ready(session, cast, 1)
+    take_back(session, on_the_line(session).id)
+    assert (reread(session, fax.id).cause, troubles(session)) == ("line_down", {})
 
 
 @pytest.mark.parametrize("outcome", ["unknown", "line_down", "dropped", "protocol_error", "trunk_down"])

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT / "bin/lib"))
 from shell import SetupError  # noqa: E402 - the set-up's own modules
 
-from app.rules.sending.trunks.fields import TrunkFields, file_text, read_trunks  # noqa: E402
+from app.rules.sending.trunks.fields import TrunkFields, file_text, leads_to_us, read_trunks  # noqa: E402
 from asterisk import capture_password, trunks_of  # noqa: E402
 
 
@@ -110,3 +110,23 @@ def test_our_number_stands_where_the_carrier_wants_it() -> None:
 
 def test_asterisk_and_the_line_process_make_the_same_password_of_the_capture() -> None:
     assert capture_password("ari") == hep.capture_password("ari")
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "transport", "ours"),
+    [
+        ("127.0.0.1", 5070, "udp", True),
+        ("127.8.9.1", 5070, "udp", True),
+        ("LocalHost", 5070, "tcp", True),
+        ("::1", 5070, "udp", True),
+        ("0:0:0:0:0:0:0:1", 5070, "udp", True),
+        ("127.0.0.1", 5071, "tls", True),
+        ("127.0.0.1", 5060, "udp", False),
+        ("127.0.0.1", 5071, "udp", False),
+        ("127.0.0.1", 5070, "tls", False),
+        ("192.0.2.1", 5070, "udp", False),
+        ("localhost.example", 5070, "udp", False),
+    ],
+)
+def test_only_our_own_address_and_port_lead_back_to_us(host: str, port: int, transport: str, ours: bool) -> None:
+    assert leads_to_us(host, port, transport, sip_port=5070) is ours

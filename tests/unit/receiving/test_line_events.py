@@ -18,6 +18,7 @@ from app.services.receiving.line_events import (
     StillReceiving,
     StillSending,
     Telephoned,
+    UnderWay,
     read_event,
     read_received,
     read_result,
@@ -174,6 +175,8 @@ def test_the_cap_explains_a_failure_but_does_not_undo_a_success() -> None:
 def test_events_of_a_call_are_told_in_order_of_its_life() -> None:
     ringing = {"type": "Dial", "dialstatus": "RINGING", "peer": {"id": "fax-A-1"}}
     assert read_event(ringing) == Ringing("fax-A-1")
+    assert read_event({**ringing, "dialstatus": "PROGRESS"}) == UnderWay("fax-A-1")
+    assert read_event({**ringing, "dialstatus": "PROCEEDING"}) is None
     assert read_event(user_event("FaxAnswered")) == Answered("fax-A-1")
     ended = read_event(user_event("FaxResult", Fax="fax-A-1", Result=answered()))
     assert isinstance(ended, Ended) and ended.facts.outcome == "success"

@@ -113,6 +113,7 @@ def test_an_asterisk_that_cannot_is_down_and_what_it_did_not_begin_is_certain(ar
     with pytest.raises(TemporaryFailure) as failure:
         answering(ari, status, body).originate(CALL)
     assert (failure.value.code, failure.value.values["certain"]) == ("line_down", certain)
+    assert failure.value.values.get("no_channel", False) is (body == {"message": "Allocation failed"})
 
 
 @pytest.mark.parametrize("body", ["<html>", '["Allocation failed"]'])

@@ -26,6 +26,7 @@ from app.models.faxes.moves import WAITING
 from app.rules.ground.call_ends import FULL, NETWORK, PASSED_ON, TRUNK_DOWN, TRUNK_SIDE, code_of
 from app.rules.sending.trunks.room import learned_channels
 from app.rules.sending.trunks.trouble import troubles
+from app.rules.sending.trunks.used import enabled, without_loop
 
 #: A fax that finds out has so long to end before the next one does.
 PROBING = timedelta(minutes=3)
@@ -69,11 +70,9 @@ def bound_to(fax: Fax) -> int | None:
 # ---- After a call
 
 
-def is_the_trunks_fault(outcome: str, response: str | None, *, rang: bool) -> bool:
+def is_the_trunks_fault(outcome: str, response: str | None) -> bool:
     """Whether another trunk may put through what this one did not: no answer to the INVITE, 5xx, no channel, or a
     refusal that is of us and not of the number. Of a call that did not ring, and that nobody answered."""
-    if rang:
-        return False
     if outcome in (*TRUNK_SIDE, FULL):
         return True
     code = code_of(response)
@@ -121,10 +120,11 @@ class Ways:
 
     def __init__(self, session: Session, now: datetime) -> None:
         self.session, self.now = session, now
-        self.trunks = session.scalars(sa.select(Trunk).where(Trunk.enabled).order_by(Trunk.position, Trunk.id)).all()
+        self.enabled = enabled(session)
+        self.trunks = without_loop(self.enabled)
         self.troubles = troubles(session)
         self.used = Counter(_open_calls(session))
-        self.limits = {trunk.id: self._limit(trunk) for trunk in self.trunks}
+        self.limits = {trunk.id: self._limit(trunk) for trunk in self.enabled}
 
     def _limit(self, trunk: Trunk) -> int:
         """0 = none."""
@@ -141,7 +141,7 @@ class Ways:
 
     def of(self, fax: Fax, entity: FaxEntity) -> Way:
         if bound := bound_to(fax):
-            only = [trunk for trunk in self.trunks if trunk.id == bound]
+            only = [trunk for trunk in self.enabled if trunk.id == bound]
             return Way(only, next(filter(self.has_channel, only), None), is_narrowed=True)
         tried = tried_by(self.session, fax)
         ordered = in_order(self.trunks, fax.redirected_to or fax.dial_string or "", entity.trunk_id)

@@ -82,11 +82,6 @@ class TrunkFields:
     prefers: tuple[str, ...] = ()
 
     @property
-    def is_loop(self) -> bool:
-        """It leads back to this very machine."""
-        return self.host == LOOP_HOST and self.username is None and self.transport == "udp"
-
-    @property
     def is_ipv6(self) -> bool:
         return ":" in self.host
 
@@ -151,6 +146,20 @@ def is_host(text: str) -> bool:
             return False
         return "%" not in text
     return bool(_HOST.fullmatch(text)) and ".." not in text
+
+
+def leads_to_us(host: str, port: int, transport: str, *, sip_port: int) -> bool:
+    """Back to our own Asterisk, which listens for TLS one port above."""
+    return is_this_machine(host) and port == sip_port + (transport == "tls")
+
+
+def is_this_machine(host: str) -> bool:
+    """By an address that is nobody else's. Other names are not looked up."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host.casefold() in ("localhost", "localhost.")
+    return address.is_loopback or address.is_unspecified
 
 
 def is_same_host(one: str, other: str) -> bool:

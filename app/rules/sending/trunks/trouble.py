@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from app.models import Attempt, Fax, Status, Trunk, TrunkChannels, TrunkTrouble
+from app.models import Attempt, Fax, Status, TrunkChannels, TrunkTrouble
 from app.models.faxes.moves import WAITING
 from app.queues import enqueue_after_commit
 from app.rules.ground.call_ends import (
@@ -29,6 +29,7 @@ from app.rules.ground.call_ends import (
     code_of,
     of_code,
 )
+from app.rules.sending.trunks.used import in_use
 
 #: Between two tries of a trunk that cannot be reached. One that takes no call of ours is asked more seldom the longer
 #: it does not, after a quarter of that time, so that nobody there takes us for an intruder.
@@ -48,20 +49,15 @@ def is_outside(dial_string: str | None) -> bool:
 
 def troubles(session: Session) -> dict[int, TrunkTrouble]:
     """Of the trunks in use, by the trunk's id."""
-    used = sa.select(TrunkTrouble).join(Trunk, Trunk.id == TrunkTrouble.trunk_id).where(Trunk.enabled)
-    rows = session.scalars(used.execution_options(populate_existing=True)).all()
-    return {row.trunk_id: row for row in rows}
+    used = {trunk.id for trunk in in_use(session)}
+    rows = session.scalars(sa.select(TrunkTrouble).execution_options(populate_existing=True)).all()
+    return {row.trunk_id: row for row in rows if row.trunk_id in used}
 
 
 def names_of_troubles(session: Session) -> Sequence[tuple[str, TrunkTrouble]]:
     """Those that are set aside, in the order of the trunks."""
-    used = sa.select(Trunk.name, TrunkTrouble).join(TrunkTrouble, TrunkTrouble.trunk_id == Trunk.id)
-    found = session.execute(used.where(Trunk.enabled).order_by(Trunk.position, Trunk.id))
-    return [(name, trouble) for name, trouble in found]
-
-
-def count_in_use(session: Session) -> int:
-    return session.scalar(sa.select(sa.func.count()).select_from(Trunk).where(Trunk.enabled)) or 0
+    aside = troubles(session)
+    return [(trunk.name, aside[trunk.id]) for trunk in in_use(session) if trunk.id in aside]
 
 
 # ---- The end of a call
