@@ -1,8 +1,9 @@
 """Bring the database to the newest form and, when nobody is in it, load a provision file.
 
 Runs in the project's environment: ``python bin/lib/database.py PROVISION_FILE [IMAP_PORT]``. Prints ``provisioned`` if
-it did, ``held`` if the database was restored and nobody has answered yet. With a port the demo gets Mail2Fax boxes of
-the mail server that is there.
+it did, ``held`` if the database was restored and nobody has answered yet, ``gone NAME kept`` or ``gone NAME removed``
+of a trunk that is not in FAXROOM_TRUNK any more. With a port the demo gets Mail2Fax boxes of the mail server that is
+there.
 """
 
 import os
@@ -29,8 +30,10 @@ def main() -> None:
     file, *imap_port = Path(sys.argv[1]), *sys.argv[2:]
     with create_app().app_context():
         upgrade()
-        put_from_environment(db.session, _trunks())
+        gone = put_from_environment(db.session, _trunks())
         db.session.commit()
+        for name, is_kept in gone:
+            print(f"gone {name} {'kept' if is_kept else 'removed'}")
         if held_since(db.session):
             print("held")
         if db.session.scalar(sa.select(Tenant.id).limit(1)) or db.session.scalar(sa.select(User.id).limit(1)):

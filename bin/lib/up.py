@@ -256,9 +256,13 @@ def _prepare_database(instance: Instance, values: dict[str, str], say: Any) -> N
     if done.returncode:
         raise SetupError(f"The end of {log}:\n{tail(log)}")
     (instance.run / "held").unlink(missing_ok=True)
-    if "held" in done.stdout.split():
+    said = done.stdout.splitlines()
+    for _, name, what in (line.split() for line in said if line.startswith("gone ")):
+        now = "kept, switched off" if what == "kept" else "removed"
+        say(f"trunk {name} is not in FAXROOM_TRUNK any more: {now}")
+    if "held" in said:
         (instance.run / "held").touch()
-    if "provisioned" in done.stdout.split():
+    if "provisioned" in said:
         say(f"loaded {file}")
         (instance.home / "provisioned").write_text(f"{file}\n")
 

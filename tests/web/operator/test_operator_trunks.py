@@ -121,6 +121,69 @@ def test_the_environment_s_trunks_are_put_in_and_keep_what_was_set_for_them(app:
         assert [one.name for one in table.trunks(db.session)] == ["main"]
 
 
+A, B, C = (TrunkFields(f"{name}.example", 5060, name, "secret") for name in "abc")
+
+
+def put(*wanted: TrunkFields) -> list[tuple[str, bool]]:
+    gone = put_from_environment(db.session, wanted)
+    db.session.commit()
+    return gone
+
+
+def standing() -> list[tuple[str, str, str | None, bool, bool]]:
+    rows = table.trunks(db.session)
+    return [(one.name, one.host, one.region, one.enabled, one.from_environment) for one in rows]
+
+
+def test_an_address_that_is_left_keeps_its_trunk_and_the_one_that_has_gone_is_not_given_away(app, cast) -> None:
+    with app.app_context():
+        put(A, B)
+        table.trunk_by_name(db.session, "main").region = "IT"
+        table.trunk_by_name(db.session, "main-2").region = "DE"
+        assert put(B) == [("main", False)]
+        assert standing() == [("main-2", "b.example", "DE", True, True)]
+        assert put(B, C) == []
+        assert [(name, host, region) for name, host, region, *_ in standing()] == [
+            ("main-2", "b.example", "DE"),
+            ("main", "c.example", None),
+        ]
+
+
+def test_a_trunk_of_fax_lines_whose_address_has_gone_stays_switched_off_and_the_operator_s(app, cast) -> None:
+    with app.app_context():
+        put(A, B)
+        row = table.trunk_by_name(db.session, "main")
+        table.put_trunk(
+            db.session, table.form_of(db.session, row) | {"fax_lines": next(iter(table._lines(db.session)))}, row
+        )
+        assert put(B) == [("main", True)]
+        assert [(one[0], one[3], one[4]) for one in standing()] == [("main-2", True, True), ("main", False, False)]
+        assert put(A, B) == []
+        assert [one[:2] for one in standing() if one[3]] == [("main-3", "a.example"), ("main-2", "b.example")]
+
+
+def test_the_order_follows_the_variable_and_a_new_address_leaves_the_operator_s_own_trunk_alone(app, cast) -> None:
+    with app.app_context():
+        put(A)
+        own = Trunk(name="main-2", host="own.example", port=5060, username="own", password="kept", position=5)
+        db.session.add(own)
+        put(B, A)
+        assert [(one[0], one[1], one[4]) for one in standing()] == [
+            ("main-3", "b.example", True),
+            ("main-2", "own.example", False),
+            ("main", "a.example", True),
+        ]
+        assert (own.username, own.password) == ("own", "kept")
+
+
+def test_a_lone_address_that_moves_stays_the_same_trunk(app, cast) -> None:
+    with app.app_context():
+        put(A)
+        table.trunk_by_name(db.session, "main").region = "IT"
+        assert put(B) == []
+        assert standing() == [("main", "b.example", "IT", True, True)]
+
+
 def test_a_provision_file_adds_and_changes_trunks_and_its_faults_are_told(app: Flask, cast: Cast, tmp_path) -> None:
     file = tmp_path / "file.yaml"
     file.write_text(

@@ -2,12 +2,14 @@
 FAXROOM_TRUNK puts among them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import count
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.errors import Refused
-from app.models import CallerIn, FaxEntity, NumberForm, Trunk
+from app.models import Attempt, CallerIn, FaxEntity, NumberForm, Trunk
 from app.rules.sending.trunks.fields import MEDIA, TRANSPORTS, Fault, TrunkFields, faults_of, is_same_host
 from app.rules.sending.trunks.writing import FIELDS as HABITS
 from app.rules.sending.trunks.writing import judge_writing, set_writing, writing_of
@@ -190,21 +192,69 @@ def judge_removal(session: Session, trunk: Trunk) -> Refused | None:
     return Refused("trunk_last") if len(trunks(session)) == 1 else None
 
 
-def put_from_environment(session: Session, wanted: Sequence[TrunkFields]) -> None:
-    """What FAXROOM_TRUNK has now. One that is not there any more goes, and with it what was set for it. The caller
-    commits."""
-    standing = {trunk.name: trunk for trunk in trunks(session)}
+def put_from_environment(session: Session, wanted: Sequence[TrunkFields]) -> list[tuple[str, bool]]:
+    """What FAXROOM_TRUNK has now, in its order. An address that is known keeps its trunk, name and all that was set for
+    it; a new one gets the first of main, main-2, … that is free. The caller commits.
+
+    Returns:
+        The trunks whose addresses are not there any more, and of each whether it is kept: switched off, and the
+        operator's from now on, as calls or fax lines name it. Of the others nothing is left.
+    """
+    before = trunks(session)
+    mine = [row for row in before if row.from_environment]
+    rows = _known(mine, wanted)
+    gone = [(row, _let_go(session, row)) for row in mine if row not in rows]
+    session.flush()  # their names are free
     for n, fields in enumerate(wanted):
-        row = standing.get(fields.name)
-        if row is None:
-            row = Trunk(position=n)
-            session.add(row)
-        row.from_environment = True
-        _set_address(row, fields)
-    names = {fields.name for fields in wanted}
-    for name, row in standing.items():
-        if row.from_environment and name not in names:
-            session.delete(row)
+        row = rows[n] or Trunk(from_environment=True, position=len(before) + n)
+        name = row.name or _free_name({one.name for one in trunks(session)})
+        _set_address(row, replace(fields, name=name))
+        session.add(row)
+        session.flush()
+        rows[n] = row
+    _put_in_places(before, [row for row in rows if row], [row for row, _ in gone])
+    session.flush()
+    return [(row.name, is_kept) for row, is_kept in gone]
+
+
+def _known(mine: Sequence[Trunk], wanted: Sequence[TrunkFields]) -> list[Trunk | None]:
+    """Of each address its trunk. A lone one that moves stays the same trunk, and so does the loop that gives way."""
+    left, found = list(mine), list[Trunk | None]()
+    for fields in wanted:
+        row = next((one for one in left if _is_at(one, fields)), None)
+        found.append(row)
+        if row:
+            left.remove(row)
+    if len(mine) == len(left) == 1 and (len(wanted) == 1 or fields_of(left[0]).is_loop):
+        found[0] = left[0]
+    return found
+
+
+def _is_at(trunk: Trunk, fields: TrunkFields) -> bool:
+    same_account = (trunk.port, trunk.username) == (fields.port, fields.username)
+    return same_account and is_same_host(trunk.host, fields.host)
+
+
+def _let_go(session: Session, trunk: Trunk) -> bool:
+    """Whether it is kept, switched off."""
+    named = (Attempt.trunk_id == trunk.id, FaxEntity.trunk_id == trunk.id)
+    if not any(session.scalar(sa.select(sa.exists().where(one))) for one in named):
+        session.delete(trunk)
+        return False
+    trunk.enabled = trunk.from_environment = False
+    return True
+
+
+def _free_name(taken: set[str]) -> str:
+    return next(name for n in count(1) if (name := "main" if n == 1 else f"main-{n}") not in taken)
+
+
+def _put_in_places(before: Sequence[Trunk], rows: Sequence[Trunk], gone: Sequence[Trunk]) -> None:
+    """In the variable's order, where its trunks were among the operator's own; what has gone is the last."""
+    waiting = iter(rows)
+    ordered = [next(waiting) if one in rows else one for one in before if one not in gone]
+    for position, trunk in enumerate([*ordered, *waiting, *gone]):
+        trunk.position = position
 
 
 def told(session: Session) -> list[TrunkFields]:
