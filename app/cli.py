@@ -640,7 +640,7 @@ def trunks() -> None:
 
 #: What may be set, as it is written here and on the operator's page.
 _SETTINGS = "host port transport=udp|tcp|tls media=plain|srtp username registers=yes|no channels t38=yes|no "
-_SETTINGS += "number_form=plus|digits|international|national caller_in=usual|from|pai|both|rpid "
+_SETTINGS += "number_form=plus|digits|international|national caller_in=usual|from|both|rpid "
 _SETTINGS += (
     "prefers fax_lines enabled=yes|no trunk_region trunk_area trunk_company called_first caller_form=usual|whole"
 )

@@ -42,10 +42,10 @@ NUMBER_FORMS = {
     NumberForm.INTERNATIONAL: _l("With 00 and country code, such as 0039 050 9655637"),
     NumberForm.NATIONAL: _l("As dialled within the country, such as 050 9655637"),
 }
+#: "pai" is what "usual" is (:data:`app.rules.sending.trunks.fields.CALLER_IN`): a list without it.
 CALLER_PLACES = {
     CallerIn.USUAL: _l("From and P-Asserted-Identity; with an account only the second"),
     CallerIn.FROM: _l("From"),
-    CallerIn.ASSERTED: _l("P-Asserted-Identity"),
     CallerIn.BOTH: _l("From and P-Asserted-Identity"),
     CallerIn.REMOTE_PARTY: _l("From and Remote-Party-ID"),
 }

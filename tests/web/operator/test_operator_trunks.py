@@ -253,3 +253,8 @@ def test_trunks_at_one_address_have_to_read_calls_alike_unless_both_register(app
         assert table.judge_trunk(db.session, GOOD | beside) == {}
         main.registers, main.enabled = False, False
         assert table.judge_trunk(db.session, GOOD | beside) == {}
+
+
+def test_no_two_choices_of_where_our_number_is_mean_the_same(app: Flask, cast: Cast, olga: Browser) -> None:
+    page = olga.get(f"{PAGE}/new").text
+    assert 'value="usual"' in page and 'value="both"' in page and 'value="pai"' not in page

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.errors import Refused
 from app.models import Attempt, CallerIn, FaxEntity, NumberForm, Trunk
 from app.rules.sending.trunks.fields import MEDIA, TRANSPORTS, Fault, TrunkFields, faults_of, is_same_host
+from app.rules.sending.trunks.used import is_loop
 from app.rules.sending.trunks.writing import FIELDS as HABITS
 from app.rules.sending.trunks.writing import judge_writing, set_writing, writing_of
 from app.whole_numbers import read_whole
@@ -225,7 +226,7 @@ def _known(mine: Sequence[Trunk], wanted: Sequence[TrunkFields]) -> list[Trunk |
         found.append(row)
         if row:
             left.remove(row)
-    if len(mine) == len(left) == 1 and (len(wanted) == 1 or fields_of(left[0]).is_loop):
+    if len(mine) == len(left) == 1 and (len(wanted) == 1 or is_loop(left[0])):
         found[0] = left[0]
     return found
 
