@@ -14,6 +14,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from app.adapters.telephony.sip import shortened
+
 log = logging.getLogger(__name__)
 
 #: Chunks of HEP3.
@@ -23,14 +25,14 @@ _PASSWORD, _PAYLOAD, _CORRELATION = 0x0E, 0x0F, 0x11
 _HEAD, _CHUNK = struct.Struct(">4sH"), struct.Struct(">HHH")
 LONGEST = 65_535
 #: What nobody takes away goes, the oldest first.
-MOST_WAITING = 5_000
+MOST_WAITING = 400
 _SECONDS_BETWEEN_LOOKS = 0.5
 _BUFFER = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Packet:
-    """One SIP message. ``at`` is a Unix time; ``source`` and ``target`` are an address and a port each.
+    """One SIP message as far as it is looked at. ``at`` is a Unix time, ``source`` and ``target`` address and port.
     ``correlation`` is the name of the channel that it belongs to, or its Call-ID where Asterisk knows of none."""
 
     at: float
@@ -56,7 +58,7 @@ def read_packet(raw: bytes, password: str) -> Packet | None:
         source=(_address(chunks, _SOURCE4, _SOURCE6), _number(chunks, _SOURCE_PORT)),
         target=(_address(chunks, _TARGET4, _TARGET6), _number(chunks, _TARGET_PORT)),
         correlation=chunks.get(_CORRELATION, b"").decode("utf-8", "replace"),
-        payload=chunks[_PAYLOAD],
+        payload=shortened(chunks[_PAYLOAD]),
     )
 
 
@@ -99,6 +101,7 @@ class Ear:
         parts = urlsplit(ari_url)
         self._password = capture_password(ari_password)
         self._heard: deque[Packet] = deque(maxlen=MOST_WAITING)
+        self.lost = 0
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
@@ -119,11 +122,13 @@ class Ear:
                 except TimeoutError:
                     continue
                 if packet := read_packet(raw, self._password):
+                    self.lost += len(self._heard) == MOST_WAITING
                     self._heard.append(packet)
 
     def take(self) -> list[Packet]:
-        found = []
-        while self._heard:
+        """At most as many as there is room for, however fast more come."""
+        found = list[Packet]()
+        while self._heard and len(found) < MOST_WAITING:
             found.append(self._heard.popleft())
         return found
 

@@ -35,9 +35,13 @@ _SHOWN_LINES = ("v=", "o=", "s=", "c=", "b=", "t=", "m=")
 _SHOWN_ATTRIBUTES = re.compile(
     r"a=(rtpmap|fmtp|ptime|maxptime|sendrecv|sendonly|recvonly|inactive|rtcp|T38\w*)(:.*)?", re.IGNORECASE
 )
-#: A password in an address, and headers that an address brings along.
-_PASSWORD = re.compile(r"(sips?:(?://)?[^\s:@<>\"]*):[^\s<>\"]*@", re.IGNORECASE)
-_BROUGHT_ALONG = re.compile(r"(sips?:[^\s<>\"?]*)\?[^\s<>\"]*", re.IGNORECASE)
+#: What may hold an address: a run without blanks, brackets and quotes.
+_RUN = re.compile(r"[^ \t<>\"]+")
+_SCHEME = re.compile(r"sips?:", re.IGNORECASE)
+#: Up to a password. It looks at no sign twice: each beginning holds a colon, at which the one before it ends.
+_BEFORE_PASSWORD = re.compile(r"(sips?:(?://)?[^:@]*):", re.IGNORECASE)
+#: By this domain Asterisk knows its calls to itself (bin/lib/asterisk.py): it is a password.
+_OWN_DOMAIN = re.compile(r"[0-9a-f]{32}\.invalid", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9!%*_+`'~.-]{1,64}")
 _FOLDED = re.compile(r"\r?\n[ \t]+")
 _UNSEEN = re.compile(r"[^\x20-\x7e\xa0-\uffff]")
@@ -46,12 +50,15 @@ _USER = re.compile(r"(?:sips?|tel):(?://)?([^\s@<>;:?\"]+)(?=[@;:>?]|$)", re.IGN
 _URI = re.compile(r"(sips?:[^\s<>;?\"]+)", re.IGNORECASE)
 LONGEST_LINE = 400
 MOST_LINES = 60
+#: Bytes of the headers, and of the content, that are looked at. Asterisk takes 65,535 from anybody.
+LONGEST_PART = 8_192
+_BLANK_LINE = b"\r\n\r\n"
 
 
 @dataclass(frozen=True)
 class Message:
     """``first`` is the request or status line, ``lines`` what is shown below it. ``method`` is that of the
-    request, also of a response to it."""
+    request, also of a response to it. ``is_own``: Asterisk calls itself, and its secret is in it."""
 
     first: str
     lines: tuple[str, ...]
@@ -61,6 +68,7 @@ class Message:
     from_uri: str
     caller: str
     called: str
+    is_own: bool = False
 
     @property
     def is_request(self) -> bool:
@@ -69,13 +77,13 @@ class Message:
 
 def read_message(raw: bytes) -> Message | None:
     """None for what is no SIP message, such as the empty lines that keep a connection open (RFC 5626)."""
-    text = raw.decode("utf-8", "replace")
-    head, _, body = text.partition("\r\n\r\n")
-    first, *lines = _FOLDED.sub(" ", head).splitlines()[: MOST_LINES * 2] or [""]
+    headers_part, _, content = raw.partition(_BLANK_LINE)
+    head, body = _whole_lines(headers_part), _whole_lines(content)
+    first, *lines = _FOLDED.sub(" ", head).replace("\r\n", "\n").split("\n")[: MOST_LINES * 2]
     if not (first.startswith("SIP/2.0 ") or first.endswith(" SIP/2.0")):
         return None
     headers = [read for line in lines if (read := _header(line))]
-    known = {name.lower(): value for name, value in reversed(headers)}
+    known = {name.lower(): _cut(value) for name, value in reversed(headers)}
     sender, recipient = known.get("from", ""), known.get("to", "")
     shown = [f"{SHOWN[name.lower()]}: {_clean(value)}" for name, value in headers if name.lower() in SHOWN]
     return Message(
@@ -87,7 +95,20 @@ def read_message(raw: bytes) -> Message | None:
         from_uri=_first(_URI, _clean(sender)),
         caller=_first(_USER, known.get("p-asserted-identity", "")) or _first(_USER, sender),
         called=_first(_USER, recipient),
+        is_own=any(_OWN_DOMAIN.search(_cut(value)) for name, value in headers if name.lower() in ("from", "to")),
     )
+
+
+def shortened(raw: bytes) -> bytes:
+    """A message as far as it is ever looked at, and one byte that says that there was more."""
+    head, blank, body = raw.partition(_BLANK_LINE)
+    return head[: LONGEST_PART + 1] + blank + body[: LONGEST_PART + 1]
+
+
+def _whole_lines(part: bytes) -> str:
+    """Half a line may show half of a password."""
+    text = part[:LONGEST_PART].decode("utf-8", "replace")
+    return text.rpartition("\n")[0] if len(part) > LONGEST_PART else text
 
 
 def _header(line: str) -> tuple[str, str] | None:
@@ -111,8 +132,27 @@ def _description(body: str, kind: str) -> list[str]:
 
 def _clean(text: str) -> str:
     """Nothing that proves an account, nothing that a terminal or a browser would obey."""
-    without = _BROUGHT_ALONG.sub(r"\1?…", _PASSWORD.sub(r"\1:…@", text))
+    without = _RUN.sub(lambda run: _without_secrets(run[0]), _OWN_DOMAIN.sub("….invalid", _cut(text)))
     return _UNSEEN.sub("�", without)[:LONGEST_LINE]
+
+
+def _cut(text: str) -> str:
+    """Before a blank, a bracket or a quote, so that no address loses the sign that tells its password."""
+    if len(text) <= LONGEST_LINE:
+        return text
+    kept = text[:LONGEST_LINE]
+    end = max(kept.rfind(sign) for sign in ' \t<>"')
+    return f"{kept[: end + 1]}…"
+
+
+def _without_secrets(run: str) -> str:
+    """Without a password in an address, and without the headers that an address brings along (RFC 3261, 19.1.1)."""
+    end = run.rfind("@")
+    if end >= 0 and (found := _BEFORE_PASSWORD.search(run, 0, end)):
+        run = f"{run[: found.end()]}…{run[end:]}"
+    scheme = _SCHEME.search(run)
+    mark = run.find("?", scheme.end()) if scheme else -1
+    return run if mark < 0 else f"{run[:mark]}?…"
 
 
 def _first(pattern: re.Pattern[str], text: str) -> str:

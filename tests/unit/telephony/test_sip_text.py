@@ -1,8 +1,12 @@
 """What a carrier's support may see of a SIP message."""
 
 import random
+import re
 
-from app.adapters.telephony.sip import read_message
+import pytest
+
+from app.adapters.telephony import sip
+from app.adapters.telephony.sip import LONGEST_LINE, LONGEST_PART, read_message, shortened
 
 OFFER = """v=0
 o=- 1 1 IN IP4 192.0.2.1
@@ -114,3 +118,52 @@ def test_a_broken_message_shows_no_secret_either() -> None:
         text = "\n".join((read.first, *read.lines)) if read else ""
         assert "a=crypto" not in text
         assert not any(line.startswith(("Authorization", "Proxy-Authorization")) for line in text.splitlines())
+
+
+def test_of_a_stranger_s_long_header_no_more_is_looked_at_than_of_a_plain_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asterisk takes 65,535 bytes from anybody, before it asks who that is."""
+    looked_at = list[int]()
+
+    def counted(run: str) -> str:
+        looked_at.append(len(run))
+        return run
+
+    monkeypatch.setattr(sip, "_without_secrets", counted)
+    for value in ("sip:" * 15_000, "sip:a?" * 10_000, "<sip:a:b>;tag=" * 4_000, ";tag" * 15_000):
+        for name in ("Contact", "From", "To", "P-Asserted-Identity"):
+            looked_at.clear()
+            read_message(raw(f"INVITE sip:a@b SIP/2.0\n{name}: {value}\nCall-ID: 1\n\n"))
+            assert sum(looked_at) <= 3 * LONGEST_LINE
+    looked_at.clear()
+    read_message(raw("INVITE sip:a@b SIP/2.0\n" + f"Contact: {'sip:' * 90}\n" * 500 + "\n" + "s=sip:\n" * 9_000))
+    assert sum(looked_at) <= 2 * LONGEST_PART
+
+
+def test_a_message_is_kept_as_far_as_it_is_looked_at() -> None:
+    whole = raw("INVITE sip:a@b SIP/2.0\n" + "Contact: <sip:a@b>\n" * 3_000 + "\n" + "a=x\n" * 9_000)
+    assert len(shortened(whole)) <= 2 * LONGEST_PART + 6
+    assert read_message(shortened(whole)) == read_message(whole)
+    assert shortened(raw(INVITE)) == raw(INVITE)
+
+
+def test_where_a_message_is_cut_no_half_of_a_password_is_left() -> None:
+    account = "<sip:joe:hunter2hunter2hunter2@carrier.example>"
+    for length in range(LONGEST_LINE - 60, LONGEST_LINE + 10):
+        assert "hunter" not in shown(f"INVITE sip:a@b SIP/2.0\nCall-ID: 1\nContact: {'x' * length} {account}\n\n")
+        assert "hunter" not in shown(f"INVITE sip:a@b SIP/2.0\nCall-ID: 1\nContact: {'x' * length}{account[1:]}\n\n")
+    for length in range(LONGEST_PART - 120, LONGEST_PART, 3):
+        start = "INVITE sip:a@b SIP/2.0\nCall-ID: 1\n"
+        assert "hunter" not in shown(f"{start}X: {'x' * (length - len(start))}\nContact: {account}\n\n")
+
+
+def test_the_secret_of_our_calls_to_ourselves_is_never_shown() -> None:
+    secret = "0123456789abcdef" * 2
+    told = INVITE.replace("joe:hunter2@carrier.example", f"12@{secret}.invalid")
+    told = told.replace("+390509655637@carrier.example", f"12@{secret.upper()}.INVALID")
+    read = read_message(raw(told))
+    assert read is not None
+    assert read.is_own
+    assert not re.search(secret, f"{read}", re.IGNORECASE)
+    plain = read_message(raw(INVITE))
+    assert plain is not None
+    assert not plain.is_own
