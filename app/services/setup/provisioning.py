@@ -123,8 +123,8 @@ def apply_provision_file(session: Session, path: Path) -> Provisioned:
     for tenant in content.tenants:
         application.put_tenant(tenant)
     session.flush()
-    for trunk in content.trunks:  # they name fax lines
-        application.put_trunk(trunk)
+    for n, trunk in enumerate(content.trunks, 1):  # they name fax lines
+        application.put_trunk(trunk, {later.name for later in content.trunks[n:]})
     application.check_voices(wrong_before)
     if application.faults:
         session.rollback()
@@ -245,7 +245,7 @@ class _Application:
 
     # ---- Trunks
 
-    def put_trunk(self, entry: TrunkEntry) -> None:
+    def put_trunk(self, entry: TrunkEntry, later: set[str]) -> None:
         row = table.trunk_by_name(self.session, entry.name)
         told = {name: _as_typed(value) for name, value in entry.model_dump(exclude_none=True).items()}
         faults = dict[str, Refused]()
@@ -253,7 +253,7 @@ class _Application:
             set_there = [name for name in table.ADDRESS if name != "name" and name in told]
             faults = {name: Refused("trunk_from_environment", name=row.name) for name in set_there}
         typed = table.form_of(self.session, row) | told
-        faults = faults or table.judge_trunk(self.session, typed, row)
+        faults = faults or table.judge_trunk(self.session, typed, row, changing=later)
         self.faults += [f"trunk {entry.name}, {name}: {_english(fault)}" for name, fault in faults.items()]
         if not faults:
             table.put_trunk(self.session, typed, row)

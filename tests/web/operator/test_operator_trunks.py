@@ -258,3 +258,15 @@ def test_trunks_at_one_address_have_to_read_calls_alike_unless_both_register(app
 def test_no_two_choices_of_where_our_number_is_mean_the_same(app: Flask, cast: Cast, olga: Browser) -> None:
     page = olga.get(f"{PAGE}/new").text
     assert 'value="usual"' in page and 'value="both"' in page and 'value="pai"' not in page
+
+
+def test_a_provision_file_changes_two_trunks_of_one_host_at_once_and_not_one_alone(app, cast, tmp_path) -> None:
+    file = tmp_path / "file.yaml"
+    with app.app_context():
+        put(TrunkFields("a.example", 5060), TrunkFields("a.example", 5070))
+        file.write_text("trunks: [{name: main, trunk_region: IT}, {name: main-2, trunk_region: IT}]\n")
+        apply_provision_file(db.session, file)
+        assert {one.region for one in table.trunks(db.session)} == {"IT"}
+        file.write_text("trunks: [{name: main, trunk_region: DE}, {name: main-2, trunk_region: FR}]\n")
+        with pytest.raises(ProvisionError):
+            apply_provision_file(db.session, file)

@@ -1,7 +1,7 @@
 """The trunks as operators set them: one form, one judgement and one writer for the page and the command line, and what
 FAXROOM_TRUNK puts among them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 
@@ -73,8 +73,11 @@ def form_of(session: Session, trunk: Trunk | None = None) -> dict[str, str]:
     return plain | switches | lists | writing_of(session, row)
 
 
-def judge_trunk(session: Session, typed: Mapping[str, str], trunk: Trunk | None = None) -> dict[str, Refused]:
-    """What is wrong, by field; ``trunk`` is the one that it changes."""
+def judge_trunk(
+    session: Session, typed: Mapping[str, str], trunk: Trunk | None = None, *, changing: Collection[str] = ()
+) -> dict[str, Refused]:
+    """What is wrong, by field; ``trunk`` is the one that it changes. Those named in ``changing`` are judged after it:
+    what they are now does not count."""
     faults = {name: _refused(name, fault) for name, fault in faults_of(_read(typed, trunk)).items()}
     faults |= {name: Refused("choice_unknown") for name, known in CHOICES.items() if typed[name] not in known}
     if _port(typed) is None:
@@ -89,17 +92,25 @@ def judge_trunk(session: Session, typed: Mapping[str, str], trunk: Trunk | None 
     known = _lines(session)
     if unknown := [name for name in typed["fax_lines"].split() if name not in known]:
         faults["fax_lines"] = Refused("trunk_line_unknown", name=unknown[0])
-    return faults | _judge_beside(session, typed, trunk) | judge_writing(session, typed)
+    return faults | _judge_beside(session, typed, trunk, changing) | judge_writing(session, typed)
 
 
-def _judge_beside(session: Session, typed: Mapping[str, str], trunk: Trunk | None) -> dict[str, Refused]:
+def _judge_beside(
+    session: Session, typed: Mapping[str, str], trunk: Trunk | None, changing: Collection[str]
+) -> dict[str, Refused]:
     """Whose calls come from one address and by no registration cannot be told apart: they have to be read alike."""
     if typed["enabled"] != YES:
         return {}
     mine = _read(typed, trunk)
     for other in trunks(session):
         is_apart = other.registers and mine.registers
-        if other is trunk or not other.enabled or is_apart or not is_same_host(other.host, mine.host):
+        if (
+            other is trunk
+            or other.name in changing
+            or not other.enabled
+            or is_apart
+            or not is_same_host(other.host, mine.host)
+        ):
             continue
         standing = writing_of(session, other)
         if differing := [name for name in HABITS if typed[name] != standing[name]]:
