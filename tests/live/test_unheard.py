@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from app.jobs.receiving.unheard import TIMER, UNHEARD
+from app.jobs.receiving.unheard import UNHEARD
+from app.rules.ground.call_ends import UNHEARD_CAUSE
 from app.services.receiving.line_events import Ended
 from tests.live.lines import Ear, Line, call_of, light_pages
 from tests.live.strange import Stranger
@@ -42,7 +43,7 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tried]:
                 heard = {number: line.ari.has_heard(channel_id) for number, channel_id in calls.items()}
                 began = time.monotonic()
                 for channel_id in calls.values():
-                    line.ari.hangup(channel_id, TIMER)
+                    line.ari.hangup(channel_id, UNHEARD_CAUSE)
                 ends = {number: ear.result(channel_id) for number, channel_id in calls.items()}
                 yield Tried(heard, ends, time.monotonic() - began)
         finally:

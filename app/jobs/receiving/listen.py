@@ -53,6 +53,7 @@ from app.services.documents.documents import is_stored_as
 from app.services.receiving.line_events import (
     AllTold,
     Answered,
+    Dials,
     Ended,
     FaxStatus,
     Incoming,
@@ -183,6 +184,7 @@ class Listener:
         self.order, self.trunks_read = (), False
         self.reconciling.last = self.telling_lines.last = float("-inf")
         self.trunks.begin_anew()
+        self.unheard.begin_anew()
         with _forgiven():
             self.capture.begin_anew()
 
@@ -208,7 +210,12 @@ class Listener:
 
     def _take(self, event: LineEvent) -> None:
         match event:
+            case Dials(channel_id):
+                self.unheard.dials(channel_id)
+            case Ringing(channel_id) | Answered(channel_id):
+                self.unheard.is_heard(channel_id)
             case Ended(channel_id, facts):
+                self.unheard.is_heard(channel_id)
                 self._ended(channel_id, facts)
             case TurnedAway(why) if why in REASONS:
                 self.turned_away[why] += 1

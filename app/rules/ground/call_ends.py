@@ -293,6 +293,8 @@ OTHER_WORDS = (
 #: The cause of a call that was answered and that we ended because nothing came: Asterisk's own, where no RTP does
 #: (res_pjsip_sdp_rtp.c: rtp_check_timeout), and what the line process gives (app.jobs.receiving.listen).
 GAVE_UP = 44
+#: The cause of a call of ours that was taken back unheard (Q.850: recovery on timer expiry).
+UNHEARD_CAUSE = 102
 
 
 @dataclass(frozen=True)

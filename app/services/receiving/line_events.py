@@ -34,6 +34,13 @@ _PLAIN = re.compile(r"[\w+:;-][\w.+:;-]*", re.ASCII)
 
 
 @dataclass(frozen=True)
+class Dials:
+    """Asterisk has handed the call to SIP."""
+
+    channel_id: str
+
+
+@dataclass(frozen=True)
 class Ringing:
     channel_id: str
 
@@ -162,6 +169,7 @@ LineEvent = (
     | TrunkTold
     | Telephoned
     | TurnedAway
+    | Dials
     | Ringing
     | UnderWay
     | Answered
@@ -194,12 +202,13 @@ def _with_plain_id(said: Said | None) -> Said | None:
 
 
 #: Asterisk's word for 180 and for 183 (chan_pjsip.c: chan_pjsip_incoming_response).
-_DIAL_SAID: dict[str, type[Ringing] | type[UnderWay]] = {"RINGING": Ringing, "PROGRESS": UnderWay}
+_DIAL_SAID: dict[str, type[Dials] | type[Ringing] | type[UnderWay]] = {"": Dials, "RINGING": Ringing, "PROGRESS": UnderWay}
 
 
 def _dial(event: dict[str, Any]) -> LineEvent | None:
+    """Asterisk 22, main/dial.c: begin_dial_channel tells the first of a call, without a status, once SIP has it."""
     channel_id = event.get("peer", {}).get("id", "")
-    said = _DIAL_SAID.get(event.get("dialstatus", ""))
+    said = _DIAL_SAID.get(event.get("dialstatus", "?"))
     return said(channel_id) if said and channel_id.startswith(PREFIX) else None
 
 

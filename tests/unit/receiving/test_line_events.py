@@ -11,6 +11,7 @@ from app.rules.sending.retry import DELAYS
 from app.services.receiving.line_events import (
     AllTold,
     Answered,
+    Dials,
     Ended,
     Incoming,
     Received,
@@ -173,6 +174,8 @@ def test_the_cap_explains_a_failure_but_does_not_undo_a_success() -> None:
 
 
 def test_events_of_a_call_are_told_in_order_of_its_life() -> None:
+    dials = {"type": "Dial", "dialstatus": "", "peer": {"id": "fax-A-1"}}
+    assert read_event(dials) == Dials("fax-A-1")
     ringing = {"type": "Dial", "dialstatus": "RINGING", "peer": {"id": "fax-A-1"}}
     assert read_event(ringing) == Ringing("fax-A-1")
     assert read_event({**ringing, "dialstatus": "PROGRESS"}) == UnderWay("fax-A-1")
@@ -188,7 +191,8 @@ def test_events_of_a_call_are_told_in_order_of_its_life() -> None:
     [
         {},
         {"type": "ChannelDestroyed"},
-        {"type": "Dial", "dialstatus": "", "peer": {"id": "fax-A-1"}},
+        {"type": "Dial", "dialstatus": "PROCEEDING", "peer": {"id": "fax-A-1"}},
+        {"type": "Dial", "dialstatus": "", "peer": {"id": "1700000000.1"}},
         {"type": "Dial", "dialstatus": "RINGING", "peer": {"id": "1700000000.1"}},
         {"type": "StasisStart", "args": [], "channel": {"id": "1700000000.1"}},
         user_event("FaxResult", Fax="raw-1", Result=answered()),

@@ -83,9 +83,28 @@ def another_takes_it(session: Session, attempt: Attempt, fax: Fax, now: datetime
     """Whether there is a trunk that this fax has not tried since it waited last, and that may be called over now."""
     if attempt.trunk_id is None or bound_to(fax) is not None:
         return False
-    ways, tried = Ways(session, now), {attempt.trunk_id, *tried_by(session, fax, but=attempt)}
-    others = [trunk for trunk in ways.trunks if trunk.id not in tried and ways.is_open(trunk)]
+    ways = Ways(session, now)
+    others = filter(ways.is_open, _others(ways, attempt, fax))
     return any(attempt.outcome != FULL or ways.has_channel(trunk) for trunk in others)
+
+
+def take_free(ways: "Ways", attempt: Attempt, fax: Fax) -> Trunk | None:
+    """A trunk that this call, which is out, could take instead this very moment, as it is: works, has a channel free,
+    which is taken, and does T.38 where this one's does. None of a test's, which goes over no other."""
+    if attempt.trunk is None or fax.origin == Origin.TEST:
+        return None
+    for trunk in _others(ways, attempt, fax):
+        does_as_much = trunk.t38 or not attempt.trunk.t38
+        if does_as_much and trunk.id not in ways.troubles and ways.has_channel(trunk):
+            ways.take(trunk)
+            return trunk
+    return None
+
+
+def _others(ways: "Ways", attempt: Attempt, fax: Fax) -> list[Trunk]:
+    """In use, and not tried by this fax since it waited last."""
+    tried = {attempt.trunk_id, *tried_by(ways.session, fax, but=attempt)}
+    return [trunk for trunk in ways.trunks if trunk.id not in tried]
 
 
 def tried_by(session: Session, fax: Fax, but: Attempt | None = None) -> set[int]:

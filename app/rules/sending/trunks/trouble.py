@@ -26,6 +26,7 @@ from app.rules.ground.call_ends import (
     TRUNK_DOWN,
     TRUNK_REFUSED,
     TRUNK_SIDE,
+    UNHEARD_CAUSE,
     code_of,
     of_code,
 )
@@ -136,9 +137,26 @@ def note_heard(session: Session, channel_ids: Iterable[str], now: datetime) -> N
 
 def _is_for_all(session: Session, attempt: Attempt, now: datetime) -> bool:
     """What a carrier says of one number, while others get through, keeps that one waiting alone."""
+    if _was_taken_back(attempt):
+        return _is_silent_to_others(session, attempt, now)
     if attempt.outcome == TRUNK_DOWN or code_of(attempt.response) in BY_THE_CARRIER:
         return True
     return session.scalar(_heard_of_others(attempt, now - LATELY).limit(1)) is None
+
+
+def _was_taken_back(attempt: Attempt) -> bool:
+    """Unheard, and long before the network's own time was up (:mod:`app.jobs.receiving.unheard`)."""
+    return attempt.outcome == TRUNK_DOWN and not attempt.response and attempt.hangup_cause == UNHEARD_CAUSE
+
+
+def _is_silent_to_others(session: Session, attempt: Attempt, now: datetime) -> bool:
+    """A single one that was taken back may have met a moment: the last call to another number met silence too, and
+    none is being heard."""
+    if session.scalar(_on_the_line(attempt).limit(1)):
+        return False
+    last = _of_others(attempt, Attempt.outcome, Attempt.response).where(Attempt.ended_at > now - LATELY)
+    found = session.execute(last.order_by(Attempt.ended_at.desc(), Attempt.id.desc()).limit(1)).first()
+    return found is not None and found.outcome == TRUNK_DOWN and not found.response
 
 
 def set_aside(
