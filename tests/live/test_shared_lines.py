@@ -106,7 +106,7 @@ def test_and_who_speaks_hears_no_tones_of_a_fax(trunk: Line, attending: Ear, tal
 def test_a_line_s_calls_are_counted_by_the_number_in_the_header_that_the_trunk_names_it_in(
     trunk: Line, attending: Ear, silent: Stranger
 ) -> None:
-    trunk.ari.tell_order(("to", "uri"))
+    trunk.ari.tell_order("main", ("to", "uri"))
     time.sleep(1)
     one = silent.call("4711001", trunk.sip_port, to=NO_TELEPHONE)
     other = silent.call("4711001", trunk.sip_port, to="+390509655643", caller="+390511234568")

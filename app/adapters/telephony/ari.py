@@ -357,10 +357,10 @@ class Ari:
         """Calls to telephones at once, and their longest duration; 0: no limit."""
         self._run_in_dialplan("faxroom-voice-limits", FAX_LIMITS=f"{per_line}|{per_company}|{seconds}")
 
-    def tell_order(self, signs: Sequence[str]) -> None:
-        """What is asked first for the called number (:data:`app.rules.numbers.called.SIGNS`), for calls that come while
-        the portal is down and for the calls at once of one line."""
-        self._run_in_dialplan("faxroom-order", FAX_ORDER="&".join(signs))
+    def tell_order(self, trunk: str, signs: Sequence[str]) -> None:
+        """What is asked first for the called number of calls over this trunk (:data:`app.rules.numbers.called.SIGNS`),
+        for those that come while the portal is down and for the calls at once of one line."""
+        self._run_in_dialplan("faxroom-order", FAX_TRUNK=trunk, FAX_ORDER="&".join(signs))
 
     def read_anew(self, modules: Collection[str]) -> None:
         """Have modules read their configuration again. Calls go on, and what did not change stays as it is."""

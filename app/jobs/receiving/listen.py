@@ -27,7 +27,7 @@ from app.jobs.sending.dispatch import let_asterisk_read, mark_of
 from app.models import Attempt, Direction, Fax, FaxEntity
 from app.queues import enqueue
 from app.rules.numbers.called import shown_called
-from app.rules.numbers.habits import all_habits
+from app.rules.numbers.habits import orders
 from app.rules.numbers.policy import policy_of
 from app.rules.numbers.routing import entity_then, find_line, line_by_dialled, voice_by_dialled
 from app.rules.numbers.voice import Telephone, voice_of, whose_line
@@ -148,7 +148,7 @@ class Listener:
         self.lines: dict[str, Telephone | None] = {}  # as Asterisk knows them for calls without a portal
         self.ways: dict[str, tuple[str, Receiving]] = {}  # likewise
         self.voice_limits: dict[str, int] = {}  # as Asterisk knows them
-        self.order: tuple[str, ...] = ()  # as Asterisk knows it
+        self.orders: dict[str, tuple[str, ...]] = {}  # by the trunk, as Asterisk knows it
         self.trunks_read = False  # since we listen: who was killed before may have written and not said so
         self.reconciling = Every(RECONCILE_SECONDS)
         self.telling_lines = Every(LINES_SECONDS)
@@ -181,7 +181,7 @@ class Listener:
         self.listening = True
         self.telling = None
         self.lines, self.ways, self.voice_limits = {}, {}, {}
-        self.order, self.trunks_read = (), False
+        self.orders, self.trunks_read = {}, False
         self.reconciling.last = self.telling_lines.last = float("-inf")
         self.trunks.begin_anew()
         self.unheard.begin_anew()
@@ -461,7 +461,7 @@ class Listener:
         with only_reading():
             lines, policy = voice_by_dialled(db.session), policy_of(db.session)
             ways = {digits: _told_of(entity) for digits, entity in line_by_dialled(db.session).items()}
-            order = tuple(all_habits(db.session)[0].order)
+            told_orders = orders(db.session)
             db.session.rollback()
         most = {"per_line": policy.voice_per_line, "per_company": policy.voice_per_company}
         limits = {**most, "seconds": policy.voice_minutes * 60}
@@ -476,9 +476,9 @@ class Listener:
         if limits != self.voice_limits:
             self.line.tell_voice_limits(**limits)
             self.voice_limits = limits
-        if order != self.order:
-            self.line.tell_order(order)
-            self.order = order
+        for trunk, order in told_orders.items() - self.orders.items():
+            self.line.tell_order(trunk, order)
+        self.orders = told_orders
 
     def _tell_trunks(self) -> None:
         """What Asterisk has to know of the trunks, where it reads it at its next start as well. A running call keeps

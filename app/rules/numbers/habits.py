@@ -54,6 +54,12 @@ def all_habits(session: Session) -> list[Habits]:
     return [habits_of(session, trunk) for trunk in session.scalars(used)] or [habits_of(session, None)]
 
 
+def orders(session: Session) -> dict[str, tuple[str, ...]]:
+    """What names the called number, by the name of each trunk that calls may come over."""
+    used = session.scalars(sa.select(Trunk).where(Trunk.enabled))
+    return {trunk.name: tuple(trunk.called_order or SIGNS) for trunk in used}
+
+
 def first_region(session: Session) -> str | None:
     """The country by whose rules the first trunk writes numbers without a country code; None if each company's are
     tried."""

@@ -233,13 +233,14 @@ def test_the_limits_of_calls_to_telephones_are_told_when_they_change(session, li
 
 def test_asterisk_counts_the_calls_of_a_line_by_the_sign_that_the_trunk_names_it_with(session, listener):
     listener._tell_lines()
-    assert ("tell_order", SIGNS) in listener.line.asked
+    assert ("tell_order", "main", SIGNS) in listener.line.asked
     listener.line.asked.clear()
     order = ["to", *(sign for sign in SIGNS if sign != "to")]
-    session.scalar(sa.select(Trunk).order_by(Trunk.position)).called_order = order
+    session.add(Trunk(name="second", position=9, host="192.0.2.1", port=5060, called_order=order))
     session.commit()
     listener._tell_lines()
-    assert ("tell_order", tuple(order)) in listener.line.asked
+    told = [asked for asked in listener.line.asked if asked[0] == "tell_order"]
+    assert told == [("tell_order", "second", tuple(order))], "each trunk has its own"
 
 
 @pytest.mark.parametrize(("asked", "seconds"), [("6", 5), ("8", 10), ("0", 5), ("120", 95)])
