@@ -18,7 +18,7 @@ from app.adapters.telephony.ari import Ari
 from app.models import Attempt
 from app.rules.ground.call_ends import UNHEARD_CAUSE
 from app.rules.sending.trunks.choosing import Ways, take_free
-from app.rules.sending.trunks.trouble import count_in_use
+from app.rules.sending.trunks.used import in_use
 
 LOOK_SECONDS = 0.5
 #: By UDP it was sent at 0, 0.5 and 1.5 s by then (timer A).
@@ -53,7 +53,7 @@ class UnheardWatch:
         late = [channel_id for channel_id, at in self.out.items() if _is_out_for(at, UNHEARD)]
         if not late:
             return
-        doubtful = self._doubtful(session, late, now) if count_in_use(session) > 1 else []
+        doubtful = self._doubtful(session, late, now) if len(in_use(session)) > 1 else []
         session.rollback()  # nobody waits for us while Asterisk is asked
         for channel_id in doubtful:
             is_heard = self.line.has_heard(channel_id)

@@ -202,7 +202,11 @@ def _with_plain_id(said: Said | None) -> Said | None:
 
 
 #: Asterisk's word for 180 and for 183 (chan_pjsip.c: chan_pjsip_incoming_response).
-_DIAL_SAID: dict[str, type[Dials] | type[Ringing] | type[UnderWay]] = {"": Dials, "RINGING": Ringing, "PROGRESS": UnderWay}
+_DIAL_SAID: dict[str, type[Dials] | type[Ringing] | type[UnderWay]] = {
+    "": Dials,
+    "RINGING": Ringing,
+    "PROGRESS": UnderWay,
+}
 
 
 def _dial(event: dict[str, Any]) -> LineEvent | None:

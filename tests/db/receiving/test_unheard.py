@@ -62,6 +62,7 @@ def second(session, cast) -> Trunk:
     """Another trunk behind the first one."""
     second = Trunk(name="second", position=2, host="192.0.2.1", port=5060)
     session.add(second)
+    main(session).host = "192.0.2.2"
     session.commit()
     return second
 
