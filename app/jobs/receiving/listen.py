@@ -485,8 +485,8 @@ class Listener:
         the endpoint that it began with."""
         trunks = told_trunks(db.session)
         db.session.rollback()
-        file, text = settings().spool / FILE, file_text(trunks, sip_port=settings().sip_port)
-        if trunks and (not file.exists() or file.read_text() != text):
+        file, text = settings().spool / FILE, file_text(trunks or [], sip_port=settings().sip_port)
+        if trunks is not None and (not file.exists() or file.read_text() != text):
             file.parent.mkdir(parents=True, exist_ok=True)
             new = file.with_suffix(".new")
             new.touch(mode=0o600)

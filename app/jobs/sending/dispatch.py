@@ -122,19 +122,19 @@ def _place(attempt_ids: list[int]) -> None:
     note_ways(db.session, attempt_ids, utc_now())
     attempts = db.session.scalars(sa.select(Attempt).where(Attempt.id.in_(attempt_ids)).options(*_WHOLE)).all()
     channels = {attempt.id: attempt.channel_id for attempt in attempts}
-    calls = {}
+    calls, failures = dict[int, OutgoingCall](), dict[int, FaxroomError]()
     for attempt in attempts:
         try:
             calls[attempt.id] = _call_of(attempt)
         except FaxroomError as failure:
-            _not_placed(attempt.id, attempt.channel_id, failure)
+            failures[attempt.id] = failure
         except OSError as error:
             if error.errno not in NO_ROOM:
                 raise
-            _not_placed(attempt.id, attempt.channel_id, TemporaryFailure(DISK_FULL, reason=str(error)))
-    placed = mark_placed(db.session, list(calls), utc_now())
+            failures[attempt.id] = TemporaryFailure(DISK_FULL, reason=str(error))
+    placed = mark_placed(db.session, list(calls), utc_now())  # commits the headers, which a rollback would lose
     outcomes = asterisk().originate_many([calls[attempt_id] for attempt_id in placed])
-    for attempt_id, outcome in zip(placed, outcomes, strict=True):
+    for attempt_id, outcome in [*failures.items(), *zip(placed, outcomes, strict=True)]:
         if isinstance(outcome, FaxroomError):
             _not_placed(attempt_id, channels[attempt_id], outcome)
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import zip_longest
+from itertools import islice, zip_longest
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -206,7 +206,7 @@ def _put_off(
 @dataclass
 class _Line:
     """A fax entity that has something due. ``company_turn`` and ``turn``: when it was its company's turn last, and its
-    own. ``urgent``: whether what comes next is."""
+    own. ``urgent``: whether what comes next is, as far as it was read."""
 
     entity: FaxEntity
     tenant: Tenant
@@ -214,7 +214,7 @@ class _Line:
     company_turn: datetime | None
     turn: datetime | None
     urgent: bool
-    waiting: Iterator[Fax] | None = None
+    waiting: Iterator[Fax | None] | None = None
 
 
 class _Round:
@@ -253,28 +253,34 @@ class _Round:
             free = room.free_for(line.tenant, line.entity, most=BATCH)
             if line.waiting is None and free:
                 line.waiting = self._due(line, first=free)
-            fax = next(line.waiting, None) if free and line.waiting else None
-            if fax:
-                yield fax, line
+            for fax in islice(line.waiting or (), 1 if free else 0):
+                if fax:
+                    yield fax, line
                 if line.entity.id not in self._skipped:
                     heapq.heappush(heap, (place(line), number))
 
-    def _due(self, line: _Line, *, first: int) -> Iterator[Fax]:
+    def _due(self, line: _Line, *, first: int) -> Iterator[Fax | None]:
         """Of one line, the urgent ones first, in order, and no more than ``BATCH``: as many at first as there are
-        places; then, where some of them may not go, those behind them."""
+        places; then, where some of them may not go, those behind them. None where it was thought to have something
+        urgent and has not: its turn may come later."""
         seen = list(_first_due(self.session, line.entity.id, self.now, first))
-        yield from _noting_what_is_urgent(line, seen)
-        if len(seen) == first < BATCH:
+        goes_on = len(seen) == first < BATCH
+        yield from _noting_what_is_urgent(line, seen, goes_on=goes_on)
+        if goes_on:
             known = {fax.id for fax in seen}
             more = [fax for fax in _first_due(self.session, line.entity.id, self.now, BATCH) if fax.id not in known]
-            yield from _noting_what_is_urgent(line, more)
+            if line.urgent and more and not more[0].urgent:
+                line.urgent = False
+                yield None
+            yield from _noting_what_is_urgent(line, more, goes_on=False)
             seen += more
         self.is_cut_short |= len(seen) >= BATCH
 
 
-def _noting_what_is_urgent(line: _Line, faxes: list[Fax]) -> Iterator[Fax]:
+def _noting_what_is_urgent(line: _Line, faxes: list[Fax], *, goes_on: bool) -> Iterator[Fax]:
+    """Behind an urgent one may be another that was not read yet."""
     for fax, after in zip_longest(faxes, faxes[1:]):
-        line.urgent = after is not None and after.urgent
+        line.urgent = after.urgent if after else goes_on and fax.urgent
         yield fax
 
 

@@ -504,3 +504,24 @@ def test_an_asterisk_with_an_account_of_its_own_can_read_the_trunks_and_nobody_e
     finally:
         os.umask(before)
     assert [asked for asked in listener.line.asked if asked[0] == "read_anew"] == [("read_anew", MODULES)] * 2
+
+
+def test_the_last_trunk_that_is_switched_off_is_taken_from_asterisk(app, session, listener):
+    file = app.config["SETTINGS"].spool / FILE
+    listener._tell_trunks()
+    assert "[main]" in file.read_text()
+    session.execute(sa.update(Trunk).values(enabled=False))
+    session.commit()
+    listener._tell_trunks()
+    assert file.read_text().strip() == ""
+    assert [asked for asked in listener.line.asked if asked[0] == "read_anew"] == [("read_anew", MODULES)] * 2
+
+
+def test_before_any_trunk_is_in_the_table_asterisk_keeps_what_it_was_told(app, session, listener):
+    file = app.config["SETTINGS"].spool / FILE
+    listener._tell_trunks()
+    told = file.read_text()
+    session.execute(sa.delete(Trunk))
+    session.commit()
+    listener._tell_trunks()
+    assert file.read_text() == told

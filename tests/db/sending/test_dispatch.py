@@ -126,6 +126,31 @@ def test_what_may_not_go_holds_up_nothing_behind_it(session, cast):
     assert reread(session, wrong.id).status == Status.FAILED
 
 
+def urgent(session, cast, number, **changes):
+    return make_ready(session, submit(session, cast, addressee_text=number, urgent=True, **changes))
+
+
+def test_an_urgent_fax_behind_one_that_may_not_go_stays_urgent(session, cast):
+    """Though no more were read at first than there are places."""
+    make_ready(session, submit(session, cast, addressee_text="+390501234501"))
+    claim(session)
+    alice = session.get_one(User, cast.alice)
+    behind, next_one = urgent(session, cast, "+390501234501"), urgent(session, cast, "+390501234502")
+    make_ready(session, submit(session, cast, user=alice, entity_id=cast.archive))
+    assert [attempt.fax_id for attempt in claim(session, outgoing=2)] == [next_one.id]
+    assert reread(session, behind.id).waits_for_number
+
+
+def test_a_fax_behind_an_urgent_one_that_may_not_go_is_not_urgent_itself(session, cast):
+    alice, charlie = session.get_one(User, cast.alice), session.get_one(User, cast.charlie)
+    make_ready(session, submit(session, cast, user=charlie, entity_id=cast.beta_line, addressee_text="+390501234501"))
+    claim(session)
+    urgent(session, cast, "+390501234501")
+    make_ready(session, submit(session, cast))
+    theirs = urgent(session, cast, "+390501234502", user=alice, entity_id=cast.archive)
+    assert [attempt.fax_id for attempt in claim(session, outgoing=2)] == [theirs.id]
+
+
 def test_a_suspended_company_is_not_dialled_for(session, cast):
     make_ready(session, submit(session, cast))
     session.get_one(Tenant, cast.alpha).suspended_at = utc_now()

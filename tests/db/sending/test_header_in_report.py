@@ -8,7 +8,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from app.adapters.pages.rasterizer import page_picture
-from app.jobs.sending import prepare
+from app.jobs.sending import dispatch, prepare
 from app.jobs.sending.dispatch import _lay_pages
 from app.models import Attempt, Fax, FaxTemplate
 from app.rules.sending.dispatch import mark_placed
@@ -18,6 +18,7 @@ from app.services.documents.pictures import WIDTH, ensure_picture
 from app.services.sending.reports import report_html
 from tenants.db import utc_now
 from tests.db.faxes import claim, reread, submit
+from tests.db.receiving.test_listening import Line
 from tests.web.cast import pdf_bytes
 
 
@@ -60,3 +61,30 @@ def test_without_a_header_it_is_the_page_as_it_was_prepared(app, session, cast, 
         session.execute(sa.update(FaxTemplate).values(header="Later"))
         session.commit()
         assert shown(reread(session, fax.id)) == page
+
+
+def test_a_header_is_kept_although_the_disk_was_full_for_the_next_fax(app, session, cast, monkeypatch):
+    session.execute(sa.update(FaxTemplate).values(header="Alpha Srl", station_id="+39 050 1"))
+    session.commit()
+    fax_ids = []
+    for _ in range(2):
+        given = io.BytesIO(pdf_bytes())
+        document = take_upload(session, stream=given, filename="a.pdf", tenant_id=cast.alpha, user_id=cast.bob)
+        fax_ids.append(submit(session, cast, document=document).id)
+        session.commit()
+        prepare.prepare.__wrapped__()
+
+    def lay(attempt, path):
+        if attempt.fax_id == fax_ids[1]:
+            raise OSError(28, "No space left on device")
+        _lay_pages(attempt, path)
+
+    app.extensions["asterisk"] = line = Line()
+    line.originate_many = lambda calls: ["placed" for _ in calls]
+    monkeypatch.setattr(dispatch, "_lay_pages", lay)
+    dispatch._dispatch()
+    session.expire_all()
+    (attempt,) = session.scalars(sa.select(Attempt))
+    assert (attempt.fax_id, attempt.header_name, attempt.header_station) == (fax_ids[0], "Alpha Srl", "+39 050 1")
+    assert attempt.placed_at is not None
+    assert reread(session, fax_ids[1]).cause == "disk_full"

@@ -269,6 +269,8 @@ def _put_in_places(before: Sequence[Trunk], rows: Sequence[Trunk], gone: Sequenc
         trunk.position = position
 
 
-def told(session: Session) -> list[TrunkFields]:
-    """Those that Asterisk has to know."""
-    return [fields_of(trunk) for trunk in trunks(session) if trunk.enabled]
+def told(session: Session) -> list[TrunkFields] | None:
+    """Those that Asterisk has to know: none where all are switched off. None where there are no trunks yet, and what
+    Asterisk was told at its start stays."""
+    known = trunks(session)
+    return [fields_of(trunk) for trunk in known if trunk.enabled] if known else None
