@@ -255,8 +255,8 @@ def hold_policy(session: Session, tenant: Tenant, dialled: str, *, send_at: date
 
 @dataclass(frozen=True)
 class Use:
-    """What a company has dialled today: calls out of the house, and seconds of those that were answered. Faxes, and
-    calls of its shared lines that go on to a telephone."""
+    """What a company has dialled today: calls out of the house, and seconds of those that were answered. Faxes, a call
+    that went on over another trunk counted once, and calls of its shared lines that go on to a telephone."""
 
     calls: int
     seconds: float
@@ -277,6 +277,7 @@ def use_today(session: Session, tenant: Tenant, now: datetime) -> Use:
     mine = (Attempt.tenant_id == tenant.id, Attempt.created_at >= first)
     out = (Fax.direction == Direction.SENT, Fax.dial_string.startswith("+"))
     query = sa.select(Attempt.answered_at, Attempt.ended_at).join(Fax, Fax.id == Attempt.fax_id).where(*mine, *out)
+    query = query.where(~Attempt.passed_on)
     faxes = session.execute(query).all()
     begun = sa.case((VoiceCall.ended_at.is_(None), VoiceCall.began_at), else_=VoiceCall.answered_at)
     today = (VoiceCall.tenant_id == tenant.id, VoiceCall.began_at >= first, VoiceCall.goes_out)

@@ -12,7 +12,7 @@ in.
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -24,6 +24,7 @@ from app.models import Attempt, CalledNumber, Fax, FaxEntity, NumberLines
 from app.models.faxes.fax import WAITS_FOR_NUMBER
 from app.models.faxes.moves import WAITING
 from app.queues import enqueue_after_commit
+from app.rules.ground.call_ends import BUSY
 from app.rules.numbers.habits import first_region
 from app.rules.numbers.numbers import public_form
 from app.rules.sending.trunks.trouble import is_outside
@@ -58,11 +59,16 @@ class Lines:
         self.taken: dict[str, set[int]] = defaultdict(set)
         self._own = Counter[tuple[str, int]]()
         is_open = (Attempt.ended_at.is_(None), Attempt.called.is_not(None))
-        open_calls = sa.select(Attempt.called, Attempt.called_line, Attempt.tenant_id).where(*is_open)
-        for number, line, tenant_id in session.execute(open_calls):
+        open_calls = sa.select(Attempt.called, Attempt.called_line, Attempt.tenant_id, Attempt.created_at).where(
+            *is_open
+        )
+        began = []
+        for number, line, tenant_id, created_at in session.execute(open_calls):
+            began.append(created_at)
             if number and line:
                 self.taken[number].add(line)
                 self._own[number, tenant_id] += 1
+        self._full = _told_busy(session, self.taken, min(began)) if began else set[str]()
         self._lines: dict[str, int] = {}
         self._said: dict[str, dict[int, int]] = {}
 
@@ -81,6 +87,8 @@ class Lines:
     def left(self, number: str) -> int:
         """For all."""
         self.know([number])
+        if number in self._full:
+            return 0
         return max([self._lines[number], *self._said.get(number, {}).values()]) - len(self.taken[number])
 
     def take(self, number: str, tenant_id: int) -> int:
@@ -89,6 +97,19 @@ class Lines:
         self.taken[number].add(line)
         self._own[number, tenant_id] += 1
         return line
+
+
+def _told_busy(session: Session, numbers: Collection[str], since: datetime) -> set[str]:
+    """Those of numbers that we call, since then, whose last call to end was busy, while one that is open still was
+    open: they have no more lines, whatever is known or said of them."""
+    is_open, ended = aliased(Attempt), aliased(Attempt)
+    busy = sa.select(Attempt.called).where(Attempt.ended_at >= since, Attempt.outcome == BUSY)
+    beside = sa.exists().where(
+        is_open.called == Attempt.called, is_open.ended_at.is_(None), is_open.placed_at <= Attempt.ended_at
+    )
+    later = sa.exists().where(ended.called == Attempt.called, ended.ended_at > Attempt.ended_at)
+    found = session.scalars(busy.where(Attempt.called.in_(numbers), beside, ~later))
+    return {number for number in found if number}
 
 
 def lines_of(session: Session, numbers: Collection[str]) -> dict[str, int]:
@@ -250,7 +271,25 @@ def say_lines(session: Session, tenant_id: int, number: str, text: str) -> tuple
     return before, lines
 
 
-def is_just_over(session: Session, attempt: Attempt) -> bool:
+def is_taken_by_us(session: Session, attempt: Attempt) -> bool:
+    """Whether a busy number is so by another call of ours, which is open or was immediately before."""
+    mine = sa.select(Attempt.id).where(Attempt.id == attempt.id, is_busy_by_us())
+    return session.scalar(mine) is not None or _is_just_over(session, attempt)
+
+
+def is_busy_by_us() -> sa.ColumnElement[bool]:
+    """Of attempts: busy while another call of ours to that number was open, which was not told the same."""
+    other = aliased(Attempt)
+    was_open = (
+        other.placed_at <= Attempt.ended_at,
+        sa.or_(other.ended_at.is_(None), other.ended_at > Attempt.ended_at),
+    )
+    not_busy = other.outcome.is_distinct_from(BUSY)
+    there = sa.exists().where(other.called == Attempt.called, other.id != Attempt.id, *was_open, not_busy)
+    return sa.and_(Attempt.outcome == BUSY, there.correlate(Attempt))
+
+
+def _is_just_over(session: Session, attempt: Attempt) -> bool:
     """Another call of ours to the same number ended immediately before this one began."""
     if attempt.called is None or attempt.placed_at is None:
         return False

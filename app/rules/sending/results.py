@@ -26,7 +26,7 @@ from app.rules.ground.call_ends import (
 )
 from app.rules.log.search import with_name
 from app.rules.outbox.notices import write_outcome_notice
-from app.rules.sending.called import SOON, is_just_over
+from app.rules.sending.called import SOON, is_busy_by_us, is_taken_by_us
 from app.rules.sending.destinations import learn
 from app.rules.sending.ladder import is_standard_only
 from app.rules.sending.lifecycle import move
@@ -131,7 +131,7 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
     values: dict[str, Any] = {"cause": decision.cause, "cause_values": None, "pages_done": pages_done}
     values["redirected_to"] = target if decision.cause == FOLLOWED else None
     if decision.delay is not None:
-        if facts.outcome == BUSY and is_just_over(session, attempt):  # by a call of ours
+        if facts.outcome == BUSY and is_taken_by_us(session, attempt):
             decision = replace(decision, delay=min(decision.delay, SOON))
         values["due_at"] = _next_try(fax, decision, now)
     if facts.remote_station_id:
@@ -201,7 +201,7 @@ def _tries(session: Session, fax_id: str, *, only_one: bool) -> int:
 def _dials(session: Session, fax: Fax, template: FaxTemplate, now: datetime) -> Dials:
     """Calls that reached no machine. Who wants one attempt wants no other call, whatever came of it."""
     mine = sa.select(Attempt.created_at).where(Attempt.fax_id == fax.id, Attempt.outcome.in_(DIALS))
-    mine = mine.where(~Attempt.passed_on)
+    mine = mine.where(~Attempt.passed_on, ~is_busy_by_us())
     at = session.scalars(mine.order_by(Attempt.n)).all()
     since = (now - at[0]).total_seconds() if at else 0
     most = 1 if fax.origin == Origin.TEST or template.max_attempts == 1 else template.max_dials

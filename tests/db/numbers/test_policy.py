@@ -262,6 +262,16 @@ def test_retries_count_as_calls_and_wait_as_well(session, cast):
     assert reread(session, fax.id).due_at > utc_now()
 
 
+def test_a_call_that_went_on_over_another_trunk_is_one_call_of_the_day(session, cast):
+    set_ceiling(session, cast, calls_a_day=1)
+    fax = make_ready(session, submit(session, cast))
+    claim(session)
+    session.execute(sa.update(Attempt).values(ended_at=utc_now(), outcome="congestion", passed_on=True))
+    session.execute(sa.update(Fax).values(status=Status.RETRYING, cause="congestion", due_at=utc_now()))
+    session.commit()
+    assert [attempt.fax_id for attempt in claim(session)] == [fax.id]
+
+
 def test_minutes_are_counted_of_calls_that_were_answered(session, cast):
     set_ceiling(session, cast, minutes_a_day=10)
     make_ready(session, submit(session, cast))

@@ -266,6 +266,46 @@ def test_busy_immediately_after_a_call_of_ours_is_tried_again_in_a_moment(sessio
     assert fax.due_at - utc_now() < timedelta(seconds=10)
 
 
+def on_the_line(session) -> list[Attempt]:
+    attempts = claim(session)
+    mark_placed(session, [attempt.id for attempt in attempts], utc_now())
+    return attempts
+
+
+def test_busy_beside_a_call_of_ours_costs_nothing_and_waits_for_its_end(session, cast):
+    say_lines(session, cast.alpha, ONE, "30")
+    ready(session, cast)
+    (theirs,) = on_the_line(session)
+    fax = of_beta(session, cast)
+    fax.entity.template.max_dials = 1
+    session.commit()
+    hang_up(session, *on_the_line(session), "busy")
+    assert reread(session, fax.id).status == Status.RETRYING
+    session.execute(sa.update(Fax).where(Fax.id == fax.id).values(due_at=utc_now()))
+    session.commit()
+    assert claim(session) == [], "nor does anybody else call it"
+    ready(session, cast)
+    assert claim(session) == []
+    hang_up(session, theirs)
+    assert called(session), "the line is free"
+
+
+def test_two_calls_that_are_both_busy_cost_both(session, cast):
+    say_lines(session, cast.alpha, ONE, "30")
+    faxes = [ready(session, cast) for _ in range(2)]
+    faxes[0].entity.template.max_dials = 1
+    session.commit()
+    for attempt in on_the_line(session):
+        hang_up(session, attempt, "busy")
+    assert reread(session, attempt.fax_id).status == Status.FAILED
+    first = next(fax for fax in faxes if fax.id != attempt.fax_id)
+    session.execute(sa.update(Fax).where(Fax.id == first.id).values(due_at=utc_now(), waits_for_number=None))
+    session.commit()
+    (again,) = on_the_line(session)
+    hang_up(session, again, "busy")
+    assert reread(session, first.id).status == Status.FAILED
+
+
 # ---- What people see
 
 
