@@ -13,6 +13,7 @@ from app.services.trunks.states import (
     REACHABLE,
     REGISTERED,
     UNREACHABLE,
+    UNREGISTERED,
     TrunkState,
     note_states,
     seen_now,
@@ -21,6 +22,7 @@ from app.services.trunks.states import (
 from tenants.db import db, utc_now
 
 ASK_SECONDS = 10.0
+_ENABLED = sa.select(Trunk.name, Trunk.registers).where(Trunk.enabled)
 _ANSWERS = {REACHABLE: True, UNREACHABLE: False}
 
 
@@ -48,29 +50,29 @@ class TrunkWatch:
         if now - self._asked < ASK_SECONDS:
             return
         self._asked = now
-        names = db.session.scalars(sa.select(Trunk.name).where(Trunk.enabled)).all()
+        trunks = [(name, registers) for name, registers in db.session.execute(_ENABLED)]
         db.session.rollback()
-        self.line.ask_trunks([f"{name}-health" for name in names])
+        self.line.ask_trunks([f"{name}-health" for name, _ in trunks])
         registrations = {one.name: one for one in self.line.registrations()}
         before, seen = states(), utc_now().timestamp()
         found = [
-            seen_now(
-                before.get(name), self._state(name, seen, registrations.get(name), self.told.get(f"{name}-health"))
-            )
-            for name in names
+            seen_now(before.get(name), self._state(name, seen, registrations.get(name), registers=registers))
+            for name, registers in trunks
         ]
         note_states(found)
         self.misses_registration = any(state.registration not in (None, REGISTERED) for state in found)
         if {state.name: state.fault for state in found} != {name: state.fault for name, state in before.items()}:
             enqueue("watch")
 
-    def _state(self, name: str, seen: float, registration: Registration | None, told: TrunkTold | None) -> TrunkState:
+    def _state(self, name: str, seen: float, registration: Registration | None, *, registers: bool) -> TrunkState:
+        """One that is to register, and of whose registration Asterisk knows nothing, is not registered."""
+        told = self.told.get(f"{name}-health")
         is_registered = registration is not None and registration.status == REGISTERED
         milliseconds = told.microseconds / 1000 if told and told.microseconds is not None else None
         return TrunkState(
             name=name,
             seen=seen,
-            registration=registration.status if registration else None,
+            registration=registration.status if registration else UNREGISTERED if registers else None,
             ends_in=self.left.get(registration.name) if registration and is_registered else None,
             answer=self.answer_to(registration.account) if registration else "",
             answers=_ANSWERS.get(told.status) if told else None,

@@ -1,6 +1,6 @@
 """The SIP of calls, kept for a day where an operator has asked for it. In Redis: what is lost there harms nobody.
 
-Bounded: so many calls, and so much text of each. What is kept is what :mod:`app.adapters.telephony.sip` shows.
+Bounded: so many calls, and so many bytes of each. What is kept is what :mod:`app.adapters.telephony.sip` shows.
 """
 
 import json
@@ -13,6 +13,7 @@ from app.queues import redis
 
 KEPT = timedelta(hours=24)
 MOST_CALLS = 1_000
+#: Bytes of its messages, as they are written down.
 MOST_TEXT = 48_000
 #: A test call is over by then.
 TEST_TIME = timedelta(minutes=20)
@@ -164,7 +165,7 @@ def keep(ladder: Ladder) -> None:
     """The newest word on this call, in place of what was kept of it before."""
     steps, room = list[Step](), MOST_TEXT
     for step in ladder.steps:
-        room -= len(step.first) + sum(map(len, step.lines))
+        room -= len(json.dumps(asdict(step)))
         if room < 0:
             break
         steps.append(step)

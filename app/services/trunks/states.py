@@ -13,7 +13,7 @@ from typing import cast
 from app.queues import redis
 
 _KEY = "faxroom:trunks"
-REGISTERED, REACHABLE, UNREACHABLE = "Registered", "Reachable", "Unreachable"
+REGISTERED, UNREGISTERED, REACHABLE, UNREACHABLE = "Registered", "Unregistered", "Reachable", "Unreachable"
 REGISTRATION_LOST, NO_ANSWER = "registration_lost", "trunk_no_answer"
 #: Only what lasts so long is told: each start begins without a registration (max_random_initial_delay, 10 s).
 LASTS = 15.0
@@ -90,6 +90,12 @@ def states() -> dict[str, TrunkState]:
 def state_of(name: str) -> TrunkState | None:
     told = cast("bytes | None", redis().hget(_KEY, name))
     return TrunkState(**json.loads(told)) if told else None
+
+
+def unseen(names: Iterable[str], now: datetime) -> list[str]:
+    """Those of which nobody knows how they are: nothing was seen of them, or not lately."""
+    known = states()
+    return [name for name in names if name not in known or known[name].is_stale(now)]
 
 
 def faults(now: datetime) -> dict[str, TrunkState]:

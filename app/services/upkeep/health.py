@@ -25,7 +25,7 @@ from app.rules.sending.trunks.trouble import names_of_troubles
 from app.rules.sending.trunks.used import in_use
 from app.services.documents.disk_room import disks
 from app.services.documents.documents import storage
-from app.services.trunks.states import faults
+from app.services.trunks.states import faults, unseen
 from app.services.upkeep.working import signs, unserved
 from tenants.connections import PAGE, waiting
 from tenants.db import db, only_reading, utc_now
@@ -149,15 +149,16 @@ def _trunk() -> str | None:
     """Set aside by what calls came to (:mod:`app.rules.sending.trunks.trouble`), or lost
     (:mod:`app.services.trunks.states`). Where there is another, faxes go over that one."""
     lost = {name: trouble.outcome for name, trouble in names_of_troubles(db.session)}
-    used = {trunk.name for trunk in in_use(db.session)}
+    used, unknown = [trunk.name for trunk in in_use(db.session)], list[str]()
     with suppress(RedisError):
         lost = {name: state.fault for name, state in faults(utc_now()).items() if name in used} | lost
+        unknown = [name for name in unseen(used, utc_now()) if name not in lost]
     if not lost:
-        return None
+        return f"Nobody knows how these trunks are: {', '.join(unknown)}" if unknown else None
     if len(lost) >= len(used):
         names = f" ({', '.join(lost)})" if len(lost) > 1 else ""
         raise TemporaryFailure(f"{next(iter(lost.values()))}{names}")
-    told = ", ".join(f"{name}: {fault}" for name, fault in lost.items())
+    told = ", ".join(f"{name}: {fault}" for name, fault in (lost | dict.fromkeys(unknown, "unknown")).items())
     return f"Other trunks work. {told}"
 
 

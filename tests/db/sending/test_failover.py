@@ -588,6 +588,14 @@ def test_a_lost_trunk_is_a_warning_as_long_as_another_works(app, session, cast, 
     assert check_part("trunk")["error"] == "registration_lost (main, second, third)"
 
 
+def test_a_trunk_of_which_nobody_knows_how_it_is_is_a_warning(app, session, cast, trunks, monkeypatch):
+    monkeypatch.setattr(health, "faults", lambda _now: {})
+    monkeypatch.setattr(health, "unseen", lambda names, _now: [name for name in names if name != "second"])
+    assert check_part("trunk") == {"ok": True, "warning": "Nobody knows how these trunks are: main, third"}
+    monkeypatch.setattr(health, "faults", lambda _now: lost("third"))
+    assert check_part("trunk")["warning"] == "Other trunks work. third: registration_lost, main: unknown"
+
+
 def test_lost_and_set_aside_are_counted_together(app, session, cast, trunks, monkeypatch):
     monkeypatch.setattr(health, "faults", lambda _now: lost("main", "third"))
     ready(session, cast, 1)

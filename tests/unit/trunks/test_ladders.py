@@ -1,6 +1,12 @@
 """A ladder as it is told."""
 
-from app.services.trunks.ladders import Ladder, Step, Wanted, as_text
+import json
+from unittest.mock import MagicMock
+
+import pytest
+
+from app.services.trunks import ladders
+from app.services.trunks.ladders import MOST_TEXT, Ladder, Step, Wanted, as_text, keep
 
 
 def step(first: str, *, sent: bool, method: str = "INVITE") -> Step:
@@ -34,3 +40,16 @@ def test_without_a_day_of_capture_only_calls_of_tests_are_kept() -> None:
     assert not only.keeps("fax-01ABCD-1")
     assert not only.keeps("179.1")
     assert not Wanted()
+
+
+def test_a_kept_call_is_bounded_in_the_bytes_that_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sign beyond ASCII takes six of them."""
+    redis = MagicMock()
+    pipeline = redis.pipeline.return_value.__enter__.return_value
+    pipeline.execute.return_value = [True, 1, [], 0, True]
+    monkeypatch.setattr(ladders, "redis", lambda: redis)
+    said = Step(1.0, True, "INVITE sip:x SIP/2.0", tuple("\ufffd" * 400 for _ in range(20)))
+    keep(ladder(said, said, said))
+    (_, text), _ = pipeline.set.call_args
+    assert len(text) <= MOST_TEXT
+    assert (len(json.loads(text)["steps"]), json.loads(text)["is_cut"]) == (0, True)

@@ -1,6 +1,13 @@
 """What is seen of a trunk, and what of it is told."""
 
-from app.services.trunks.states import NO_ANSWER, REGISTRATION_LOST, TrunkState, seen_now
+from datetime import UTC, datetime
+
+import pytest
+
+from app.adapters.telephony.ari import Ari, Registration
+from app.jobs.receiving.trunk_watch import TrunkWatch
+from app.services.trunks import states
+from app.services.trunks.states import NO_ANSWER, REGISTERED, REGISTRATION_LOST, TrunkState, seen_now, unseen
 
 
 def run(*seen: TrunkState) -> TrunkState:
@@ -30,3 +37,22 @@ def test_who_no_longer_answers_is_told_within_a_minute() -> None:
     """Asked every 20 s, 4 s long; looked at every 10 s."""
     silent = [at(second, answers=False) for second in (34, 44, 54)]
     assert run(at(0, answers=True), *silent).fault == NO_ANSWER
+
+
+def test_one_that_is_to_register_and_of_whose_registration_nothing_is_known_has_lost_it() -> None:
+    watch = TrunkWatch(Ari.__new__(Ari), lambda _account: "")
+
+    def state(second: float, registration: Registration | None, *, registers: bool) -> TrunkState:
+        return watch._state("main", 1_000_000.0 + second, registration, registers=registers)
+
+    missing = [state(second, None, registers=True) for second in (0, 10, 20)]
+    assert run(*missing).fault == REGISTRATION_LOST
+    assert run(*(state(second, None, registers=False) for second in (0, 10, 20))).fault == ""
+    there = Registration("main", "sip:joe@example.org", REGISTERED)
+    assert run(*missing, state(30, there, registers=True)).fault == ""
+
+
+def test_of_what_was_seen_long_ago_or_never_nobody_knows_how_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(states, "states", lambda: {"main": at(0), "second": at(30)})
+    now = datetime.fromtimestamp(1_000_070.0, UTC)
+    assert unseen(["main", "second", "third"], now) == ["main", "third"]
