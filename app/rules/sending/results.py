@@ -170,7 +170,7 @@ def _may_have_rung(attempt: Attempt, facts: CallFacts) -> bool:
 def _is_passed_on(session: Session, attempt: Attempt, fax: Fax, facts: CallFacts, now: datetime) -> bool:
     """To another trunk, at once, of a call that did not ring: by the network's own word alone. Whoever knows less
     dials nobody anew."""
-    if facts.rang is None or attempt.answered_at is not None or fax.origin == Origin.TEST:
+    if facts.rang is None or attempt.answered_at is not None:
         return False
     if not is_the_trunks_fault(facts.outcome, facts.response):
         return False

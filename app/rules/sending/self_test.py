@@ -31,6 +31,7 @@ from app.rules.numbers.numbers import Addressee
 from app.rules.sending.ladder import kept_rate
 from app.rules.sending.retry import of_a_test
 from app.rules.sending.submit import Order, accept_fax
+from app.rules.sending.trunks.choosing import bound_to, is_bound
 from app.rules.sending.trunks.trouble import is_outside
 from app.rules.sending.trunks.used import in_use, is_loop
 from tenants.db import utc_now
@@ -103,7 +104,7 @@ def _its_extension(entity: FaxEntity) -> Addressee:
 
 def announced_by(fax: Fax) -> str | None:
     """The fax ID by which an outer test calls itself, known to nobody before; None of every other fax."""
-    if fax.origin != Origin.TEST or not is_outer(fax):
+    if fax.origin != Origin.TEST or not is_outer(fax) or bound_to(fax) is not None:
         return None
     digest = hashlib.sha256(f"self-test {fax.id}".encode()).digest()
     return str(int.from_bytes(digest) % 10**STATION_DIGITS).zfill(STATION_DIGITS)
@@ -146,10 +147,12 @@ def tests_of(session: Session, entity: FaxEntity, *, most: int) -> list[Fax]:
 
 
 def _tests(entity: FaxEntity) -> sa.Select[Fax]:
-    """Of the extension and the number that the line has now: by what they went to an index finds them."""
+    """Of the extension and the number that the line has now: by what they went to an index finds them. An operator's
+    test call to that number is none of them."""
     own = [number for number in (entity.extension, entity.number) if number]
     to_itself = (Fax.direction == Direction.SENT, Fax.remote_number.in_(own))
-    return owned_by(Fax, entity.tenant_id).where(*to_itself, Fax.entity_id == entity.id, Fax.origin == Origin.TEST)
+    its_own = (Fax.entity_id == entity.id, Fax.origin == Origin.TEST, sa.not_(is_bound()))
+    return owned_by(Fax, entity.tenant_id).where(*to_itself, *its_own)
 
 
 def other_end(session: Session, test: Fax) -> Fax | None:

@@ -48,6 +48,8 @@ def finish_sign_in(
             ``token_no_refresh``: none was given; and as :func:`fetch_token`.
         TemporaryFailure: as :func:`fetch_token`; ``token_code_refused``.
     """
+    if row.changed_at != began_with:  # whoever entered another token server gets no code
+        raise PermanentFailure("token_settings_changed")
     row_id, provider, client_id = row.id, row.provider, row.client_id
     wants_who = provider != OTHER or WHO[0] in persons_scope(row).split()
     try:

@@ -11,6 +11,7 @@ from app.adapters.fax_files.page_compare import damaged_lines
 from app.dialled import DIAL_STRING
 from app.errors import Refused
 from app.models import Attempt, Fax, FaxEntity, Notice, Status, Trunk, TrunkTrouble, Unread
+from app.rules.numbers.numbers import read_addressee
 from app.rules.numbers.policy import Policy, set_policy
 from app.rules.numbers.routing import entity_for
 from app.rules.receiving.receiving import begin_receiving
@@ -26,6 +27,8 @@ from app.rules.sending.self_test import (
     other_end,
     verdict,
 )
+from app.rules.sending.trunks.choosing import another_takes_it
+from app.rules.sending.trunks.test_calls import begin_trunk_test
 from tenants.db import new_ulid, utc_now
 from tenants.models import Tenant, User
 from tests.db.faxes import claim, make_document, make_ready, reread, submit
@@ -234,6 +237,39 @@ def test_who_came_to_know_the_code_can_do_nothing_with_it_at_another_time(sessio
 def test_a_fax_that_is_no_outer_test_announces_nothing(session, cast, trunk):
     assert announced_by(on_the_line(session, cast)) is None
     assert announced_by(submit(session, cast)) is None
+
+
+@pytest.fixture
+def operators_call(session, cast, trunk) -> Fax:
+    """An operator's test call over the trunk, to the front desk's own number."""
+    line = session.get_one(FaxEntity, cast.frontdesk)
+    return begin_trunk_test(
+        session,
+        user=session.get_one(User, cast.olga),
+        trunk_id=trunk.id,
+        line=line,
+        addressee=read_addressee(session, line.tenant, line.number),
+        document=make_document(session, cast.alpha, cast.olga),
+        submission_key=new_ulid(),
+        beside=lambda _fax: None,
+    )
+
+
+def test_an_operators_test_call_calls_itself_as_the_line_does(session, cast, operators_call):
+    assert announced_by(operators_call) is None
+
+
+def test_an_operators_test_call_to_the_lines_number_is_none_of_the_companys_self_tests(session, cast, operators_call):
+    assert last_test(session, session.get_one(FaxEntity, cast.frontdesk)) is None
+    own = begin(session, cast, entity_id=cast.frontdesk, outer=True)
+    assert last_test(session, session.get_one(FaxEntity, cast.frontdesk)).id == own.id
+
+
+def test_one_to_a_silent_carrier_is_not_taken_back_for_another_trunk(session, cast, trunk):
+    session.add(Trunk(name="second", position=2, host="second.example", port=5060))
+    session.commit()
+    (attempt,) = outer_on_the_line(session, cast).attempts
+    assert not another_takes_it(session, attempt, attempt.fax, utc_now())
 
 
 @pytest.mark.parametrize(

@@ -232,6 +232,16 @@ def test_settings_that_somebody_changed_meanwhile_are_not_given_the_token(app, s
     assert row_of(app).refresh_token is None
 
 
+def test_a_token_server_that_somebody_entered_meanwhile_never_hears_the_code(app, server, box, alice):
+    path = go(begin(alice, box))
+    with app.app_context():
+        row = db.session.scalars(sa.select(BoxSignIn)).one()
+        row.token_url, row.changed_at = f"{server.url}?another", utc_now() + timedelta(seconds=1)
+        db.session.commit()
+    assert "Someone changed the box while you were signing in" in come_back(alice, path)
+    assert server.asked == []
+
+
 def test_another_account_than_the_box_s_is_told(server, box, alice):
     server.username = "alice@alpha.test"
     told = come_back(alice, go(begin(alice, box)))
