@@ -270,3 +270,10 @@ def test_a_provision_file_changes_two_trunks_of_one_host_at_once_and_not_one_alo
         file.write_text("trunks: [{name: main, trunk_region: DE}, {name: main-2, trunk_region: FR}]\n")
         with pytest.raises(ProvisionError):
             apply_provision_file(db.session, file)
+
+
+def test_a_trunk_s_settings_and_its_state_lead_to_each_other(app: Flask, cast: Cast, olga: Browser) -> None:
+    olga.post(f"{PAGE}/new", page=f"{PAGE}/new", **GOOD)
+    for page in (PAGE, f"{PAGE}/backup"):
+        assert f'href="{PAGE}/backup/health"' in olga.get(page).text
+    assert f'href="{PAGE}/backup"' in olga.get(f"{PAGE}/backup/health").text
