@@ -105,6 +105,11 @@ def shortened(raw: bytes) -> bytes:
     return head[: LONGEST_PART + 1] + blank + body[: LONGEST_PART + 1]
 
 
+def is_cut(raw: bytes) -> bool:
+    """Whether there are headers that nobody looks at."""
+    return len(raw.partition(_BLANK_LINE)[0]) > LONGEST_PART
+
+
 def _whole_lines(part: bytes) -> str:
     """Half a line may show half of a password."""
     text = part[:LONGEST_PART].decode("utf-8", "replace")

@@ -18,7 +18,7 @@ from typing import Any
 
 from app.adapters.telephony.ari import Ari
 from app.adapters.telephony.hep import Ear, Packet
-from app.adapters.telephony.sip import Message, read_message
+from app.adapters.telephony.sip import Message, is_cut, read_message
 from app.errors import FaxroomError
 from app.services.receiving.line_events import PREFIX
 from app.services.trunks.ladders import Ladder, Step, Wanted, keep, note_capturing, wanted
@@ -182,7 +182,7 @@ class Calls:
         if said.method == "REGISTER":
             self._registers(said, other, asks=asks, to_us=to_us)
             return
-        channel = "" if packet.correlation == said.call_id else packet.correlation
+        channel = packet.correlation if _has_channel(packet) else ""
         sent = None if from_us and to_us else from_us
         call = self._call(one := Said(packet.at, channel, sent, said), other, now, is_known=is_known)
         if call is None or (other != call.other and not channel):
@@ -259,8 +259,11 @@ class Calls:
 
 
 def _has_channel(packet: Packet) -> bool:
-    """Whether Asterisk names one, and not a Call-ID that somebody made look like that."""
-    return bool(_TRUNK.fullmatch(packet.correlation)) and packet.correlation.encode() not in packet.payload
+    """Whether Asterisk names one, and not a Call-ID that somebody made look like that: one of several, or behind
+    what is looked at."""
+    name = packet.correlation
+    is_name = name.isascii() and bool(_TRUNK.fullmatch(name))
+    return is_name and name.encode() not in packet.payload and not is_cut(packet.payload)
 
 
 def _call_of(event: dict[str, Any]) -> str:

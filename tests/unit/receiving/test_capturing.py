@@ -127,6 +127,24 @@ def test_a_stranger_cannot_speak_in_a_call_of_ours_or_take_its_name() -> None:
     assert seen(calls, 99.0) == {"fax-01ABC-1": [">INVITE"]}
 
 
+def test_nor_by_a_second_call_id_or_one_behind_what_is_looked_at() -> None:
+    """Asterisk tells the one that it read last."""
+    calls, name = new_calls(), CHANNEL["name"]
+    calls.take(packet("INVITE sip:+4930@b SIP/2.0"), 0.0)
+    calls.take(packet("SIP/2.0 486 Busy Here", where=(THEIRS, OURS), of=name), 0.0)
+    calls.name([{"peer": CHANNEL}])
+    long = f"X: {'x' * 9_000}\r\n"
+    for more, of in (
+        (f"Call-ID: {name}\r\n", name),
+        (long, name),
+        ("", "c" * 500),
+        ("", "PJSIP/(\ufffd-0000000a"),
+    ):
+        theirs = packet("INVITE sip:us SIP/2.0", where=(STRANGER, OURS), of=of, more=more, call=f"s{of[:20]}")
+        calls.take(theirs, 0.0)
+    assert seen(calls, 99.0) == {"fax-01ABC-1": [">INVITE", "<486 Busy Here"]}
+
+
 def test_a_call_from_an_address_that_we_never_asked_is_told_when_it_has_a_channel() -> None:
     calls = new_calls()
     calls.take(packet("INVITE sip:us SIP/2.0", where=(STRANGER, OURS), tag="theirs"), 0.0)
