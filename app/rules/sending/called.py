@@ -10,7 +10,7 @@ An extension comes back to our own Asterisk, and so does a number of ours: it ta
 in.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from itertools import count
@@ -50,24 +50,20 @@ def called_by(fax: Fax) -> str | None:
 class Lines:
     """Which lines of the numbers that are called are taken. To be asked under the limits' lock.
 
-    A company may say that a number has more of them than is known. That lets its own calls in, beside those of others;
-    another company has no more calls at once than before, so that it learns nothing of it.
+    A company may say how many a number has of which nothing else is known. That lets its own calls in as long as fewer
+    are open, whoever's they are, and nobody else's.
     """
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.taken: dict[str, set[int]] = defaultdict(set)
-        self._own = Counter[tuple[str, int]]()
         is_open = (Attempt.ended_at.is_(None), Attempt.called.is_not(None))
-        open_calls = sa.select(Attempt.called, Attempt.called_line, Attempt.tenant_id, Attempt.created_at).where(
-            *is_open
-        )
+        open_calls = sa.select(Attempt.called, Attempt.called_line, Attempt.created_at).where(*is_open)
         began = []
-        for number, line, tenant_id, created_at in session.execute(open_calls):
+        for number, line, created_at in session.execute(open_calls):
             began.append(created_at)
             if number and line:
                 self.taken[number].add(line)
-                self._own[number, tenant_id] += 1
         self._full = _told_busy(session, self.taken, min(began)) if began else set[str]()
         self._lines: dict[str, int] = {}
         self._said: dict[str, dict[int, int]] = {}
@@ -75,27 +71,22 @@ class Lines:
     def know(self, numbers: Collection[str]) -> None:
         """How many lines they have, asked for at once."""
         new = [number for number in numbers if number not in self._lines]
-        self._lines |= lines_of(self.session, new)
-        self._said |= said_of(self.session, new)
+        known = known_lines(self.session, new)
+        self._lines |= dict.fromkeys(new, USUAL) | known
+        self._said |= said_of(self.session, [number for number in new if number not in known])
 
     def free(self, number: str, tenant_id: int) -> int:
         """For this company."""
-        left = self.left(number)
-        most = max(self._lines[number], self._said.get(number, {}).get(tenant_id, 0))
-        return max(0, min(left, most - self._own[number, tenant_id]))
-
-    def left(self, number: str) -> int:
-        """For all."""
         self.know([number])
         if number in self._full:
             return 0
-        return max([self._lines[number], *self._said.get(number, {}).values()]) - len(self.taken[number])
+        most = self._said.get(number, {}).get(tenant_id, self._lines[number])
+        return max(0, most - len(self.taken[number]))
 
-    def take(self, number: str, tenant_id: int) -> int:
+    def take(self, number: str) -> int:
         """The line, from 1, of a number that has one free."""
         line = next(line for line in count(1) if line not in self.taken[number])
         self.taken[number].add(line)
-        self._own[number, tenant_id] += 1
         return line
 
 
@@ -113,14 +104,19 @@ def _told_busy(session: Session, numbers: Collection[str], since: datetime) -> s
 
 
 def lines_of(session: Session, numbers: Collection[str]) -> dict[str, int]:
-    found = dict.fromkeys(numbers, USUAL)
-    if not found:
+    return dict.fromkeys(numbers, USUAL) | known_lines(session, numbers)
+
+
+def known_lines(session: Session, numbers: Collection[str]) -> dict[str, int]:
+    """Of numbers of ours, and of those that the operator has entered."""
+    found = dict[str, int]()
+    if not numbers:
         return found
     ours = sa.select(FaxEntity.number, Tenant.limit_inbound, Tenant.limit_total)
     ours = ours.join(Tenant, Tenant.id == FaxEntity.tenant_id).where(FaxEntity.closed_at.is_(None))
-    for number, *limits in session.execute(ours.where(FaxEntity.number.in_(found))):
+    for number, *limits in session.execute(ours.where(FaxEntity.number.in_(numbers))):
         found[str(number)] = min((limit for limit in limits if limit), default=MOST)
-    known = sa.select(CalledNumber.number, CalledNumber.lines).where(CalledNumber.number.in_(found))
+    known = sa.select(CalledNumber.number, CalledNumber.lines).where(CalledNumber.number.in_(numbers))
     return found | {row[0]: row[1] for row in session.execute(known)}
 
 
@@ -153,17 +149,18 @@ def wait_behind(session: Session, fax: Fax) -> None:
 
 
 def let_in(session: Session, lines: Lines) -> None:
-    """Where a number has a line free, the first of each fax line that waits for it may go. The caller commits."""
+    """Where a number has a line free, the first of each fax line that waits for it may go. Nobody goes by what a
+    company says as long as another waits that by its own word may not, or its turn might never come. The caller
+    commits."""
     numbers = _numbers_waited_for(session)
     lines.know(numbers)
     for number in numbers:
-        if not lines.left(number):
-            continue
         waiting = _distinct(session, Fax.entity_id, Fax.waits_for_number == number)
         whose = sa.select(FaxEntity.id, FaxEntity.tenant_id).where(FaxEntity.id.in_(waiting))
-        for entity_id, tenant_id in session.execute(whose).all():
-            if free := min(lines.free(number, tenant_id), MOST_LET_IN):
-                back = sa.update(Fax).where(Fax.id.in_(_first(session, number, entity_id, free)))
+        found = {entity_id: lines.free(number, tenant_id) for entity_id, tenant_id in session.execute(whose)}
+        if all(found.values()):
+            for entity_id, free in found.items():
+                back = sa.update(Fax).where(Fax.id.in_(_first(session, number, entity_id, min(free, MOST_LET_IN))))
                 session.execute(back.values(waits_for_number=None).execution_options(synchronize_session=False))
 
 

@@ -168,7 +168,7 @@ def claim_due(session: Session, *, now: datetime, limits: Limits, node: str) -> 
         else:
             trunk = way.trunk if way else None
             room.take(line.tenant, line.entity)
-            number_line = lines.take(called, fax.tenant_id) if called else None
+            number_line = lines.take(called) if called else None
             may_go.append(_Claim(fax, called, number_line, trunk))
             caps.take(fax, line.entity)
             if trunk:

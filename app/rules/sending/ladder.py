@@ -4,7 +4,8 @@ Pure. The rates are the highest of ITU-T V.17, V.29 and V.27ter: spandsp begins 
 use (0.0.6, t30.c: set_min_rec_data_bits and its table of fallbacks) and knows no limit in between.
 
 A failure by sound (G.711) is most likely a packet that was lost: a signal of T.30 lasts a second and more, 50 packets
-and more, and one that is missing spoils it. The same second in packets of 60 ms is 17.
+and more, and one that is missing spoils it. The same second in packets of 60 ms is 17. Who cannot take those is called
+in usual ones again: after a failure without a page the other size is next, and after a refusal the usual one for good.
 """
 
 from collections.abc import Iterable
@@ -77,43 +78,49 @@ def kept_rate(rate: int) -> int:
 
 def next_way(wish: Way, shown: Memory | None, tried: Iterable[Tried]) -> Way:
     """``wish`` is what the line's template says."""
-    way, t38_is_left = _first(wish, shown), wish.t38
+    way, t38_is_left, large_is_left = _first(wish, shown), wish.t38, True
     for call in tried:
         if call.outcome != MEDIA and call.outcome not in OF_THE_TRANSMISSION:
             continue
         way = call.way or way
         t38_is_left = t38_is_left and not call.came_to_nothing_by_t38 and not (way.t38 and call.mode == AUDIO)
-        way = _after(way, call, wish, t38_is_left=t38_is_left)
+        large_is_left = large_is_left and not (call.outcome == MEDIA and way.packet == LARGE_PACKET)
+        way = _after(way, call, wish, t38_is_left=t38_is_left, large_is_left=large_is_left)
     return way
 
 
 def _first(wish: Way, shown: Memory | None) -> Way:
     known = shown or Memory()
-    rate = min(wish.rate, known.rate or wish.rate)
     return Way(
         t38=wish.t38 and known.t38 not in (Shown.FAILS, Shown.IN_VAIN),
-        rate=rate,
+        rate=min(wish.rate, known.rate or wish.rate),
         ecm=wish.ecm or bool(known.ecm),
         standard=wish.standard or known.standard_only,
-        packet=LARGE_PACKET if rate < wish.rate else USUAL_PACKET,
     )
 
 
-def _after(way: Way, call: Tried, wish: Way, *, t38_is_left: bool) -> Way:
+def _after(way: Way, call: Tried, wish: Way, *, t38_is_left: bool, large_is_left: bool) -> Way:
+    if call.outcome == MEDIA and way.packet == LARGE_PACKET:
+        return replace(way, packet=USUAL_PACKET)
     if call.outcome == MEDIA:
-        return replace(way, t38=not way.t38, packet=USUAL_PACKET)
+        return replace(way, t38=wish.t38 and not way.t38)
     if is_standard_only(call.error):
         return replace(way, standard=True)
     if call.came_to_nothing_by_t38:
         return replace(way, t38=False, ecm=True)
     if call.mode == AUDIO:
-        way = replace(way, packet=LARGE_PACKET)
+        way = replace(way, packet=_next_packet(way, call) if large_is_left else USUAL_PACKET)
     if call.pages and way.rate < wish.rate:  # it gets on by it, page by page
         return replace(way, t38=call.mode == T38)
     rate = next((slower for slower in RATES if slower < way.rate), None)
     if rate:
         return replace(way, t38=call.mode == T38, rate=rate, ecm=True)
     return replace(way, t38=call.mode != T38 and t38_is_left, rate=wish.rate, ecm=True)
+
+
+def _next_packet(way: Way, call: Tried) -> int:
+    """Large ones by which pages get through are kept."""
+    return USUAL_PACKET if way.packet == LARGE_PACKET and not call.pages else LARGE_PACKET
 
 
 def is_standard_only(error: str | None) -> bool:

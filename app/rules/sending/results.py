@@ -16,6 +16,7 @@ from app.rules.ground.call_ends import (
     BUSY,
     CALLED_OFF,
     LINE_DOWN,
+    MEDIA,
     NETWORK,
     NO_FAX,
     OUR_SIDE,
@@ -28,7 +29,7 @@ from app.rules.log.search import with_name
 from app.rules.outbox.notices import write_outcome_notice
 from app.rules.sending.called import SOON, is_busy_by_us, is_taken_by_us
 from app.rules.sending.destinations import learn
-from app.rules.sending.ladder import is_standard_only
+from app.rules.sending.ladder import LARGE_PACKET, is_standard_only
 from app.rules.sending.lifecycle import move
 from app.rules.sending.redirects import target_of
 from app.rules.sending.retry import (
@@ -178,7 +179,12 @@ def _is_passed_on(session: Session, attempt: Attempt, fax: Fax, facts: CallFacts
 
 
 def _ended_alike(session: Session, attempt: Attempt) -> int:
-    alike = (Attempt.fax_id == attempt.fax_id, Attempt.outcome == attempt.outcome, Attempt.id != attempt.id)
+    """Who refuses large packets has not refused the media: usual ones are tried, once."""
+    alike = [Attempt.fax_id == attempt.fax_id, Attempt.outcome == attempt.outcome, Attempt.id != attempt.id]
+    if attempt.outcome == MEDIA:
+        if attempt.asked_packet == LARGE_PACKET:
+            return 0
+        alike.append(Attempt.asked_packet.is_distinct_from(LARGE_PACKET))
     return session.scalar(sa.select(sa.func.count()).select_from(Attempt).where(*alike)) or 0
 
 

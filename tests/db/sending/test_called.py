@@ -348,7 +348,7 @@ def test_where_thousands_wait_nobody_counts_them(session, cast):
 # ---- What a company says of a number
 
 
-def test_a_company_that_says_three_lines_has_three_calls_and_another_still_one(session, cast):
+def test_a_company_that_says_three_lines_has_three_calls_and_the_next_turn_is_the_other_s(session, cast):
     assert say_lines(session, cast.alpha, ONE, "3") == (None, 3)
     session.commit()
     for _ in range(5):
@@ -356,13 +356,37 @@ def test_a_company_that_says_three_lines_has_three_calls_and_another_still_one(s
     for _ in range(2):
         of_beta(session, cast)
     attempts = claim(session)
-    assert Counter(attempt.tenant_id for attempt in attempts) == {cast.alpha: 2, cast.beta: 1}
+    assert {attempt.tenant_id for attempt in attempts} == {cast.alpha}
     assert sorted(attempt.called_line for attempt in attempts) == [1, 2, 3]
-    for attempt in attempts:
+    for attempt in attempts[:2]:
         hang_up(session, attempt)
-        again = claim(session)
-        assert len(again) == 1
+        assert claim(session) == []
+    hang_up(session, attempts[2])
+    assert Counter(attempt.tenant_id for attempt in claim(session)) == {cast.alpha: 2, cast.beta: 1}
     assert say_lines(session, cast.alpha, ONE, "") == (3, None)
+
+
+def test_what_a_company_says_lets_it_in_beside_the_calls_of_others(session, cast):
+    for _ in range(2):
+        of_beta(session, cast)
+    assert len(claim(session)) == 1
+    say_lines(session, cast.alpha, ONE, "3")
+    session.execute(sa.update(Fax).where(Fax.waits_for_number == ONE).values(due_at=None, waits_for_number=None))
+    session.commit()
+    for _ in range(3):
+        ready(session, cast)
+    assert [attempt.tenant_id for attempt in claim(session)] == [cast.alpha] * 2
+
+
+@pytest.mark.parametrize("lines", [1, 2])
+def test_what_the_operator_has_entered_holds_whatever_a_company_says(session, cast, lines):
+    session.add(CalledNumber(number=ONE, lines=lines))
+    say_lines(session, cast.alpha, ONE, "3")
+    session.commit()
+    for _ in range(4):
+        ready(session, cast)
+    assert len(claim(session)) == lines
+    assert claim(session) == []
 
 
 def test_what_one_company_says_lets_another_make_no_second_call(session, cast):

@@ -12,7 +12,7 @@ from app.rules.sending.ladder import Way
 from app.rules.sending.results import CallFacts, record_result
 from tenants.db import utc_now
 from tenants.models import Tenant
-from tests.db.faxes import NUMBER, claim, make_ready, submit
+from tests.db.faxes import NUMBER, claim, make_ready, reread, submit
 
 BY_AUDIO = Way(t38=False, rate=14400, ecm=True)
 NOTHING_BY_T38 = CallFacts("protocol_error", mode="T38", error="Received no response to DCS or TCF")
@@ -66,6 +66,24 @@ def test_after_a_failure_by_sound_the_next_call_asks_for_large_packets(session, 
     fax = make_ready(session, submit(session, cast))
     failed = replace(SENT_BY_AUDIO, outcome="dropped", pages=0)
     assert [dial_again(session, fax, failed).packet for _ in range(2)] == [20, 60]
+
+
+def test_who_refuses_large_packets_is_called_by_sound_in_usual_ones_before_it_is_given_up(session, cast):
+    session.execute(sa.update(FaxTemplate).values(t38=False))
+    fax = make_ready(session, submit(session, cast))
+    refused = CallFacts("media_refused")
+    dial_again(session, fax, replace(SENT_BY_AUDIO, outcome="dropped", pages=0))
+    ways = [dial_again(session, fax, refused) for _ in range(3)]
+    assert [(way.t38, way.packet) for way in ways] == [(False, 60), (False, 20), (False, 20)]
+    assert reread(session, fax.id).status == "failed"
+
+
+def test_a_slower_rate_is_remembered_and_the_first_call_has_usual_packets(session, cast):
+    fax = make_ready(session, submit(session, cast))
+    dial_again(session, fax, replace(SENT_BY_AUDIO, outcome="dropped", pages=0))
+    assert dial_again(session, fax, SENT_BY_AUDIO).packet == 60
+    first = dial(session, cast, SENT_BY_AUDIO)
+    assert (first.rate, first.packet) == (9600, 20)
 
 
 def test_a_call_that_nobody_answered_says_nothing_of_the_machine(session, cast):

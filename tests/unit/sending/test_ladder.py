@@ -1,5 +1,6 @@
 """What the next call changes."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -38,9 +39,14 @@ def test_by_audio_each_call_is_slower_and_with_error_correction_and_then_all_beg
     assert rates == [(14400, False), (9600, True), (4800, True), (14400, True), (9600, True)]
 
 
-def test_after_a_failure_by_sound_fewer_and_larger_packets_are_asked_for():
+def test_after_a_failure_by_sound_the_other_size_of_packets_is_asked_for():
     packets = [way.packet for way in ways(PLAIN, *[("dropped", AUDIO, 0)] * 4)]
-    assert packets == [20, 60, 60, 60, 60]
+    assert packets == [20, 60, 20, 60, 20]
+
+
+def test_large_packets_by_which_pages_get_through_are_kept():
+    calls = [("dropped", AUDIO, 0), ("dropped", AUDIO, 2), ("dropped", AUDIO, 0)]
+    assert [way.packet for way in ways(PLAIN, *calls)] == [20, 60, 60, 20]
 
 
 @pytest.mark.parametrize("outcome", ["protocol_error", "dropped"])
@@ -48,9 +54,12 @@ def test_a_failure_by_t38_says_nothing_about_packets_of_sound(outcome):
     assert [way.packet for way in ways(USUAL, (outcome, T38, 0), (outcome, T38, 1))] == [20, 20, 20]
 
 
-def test_who_refuses_large_packets_gets_usual_ones():
-    calls = [("dropped", AUDIO, 0), ("media_refused", "", 0), ("media_refused", "", 0)]
-    assert [way.packet for way in ways(PLAIN, *calls)] == [20, 60, 20, 20]
+@pytest.mark.parametrize("wish", [USUAL, PLAIN])
+def test_who_refuses_large_packets_gets_usual_ones_the_same_way_and_no_large_ones_again(wish):
+    calls = [("dropped", AUDIO, 0), ("media_refused", "", 0), ("dropped", AUDIO, 0)]
+    found = ways(wish, *calls)
+    assert [way.packet for way in found] == [20, 60, 20, 20]
+    assert replace(found[1], packet=20) == found[2]
 
 
 def test_a_slower_rate_by_which_pages_get_through_is_kept():
@@ -78,9 +87,10 @@ def test_what_is_no_fault_of_the_transmission_changes_nothing(outcome):
     ]
 
 
-def test_who_refuses_the_media_is_offered_the_other():
+def test_who_refuses_the_media_is_offered_the_other_unless_the_template_has_no_t38():
     assert [way.t38 for way in ways(USUAL, ("media_refused", "", 0))] == [True, False]
-    assert [way.t38 for way in ways(PLAIN, ("media_refused", "", 0))] == [False, True]
+    assert [way.t38 for way in ways(USUAL, ("media_refused", "", 0), shown=Memory(t38="fails"))] == [False, True]
+    assert [way.t38 for way in ways(PLAIN, ("media_refused", "", 0))] == [False, False]
 
 
 def test_a_machine_that_takes_standard_resolution_only_gets_it_next_and_nothing_else_changes():
@@ -106,7 +116,7 @@ def test_where_t38_has_not_worked_the_first_call_does_not_wait_for_it(t38):
 
 def test_a_number_gets_what_got_through_and_never_more_than_the_template_says():
     shown = Memory(t38="works", rate=9600, ecm=True, standard_only=True)
-    assert next_way(PLAIN, shown, []) == Way(t38=False, rate=9600, ecm=True, standard=True, packet=60)
+    assert next_way(PLAIN, shown, []) == Way(t38=False, rate=9600, ecm=True, standard=True)
     assert next_way(Way(t38=False, rate=4800, ecm=False), shown, []).rate == 4800
 
 
