@@ -273,7 +273,8 @@ def on_the_line(session) -> list[Attempt]:
 
 
 def test_busy_beside_a_call_of_ours_costs_nothing_and_waits_for_its_end(session, cast):
-    say_lines(session, cast.alpha, ONE, "30")
+    for company in (cast.alpha, cast.beta):
+        say_lines(session, company, ONE, "30")
     ready(session, cast)
     (theirs,) = on_the_line(session)
     fax = of_beta(session, cast)
