@@ -27,7 +27,7 @@ from app.rules.sending.self_test import (
     other_end,
     verdict,
 )
-from app.rules.sending.trunks.choosing import another_takes_it
+from app.rules.sending.trunks.choosing import Ways, another_takes_it, take_free
 from app.rules.sending.trunks.test_calls import begin_trunk_test
 from tenants.db import new_ulid, utc_now
 from tenants.models import Tenant, User
@@ -270,6 +270,7 @@ def test_one_to_a_silent_carrier_is_not_taken_back_for_another_trunk(session, ca
     session.commit()
     (attempt,) = outer_on_the_line(session, cast).attempts
     assert not another_takes_it(session, attempt, attempt.fax, utc_now())
+    assert take_free(Ways(session, utc_now()), attempt, attempt.fax) is None
 
 
 @pytest.mark.parametrize(
