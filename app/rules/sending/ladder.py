@@ -119,8 +119,11 @@ def _after(way: Way, call: Tried, wish: Way, *, t38_is_left: bool, large_is_left
 
 
 def _next_packet(way: Way, call: Tried) -> int:
-    """Large ones by which pages get through are kept."""
-    return USUAL_PACKET if way.packet == LARGE_PACKET and not call.pages else LARGE_PACKET
+    """Large ones by which pages get through are kept; and any by which they did before the far end hung up, as it may
+    do so on purpose: HylaFAX with a limit of pages does, and its modem takes none of 60 ms."""
+    if call.pages and (way.packet == LARGE_PACKET or call.outcome == DROPPED):
+        return way.packet
+    return USUAL_PACKET if way.packet == LARGE_PACKET else LARGE_PACKET
 
 
 def is_standard_only(error: str | None) -> bool:

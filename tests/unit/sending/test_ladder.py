@@ -49,6 +49,11 @@ def test_large_packets_by_which_pages_get_through_are_kept():
     assert [way.packet for way in ways(PLAIN, *calls)] == [20, 60, 60, 20]
 
 
+def test_a_far_end_that_hangs_up_after_a_page_has_taken_the_packets_as_they_are():
+    assert [way.packet for way in ways(PLAIN, ("dropped", AUDIO, 1))] == [20, 20]
+    assert [way.packet for way in ways(PLAIN, ("protocol_error", AUDIO, 1))] == [20, 60]
+
+
 @pytest.mark.parametrize("outcome", ["protocol_error", "dropped"])
 def test_a_failure_by_t38_says_nothing_about_packets_of_sound(outcome):
     assert [way.packet for way in ways(USUAL, (outcome, T38, 0), (outcome, T38, 1))] == [20, 20, 20]
