@@ -483,8 +483,9 @@ class Listener:
     def _tell_trunks(self) -> None:
         """What Asterisk has to know of the trunks, where it reads it at its next start as well. A running call keeps
         the endpoint that it began with."""
-        trunks = told_trunks(db.session)
-        db.session.rollback()
+        with only_reading():
+            trunks = told_trunks(db.session)
+            db.session.rollback()
         file, text = settings().spool / FILE, file_text(trunks or [], sip_port=settings().sip_port)
         if trunks is not None and (not file.exists() or file.read_text() != text):
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ from app.models import Attempt
 from app.rules.ground.call_ends import UNHEARD_CAUSE
 from app.rules.sending.trunks.choosing import Ways, take_free
 from app.rules.sending.trunks.used import in_use
+from tenants.db import only_reading
 
 LOOK_SECONDS = 0.5
 #: By UDP it was sent at 0, 0.5 and 1.5 s by then (timer A).
@@ -53,8 +54,9 @@ class UnheardWatch:
         late = [channel_id for channel_id, at in self.out.items() if _is_out_for(at, UNHEARD)]
         if not late:
             return
-        doubtful = self._doubtful(session, late, now) if len(in_use(session)) > 1 else []
-        session.rollback()  # nobody waits for us while Asterisk is asked
+        with only_reading():
+            doubtful = self._doubtful(session, late, now) if len(in_use(session)) > 1 else []
+            session.rollback()  # nobody waits for us while Asterisk is asked
         for channel_id in doubtful:
             is_heard = self.line.has_heard(channel_id)
             self.is_heard(channel_id)
