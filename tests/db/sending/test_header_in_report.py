@@ -25,6 +25,7 @@ from tests.web.cast import pdf_bytes
 def sent(session, cast, folder, *, header: str) -> tuple[Fax, bytes]:
     """A fax that is over, and a picture of the first page that was laid for its call."""
     session.execute(sa.update(FaxTemplate).values(header=header, station_id="+39 050 1"))
+    session.commit()
     given = io.BytesIO(pdf_bytes())
     document = take_upload(session, stream=given, filename="a.pdf", tenant_id=cast.alpha, user_id=cast.bob)
     fax_id = submit(session, cast, document=document).id
@@ -45,6 +46,7 @@ def shown(fax: Fax) -> bytes:
 def test_it_is_the_very_page_whatever_the_template_and_the_clock_say_since(app, session, cast, tmp_path):
     with app.test_request_context():
         fax, page = sent(session, cast, tmp_path, header="Alpha Srl")
+        assert fax.attempts[0].header_name == "Alpha Srl"
         without = ensure_picture(session, fax)
         session.execute(sa.update(FaxTemplate).values(header="Another name"))
         session.execute(sa.update(Attempt).values(placed_at=utc_now() + timedelta(minutes=3)))
