@@ -189,18 +189,19 @@ class Ways:
         aside = self._aside(fax, entity)
         due_at = min((trouble.probe_at for trouble in aside), default=self.now + NO_TRUNK)
         waiting = sa.update(Fax).where(Fax.id == fax.id, Fax.status.in_(WAITING))
-        self.session.execute(
-            waiting.values(due_at=max(due_at, self.now), cause=self.why_closed(fax, entity), cause_values=None)
-        )
+        self.session.execute(waiting.values(due_at=max(due_at, self.now), cause=_why(aside), cause_values=None))
 
     def why_closed(self, fax: Fax, entity: FaxEntity) -> str:
         """What the first trunk in its order has said."""
-        aside = self._aside(fax, entity)
-        return aside[0].outcome if aside else TRUNK_DOWN
+        return _why(self._aside(fax, entity))
 
     def _aside(self, fax: Fax, entity: FaxEntity) -> list[TrunkTrouble]:
         ordered = in_order(self.trunks, fax.dial_string or "", entity.trunk_id)
         return [self.troubles[trunk.id] for trunk in ordered if trunk.id in self.troubles]
+
+
+def _why(aside: Sequence[TrunkTrouble]) -> str:
+    return aside[0].outcome if aside else TRUNK_DOWN
 
 
 def _open_calls(session: Session) -> Mapping[int, int]:
