@@ -1,14 +1,16 @@
 """Whether the page that arrives is the page that was given: tone, words, seconds of line, time and memory.
 
     .tools/venv/bin/python bench/fidelity.py [--seed N] [--pages N] [--kinds a,b] [--words] [--peers]
-                                             [--clock N] [--cache DIR] [--worst DIR]
+                                             [--clock N] [--cache DIR] [--worst DIR] [--files PDF ...]
 
-The pages are those of bench/documents/corpus.py. Beside them, in the same run, go ``pdftoppm -mono`` and Ghostscript.
+The pages are those of bench/documents/corpus.py, or the first ones of ``--files``. Beside them, in the same run, go
+``pdftoppm -mono`` and Ghostscript.
 
 - *Tone*: a patch is off where the mean ink of 6 x 6 mm differs from the mean darkness of the grey page by more than a
   third of full black. The grey page is drawn by pdfium for print at the fax's dots. A sheet that was scanned or
   photographed is compared with the clean sheet in the same place, a millimetre of displacement granted; what lies
-  around the sheet does not count.
+  around the sheet does not count. Of ``--files`` the grey page is the one that is printed
+  (:mod:`app.adapters.pdf.print_view`): what is hidden, or meant for a screen alone, is not on paper.
 - *Words* (``--words``): of those that tesseract reads on the grey page at 200 dots to the inch, how many does it read
   on the fax, brought to square pixels, as it is or blurred by 1.2 pixels, whichever gives more. Figures count, and
   words that the corpus is made of: not the nonsense that is read in hatches and photographs, nor halves of words.
@@ -35,7 +37,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -55,6 +57,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from app.adapters.confined.isolation import workshop_pid
 from app.adapters.fax_files.fax_tiff import DOTS_ACROSS, DOTS_DOWN, LENGTHS, WIDTH, decode, encode, read_pages
 from app.adapters.pages.rasterizer import rasterize
+from app.adapters.pages.sheets import usual_sheets
+from app.adapters.pdf.print_view import as_printed
 from app.errors import FaxroomError
 from bench.documents.corpus import ALL_KINDS, Page, draw, plan
 from bench.documents.press import VOCABULARY
@@ -125,6 +129,7 @@ class Verdict:
 def main() -> None:
     choice = _choice()
     kinds = _kinds(choice.kinds)
+    pages = list(_foreign(choice.files)) if choice.files else plan(choice.seed, choice.pages, kinds)
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as name:
         folder, cache = Path(name), choice.cache
@@ -134,7 +139,7 @@ def main() -> None:
         _sources()
         judge = partial(judged, words=choice.words, peers=choice.peers, cache=cache, folder=folder)
         with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as pool:
-            verdicts = list(_progress(pool.map(judge, plan(choice.seed, choice.pages, kinds)), choice.pages))
+            verdicts = list(_progress(pool.map(judge, pages), len(pages)))
         report(verdicts, words=choice.words)
         print(f"  judged in {time.perf_counter() - began:.0f} s")
         measured = speed(verdicts, folder, cache, each=choice.clock) if choice.clock >= 0 else None
@@ -153,6 +158,7 @@ def _choice() -> argparse.Namespace:
     parser.add_argument("--clock", type=int, default=1, help="pages of each kind to be timed ten times; -1: no timing")
     parser.add_argument("--cache", type=Path, help="a folder for pages, readings and what peers made")
     parser.add_argument("--worst", type=Path, help="a folder for pictures of the worst pages: grey, ours, pdftoppm")
+    parser.add_argument("--files", type=Path, nargs="+", default=[], help="PDFs of others, instead of the corpus")
     parser.add_argument("--show", type=int, default=12, help="how many of the worst")
     return parser.parse_args()
 
@@ -177,7 +183,9 @@ def _progress(results: Iterable[Verdict], total: int) -> Iterable[Verdict]:
 
 
 def page_of(kind: str, seed: int, cache: Path | None) -> Page:
-    """Drawn, or as it was drawn by the same sources before."""
+    """Drawn, or as it was drawn by the same sources before; of a file, which is its own kind, as it is."""
+    if kind not in ALL_KINDS:
+        return _page_of_file(Path(kind))
     if cache is None:
         return draw(kind, seed)
     stem = hashlib.sha256(f"{_sources()} {kind} {seed}".encode()).hexdigest()[:24]
@@ -192,6 +200,26 @@ def page_of(kind: str, seed: int, cache: Path | None) -> Page:
         (folder / f"{stem}.done").touch()
     pdf, paper, sheet = (path.read_bytes() if path.exists() else None for path in parts)
     return Page(kind, seed, pdf or b"", paper, sheet)
+
+
+def _page_of_file(path: Path) -> Page:
+    with tempfile.TemporaryDirectory() as folder:
+        printed = as_printed(path, Path(folder) / "printed.pdf").read_bytes()
+    return Page(str(path), 0, path.read_bytes(), printed=printed)
+
+
+def _foreign(paths: list[Path]) -> Iterator[tuple[str, int]]:
+    """Kind and seed as of a page of the corpus, for each file whose first page becomes one sheet."""
+    for path in paths:
+        try:
+            size = pdfium.PdfDocument(_page_of_file(path).shown).get_page_size(0)
+        except pdfium.PdfiumError as error:
+            print(f"  {path} is left out: {error}")
+            continue
+        if usual_sheets(*size):
+            yield str(path), 0
+        else:
+            print(f"  {path} is left out: its first page is not one sheet")
 
 
 @lru_cache
@@ -230,11 +258,11 @@ def judged(one: tuple[str, int], *, words: bool, peers: bool, cache: Path | None
     pdf = folder / f"{os.getpid()}.pdf"
     pdf.write_bytes(page.pdf)
     name = hashlib.sha256(page.pdf).hexdigest()
-    place, known = place_of(page.pdf), Known(page)
+    place, known = place_of(page.shown), Known(page)
     way = SEGMENTATION_OF_SHEETS if page.is_paper else SEGMENTATION
     wanted: Counter[str] = Counter()
     if words:
-        read = kept.get(f"{name} wanted {way}", lambda: read_words(upright(page.pdf), READING_DOTS, way))
+        read = kept.get(f"{name} wanted {way}", lambda: read_words(upright(page.shown), READING_DOTS, way))
         wanted = Counter(word for word in read if word in VOCABULARY or word.isdigit())
 
     def of(ink: Ink) -> Judged:
@@ -259,7 +287,7 @@ def judged(one: tuple[str, int], *, words: bool, peers: bool, cache: Path | None
         )
         verdict.by[peer] = Judged(**answer)
     if words:
-        verdict.by["grey"] = Judged(0, [], *recalled(squared(grey(page.pdf, place), place), wanted, way, kept))
+        verdict.by["grey"] = Judged(0, [], *recalled(squared(grey(page.shown, place), place), wanted, way, kept))
     return verdict
 
 
@@ -295,8 +323,8 @@ class Known:
     """The truth about a page's tone: darkness (1 is black), and where it is known."""
 
     def __init__(self, page: Page) -> None:
-        place = place_of(page.pdf)
-        plane = grey(page.paper or page.pdf, place)
+        place = place_of(page.shown)
+        plane = grey(page.paper or page.shown, place)
         dark = 1 - plane.astype(np.float32) / 255
         sums = _sums(dark)
         self.slack = SLACK if page.paper else 0
@@ -309,7 +337,7 @@ class Known:
             for across in shifts:
                 for down in shifts:
                     self.counts &= _window_means(beside, across, down) == 0
-        self.name = hashlib.sha256((page.paper or b"") + (page.sheet or b"")).hexdigest()[:16]
+        self.name = hashlib.sha256((page.paper or page.printed or b"") + (page.sheet or b"")).hexdigest()[:16]
 
 
 def _sums(plane: Darkness) -> NDArray[np.float64]:
@@ -614,6 +642,7 @@ def recall(verdicts: list[Verdict], name: str) -> float:
 def _by_kind(verdicts: list[Verdict]) -> list[tuple[str, list[Verdict]]]:
     """Kind by kind, and all of them together at last."""
     rows = [(kind, [verdict for verdict in verdicts if verdict.kind == kind]) for kind in ALL_KINDS]
+    rows.append(("files", [verdict for verdict in verdicts if verdict.kind not in ALL_KINDS]))
     return [(kind, some) for kind, some in rows if some] + [("all", verdicts)]
 
 
@@ -668,10 +697,10 @@ def _badness(verdict: Verdict) -> tuple[float, float]:
 
 def _show(verdict: Verdict, page: Page, folder: Path) -> None:
     """Grey, ours and pdftoppm beside each other, patches that are off framed: red too dark, blue too light."""
-    name = folder / f"{verdict.kind.replace(' ', '-')}-{verdict.seed}"
-    pdf, place = name.with_suffix(".pdf"), place_of(page.pdf)
+    name = folder / f"{Path(verdict.kind).stem.replace(' ', '-')}-{verdict.seed}"
+    pdf, place = name.with_suffix(".pdf"), place_of(page.shown)
     pdf.write_bytes(page.pdf)
-    planes: list[tuple[NDArray, list]] = [(grey(page.paper or page.pdf, place), [])]
+    planes: list[tuple[NDArray, list]] = [(grey(page.paper or page.shown, place), [])]
     with tempfile.TemporaryDirectory() as own:
         with suppress(FaxroomError):
             planes.append((ours(pdf, Path(own)), verdict.by["ours"].off))

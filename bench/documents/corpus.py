@@ -51,7 +51,8 @@ OFTEN = ("scans",)
 class Page:
     """``paper`` is a PDF of the clean sheet in the same place; ``sheet`` one that is white where the sheet lies.
 
-    Both are None where the page itself says what is white; ``sheet`` also where the sheet fills the page.
+    Both are None where the page itself says what is white; ``sheet`` also where the sheet fills the page. ``printed``
+    is the page as it is on paper, where a screen may show another.
     """
 
     kind: str
@@ -59,6 +60,12 @@ class Page:
     pdf: bytes
     paper: bytes | None = None
     sheet: bytes | None = None
+    printed: bytes | None = None
+
+    @property
+    def shown(self) -> bytes:
+        """What is on it, for whoever reads it."""
+        return self.printed or self.pdf
 
     @property
     def is_paper(self) -> bool:
