@@ -129,7 +129,7 @@ class Bench:
         self.home, self.relays = home, relays
         self.faxes, self.page = Faxes(Watch(database_url(home))), light_pdf()
         self.people = [Sender(f"http://{HOST}:{port}", name) for name in ("bob@alpha.test", "charlie@beta.test")]
-        self.count = 0
+        self.count = self.deaths = 0
 
     def send(self, number: str = "") -> str:
         sender, self.count = self.people[self.count % 2], self.count + 1
@@ -167,8 +167,9 @@ class Bench:
         def live(relay: Relay, seed: int) -> None:
             own = random.Random(seed)
             while not stop.is_set():
-                stop.wait(own.uniform(5, 25))
+                stop.wait(own.uniform(2, 20))
                 relay.mode = own.choice(("silent", "silent", "503", "500"))
+                self.deaths += 1
                 stop.wait(own.uniform(2, 15))
                 relay.mode = "alive"
 
@@ -182,11 +183,15 @@ class Bench:
         ids = [self.send() for _ in range(calls)]
         rows = self.faxes.over(ids)
         stop.set()
+        for end in ends:
+            end.join()
         numbers = [MACHINE.format(n=n).removeprefix("+") for n in range(first, self.count + 1)]
         came = Counter(path.name.partition("-")[0] for path in self.home.rglob("spool/tmp/39055*.tif"))
         arrived = Counter(came[number] for number in numbers)
         states, attempts = Counter(row.status for row in rows), self.faxes.attempts(ids)
-        print(f"{calls} calls in {time.monotonic() - began:.0f} s: {dict(states)}; arrived so often: {dict(arrived)}")
+        seconds = time.monotonic() - began
+        print(f"{calls} calls in {seconds:.0f} s, {self.deaths} times a trunk died: {dict(states)}")
+        print(f"  arrived so often: {dict(arrived)}")
         print(
             f"  calls {Counter(row.name for row in attempts)}, passed on {sum(bool(row.passed_on) for row in attempts)}"
         )
