@@ -37,7 +37,7 @@ from app.rules.mail2fax.door import credentials_of, end_credential, make_credent
 from app.rules.mail2fax.door import shown as shown_credential
 from app.rules.sending.submit import submit_fax
 from app.rules.sending.trunks import table
-from app.rules.sending.trunks.ports import too_few
+from app.rules.sending.trunks.ports import read_given, too_few
 from app.rules.upkeep.keys import renew_key
 from app.rules.upkeep.restored import give_up, in_doubt
 from app.rules.words.sentences import in_language, sentence, story
@@ -606,9 +606,15 @@ def _asterisk() -> tuple[str, bool, str]:
 
 
 def _media_ports() -> tuple[str, bool, str]:
-    """Of the Asterisk that bin/up has set up; an operator's own has ports as they like."""
+    """Of the Asterisk that bin/up has set up: its UDP ports and open files."""
     settings = current_app.config["SETTINGS"]
-    few = too_few(settings.line_limit) if (settings.spool.parent.parent / "etc").is_dir() else ""
+    if not settings.own_asterisk:
+        return "ports for calls", True, ""
+    try:
+        files = current_app.extensions["asterisk"].most_files()
+    except (FaxroomError, KeyError, ValueError):
+        files = None  # that Asterisk does not answer stands among the parts
+    few = too_few(settings.line_limit, table.channels(db.session), given=read_given(settings.media_ports), files=files)
     return "ports for calls", not few, few
 
 

@@ -146,6 +146,7 @@ class Settings:
     ari_password: str = field(repr=False)
     unoserver_urls: tuple[str, ...]
     line_limit: int
+    media_ports: str  # that an operator has given, app/rules/sending/trunks/ports.py
     outgoing_limit: int
     listen_seconds: int
     trusted_proxies: int
@@ -160,6 +161,11 @@ class Settings:
     operators_need_factor: bool
     door: "DoorSettings"
     private_hosts: tuple[str, ...]  # hosts and networks inside that tenants may name; "yes": all
+
+    @property
+    def own_asterisk(self) -> bool:
+        """bin/up has set it up beside us; an operator's own has ports as they like."""
+        return (self.spool.parent.parent / "etc").is_dir()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -202,6 +208,7 @@ class Settings:
             unoserver_urls=tuple(read("UNOSERVER_URL", f"unix:{home}/run/office.sock").split(",")),
             line_limit=(line_limit := int(read("FAXROOM_LINE_LIMIT", "400"))),
             outgoing_limit=int(read("FAXROOM_LINE_OUTGOING", str(-(-line_limit * 3 // 4)))),
+            media_ports=read("FAXROOM_MEDIA_PORTS", ""),
             listen_seconds=int(read("FAXROOM_LISTEN_SECONDS", "6")),
             trusted_proxies=int(read("FAXROOM_PROXIES", "0")),
             front=given("FAXROOM_FRONT"),

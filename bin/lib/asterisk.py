@@ -35,7 +35,7 @@ from app.rules.sending.trunks.fields import (
     file_text,
     read_trunks,
 )
-from app.rules.sending.trunks.ports import RTP_PORTS, UDPTL_PORTS
+from app.rules.sending.trunks.ports import MEDIA_FILES, MOST_FILES, NoPorts, Ports, ports_for, read_given
 
 Say = Callable[[str], None]
 
@@ -47,7 +47,6 @@ LIBRARIES = {
     "x86_64": ("usr/lib/x86_64-linux-gnu", "usr/lib64/ld-linux-x86-64.so.2"),
     "aarch64": ("usr/lib/aarch64-linux-gnu", "usr/lib/ld-linux-aarch64.so.1"),
 }
-SLICES = 16
 #: A Unix socket's path holds 107 characters (unix(7)).
 LONGEST_SOCKET = 107 - len("/asterisk.ctl")
 
@@ -73,6 +72,14 @@ def trunks_of(text: str, sip_port: int) -> list[TrunkFields]:
         said = _TRUNK_FAULTS[error.fault.code].format(**error.fault.values)
         verb = " " if said.startswith("must") else ": "
         raise SetupError(f"FAXROOM_TRUNK{verb}{said}") from None
+
+
+def media_ports_of(text: str) -> tuple[int, int] | None:
+    """Raises SetupError: with an example."""
+    try:
+        return read_given(text)
+    except NoPorts as error:
+        raise SetupError(f"{error}.") from None
 
 
 # ---- The root
@@ -142,20 +149,6 @@ def _libraries(root: Path) -> tuple[Path, Path]:
 # ---- One instance
 
 
-def port_ranges(sip_port: int) -> dict[str, int]:
-    """RTP and UDPTL ports of an instance: a slice of 3,000 from 10,000 on, chosen by the SIP port modulo 16.
-
-    Two instances side by side are disjoint when their SIP ports differ in their last four bits.
-    """
-    start = 10000 + (sip_port % SLICES) * (RTP_PORTS + UDPTL_PORTS)
-    return {
-        "rtp_start": start,
-        "rtp_end": start + RTP_PORTS - 1,
-        "udptl_start": start + RTP_PORTS,
-        "udptl_end": start + RTP_PORTS + UDPTL_PORTS - 1,
-    }
-
-
 @dataclass(frozen=True)
 class Incoming:
     """Calls that may come in at once: all, from one caller, to one line; 0: no limit."""
@@ -176,6 +169,8 @@ def render(
     trunk: str = "loop",
     incoming: Incoming = Incoming(),
     authorities: Path = AUTHORITIES,
+    ports: Ports | None = None,
+    files: int = MOST_FILES,
 ) -> None:
     """Write the configuration of the instance whose state lives in ``home``; its database and spool stay."""
     _check_host_name()
@@ -183,7 +178,9 @@ def render(
         raise SetupError("ARI_USER and ARI_PASSWORD must not contain a semicolon, a space or a line break.")
     libraries, _ = _libraries(root)
     trunks = trunks_of(trunk, sip_port)
-    told = _tell_trunks(home / "spool/faxroom" / FILE, trunks, sip_port, authorities)
+    spool = home / "spool/faxroom"
+    told = _tell_trunks(spool / FILE, trunks, sip_port, authorities)
+    _tell_ports(spool, ports or ports_for(0, sip_port=sip_port))
     etc = home / "etc"
     for folder in (
         "etc/local",
@@ -208,10 +205,12 @@ def render(
         "ari_password": ari_password,
         "sip_port": sip_port,
         "sip_bind": _sip_bind(trunks, told),
-        "trunks": home / "spool/faxroom" / FILE,
+        "trunks": spool / FILE,
+        "rtp_ports": spool / MEDIA_FILES["res_rtp_asterisk.so"],
+        "udptl_ports": spool / MEDIA_FILES["udptl"],
+        "files": files,
         "own_domain": f"{hashlib.sha256(f'own calls {ari_password}'.encode()).hexdigest()[:32]}.invalid",
         "capture_password": capture_password(ari_password),
-        **port_ranges(sip_port),
         "incoming": incoming.all,
         "caller": incoming.caller,
         "called": incoming.called,
@@ -254,6 +253,14 @@ def _tell_trunks(file: Path, trunks: list[TrunkFields], sip_port: int, authoriti
         file.touch(mode=0o640)
         file.write_text(file_text(trunks, sip_port=sip_port, authorities=authorities))
     return file.read_text()
+
+
+def _tell_ports(spool: Path, ports: Ports) -> None:
+    """Likewise: the portal knows how many channels the trunks have."""
+    for name, text in ports.files().items():
+        if not (spool / name).exists():
+            (spool / name).touch(mode=0o640)
+            (spool / name).write_text(text)
 
 
 def _sip_bind(trunks: list[TrunkFields], told: str) -> str:

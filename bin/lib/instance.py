@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import accounts
 from shell import SetupError
 
-from asterisk import Incoming
+from asterisk import Incoming, media_ports_of
 
 #: Ports that nobody outside the instance needs to know. Chosen free at the first start, then kept.
 PRIVATE_PORTS = ("redis", "mail")
@@ -54,6 +54,7 @@ HANDED_ON = (
     "FAXROOM_OPERATORS_NEED_FACTOR",
     "FAXROOM_LINE_LIMIT",
     "FAXROOM_LINE_OUTGOING",
+    "FAXROOM_MEDIA_PORTS",
     "FAXROOM_PROXIES",
     "FAXROOM_SEALING_KEYS",
     "FAXROOM_DOOR_BIND",
@@ -116,6 +117,7 @@ class Instance:
     provision: Path | None
     jobs: int
     line_limit: int
+    media_ports: tuple[int, int] | None  # that an operator has given
     incoming: Incoming
     proxies: int  # of the operator, before our own front
     own_redis: bool
@@ -198,6 +200,7 @@ def read_instance(root: Path, environment: Mapping[str, str]) -> Instance:
         provision=Path(provision).absolute() if provision else None,
         jobs=_number(environment, "FAXROOM_JOBS", 2, highest=64),
         line_limit=_line_limit(environment),
+        media_ports=media_ports_of(_told(environment, "FAXROOM_MEDIA_PORTS")["FAXROOM_MEDIA_PORTS"]),
         incoming=_incoming(environment),
         proxies=_number(_told(environment, "FAXROOM_PROXIES"), "FAXROOM_PROXIES", 0, lowest=0, highest=9),
         own_redis=not given(environment, "REDIS_URL"),

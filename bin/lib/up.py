@@ -32,7 +32,7 @@ from steps import Progress, StepFailed, complain
 
 import asterisk
 import front
-from app.rules.sending.trunks.ports import too_few
+from app.rules.sending.trunks.ports import MOST_FILES, ports_for, too_few
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "demo/faxroom.yaml"
@@ -46,8 +46,6 @@ REMEMBER_SECONDS = 1
 MOST_STARTS = 4
 #: Files that each process may have open.
 DESCRIPTORS = 4096
-#: As asterisk/asterisk.conf has it (maxfiles).
-FILES_OF_ASTERISK = 20000
 #: Parts of healthz that no start mends: the rest has to run, so that all goes on when there is room, or a carrier.
 NOT_MENDED = ("room", "trunk")
 
@@ -107,18 +105,21 @@ def _run(last: contextlib.ExitStack) -> None:
 
 
 def _take_descriptors() -> None:
-    """As supervisord does (minfds) for what it runs."""
+    """As supervisord does (minfds) for what it runs. Asterisk, which runs without us, gets as many as it can ever need
+    at its start: root alone may raise what it may have at most, and a container's root may not."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if os.geteuid() == 0 and hard != resource.RLIM_INFINITY and hard < MOST_FILES:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, MOST_FILES))
+            hard = MOST_FILES
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
-def _files_of_asterisk(instance: Instance) -> int:
-    """Asterisk asks for :data:`FILES_OF_ASTERISK`, which root alone is given beyond the hard limit; else ours stay."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    as_root = os.geteuid() == 0 and not instance.separate
-    is_given = as_root or hard == resource.RLIM_INFINITY or hard >= FILES_OF_ASTERISK
-    return FILES_OF_ASTERISK if is_given else soft
+def _files_of_asterisk() -> int:
+    """What it asks for itself (maxfiles): no more than it is given."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
 
 
 def _read_instance(say: Any) -> Instance:
@@ -226,6 +227,8 @@ def _configure(instance: Instance, progress: Progress) -> tuple[dict[str, str], 
                 ari_password=values.get("ARI_PASSWORD") or Path(values["ARI_PASSWORD_FILE"]).read_text().strip(),
                 trunk=instance.trunk,
                 incoming=instance.incoming,
+                ports=ports_for(instance.line_limit, sip_port=instance.sip_port, given=instance.media_ports),
+                files=_files_of_asterisk(),
             )
         supervise.write_configuration(instance, table)
         if instance.separate:
@@ -402,7 +405,7 @@ def _tell(instance: Instance, progress: Progress) -> None:
         lines += _confinement()
     if os.geteuid() == 0 and not instance.separate:
         lines += ["", f"WARNING: all runs as root, what strangers reach too, because {_why_root(instance)}."]
-    if instance.own_asterisk and (few := too_few(instance.line_limit, files=_files_of_asterisk(instance))):
+    if instance.own_asterisk and (few := _too_few(instance)):
         lines += ["", f"WARNING: {few}"]
     if (instance.run / "held").exists():
         lines += [
@@ -411,6 +414,11 @@ def _tell(instance: Instance, progress: Progress) -> None:
         ]
     lines += [f"Logs are in {instance.log}. Ctrl-C stops everything.", ""]
     print("\n".join(lines), flush=True)
+
+
+def _too_few(instance: Instance) -> str:
+    """The portal knows the trunks' channels and tells the rest (bin/faxroom doctor)."""
+    return too_few(instance.line_limit, given=instance.media_ports, files=_files_of_asterisk())
 
 
 def _confinement() -> list[str]:

@@ -27,7 +27,7 @@ def line(asterisk_root: None, unattended: Line, tmp_path_factory: pytest.TempPat
     contact = f"sip:127.0.0.1:{unattended.sip_port}"
     g711 = f"[g711](trunk)\nt38_udptl = yes\naors = g711\n[g711]\ntype = aor\ncontact = {contact}\n"
     line = Line(tmp_path_factory.mktemp("line"), local={"extensions.conf": FAR_ENDS, "pjsip.conf": g711})
-    while asterisk.port_ranges(line.sip_port) == asterisk.port_ranges(unattended.sip_port):
+    while line.sip_port % 16 == unattended.sip_port % 16:  # their ports for media would be the same
         line.sip_port, _ = free_ports()
     yield from _running(line)
 

@@ -177,6 +177,11 @@ class Line:
             self.kill()
             raise
 
+    def console(self, command: str) -> str:
+        """What it says to a command of its console."""
+        asked = [*asterisk.command(ASTERISK_ROOT, self.home)[:-1], "-rx", command]
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+
     def marks(self) -> set[str]:
         """The calls of which it is on the disk that a page may have left."""
         return {path.name for path in (self.home / "spool/faxroom/answered").iterdir()}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.live.caller import SOUND, T38, Caller
-from tests.live.lines import Ear, Line, asterisk, call_of, free_ports, light_pages, wait_until
+from tests.live.lines import Ear, Line, call_of, free_ports, light_pages, wait_until
 from tests.live.relay import Relay, Said
 
 pytestmark = pytest.mark.live
@@ -33,7 +33,7 @@ def _calls_to(relay: Relay, number: str) -> set[str]:
 @pytest.fixture(scope="module")
 def sender(line: Line, relay: Relay, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     sender = Line(tmp_path_factory.mktemp("sender"), local={}, trunk=f"sip:127.0.0.1:{relay.port}")
-    while asterisk.port_ranges(sender.sip_port) == asterisk.port_ranges(line.sip_port):
+    while sender.sip_port % 16 == line.sip_port % 16:  # their ports for media would be the same
         sender.sip_port, _ = free_ports()
     sender.start()
     yield sender

@@ -383,7 +383,7 @@ def far(asterisk_root: None, trunk: Line, tmp_path: Path) -> Iterator[Line]:
     """Another Asterisk, whose trunk is ours."""
     far = Line(tmp_path / "far", local={}, trunk=f"sip:127.0.0.1:{trunk.sip_port}")
     far.home.mkdir()
-    while asterisk.port_ranges(far.sip_port) == asterisk.port_ranges(trunk.sip_port):
+    while far.sip_port % 16 == trunk.sip_port % 16:  # their ports for media would be the same
         far.sip_port, _ = free_ports()
     far.start()
     yield far

@@ -1,6 +1,7 @@
 """Trunks by TCP, by TLS with SRTP and over IPv6: two pages to another Asterisk each, all under way at once."""
 
 import datetime
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -14,8 +15,9 @@ from cryptography.x509.oid import NameOID
 
 from app.rules.numbers.called import trunk_in
 from app.rules.sending.trunks.fields import FILE, MODULES, TrunkFields, file_text
+from app.rules.sending.trunks.ports import MEDIA_FILES, MOST_FILES, ports_for
 from app.services.receiving.line_events import Answered, Ended
-from tests.live.lines import Ear, Line, call_of, light_pages
+from tests.live.lines import Ear, Line, call_of, light_pages, wait_until
 
 pytestmark = pytest.mark.live
 
@@ -101,6 +103,48 @@ def test_a_certificate_of_another_name_is_no_carrier(sent: Sent) -> None:
     facts = sent.results["other name"].facts
     assert (facts.pages, facts.answered_at) == (0, None)
     assert sent.received == 3
+
+
+def test_ports_grow_and_move_without_ending_a_call_and_later_calls_use_the_new_ones(tmp_path: Path) -> None:
+    page = light_pages(tmp_path / "page.tif", 2)
+    line = Line(tmp_path / "line", local={})
+    before, more = (ports_for(calls, sip_port=line.sip_port) for calls in (0, 2000))
+    given = ports_for(0, sip_port=0, given=(61_000, 61_999))
+    with ExitStack() as stack:
+        line.launch()
+        stack.callback(line.stop)
+        line.wait()
+        ear = stack.enter_context(Ear(line.ari))
+        assert _ranges(line) == (before.rtp, before.udptl)
+        line.ari.originate(call_of("fax-1-1", page, t38=False))
+        ear.await_of(Answered, "fax-1-1")
+        for ports in (more, given):
+            for name, text in ports.files().items():
+                (line.home / "spool/faxroom" / name).write_text(text)
+            line.ari.read_anew(MEDIA_FILES)
+            wait_until(5, "Asterisk has the new ranges", lambda told=(ports.rtp, ports.udptl): _ranges(line) == told)
+        line.ari.originate(call_of("fax-2-1", page, t38=False))
+        ear.await_of(Answered, "fax-2-1")
+        assert before.rtp[0] <= _sound_port(line, "fax-1-1") <= before.rtp[1]
+        assert given.rtp[0] <= _sound_port(line, "fax-2-1") <= given.rtp[1]
+        line.ari.originate(call_of("fax-3-1", page))
+        facts = [ear.result(f"fax-{n}-1").facts for n in (1, 2, 3)]
+        assert [(one.outcome, one.pages) for one in facts] == [("success", 2)] * 3
+        assert [one.mode for one in facts] == ["audio", "audio", "T38"]
+        assert line.ari.most_files() == MOST_FILES
+
+
+def _ranges(line: Line) -> tuple[tuple[int, int], ...]:
+    """Of sound and of T.38, as Asterisk itself says."""
+    said = line.console("rtp show settings") + line.console("udptl show config")
+    found = (re.findall(rf"{word}: +(\d+)", said) for word in ("Port (?:start|end)", "udptl(?:start|end)"))
+    return tuple((int(first), int(last)) for first, last in found)
+
+
+def _sound_port(line: Line, channel_id: str) -> int:
+    asked = {"variable": "CHANNEL(rtp,src)"}
+    told = line.ari._ask("GET", f"/channels/{channel_id}/variable", params=asked).json()["value"]
+    return int(told.rpartition(":")[2])
 
 
 def test_a_change_reaches_asterisk_without_ending_a_call_and_calls_go_over_each_trunk(tmp_path: Path) -> None:

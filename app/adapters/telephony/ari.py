@@ -256,6 +256,12 @@ class Ari:
         answer = self._ask("GET", "/asterisk/info", params={"only": "system"}, timeout=PING_SECONDS).json()
         return str(answer["system"]["version"])
 
+    def most_files(self) -> int | None:
+        """Files that it may have open; None where it does not say."""
+        answer = self._ask("GET", "/asterisk/info", params={"only": "config"}, timeout=PING_SECONDS).json()
+        most = answer["config"].get("max_open_files")
+        return int(most) if most else None
+
     def originate(self, call: OutgoingCall) -> Literal["placed", "adopted"]:
         """Place a call. *adopted*: a channel with this id lives already, so it has been placed before (ARI's 409)."""
         response = self._ask("POST", f"/channels/{quote(call.channel_id)}", json=call.body(), expected=(409,))

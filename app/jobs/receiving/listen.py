@@ -46,7 +46,8 @@ from app.rules.sending.results import (
     reconcile,
     take_back,
 )
-from app.rules.sending.trunks.fields import FILE, MODULES, file_text
+from app.rules.sending.trunks.fields import FILE, MODULES, TrunkFields, file_text
+from app.rules.sending.trunks.ports import MEDIA_FILES, calls_wanted, ports_for, read_given
 from app.rules.sending.trunks.table import told as told_trunks
 from app.services.documents.disk_room import disks
 from app.services.documents.documents import is_stored_as
@@ -486,17 +487,11 @@ class Listener:
         with only_reading():
             trunks = told_trunks(db.session)
             db.session.rollback()
-        file, text = settings().spool / FILE, file_text(trunks or [], sip_port=settings().sip_port)
-        if trunks is not None and (not file.exists() or file.read_text() != text):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            new = file.with_suffix(".new")
-            new.touch(mode=0o600)
-            new.write_text(text)
-            let_asterisk_read(new)
-            new.replace(file)
+        modules = (*MODULES, *MEDIA_FILES) if settings().own_asterisk else MODULES
+        if trunks is not None and _write_down(_files_of(trunks)):
             self.trunks_read = False
         if not self.trunks_read:
-            self.line.read_anew(MODULES)
+            self.line.read_anew(modules)
             self.trunks_read = True
 
     def _tell_turned_away(self) -> None:
@@ -516,6 +511,32 @@ class Listener:
             if fax.ecm is not None and self.agreed.get(channel_id) != fax.ecm:
                 self.agreed[channel_id] = fax.ecm
                 note_error_correction(db.session, channel_id, fax.ecm)
+
+
+def _files_of(trunks: list[TrunkFields]) -> dict[str, str]:
+    """What Asterisk reads of the trunks, and of the ports for their calls where it is ours."""
+    told = settings()
+    calls = calls_wanted(told.line_limit, [trunk.channels for trunk in trunks])
+    ports = ports_for(calls, sip_port=told.sip_port, given=read_given(told.media_ports))
+    files = {FILE: file_text(trunks, sip_port=told.sip_port)}
+    return files | ports.files() if told.own_asterisk else files
+
+
+def _write_down(files: dict[str, str]) -> bool:
+    """In the spool, for Asterisk to read. Whether anything is new."""
+    changed = False
+    for name, text in files.items():
+        file = settings().spool / name
+        if file.exists() and file.read_text() == text:
+            continue
+        file.parent.mkdir(parents=True, exist_ok=True)
+        new = file.with_suffix(".new")
+        new.touch(mode=0o600)
+        new.write_text(text)
+        let_asterisk_read(new)
+        new.replace(file)
+        changed = True
+    return changed
 
 
 def _told_of(entity: FaxEntity) -> tuple[str, Receiving]:

@@ -19,6 +19,7 @@ from app.rules.numbers.policy import Policy, set_policy
 from app.rules.receiving.receiving import begin_receiving, receiving_fax
 from app.rules.sending.results import CallFacts, record_result
 from app.rules.sending.trunks.fields import FILE, MODULES
+from app.rules.sending.trunks.ports import MEDIA_FILES, ports_for
 from app.services.receiving.line_events import (
     AllTold,
     Ended,
@@ -515,6 +516,31 @@ def test_the_last_trunk_that_is_switched_off_is_taken_from_asterisk(app, session
     listener._tell_trunks()
     assert file.read_text().strip() == ""
     assert [asked for asked in listener.line.asked if asked[0] == "read_anew"] == [("read_anew", MODULES)] * 2
+
+
+def test_the_ports_for_calls_follow_the_channels_of_the_trunks(app, session, listener):
+    spool = app.config["SETTINGS"].spool
+    (spool.parent.parent / "etc").mkdir(parents=True)
+    session.execute(sa.update(Trunk).values(channels=1000))
+    session.commit()
+    listener._tell_trunks()
+    listener._tell_trunks()
+    wide = [(spool / file).read_text() for file in MEDIA_FILES.values()]
+    session.execute(sa.update(Trunk).values(channels=10))
+    session.commit()
+    listener._tell_trunks()
+    narrow = [(spool / file).read_text() for file in MEDIA_FILES.values()]
+    start = ports_for(0, sip_port=app.config["SETTINGS"].sip_port).rtp[0]
+    ends = (f"rtpend = {start + 2499}\n", f"rtpend = {start + 999}\n")
+    assert (wide[0], narrow[0]) == tuple(f"[general](+)\nrtpstart = {start}\n{end}" for end in ends)
+    assert f"udptlend = {start + 7499}" in wide[1] and f"udptlend = {start + 2999}" in narrow[1]
+    modules = ("read_anew", (*MODULES, *MEDIA_FILES))
+    assert [asked for asked in listener.line.asked if asked[0] == "read_anew"] == [modules] * 2
+
+
+def test_an_operators_own_asterisk_keeps_its_ports(app, session, listener):
+    listener._tell_trunks()
+    assert [file.name for file in (app.config["SETTINGS"].spool / "trunks").iterdir()] == ["trunks.conf"]
 
 
 def test_before_any_trunk_is_in_the_table_asterisk_keeps_what_it_was_told(app, session, listener):

@@ -10,7 +10,8 @@ from flask import Flask
 from app.adapters.telephony.ari import Ari
 from app.cli import CLOCKS_APART, _asterisk, _clocks, _media_ports
 from app.errors import TemporaryFailure
-from tenants.db import utc_now
+from app.models import Trunk
+from tenants.db import db, utc_now
 
 
 class Clock:
@@ -70,15 +71,43 @@ def test_it_is_told_whether_this_asterisk_was_tried(app: Flask, told: str, said:
         assert _asterisk() == (f"asterisk's version ({said})", True, "")
 
 
-@pytest.mark.parametrize(("calls", "is_well"), [(400, True), (401, False), (0, False)])
+class Roomy:
+    """An Asterisk that may have so many files open."""
+
+    def __init__(self, files: int | None) -> None:
+        self.files = files
+
+    def most_files(self) -> int | None:
+        return self.files
+
+
+@pytest.mark.parametrize(
+    ("calls", "channels", "files", "is_well"),
+    [
+        (400, 0, 74240, True),
+        (401, 0, None, True),
+        (0, 0, 74240, False),
+        (400, 600, 74240, True),
+        (400, 600, 4096, False),
+    ],
+)
 def test_a_limit_of_calls_beyond_the_ports_is_told(
-    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: int, is_well: bool
+    app: Flask,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    calls: int,
+    channels: int,
+    files: int | None,
+    is_well: bool,
 ) -> None:
     spool = tmp_path / "spool/faxroom"
     settings = replace(app.config["SETTINGS"], line_limit=calls, spool=spool)
     monkeypatch.setitem(app.config, "SETTINGS", settings)
     with app.app_context():
         assert _media_ports() == ("ports for calls", True, ""), "an operator's own Asterisk"
+        app.extensions["asterisk"] = Roomy(files)
+        db.session.add(Trunk(name="main", host="sip.example.org", port=5060, channels=channels, enabled=True))
+        db.session.flush()
         (tmp_path / "etc").mkdir()
         name, ok, text = _media_ports()
-    assert (name, ok, "FAXROOM_LINE_LIMIT" in text) == ("ports for calls", is_well, not is_well)
+    assert (name, ok, "Calls beyond that fail" in text) == ("ports for calls", is_well, not is_well)

@@ -1011,12 +1011,13 @@ def test_calls_in_and_out_have_shares_of_the_line(home, given, incoming, outgoin
     [
         (400, 20000, None),
         (1, 20000, None),
-        (401, 20000, ["401 calls", "UDP ports for 400", "400 or less."]),
+        (401, 20000, None),
+        (8000, 99999, ["8000 calls", "UDP ports for 7404", "7404 or less."]),
         (0, 20000, ["any number of calls", "UDP ports for 400"]),
         (400, 1024, ["400 calls", "open files (1024) for 82", "82 or less", "ulimit -n"]),
         (82, 1024, None),
         (5, 100, ["for 0 only", "1 or less"]),
-        (401, None, ["UDP ports for 400"]),
+        (8000, None, ["UDP ports for 7404"]),
     ],
 )
 def test_a_limit_of_calls_beyond_ports_or_files_is_told(calls, files, said):
@@ -1024,19 +1025,61 @@ def test_a_limit_of_calls_beyond_ports_or_files_is_told(calls, files, said):
     assert text == "" if said is None else all(words in text for words in said), text
 
 
-def test_the_ports_that_are_counted_are_those_that_asterisk_is_given():
-    ranges = asterisk.port_ranges(5060)
-    assert ranges["rtp_end"] - ranges["rtp_start"] + 1 == ports.RTP_PORTS >= ports.MOST_CALLS * 2
-    assert ranges["udptl_end"] - ranges["udptl_start"] + 1 == ports.UDPTL_PORTS
-    files = re.search(r"^maxfiles = (\d+)$", (ROOT / "asterisk/asterisk.conf").read_text(), re.MULTILINE)
-    assert int(files[1]) == up.FILES_OF_ASTERISK
+def test_what_is_too_little_for_the_trunks_is_told_with_what_was_given():
+    text = ports.too_few(400, [500, 100], given=(20000, 22999), files=99999)
+    assert all(words in text for words in ("channels for 600 calls", "UDP ports for 400", "FAXROOM_MEDIA_PORTS"))
+    assert ports.too_few(400, [500, 100], files=99999) == ""
+    assert "open files (4096) for 389" in ports.too_few(400, [500, 100], files=4096)
 
 
-@pytest.mark.parametrize(("limits", "files"), [((1024, 4096), 1024), ((1024, 524288), 20000), ((1024, -1), 20000)])
-def test_asterisk_gets_more_files_where_the_hard_limit_lets_it(home, monkeypatch, limits, files):
+@pytest.mark.parametrize("sip_port", [5060, 5061, 5071])
+@pytest.mark.parametrize("calls", [0, 1, 400, 401, 1333, 7404])
+def test_ports_are_enough_for_the_calls_and_none_is_given_twice(sip_port, calls):
+    found = ports.ports_for(calls, sip_port=sip_port)
+    assert found.calls >= calls
+    assert found.rtp[0] % 2 == 0 and found.rtp[0] < found.rtp[1] < found.udptl[0] < found.udptl[1] <= 65535
+    assert found.rtp[0] >= 10000
+
+
+def test_as_long_as_few_calls_are_wanted_the_ports_stay_where_they_were():
+    assert ports.ports_for(400, sip_port=5060) == ports.Ports((22000, 22999), (23000, 24999))
+    assert ports.ports_for(400, sip_port=5071) == ports.Ports((55000, 55999), (56000, 57999))
+    assert ports.ports_for(401, sip_port=5060).rtp[0] == 22000
+
+
+@pytest.mark.parametrize(("line", "channels", "calls"), [(400, [], 400), (400, [30, 0], 400), (400, [500, 100], 600)])
+def test_the_ports_follow_the_channels_of_all_trunks(line, channels, calls):
+    assert ports.calls_wanted(line, channels) == calls
+
+
+def test_ports_that_an_operator_gives_are_kept(home):
+    given = make(home, FAXROOM_MEDIA_PORTS="20001-20100").media_ports
+    assert ports.ports_for(400, sip_port=5060, given=given) == ports.Ports((20002, 20033), (20034, 20100))
+    assert make(home).media_ports is None
+    settings = {"FAXROOM_HOME": str(home), "SECRET_KEY": "a test", "FAXROOM_MEDIA_PORTS": "20001-20100"}
+    assert ports.read_given(Settings.from_environment(settings).media_ports) == given
+
+
+@pytest.mark.parametrize("text", ["20000", "20000-", "20010-20000", "80-1000", "20000-70000", "20000-20010", "a-b"])
+def test_what_are_no_ports_is_refused_with_an_example(home, text):
+    with pytest.raises(SetupError, match="20000-29999"):
+        make(home, FAXROOM_MEDIA_PORTS=text)
+
+
+@pytest.mark.parametrize(("limits", "files"), [((1024, 4096), 4096), ((1024, 524288), 74240), ((1024, -1), 74240)])
+def test_asterisk_gets_as_many_files_as_it_can_need_where_the_hard_limit_lets_it(monkeypatch, limits, files):
     monkeypatch.setattr(up.resource, "getrlimit", lambda _: limits)
-    monkeypatch.setattr(up.os, "geteuid", lambda: 1000)
-    assert up._files_of_asterisk(make(home)) == files
+    assert up._files_of_asterisk() == files == min(files, ports.MOST_FILES)
+
+
+@pytest.mark.parametrize(("user", "kept"), [(0, (4096, 74240)), (1000, (4096, 4096))])
+def test_root_raises_what_asterisk_may_have_at_most(monkeypatch, user, kept):
+    limits = [(1024, 4096)]
+    monkeypatch.setattr(up.resource, "getrlimit", lambda _: limits[-1])
+    monkeypatch.setattr(up.resource, "setrlimit", lambda _, wanted: limits.append(wanted))
+    monkeypatch.setattr(up.os, "geteuid", lambda: user)
+    up._take_descriptors()
+    assert limits[-1] == kept
 
 
 def test_the_start_reads_the_limit_of_calls_wherever_it_was_given(home, tmp_path):

@@ -269,6 +269,11 @@ def _put_in_places(before: Sequence[Trunk], rows: Sequence[Trunk], gone: Sequenc
         trunk.position = position
 
 
+def channels(session: Session) -> list[int]:
+    """Of the trunks that are on."""
+    return [trunk.channels for trunk in trunks(session) if trunk.enabled]
+
+
 def told(session: Session) -> list[TrunkFields] | None:
     """Those that Asterisk has to know: none where all are switched off. None where there are no trunks yet, and what
     Asterisk was told at its start stays."""
