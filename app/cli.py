@@ -38,6 +38,7 @@ from app.rules.mail2fax.door import shown as shown_credential
 from app.rules.sending.submit import submit_fax
 from app.rules.sending.trunks import table
 from app.rules.sending.trunks.ports import read_given, too_few
+from app.rules.sending.trunks.test_calls import judge_test
 from app.rules.upkeep.keys import renew_key
 from app.rules.upkeep.restored import give_up, in_doubt
 from app.rules.words.sentences import in_language, sentence, story
@@ -47,12 +48,14 @@ from app.services.documents.disk_room import disks
 from app.services.documents.documents import take_upload
 from app.services.documents.sealing import seal_documents
 from app.services.outbox.tokens import check_operators_server
+from app.services.sending.self_testing import send_trunk_test
 from app.services.setup.provisioning import ProvisionError, apply_provision_file
+from app.services.trunks import ladders
 from app.services.upkeep.backup import BackupFailed, make_backup
 from app.services.upkeep.health import check_health, unclaimed_files
 from tenants.addresses import user_by_address
 from tenants.db import db, only_reading, utc_now
-from tenants.models import Tenant
+from tenants.models import Tenant, User
 from tenants.sealed import reseal_all
 
 #: What bin/up takes as it is, and how a version's number stands in a name of Debian's.
@@ -61,6 +64,8 @@ TRIED, NUMBER = Path(__file__).resolve().parents[1] / "asterisk.lock", re.compil
 CLOCKS_APART = 5
 #: Between two words of a command that takes long.
 TELL_SECONDS = 10
+#: So long the line process may take to capture SIP, and to write down the last of it.
+LADDER_SECONDS = 3.0
 #: Entries of the audit log that may be on their way to the collector.
 MOST_UNSHIPPED = 500
 
@@ -689,6 +694,55 @@ def remove_trunk(name: str) -> None:
         raise click.ClickException(sentence(fault.code, **fault.values))
     db.session.delete(row)
     _audit_trunk("trunk.removed", name)
+
+
+@trunks.command("test", short_help="Make a test call over a trunk.")
+@click.option("--as", "email", required=True, metavar="EMAIL", help="The operator who tests.")
+@click.option("--line", required=True, metavar="NUMBER", help="Number of the fax line to call as.")
+@click.option("--to", required=True, metavar="NUMBER", help="The number to call.")
+@click.argument("name")
+def test_trunk(email: str, line: str, to: str, name: str) -> None:
+    """Send one page over the trunk NAME and print what was said. The exit code is 0 if the page was sent."""
+    user, trunk_id = user_by_address(db.session, email), _trunk(name).id
+    if user is None or not user.is_operator:
+        raise click.ClickException(f"There is no operator {email}.")
+    key, user_id = str(uuid.uuid4()), user.id
+    try:
+        judge_test(db.session, trunk_id=trunk_id, number=line, to=to)
+        db.session.rollback()  # no transaction while the line process gets ready
+        ladders.warm_up(key, utc_now(), seconds=LADDER_SECONDS)
+        fax = send_trunk_test(
+            db.session,
+            user=db.session.get_one(User, user_id),
+            trunk_id=trunk_id,
+            number=line,
+            to=to,
+            submission_key=key,
+            beside=lambda fax: ladders.capture_test(fax.id, utc_now()),
+        )
+        ladders.note_test(name, fax.id)
+    except FaxroomError as error:
+        raise click.ClickException(sentence(error.code, **error.values)) from error
+    except RedisError as error:
+        raise click.ClickException(f"Redis does not respond: {error}") from error
+    told = {"tenant_id": fax.tenant_id, "after": {"number": fax.remote_number}}
+    audit_act(db.session, user=db.session.get_one(User, user_id), action="trunk.tested", target=name, **told)
+    db.session.commit()
+    status = _follow(fax.id)
+    _tell_ladders(fax)
+    sys.exit(0 if status == "sent" else 1)
+
+
+def _tell_ladders(fax: Fax) -> None:
+    """The last of a call's SIP comes after its end."""
+    time.sleep(LADDER_SECONDS)
+    found = ladders.ladders_of_fax(fax.id)
+    for ladder in found:
+        click.echo(f"\n{ladders.as_text(ladder)}")
+    sound_of = {ladder.name: ladder.sound for ladder in found}
+    for attempt in fax.attempts:
+        if said := ladders.said_of_sound(sound_of.get(attempt.channel_id), attempt.mode):
+            click.echo(sentence(said[0], **said[1]))
 
 
 @trunks.command("order", short_help="Set the order of use.")

@@ -24,7 +24,7 @@ from shell import SetupError, Words, tail
 from steps import Progress, StepFailed, complain
 from supervise import TETHER
 
-import asterisk
+from app.rules.sending.trunks.ports import SLICES
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".tools/venv/bin"
@@ -295,9 +295,9 @@ class _Instance:
 
 def _sip_port() -> int:
     """Free, with ranges of ports for media that no other instance of this run has."""
-    while (port := _free_ports(1)[0]) % asterisk.SLICES in _taken_slices:
+    while (port := _free_ports(1)[0]) % SLICES in _taken_slices:
         pass
-    _taken_slices.add(port % asterisk.SLICES)
+    _taken_slices.add(port % SLICES)
     return port
 
 

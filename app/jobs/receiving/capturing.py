@@ -21,7 +21,8 @@ from app.adapters.telephony.hep import Ear, Packet
 from app.adapters.telephony.sip import Message, is_cut, read_message
 from app.errors import FaxroomError
 from app.services.receiving.line_events import PREFIX
-from app.services.trunks.ladders import Ladder, Step, Wanted, keep, note_capturing, wanted
+from app.services.trunks.ladders import Ladder, Sound, Step, Wanted, keep, note_capturing, wanted
+from app.whole_numbers import read_whole
 from tenants.db import utc_now
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class Call:
     twice: Counter[bytes] = field(default_factory=Counter)
     size: int = 0
     is_told: bool = False
+    sound: Sound | None = None
 
     def add(self, said: Said) -> int:
         """Bytes that it takes more, 0 where the call is full."""
@@ -112,6 +114,7 @@ class Call:
             called=self.first.message.called,
             trunk=leg.trunk,
             steps=[Step(said.at, self._is_sent(said, leg), said.message.first, said.message.lines) for said in own],
+            sound=self.sound if leg.goes_out else None,
         )
 
     def nameless(self) -> Leg:
@@ -157,6 +160,7 @@ class Calls:
                     self._note(self._legs, channel["name"], channel, goes_out=role == "peer")
                     if call := _call_of(event):
                         self._note(self._over, call, channel, goes_out=True)
+                        self._note_sound(call, _sound_of(event))
         _forget_oldest(self._legs, MOST_CHANNELS)
         _forget_oldest(self._over, MOST_CHANNELS)
 
@@ -164,6 +168,10 @@ class Calls:
         known, name, trunk = legs.get(key), channel["id"], _TRUNK.fullmatch(channel["name"])
         goes_out = goes_out or name.startswith(PREFIX) or bool(known and known.goes_out)
         legs[key] = Leg(name, goes_out, trunk["trunk"] if trunk else "")
+
+    def _note_sound(self, call_id: str, sound: Sound | None) -> None:
+        if sound and (call := self._calls.get(call_id)):
+            call.sound, call.is_told = sound, False
 
     def take(self, packet: Packet, now: float) -> None:
         from_us, to_us = self._is_ours(packet.source[0]), self._is_ours(packet.target[0])
@@ -270,6 +278,13 @@ def _call_of(event: dict[str, Any]) -> str:
     """The Call-ID that the dialplan tells when a call of ours is over."""
     told = event.get("userevent", {})
     return str(told.get("Call", "")) if told.get("eventname") == "FaxCall" else ""
+
+
+def _sound_of(event: dict[str, Any]) -> Sound | None:
+    """What the dialplan tells with it: ``received|sent|lost|codec``; nothing of a call that nobody answered."""
+    *counted, codec = event["userevent"].get("Sound", "").split("|")
+    counts = [count for text in counted if (count := read_whole(text)) is not None]
+    return Sound(*counts, codec=codec) if len(counts) == len(counted) == 3 else None
 
 
 def _forget_oldest(kept: dict[str, Any], most: int) -> None:

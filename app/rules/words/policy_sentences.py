@@ -30,6 +30,12 @@ POLICY_SENTENCES = {
     "trunk_test_line": _l("No open fax line has this number. Enter the number of one, with + and the country code."),
     "trunk_test_suspended": _l("This line's company is suspended. Choose a line of another company."),
     "trunk_test_off": _l("This trunk is switched off, so no test call can be made over it. Switch it on first."),
+    "sound_came": _l("%(received)s packets received, %(lost)s lost, %(sent)s sent (%(codec)s)."),
+    "sound_missing": _l(
+        "No sound came from the other side. Check that your firewall lets in the UDP ports for calls, and that the "
+        "provider knows the right address of this machine."
+    ),
+    "sound_uncounted": _l("The page went by T.38, where Asterisk does not count packets."),
     "trunk_test_inside": _l("This is an extension. A test of the trunk needs a public number."),
     # the pool of numbers
     "number_not_given": _l("%(number)s is not one of your company's numbers. Choose one of your free numbers."),

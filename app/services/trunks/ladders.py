@@ -22,6 +22,8 @@ RUNNING_SECONDS = 10
 
 MOST_TESTS = 5
 
+_CODECS = {"alaw": "A-law", "ulaw": "µ-law"}
+
 _DAY, _TESTS, _RUNNING, _CALLS, _TESTED = (
     f"faxroom:sip:{name}" for name in ("day", "tests", "running", "calls", "tested")
 )
@@ -53,9 +55,20 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Sound:
+    """Packets of RTP in a whole call, as Asterisk counted them; ``codec`` as it calls it. Pages by T.38 are no sound:
+    nobody counts their packets."""
+
+    received: int
+    sent: int
+    lost: int
+    codec: str = ""
+
+
+@dataclass(frozen=True)
 class Ladder:
     """A call as SIP saw it. ``began`` is a Unix time; ``goes_out`` from us; ``is_cut`` where more was said
-    than is kept."""
+    than is kept; ``sound`` of a call of ours that is over."""
 
     name: str
     began: float
@@ -65,6 +78,7 @@ class Ladder:
     trunk: str
     steps: list[Step] = field(default_factory=list)
     is_cut: bool = False
+    sound: Sound | None = None
 
     @property
     def moment(self) -> datetime:
@@ -91,6 +105,18 @@ class Wanted:
     def keeps(self, channel_id: str) -> bool:
         """A channel of ours is named after its fax (:mod:`app.rules.sending.dispatch`)."""
         return bool(self.until) or channel_id.removeprefix("fax-").rpartition("-")[0] in self.tests
+
+
+def said_of_sound(sound: Sound | None, mode: str | None) -> tuple[str, dict[str, object]] | None:
+    """The code of a sentence and its values; None where nobody knows, or no call was answered. ``mode`` is the
+    attempt's."""
+    if sound is None:
+        return None
+    if mode == "T38":
+        return "sound_uncounted", {}
+    if not sound.received:
+        return "sound_missing", {}
+    return "sound_came", asdict(sound) | {"codec": _CODECS.get(sound.codec, sound.codec or "?")}
 
 
 # ---- What is wanted
@@ -214,7 +240,8 @@ def _key(name: str) -> str:
 def _read(told: bytes) -> Ladder:
     values: dict[str, Any] = json.loads(told)
     steps = [Step(**{**step, "lines": tuple(step["lines"])}) for step in values.pop("steps")]
-    return Ladder(**values, steps=steps)
+    sound = values.pop("sound", None)
+    return Ladder(**values, steps=steps, sound=Sound(**sound) if sound else None)
 
 
 # ---- As text
@@ -228,6 +255,8 @@ def as_text(ladder: Ladder) -> str:
         f"From: {ladder.caller or '-'}  To: {ladder.called or '-'}",
         f"Began: {ladder.moment:%Y-%m-%d %H:%M:%S} UTC",
     ]
+    if told := ladder.sound:
+        head += [f"RTP packets: {told.received} received, {told.lost} lost, {told.sent} sent ({told.codec or '-'})"]
     head += ["Passwords, keys and content were left out.", ""]
     body = [line for step in ladder.steps for line in _told(step)]
     return "\n".join([*head, *body, *(["[later messages were not kept]"] if ladder.is_cut else [])]) + "\n"

@@ -164,12 +164,20 @@ def test(name: str, fax_id: str) -> str:
         "running": not over or _is_fresh(fax, 15 if not found else 3),
         "ladders": found,
         "as_text": ladders.as_text,
+        "sounds": _sounds(fax, found),
         "advice": f"{sentence(fax.cause, **(fax.cause_values or {}))} {next_step(fax.cause)}".strip()
         if fax.cause
         else "",
     }
     is_fragment = request.headers.get("HX-Target") == "trunk-test"
     return render_template("operator/trunk_test_result.html" if is_fragment else "operator/trunk_test.html", **values)
+
+
+def _sounds(fax: Fax, found: list[ladders.Ladder]) -> dict[int, str]:
+    """What there is to say of the packets of each attempt."""
+    sound_of = {ladder.name: ladder.sound for ladder in found}
+    told = {one.id: ladders.said_of_sound(sound_of.get(one.channel_id), one.mode) for one in fax.attempts}
+    return {attempt_id: sentence(said[0], **said[1]) for attempt_id, said in told.items() if said}
 
 
 def _is_fresh(fax: Fax, seconds: int) -> bool:

@@ -5,6 +5,7 @@ import pytest
 from app.adapters.telephony.hep import Packet
 from app.jobs.receiving import capturing
 from app.jobs.receiving.capturing import Calls, is_ours
+from app.services.trunks.ladders import Sound
 
 OURS, THEIRS, STRANGER = ("192.0.2.1", 5060), ("192.0.2.9", 5060), ("198.51.100.7", 5060)
 CHANNEL = {"name": "PJSIP/(main-t38-0000000a", "id": "fax-01ABC-1"}
@@ -61,6 +62,28 @@ def test_a_call_that_is_refused_at_once_is_told_by_its_call_id() -> None:
     assert seen(calls) == {}
     calls.name([{"channel": CHANNEL, "userevent": {"eventname": "FaxCall", "Fax": CHANNEL["id"], "Call": "c1"}}])
     assert seen(calls) == {"fax-01ABC-1": [">INVITE", "<486 Busy Here"]}
+
+
+@pytest.mark.parametrize(
+    ("told", "sound"),
+    [
+        ("888|889|2|alaw", Sound(888, 889, 2, "alaw")),
+        ("0|299|0|", Sound(0, 299, 0)),
+        ("||||ulawalaw", None),
+        ("||", None),
+        ("", None),
+    ],
+)
+def test_when_a_call_is_over_its_sound_is_told(told: str, sound: Sound | None) -> None:
+    calls = new_calls()
+    calls.take(packet("INVITE sip:+4930@b SIP/2.0"), 0.0)
+    calls.take(packet("BYE sip:us SIP/2.0", seq="9 BYE", tag="theirs", where=(THEIRS, OURS), of=CHANNEL["name"]), 0.0)
+    calls.name([{"type": "Dial", "peer": CHANNEL}])
+    (ladder,) = calls.ladders(1.0)
+    assert ladder.sound is None
+    over = {"eventname": "FaxCall", "Fax": CHANNEL["id"], "Call": "c1", "Sound": told}
+    calls.name([{"channel": CHANNEL, "userevent": over}])
+    assert [ladder.sound for ladder in calls.ladders(2.0)] == ([sound] if sound else [])
 
 
 def test_a_call_that_never_has_a_channel_is_told_after_a_while() -> None:

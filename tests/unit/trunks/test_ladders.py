@@ -1,12 +1,13 @@
 """A ladder as it is told."""
 
 import json
+from dataclasses import asdict, replace
 from unittest.mock import MagicMock
 
 import pytest
 
 from app.services.trunks import ladders
-from app.services.trunks.ladders import MOST_TEXT, Ladder, Step, Wanted, as_text, keep
+from app.services.trunks.ladders import MOST_TEXT, Ladder, Sound, Step, Wanted, as_text, keep
 
 
 def step(first: str, *, sent: bool, method: str = "INVITE") -> Step:
@@ -32,6 +33,16 @@ def test_the_text_says_who_said_what_and_when() -> None:
     assert "16:00:00.062 --> INVITE sip:x SIP/2.0\n    CSeq: 1 INVITE\n\n    v=0\n" in text
     assert "16:00:00.062 <-- SIP/2.0 486 Busy Here" in text
     assert "From: +39050  To: +4930" in text
+
+
+def test_what_is_known_of_the_sound_is_kept_and_told() -> None:
+    heard = replace(ladder(), sound=Sound(888, 889, 2, "alaw"))
+    assert ladders._read(json.dumps(asdict(heard)).encode()) == heard
+    assert "RTP packets: 888 received, 2 lost, 889 sent (alaw)" in as_text(heard)
+    former = asdict(ladder())
+    del former["sound"]
+    assert ladders._read(json.dumps(former).encode()) == ladder()
+    assert "RTP" not in as_text(ladder())
 
 
 def test_without_a_day_of_capture_only_calls_of_tests_are_kept() -> None:

@@ -1,18 +1,22 @@
 """The operator's trunks: added, changed, put in order and removed; what makes no sense is told, and nothing is lost."""
 
+from datetime import UTC, datetime
+
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 from flask import Flask
 
 from app.cli import trunks
-from app.models import AuditEvent, Trunk
+from app.models import Attempt, AuditEvent, Fax, FaxEntity, Trunk
 from app.rules.sending.trunks import table
 from app.rules.sending.trunks.fields import TrunkFields
 from app.rules.sending.trunks.table import put_from_environment
 from app.services.setup.provisioning import ProvisionError, apply_provision_file
+from app.services.trunks import ladders
+from app.services.trunks.ladders import Ladder, Sound
 from tenants.db import db
-from tests.web.cast import Browser, Cast
+from tests.web.cast import Browser, Cast, make_fax
 
 PAGE = "/operator/trunks"
 GOOD = {
@@ -220,6 +224,43 @@ def test_the_command_line_adds_changes_and_removes_a_trunk_by_the_same_judgement
     assert trunk(app, "backup").password == "p#w"
     assert run(args=["trunks", "remove", "backup", "--yes"]).exit_code == 0
     assert trunk(app, "backup") is None
+
+
+@pytest.mark.parametrize(
+    ("sound", "mode", "said"),
+    [
+        (Sound(888, 889, 2, "alaw"), "audio", "888 packets received, 2 lost, 889 sent (A-law)."),
+        (Sound(0, 299, 0, "ulaw"), "audio", "No sound came from the other side."),
+        (Sound(0, 0, 0), "T38", "The page went by T.38, where Asterisk does not count packets."),
+        (None, None, ""),
+    ],
+)
+def test_the_result_of_a_test_call_says_whether_sound_came(
+    app: Flask, cast: Cast, olga: Browser, monkeypatch: pytest.MonkeyPatch, sound, mode, said
+) -> None:
+    fax_id = make_fax(app, cast, user_id=cast.olga, origin="test")
+    channel = f"fax-{fax_id}-1"
+    with app.app_context():
+        line = db.session.get_one(FaxEntity, db.session.get_one(Fax, fax_id).entity_id)
+        attempt = Attempt(tenant_id=line.tenant_id, fax_id=fax_id, entity_id=line.id, n=1, channel_id=channel, node="a")
+        attempt.mode, attempt.placed_at = mode, datetime.now(UTC)
+        db.session.add(attempt)
+        db.session.commit()
+    found = Ladder(channel, 1_796_140_800.0, True, "+39050", "+4930", "main", sound=sound)
+    monkeypatch.setattr(ladders, "ladders_of_fax", lambda asked: [found] if asked == fax_id else [])
+    page = olga.get(f"{PAGE}/main/tests/{fax_id}").text
+    assert ("<dt>Sound</dt>" in page, said in page) == (bool(said), True)
+
+
+def test_a_test_call_from_the_command_line_needs_an_operator_and_a_line(app: Flask, cast: Cast) -> None:
+    def run(*more: str) -> str:
+        with app.app_context():
+            done = CliRunner().invoke(trunks, ["test", "main", *more, "--to", "+493023125000"])
+        assert done.exit_code == 1
+        return done.output
+
+    assert "There is no operator alice@alpha.test." in run("--as", "alice@alpha.test", "--line", "+39050")
+    assert "No open fax line has this number." in run("--as", "ops@faxroom.test", "--line", "+39050")
 
 
 def lines_of(app: Flask, name: str) -> str:
