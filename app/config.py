@@ -149,6 +149,7 @@ class Settings:
     media_ports: str  # that an operator has given, app/rules/sending/trunks/ports.py
     outgoing_limit: int
     listen_seconds: int
+    page_answers: bool  # heed what machines say of the pages that we send, app/adapters/telephony/answers.py
     trusted_proxies: int
     front: str | None  # address of what reads requests for the web on this machine, bin/lib/front.py
     secure_cookies: bool
@@ -210,6 +211,7 @@ class Settings:
             outgoing_limit=int(read("FAXROOM_LINE_OUTGOING", str(-(-line_limit * 3 // 4)))),
             media_ports=read("FAXROOM_MEDIA_PORTS", ""),
             listen_seconds=int(read("FAXROOM_LISTEN_SECONDS", "6")),
+            page_answers=read("FAXROOM_PAGE_ANSWERS", "yes") == "yes",
             trusted_proxies=int(read("FAXROOM_PROXIES", "0")),
             front=given("FAXROOM_FRONT"),
             secure_cookies=base_url.startswith("https://"),

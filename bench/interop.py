@@ -86,6 +86,17 @@ HABITS = {
 }
 
 
+#: Those of the machine when it calls us.
+CALLING = {
+    "none": Habits(),
+    "no error correction": Habits(ecm=False),
+    "V.27ter only": Habits(modems=V27TER),
+    "V.27ter, no error correction": Habits(modems=V27TER, ecm=False),
+    "begins 8 s after the answer": Habits(begins_after=8),
+    "hangs up after page 1, each time": Habits(hangs_up_after=1),
+}
+
+
 @dataclass
 class Result:
     """Of one fax. ``equal``: every page that was sent is there dot by dot, in order."""
@@ -162,7 +173,7 @@ class Place:
 
         def ends() -> list[Received]:
             heard = [said for said in self.ear.heard if isinstance(said, Received)]
-            return [said for said in heard if number in said.called]
+            return [said for said in heard if number.removeprefix("+") in said.called]  # HylaFAX dials no +
 
         self.ear.wait(f"a fax to {number}", LONGEST, lambda: len(ends()) >= count)
         return ends()[count - 1]
@@ -375,7 +386,7 @@ def hylafax(network: Network, args: argparse.Namespace, document: Path, folder: 
 
 
 def machines(network: Network, args: argparse.Namespace, document: Path, folder: Path) -> list[Row]:
-    """Behind the AudioSocket of an Asterisk 22. It takes faxes by G.711; one without habits also calls us."""
+    """Behind the AudioSocket of an Asterisk 22. By G.711 it takes faxes and sends them."""
     kept: dict[str, tuple[Habits, Path | None]] = {}
     calls: list[Path] = []
 
@@ -406,13 +417,11 @@ def machines(network: Network, args: argparse.Namespace, document: Path, folder:
                 files = sorted(folder.glob(f"{keys[number].hex}-*.tif"), key=lambda file: int(file.stem.split("-")[1]))
                 return went(sent, are_equal(document, files, standard=not HABITS[name].fine))
 
-            def back(number: str, _name: str) -> Result:
+            def back(number: str, name: str) -> Result:
                 def call(_count: int) -> None:
                     key = uuid.uuid4()
-                    kept[key.hex] = (Habits(), document)
-                    tell(
-                        f"channel originate PJSIP/{number}@(trunk-audio application AudioSocket {key},127.0.0.1:{port}"
-                    )
+                    kept[key.hex] = (CALLING[name], document)
+                    tell(f"channel originate PJSIP/{number}@(main-audio application AudioSocket {key},127.0.0.1:{port}")
 
                 return place.called(number, call)
 
@@ -424,8 +433,12 @@ def machines(network: Network, args: argparse.Namespace, document: Path, folder:
                         (rows[-1], pool.submit(out, f"+39024{index:03d}{count:04d}", name))
                         for count in range(args.faxes)
                     ]
-                rows.append(Row("machine: none", network.name, "G.711", "from it"))
-                jobs += [(rows[-1], pool.submit(back, f"+39025{count:07d}", "none")) for count in range(args.faxes)]
+                for index, name in enumerate(list(CALLING) if network.is_good else ["none", "no error correction"]):
+                    rows.append(Row(f"machine: {name}", network.name, "G.711", "from it"))
+                    jobs += [
+                        (rows[-1], pool.submit(back, f"+39025{index:03d}{count:04d}", name))
+                        for count in range(args.faxes)
+                    ]
                 for row, job in jobs:
                     row.results.append(job.result())
             far.stop()
@@ -470,9 +483,10 @@ TABLE = "| far end | network | carried by | way | arrived | dot by dot | calls |
 NOTES = """
 ## What a machine says of a page
 
-A machine without error correction may confirm a page and call it bad (RTP), or refuse it (RTN). Asterisk tells of
-neither. A page answered with RTP counts as sent. One that was answered with RTN does not: it is sent again, in the same
-call or the next.
+A machine without error correction may confirm a page and call it poor (RTP), or refuse it (RTN). A page answered with
+RTP counts as sent; the fax's page, the email and the report name it and advise to ask whether it can be read. One that
+was answered with RTN does not: it is sent again, in the same call or the next. Asterisk tells of neither but in
+spandsp's log, which the line process reads ([Design](design.md)).
 
 Standard resolution only: the first call is refused, the second brings the pages at 98 lines to the inch, which is what
 is compared then. A machine that only holds a document to be polled takes no fax: that it failed is right.

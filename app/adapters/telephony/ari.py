@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
@@ -388,6 +389,19 @@ class Ari:
             OSError: the port is taken.
         """
         return Ear(self._url, self._auth[1])
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it runs on this machine."""
+        return urlsplit(self._url).hostname in ("127.0.0.1", "::1", "localhost")
+
+    def tell_answers(self, pipe: Path) -> None:
+        """Have it write into this pipe what spandsp says of faxes that go out, until it ends. Somebody has to read it:
+        an Asterisk that cannot write there writes no log at all."""
+        where = f"/asterisk/logging/{quote(str(pipe), safe='')}"
+        self._ask("DELETE", where, expected=(404,))
+        self._ask("POST", where, params={"configuration": "FAX"})
+        self._ask("POST", "/asterisk/variable", params={"variable": "FAX_TELLS", "value": "d"})
 
     def load_modules(self, names: Collection[str]) -> None:
         for name in names:

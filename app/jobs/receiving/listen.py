@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from redis import RedisError
 from sqlalchemy.orm import joinedload
 
+from app.adapters.telephony.answers import Answers
 from app.adapters.telephony.ari import Ari, Connected, Disconnected, Receiving
 from app.application import settings
 from app.errors import FaxroomError, TemporaryFailure
@@ -23,7 +24,7 @@ from app.jobs.receiving.silence import LOOK_SECONDS, SilenceWatch
 from app.jobs.receiving.trunk_watch import TrunkWatch
 from app.jobs.receiving.unheard import UnheardWatch
 from app.jobs.running import application
-from app.jobs.sending.dispatch import let_asterisk_read, mark_of
+from app.jobs.sending.dispatch import let_asterisk_read, mark_of, spooled_path
 from app.models import Attempt, Direction, Fax, FaxEntity
 from app.queues import enqueue
 from app.rules.numbers.called import shown_called
@@ -159,6 +160,8 @@ class Listener:
         self.beating = Every(BEAT_SECONDS)
         self.capture = Capture(line)
         self.trunks = TrunkWatch(line, self.capture.answer_to)
+        self.answers: Answers | None = None
+        self.logged: dict[str, str] = {}  # channel id → how Asterisk's log names the call
 
     def take(self, heard: Connected | Disconnected | list[dict[str, Any]]) -> None:
         """What the stream brings. Who does not hear Asterisk is of no use beside it, and gives no sign of life."""
@@ -188,6 +191,24 @@ class Listener:
         self.unheard.begin_anew()
         with _forgiven():
             self.capture.begin_anew()
+        with _forgiven():
+            self._hear_answers()
+
+    def _hear_answers(self) -> None:
+        """What the far ends say of pages, of an Asterisk on this machine: nobody else could read its pipe."""
+        if not self.line.is_here or not settings().page_answers:
+            return
+        pipe = spooled_path("any").with_name("answers")
+        if self.answers is None:
+            heard = Answers()
+            try:
+                pipe.parent.mkdir(parents=True, exist_ok=True)
+                heard.listen(pipe)
+            except OSError as error:
+                log.warning("what the far ends say of pages is not heard: %s", error)
+                return
+            self.answers = heard
+        self.line.tell_answers(pipe)
 
     def hear(self, events: list[dict[str, Any]]) -> None:
         """Somebody waits for the calls that come in; what else is told can be written down together."""
@@ -204,6 +225,7 @@ class Listener:
                 note_under_way(db.session, under_way)
         with _forgiven():
             self._answered([word.channel_id for word in said if isinstance(word, Answered)])
+        self.logged |= {word.channel_id: word.log for word in said if isinstance(word, Answered)}
         for word in said:
             with _forgiven():
                 self._take(word)
@@ -270,6 +292,8 @@ class Listener:
     def _ended(self, channel_id: str, facts: CallFacts) -> None:
         self.sending.pop(channel_id, None)
         self.agreed.pop(channel_id, None)
+        if self.answers and (call := self.logged.get(channel_id)):
+            facts = replace(facts, poor_pages=self.answers.poor(call, facts.pages))
         self.ended[channel_id] = facts
         self._enqueue("record", channel_id, facts.to_json())
 
@@ -383,6 +407,7 @@ class Listener:
         sent = db.session.scalars(here.where(Fax.direction == Direction.SENT).options(joinedload(Attempt.fax))).all()
         attempt_ids = [attempt.id for attempt in sent]
         self.ended = {a.channel_id: self.ended[a.channel_id] for a in sent if a.channel_id in self.ended}
+        self.logged = {a.channel_id: self.logged[a.channel_id] for a in sent if a.channel_id in self.logged}
         unwanted = {attempt.channel_id for attempt in sent if attempt.fax.cancel_requested_at}
         coming_in = db.session.scalars(here.where(Fax.direction == Direction.RECEIVED))
         receiving = [channel_of(attempt, self.line.node) for attempt in coming_in]

@@ -415,7 +415,8 @@ class Attempt(TenantOwned, Model):
     Q.850 cause, ``response`` the last one of SIP's. What begins with ``asked_`` is how the call was to go
     (:mod:`app.rules.sending.ladder`); ``mode``, ``rate`` (bit/s) and ``ecm`` are what the two machines agreed on, null
     where nobody knows. ``header_name`` and ``header_station`` stand in the line on top of its pages, whose time is
-    ``created_at``; null where it had none. ``damaged_lines`` are lines that came in wrong.
+    ``created_at``; null where it had none. ``damaged_lines`` are lines that came in wrong;
+    ``poor_pages`` those of this attempt, from 1, that the other machine confirmed and called poor.
     """
 
     __tablename__ = "attempt"
@@ -492,6 +493,7 @@ class Attempt(TenantOwned, Model):
     header_name: Mapped[str | None] = mapped_column(sa.String(50))
     header_station: Mapped[str | None] = mapped_column(sa.String(20))
     damaged_lines: Mapped[int | None]
+    poor_pages: Mapped[list[int] | None] = mapped_column(sa.JSON(none_as_null=True))
 
     fax: Mapped[Fax] = relationship(back_populates="attempts")
     trunk: Mapped[Trunk | None] = relationship()

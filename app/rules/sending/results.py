@@ -1,7 +1,7 @@
 """What Asterisk's word about a call means for the attempt and the fax. Everything here may be told twice."""
 
 import random
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -64,7 +64,8 @@ class CallFacts:
     of SIP's, empty where none came, None where it was not kept; ``rang`` whether Asterisk has seen it ring, of a call
     that nobody answered and that ended by the network's word.
     ``redirected_to`` is whom the far end named in a SIP 302, as it wrote it. ``ecm`` is what the two machines agreed
-    on, None where this does not tell; ``damaged_lines`` are lines of what came in.
+    on, None where this does not tell; ``damaged_lines`` are lines of what came in; ``poor_pages`` those of this call,
+    from 1, that the far end confirmed and called poor (T.30 RTP).
     """
 
     outcome: str
@@ -81,6 +82,7 @@ class CallFacts:
     ended_at: float | None = None
     redirected_to: str | None = None
     damaged_lines: int | None = None
+    poor_pages: Sequence[int] = ()
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "CallFacts":
@@ -223,6 +225,7 @@ def close_attempt(session: Session, attempt_id: int, facts: CallFacts) -> bool:
         "mode": facts.mode,
         "rate": facts.rate,
         "damaged_lines": facts.damaged_lines,
+        "poor_pages": [page for page in facts.poor_pages if page <= facts.pages] or None,
         "remote_station_id": (facts.remote_station_id or "")[:64] or None,
         "hangup_cause": facts.hangup_cause,
         "response": (facts.response or "")[:120] or None,

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from babel.dates import format_datetime, format_time
+from babel.lists import format_list
 from flask_babel import force_locale, get_locale, lazy_gettext, ngettext
 from flask_babel import gettext as _
 
@@ -379,7 +380,22 @@ def story(fax: Fax, place: int | None = None) -> str:
     calls it is nobody's to know."""
     if fax.waits_for_number:
         return _waiting_for_number(fax, place)
-    return _STORIES[Status(fax.status)](fax)
+    return f"{_STORIES[Status(fax.status)](fax)} {poor_text(fax)}".rstrip()
+
+
+def poor_text(fax: Fax) -> str:
+    """Of pages that the other machine confirmed and called poor (T.30 RTP); else empty."""
+    if Status(fax.status) not in (Status.SENT, Status.FAILED, Status.UNKNOWN, Status.CANCELLED):
+        return ""
+    pages = [str(attempt.first_page - 1 + page) for attempt in fax.attempts for page in attempt.poor_pages or ()]
+    if not pages:
+        return ""
+    return ngettext(
+        "Page %(pages)s arrived, but the receiving machine reported poor quality. Ask whether it can be read.",
+        "Pages %(pages)s arrived, but the receiving machine reported poor quality. Ask whether they can be read.",
+        len(pages),
+        pages=format_list(pages, locale=get_locale()),
+    )
 
 
 def _waiting_for_number(fax: Fax, place: int | None) -> str:

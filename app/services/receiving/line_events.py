@@ -54,7 +54,10 @@ class UnderWay:
 
 @dataclass(frozen=True)
 class Answered:
+    """``log`` is how Asterisk names the call in its log, empty where it did not tell."""
+
     channel_id: str
+    log: str = ""
 
 
 @dataclass(frozen=True)
@@ -239,7 +242,7 @@ def _user_event(event: dict[str, Any]) -> LineEvent | None:
     told = event.get("userevent", {})
     name = told.get("eventname")
     if name == "FaxAnswered":
-        return Answered(event["channel"]["id"])
+        return Answered(event["channel"]["id"], told.get("Log", "").strip("[]"))
     if name == "FaxRefused":
         return TurnedAway(told.get("Why", ""))
     if name == "FaxResultsEnd":
