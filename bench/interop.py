@@ -409,7 +409,7 @@ def machines(network: Network, args: argparse.Namespace, document: Path, folder:
         with around(far, network, args, document) as (place, _):
             far.start()
             tell = partial(_tell, far)
-            for module in ("res_audiosocket.so", "app_audiosocket.so"):
+            for module in ("res_audiosocket.so", "app_audiosocket.so", "res_clioriginate.so"):
                 tell(f"module load {module}")
 
             def out(number: str, name: str) -> Result:

@@ -3,8 +3,9 @@
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from app.models.operator.trunk import Trunk
 from tenants.db import BigId, Model, TenantOwned, utc_now
 
 
@@ -13,8 +14,9 @@ class Destination(TenantOwned, Model):
     goes.
 
     ``number`` is what was dialled. ``t38`` is a word of :class:`app.rules.sending.ladder.Shown`; ``rate`` (bit/s) and
-    ``ecm`` are what got through where the line's own did not; null: nothing to say. It is believed for so long after
-    ``learned_at`` as :data:`app.rules.sending.destinations.BELIEVED`: a machine or a carrier may be mended.
+    ``ecm`` are what got through where the line's own did not, ``trunk_id`` the trunk that did last where another one
+    had failed; null: nothing to say. It is believed for so long after ``learned_at`` as
+    :data:`app.rules.sending.destinations.BELIEVED`: a machine or a carrier may be mended.
     """
 
     __tablename__ = "destination"
@@ -27,7 +29,10 @@ class Destination(TenantOwned, Model):
     ecm: Mapped[bool | None]
     standard_only: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     station_id: Mapped[str | None] = mapped_column(sa.String(64))
+    trunk_id: Mapped[int | None] = mapped_column(sa.ForeignKey("trunk.id", ondelete="SET NULL"), index=True)
     learned_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+    trunk: Mapped[Trunk | None] = relationship()
 
 
 class NumberLines(TenantOwned, Model):

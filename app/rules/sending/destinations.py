@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, joinedload
 
 from app.models import Attempt, Destination, Fax, FaxEntity, FaxTemplate, Origin
+from app.rules.ground.call_ends import DROPPED, FAILED, MEDIA, NETWORK, STALLED
 from app.rules.sending.ladder import (
     AUDIO,
     T38,
@@ -28,7 +29,10 @@ from tenants.models import Tenant
 #: A machine may be replaced, a carrier may mend its T.38: then all is tried anew.
 BELIEVED = timedelta(days=30)
 #: What is kept of a number beside when it was learned.
-KEPT = ("t38", "rate", "ecm", "standard_only", "station_id")
+KEPT = ("t38", "rate", "ecm", "standard_only", "station_id", "trunk_id")
+#: Ends that say something of a trunk on the way to this number, if it has answered at all. What keeps one from all
+#: numbers is known of the trunk (:mod:`app.rules.sending.trunks.trouble`), and who was busy has said nothing of it.
+FAILED_THERE = (FAILED, DROPPED, STALLED, MEDIA, NETWORK)
 
 
 def wish_of(template: FaxTemplate) -> Way:
@@ -148,9 +152,22 @@ def _proved(session: Session, attempt: Attempt, fax: Fax) -> dict[str, Any]:
         told["t38"] = Shown.FAILS.value
     if attempt.outcome == "success":
         told |= {"rate": way.rate, "ecm": True if way.ecm else None} if _was_changed(way, wish) else {}
+    if _found_its_way(session, attempt, fax):
+        told["trunk_id"] = attempt.trunk_id
     if attempt.remote_station_id:
         told["station_id"] = attempt.remote_station_id
     return told
+
+
+def _found_its_way(session: Session, attempt: Attempt, fax: Fax) -> bool:
+    """All has arrived by this call, and one of the same fax to the same number had failed over another trunk."""
+    is_whole = attempt.outcome == "success" and attempt.first_page - 1 + attempt.pages_confirmed >= (fax.pages or 0)
+    if not is_whole or attempt.trunk_id is None or attempt.n == 1:
+        return False
+    failed = sa.select(Attempt.id).where(Attempt.fax_id == fax.id, Attempt.outcome.in_(FAILED_THERE))
+    over_another = failed.where(Attempt.trunk_id != attempt.trunk_id, Attempt.response.is_not(None))
+    elsewhere = over_another.where(Attempt.dialled.is_not_distinct_from(attempt.dialled))
+    return session.scalar(elsewhere.limit(1)) is not None
 
 
 def _was_changed(way: Way, wish: Way) -> bool:
@@ -168,6 +185,14 @@ def _keep(session: Session, tenant_id: int, number: str, told: dict[str, Any], l
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     row = dialect.insert(Destination).values(tenant_id=tenant_id, number=number, **values)
     session.execute(row.on_conflict_do_update(index_elements=["tenant_id", "number"], set_=values))
+
+
+def best_trunk(session: Session, fax: Fax, now: datetime) -> int | None:
+    """The id of the trunk that got through to its number where another one had not."""
+    if fax.origin == Origin.TEST:
+        return None
+    known = destination_of(session, fax.tenant_id, fax.redirected_to or fax.dial_string or "", now)
+    return known.trunk_id if known else None
 
 
 # ---- For people

@@ -511,3 +511,25 @@ def test_the_one_trunk_of_before_an_upgrade_keeps_its_habits_its_trouble_and_its
     assert (trouble["trunk_id"], trouble["outcome"], trouble["response"]) == (trunk["id"], "trunk_down", "SIP 503")
     assert (room["trunk_id"], room["channels"]) == (trunk["id"], 7)
     assert (before["trunk_region"], before["caller_form"], before["rest_days"]) == ("IT", "whole", 9)
+
+
+def test_what_a_number_has_shown_before_an_upgrade_stays_and_no_trunk_is_first(app):
+    with app.app_context():
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER, revision="0039")
+        with db.engine.begin() as connection:
+            tenant = sa.Table("tenant", sa.MetaData(), autoload_with=connection)
+            needed = {column.name: _value(column) for column in tenant.columns if not column.nullable}
+            connection.execute(tenant.insert().values(needed))
+            known = "(id, tenant_id, number, t38, rate, standard_only, learned_at)"
+            values = f"(1, {needed['id']}, '+39050', 'fails', 9600, true, '2026-11-30 10:00:00+00:00')"
+            connection.execute(sa.text(f"INSERT INTO destination {known} VALUES {values}"))
+        flask_migrate.upgrade(directory=FOLDER)
+        told = sa.text("SELECT number, t38, rate, trunk_id FROM destination")
+        with db.engine.begin() as connection:
+            after = tuple(connection.execute(told).one())
+        flask_migrate.downgrade(directory=FOLDER, revision="0039")
+        with db.engine.begin() as connection:
+            before = tuple(connection.execute(sa.text("SELECT number, t38, rate FROM destination")).one())
+            connection.execute(sa.text("DROP TABLE alembic_version"))
+    assert (before, after) == (("+39050", "fails", 9600), ("+39050", "fails", 9600, None))

@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from app.models import Destination, Fax
+from app.models import Destination, Fax, Trunk
 from tenants.db import db
 from tests.web.cast import Browser, Cast, make_fax
 
@@ -27,6 +27,19 @@ def test_it_is_shown_and_forgotten(app: Flask, cast: Cast, bob: Browser) -> None
     answer = bob.post(f"/faxes/{fax_id}/forget")
     assert answer.status_code == 303
     assert "What this number has shown" not in bob.get(f"/faxes/{fax_id}").text
+
+
+def test_an_administrator_sees_which_trunk_is_first_and_nobody_else(
+    app: Flask, cast: Cast, alice: Browser, bob: Browser
+) -> None:
+    fax_id = remember(app, cast)
+    with app.app_context():
+        trunk = db.session.scalars(db.select(Trunk)).first()
+        assert trunk is not None
+        db.session.scalars(db.select(Destination)).one().trunk_id = trunk.id
+        db.session.commit()
+    assert "main first, because another one failed" in alice.get(f"/faxes/{fax_id}").text
+    assert "because another one failed" not in bob.get(f"/faxes/{fax_id}").text
 
 
 def test_another_company_cannot_have_it_forgotten(app: Flask, cast: Cast, bob: Browser, charlie: Browser) -> None:

@@ -1,6 +1,7 @@
 """Which trunk a call goes over, and when its fax goes on to the next one.
 
-In their order, those that the fax line or the number prefers before the others; of these the first that is not set
+In their order, those that the fax line or the number prefers before the others, and before all of them the one that has
+got through to the number where another had not; of these the first that is not set
 aside and has a channel free. One that is set aside is tried again by one fax at a time, wherever it stands in that
 order: how else would be known that it works?
 
@@ -24,6 +25,7 @@ from sqlalchemy.orm import Session
 from app.models import Attempt, Fax, FaxEntity, Origin, Trunk, TrunkTrouble
 from app.models.faxes.moves import WAITING
 from app.rules.ground.call_ends import FULL, NETWORK, PASSED_ON, TRUNK_DOWN, TRUNK_SIDE, code_of
+from app.rules.sending.destinations import best_trunk
 from app.rules.sending.trunks.room import learned_channels
 from app.rules.sending.trunks.trouble import troubles
 from app.rules.sending.trunks.used import enabled, without_loop
@@ -39,12 +41,19 @@ NO_TRUNK = timedelta(minutes=1)
 # ---- The order
 
 
-def in_order(trunks: Iterable[Trunk], number: str, preferred_id: int | None) -> list[Trunk]:
-    """Trunks in use, by their position, those that are preferred first: by the fax line, then by the longest prefix of
-    the number."""
+def in_order(trunks: Iterable[Trunk], number: str, preferred_id: int | None, best_id: int | None = None) -> list[Trunk]:
+    """Trunks in use, by their position, the one that is best for the number first, then those that are preferred: by
+    the fax line, then by the longest prefix of the number."""
     used = (trunk for trunk in trunks if trunk.enabled)
     return sorted(
-        used, key=lambda trunk: (trunk.id != preferred_id, -_preference(trunk, number), trunk.position, trunk.id)
+        used,
+        key=lambda trunk: (
+            trunk.id != best_id,
+            trunk.id != preferred_id,
+            -_preference(trunk, number),
+            trunk.position,
+            trunk.id,
+        ),
     )
 
 
@@ -172,7 +181,8 @@ class Ways:
             only = [trunk for trunk in self.enabled if trunk.id == bound]
             return Way(only, next(filter(self.has_channel, only), None), is_narrowed=True)
         tried = tried_by(self.session, fax)
-        ordered = in_order(self.trunks, fax.redirected_to or fax.dial_string or "", entity.trunk_id)
+        best = best_trunk(self.session, fax, self.now) if len(self.trunks) > 1 else None
+        ordered = in_order(self.trunks, fax.redirected_to or fax.dial_string or "", entity.trunk_id, best)
         left = [trunk for trunk in ordered if trunk.id not in tried and self.is_open(trunk)]
         left.sort(key=lambda trunk: trunk.id not in self.troubles)  # finds out
         chosen = next((trunk for trunk in left if self.has_channel(trunk)), None)
