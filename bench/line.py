@@ -11,6 +11,7 @@ import io
 import json
 import os
 import re
+import secrets
 import statistics
 import subprocess
 import sys
@@ -75,10 +76,12 @@ class Sender:
         return re.search(r'name="csrf_token"[^>]*value="([^"]+)"', self.http.get(path).text)[1]
 
     def send(self, name: str, content: bytes) -> tuple[str, float]:
-        """Id of the fax, and the Unix time at which the request began."""
+        """Id of the fax, and the Unix time at which the request began. Who is asked to come again sends the same form:
+        what the web had taken before is no second fax."""
         began = time.time()
         entity = next(filter(None, self.entity.groups()))
         form = {"entity": entity, "to": self.to, "send_at": "", "csrf_token": self.csrf}
+        form["submission"] = secrets.token_urlsafe(18)
         answer = self.http.post("/faxes/send", data=form, files={"document": (name, content)})
         while "Retry-After" in answer.headers and time.time() - began < LONGEST_SECONDS:
             time.sleep(int(answer.headers["Retry-After"]))
