@@ -725,8 +725,11 @@ def test_trunk(email: str, line: str, to: str, name: str) -> None:
         raise click.ClickException(sentence(error.code, **error.values)) from error
     except RedisError as error:
         raise click.ClickException(f"Redis does not respond: {error}") from error
-    told = {"tenant_id": fax.tenant_id, "after": {"number": fax.remote_number}}
-    audit_act(db.session, user=db.session.get_one(User, user_id), action="trunk.tested", target=name, **told)
+    tester = db.session.get_one(User, user_id)
+    after = {"number": fax.remote_number}
+    audit_act(
+        db.session, user=tester, tenant_id=fax.tenant_id, action="trunk.tested", target=name, before=None, after=after
+    )
     db.session.commit()
     status = _follow(fax.id)
     _tell_ladders(fax)

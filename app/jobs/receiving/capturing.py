@@ -283,8 +283,10 @@ def _call_of(event: dict[str, Any]) -> str:
 def _sound_of(event: dict[str, Any]) -> Sound | None:
     """What the dialplan tells with it: ``received|sent|lost|codec``; nothing of a call that nobody answered."""
     *counted, codec = event["userevent"].get("Sound", "").split("|")
-    counts = [count for text in counted if (count := read_whole(text)) is not None]
-    return Sound(*counts, codec=codec) if len(counts) == len(counted) == 3 else None
+    match [read_whole(text) for text in counted]:
+        case [int(received), int(sent), int(lost)]:
+            return Sound(received, sent, lost, codec)
+    return None
 
 
 def _forget_oldest(kept: dict[str, Any], most: int) -> None:
