@@ -65,6 +65,7 @@ class Stranger:
         self.scripts: dict[str, Script] = {}
         self.calls: dict[str, Call] = {}
         self._tags: dict[str, str] = {}
+        self._others: dict[str, tuple[tuple[str, int], str]] = {}  # of a call: whom we speak with
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((host, 0))
         self.port = self._socket.getsockname()[1]
@@ -110,7 +111,7 @@ class Stranger:
                 self.calls[call_id].ended = time.monotonic()
 
     def _invited(self, call_id: str, message: Message, where: tuple[str, int]) -> None:
-        first, _, body = message
+        first = message[0]
         number = re.match(r"INVITE sips?:([^@;>]*)", first)[1]
         if call_id in self.calls:  # said again, or a change of a call that runs: which is not for us
             if self.calls[call_id].answered and _header(message[1], "to", "t").find("tag=") > 0:
@@ -125,9 +126,13 @@ class Stranger:
             status, contact = redirect
             self._reply(message, where, status, f"Contact: <{contact}>")
         else:
-            self._reply(message, where, "200 OK", body=self._description())
-            self.calls[call_id].answered = time.monotonic()
-            self._speak(call_id, body)
+            self._answer(call_id, message, where)
+
+    def _answer(self, call_id: str, message: Message, where: tuple[str, int]) -> None:
+        self._reply(message, where, "200 OK", body=self._description(), tag=call_id[:8])
+        self._others[call_id] = (where, _header(message[1], "from", "f"))
+        self.calls[call_id].answered = time.monotonic()
+        self._speak(call_id, message[2])
 
     def _play(self, call_id: str, message: Message, where: tuple[str, int]) -> None:
         call = self.calls[call_id]
@@ -136,6 +141,9 @@ class Stranger:
                 return
             if isinstance(said, float):
                 time.sleep(said)
+                continue
+            if said == "200 OK":
+                self._answer(call_id, message, where)
                 continue
             status, *headers = said.split("\n")
             if status >= "2":
@@ -164,6 +172,7 @@ class Stranger:
             call.status, now = status, time.monotonic()
             if status < 300:
                 call.answered = now
+                self._others[call_id] = (where, _header(message[1], "to", "t"))
                 self._speak(call_id, message[2])
             else:
                 call.ended, call.refused_after = now, now - call.began
@@ -180,6 +189,13 @@ class Stranger:
         )
         return call
 
+    def hang_up(self, call: Call) -> None:
+        """One that was answered, by them or by us."""
+        call_id = next(call_id for call_id, one in self.calls.items() if one is call)
+        where, to = self._others[call_id]
+        self._send("BYE", call_id, where, number=call.number, to=to)
+        call.ended = time.monotonic()
+
     def _send(self, method: str, call_id: str, where: tuple[str, int], *, number: str, to: str, body: str = "") -> None:
         lines = [
             f"{method} sip:{number}@{HOST}:{where[1]} SIP/2.0",
@@ -188,7 +204,7 @@ class Stranger:
             f"From: <sip:{self._tags.get(call_id, 'far')}@{self.host}>;tag={call_id[:8]}",
             f"To: {to}",
             f"Call-ID: {call_id}",
-            f"CSeq: 1 {method}",
+            f"CSeq: {2 if method == 'BYE' else 1} {method}",
             f"Contact: <sip:far@{self.host}:{self.port}>",
             *(["Content-Type: application/sdp"] if body else []),
             f"Content-Length: {len(body)}",

@@ -18,7 +18,10 @@ from tests.live.strange import VOICE, Stranger
 pytestmark = pytest.mark.live
 
 UNHEARD, NO_TELEPHONE, TELEPHONE = "+390509655641", "+390509655642", "+390509000079"
+PICKED_UP, PERSON = "+390509655644", "+390509000080"
 RINGS_FOR = 10
+#: A person takes the call while the telephone still rings, and talks for longer than it would have rung.
+PICKS_UP_AFTER, TALKS_FOR = 4.0, RINGS_FOR
 
 
 def decide(ari: Ari, call: Incoming) -> None:
@@ -27,6 +30,8 @@ def decide(ari: Ari, call: Incoming) -> None:
         ari.receive(call.channel_id)
     elif number == UNHEARD:
         ari.detect(call.channel_id, listen_seconds=5, voice=TELEPHONE, whose="3-17", rings=RINGS_FOR)
+    elif number == PICKED_UP:
+        ari.detect(call.channel_id, listen_seconds=5, voice=PERSON, whose="3-19", rings=RINGS_FOR)
     else:
         ari.detect(call.channel_id, listen_seconds=5, voice="", whose="3-18")
 
@@ -35,6 +40,7 @@ def decide(ari: Ari, call: Incoming) -> None:
 def silent() -> Iterator[Stranger]:
     with Stranger(packets=50) as silent:
         silent.scripts[TELEPHONE] = ("180 Ringing", 60.0)
+        silent.scripts[PERSON] = ("180 Ringing", PICKS_UP_AFTER, "200 OK")
         yield silent
 
 
@@ -85,6 +91,33 @@ def test_the_caller_hears_one_ringing_and_is_a_fax_if_nobody_picks_up(
     (ended,) = [told for told in attending.heard if isinstance(told, Telephoned) and told.ended_at]
     assert ended.end == "no_answer"
     hang_up(trunk)
+
+
+@pytest.mark.parametrize("who", ["the person", "the caller"])
+def test_a_call_that_a_person_took_is_no_fax_whoever_hangs_up(
+    trunk: Line, attending: Ear, silent: Stranger, who: str
+) -> None:
+    attending.incoming.clear()
+    told_before, received_before = len(attending.heard), trunk.received()
+    call = silent.call(PICKED_UP, trunk.sip_port)
+    wait_until(20, "the telephone rings", lambda: [one for one in silent.of(PERSON) if not one.ended])
+    (person,) = [one for one in silent.of(PERSON) if not one.ended]
+    wait_until(10, "the person picks up", lambda: person.answered)
+    time.sleep(TALKS_FOR)
+    silent.hang_up(person if who == "the person" else call)
+    hung_up = time.monotonic()
+    other = call if who == "the person" else person
+    wait_until(10, "the other one is hung up on", lambda: other.ended)
+    wait_until(10, "the call is over", lambda: not trunk.ari.live_channels())
+    time.sleep(RINGS_FOR + 5)  # by now a telephone that nobody picked up would be a fax
+    told = [one for one in attending.heard[told_before:] if isinstance(one, Telephoned) and one.ended_at]
+    assert [one.end for one in told] == ["answered"]
+    assert told[0].seconds == pytest.approx(TALKS_FOR, abs=3)
+    assert not is_fax(attending, PICKED_UP)
+    assert not trunk.ari.live_channels()
+    assert trunk.received() == received_before
+    assert not [sound for sound in silent.sounds if sound.began > person.answered + 1], "no tones of a fax"
+    assert other.ended - hung_up < 5
 
 
 def test_without_a_telephone_who_is_silent_is_a_fax_in_the_end(trunk: Line, attending: Ear, silent: Stranger) -> None:
