@@ -13,6 +13,7 @@ Planes are grey, ``(rows, columns)`` of uint8 with 255 as white; ink is bool wit
 ``cell_rows`` rows, 4 at fine and 2 at standard resolution: half a millimetre on paper.
 """
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -52,9 +53,10 @@ from app.adapters.pages.words import Words, words_of
 PATCH, MOST_OFF = 12, 0.31
 #: Dots up to which something is thin: three quarters of a millimetre.
 THIN = 6
-#: A page of which more than this share is of one grey has that as its paper, where it is so light or so dark and less
-#: than the other share of it is beyond.
-PAPER, LIGHT, DARK, BEYOND = 0.4, 224, 52, 0.003
+#: A page of which more than this share is of one grey has that as its paper, where it is as light or as dark as may be
+#: and less than the other share of it is beyond.
+PAPER, BEYOND = 0.4, 0.003
+LIGHT, DARK = math.ceil(255 * (1 - MOST_OFF)), math.floor(255 * MOST_OFF)
 #: What words that are not bare are given, step by step from the most readable to the most faithful: how far their plate
 #: is from the page's tone to white or black, how many dots of a stroke's edge are crisp (None: all). Then comes tone
 #: alone.
@@ -106,7 +108,7 @@ class Drawing:
 def prepared(views: Views, cell_rows: int) -> Drawing:
     """What ``views`` have is given up as early as can be, if nobody else holds them: it is tens of megabytes."""
     reference, ground, black, white, drawings = _told_apart(views, cell_rows)
-    ground = _on_paper(ground, views.page, views.page_dots)
+    ground = _on_paper(ground, views.letterless, views.page, views.page_dots)
     crisp, large = black | white, None
     if views.letterless is not views.bare:
         large = _add_large_letters(views, black, white, cell_rows)
@@ -152,10 +154,11 @@ def _differ(one: Plane, other: Plane) -> Plane:
     return differs
 
 
-def _on_paper(ground: Plane, page: Box, whole: int) -> Plane:
-    """A page on a light grey goes on white paper, and one on nearly black on black: dots all over it are dear, and in
-    the way of whoever reads. What differs from that stays as far from it, and there is nothing beyond. ``whole`` is how
-    many dots the page has: those that ``ground`` has not are white."""
+def _on_paper(ground: Plane, letterless: Plane, page: Box, whole: int) -> Plane:
+    """A page of one tone that is near enough to white goes on white paper, and one near to black on black: dots all
+    over it are dear, and in the way of whoever reads. What lies between that tone and the middle stays between them,
+    and there is nothing beyond it, unless upon another ground. ``whole`` is how many dots the page has: those that
+    ``ground`` has not are white."""
     part = ground[page]
     if not part.size or whole - part.size + _count(part, 255, 255) >= (1 - PAPER) * whole:
         return ground
@@ -167,13 +170,18 @@ def _on_paper(ground: Plane, page: Box, whole: int) -> Plane:
     level = int(counts.argmax())
     if counts[level] <= PAPER * whole:
         return ground
-    if LIGHT <= level < WHITE_ABOVE and counts[level + FAINT :].sum() < BEYOND * whole:
-        return cv2.convertScaleAbs(ground, alpha=255 / level)
-    if BLACK_BELOW <= level <= DARK and counts[: level - FAINT].sum() < BEYOND * whole:
-        stretched = ground.copy()
-        stretched[page] = cv2.bitwise_not(cv2.convertScaleAbs(cv2.bitwise_not(ground[page]), alpha=255 / (255 - level)))
-        return stretched
-    return ground
+    if LIGHT <= level < WHITE_ABOVE:
+        beyond, other, ends = (level + FAINT, 255), (0, level - FAINT), ((MID_GREY, level), (MID_GREY, 255))
+    elif BLACK_BELOW <= level <= DARK:
+        beyond, other, ends = (0, level - FAINT), (level + FAINT, 255), ((level, MID_GREY), (0, MID_GREY))
+    else:
+        return ground
+    upon_it = cv2.inRange(part, *beyond) & ~cv2.inRange(letterless[page], *other)
+    if cv2.countNonZero(upon_it) >= BEYOND * whole:
+        return ground
+    levels, become = ((0, *some, 255) for some in ends)
+    table = np.rint(np.interp(np.arange(256), levels, become)).astype(np.uint8)
+    return cv2.LUT(ground, table)
 
 
 def _count(plane: Plane, least: int, most: int) -> int:
