@@ -181,7 +181,8 @@ def _on_paper(ground: Plane, letterless: Plane, page: Box, whole: int) -> Plane:
         return ground
     levels, become = ((0, *some, 255) for some in ends)
     table = np.rint(np.interp(np.arange(256), levels, become)).astype(np.uint8)
-    return cv2.LUT(ground, table)
+    on_paper: Plane = cv2.LUT(ground, table)  # type: ignore[attr-defined]
+    return on_paper
 
 
 def _count(plane: Plane, least: int, most: int) -> int:
