@@ -491,6 +491,8 @@ spandsp's log, which the line process reads ([Design](design.md)).
 Standard resolution only: the first call is refused, the second brings the pages at 98 lines to the inch, which is what
 is compared then. A machine that only holds a document to be polled takes no fax: that it failed is right.
 The one that hangs up after page 1 does so before it has confirmed it, each time, so that nothing is ever confirmed.
+A sender that hangs up after page 1 has sent half a fax each time: it stands in the log as incompletely received.
+iaxmodem has no time to lose: at a load like this its packets come late even where nothing is lost.
 """
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,12 +25,17 @@ LINE = "accounts"
 #: Whatever it is called for goes back to where it came from, as a carrier does with a number of its own.
 BACK = """[faxroom-in](+)
 exten => _+X.,1,Dial(PJSIP/${EXTEN}@main-voice+,60)
+exten => _+X.,2,Hangup()
 """
 
 
 @pytest.fixture(scope="module")
 def instance() -> Instance:
-    return Instance(Path(os.environ["FAXROOM_TEST_HOME"]))
+    """With its own port, by which its loop is known."""
+    instance = Instance(Path(os.environ["FAXROOM_TEST_HOME"]))
+    settings, sip_port = instance.app.config["SETTINGS"], int(os.environ["FAXROOM_TEST_SIP_PORT"])
+    instance.app.config["SETTINGS"] = replace(settings, sip_port=sip_port)
+    return instance
 
 
 @pytest.fixture(scope="module")
