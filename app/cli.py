@@ -36,7 +36,7 @@ from app.rules.ground.holding import held_since
 from app.rules.mail2fax.door import credentials_of, end_credential, make_credential
 from app.rules.mail2fax.door import shown as shown_credential
 from app.rules.sending.submit import submit_fax
-from app.rules.sending.trunks import table
+from app.rules.sending.trunks import table, used
 from app.rules.sending.trunks.ports import read_given, too_few
 from app.rules.sending.trunks.test_calls import judge_test
 from app.rules.upkeep.keys import renew_key
@@ -660,7 +660,7 @@ _SETTINGS += (
 @trunks.command("list", short_help="List the trunks in the order of their use.")
 def list_trunks() -> None:
     """List the trunks in the order of their use."""
-    for row in table.trunks(db.session):
+    for row in used.trunks(db.session):
         notes = ["registers"] * row.registers + ["off"] * (not row.enabled)
         notes += ["set in FAXROOM_TRUNK"] * row.from_environment
         click.echo("  ".join([row.name, f"{row.transport}:{row.host}:{row.port}", *notes]))

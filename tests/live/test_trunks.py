@@ -165,7 +165,7 @@ def test_a_change_reaches_asterisk_without_ending_a_call_and_calls_go_over_each_
         ear = stack.enter_context(Ear(near.ari))
         near.ari.originate(call_of("fax-1-1", page))
         ear.await_of(Answered, "fax-1-1")
-        main = TrunkFields("127.0.0.1", one.sip_port, "p", "q#r", caller_in="pai")
+        main = TrunkFields("127.0.0.1", one.sip_port, "p", "q#r")
         added = TrunkFields("127.0.0.2", two.sip_port, name="backup", t38=False)
         (near.home / "spool/faxroom" / FILE).write_text(file_text([main, added], sip_port=near.sip_port))
         near.ari.read_anew(MODULES)

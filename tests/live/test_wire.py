@@ -20,8 +20,6 @@ PLACES = {
     (CallerIn.USUAL, True): (ACCOUNT, OURS, ""),
     (CallerIn.FROM, False): (OURS, "", ""),
     (CallerIn.FROM, True): (OURS, "", ""),
-    (CallerIn.ASSERTED, False): (OURS, OURS, ""),
-    (CallerIn.ASSERTED, True): (ACCOUNT, OURS, ""),
     (CallerIn.BOTH, False): (OURS, OURS, ""),
     (CallerIn.BOTH, True): (OURS, OURS, ""),
     (CallerIn.REMOTE_PARTY, False): (OURS, "", OURS),

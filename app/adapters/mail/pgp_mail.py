@@ -73,9 +73,7 @@ def open_message(message: bytes, keys: list[str], private_key: str | None) -> Op
         home = Path(gpg.gnupghome)
         _take(gpg, keys)
         if private_key:
-            (home / "key").write_text(private_key)
-            _run(home, ["--import", "--", str(home / "key")])
-            (home / "key").unlink()
+            _import_private(home, private_key)
         (home / "message").write_bytes(message)
         code, status = _run(home, ["--output", str(home / "content"), "--decrypt", "--", str(home / "message")])
         words = [line[0] for line in status]
@@ -98,9 +96,7 @@ def box_key_fault(private_key: str) -> str | None:
         return "box_key_version"
     with gpg_home() as gpg:
         home = Path(gpg.gnupghome)
-        (home / "key").write_text(private_key)
-        _run(home, ["--import", "--", str(home / "key")])
-        (home / "key").unlink()
+        _import_private(home, private_key)
         keys = gpg.list_keys()
         if len(keys) != 1:
             return "box_key_several" if keys else "box_key_unreadable"
@@ -146,11 +142,15 @@ def public_key_of(private_key: str) -> str | None:
     """The public half, armored; None if there is none that mails could be encrypted to."""
     with gpg_home() as gpg:
         home = Path(gpg.gnupghome)
-        (home / "key").write_text(private_key)
-        _run(home, ["--import", "--", str(home / "key")])
-        (home / "key").unlink()
+        _import_private(home, private_key)
         keys = gpg.list_keys()
         return gpg.export_keys(keys[0]["fingerprint"]) if len(keys) == 1 else None
+
+
+def _import_private(home: Path, private_key: str) -> None:
+    (home / "key").write_text(private_key)
+    _run(home, ["--import", "--", str(home / "key")])
+    (home / "key").unlink()
 
 
 def _take(gpg: gnupg.GPG, keys: list[str]) -> None:

@@ -93,7 +93,7 @@ class FolderStorage:
                 target.flush()
                 os.fsync(target.fileno())
             new.rename(path)
-            _fsync_folder(path.parent)
+            sync_folder(path.parent)
         except OSError as error:
             with suppress(OSError):
                 new.unlink(missing_ok=True)
@@ -172,7 +172,7 @@ def _files(folder: Path, after: list[str], before: float) -> Iterator[str]:
             yield name
 
 
-def _fsync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -29,9 +29,8 @@ class NumberForm(StrEnum):
 class CallerIn(StrEnum):
     """Where our own number stands as the caller's."""
 
-    USUAL = "usual"  # in both, and with an account there only in P-Asserted-Identity
+    USUAL = "usual"  # in From and P-Asserted-Identity (RFC 3325); with an account, From has the account
     FROM = "from"
-    ASSERTED = "pai"  # P-Asserted-Identity (RFC 3325), the account in From
     BOTH = "both"
     REMOTE_PARTY = "rpid"  # Remote-Party-ID and From, as older telephone systems want it
 

@@ -226,9 +226,6 @@ def put_box(session: Session, tenant: Tenant, box: Mail2FaxBox | None, details: 
             ``box_program_unknown``, and those of :func:`app.rules.mail2fax.box_sign_in.put_sign_in`.
     """
     lock_tenant(session, tenant.id)
-    url = server_url(details.server())
-    if name_is_taken(session, tenant, box, details.name):
-        raise Refused("box_name_taken", field="name")
     elsewhere = bool(box and _leads_elsewhere(box, details))
     by_password = details.sign_in.way == PASSWORD
     if by_password and elsewhere and not details.password:
@@ -238,35 +235,48 @@ def put_box(session: Session, tenant: Tenant, box: Mail2FaxBox | None, details: 
     session.refresh(tenant, ["mail_proof_required"])  # somebody may have required it while this waited for the lock
     if tenant.mail_proof_required and not details.authserv_id:
         raise Refused("box_authserv_needed", field="authserv_id")
-    programs = read_programs(session, tenant, details.programs, known=box.programs if box else "")
-    try:
-        if box is None:
-            box = Mail2FaxBox(tenant_id=tenant.id, address=claim_address(session, details.email))
-        elif box.address.address != details.email:
-            change_address(session, box.address, details.email)
-    except AddressTaken as error:
-        raise Refused("email_taken", field="email") from error
-    box.name, box.imap, box.username = details.name, url, details.username
-    box.poll_seconds, box.authserv_id = int(details.poll_seconds or USUAL_POLL), details.authserv_id or None
-    box.programs = programs
+    box = put_shared(session, tenant, box, details, BoxSource.IMAP)
+    box.imap, box.username = server_url(details.server()), details.username
+    box.poll_seconds = int(details.poll_seconds or USUAL_POLL)
     if details.password:
         box.password = details.password
-    elif box.id is None:
-        box.password = ""
-    if details.private_key:
-        box.private_key = details.private_key
     session.add(box)
     put_sign_in(session, box, details.sign_in, elsewhere=elsewhere)
     session.flush()
     return box
 
 
-def name_is_taken(session: Session, tenant: Tenant, box: Mail2FaxBox | None, name: str) -> bool:
+def put_shared(
+    session: Session, tenant: Tenant, box: Mail2FaxBox | None, details: BoxDetails, source: BoxSource
+) -> Mail2FaxBox:
+    """Enter or change what every kind of box has. The caller holds the company's lock and adds the box.
+
+    Raises:
+        Refused: ``box_name_taken``, ``email_taken``, ``box_program_unknown``.
+    """
+    if _name_is_taken(session, tenant, box, details.name):
+        raise Refused("box_name_taken", field="name")
+    programs = _read_programs(session, tenant, details.programs, known=box.programs if box else "")
+    try:
+        if box is None:
+            box = Mail2FaxBox(tenant_id=tenant.id, address=claim_address(session, details.email), source=source)
+            box.imap = box.username = box.password = ""
+        elif box.address.address != details.email:
+            change_address(session, box.address, details.email)
+    except AddressTaken as error:
+        raise Refused("email_taken", field="email") from error
+    box.name, box.authserv_id, box.programs = details.name, details.authserv_id or None, programs
+    if details.private_key:
+        box.private_key = details.private_key
+    return box
+
+
+def _name_is_taken(session: Session, tenant: Tenant, box: Mail2FaxBox | None, name: str) -> bool:
     others = owned_by(Mail2FaxBox, tenant.id).where(Mail2FaxBox.id != (box.id if box else 0))
     return any(other.name.casefold() == name.casefold() for other in session.scalars(others))
 
 
-def read_programs(session: Session, tenant: Tenant, typed: str, *, known: str) -> str:
+def _read_programs(session: Session, tenant: Tenant, typed: str, *, known: str) -> str:
     """As the column has them. A program sends in the name of a user; one of the ``known`` may have lost its user since.
 
     Raises:

@@ -24,13 +24,13 @@ from sqlalchemy.orm import Session, joinedload
 from app.errors import Refused
 from app.models import BoxSource, DoorCredential, FaxEntity, Mail2FaxBox
 from app.rules.ground.access import sendable_entities
-from app.rules.mail2fax.boxes import BoxDetails, judge_box, name_is_taken, read_programs
+from app.rules.mail2fax.boxes import BoxDetails, judge_box, put_shared
 from app.rules.mail2fax.ledger import Delivery, message_digest, message_id
 from app.rules.mail2fax.mail_text import Wanted
 from app.rules.numbers.dialing import hold_rules
 from app.rules.numbers.numbers import read_mailed
 from app.rules.numbers.policy import hold_policy
-from tenants.addresses import AddressTaken, change_address, claim_address, fold
+from tenants.addresses import fold
 from tenants.models import EmailAddress, Tenant, User
 from tenants.scope import get_owned, lock_tenant, owned_by
 
@@ -304,20 +304,7 @@ def put_door_box(session: Session, tenant: Tenant, box: Mail2FaxBox | None, deta
         Refused: ``box_name_taken``, ``email_taken``, ``box_program_unknown``.
     """
     lock_tenant(session, tenant.id)
-    if name_is_taken(session, tenant, box, details.name):
-        raise Refused("box_name_taken", field="name")
-    programs = read_programs(session, tenant, details.programs, known=box.programs if box else "")
-    try:
-        if box is None:
-            box = Mail2FaxBox(tenant_id=tenant.id, address=claim_address(session, details.email), source=BoxSource.DOOR)
-            box.imap = box.username = box.password = ""
-        elif box.address.address != details.email:
-            change_address(session, box.address, details.email)
-    except AddressTaken as error:
-        raise Refused("email_taken", field="email") from error
-    box.name, box.authserv_id = details.name, details.authserv_id or None
-    box.programs = programs
-    box.private_key = details.private_key or box.private_key
+    box = put_shared(session, tenant, box, details, BoxSource.DOOR)
     session.add(box)
     session.flush()
     return box

@@ -46,8 +46,7 @@ def submit_fax(
     with ``beside=lambda fax: session.add(MailMessage(fax_id=fax.id, …))``: both are there, or neither. Of an email that
     became one before, it is not called, and the first fax is given. With ``look_first`` it is prepared and goes when
     its sender says so (:mod:`app.rules.sending.looking`). ``pages`` are as many as its sender has agreed to, of a
-    document that does not say it itself. An
-    ``urgent`` one goes before the others of its line.
+    document that does not say it itself. An ``urgent`` one goes before the other faxes of its company.
 
     Raises:
         Refused: with the ``field`` to change; nothing was begun and nothing is lost.

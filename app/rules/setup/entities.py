@@ -412,7 +412,7 @@ class EntityChanges(ChangeHandler):
         }
         plain = [name for name in FIELDS if name in change.before or name in change.after]
         if change.act == ADD:  # what is left as it usually is says nothing
-            plain = [name for name in plain if change.after[name] not in USUAL]
+            plain = [name for name in plain if not _is_usual(name, change.after[name])]
         found = []
         for name in plain:
             show = read.get(name, lambda value: value)
@@ -433,6 +433,10 @@ class EntityChanges(ChangeHandler):
             if lists[0] != lists[1]:
                 before[word], after[word] = lists
         return (None if change.act == ADD else before), after
+
+
+def _is_usual(name: str, value: object) -> bool:
+    return value in USUAL or (name, value) == ("fax_after", FAX_AFTER)
 
 
 def _demanded(session: Session, tenant: Tenant, change: PendingChange) -> FaxEntity:

@@ -25,6 +25,7 @@ from flask import current_app
 
 from app.adapters.storage.sealed_files import Source
 from app.adapters.storage.sealed_storage import owner_of, sealed_for
+from app.adapters.storage.storage import sync_folder
 from app.config import Settings
 from app.errors import PermanentFailure, TemporaryFailure
 from app.models import Attempt, CompanyKey, Document
@@ -98,7 +99,7 @@ def make_backup(target: Path) -> Summary:
         unfinished.mkdir(mode=0o700, parents=True)
         summary = _Writer(unfinished).write(current_app.config["SETTINGS"])
         unfinished.rename(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     except (OSError, sqlite3.Error, sa.exc.SQLAlchemyError) as error:
         raise BackupFailed(f"{error}. Nothing was kept.") from error
     except TemporaryFailure as failure:
@@ -295,7 +296,7 @@ class _Writer:
         path.write_text(json.dumps(manifest, indent=1))
         _facts(path)
         for folder in (self.folder, *(place for place in self.folder.rglob("*") if place.is_dir())):
-            _sync_folder(folder)
+            sync_folder(folder)
 
 
 class _Digested:
@@ -319,14 +320,6 @@ def _facts(path: Path) -> tuple[str, int]:
             size += len(chunk)
         os.fsync(source.fileno())
     return digest.hexdigest(), size
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _copy_sqlite(source: Path, target: Path) -> None:

@@ -1,6 +1,7 @@
 """Mail2Fax boxes: the mailboxes whose mails become faxes."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 from flask_login import current_user
 from htmx_flask import request
+from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
 from app.adapters.mail.imap import look_into
@@ -44,6 +46,7 @@ from app.web.people.credentials import Errors, said, said_all
 from app.web.site.administration import administrators_only, audit_act, own_tenant
 from app.web.site.guard import SAFE_METHODS, reads
 from tenants.db import db
+from tenants.models import Tenant
 from tenants.scope import get_owned, lock_tenant
 
 log = logging.getLogger(__name__)
@@ -143,7 +146,7 @@ def box(box_id: int) -> Response:
 
 
 def _save(known: Mail2FaxBox | None, details: BoxDetails) -> Response:
-    box_id, before = (known.id, shown(known)) if known else (None, None)
+    box_id = known.id if known else None
     had_person = bool(known and known.sign_in and known.sign_in.signed_in_as)
     errors = said_all(
         judge_box(
@@ -153,23 +156,36 @@ def _save(known: Mail2FaxBox | None, details: BoxDetails) -> Response:
             sign_in=known.sign_in if known else None,
         )
     )
-    if not errors:
-        try:
-            saved = put_box(db.session, own_tenant(), known, details)
-        except Refused as refusal:
-            errors[refusal.field or "form"] = said(refusal)
-    if errors:
-        db.session.rollback()
+    saved = save_box(known, details, errors, put_box)
+    if saved is None:
         return _box_page(details, _box(box_id) if box_id else None, errors)
-    audit_box(saved, before, details)
-    db.session.commit()
     row = saved.sign_in
     waits_for_person = row and not _has_refresh_token(row) and (had_person or PROVIDERS[row.provider].needs_person)
     flash(_("Saved. Now sign in to the mailbox.") if waits_for_person else _("Saved. Now test the mailbox."), "info")
     return redirect(url_for("mail2fax.box", box_id=saved.id), 303)
 
 
-def audit_box(saved: Mail2FaxBox, before: dict[str, Any] | None, details: BoxDetails) -> None:
+def save_box(
+    known: Mail2FaxBox | None,
+    details: BoxDetails,
+    errors: Errors,
+    put: Callable[[Session, Tenant, Mail2FaxBox | None, BoxDetails], Mail2FaxBox],
+) -> Mail2FaxBox | None:
+    """Saved, audited and committed. None if there are ``errors``, or ``put`` adds one: then nothing was changed."""
+    before = shown(known) if known else None
+    try:
+        saved = None if errors else put(db.session, own_tenant(), known, details)
+    except Refused as refusal:
+        errors[refusal.field or "form"], saved = said(refusal), None
+    if saved is None:
+        db.session.rollback()
+        return None
+    _audit_box(saved, before, details)
+    db.session.commit()
+    return saved
+
+
+def _audit_box(saved: Mail2FaxBox, before: dict[str, Any] | None, details: BoxDetails) -> None:
     after = shown(saved)
     typed = {name: getattr(details, name) for name in ("password", "private_key")}
     typed |= {name: getattr(details.sign_in, name) for name in ("client_secret", "service_key", "refresh_token")}

@@ -13,7 +13,7 @@ from app.adapters.mail.pgp_mail import box_key_fault
 from app.config import DoorSettings
 from app.errors import Refused
 from app.models import Mail2FaxBox
-from app.rules.mail2fax.boxes import BoxDetails, details_of, lines_by_method, shown
+from app.rules.mail2fax.boxes import BoxDetails, details_of, lines_by_method
 from app.rules.mail2fax.door import (
     addresses_of,
     credentials_of,
@@ -27,7 +27,7 @@ from app.rules.mail2fax.door import (
     senders_of,
 )
 from app.rules.mail2fax.door import shown as shown_credential
-from app.web.mail2fax.boxes import audit_box, read_details
+from app.web.mail2fax.boxes import read_details, save_box
 from app.web.people.credentials import Errors, said, said_all
 from app.web.site.administration import administrators_only, audit_act, own_tenant
 from app.web.site.guard import SAFE_METHODS
@@ -71,22 +71,15 @@ def box(box_id: int) -> Response:
 
 
 def _save(known: Mail2FaxBox | None, details: BoxDetails) -> Response:
-    box_id, before = (known.id, shown(known)) if known else (None, None)
+    box_id = known.id if known else None
     errors: Errors = {}
     if known is None and not (_settings().is_open and _domain()):
         errors["form"] = said(Refused("door_closed"))
     domain = known.address.address.rpartition("@")[2] if known and known.address.address == details.email else _domain()
     errors |= said_all(judge_door_box(details, domain.lower(), key_fault=box_key_fault))
-    if not errors:
-        try:
-            saved = put_door_box(db.session, own_tenant(), known, details)
-        except Refused as refusal:
-            errors[refusal.field or "form"] = said(refusal)
-    if errors:
-        db.session.rollback()
+    saved = save_box(known, details, errors, put_door_box)
+    if saved is None:
         return _page(details, _box(box_id) if box_id else None, errors)
-    audit_box(saved, before, details)
-    db.session.commit()
     flash(_("Saved."), "info")
     return redirect(url_for("door.box", box_id=saved.id), 303)
 

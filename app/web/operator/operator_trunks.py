@@ -10,9 +10,8 @@ from werkzeug.wrappers import Response
 
 from app.models import CallerForm, CallerIn, NumberForm, Trunk
 from app.rules.audit.auditing import audit
-from app.rules.sending.trunks import table
+from app.rules.sending.trunks import table, used
 from app.rules.sending.trunks.trouble import troubles
-from app.rules.sending.trunks.used import in_use
 from app.rules.words.sentences import OUTCOMES
 from app.web.operator.operator_numbers import companies, regions
 from app.web.people.credentials import Errors, said
@@ -42,7 +41,6 @@ NUMBER_FORMS = {
     NumberForm.INTERNATIONAL: _l("With 00 and country code, such as 0039 050 9655637"),
     NumberForm.NATIONAL: _l("As dialled within the country, such as 050 9655637"),
 }
-#: "pai" is what "usual" is (:data:`app.rules.sending.trunks.fields.CALLER_IN`): a list without it.
 CALLER_PLACES = {
     CallerIn.USUAL: _l("From and P-Asserted-Identity; with an account only the second"),
     CallerIn.FROM: _l("From"),
@@ -56,9 +54,9 @@ MEDIA = {"plain": _l("Not encrypted"), "srtp": _l("Encrypted (SRTP)")}
 @blueprint.get("")
 def trunks() -> Response:
     values = {
-        "trunks": table.trunks(db.session),
+        "trunks": used.trunks(db.session),
         "troubles": troubles(db.session),
-        "used": {trunk.id for trunk in in_use(db.session)},
+        "used": {trunk.id for trunk in used.in_use(db.session)},
         "OUTCOMES": OUTCOMES,
         "TRANSPORTS": TRANSPORTS,
     }

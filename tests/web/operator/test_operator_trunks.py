@@ -9,7 +9,7 @@ from flask import Flask
 
 from app.cli import trunks
 from app.models import Attempt, AuditEvent, Fax, FaxEntity, Trunk
-from app.rules.sending.trunks import table
+from app.rules.sending.trunks import table, used
 from app.rules.sending.trunks.fields import TrunkFields
 from app.rules.sending.trunks.table import put_from_environment
 from app.services.setup.provisioning import ProvisionError, apply_provision_file
@@ -33,7 +33,7 @@ GOOD = {
     "channels": "4",
     "prefers": "+39 +4930",
     "number_form": "digits",
-    "caller_in": "pai",
+    "caller_in": "both",
     "trunk_region": "DE",
     "trunk_area": "",
     "trunk_company": "",
@@ -59,7 +59,7 @@ def test_a_trunk_is_added_changed_put_first_and_removed(app: Flask, cast: Cast, 
     assert (trunk(app, "backup").port, trunk(app, "backup").password) == (5099, "p#w: é")
     assert olga.post(f"{PAGE}/backup/first", page=PAGE).status_code == 303
     with app.app_context():
-        assert [one.name for one in table.trunks(db.session)] == ["backup", "main"]
+        assert [one.name for one in used.trunks(db.session)] == ["backup", "main"]
     assert "Remove the trunk" in olga.get(f"{PAGE}/backup/remove").text and trunk(app, "backup")
     assert olga.post(f"{PAGE}/backup/remove", page=f"{PAGE}/backup/remove").status_code == 303
     assert trunk(app, "backup") is None
@@ -116,13 +116,13 @@ def test_the_environment_s_trunks_are_put_in_and_keep_what_was_set_for_them(app:
         table.trunk_by_name(db.session, "main").region = "IT"
         put_from_environment(db.session, wanted)
         db.session.commit()
-        assert [(one.name, one.host, one.region) for one in table.trunks(db.session)] == [
+        assert [(one.name, one.host, one.region) for one in used.trunks(db.session)] == [
             ("main", "one.example", "IT"),
             ("main-2", "two.example", None),
         ]
         put_from_environment(db.session, wanted[:1])
         db.session.commit()
-        assert [one.name for one in table.trunks(db.session)] == ["main"]
+        assert [one.name for one in used.trunks(db.session)] == ["main"]
 
 
 A, B, C = (TrunkFields(f"{name}.example", 5060, name, "secret") for name in "abc")
@@ -135,7 +135,7 @@ def put(*wanted: TrunkFields) -> list[tuple[str, bool]]:
 
 
 def standing() -> list[tuple[str, str, str | None, bool, bool]]:
-    rows = table.trunks(db.session)
+    rows = used.trunks(db.session)
     return [(one.name, one.host, one.region, one.enabled, one.from_environment) for one in rows]
 
 
@@ -307,7 +307,7 @@ def test_a_provision_file_changes_two_trunks_of_one_host_at_once_and_not_one_alo
         put(TrunkFields("a.example", 5060), TrunkFields("a.example", 5070))
         file.write_text("trunks: [{name: main, trunk_region: IT}, {name: main-2, trunk_region: IT}]\n")
         apply_provision_file(db.session, file)
-        assert {one.region for one in table.trunks(db.session)} == {"IT"}
+        assert {one.region for one in used.trunks(db.session)} == {"IT"}
         file.write_text("trunks: [{name: main, trunk_region: DE}, {name: main-2, trunk_region: FR}]\n")
         with pytest.raises(ProvisionError):
             apply_provision_file(db.session, file)

@@ -50,7 +50,8 @@ def test_a_new_line_is_saved_given_users_and_applied(app: Flask, cast: Cast, ali
     assert save_users(alice, answer.headers["Location"], shown=[cast.bob], sends=[cast.bob]).status_code == 303
     assert "sales" not in bob.get("/faxes/send").text
     assert "new, not active yet" in alice.get("/entities").text
-    assert "Bob (bob@alpha.test)" in alice.get("/changes").text
+    saved = alice.get("/changes").text
+    assert "Bob (bob@alpha.test)" in saved and "seconds that the telephone rings" not in saved
     assert apply(alice).status_code == 303
     sales = by_name(app, "sales")
     assert (sales.tenant_id, sales.extension, sales.number) == (cast.alpha, "505", "+390509655640")

@@ -18,12 +18,9 @@ MEDIA = ("plain", "srtp")
 CALLER_IN = {
     "usual": ("send_pai = yes",),
     "from": ("send_pai = no",),
-    "pai": ("send_pai = yes",),
     "both": ("send_pai = yes",),
     "rpid": ("send_pai = no", "send_rpid = yes"),
 }
-#: With an account there: those in which it stands in From.
-_ACCOUNT_IN_FROM = ("usual", "pai")
 #: Sections of ``asterisk/pjsip.conf`` with these names are ours.
 RESERVED = frozenset({"own", "trunk", "transport", "global"})
 MOST_CHANNELS = 9_999
@@ -271,7 +268,7 @@ def _of_endpoint(trunk: TrunkFields) -> list[str]:
     lines = [f"aors = {trunk.name}", f"transport = {trunk.transport_name}", f"set_var = FAX_TRUNK={trunk.name}"]
     lines += CALLER_IN[trunk.caller_in]
     lines += [f"outbound_auth = {trunk.name}"] if trunk.username else []
-    lines += [f"from_user = {trunk.username}"] if trunk.username and trunk.caller_in in _ACCOUNT_IN_FROM else []
+    lines += [f"from_user = {trunk.username}"] if trunk.username and trunk.caller_in == "usual" else []
     lines += ["media_encryption = sdes"] if trunk.media == "srtp" else []
     return [*lines, *(["rtp_ipv6 = yes", "t38_udptl_ipv6 = yes"] if trunk.is_ipv6 else [])]
 

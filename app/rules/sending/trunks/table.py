@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.errors import Refused
 from app.models import Attempt, CallerIn, FaxEntity, NumberForm, Trunk
 from app.rules.sending.trunks.fields import MEDIA, TRANSPORTS, Fault, TrunkFields, faults_of, is_same_host
-from app.rules.sending.trunks.used import is_loop
+from app.rules.sending.trunks.used import is_loop, trunks
 from app.rules.sending.trunks.writing import FIELDS as HABITS
 from app.rules.sending.trunks.writing import judge_writing, set_writing, writing_of
 from app.whole_numbers import read_whole
@@ -29,11 +29,6 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 YES = "yes"
 MOST_TRUNKS = 50
-
-
-def trunks(session: Session) -> list[Trunk]:
-    """In the order of their use."""
-    return list(session.scalars(sa.select(Trunk).order_by(Trunk.position, Trunk.id)))
 
 
 def trunk_by_name(session: Session, name: str) -> Trunk | None:

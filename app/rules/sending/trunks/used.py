@@ -1,5 +1,5 @@
-"""The trunks that faxes go over. Our own loop is one only where there is no other: a number that is not ours it
-calls unallocated, as a carrier does one that nobody has."""
+"""Which trunks there are, and which of them faxes go over. Our own loop counts only if there is no other trunk: it
+answers any number that is not ours as unallocated, as a carrier does."""
 
 from collections.abc import Sequence
 
@@ -15,16 +15,20 @@ def is_loop(trunk: Trunk) -> bool:
     return leads_to_us(trunk.host, trunk.port, trunk.transport, sip_port=current_app.config["SETTINGS"].sip_port)
 
 
+def trunks(session: Session) -> list[Trunk]:
+    """All of them, in the order of their use."""
+    return list(session.scalars(sa.select(Trunk).order_by(Trunk.position, Trunk.id)))
+
+
 def in_use(session: Session) -> Sequence[Trunk]:
-    """In the order of their use."""
     return without_loop(enabled(session))
 
 
 def enabled(session: Session) -> Sequence[Trunk]:
-    """Those that a test call may go over."""
-    return session.scalars(sa.select(Trunk).where(Trunk.enabled).order_by(Trunk.position, Trunk.id)).all()
+    """Those that are switched on. A test call may go over any of them."""
+    return [trunk for trunk in trunks(session) if trunk.enabled]
 
 
 def without_loop(trunks: Sequence[Trunk]) -> Sequence[Trunk]:
-    """As they are where there is nothing but the loop."""
+    """The same trunks if there is nothing but the loop."""
     return [trunk for trunk in trunks if not is_loop(trunk)] or trunks
