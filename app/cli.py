@@ -646,7 +646,7 @@ def _unclaimed() -> tuple[str, bool, str]:
 
 @click.group()
 def trunks() -> None:
-    """The ways to carriers: list, add, set, remove, order."""
+    """Trunks to carriers: list, add, set, remove, order."""
 
 
 #: What may be set, as it is written here and on the operator's page.
@@ -680,15 +680,15 @@ def add_trunk(name: str, settings: tuple[str, ...], ask: bool) -> None:
 @click.argument("name")
 @click.argument("settings", nargs=-1)
 def set_trunk(name: str, settings: tuple[str, ...], ask: bool) -> None:
-    """Change the trunk NAME. Running calls go on."""
+    """Change the trunk NAME. Current calls continue."""
     _put_trunk(_trunk(name), name, settings, ask)
 
 
 @trunks.command("remove", short_help="Remove a trunk.")
-@click.confirmation_option(prompt="No more calls go or come over it. Remove it?")
+@click.confirmation_option(prompt="It will take no more calls, in or out. Remove it?")
 @click.argument("name")
 def remove_trunk(name: str) -> None:
-    """Remove the trunk NAME. Running calls go on."""
+    """Remove the trunk NAME. Current calls continue."""
     row = _trunk(name)
     if fault := table.judge_removal(db.session, row):
         raise click.ClickException(sentence(fault.code, **fault.values))
@@ -782,7 +782,7 @@ def _put_trunk(row: Trunk | None, name: str, settings: tuple[str, ...], ask: boo
 def _setting(text: str, row: Trunk | None) -> tuple[str, str]:
     field, equals, value = text.partition("=")
     if not equals or field not in table.FIELDS or field in ("name", "password"):
-        raise click.ClickException(f"{field} is no setting. Settings: {_SETTINGS}")
+        raise click.ClickException(f"There is no setting {field}. Settings: {_SETTINGS}")
     if row and row.from_environment and field in table.ADDRESS:
         raise click.ClickException(f"{field} of {row.name} is set in FAXROOM_TRUNK. Change it there.")
     if field in table.SWITCHES and value not in ("yes", "no"):

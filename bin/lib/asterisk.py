@@ -54,13 +54,13 @@ LONGEST_SOCKET = 107 - len("/asterisk.ctl")
 _SHAPE = "sip:[user:password@]host[:port][;transport=udp|tcp|tls][;media=srtp]"
 #: What is wrong with FAXROOM_TRUNK, and what to do.
 _TRUNK_FAULTS = {
-    "trunk_shape": f"must be loop or addresses with blanks between, each {_SHAPE}. Correct it and start again.",
-    "trunk_parameters": f"must be {_SHAPE}. Correct what stands behind the first semicolon.",
+    "trunk_shape": f"must be loop, or addresses with spaces between them, each {_SHAPE}. Correct it and start again.",
+    "trunk_parameters": f"must be {_SHAPE}. Correct what follows the first semicolon.",
     "trunk_port": "there is no port {port}. Ports go up to 65535.",
-    "trunk_host": "{host} is no host name or IP address.",
+    "trunk_host": "{host} is not a host name or an IP address.",
     "trunk_srtp": "media=srtp needs transport=tls, which keeps its keys secret.",
-    "trunk_account": "the user and the password must not contain a semicolon, a line break or a blank at an end.",
-    "trunk_user_missing": "a password needs a user before it.",
+    "trunk_account": "the user and the password must have no semicolon or line break, and no space at either end.",
+    "trunk_user_missing": "a password needs a user in front of it.",
 }
 
 
@@ -247,7 +247,7 @@ def _write(target: Path, template: Path, values: Mapping[str, object]) -> None:
 def _tell_trunks(file: Path, trunks: list[TrunkFields], sip_port: int, authorities: Path) -> str:
     """Until the portal tells more of them: what it told before stays, it compares and mends it. Gives what is there."""
     if any(trunk.transport == "tls" for trunk in trunks) and not authorities.exists():
-        raise SetupError(f"FAXROOM_TRUNK wants TLS, but {authorities} is missing. Install ca-certificates.")
+        raise SetupError(f"FAXROOM_TRUNK needs TLS, but {authorities} is missing. Install ca-certificates.")
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch(mode=0o640)

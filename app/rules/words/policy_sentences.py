@@ -75,7 +75,9 @@ POLICY_SENTENCES = {
     "trunk_host": _l("Enter a host name or an IP address, such as sip.example.org."),
     "trunk_port": _l("Enter a port from 1 to 65535."),
     "trunk_srtp": _l("Encrypted sound needs TLS. Choose TLS, or switch encryption off."),
-    "trunk_account": _l("Enter it without semicolons, line breaks and spaces at the ends, at most 255 characters."),
+    "trunk_account": _l(
+        "Enter up to 255 characters, without semicolons or line breaks, and without a space at either end."
+    ),
     "trunk_user_missing": _l("Enter the user name that belongs to the password."),
     "trunk_registers": _l("To register, enter a user name and a password."),
     "trunk_channels": _l("Enter a whole number from 0 to %(limit)s."),

@@ -75,13 +75,13 @@ OUTCOMES = {
     "forbidden": _l("The network refused the call without saying why."),
     "media_refused": _l("The other side takes no fax calls, either as T.38 or as audio."),
     "registration_lost": _l("The provider does not accept the registration. No calls come in until it does."),
-    "trunk_no_answer": _l("The provider no longer answers when Faxroom asks whether it is there."),
+    "trunk_no_answer": _l("The provider no longer answers Faxroom's checks (OPTIONS)."),
     "trunk_down": _l("The line to the telephone provider is down. The fax goes out as soon as it is back."),
     "trunk_refused": _l(
         "The telephone provider takes no calls from this system at the moment. The fax goes out as soon as it does."
     ),
     "trunk_full": _l("All channels to the telephone provider were in use. The fax goes out as soon as one is free."),
-    "next_trunk": _l("One telephone provider did not take the call. Faxroom tries another."),
+    "next_trunk": _l("One telephone provider did not take the call. Faxroom is trying another."),
     "redirected": _l("The other side forwards its calls to another number. Faxroom does not follow."),
     "followed": _l("The other side forwards its calls to another number. Faxroom dials that one."),
     "file_refused": _l("The line could not read the prepared pages."),

@@ -41,7 +41,8 @@ TEMPLATE_SENTENCES = {
     "test_running": _l("A test of this line is running. Wait until it has finished."),
     "test_one_call": _l("A test needs two calls at once, one out and one in. Your company's limits allow only one."),
     "test_no_way_out": _l(
-        "This line cannot be tested through the carrier: that takes a public number and a trunk to a carrier."
+        "This line cannot be tested through the carrier. The line needs a public number, and Faxroom needs a trunk to "
+        "a carrier."
     ),
     "test_trunk_down": _l("The line to the telephone provider is down. The test was not sent."),
     "test_trunk_refused": _l(

@@ -54,7 +54,7 @@ ADVICE = {
     "door": "Start it: worker.py door. If it does not stay up, its log says why: a port in use, a certificate.",
     "front": "nginx, which takes requests for the web. bin/up restarts it; front.log says why it stops.",
     "trunk": "The carrier cannot be reached, takes no calls or has not accepted the registration: check the trunk's "
-    "address and account, and the network. Faxes wait and go out by themselves; see docs/trunks.md.",
+    "address and account, and the network. Faxes wait and go out as soon as it works again; see docs/trunks.md.",
     "room": "A disk is full, so no fax is sent or received. Free some space; bin/faxroom doctor says where.",
 }
 #: What to do where a part could not even be asked.
@@ -154,7 +154,7 @@ def _trunk() -> str | None:
         lost = {name: state.fault for name, state in faults(utc_now()).items() if name in used} | lost
         unknown = [name for name in unseen(used, utc_now()) if name not in lost]
     if not lost:
-        return f"Nobody knows how these trunks are: {', '.join(unknown)}" if unknown else None
+        return f"Nothing has been seen of these trunks for a minute: {', '.join(unknown)}" if unknown else None
     if len(lost) >= len(used):
         names = f" ({', '.join(lost)})" if len(lost) > 1 else ""
         raise TemporaryFailure(f"{next(iter(lost.values()))}{names}")

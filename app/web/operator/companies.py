@@ -77,7 +77,7 @@ PART_NAMES = {
     "line": _l("Line process"),
     "clock": _l("Clock"),
     "collect": _l("Email collector"),
-    "door": _l("Email door"),
+    "door": _l("Direct email"),
     "front": _l("Front"),
     "trunk": _l("Trunk"),
     "room": _l("Disk space"),

@@ -42,7 +42,7 @@ NUMBER_FORMS = {
     NumberForm.NATIONAL: _l("As dialled within the country, such as 050 9655637"),
 }
 CALLER_PLACES = {
-    CallerIn.USUAL: _l("From and P-Asserted-Identity; with an account only the second"),
+    CallerIn.USUAL: _l("From and P-Asserted-Identity; with an account, only P-Asserted-Identity"),
     CallerIn.FROM: _l("From"),
     CallerIn.BOTH: _l("From and P-Asserted-Identity"),
     CallerIn.REMOTE_PARTY: _l("From and Remote-Party-ID"),

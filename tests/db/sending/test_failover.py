@@ -591,7 +591,10 @@ def test_a_lost_trunk_is_a_warning_as_long_as_another_works(app, session, cast, 
 def test_a_trunk_of_which_nobody_knows_how_it_is_is_a_warning(app, session, cast, trunks, monkeypatch):
     monkeypatch.setattr(health, "faults", lambda _now: {})
     monkeypatch.setattr(health, "unseen", lambda names, _now: [name for name in names if name != "second"])
-    assert check_part("trunk") == {"ok": True, "warning": "Nobody knows how these trunks are: main, third"}
+    assert check_part("trunk") == {
+        "ok": True,
+        "warning": "Nothing has been seen of these trunks for a minute: main, third",
+    }
     monkeypatch.setattr(health, "faults", lambda _now: lost("third"))
     assert check_part("trunk")["warning"] == "Other trunks work. third: registration_lost, main: unknown"
 
