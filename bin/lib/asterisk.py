@@ -54,7 +54,7 @@ LONGEST_SOCKET = 107 - len("/asterisk.ctl")
 _SHAPE = "sip:[user:password@]host[:port][;transport=udp|tcp|tls][;media=srtp]"
 #: What is wrong with FAXROOM_TRUNK, and what to do.
 _TRUNK_FAULTS = {
-    "trunk_shape": f"must be loop, or addresses with spaces between them, each {_SHAPE}. Correct it and start again.",
+    "trunk_shape": f"must be loop or addresses with spaces between them, each {_SHAPE}. Correct it and start again.",
     "trunk_parameters": f"must be {_SHAPE}. Correct what follows the first semicolon.",
     "trunk_port": "there is no port {port}. Ports go up to 65535.",
     "trunk_host": "{host} is not a host name or an IP address.",
