@@ -1,5 +1,5 @@
-"""Tokens in place of passwords: asked for at a token server (RFC 6749; RFC 7523 for service accounts), shown to a mail
-server by SASL XOAUTH2 or OAUTHBEARER (RFC 7628)."""
+"""Tokens instead of passwords: fetched from a token server (RFC 6749; RFC 7523 for service accounts), and used at a
+mail server by SASL XOAUTH2 or OAUTHBEARER (RFC 7628)."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What goes over the line in SIP, as Asterisk's res_hep tells it: one UDP packet on loopback for each message.
+"""SIP messages as Asterisk's res_hep reports them: one UDP packet on loopback for each message.
 
 Source: HEP3 (sipcapture/HEP, "HEP3 Network Protocol Specification", rev 36); Asterisk 22, res_hep.c, res_hep_pjsip.c.
 """

@@ -1,6 +1,6 @@
-"""A SIP message as a carrier's support may see it: without what proves an account, keys, and content.
+"""A SIP message as a carrier's support may see it: without credentials, keys and content.
 
-What is shown is listed; everything else is left out. Source: RFC 3261 (messages, compact names), RFC 8866 (SDP).
+A list says what is shown; everything else is left out. Source: RFC 3261 (messages, compact names), RFC 8866 (SDP).
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Asks Asterisk how its trunks are, and writes it down (:mod:`app.services.trunks.states`)."""
+"""Asks Asterisk for the state of its trunks, and writes it down (:mod:`app.services.trunks.states`)."""
 
 import time
 from collections.abc import Callable

@@ -1,11 +1,10 @@
-"""Calls over a trunk from which nothing has come, not even that it tries: another trunk takes them.
+"""Calls over a trunk that has answered nothing at all, not even “trying”: another trunk takes them.
 
-RFC 3261 gives an INVITE 32 s (timer B), and has whoever gets it say so within 200 ms (17.2.1). Asterisk lets nobody
-make that shorter than 6.4 s, and then for every request. So a call that has gone out several times and brought no word
-is taken back where another trunk can have it. If a word comes after all, Asterisk cancels the call.
+RFC 3261 gives an INVITE 32 s (timer B), and wants the other side to answer within 200 ms (17.2.1). Asterisk allows no
+timer B below 6.4 s, and only for all requests together. So a call that was sent out several times and got no answer is
+taken back, if another trunk can have it. If an answer comes after all, Asterisk cancels the call.
 
-How long a call is out is counted from when Asterisk says that it dials. When we asked it to tells nothing: it may place
-sixty at once.
+The time counts from when Asterisk says that it dials, not from when we asked it to: it may place sixty calls at once.
 """
 
 import time

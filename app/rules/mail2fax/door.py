@@ -1,11 +1,13 @@
-"""The door: emails that are handed in to us instead of lying in a mailbox. Who hands in, for whom, and to which line.
+"""Direct email: emails that are delivered to us instead of lying in a mailbox. Who delivers, for whom, and to which
+line.
 
-``number@fax.example.org`` is a number for the only line that the sender may send from by email,
-``number@line.fax.example.org`` names the line, by its name or its extension. The same below a company's own domain.
-Only lines whose box is at the door are reached. A box's own address is one too: there the subject says the number.
+``number@fax.example.org`` is a number for the only line that the sender may send from by email.
+``number@line.fax.example.org`` names the line, by its name or its extension. The same works below a company's own
+domain. Only lines whose box is without a mailbox can be reached. A box's own address works too: then the subject says
+the number.
 
-An email is known by its wish (:func:`app.services.mail2fax.wishes.wish_digest`) and by what it asks for: its line and
-the number, whatever its spelling. Handed in again it is answered as before and sent once.
+An email is known by its wish (:func:`app.services.mail2fax.wishes.wish_digest`), its line and its number, however
+these are written. If it is delivered again, it gets the same answer and is sent once.
 """
 
 import hashlib

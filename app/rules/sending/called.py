@@ -1,10 +1,11 @@
-"""One number, one call: a machine has as many lines as it is known to have, and one where nothing is known.
+"""One number, one call: a number has as many lines as it is known to have, or one if nothing is known.
 
-Whatever the company, no more calls are open to a number than it has lines. The database holds it: each open attempt has
-one of the number's lines, and no two the same (``uq_attempt_called_line``). A fax that finds them taken waits for the
-number, apart from those that may go: it is not looked at again, and costs nothing, until a line of that number is free.
-Nothing has to wake it. Each round of dispatching asks, for the numbers that somebody waits for, whether a line is free,
-and lets the first of every fax line back in; whose turn it is, is decided there as for any other place.
+Whatever the company, no more calls are open to a number than it has lines. The database ensures it: each open attempt
+has one of the number's lines, and no two have the same (``uq_attempt_called_line``). A fax that finds all lines taken
+waits for the number, apart from the faxes that may go. It is not looked at again, and costs nothing, until a line of
+that number is free. Nothing has to wake it: each round of dispatching asks whether a line is free for the numbers
+that faxes wait for, and lets the first fax of every fax line back in. From then on, turns decide as for any other
+place.
 
 An extension comes back to our own Asterisk, and so does a number of ours: it takes as many calls as its company lets
 in.

@@ -1,11 +1,11 @@
-"""How the next call to a machine goes: each failure of the transmission changes what may have been at fault.
+"""How the next call to a machine differs: each failed transmission changes what may have been at fault.
 
-Pure. The rates are the highest of ITU-T V.17, V.29 and V.27ter: spandsp begins with the highest of a modem that it may
-use (0.0.6, t30.c: set_min_rec_data_bits and its table of fallbacks) and knows no limit in between.
+Pure. The rates are the highest of ITU-T V.17, V.29 and V.27ter: spandsp begins with the highest of a modem that it
+may use (0.0.6, t30.c: set_min_rec_data_bits and its table of fallbacks) and knows no limit in between.
 
-A failure by sound (G.711) is most likely a packet that was lost: a signal of T.30 lasts a second and more, 50 packets
-and more, and one that is missing spoils it. The same second in packets of 60 ms is 17. Who cannot take those is called
-in usual ones again: after a failure without a page the other size is next, and after a refusal the usual one for good.
+A failure by sound (G.711) is most likely a lost packet: a signal of T.30 lasts a second or more, at least 50 packets,
+and one missing packet spoils it. In packets of 60 ms, the same second is 17. After a failure without a page, the next
+call uses the other size. After a refusal of 60 ms, all further calls use the usual size.
 """
 
 from collections.abc import Iterable

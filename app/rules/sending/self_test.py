@@ -1,15 +1,15 @@
-"""The self-test of a fax entity: a real fax from the line to itself, and what came of it.
+"""The self-test of a fax line: a real fax from the line to itself, and its result.
 
-An inner one goes through Asterisk's own loop. What is dialled is ``<tenant>*<extension>*<code>``: the code, new for
-each test, tells the call that comes in from every other one to this line, so that no fax of a stranger is ever taken
-for the test, nor the test for theirs.
+An inner test goes through Asterisk's own loop. It dials ``<tenant>*<extension>*<code>``. The code is new for each
+test and tells its call from every other to this line, so that nobody else's fax is taken for the test, and the test
+for nobody else's.
 
-An outer one goes over a trunk to the line's own public number, as anybody's fax does, and the carrier brings it back.
-No code fits in that number. It calls itself by one instead (TSI, ITU-T T.30 5.3.6.2.6), and must come in while it goes
-out: who came to know the code can do nothing with it afterwards. Until its machine has said who it is, it is a fax like
-any.
+An outer test goes over a trunk to the line's own public number, like any fax, and the carrier brings it back. There
+is no room for a code in that number, so the test sends one as its fax ID (TSI, ITU-T T.30 5.3.6.2.6). It must come in
+while it goes out: whoever learns the code can do nothing with it afterwards. Until its machine has sent its ID, it is
+a fax like any other.
 
-Either is one call with the settings of the line's template; only mails, unread marks and retries are left out.
+Either is one call with the settings of the line's template, without emails, unread marks and retries.
 """
 
 import hashlib

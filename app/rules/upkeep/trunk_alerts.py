@@ -1,7 +1,7 @@
-"""When one of several trunks is set aside the operators are told: once, and when it is over. No fax waits for it, so
-that nobody else would notice.
+"""Emails to operators when one of several trunks is set aside, and when that is over. No fax waits for it, so nobody
+else would notice.
 
-What was told is what the outbox says, so that no second mail follows from an emptied Redis or a restart.
+The outbox says which emails were written, so neither an empty Redis nor a restart causes a second one.
 """
 
 import json

@@ -1,1 +1,1 @@
-"""What is seen of the trunks: whether they are there, and what was said to them and by them."""
+"""What is seen of the trunks: their state, and the SIP messages sent and received over them."""

@@ -1,6 +1,6 @@
-"""The SIP of calls, kept for a day where an operator has asked for it. In Redis: what is lost there harms nobody.
+"""The SIP of calls, kept for a day if an operator asked for it. It is in Redis: losing it harms nobody.
 
-Bounded: so many calls, and so many bytes of each. What is kept is what :mod:`app.adapters.telephony.sip` shows.
+The number of calls, and the size of each, are limited. :mod:`app.adapters.telephony.sip` decides what is kept.
 """
 
 import json

@@ -1,7 +1,8 @@
-"""Whether each trunk is there: registered, and answering. The line process writes it down, everybody reads it.
+"""The state of each trunk: whether it is registered, and whether it answers. The line process writes it, everyone
+reads it.
 
-In Redis: Asterisk tells it all again within seconds. Calls alone decide whether a trunk is used
-(:mod:`app.rules.sending.trunks.trouble`); there are carriers that never answer a question and take every call.
+It is in Redis, because Asterisk tells it all again within seconds. Only calls decide whether a trunk is used
+(:mod:`app.rules.sending.trunks.trouble`): some carriers never answer a question and take every call.
 """
 
 import json

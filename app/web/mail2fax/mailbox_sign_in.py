@@ -1,5 +1,5 @@
-"""An administrator signs in to a box's mailbox at its provider and comes back: begun here, known again by what this
-browser's session holds, and by nothing else."""
+"""An administrator signs in to a box's mailbox at its provider and comes back. The sign-in begins here and is
+recognised only by what this browser's session holds."""
 
 import logging
 import time

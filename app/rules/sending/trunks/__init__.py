@@ -1,1 +1,2 @@
-"""The ways to carriers and telephone systems: what they are told, how they write, when one is set aside."""
+"""Trunks to carriers and telephone systems: what Asterisk is told of them, how they write numbers, when one is set
+aside."""

@@ -1,15 +1,15 @@
-"""Which trunk a call goes over, and when its fax goes on to the next one.
+"""Which trunk a call takes, and when its fax goes on to the next one.
 
-In their order, those that the fax line or the number prefers before the others, and before all of them the one that has
-got through to the number where another had not; of these the first that is not set
-aside and has a channel free. One that is set aside is tried again by one fax at a time, wherever it stands in that
-order: how else would be known that it works?
+First comes the trunk that got through to the number after another one had failed, then those that the fax line or the
+number prefers, then the others in their order. The call takes the first one that is not set aside and has a free
+channel. A trunk that is set aside is tried again by one fax at a time, whatever its place in that order: there is no
+other way to learn that it works.
 
-A fax that a trunk did not put through, by its own fault, goes on over the next one at once, which costs it nothing. It
-comes back to a trunk that had it only after it has waited. What has rung, was answered, or ended in a way that nobody
-knows, never goes on: it was the recipient, or may have been.
+If a trunk did not put a fax through by its own fault, the fax goes on over the next one at once, at no cost. It returns
+to a trunk that had it only after it has waited. A fax never goes on after a call that rang, was answered, or ended in a
+way that nobody knows: that was the recipient, or may have been.
 
-A test call is bound to its trunk: it goes over that one, whatever is known of it, or not at all.
+A test call is bound to its trunk: it takes that one, whatever is known of it, or none.
 """
 
 import re

@@ -1,8 +1,8 @@
-"""The UDP ports and open files that calls take: one rule of how many there are, and of how many calls these are for.
+"""The UDP ports and open files that calls need: how many there are, and how many calls they are enough for.
 
-They follow the calls that may be there at once. No port is taken from a running call: Asterisk looks at its ranges only
-where it opens a port, and passes over one that is taken (Asterisk 22, res_rtp_asterisk.c: rtp_allocate_transport;
-main/udptl.c: ast_udptl_new_with_bindaddr).
+The ports follow the number of calls that are possible at once. No running call loses its port: Asterisk reads its
+ranges only when it opens a port, and skips one that is taken (Asterisk 22, res_rtp_asterisk.c:
+rtp_allocate_transport; main/udptl.c: ast_udptl_new_with_bindaddr).
 
 Standard library only: the set-up reads it before anything is installed.
 """

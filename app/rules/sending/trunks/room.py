@@ -1,9 +1,9 @@
 """How many calls a trunk takes at once: as many as are set for it, and no more than it has shown.
 
-One that is refused for want of channels, while others of ours are on the trunk, goes again in a moment, or over another
-trunk, which costs it nothing. Where a second is refused before any has got through, they show how many there is room
-for: no more are made from then on, and the fax waits for one of them to end. Every two minutes one more is tried, as
-TCP does after a loss (RFC 5681): the carrier may have given us more, or somebody else may have used some of them.
+A call that is refused because no channel is free, while others of ours are on the trunk, is made again in a moment, or
+over another trunk, at no cost. If a second one is refused before any gets through, the open calls show how many fit: no
+more are made, and the fax waits for one of them to end. Every two minutes one more is tried, as TCP does after a loss
+(RFC 5681): the carrier may have given us more, or somebody else may have used some of them.
 """
 
 from datetime import datetime, timedelta

@@ -1,5 +1,5 @@
-"""The trunks as operators set them: one form, one judgement and one writer for the page and the command line, and what
-FAXROOM_TRUNK puts among them."""
+"""The trunks as operators set them. The page, the command line and the provision file share one form, one judgement and
+one writer. The trunks of FAXROOM_TRUNK are entered here too."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace

@@ -1,6 +1,7 @@
-"""A test call over a trunk: one page to a number of the operator's choice, as a fax line that they name. It is a fax of
-that line's company, marked as a test, and goes the whole way of a fax, over this trunk alone
-(:func:`app.rules.sending.trunks.choosing.bound_to`); only further calls and emails are left out."""
+"""A test call over a trunk: one page to a number that the operator chooses, as a fax line that they name.
+
+It is a fax of that line's company, marked as a test, and goes the whole way of a fax, but over this trunk only
+(:func:`app.rules.sending.trunks.choosing.bound_to`), once, and without emails."""
 
 from collections.abc import Callable
 

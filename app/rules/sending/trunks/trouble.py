@@ -1,8 +1,8 @@
-"""When a way to a carrier is ours to mend: it is set aside, and what would go over it takes another or waits.
+"""When a trunk is set aside: what would go over it takes another one or waits.
 
-Whether a carrier refuses a call or all of ours is told by what it says of other numbers. While it takes none, one fax
-at a time finds out whether it does again; the others are not dialled there, and none loses an attempt. Each trunk is
-judged by its own calls.
+What a carrier says to other numbers shows whether it refuses one call or all of ours. While it takes none, one fax at a
+time tries whether it does again. The others are not dialled there, and none loses an attempt. Each trunk is judged by
+its own calls only.
 """
 
 from collections.abc import Iterable, Sequence
