@@ -471,28 +471,31 @@ def measure(args: argparse.Namespace, task: tuple[str, Network]) -> tuple[list[R
 
 HEAD = """# Interoperability
 
-Written by `bench/interop.py` on {day}, on {cores} cores at a load of {load}. Each line is {faxes} of two pages
-of text: how many arrived whole; how many of these dot by dot as they were sent; the calls of a fax (three at most) and
-its seconds on the line, on average. After a failed call the next goes another way, as in an installation
-([Design](design.md)), and sends only what was not confirmed; a far end that calls us sends all again. Packets are lost
-and delayed each way, at random; jitter delays without overtaking. So few faxes tell what works and what does not, no
-rates: those of loss are in [Measured](measured.md), from `bench/lossy_calls.py`.
+Written by `bench/interop.py` on {day}, on {cores} cores at a load of {load}. Each row is {faxes} of two pages of
+text. It shows how many arrived whole, how many of these arrived dot by dot as they were sent, and on average how many
+calls (three at most) and seconds on the line a fax took. After a failed call, the next one goes another way, as in an
+installation ([Design](design.md)), and sends only the pages that were not confirmed. A machine that calls us sends
+all of them again. Packets are lost and delayed at random in both directions; jitter does not change their order.
+
+So few faxes show what works and what does not, but no rates. Rates under loss are in [Measured](measured.md), from
+`bench/lossy_calls.py`.
 
 """
 TABLE = "| far end | network | carried by | way | arrived | dot by dot | calls | seconds | last word where it failed |"
 NOTES = """
 ## What a machine says of a page
 
-A machine without error correction may confirm a page and call it poor (RTP), or refuse it (RTN). A page answered with
-RTP counts as sent; the fax's page, the email and the report name it and advise to ask whether it can be read. One that
-was answered with RTN does not: it is sent again, in the same call or the next. Asterisk tells of neither but in
+A machine without error correction may confirm a page but call it poor (RTP), or refuse it (RTN). A page answered with
+RTP counts as sent. The fax's page, the email and the report name it and advise you to ask whether it can be read. A
+page answered with RTN does not count: it is sent again, in the same call or the next. Asterisk reports both only in
 spandsp's log, which the line process reads ([Design](design.md)).
 
-Standard resolution only: the first call is refused, the second brings the pages at 98 lines to the inch, which is what
-is compared then. A machine that only holds a document to be polled takes no fax: that it failed is right.
-The one that hangs up after page 1 does so before it has confirmed it, each time, so that nothing is ever confirmed.
-A sender that hangs up after page 1 has sent half a fax each time: it stands in the log as incompletely received.
-iaxmodem has no time to lose: at a load like this its packets come late even where nothing is lost.
+If a machine takes standard resolution only, the first call is refused. The second brings the pages at 98 lines to the
+inch, and these are compared. A machine that only has a document to be polled takes no fax, so the failure is correct.
+The machine that hangs up after page 1 does so each time before it confirms the page, so nothing is ever confirmed. A
+sender that hangs up after page 1 sends half a fax each time; the log shows it as incompletely received.
+
+iaxmodem needs its packets on time: at a load like this, they come late even if nothing is lost.
 """
 
 
