@@ -255,7 +255,7 @@ def as_text(ladder: Ladder) -> str:
         f"From: {ladder.caller or '-'}  To: {ladder.called or '-'}",
         f"Began: {ladder.moment:%Y-%m-%d %H:%M:%S} UTC",
     ]
-    if told := ladder.sound:
+    if (told := ladder.sound) and (told.received or told.sent):  # none at all: it went by T.38
         head += [f"RTP packets: {told.received} received, {told.lost} lost, {told.sent} sent ({told.codec or '-'})"]
     head += ["Passwords, keys and content were left out.", ""]
     body = [line for step in ladder.steps for line in _told(step)]

@@ -42,7 +42,8 @@ def test_what_is_known_of_the_sound_is_kept_and_told() -> None:
     former = asdict(ladder())
     del former["sound"]
     assert ladders._read(json.dumps(former).encode()) == ladder()
-    assert "RTP" not in as_text(ladder())
+    assert "RTP" not in as_text(ladder()) + as_text(replace(heard, sound=Sound(0, 0, 0, "alaw")))
+    assert "RTP packets: 0 received" in as_text(replace(heard, sound=Sound(0, 299, 0, "alaw")))
 
 
 def test_without_a_day_of_capture_only_calls_of_tests_are_kept() -> None:
