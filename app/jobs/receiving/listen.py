@@ -21,10 +21,11 @@ from app.jobs.pulse import Pulse
 from app.jobs.receiving import unheard
 from app.jobs.receiving.capturing import Capture
 from app.jobs.receiving.silence import LOOK_SECONDS, SilenceWatch
+from app.jobs.receiving.trunk_telling import TrunkTelling
 from app.jobs.receiving.trunk_watch import TrunkWatch
 from app.jobs.receiving.unheard import UnheardWatch
 from app.jobs.running import application
-from app.jobs.sending.dispatch import let_asterisk_read, mark_of, spooled_path
+from app.jobs.sending.dispatch import mark_of, spooled_path
 from app.models import Attempt, Direction, Fax, FaxEntity
 from app.queues import enqueue
 from app.rules.numbers.called import shown_called
@@ -47,9 +48,6 @@ from app.rules.sending.results import (
     reconcile,
     take_back,
 )
-from app.rules.sending.trunks.fields import FILE, MODULES, TrunkFields, file_text
-from app.rules.sending.trunks.ports import MEDIA_FILES, calls_wanted, ports_for, read_given
-from app.rules.sending.trunks.table import told as told_trunks
 from app.services.documents.disk_room import disks
 from app.services.documents.documents import is_stored_as
 from app.services.receiving.line_events import (
@@ -73,6 +71,7 @@ from app.services.receiving.line_events import (
     waiting_call,
 )
 from app.services.receiving.turned_away import REASONS, note_turned_away
+from app.services.trunks.reading import is_asked
 from app.services.upkeep.health import Unclaimed, beat, note_unclaimed
 from tenants.connections import DATABASE_DOWN
 from tenants.db import db, only_reading, utc_now
@@ -85,6 +84,8 @@ TELLING_SECONDS = 60.0
 #: A mark without a live channel is looked at again after this: it may be of a call that has just begun.
 AGAIN_SECONDS = 2.0
 LINES_SECONDS = 30.0
+#: Has somebody changed a trunk?
+ASKED_SECONDS = 1.0
 PROGRESS_SECONDS = 3.0
 BEAT_SECONDS = 5.0
 #: A result that was enqueued is enqueued again only when nobody has taken it over for so long.
@@ -151,7 +152,7 @@ class Listener:
         self.ways: dict[str, tuple[str, Receiving]] = {}  # likewise
         self.voice_limits: dict[str, int] = {}  # as Asterisk knows them
         self.orders: dict[str, tuple[str, ...]] = {}  # by the trunk, as Asterisk knows it
-        self.trunks_read = False  # since we listen: who was killed before may have written and not said so
+        self.trunk_telling, self.trunks_asked = TrunkTelling(line), Every(ASKED_SECONDS)
         self.reconciling = Every(RECONCILE_SECONDS)
         self.telling_lines = Every(LINES_SECONDS)
         self.progress = Every(PROGRESS_SECONDS)
@@ -185,7 +186,8 @@ class Listener:
         self.listening = True
         self.telling = None
         self.lines, self.ways, self.voice_limits = {}, {}, {}
-        self.orders, self.trunks_read = {}, False
+        self.orders = {}
+        self.trunk_telling.begin_anew()
         self.reconciling.last = self.telling_lines.last = float("-inf")
         self.trunks.begin_anew()
         self.unheard.begin_anew()
@@ -384,9 +386,11 @@ class Listener:
     def do_what_is_due(self) -> None:
         if not self._is_telling() and self.reconciling.due():
             self._begin()
+        if self.trunks_asked.due() and is_asked():
+            self.telling_lines.last = float("-inf")
         if self.telling_lines.due():
             self._tell_lines()
-            self._tell_trunks()
+            self.trunk_telling.tell()
         if self.sending and self.progress.due():
             self._tell_pages()
         if self.beating.due():
@@ -506,19 +510,6 @@ class Listener:
             self.line.tell_order(trunk, order)
         self.orders = told_orders
 
-    def _tell_trunks(self) -> None:
-        """What Asterisk has to know of the trunks, where it reads it at its next start as well. A running call keeps
-        the endpoint that it began with."""
-        with only_reading():
-            trunks = told_trunks(db.session)
-            db.session.rollback()
-        modules = (*MODULES, *MEDIA_FILES) if settings().own_asterisk else MODULES
-        if trunks is not None and _write_down(_files_of(trunks)):
-            self.trunks_read = False
-        if not self.trunks_read:
-            self.line.read_anew(modules)
-            self.trunks_read = True
-
     def _tell_turned_away(self) -> None:
         if self.turned_away:
             note_turned_away(self.turned_away, utc_now())
@@ -536,32 +527,6 @@ class Listener:
             if fax.ecm is not None and self.agreed.get(channel_id) != fax.ecm:
                 self.agreed[channel_id] = fax.ecm
                 note_error_correction(db.session, channel_id, fax.ecm)
-
-
-def _files_of(trunks: list[TrunkFields]) -> dict[str, str]:
-    """What Asterisk reads of the trunks, and of the ports for their calls where it is ours."""
-    told = settings()
-    calls = calls_wanted(told.line_limit, [trunk.channels for trunk in trunks])
-    ports = ports_for(calls, sip_port=told.sip_port, given=read_given(told.media_ports))
-    files = {FILE: file_text(trunks, sip_port=told.sip_port)}
-    return files | ports.files() if told.own_asterisk else files
-
-
-def _write_down(files: dict[str, str]) -> bool:
-    """In the spool, for Asterisk to read. Whether anything is new."""
-    changed = False
-    for name, text in files.items():
-        file = settings().spool / name
-        if file.exists() and file.read_text() == text:
-            continue
-        file.parent.mkdir(parents=True, exist_ok=True)
-        new = file.with_suffix(".new")
-        new.touch(mode=0o600)
-        new.write_text(text)
-        let_asterisk_read(new)
-        new.replace(file)
-        changed = True
-    return changed
 
 
 def _told_of(entity: FaxEntity) -> tuple[str, Receiving]:

@@ -4,6 +4,9 @@ import contextlib
 import logging
 import shutil
 import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -17,19 +20,22 @@ from app.adapters.telephony.ari import Ari, OutgoingCall
 from app.application import settings
 from app.errors import FaxroomError, TemporaryFailure
 from app.jobs.running import job
-from app.models import Attempt, Fax, FaxEntity
+from app.models import Attempt, Fax, FaxEntity, Trunk
 from app.queues import begin_once
-from app.rules.ground.call_ends import DISK_FULL, LINE_DOWN
+from app.rules.ground.call_ends import DISK_FULL, LINE_DOWN, UNREAD
 from app.rules.sending.destinations import note_ways, way_of
 from app.rules.sending.dispatch import Limits, anything_waits, claim_due, mark_placed
-from app.rules.sending.no_room import say_no_room
+from app.rules.sending.our_side import say_no_room
 from app.rules.sending.results import REQUEST_GRACE, CallFacts, record_result, take_back
 from app.rules.sending.self_test import announced_by
+from app.rules.sending.trunks.table import is_read
+from app.rules.sending.trunks.trouble import is_outside
 from app.rules.sending.trunks.writing_out import wire_number
 from app.rules.words.sentences import pages_text
 from app.services.documents.disk_room import disks
 from app.services.documents.documents import storage
 from app.services.sending.laying import laid
+from app.services.trunks.reading import ask_to_read, dialling, versions_read
 from tenants.db import db, only_reading, utc_now
 
 log = logging.getLogger(__name__)
@@ -85,7 +91,7 @@ def _gather() -> None:
 
 def _dispatch() -> None:
     try:
-        asterisk().ping()
+        since = asterisk().ping()
     except TemporaryFailure as failure:
         log.warning("nothing is dialled: %s", failure)
         return
@@ -100,13 +106,15 @@ def _dispatch() -> None:
         return
     told = settings()
     limits = Limits(line=told.line_limit, outgoing=told.outgoing_limit)
-    claimed = claim_due(db.session, now=utc_now(), limits=limits, node=asterisk().node)
+    if not (read := versions_read(asterisk().node, since)):
+        ask_to_read()
+    claimed = claim_due(db.session, now=utc_now(), limits=limits, node=asterisk().node, read=read)
     attempt_ids = [_id_of(attempt) for attempt in claimed]
     db.session.rollback()
     if attempt_ids:
         log.info("%s claimed", len(attempt_ids))
     for start in range(0, len(attempt_ids), CHUNK):
-        _place(attempt_ids[start : start + CHUNK])
+        _place(attempt_ids[start : start + CHUNK], since)
 
 
 def _id_of(attempt: Attempt) -> int:
@@ -118,7 +126,8 @@ def _id_of(attempt: Attempt) -> int:
     return row_id
 
 
-def _place(attempt_ids: list[int]) -> None:
+def _place(attempt_ids: list[int], since: datetime) -> None:
+    """``since``: when this Asterisk started."""
     note_ways(db.session, attempt_ids, utc_now())
     attempts = db.session.scalars(sa.select(Attempt).where(Attempt.id.in_(attempt_ids)).options(*_WHOLE)).all()
     channels = {attempt.id: attempt.channel_id for attempt in attempts}
@@ -132,16 +141,37 @@ def _place(attempt_ids: list[int]) -> None:
             if error.errno not in NO_ROOM:
                 raise
             failures[attempt.id] = TemporaryFailure(DISK_FULL, reason=str(error))
-    placed = mark_placed(db.session, list(calls), utc_now())  # commits the headers, which a rollback would lose
-    outcomes = asterisk().originate_many([calls[attempt_id] for attempt_id in placed])
-    for attempt_id, outcome in [*failures.items(), *zip(placed, outcomes, strict=True)]:
+    with dialling(asterisk().node, since) as read:
+        placed = mark_placed(db.session, list(calls), utc_now())  # commits the headers, which a rollback would lose
+        ready = _over_trunks({attempt_id: calls[attempt_id] for attempt_id in placed}, read)
+        outcomes = asterisk().originate_many(list(ready.values()))
+    unread = {attempt_id: TemporaryFailure(UNREAD) for attempt_id in placed if attempt_id not in ready}
+    for attempt_id, outcome in [*failures.items(), *unread.items(), *zip(ready, outcomes, strict=True)]:
         if isinstance(outcome, FaxroomError):
             _not_placed(attempt_id, channels[attempt_id], outcome)
 
 
+def _over_trunks(calls: dict[int, OutgoingCall], read: Mapping[str, str]) -> dict[int, OutgoingCall]:
+    """With the number as its trunk wants it: the pages of some were laid while an operator changed a trunk. Those whose
+    trunk Asterisk has not read as it is, or does not know any more, are left out."""
+    query = (
+        sa.select(Attempt.id, Trunk)
+        .join(Attempt.trunk)
+        .where(Attempt.id.in_(calls))
+        .execution_options(populate_existing=True)
+    )
+    ready = {attempt_id: call for attempt_id, call in calls.items() if not is_outside(call.number)}
+    for attempt_id, trunk in db.session.execute(query):
+        call = calls[attempt_id]
+        if is_read(trunk, read):
+            wire = wire_number(call.number, trunk.number_form, trunk.region)
+            ready[attempt_id] = replace(call, trunk=trunk.name, wire=wire)
+    db.session.rollback()
+    return ready
+
+
 _FAX = joinedload(Attempt.fax)
 _WHOLE = (
-    joinedload(Attempt.trunk),
     _FAX.joinedload(Fax.tiff),
     _FAX.joinedload(Fax.tenant),
     _FAX.joinedload(Fax.entity).joinedload(FaxEntity.template),
@@ -149,7 +179,7 @@ _WHOLE = (
 
 
 def _call_of(attempt: Attempt) -> OutgoingCall:
-    """Everything that Asterisk has to know, with the pages laid in the spool."""
+    """Everything that Asterisk has to know but the trunk, with the pages laid in the spool."""
     fax: Fax = attempt.fax
     template, entity, way = fax.entity.template, fax.entity, way_of(attempt)
     path = spooled_path(attempt.channel_id)
@@ -158,8 +188,6 @@ def _call_of(attempt: Attempt) -> OutgoingCall:
     _lay_pages(attempt, path)
     let_asterisk_read(path)
     latest_answer, number = utc_now() + REQUEST_GRACE, attempt.dialled or fax.dial_string
-    trunk = attempt.trunk
-    over = {"trunk": trunk.name, "wire": wire_number(number, trunk.number_form, trunk.region)} if trunk else {}
     return OutgoingCall(
         channel_id=attempt.channel_id,
         number=number,
@@ -173,7 +201,6 @@ def _call_of(attempt: Attempt) -> OutgoingCall:
         max_seconds=template.max_seconds,
         not_after=int(latest_answer.timestamp()) + template.ring_seconds,
         packet=way.packet,
-        **over,
     )
 
 
@@ -201,7 +228,7 @@ def _not_placed(attempt_id: int, channel_id: str, failure: FaxroomError) -> None
     db.session.rollback()
     if isinstance(failure, TemporaryFailure):
         if failure.values.get("certain", True):
-            cause = DISK_FULL if failure.code == DISK_FULL else LINE_DOWN
+            cause = failure.code if failure.code in (DISK_FULL, UNREAD) else LINE_DOWN
             take_back(db.session, attempt_id, cause, by_trunk=bool(failure.values.get("no_channel")))
     else:
         record_result(db.session, channel_id, CallFacts("other", error=str(failure)))

@@ -25,6 +25,8 @@ FULL = "trunk_full"
 #: Our own Asterisk could not be asked, could not dial, or ended before anything was sent; the call was ended before its
 #: first page because our own disk was full.
 LINE_DOWN, DISK_FULL = "line_down", "disk_full"
+#: Asterisk has not read the trunk yet as the operator has set it (:mod:`app.services.trunks.reading`).
+UNREAD = "trunk_unread"
 #: A person cancelled before anything was heard of the call.
 CALLED_OFF = "called_off"
 #: What is our own fault costs a fax none of its attempts, and says nothing of the number.

@@ -5,7 +5,7 @@ What a round costs goes by what it can place: first the places that are free, th
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice, zip_longest
@@ -25,7 +25,7 @@ from app.rules.numbers.policy import CEILING, Ceilings, judge_dialled, policy_of
 from app.rules.outbox.notices import write_outcome_notice
 from app.rules.sending.called import Lines, called_by, let_in, park
 from app.rules.sending.lifecycle import move, move_all
-from app.rules.sending.no_room import say_room_again
+from app.rules.sending.our_side import forget_our_side, say_unread
 from app.rules.sending.redirects import forget_if_refused
 from app.rules.sending.retry import of_a_test
 from app.rules.sending.senders import Senders, hold_back
@@ -117,23 +117,25 @@ def anything_waits(session: Session, now: datetime) -> bool:
     return is_due or session.scalar(parked) is not None
 
 
-def claim_due(session: Session, *, now: datetime, limits: Limits, node: str) -> list[Attempt]:
+def claim_due(
+    session: Session, *, now: datetime, limits: Limits, node: str, read: Mapping[str, str] | None = None
+) -> list[Attempt]:
     """Claim what may go now: one open attempt each, committed before anybody dials.
 
     Companies take turns, and so do the lines of one, so that who has ten thousand faxes does not keep the others
     waiting. What it costs goes by the places that are free and the lines that have something, not by what waits. A
-    restored installation claims nothing before somebody has looked.
+    restored installation claims nothing before somebody has looked. ``read`` is as in :class:`Ways`.
     """
     lock_limits(session)
     if held_since(session):
         say_held(session, now)
         session.commit()
         return []
-    say_room_again(session)
+    forget_our_side(session)
     lines = Lines(session)
     let_in(session, lines)
     room = Room(session, limits)
-    policy, ceilings, ways = policy_of(session), Ceilings(session, now), Ways(session, now)
+    policy, ceilings, ways = policy_of(session), Ceilings(session, now), Ways(session, now, read)
     senders = Senders(session)
     caps, may_go, behind = DayCaps(session, now), list[_Claim](), list[Fax]()
     round_ = _Round(session, now, room)
@@ -162,6 +164,9 @@ def claim_due(session: Session, *, now: datetime, limits: Limits, node: str) -> 
             _put_off(session, fax, until, "daily_cap", (Status.READY, Status.SCHEDULED), cap)
         elif called and not lines.free(called, fax.tenant_id):
             behind.append(fax)
+        elif way and way.is_unread:
+            say_unread(session, line.entity, now)
+            round_.skip(line)
         elif way and not way.trunk:
             if not way.is_narrowed:  # nor is there a channel for any other of its faxes
                 round_.skip(line)

@@ -22,6 +22,7 @@ from app.rules.ground.call_ends import (
     OUR_SIDE,
     PASSED_ON,
     TRUNK_DOWN,
+    UNREAD,
     Unanswered,
     judge,
 )
@@ -313,7 +314,7 @@ def take_back(session: Session, attempt_id: int, cause: str = LINE_DOWN, *, by_t
         move(session, fax_id, Status.RETRYING, cause=PASSED_ON, cause_values=None, due_at=now)
         enqueue_after_commit(session, "dispatch")
     else:
-        due_at = now + timedelta(seconds=LINE_DOWN_DELAY)
+        due_at = now + timedelta(seconds=0 if cause == UNREAD else LINE_DOWN_DELAY)
         move(session, fax_id, Status.RETRYING, cause=cause, cause_values=None, due_at=due_at)
     session.commit()
     return True

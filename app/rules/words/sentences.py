@@ -10,7 +10,7 @@ from flask_babel import force_locale, get_locale, lazy_gettext, ngettext
 from flask_babel import gettext as _
 
 from app.models import Direction, Fax, Status
-from app.rules.ground.call_ends import FULL, PASSED_ON, TRUNK_SIDE
+from app.rules.ground.call_ends import FULL, PASSED_ON, TRUNK_SIDE, UNREAD
 from app.rules.ground.days import day_of
 from app.rules.numbers.callers import is_verified
 from app.rules.numbers.numbers import shown_number
@@ -50,7 +50,7 @@ STATUS_LABELS = {
 }
 
 #: Why a fax waits that goes on by itself; its sentence says so.
-WAITS_FOR_OUR_SIDE = ("disk_full", *TRUNK_SIDE)
+WAITS_FOR_OUR_SIDE = ("disk_full", UNREAD, *TRUNK_SIDE)
 
 #: How an attempt ended. Also the first half of a failed fax's story.
 OUTCOMES = {
@@ -81,6 +81,7 @@ OUTCOMES = {
         "The telephone provider takes no calls from this system at the moment. The fax goes out as soon as it does."
     ),
     "trunk_full": _l("All channels to the telephone provider were in use. The fax goes out as soon as one is free."),
+    "trunk_unread": _l("The settings of the trunk were changed. The fax goes out as soon as Asterisk has read them."),
     "next_trunk": _l("One telephone provider did not take the call. Faxroom is trying another."),
     "redirected": _l("The other side forwards its calls to another number. Faxroom does not follow."),
     "followed": _l("The other side forwards its calls to another number. Faxroom dials that one."),
@@ -513,7 +514,7 @@ def _sent(fax: Fax) -> str:
 
 
 def _retrying(fax: Fax) -> str:
-    if fax.cause == "sender_gone" or fax.cause in (*TRUNK_SIDE, FULL, PASSED_ON):
+    if fax.cause == "sender_gone" or fax.cause in (*TRUNK_SIDE, FULL, PASSED_ON, UNREAD):
         return sentence(fax.cause)
     return _("%(what)s Next try at %(at)s.", what=sentence(fax.cause or "other"), at=moment(fax, fax.due_at))
 

@@ -86,7 +86,7 @@ def _form(row: Trunk | None) -> Response:
         kept = table.put_trunk(db.session, typed, row)
         _audit("trunk.changed" if row else "trunk.added", kept.name, before=before if row else None, after=after)
     db.session.commit()
-    flash(_("Saved. Takes effect within a minute; current calls continue."), "info")
+    flash(_("Saved. Takes effect within seconds; current calls continue."), "info")
     return redirect(url_for("operator_trunks.trunks"), 303)
 
 

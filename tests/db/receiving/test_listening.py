@@ -500,7 +500,7 @@ def test_an_asterisk_with_an_account_of_its_own_can_read_the_trunks_and_nobody_e
         for mode, expected in ((0o2750, 0o640), (0o700, 0o600)):
             folder.chmod(mode)
             (folder / "trunks.conf").unlink(missing_ok=True)
-            listener._tell_trunks()
+            listener.trunk_telling.tell()
             assert (folder / "trunks.conf").stat().st_mode & 0o777 == expected
     finally:
         os.umask(before)
@@ -509,11 +509,11 @@ def test_an_asterisk_with_an_account_of_its_own_can_read_the_trunks_and_nobody_e
 
 def test_the_last_trunk_that_is_switched_off_is_taken_from_asterisk(app, session, listener):
     file = app.config["SETTINGS"].spool / FILE
-    listener._tell_trunks()
+    listener.trunk_telling.tell()
     assert "[main]" in file.read_text()
     session.execute(sa.update(Trunk).values(enabled=False))
     session.commit()
-    listener._tell_trunks()
+    listener.trunk_telling.tell()
     assert file.read_text().strip() == ""
     assert [asked for asked in listener.line.asked if asked[0] == "read_anew"] == [("read_anew", MODULES)] * 2
 
@@ -523,12 +523,12 @@ def test_the_ports_for_calls_follow_the_channels_of_the_trunks(app, session, lis
     (spool.parent.parent / "etc").mkdir(parents=True)
     session.execute(sa.update(Trunk).values(channels=1000))
     session.commit()
-    listener._tell_trunks()
-    listener._tell_trunks()
+    listener.trunk_telling.tell()
+    listener.trunk_telling.tell()
     wide = [(spool / file).read_text() for file in MEDIA_FILES.values()]
     session.execute(sa.update(Trunk).values(channels=10))
     session.commit()
-    listener._tell_trunks()
+    listener.trunk_telling.tell()
     narrow = [(spool / file).read_text() for file in MEDIA_FILES.values()]
     start = ports_for(0, sip_port=app.config["SETTINGS"].sip_port).rtp[0]
     ends = (f"rtpend = {start + 2499}\n", f"rtpend = {start + 999}\n")
@@ -539,15 +539,15 @@ def test_the_ports_for_calls_follow_the_channels_of_the_trunks(app, session, lis
 
 
 def test_an_operators_own_asterisk_keeps_its_ports(app, session, listener):
-    listener._tell_trunks()
+    listener.trunk_telling.tell()
     assert [file.name for file in (app.config["SETTINGS"].spool / "trunks").iterdir()] == ["trunks.conf"]
 
 
 def test_before_any_trunk_is_in_the_table_asterisk_keeps_what_it_was_told(app, session, listener):
     file = app.config["SETTINGS"].spool / FILE
-    listener._tell_trunks()
+    listener.trunk_telling.tell()
     told = file.read_text()
     session.execute(sa.delete(Trunk))
     session.commit()
-    listener._tell_trunks()
+    listener.trunk_telling.tell()
     assert file.read_text() == told

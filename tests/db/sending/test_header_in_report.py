@@ -18,6 +18,7 @@ from app.services.documents.pictures import WIDTH, ensure_picture
 from app.services.sending.reports import report_html
 from tenants.db import utc_now
 from tests.db.faxes import claim, reread, submit
+from tests.db.reading import SINCE, all_read, redis, redis_port  # noqa: F401
 from tests.db.receiving.test_listening import Line
 from tests.web.cast import pdf_bytes
 
@@ -65,7 +66,7 @@ def test_without_a_header_it_is_the_page_as_it_was_prepared(app, session, cast, 
         assert shown(reread(session, fax.id)) == page
 
 
-def test_a_header_is_kept_although_the_disk_was_full_for_the_next_fax(app, session, cast, monkeypatch):
+def test_a_header_is_kept_although_the_disk_was_full_for_the_next_fax(app, session, cast, all_read, monkeypatch):  # noqa: F811
     session.execute(sa.update(FaxTemplate).values(header="Alpha Srl", station_id="+39 050 1"))
     session.commit()
     fax_ids = []
@@ -82,6 +83,7 @@ def test_a_header_is_kept_although_the_disk_was_full_for_the_next_fax(app, sessi
         _lay_pages(attempt, path)
 
     app.extensions["asterisk"] = line = Line()
+    line.ping = lambda: SINCE
     line.originate_many = lambda calls: ["placed" for _ in calls]
     monkeypatch.setattr(dispatch, "_lay_pages", lay)
     dispatch._dispatch()

@@ -24,6 +24,7 @@ from app.services.receiving.line_events import Incoming
 from app.services.upkeep.health import check_health
 from tenants.db import db
 from tests.db.faxes import claim, make_ready, reread, submit
+from tests.db.reading import SINCE, all_read, redis, redis_port  # noqa: F401
 from tests.db.receiving.test_listening import FRONTDESK, Line, jobs, listener, marks, told  # noqa: F401
 
 OLGA = "ops@faxroom.test"
@@ -92,11 +93,12 @@ def test_nothing_is_dialled_and_the_fax_says_why_until_there_is_room(app, sessio
     assert (reread(session, fax.id).status, fax.cause) == (Status.DIALING, None)
 
 
-def test_pages_that_the_spool_has_no_room_for_cost_no_attempt(app, session, cast, disks, monkeypatch):
+def test_pages_that_the_spool_has_no_room_for_cost_no_attempt(app, session, cast, disks, all_read, monkeypatch):  # noqa: F811
     def lay(*_):
         raise OSError(28, "No space left on device")
 
     app.extensions["asterisk"] = line = Line()
+    line.ping = lambda: SINCE
     line.originate_many = lambda calls: calls
     monkeypatch.setattr(dispatch, "_lay_pages", lay)
     fax = make_ready(session, submit(session, cast))

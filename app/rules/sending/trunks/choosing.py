@@ -27,6 +27,7 @@ from app.models.faxes.moves import WAITING
 from app.rules.ground.call_ends import FULL, NETWORK, PASSED_ON, TRUNK_DOWN, TRUNK_SIDE, code_of
 from app.rules.sending.destinations import best_trunk
 from app.rules.sending.trunks.room import learned_channels
+from app.rules.sending.trunks.table import is_read
 from app.rules.sending.trunks.trouble import troubles
 from app.rules.sending.trunks.used import enabled, without_loop
 from tenants.models import Role, User
@@ -144,19 +145,21 @@ def tried_by(session: Session, fax: Fax, but: Attempt | None = None) -> set[int]
 @dataclass(frozen=True)
 class Way:
     """The trunks that are left to a fax in this round: in order, those that are not set aside; ``trunk`` is the first
-    of them with a channel free. ``is_narrowed``: some had it before."""
+    of them with a channel free. ``is_narrowed``: some had it before. ``is_unread``: Asterisk has not read that first
+    one as it is, and the fax waits for that."""
 
     open: Sequence[Trunk]
     trunk: Trunk | None
     is_narrowed: bool = False
+    is_unread: bool = False
 
 
 class Ways:
     """The trunks in one round of dispatching. To be asked under the limits' lock; ``used`` are the calls that are open,
-    by the trunk's id."""
+    by the trunk's id, ``read`` the versions of trunks that Asterisk has read; None: whoever asks dials nobody."""
 
-    def __init__(self, session: Session, now: datetime) -> None:
-        self.session, self.now = session, now
+    def __init__(self, session: Session, now: datetime, read: Mapping[str, str] | None = None) -> None:
+        self.session, self.now, self.read = session, now, read
         self.enabled = enabled(session)
         self.trunks = without_loop(self.enabled)
         self.troubles = troubles(session)
@@ -179,14 +182,19 @@ class Ways:
     def of(self, fax: Fax, entity: FaxEntity) -> Way:
         if bound := bound_to(fax):
             only = [trunk for trunk in self.enabled if trunk.id == bound]
-            return Way(only, next(filter(self.has_channel, only), None), is_narrowed=True)
+            return self._way(only, is_narrowed=True)
         tried = tried_by(self.session, fax)
         best = best_trunk(self.session, fax, self.now) if len(self.trunks) > 1 else None
         ordered = in_order(self.trunks, fax.redirected_to or fax.dial_string or "", entity.trunk_id, best)
         left = [trunk for trunk in ordered if trunk.id not in tried and self.is_open(trunk)]
         left.sort(key=lambda trunk: trunk.id not in self.troubles)  # finds out
-        chosen = next((trunk for trunk in left if self.has_channel(trunk)), None)
-        return Way(left, chosen, is_narrowed=bool(tried))
+        return self._way(left, is_narrowed=bool(tried))
+
+    def _way(self, left: Sequence[Trunk], *, is_narrowed: bool) -> Way:
+        chosen = next(filter(self.has_channel, left), None)
+        if chosen and self.read is not None and not is_read(chosen, self.read):
+            return Way(left, None, is_narrowed, is_unread=True)
+        return Way(left, chosen, is_narrowed)
 
     def take(self, trunk: Trunk) -> None:
         """A call goes over it."""

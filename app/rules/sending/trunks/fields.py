@@ -3,6 +3,7 @@
 Standard library only, and our grammar of what is dialled: the set-up reads it before anything is installed.
 """
 
+import hmac
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
@@ -226,6 +227,11 @@ def file_text(trunks: Iterable[TrunkFields], *, sip_port: int, authorities: Path
     ways = {trunk.transport_name: trunk for trunk in trunks if trunk.transport_name != "transport"}
     parts = [_transport(name, trunk, sip_port, authorities) for name, trunk in sorted(ways.items())]
     return "\n\n".join([*parts, *map(_sections, trunks)]) + "\n"
+
+
+def version_of(trunk: TrunkFields, key: str) -> str:
+    """Differs whenever Asterisk is told something else of it. With a key, as a password is in there."""
+    return hmac.new(key.encode(), _sections(trunk).encode(), "sha256").hexdigest()
 
 
 def _transport(name: str, trunk: TrunkFields, sip_port: int, authorities: Path) -> str:

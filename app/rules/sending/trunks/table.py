@@ -6,11 +6,12 @@ from dataclasses import replace
 from itertools import count
 
 import sqlalchemy as sa
+from flask import current_app
 from sqlalchemy.orm import Session
 
 from app.errors import Refused
 from app.models import Attempt, CallerIn, FaxEntity, NumberForm, Trunk
-from app.rules.sending.trunks.fields import MEDIA, TRANSPORTS, Fault, TrunkFields, faults_of, is_same_host
+from app.rules.sending.trunks.fields import MEDIA, TRANSPORTS, Fault, TrunkFields, faults_of, is_same_host, version_of
 from app.rules.sending.trunks.used import is_loop, trunks
 from app.rules.sending.trunks.writing import FIELDS as HABITS
 from app.rules.sending.trunks.writing import judge_writing, set_writing, writing_of
@@ -51,6 +52,11 @@ def fields_of(trunk: Trunk) -> TrunkFields:
         channels=trunk.channels,
         prefers=tuple(trunk.prefers),
     )
+
+
+def is_read(trunk: Trunk, read: Mapping[str, str]) -> bool:
+    """Whether Asterisk has read it as it is: ``read`` are the versions that it has, by name."""
+    return read.get(trunk.name) == version_of(fields_of(trunk), current_app.config["SETTINGS"].secret_key)
 
 
 def form_of(session: Session, trunk: Trunk | None = None) -> dict[str, str]:
