@@ -15,7 +15,7 @@ from tests.live.strange import HOST, Script, Stranger
 
 pytestmark = pytest.mark.live
 
-TRYING, RINGING = "100 Trying", "180 Ringing"
+TRYING, RINGING, PROGRESS = "100 Trying", "180 Ringing", "183 Session Progress"
 CHALLENGE = 'Digest realm="carrier", nonce="abc", algorithm=MD5'
 #: Headers without which a response cannot be understood.
 NEEDED = {
@@ -36,6 +36,9 @@ CASES: dict[str, tuple[Script, str, int | None]] = {
     "rings, then 486": ((TRYING, RINGING, 1.0, "486 Busy Here"), "busy", 486),
     "rings, then 603": ((TRYING, RINGING, 1.0, "603 Decline"), "rejected", 603),
     "rings, then 503": ((TRYING, RINGING, 1.0, "503 Service Unavailable"), "congestion", 503),
+    "183, then 503": ((TRYING, PROGRESS, 1.0, "503 Service Unavailable"), "congestion", 503),
+    "181, then 503": ((TRYING, "181 Call Is Being Forwarded", 1.0, "503 Service Unavailable"), "congestion", 503),
+    "183, 180, then 503": ((TRYING, PROGRESS, RINGING, 1.0, "503 Service Unavailable"), "congestion", 503),
     "rings for ever": ((TRYING, RINGING), "no_answer", None),
     "100, then silence": ((TRYING,), "congestion", 100),
     "silence": ((), "trunk_down", None),
@@ -65,3 +68,9 @@ def test_what_a_carrier_says_means_what_the_table_says(ends: dict[str, CallFacts
     assert (facts.outcome, facts.answered_at) == (outcome, None), facts
     if code:
         assert code_of(facts.response) == code, facts
+
+
+def test_what_came_before_the_end_is_in_the_result(ends: dict[str, CallFacts]) -> None:
+    """By which a call that may have rung is known, though nobody listened while it did."""
+    assert {name for name, facts in ends.items() if facts.under_way} == {"183, then 503", "181, then 503"}
+    assert ends["183, 180, then 503"].rang

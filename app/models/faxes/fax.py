@@ -407,7 +407,8 @@ class Attempt(TenantOwned, Model):
     """One dial of one fax.
 
     The row is committed before Asterisk hears of it. ``placed_at`` is set immediately before the ARI request: an
-    attempt without it was never dialled. ``off_line_at`` is when an incoming call was over, whose pages are still to be
+    attempt without it was never dialled. ``under_way``: the far end said more than that it tries (SIP 183), so that it
+    may have rung unheard. ``off_line_at`` is when an incoming call was over, whose pages are still to be
     entered: it takes no place on the line any more. ``pages_confirmed`` counts pages of this attempt, which began at
     ``first_page`` (1-based). ``dialled`` is what it dialled, where that was not the fax's own number but the one that
     the attempt before was redirected to. ``called`` is the number (E.164 with +) of which it takes line
@@ -472,6 +473,7 @@ class Attempt(TenantOwned, Model):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     placed_at: Mapped[datetime | None]
     ringing_at: Mapped[datetime | None]
+    under_way: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     answered_at: Mapped[datetime | None]
     off_line_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]

@@ -63,7 +63,8 @@ class CallFacts:
     ``outcome`` is a word of :data:`app.rules.sending.retry.DELAYS`, ``success`` or ``unknown``; ``pages`` those that
     the far end confirmed (T.30 MCF); ``hangup_cause`` is of Q.850; times are Unix seconds. ``response`` is the last one
     of SIP's, empty where none came, None where it was not kept; ``rang`` whether Asterisk has seen it ring, of a call
-    that nobody answered and that ended by the network's word.
+    that nobody answered and that ended by the network's word; ``under_way`` whether the far end said more to it than
+    that it tries, such as SIP 183.
     ``redirected_to`` is whom the far end named in a SIP 302, as it wrote it. ``ecm`` is what the two machines agreed
     on, None where this does not tell; ``damaged_lines`` are lines of what came in; ``poor_pages`` those of this call,
     from 1, that the far end confirmed and called poor (T.30 RTP).
@@ -78,6 +79,7 @@ class CallFacts:
     hangup_cause: int | None = None
     response: str | None = None
     rang: bool | None = None
+    under_way: bool = False
     error: str | None = None
     answered_at: float | None = None
     ended_at: float | None = None
@@ -168,7 +170,7 @@ def _judged(session: Session, attempt: Attempt, facts: CallFacts, now: datetime)
 
 def _may_have_rung(attempt: Attempt, facts: CallFacts) -> bool:
     """Of a call that is still open: by all that has been heard of it so far."""
-    return bool(facts.rang) or attempt.ringing_at is not None or attempt.response == UNDER_WAY
+    return bool(facts.rang) or attempt.ringing_at is not None or facts.under_way or attempt.under_way
 
 
 def _is_passed_on(session: Session, attempt: Attempt, fax: Fax, facts: CallFacts, now: datetime) -> bool:
@@ -234,6 +236,8 @@ def close_attempt(session: Session, attempt_id: int, facts: CallFacts) -> bool:
     }
     if facts.ecm is not None:
         values["ecm"] = facts.ecm
+    if facts.under_way:
+        values["under_way"] = True
     if facts.answered_at:
         values["answered_at"] = _time(facts.answered_at)
     still_open = sa.update(Attempt).where(Attempt.id == attempt_id, Attempt.ended_at.is_(None))
@@ -256,7 +260,7 @@ def note_under_way(session: Session, channel_ids: Collection[str]) -> None:
     """The far ends have said more than that they try; it stands as SIP's last response until the end has another.
     Commits."""
     open_calls = sa.update(Attempt).where(Attempt.channel_id.in_(channel_ids), Attempt.ended_at.is_(None))
-    session.execute(open_calls.values(response=UNDER_WAY))
+    session.execute(open_calls.values(response=UNDER_WAY, under_way=True))
     session.commit()
 
 
@@ -367,7 +371,7 @@ def _of_a_lost_call(attempt: Attempt) -> str:
     same, for nobody's telephone should ring for ever."""
     if attempt.answered_at:
         return "unknown"
-    return "other" if attempt.ringing_at or attempt.response == UNDER_WAY else LINE_DOWN
+    return "other" if attempt.ringing_at or attempt.under_way else LINE_DOWN
 
 
 def _cannot_be_answered(attempt: Attempt, *, now: datetime) -> bool:

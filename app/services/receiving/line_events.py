@@ -5,7 +5,8 @@ The durable result is one line written by the hangup handler of ``asterisk/exten
 about to end and cut the call: nobody knows what arrived, unless T.30 had not begun) and, for a call that sent,
 ``|status|pages|rate|ecm|mode|error|statusstr|station id|resolution``, the three before the last in base64; for a
 call that nobody answered, ``|the number that a SIP 302 named``, in base64 too; then for both ``|response|state``: SIP's
-last response in base64 and Asterisk's word for the state of the channel. Former versions kept less. Times are Unix
+last response in base64 and Asterisk's word for the state of the channel, or ``Progress`` where it did not ring, and the
+far end said more than that it tries. Former versions kept less. Times are Unix
 seconds. For what is received see :func:`read_received`. A call that waits for a decision stands in
 ``Stasis(faxroom,incoming|fax,<called number in base64>)``.
 """
@@ -275,14 +276,16 @@ def read_result(channel_id: str, line: str) -> Ended | StillSending:
     if fields[0] != "ended" or len(fields) not in (6, 7, 9, 14, 17):
         return Ended(channel_id, CallFacts("unknown", error=f"unreadable result: {line[:100]}"))
     ended, answered, cause, capped, late = (read_whole(field) for field in fields[1:6])
-    response, rang = _last_response(fields)
+    response, state = _last_response(fields)
+    rang = state == RANG
     if len(fields) < 14:
         facts = CallFacts("other", hangup_cause=cause, response=response, ended_at=ended, answered_at=answered)
         if redirected_to := _printable(_decoded("".join(fields[6:7])))[:LONGEST_NUMBER]:
             return Ended(channel_id, replace(facts, outcome="redirected", redirected_to=redirected_to))
         if late is not None or fields[5]:
             return Ended(channel_id, replace(facts, outcome=_WITHOUT_A_PAGE.get(fields[5], "other")))
-        return Ended(channel_id, replace(facts, outcome=judge(Unanswered(response, cause, rang)), rang=rang))
+        facts = replace(facts, rang=rang, under_way=state == PROGRESS)
+        return Ended(channel_id, replace(facts, outcome=judge(Unanswered(response, cause, rang))))
     status, pages, rate, _asked_ecm, mode, error, text, station = fields[6:14]
     error_word = _decoded(error)
     heard = len(fields) > 14 and fields[14] not in NOTHING_HEARD
@@ -315,11 +318,15 @@ _WITHOUT_A_PAGE = {"full": DISK_FULL, "ending": LINE_DOWN}
 NOTHING_HEARD = ("", "0x0")
 
 
-def _last_response(fields: list[str]) -> tuple[str | None, bool]:
-    """SIP's, empty where none came and None where it was not kept; and whether the far end said that it rings."""
+#: Words for the state of a channel that nobody answered.
+RANG, PROGRESS = "Ringing", "Progress"
+
+
+def _last_response(fields: list[str]) -> tuple[str | None, str]:
+    """SIP's, empty where none came and None where it was not kept; and the channel's state."""
     if len(fields) not in (9, 17):
-        return None, False
-    return _printable(_decoded(fields[-2])), fields[-1] == "Ringing"
+        return None, ""
+    return _printable(_decoded(fields[-2])), fields[-1]
 
 
 def read_received(channel_id: str, line: str) -> Received | StillReceiving | None:

@@ -274,6 +274,32 @@ def test_attempts_from_before_an_upgrade_have_no_response_and_no_trunk_is_set_as
             connection.execute(sa.text("DROP TABLE alembic_version"))
 
 
+def test_a_call_of_before_an_upgrade_that_may_have_rung_is_known_by_its_last_response(app):
+    with app.app_context():
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER, revision="0039")
+        metadata = sa.MetaData()
+        metadata.reflect(db.engine, only=(*ALONE, "attempt"))
+        responses = {"a": "SIP 183 Session Progress", "b": "SIP 486 Busy Here", "c": None}
+        with db.engine.begin() as connection:
+            for table in metadata.sorted_tables:
+                if table.name in (*ALONE, "attempt"):
+                    needed = {column.name: _value(column) for column in table.columns if not column.nullable}
+                    rows = [{}]
+                    if table.name == "attempt":
+                        ended = datetime(2026, 12, 1, tzinfo=UTC)
+                        rows = [
+                            {"id": n, "n": n, "channel_id": name, "response": response, "ended_at": ended}
+                            for n, (name, response) in enumerate(responses.items(), 1)
+                        ]
+                    connection.execute(table.insert(), [needed | row for row in rows])
+        flask_migrate.upgrade(directory=FOLDER)
+        with db.engine.begin() as connection:
+            told = connection.execute(sa.text("SELECT channel_id FROM attempt WHERE under_way")).all()
+            assert [tuple(row) for row in told] == [("a",)]
+            connection.execute(sa.text("DROP TABLE alembic_version"))
+
+
 def test_of_attempts_from_before_an_upgrade_error_correction_is_what_was_asked_for(app):
     with app.app_context():
         db.drop_all()

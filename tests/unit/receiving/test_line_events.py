@@ -74,6 +74,11 @@ def test_a_call_that_nobody_answered_is_judged_by_what_the_network_said_last() -
     assert (facts.outcome, facts.hangup_cause, facts.rang) == ("no_answer", 19, True)
 
 
+def test_a_call_that_was_under_way_did_not_ring_for_all_that_is_known():
+    facts = facts_of(f"ended|1700000040||38||||{b64('SIP 503 Service Unavailable')}|Progress")
+    assert (facts.outcome, facts.rang, facts.under_way) == ("congestion", False, True)
+
+
 def test_a_call_of_which_nobody_said_anything_found_no_carrier() -> None:
     facts = facts_of("ended|1700000040||18|||||Down")
     assert (facts.outcome, facts.response) == ("trunk_down", "")
