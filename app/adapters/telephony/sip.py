@@ -42,6 +42,8 @@ _SCHEME = re.compile(r"sips?:", re.IGNORECASE)
 _BEFORE_PASSWORD = re.compile(r"(sips?:(?://)?[^:@]*):", re.IGNORECASE)
 #: By this domain Asterisk knows its calls to itself (bin/lib/asterisk.py): it is a password.
 _OWN_DOMAIN = re.compile(r"[0-9a-f]{32}\.invalid", re.IGNORECASE)
+#: Media of an offer, with a port: those with 0 are not wanted (RFC 3264).
+_IMAGE, _SOUND = re.compile(r"m=image [1-9]", re.IGNORECASE), re.compile(r"m=audio [1-9]", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9!%*_+`'~.-]{1,64}")
 _FOLDED = re.compile(r"\r?\n[ \t]+")
 _UNSEEN = re.compile(r"[^\x20-\x7e\xa0-\uffff]")
@@ -69,6 +71,17 @@ class Message:
     caller: str
     called: str
     is_own: bool = False
+
+    @property
+    def offers_t38_alone(self) -> bool:
+        """As a call begins: in the middle of one that is no fault (RFC 3261, 12.2)."""
+        begins = self.is_request and not any(line.startswith("To:") and _TAG.search(line) for line in self.lines)
+        return begins and any(map(_IMAGE.match, self.lines)) and not any(map(_SOUND.match, self.lines))
+
+    @property
+    def meant(self) -> str:
+        """Whom a request names in its own address."""
+        return _first(_USER, self.first)
 
     @property
     def is_request(self) -> bool:

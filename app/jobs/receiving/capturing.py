@@ -81,6 +81,7 @@ class Call:
     size: int = 0
     is_told: bool = False
     sound: Sound | None = None
+    is_t38_told: bool = False
 
     def add(self, said: Said) -> int:
         """Bytes that it takes more, 0 where the call is full."""
@@ -136,7 +137,8 @@ class Calls:
 
     Anybody can send us SIP. Only what we said ourselves, what comes from where we ask something, and what Asterisk has
     made a channel for is evidence; of others' calls ``MOST_STRANGE`` wait for a channel, and so many of their messages
-    are read in one round. ``passed_over`` counts the rest.
+    are read in one round. ``passed_over`` counts the rest. ``t38_alone`` are the INVITEs that Asterisk has refused
+    because they offer T.38 and no sound: nobody else hears of them (docs/carriers.md).
     """
 
     def __init__(self, is_ours: Callable[[str], bool]) -> None:
@@ -151,6 +153,7 @@ class Calls:
         self._left = MOST_STRANGE
         self._size = 0
         self.passed_over = 0
+        self.t38_alone: list[Message] = []
 
     def name(self, events: list[dict[str, Any]]) -> None:
         for event in events:
@@ -198,9 +201,18 @@ class Calls:
         call.touched, call.is_told = now, False
         if packet.source == packet.target and not channel and call.is_heard_twice(packet.payload):
             return
+        self._note_refusal(call, said, from_us=from_us)
         grown = call.add(one)
         self._size += grown if said.call_id in self._calls else 0
         self._forget_what_is_too_much()
+
+    def _note_refusal(self, call: Call, said: Message, *, from_us: bool) -> None:
+        """Once for each call, however often it is refused until that is heard."""
+        begin = call.first.message
+        is_refusal = from_us and said.method == "INVITE" and said.first.startswith("SIP/2.0 488")
+        if is_refusal and call.first.sent is not True and begin.offers_t38_alone and not call.is_t38_told:
+            call.is_t38_told = True
+            self.t38_alone.append(begin)
 
     def _may_be_read(self) -> bool:
         self._left -= 1
@@ -322,6 +334,11 @@ class Capture:
     def answer_to(self, account: str) -> str:
         """What was said last to the registration of this account, such as ``sip:joe@example.org``."""
         return self.calls.answers.get(account, "")
+
+    def t38_alone(self) -> list[Message]:
+        """INVITEs that were refused since we were asked last, because they offer T.38 and no sound."""
+        found, self.calls.t38_alone = self.calls.t38_alone, []
+        return found
 
     def step(self, *, for_registration: bool = False) -> None:
         """``for_registration``: one is not accepted, and what is said to it is of interest."""

@@ -34,7 +34,7 @@ from app.rules.numbers.policy import policy_of
 from app.rules.numbers.routing import entity_then, find_line, line_by_dialled, voice_by_dialled
 from app.rules.numbers.voice import Telephone, voice_of, whose_line
 from app.rules.receiving.receiving import begin_receiving, channel_of, note_off_the_line, receiving_fax
-from app.rules.receiving.strays import note_stray
+from app.rules.receiving.strays import T38_ALONE, note_stray
 from app.rules.receiving.telephone_calls import end_lost_calls, note_call, open_calls
 from app.rules.sending.dispatch import Limits
 from app.rules.sending.ladder import kept_rate
@@ -180,6 +180,10 @@ class Listener:
                 self.trunks.step()
             with _forgiven():
                 self.capture.step(for_registration=self.trunks.misses_registration)
+            for invite in self.capture.t38_alone():
+                with _forgiven():
+                    found = find_line(db.session, f"{invite.meant}|||||")
+                    note_stray(db.session, replace(found, reason=T38_ALONE), invite.caller, utc_now())
 
     def _begin_anew(self) -> None:
         """Whatever happened meanwhile was not heard."""

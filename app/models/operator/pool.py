@@ -27,8 +27,8 @@ class PoolNumber(Model):
 
 class StrayCall(Model):
     """A number as the network wrote it, or a name, which leads to no fax entity, and the calls for it. ``reason``:
-    nobody, resting, several, no_number. ``number`` is what was meant, as E.164, where one number can be; ``caller`` who
-    called last, as a fax would say it."""
+    nobody, resting, several, no_number, t38_only. ``number`` is what was meant, as E.164, where one number can be;
+    ``caller`` who called last, as a fax would say it."""
 
     __tablename__ = "stray_call"
 

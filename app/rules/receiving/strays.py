@@ -14,10 +14,12 @@ from tenants.models import Tenant
 MOST_STRAYS = 500
 #: phonenumbers' word for no country: whose number it is nobody knows.
 ANY_REGION = "ZZ"
+#: It has offered T.38 and no sound, which Asterisk refuses whoever is called (docs/carriers.md).
+T38_ALONE = "t38_only"
 
 
 def note_stray(session: Session, found: Found, caller: str, now: datetime) -> None:
-    """A call came for a number that leads to no fax entity. Commits."""
+    """A call came that leads to no fax entity. Commits."""
     called, last_caller = found.called[:40], caller_of(session, caller, ANY_REGION, found.trunk)
     row = session.scalar(sa.select(StrayCall).where(StrayCall.called == called))
     if row is None:
@@ -38,5 +40,6 @@ def strays(session: Session, *, most: int = 50) -> list[StrayCall]:
 def strays_of(session: Session, tenant: Tenant, *, most: int = 20) -> list[StrayCall]:
     """Those for numbers that the company has and no line of it, the newest first."""
     own = sa.select(PoolNumber.number).where(PoolNumber.tenant_id == tenant.id)
-    query = sa.select(StrayCall).where(StrayCall.number.in_(own)).order_by(StrayCall.last_at.desc())
+    for_nobody = (StrayCall.number.in_(own), StrayCall.reason != T38_ALONE)
+    query = sa.select(StrayCall).where(*for_nobody).order_by(StrayCall.last_at.desc())
     return list(session.scalars(query.limit(most)))

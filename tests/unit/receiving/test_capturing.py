@@ -1,5 +1,7 @@
 """Packets and events put together to the ladder of a call."""
 
+from dataclasses import replace
+
 import pytest
 
 from app.adapters.telephony.hep import Packet
@@ -109,6 +111,38 @@ def test_of_a_call_to_ourselves_each_end_has_its_own_ladder() -> None:
         "fax-01ABC-1": [">INVITE", "<100 Trying", "<200 OK"],
         "179.1": ["<INVITE", ">100 Trying", ">200 OK"],
     }
+
+
+SDP = "Content-Type: application/sdp\r\n\r\nv=0\r\n"
+IMAGE, SOUND = "m=image 4000 udptl t38\r\n", "m=audio 4002 RTP/AVP 8\r\n"
+
+
+@pytest.mark.parametrize(
+    ("media", "answer", "counted"),
+    [
+        (IMAGE, "488 Not Acceptable Here", True),
+        (IMAGE + SOUND.replace("4002", "0"), "488 Not Acceptable Here", True),
+        (IMAGE + SOUND, "488 Not Acceptable Here", False),
+        (SOUND, "488 Not Acceptable Here", False),
+        (IMAGE, "404 Not Found", False),
+    ],
+)
+def test_a_call_that_is_refused_because_it_offers_t38_alone_is_counted_once(media, answer, counted) -> None:
+    calls = new_calls()
+    calls.take(packet("INVITE sip:+39050@us SIP/2.0", where=(THEIRS, OURS), more=SDP + media), 0.0)
+    for _ in range(2):
+        calls.take(packet(f"SIP/2.0 {answer}"), 0.0)
+    assert [invite.meant for invite in calls.t38_alone] == ["+39050"] * counted
+
+
+def test_t38_that_a_carrier_refuses_or_that_is_refused_in_the_middle_of_a_call_is_no_lost_call() -> None:
+    calls = new_calls()
+    calls.take(packet("INVITE sip:+4930@b SIP/2.0", more=SDP + IMAGE), 0.0)
+    calls.take(packet("SIP/2.0 488 Not Acceptable Here", where=(THEIRS, OURS)), 0.0)
+    middle = packet("INVITE sip:us SIP/2.0", where=(THEIRS, OURS), more=SDP + IMAGE, call="c2")
+    calls.take(replace(middle, payload=middle.payload.replace(b"To: <sip:+4930@b>", b"To: <sip:+4930@b>;tag=x")), 0.0)
+    calls.take(packet("SIP/2.0 488 Not Acceptable Here", call="c2"), 0.0)
+    assert calls.t38_alone == []
 
 
 def test_what_is_said_to_a_registration_is_known_and_is_no_call() -> None:
