@@ -112,10 +112,21 @@ def trunk_mail(notice: Notice) -> tuple[str, str] | None:
     told = json.loads(notice.note or "{}")
     since = datetime.fromisoformat(told["since"]).strftime("%d/%m/%Y %H:%M UTC")
     with in_language(notice.language):
-        away = notice.kind == NoticeKind.TRUNK_AWAY
-        subject = _("[Faxroom] The trunk %(trunk)s takes no calls", trunk=told["trunk"])
-        if not away:
-            subject = _("[Faxroom] The trunk %(trunk)s takes calls again", trunk=told["trunk"])
+        subject = _trunk_subject(notice.kind == NoticeKind.TRUNK_AWAY, told["trunk"], told.get("registers"))
         values = {"user": user, "trunk": told["trunk"], "since": since, "response": told.get("response")}
+        values["registers"] = told.get("registers")
         values["link"] = f"{current_app.config['SETTINGS'].base_url}/operator"
         return subject, render_for(notice.language, f"outbox/email/{notice.kind}.txt", **values)
+
+
+def _trunk_subject(away: bool, trunk: str, registers: bool | None) -> str:
+    """``registers``: it is about its registration, None where it is about calls; False: it has none any more."""
+    if registers is None:
+        if away:
+            return _("[Faxroom] The trunk %(trunk)s takes no calls", trunk=trunk)
+        return _("[Faxroom] The trunk %(trunk)s takes calls again", trunk=trunk)
+    if away:
+        return _("[Faxroom] The trunk %(trunk)s is not registered", trunk=trunk)
+    if registers:
+        return _("[Faxroom] The trunk %(trunk)s is registered again", trunk=trunk)
+    return _("[Faxroom] The trunk %(trunk)s no longer registers", trunk=trunk)

@@ -1,5 +1,7 @@
 """Looks after the installation: figures are counted, alerts given, deletions that broke off go on."""
 
+from redis import RedisError
+
 from app.adapters.storage.disks import MEGABYTE
 from app.jobs.running import job, long_job
 from app.queues import enqueue, queue
@@ -9,8 +11,9 @@ from app.rules.operator.erasing import tenants_to_erase
 from app.rules.outbox.digests import write_digests
 from app.rules.sending.senders import let_go_again
 from app.rules.upkeep.disk_alerts import watch_disks
-from app.rules.upkeep.trunk_alerts import watch_trunks
+from app.rules.upkeep.trunk_alerts import watch_registrations, watch_trunks
 from app.services.documents.disk_room import disks
+from app.services.trunks.states import registrations
 from tenants.db import db, utc_now
 
 
@@ -21,8 +24,18 @@ def watch() -> None:
     write_digests(db.session, utc_now())
     watch_faxes(db.session, utc_now())
     watch_trunks(db.session)
+    _watch_registrations()
     filling = {place.name: place.megabytes for place in disks().filling()}
     watch_disks(db.session, filling, least=disks().floor // MEGABYTE, is_over=disks().have_room())
+
+
+def _watch_registrations() -> None:
+    """As long as Redis tells nothing of them, neither do we."""
+    try:
+        lost, registered = registrations(utc_now())
+    except RedisError:
+        return
+    watch_registrations(db.session, {name: (one.since_when, one.answer) for name, one in lost.items()}, registered)
 
 
 @long_job
