@@ -19,11 +19,12 @@ SILENCE, TRIES = "+390501111111", "+390502222222"
 
 @dataclass
 class Tried:
-    """``heard``, and how the call ended that was taken back; ``seconds`` that this took."""
+    """``heard``, and how the call ended that was taken back; ``seconds`` that this took; where Asterisk listens."""
 
     heard: dict[str, bool]
     ends: dict[str, Ended]
     seconds: float
+    listens_on: str
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tried]:
                 for channel_id in calls.values():
                     line.ari.hangup(channel_id, UNHEARD_CAUSE)
                 ends = {number: ear.result(channel_id) for number, channel_id in calls.items()}
-                yield Tried(heard, ends, time.monotonic() - began)
+                yield Tried(heard, ends, time.monotonic() - began, line.ari.listens_on())
         finally:
             line.stop()
 
@@ -58,3 +59,8 @@ def test_a_call_that_was_taken_back_unheard_ends_at_once_as_a_trunk_that_is_away
     outcomes = {number: end.facts.outcome for number, end in tried.ends.items()}
     assert outcomes == {SILENCE: "trunk_down", TRIES: "congestion"}
     assert tried.seconds < 2
+
+
+def test_asterisk_tells_that_it_listens_on_this_machine_alone(tried: Tried) -> None:
+    """Its trunk is here too."""
+    assert tried.listens_on == "127.0.0.1"

@@ -32,6 +32,7 @@ from app.models import (
     Status,
     Trunk,
 )
+from app.rules.sending.trunks.choosing import bound_key
 from app.rules.setup.fax_settings import PlaceDetails
 from app.rules.setup.templates import TemplateDetails, judge_template
 from tenants.addresses import claim_address
@@ -596,7 +597,10 @@ def _added_template(world: World) -> Thing:
 
 
 def _trunk_test(world: World) -> Thing:
-    return {"name": "main", "fax_id": make_fax(world.app, world.cast, user_id=world.cast.olga, origin="test")}
+    with world.app.app_context():
+        trunk_id = db.session.scalar(sa.select(Trunk.id).where(Trunk.name == "main"))
+    bound = {"origin": "test", "submission_key": bound_key(trunk_id, f"{world.next()}")}
+    return {"name": "main", "fax_id": make_fax(world.app, world.cast, user_id=world.cast.olga, **bound)}
 
 
 THINGS: dict[str, Callable[[World], Thing]] = {

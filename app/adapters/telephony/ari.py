@@ -374,6 +374,14 @@ class Ari:
         for name in modules:
             self._ask("PUT", f"/asterisk/modules/{quote(name)}")
 
+    def listens_on(self) -> str:
+        """The address of our transport for UDP over IPv4, such as ``127.0.0.1``; empty where it has none of that name.
+        A transport that is there stays as it is until Asterisk is started anew."""
+        told = self._ask("GET", "/asterisk/config/dynamic/res_pjsip/transport/transport", expected=(404,))
+        pairs = told.json() if told.is_success else []
+        bound = next((str(pair["value"]) for pair in pairs if pair["attribute"] == "bind"), "")
+        return bound.rpartition(":")[0] or bound
+
     def ask_fax_status(self, session: int) -> None:
         """Have the dialplan tell as an event what spandsp says of a running fax (:class:`FaxProgress`)."""
         self._run_in_dialplan("faxroom-status", FAX_SESSION=str(session))

@@ -75,6 +75,9 @@ OUTCOMES = {
     "forbidden": _l("The network refused the call without saying why."),
     "media_refused": _l("The other side takes no fax calls, either as T.38 or as audio."),
     "registration_lost": _l("The provider does not accept the registration. No calls come in until it does."),
+    "trunk_restart": _l(
+        "Asterisk was started without a trunk outside this machine and cannot reach this one. Restart bin/up."
+    ),
     "trunk_no_answer": _l("The provider no longer answers Faxroom's checks (OPTIONS)."),
     "trunk_down": _l("The line to the telephone provider is down. The fax goes out as soon as it is back."),
     "trunk_refused": _l(

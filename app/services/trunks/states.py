@@ -16,8 +16,12 @@ from app.queues import redis
 _KEY = "faxroom:trunks"
 REGISTERED, UNREGISTERED, REACHABLE, UNREACHABLE = "Registered", "Unregistered", "Reachable", "Unreachable"
 REGISTRATION_LOST, NO_ANSWER = "registration_lost", "trunk_no_answer"
+#: Asterisk was started for this machine alone: nothing gets to a trunk elsewhere by UDP before it is started anew.
+RESTART = "trunk_restart"
 #: Only what lasts so long is told: each start begins without a registration (max_random_initial_delay, 10 s).
 LASTS = 15.0
+#: A registration that is lost for so long is worth an email.
+MAILED = 60.0
 #: What is older says nothing of now.
 STALE = 60.0
 
@@ -27,7 +31,8 @@ class TrunkState:
     """Times are Unix times. ``registration`` is Asterisk's word, None for a trunk without one; it ends ``ends_in``
     seconds after ``seen`` if it is not renewed. ``answer`` is what the carrier said to it last. ``answers``: whether it
     answered when it was asked whether it is there, within ``milliseconds``; None where nobody knows. ``answered`` so
-    once. ``matter`` is what was the matter when it was seen, since ``since``: as long as nothing is, since when."""
+    once. ``is_shut_in``: Asterisk listens on this machine alone, and the trunk is elsewhere. ``matter`` is what was the
+    matter when it was seen, since ``since``: as long as nothing is, since when."""
 
     name: str
     seen: float
@@ -37,13 +42,14 @@ class TrunkState:
     answers: bool | None = None
     milliseconds: float | None = None
     answered: bool = False
+    is_shut_in: bool = False
     matter: str = ""
     since: float = 0.0
 
     @property
     def fault(self) -> str:
         """What has to be told: a word of this module, or nothing."""
-        return self.matter if self.seen - self.since >= LASTS else ""
+        return self.matter if self.matter == RESTART or self.seen - self.since >= LASTS else ""
 
     def is_stale(self, now: datetime) -> bool:
         return now.timestamp() - self.seen > STALE
@@ -67,6 +73,8 @@ def seen_now(before: TrunkState | None, state: TrunkState) -> TrunkState:
 
 
 def _matter(state: TrunkState) -> str:
+    if state.is_shut_in:
+        return RESTART
     if state.registration not in (None, REGISTERED):
         return REGISTRATION_LOST
     return NO_ANSWER if state.answers is False and state.answered else ""
@@ -102,3 +110,11 @@ def unseen(names: Iterable[str], now: datetime) -> list[str]:
 def faults(now: datetime) -> dict[str, TrunkState]:
     """The trunks of which something has to be told."""
     return {name: state for name, state in states().items() if state.fault and not state.is_stale(now)}
+
+
+def registrations(now: datetime) -> tuple[dict[str, TrunkState], set[str]]:
+    """The trunks whose registration has been lost for so long that a mail says so, and those that are registered."""
+    known = {name: state for name, state in states().items() if not state.is_stale(now)}
+    lost = {name: one for name, one in known.items() if one.matter == REGISTRATION_LOST}
+    lasting = {name: one for name, one in lost.items() if one.seen - one.since >= MAILED}
+    return lasting, {name for name, one in known.items() if one.registration == REGISTERED}

@@ -25,7 +25,7 @@ from app.rules.sending.trunks.trouble import names_of_troubles
 from app.rules.sending.trunks.used import in_use
 from app.services.documents.disk_room import disks
 from app.services.documents.documents import storage
-from app.services.trunks.states import faults, unseen
+from app.services.trunks.states import RESTART, faults, unseen
 from app.services.upkeep.working import signs, unserved
 from tenants.connections import PAGE, waiting
 from tenants.db import db, only_reading, utc_now
@@ -54,7 +54,8 @@ ADVICE = {
     "door": "Start it: worker.py door. If it does not stay up, its log says why: a port in use, a certificate.",
     "front": "nginx, which takes requests for the web. bin/up restarts it; front.log says why it stops.",
     "trunk": "The carrier cannot be reached, takes no calls or has not accepted the registration: check the trunk's "
-    "address and account, and the network. Faxes wait and go out as soon as it works again; see docs/trunks.md.",
+    "address and account, and the network. Faxes wait and go out as soon as it works again; see docs/trunks.md. "
+    "After trunk_restart: restart bin/up, because Asterisk was started without a trunk outside this machine.",
     "room": "A disk is full, so no fax is sent or received. Free some space; bin/faxroom doctor says where.",
 }
 #: What to do where a part could not even be asked.
@@ -145,6 +146,9 @@ def _room() -> str | None:
     return f"Free some space soon. {', '.join(filling)}" if filling else None
 
 
+_RESTART = ". Restart bin/up: Asterisk was started without a trunk outside this machine and cannot reach one by UDP."
+
+
 def _trunk() -> str | None:
     """Set aside by what calls came to (:mod:`app.rules.sending.trunks.trouble`), or lost
     (:mod:`app.services.trunks.states`). Where there is another, faxes go over that one."""
@@ -159,7 +163,7 @@ def _trunk() -> str | None:
         names = f" ({', '.join(lost)})" if len(lost) > 1 else ""
         raise TemporaryFailure(f"{next(iter(lost.values()))}{names}")
     told = ", ".join(f"{name}: {fault}" for name, fault in (lost | dict.fromkeys(unknown, "unknown")).items())
-    return f"Other trunks work. {told}"
+    return f"Other trunks work. {told}{_RESTART if RESTART in lost.values() else ''}"
 
 
 #: Each raises what is wrong; what has to be done soon is its answer.

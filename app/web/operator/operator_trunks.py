@@ -6,6 +6,7 @@ from flask import Blueprint, abort, flash, make_response, redirect, render_templ
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
+from redis import RedisError
 from werkzeug.wrappers import Response
 
 from app.models import CallerForm, CallerIn, NumberForm, Trunk
@@ -13,11 +14,12 @@ from app.rules.audit.auditing import audit
 from app.rules.sending.trunks import table, used
 from app.rules.sending.trunks.trouble import troubles
 from app.rules.words.sentences import OUTCOMES
+from app.services.trunks.states import faults
 from app.web.operator.operator_numbers import companies, regions
 from app.web.people.credentials import Errors, said
 from app.web.site.administration import operators_only
 from app.web.site.guard import SAFE_METHODS
-from tenants.db import db
+from tenants.db import db, utc_now
 
 blueprint = Blueprint("operator_trunks", __name__, url_prefix="/operator/trunks")
 blueprint.before_request(operators_only)
@@ -56,11 +58,20 @@ def trunks() -> Response:
     values = {
         "trunks": used.trunks(db.session),
         "troubles": troubles(db.session),
+        "faults": _faults(),
         "used": {trunk.id for trunk in used.in_use(db.session)},
         "OUTCOMES": OUTCOMES,
         "TRANSPORTS": TRANSPORTS,
     }
     return make_response(render_template("operator/trunks.html", **values))
+
+
+def _faults() -> dict[str, str]:
+    """What was seen of them, by name; nothing while Redis does not tell."""
+    try:
+        return {name: state.fault for name, state in faults(utc_now()).items()}
+    except RedisError:
+        return {}
 
 
 @blueprint.route("/new", methods=["GET", "POST"])

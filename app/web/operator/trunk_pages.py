@@ -15,6 +15,7 @@ from app.errors import Refused
 from app.models import Fax, Trunk
 from app.models.faxes.moves import is_final
 from app.rules.audit.auditing import audit
+from app.rules.sending.trunks.choosing import bound_to
 from app.rules.sending.trunks.test_calls import lines_with_numbers, test_of_operator
 from app.rules.sending.trunks.trouble import names_of_troubles
 from app.rules.words.sentences import next_step, sentence
@@ -100,11 +101,16 @@ def _names() -> tuple[str, ...]:
     return tuple(db.session.scalars(sa.select(Trunk.name).order_by(Trunk.position, Trunk.id)))
 
 
+def _trunk_id(name: str) -> int:
+    return db.session.scalar(sa.select(Trunk.id).where(Trunk.name == name)) or abort(404)
+
+
 def _seen(name: str) -> dict[str, Any]:
     return {
         "state": _state_of(name),
         "trouble": dict(names_of_troubles(db.session)).get(name),
         "REGISTRATIONS": REGISTRATIONS,
+        "sentence": sentence,
     }
 
 
@@ -124,7 +130,7 @@ def _tests(name: str) -> list[Fax]:
 
 @blueprint.post("/trunks/<name>/test")
 def begin_test(name: str) -> Response:
-    trunk_id = db.session.scalar(sa.select(Trunk.id).where(Trunk.name == name)) or abort(404)
+    trunk_id = _trunk_id(name)
     typed = {field: request.form.get(field, "").strip()[:40] for field in ("line", "to")}
     key = request.form.get("submission", "")[:LONGEST_KEY] or fresh_key()
     db.session.rollback()  # no transaction while the line process gets ready
@@ -155,7 +161,10 @@ def _capture(fax: Fax) -> None:
 @blueprint.get("/trunks/<name>/tests/<fax_id>")
 def test(name: str, fax_id: str) -> str:
     """Followed like any fax; what is new is asked for every two seconds."""
+    trunk_id = _trunk_id(name)
     fax = test_of_operator(db.session, fax_id) or abort(404)
+    if bound_to(fax) != trunk_id:
+        abort(404)
     found = _known(lambda: ladders.ladders_of_fax(fax.id)) or []
     over = is_final(fax.status)
     values = {

@@ -16,7 +16,7 @@ from app.rules.sending.trunks.choosing import bound_key
 from app.rules.sending.trunks.test_calls import begin_trunk_test, judge_test
 from app.rules.sending.trunks.trouble import troubles
 from app.rules.upkeep.trunk_alerts import watch_trunks
-from app.services.trunks.states import REGISTRATION_LOST, TrunkState
+from app.services.trunks.states import REGISTRATION_LOST, RESTART, TrunkState
 from app.services.upkeep import health
 from app.services.upkeep.health import check_part
 from tenants.db import new_ulid, utc_now
@@ -250,6 +250,16 @@ def test_so_was_perhaps_what_was_under_way_with_sound_of_the_network(session, ca
     assert (fax.status, fax.cause, fax.attempts[0].passed_on) == (Status.RETRYING, "congestion", False)
     assert fax.attempts[0].response == response
     assert claim(session) == []
+
+
+def test_that_it_was_under_way_is_known_from_the_result_alone(session, cast, trunks):
+    """The line process was away while it was dialled."""
+    ready(session, cast, 1)
+    attempt = on_the_line(session)
+    facts = CallFacts("congestion", response=BROKEN, rang=False, under_way=True)
+    record_result(session, attempt.channel_id, facts)
+    fax = reread(session, attempt.fax_id)
+    assert (fax.attempts[0].passed_on, fax.attempts[0].under_way) == (False, True)
 
 
 # ---- What Asterisk could not even begin
@@ -586,6 +596,14 @@ def test_a_lost_trunk_is_a_warning_as_long_as_another_works(app, session, cast, 
     assert check_part("trunk") == {"ok": True, "warning": "Other trunks work. third: registration_lost"}
     monkeypatch.setattr(health, "faults", lambda _now: lost("main", "second", "third"))
     assert check_part("trunk")["error"] == "registration_lost (main, second, third)"
+
+
+def test_a_trunk_that_asterisk_cannot_reach_before_a_restart_says_what_to_do(app, session, cast, trunks, monkeypatch):
+    shut_in = TrunkState("third", 100, matter=RESTART)
+    monkeypatch.setattr(health, "faults", lambda _now: {"third": shut_in})
+    assert "third: trunk_restart. Restart bin/up" in check_part("trunk")["warning"]
+    monkeypatch.setattr(health, "faults", lambda _now: dict.fromkeys(("main", "second", "third"), shut_in))
+    assert "After trunk_restart: restart bin/up" in check_part("trunk")["advice"]
 
 
 def test_a_trunk_of_which_nobody_knows_how_it_is_is_a_warning(app, session, cast, trunks, monkeypatch):

@@ -6,8 +6,9 @@ import pytest
 
 from app.adapters.telephony.ari import Ari, Registration
 from app.jobs.receiving.trunk_watch import TrunkWatch
+from app.rules.sending.trunks.fields import TrunkFields, read_trunks
 from app.services.trunks import states
-from app.services.trunks.states import NO_ANSWER, REGISTERED, REGISTRATION_LOST, TrunkState, seen_now, unseen
+from app.services.trunks.states import NO_ANSWER, REGISTERED, REGISTRATION_LOST, RESTART, TrunkState, seen_now, unseen
 
 
 def run(*seen: TrunkState) -> TrunkState:
@@ -43,13 +44,31 @@ def test_one_that_is_to_register_and_of_whose_registration_nothing_is_known_has_
     watch = TrunkWatch(Ari.__new__(Ari), lambda _account: "")
 
     def state(second: float, registration: Registration | None, *, registers: bool) -> TrunkState:
-        return watch._state("main", 1_000_000.0 + second, registration, registers=registers)
+        return watch._state(TrunkFields("h", 5060, registers=registers), 1_000_000.0 + second, registration)
 
     missing = [state(second, None, registers=True) for second in (0, 10, 20)]
     assert run(*missing).fault == REGISTRATION_LOST
     assert run(*(state(second, None, registers=False) for second in (0, 10, 20))).fault == ""
     there = Registration("main", "sip:joe@example.org", REGISTERED)
     assert run(*missing, state(30, there, registers=True)).fault == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "listens_on", "fault"),
+    [
+        ("sip:carrier.example.org", "127.0.0.1", RESTART),
+        ("sip:carrier.example.org", "0.0.0.0", ""),
+        ("sip:carrier.example.org", "", ""),  # an Asterisk that is not ours
+        ("sip:127.0.0.1:5099", "127.0.0.1", ""),
+        ("sip:carrier.example.org;transport=tcp", "127.0.0.1", ""),
+        ("sip:[2001:db8::1]", "127.0.0.1", ""),
+    ],
+)
+def test_an_asterisk_that_listens_on_this_machine_alone_is_told_at_once(address, listens_on, fault) -> None:
+    watch = TrunkWatch(Ari.__new__(Ari), lambda _account: "")
+    watch._listens_on = listens_on
+    (trunk,) = read_trunks(address, 5060)
+    assert run(watch._state(trunk, 1_000_000.0, None)).fault == fault
 
 
 def test_of_what_was_seen_long_ago_or_never_nobody_knows_how_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

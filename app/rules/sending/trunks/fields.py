@@ -90,6 +90,11 @@ class TrunkFields:
             return "transport"
         return f"transport-{self.transport}{'6' if self.is_ipv6 else ''}"
 
+    @property
+    def goes_out_by_udp(self) -> bool:
+        """Over the own loop's transport, to another machine."""
+        return self.transport_name == "transport" and not is_this_machine(self.host)
+
     def uri(self, user: str = "") -> str:
         """As pjsip.conf has it, where a bare semicolon begins a comment."""
         host = f"[{self.host}]" if self.is_ipv6 else self.host
