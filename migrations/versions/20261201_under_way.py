@@ -1,7 +1,7 @@
 """calls that were under way at the far end, such as by SIP 183
 
 Revision ID: 0046
-Revises: 0047
+Revises: 0048
 Create Date: 2026-12-01
 
 """
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 # revision identifiers, used by Alembic.
 revision = '0046'
-down_revision = '0047'
+down_revision = '0048'
 branch_labels = None
 depends_on = None
 
