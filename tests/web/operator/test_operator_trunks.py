@@ -10,6 +10,7 @@ from flask import Flask
 from app.cli import trunks
 from app.models import Attempt, AuditEvent, Fax, FaxEntity, Trunk
 from app.rules.sending.trunks import table, used
+from app.rules.sending.trunks.choosing import bound_key
 from app.rules.sending.trunks.fields import TrunkFields
 from app.rules.sending.trunks.table import put_from_environment
 from app.services.setup.provisioning import ProvisionError, apply_provision_file
@@ -238,7 +239,9 @@ def test_the_command_line_adds_changes_and_removes_a_trunk_by_the_same_judgement
 def test_the_result_of_a_test_call_says_whether_sound_came(
     app: Flask, cast: Cast, olga: Browser, monkeypatch: pytest.MonkeyPatch, sound, mode, said
 ) -> None:
-    fax_id = make_fax(app, cast, user_id=cast.olga, origin="test")
+    with app.app_context():
+        key = bound_key(table.trunk_by_name(db.session, "main").id, "1")
+    fax_id = make_fax(app, cast, user_id=cast.olga, origin="test", submission_key=key)
     channel = f"fax-{fax_id}-1"
     with app.app_context():
         line = db.session.get_one(FaxEntity, db.session.get_one(Fax, fax_id).entity_id)
