@@ -1,7 +1,7 @@
-"""While an operator wants to see it: what goes over the line in SIP, put together by call.
+"""The SIP of calls, collected call by call while an operator wants to see it.
 
-Asterisk's packets name the channel, where it knows it, and hold the Call-ID; ARI's events name each channel with its
-id, after which the attempt is named.
+Asterisk's packets contain the Call-ID and, if Asterisk knows it, the channel's name. ARI's events name each channel
+with its id, which leads to the attempt.
 """
 
 import hashlib

@@ -447,18 +447,23 @@ def _to_look_at(fax: Fax) -> str:
 def _ready(fax: Fax) -> str:
     if fax.cause == "sender_gone":
         return sentence(fax.cause)
-    if fax.look_until:
-        return _to_look_at(fax)
-    if fax.cause == "held":
-        return _held()
-    if fax.cause in WAITS_FOR_OUR_SIDE:
-        return sentence(fax.cause)
+    if why := _held_up(fax):
+        return why
     if fax.cause == "ceiling":
         at = _("Dialling at %(at)s.", at=moment(fax, fax.due_at))
         return f"{sentence(fax.cause)} {at}"
     if fax.cause == "daily_cap":  # it was there in time; what the line may send in that day was used up
         return _("This line has reached its daily limit. Dialling at %(at)s.", at=moment(fax, fax.due_at))
     return _waiting(fax)
+
+
+def _held_up(fax: Fax) -> str | None:
+    """Why it does not go, whether it is due now or later."""
+    if fax.look_until:
+        return _to_look_at(fax)
+    if fax.cause == "held":
+        return _held()
+    return sentence(fax.cause) if fax.cause in WAITS_FOR_OUR_SIDE else None
 
 
 def _waiting(fax: Fax) -> str:
@@ -468,12 +473,8 @@ def _waiting(fax: Fax) -> str:
 def _scheduled(fax: Fax) -> str:
     if fax.cause in ("sender_gone", "ceiling"):
         return _ready(fax)
-    if fax.look_until:
-        return _to_look_at(fax)
-    if fax.cause == "held":
-        return _held()
-    if fax.cause in WAITS_FOR_OUR_SIDE:
-        return sentence(fax.cause)
+    if why := _held_up(fax):
+        return why
     return _("%(pages)s, %(time)s on the line. Dialling at %(at)s.", at=moment(fax, fax.due_at), **_size(fax))
 
 
