@@ -4,10 +4,13 @@ asterisk/asterisk#2046: its sound stands still after a refused re-INVITE. #824: 
 """
 
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from app.adapters.telephony.sip import Message
+from app.jobs.receiving.capturing import MODULES, Calls, is_ours
 from tests.live.caller import SOUND, T38, Caller
 from tests.live.lines import Ear, Line, call_of, free_ports, light_pages, wait_until
 from tests.live.relay import Relay, Said
@@ -97,6 +100,25 @@ def test_a_call_that_begins_with_t38_alone_is_refused_before_anybody_hears_of_it
     with Caller(line.sip_port, TAKEN, user="+390511234567", media=(T38,)) as caller:
         assert caller.until_refused() == 488
     assert ear.incoming[before:] == []
+
+
+def test_nobody_hears_of_that_but_who_captures_sip(line: Line) -> None:
+    hears, calls = line.ari.ear(), Calls(is_ours)
+    try:
+        line.ari.load_modules(MODULES)
+        with Caller(line.sip_port, TAKEN, user="+390511234567", media=(T38,)) as caller:
+            assert caller.until_refused() == 488
+
+        def refused() -> list[Message]:
+            for packet in hears.take():
+                calls.take(packet, time.monotonic())
+            return calls.t38_alone
+
+        (invite,) = wait_until(20, "the refusal", refused)
+        assert (invite.meant, invite.caller) == (TAKEN, "+390511234567")
+    finally:
+        line.ari.unload_modules(MODULES[::-1])
+        hears.close()
 
 
 def test_a_call_that_offers_sound_and_t38_at_once_is_taken_as_sound_and_offered_t38(line: Line, ear: Ear) -> None:
