@@ -93,6 +93,16 @@ def only_reading() -> Iterator[None]:
 
 
 @contextmanager
+def writing() -> Iterator[None]:
+    """What begins in here writes, between what only reads. To be entered without a transaction, and left without."""
+    token = read_only.set(False)
+    try:
+        yield
+    finally:
+        read_only.reset(token)
+
+
+@contextmanager
 def waiting(wanted: Patience) -> Iterator[None]:
     """Transactions that begin in here wait so long for the database."""
     token = patience.set(wanted)

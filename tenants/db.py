@@ -8,7 +8,7 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, declared_attr, mapped_column, registry
 from ulid import ULID
 
-from tenants.connections import only_reading, read_only, reading_long
+from tenants.connections import only_reading, read_only, reading_long, writing
 
 NAMES = {
     "ix": "ix_%(column_0_N_label)s",
@@ -108,4 +108,5 @@ __all__ = [
     "reading_long",
     "rows_changed",
     "utc_now",
+    "writing",
 ]

@@ -63,18 +63,22 @@ def deliver(notice_id: int) -> None:
     """Send one notice; returns quietly if it is sent already, another worker has it, nothing may leave, or the mail
     server has just been asked in vain: then it waits as it is, and the clock comes back for it."""
     session, now = db.session, utc_now()
-    if held_since(session) or is_paused("mail"):
+    with only_reading():
+        may_leave = not held_since(session) and not is_paused("mail")
         session.rollback()
+    if not may_leave:
         return
     mine = sa.update(Notice).where(Notice.id == notice_id, Notice.sent_at.is_(None), Notice.due_at <= now)
     claimed = rows_changed(session, mine.values(due_at=now + LEASE, tries=Notice.tries + 1)) == 1
     session.commit()
     if not claimed:
         return
-    notice = session.get_one(Notice, notice_id)
-    tries, age = notice.tries, now - notice.created_at
+    with only_reading():
+        notice = session.get_one(Notice, notice_id)
+        tries, age = notice.tries, now - notice.created_at
     try:
-        message = _mail_of(notice)
+        with only_reading():
+            message = _mail_of(notice)
         session.rollback()  # no transaction while the mail server thinks
         if message:
             hand_over(lambda url, bearer: send_mail(url, message, *filter(None, [bearer])))
@@ -120,22 +124,19 @@ def outcome_mail(notice: Notice) -> EmailMessage:
     """The one mail about a fax that was sent or not, with the report."""
     fax, settings = notice.its_fax, current_app.config["SETTINGS"]
     report = ensure_report(db.session, fax)
-    db.session.rollback()
-    with only_reading():
-        text = render_for(
-            notice.language,
-            "outbox/email/outcome.txt",
-            fax=fax,
-            sent=fax.status == Status.SENT,
-            number=shown_number(fax.remote_number, fax.tenant),
-            story=story,
-            timestamp=timestamp,
-            pages_text=pages_text,
-            link=f"{settings.base_url}/faxes/{fax.id}",
-        )
-        message = _mail(notice, text)
-        attach(message, report, report_name(fax))
-        db.session.rollback()
+    text = render_for(
+        notice.language,
+        "outbox/email/outcome.txt",
+        fax=fax,
+        sent=fax.status == Status.SENT,
+        number=shown_number(fax.remote_number, fax.tenant),
+        story=story,
+        timestamp=timestamp,
+        pages_text=pages_text,
+        link=f"{settings.base_url}/faxes/{fax.id}",
+    )
+    message = _mail(notice, text)
+    attach(message, report, report_name(fax))
     return message
 
 

@@ -41,8 +41,7 @@ from app.rules.sending.ladder import kept_rate
 from app.rules.sending.results import (
     CallFacts,
     note_answered,
-    note_error_correction,
-    note_pages,
+    note_progress,
     note_ringing,
     note_under_way,
     reconcile,
@@ -144,6 +143,7 @@ class Listener:
         self.sending: dict[str, int] = {}  # channel id → pages told so far
         self.agreed: dict[str, bool] = {}  # channel id → whether the two machines have agreed on error correction
         self.ended: dict[str, CallFacts] = {}  # heard, and perhaps not taken over: the disk may be full
+        self.off_line: list[str] = []  # channel ids of calls that came in and are over, to be noted together
         self.marked: set[str] = set()  # channel ids of the marks that the last reconciliation found
         self.decided: set[Incoming] = set()
         self.unclaimed: dict[str, Unclaimed] = {}
@@ -235,6 +235,8 @@ class Listener:
         for word in said:
             with _forgiven():
                 self._take(word)
+        with _forgiven():
+            self._note_off_the_line()
         self.capture.hear(events)
 
     def _take(self, event: LineEvent) -> None:
@@ -363,7 +365,7 @@ class Listener:
             is_somebodys = is_entered or entity_then(db.session, called, facts.answered_at)
             db.session.rollback()
         if is_entered:
-            note_off_the_line(db.session, node=self.line.node, channel_id=channel_id)
+            self.off_line.append(channel_id)
         if is_somebodys:
             self._enqueue("import_received", channel_id, called, caller, facts.to_json())
         elif _file_of(channel_id).exists():
@@ -372,6 +374,11 @@ class Listener:
             number = shown_called(called)
             log.warning("a call from %s for %s, which no fax entity has, brought no page", caller, number)
             self.line.forget([channel_id], family="faxin")
+
+    def _note_off_the_line(self) -> None:
+        over, self.off_line = self.off_line, []
+        if over:
+            note_off_the_line(db.session, node=self.line.node, channel_ids=over)
 
     def _leave(self, channel_id: str, called: str = "", caller: str = "") -> None:
         """Say once, and to ``faxroom doctor``, that there are pages that cannot be given to anybody."""
@@ -411,16 +418,9 @@ class Listener:
 
     def _begin(self) -> None:
         self._forget_old()
-        here = sa.select(Attempt).join(Fax).where(Attempt.ended_at.is_(None), Attempt.node == self.line.node)
-        sent = db.session.scalars(here.where(Fax.direction == Direction.SENT).options(joinedload(Attempt.fax))).all()
-        attempt_ids = [attempt.id for attempt in sent]
-        self.ended = {a.channel_id: self.ended[a.channel_id] for a in sent if a.channel_id in self.ended}
-        self.logged = {a.channel_id: self.logged[a.channel_id] for a in sent if a.channel_id in self.logged}
-        unwanted = {attempt.channel_id for attempt in sent if attempt.fax.cancel_requested_at}
-        coming_in = db.session.scalars(here.where(Fax.direction == Direction.RECEIVED))
-        receiving = [channel_of(attempt, self.line.node) for attempt in coming_in]
-        calls = open_calls(db.session, self.line.node)
-        db.session.rollback()
+        with only_reading():
+            attempt_ids, unwanted, receiving, calls = self._open_ones()
+            db.session.rollback()
         files = {path.stem for path in _file_of("*").parent.glob("*.tif")}
         sending = marked(attempt_ids)
         channels = self.line.channels()
@@ -434,21 +434,34 @@ class Listener:
         for call in filter(None, map(waiting_call, channels)):
             self._decide(call)
 
+    def _open_ones(self) -> tuple[list[int], set[str], list[str], list[str]]:
+        """Ids of the attempts that are open, channels of those that are not wanted any more, and of what comes in:
+        faxes, and calls to telephones."""
+        here = sa.select(Attempt).join(Fax).where(Attempt.ended_at.is_(None), Attempt.node == self.line.node)
+        sent = db.session.scalars(here.where(Fax.direction == Direction.SENT).options(joinedload(Attempt.fax))).all()
+        self.ended = {a.channel_id: self.ended[a.channel_id] for a in sent if a.channel_id in self.ended}
+        self.logged = {a.channel_id: self.logged[a.channel_id] for a in sent if a.channel_id in self.logged}
+        unwanted = {attempt.channel_id for attempt in sent if attempt.fax.cancel_requested_at}
+        coming_in = db.session.scalars(here.where(Fax.direction == Direction.RECEIVED))
+        receiving = [channel_of(attempt, self.line.node) for attempt in coming_in]
+        return [attempt.id for attempt in sent], unwanted, receiving, open_calls(db.session, self.line.node)
+
     def _finish(self, telling: Telling) -> None:
         """Everything is told: record what ended, give up what can no longer end."""
         self.telling = None
         self.sending = {channel_id: pages for channel_id, pages in self.sending.items() if channel_id in telling.live}
-        attempts = db.session.scalars(sa.select(Attempt).where(Attempt.id.in_(telling.attempt_ids))).all()
-        answered_meanwhile = marked(telling.attempt_ids) - telling.sending
-        found = reconcile(
-            [a for a in attempts if a.ended_at is None and a.channel_id not in answered_meanwhile],
-            live=telling.live,
-            results=self.ended,
-            answered=telling.answered | telling.sending,
-            now=utc_now(),
-        )
-        open_ones = set(db.session.scalars(sa.select(Attempt.channel_id).where(Attempt.ended_at.is_(None))))
-        db.session.rollback()
+        with only_reading():
+            attempts = db.session.scalars(sa.select(Attempt).where(Attempt.id.in_(telling.attempt_ids))).all()
+            answered_meanwhile = marked(telling.attempt_ids) - telling.sending
+            found = reconcile(
+                [a for a in attempts if a.ended_at is None and a.channel_id not in answered_meanwhile],
+                live=telling.live,
+                results=self.ended,
+                answered=telling.answered | telling.sending,
+                now=utc_now(),
+            )
+            open_ones = set(db.session.scalars(sa.select(Attempt.channel_id).where(Attempt.ended_at.is_(None))))
+            db.session.rollback()
         for channel_id in telling.sending - telling.live - open_ones:  # taken over, and the job killed after that
             mark_of(channel_id).unlink(missing_ok=True)
         for channel_id, facts in found.results.items():
@@ -479,14 +492,15 @@ class Listener:
         """Pages that no call, mark, result or fax knows, or for a number that nobody has: told, never removed."""
         known = telling.live | telling.received | telling.marks.keys() | set(telling.receiving)
         for channel_id in telling.files - known:
-            fax = receiving_fax(db.session, node=self.line.node, channel_id=channel_id)
             file = _file_of(channel_id)
-            if fax and file.exists() and is_stored_as(fax.tiff or fax.source, file):
-                # the import was killed between its commit and its tidying up
+            with only_reading():
+                fax = receiving_fax(db.session, node=self.line.node, channel_id=channel_id)
+                is_entered = fax is not None and file.exists() and is_stored_as(fax.tiff or fax.source, file)
+                db.session.rollback()
+            if is_entered:  # the import was killed between its commit and its tidying up
                 self._enqueue("import_received", channel_id, "", "", CallFacts("dropped").to_json())
             else:
                 self._leave(channel_id)
-        db.session.rollback()
         self.unclaimed = {name: left for name, left in self.unclaimed.items() if Path(left.file).exists()}
         note_unclaimed(list(self.unclaimed.values()))
 
@@ -524,13 +538,16 @@ class Listener:
         self.enqueued = {channel_id: at for channel_id, at in self.enqueued.items() if at > oldest}
 
     def _tell_pages(self) -> None:
-        for channel_id, fax in self.line.sent_so_far().items():
-            if fax.pages > self.sending.get(channel_id, 0):
-                self.sending[channel_id] = fax.pages
-                note_pages(db.session, channel_id, fax.pages)
-            if fax.ecm is not None and self.agreed.get(channel_id) != fax.ecm:
-                self.agreed[channel_id] = fax.ecm
-                note_error_correction(db.session, channel_id, fax.ecm)
+        told = self.line.sent_so_far()
+        pages = {
+            channel_id: fax.pages for channel_id, fax in told.items() if fax.pages > self.sending.get(channel_id, 0)
+        }
+        ecm = {channel_id: fax.ecm for channel_id, fax in told.items() if fax.ecm is not None}
+        agreed = {channel_id: ecm[channel_id] for channel_id in ecm if self.agreed.get(channel_id) != ecm[channel_id]}
+        self.sending |= pages
+        self.agreed |= agreed
+        if pages or agreed:
+            note_progress(db.session, pages, agreed)
 
 
 def _told_of(entity: FaxEntity) -> tuple[str, Receiving]:

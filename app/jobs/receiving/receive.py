@@ -23,7 +23,7 @@ from app.rules.numbers.routing import entity_then
 from app.rules.receiving.receiving import began_at, begin_receiving, finish_receiving, is_coming_in, receiving_fax
 from app.rules.sending.results import CallFacts
 from app.services.documents.documents import is_stored_as, storage, store_document
-from tenants.db import db
+from tenants.db import db, only_reading, writing
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,8 @@ def import_received(channel_id: str, called: str, caller: str, facts: dict[str, 
         except NotLeft:
             log.error("%s is no file that Asterisk makes; it is not imported and stays there", path)
             return
-        _enter(channel_id, called, caller, call, path, brought)
+        with only_reading():
+            _enter(channel_id, called, caller, call, path, brought)
 
 
 def _enter(channel_id: str, called: str, caller: str, call: CallFacts, path: Path, brought: Path) -> None:
@@ -68,7 +69,10 @@ def _enter(channel_id: str, called: str, caller: str, call: CallFacts, path: Pat
             )
             return
         told = {"node": node, "channel_id": channel_id, "caller": caller, "called": called}
-        fax = begin_receiving(session, entity, **told, limits=None)
+        session.rollback()
+        with writing():
+            fax = begin_receiving(session, entity, **told, limits=None)
+            session.rollback()  # somebody else may have entered it
         if fax is None:
             raise LookupError(f"call {channel_id} was taken without the portal and is not entered")
     if is_coming_in(session, fax):
@@ -101,16 +105,17 @@ def _imported(fax: Fax, path: Path, facts: CallFacts) -> Fax:
     tenant_id, name = fax.tenant_id, document_name(fax, began_at(fax, facts))
     session.rollback()  # no lock while files are written
     documents = _documents(path, tenant_id=tenant_id, name=name)
-    session.flush()
-    if finish_receiving(session, session.get_one(Fax, fax_id), facts, **documents):
-        enqueue_after_commit(session, "dispatch")
-        enqueue_after_commit(session, "picture", fax_id)
-        session.commit()
-    else:  # somebody else has imported it meanwhile
-        keys = [document.storage_key for document in documents.values()]
+    keys = [document.storage_key for document in documents.values()]
+    with writing():
+        session.flush()
+        is_first = finish_receiving(session, session.get_one(Fax, fax_id), facts, **documents)
+        if is_first:
+            enqueue_after_commit(session, "dispatch")
+            enqueue_after_commit(session, "picture", fax_id)
+            session.commit()
         session.rollback()
-        for key in keys:
-            storage().delete(key)
+    for key in keys if not is_first else ():
+        storage().delete(key)
     return session.get_one(Fax, fax_id, populate_existing=True)
 
 

@@ -21,7 +21,7 @@ from app.services.trunks.states import (
     seen_now,
     states,
 )
-from tenants.db import db, utc_now
+from tenants.db import db, only_reading, utc_now
 
 ASK_SECONDS = 10.0
 _ENABLED = sa.select(Trunk).where(Trunk.enabled)
@@ -54,8 +54,9 @@ class TrunkWatch:
         if now - self._asked < ASK_SECONDS:
             return
         self._asked = now
-        trunks = [fields_of(trunk) for trunk in db.session.scalars(_ENABLED)]
-        db.session.rollback()
+        with only_reading():
+            trunks = [fields_of(trunk) for trunk in db.session.scalars(_ENABLED)]
+            db.session.rollback()
         self.line.ask_trunks([f"{trunk.name}-health" for trunk in trunks])
         if self._listens_on is None:
             self._listens_on = self.line.listens_on()

@@ -23,7 +23,7 @@ from app.jobs.running import job
 from app.models import Attempt, Fax, FaxEntity, Trunk
 from app.queues import begin_once
 from app.rules.ground.call_ends import DISK_FULL, LINE_DOWN, UNREAD
-from app.rules.sending.destinations import note_ways, way_of
+from app.rules.sending.destinations import way_of
 from app.rules.sending.dispatch import Limits, anything_waits, claim_due, mark_placed
 from app.rules.sending.our_side import say_no_room
 from app.rules.sending.results import REQUEST_GRACE, CallFacts, record_result, take_back
@@ -128,21 +128,22 @@ def _id_of(attempt: Attempt) -> int:
 
 def _place(attempt_ids: list[int], since: datetime) -> None:
     """``since``: when this Asterisk started."""
-    note_ways(db.session, attempt_ids, utc_now())
-    attempts = db.session.scalars(sa.select(Attempt).where(Attempt.id.in_(attempt_ids)).options(*_WHOLE)).all()
-    channels = {attempt.id: attempt.channel_id for attempt in attempts}
     calls, failures = dict[int, OutgoingCall](), dict[int, FaxroomError]()
-    for attempt in attempts:
-        try:
-            calls[attempt.id] = _call_of(attempt)
-        except FaxroomError as failure:
-            failures[attempt.id] = failure
-        except OSError as error:
-            if error.errno not in NO_ROOM:
-                raise
-            failures[attempt.id] = TemporaryFailure(DISK_FULL, reason=str(error))
+    with only_reading():  # pages are laid meanwhile
+        attempts = db.session.scalars(sa.select(Attempt).where(Attempt.id.in_(attempt_ids)).options(*_WHOLE)).all()
+        channels = {attempt.id: attempt.channel_id for attempt in attempts}
+        for attempt in attempts:
+            try:
+                calls[attempt.id] = _call_of(attempt)
+            except FaxroomError as failure:
+                failures[attempt.id] = failure
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    raise
+                failures[attempt.id] = TemporaryFailure(DISK_FULL, reason=str(error))
+        db.session.rollback()
     with dialling(asterisk().node, since) as read:
-        placed = mark_placed(db.session, list(calls), utc_now())  # commits the headers, which a rollback would lose
+        placed = mark_placed(db.session, list(calls), utc_now())
         ready = _over_trunks({attempt_id: calls[attempt_id] for attempt_id in placed}, read)
         outcomes = asterisk().originate_many(list(ready.values()))
     unread = {attempt_id: TemporaryFailure(UNREAD) for attempt_id in placed if attempt_id not in ready}
@@ -161,12 +162,13 @@ def _over_trunks(calls: dict[int, OutgoingCall], read: Mapping[str, str]) -> dic
         .execution_options(populate_existing=True)
     )
     ready = {attempt_id: call for attempt_id, call in calls.items() if not is_outside(call.number)}
-    for attempt_id, trunk in db.session.execute(query):
-        call = calls[attempt_id]
-        if is_read(trunk, read):
-            wire = wire_number(call.number, trunk.number_form, trunk.region)
-            ready[attempt_id] = replace(call, trunk=trunk.name, wire=wire)
-    db.session.rollback()
+    with only_reading():
+        for attempt_id, trunk in db.session.execute(query):
+            call = calls[attempt_id]
+            if is_read(trunk, read):
+                wire = wire_number(call.number, trunk.number_form, trunk.region)
+                ready[attempt_id] = replace(call, trunk=trunk.name, wire=wire)
+        db.session.rollback()
     return ready
 
 
@@ -205,15 +207,12 @@ def _call_of(attempt: Attempt) -> OutgoingCall:
 
 
 def _lay_pages(attempt: Attempt, path: Path) -> None:
-    """What is still to be sent, in the spool, with the header of the template on top of each page."""
+    """What is still to be sent, in the spool, with the attempt's header on top of each page."""
     fax, first, standard = attempt.fax, attempt.first_page, way_of(attempt).standard
-    template = fax.entity.template
-    if template.header:  # kept: the template may say something else by the time that somebody asks
-        attempt.header_name, attempt.header_station = template.header, template.station_id
     for folder in (path.parent, mark_of(attempt.channel_id).parent):
         folder.mkdir(parents=True, exist_ok=True)
     with storage().local_copy(fax.its_tiff.storage_key) as prepared:
-        if first == 1 and not template.header and not standard:
+        if first == 1 and not attempt.header_name and not standard:
             shutil.copyfile(prepared, path)
             return
         note = f"{first}-{fax.pages} / {pages_text(fax.pages)}" if first > 1 and fax.pages else None

@@ -61,10 +61,8 @@ def picture(fax_id: str) -> None:
     """Draw the first page for those who look at the fax; without it the report draws it."""
     with only_reading():
         fax = db.session.get(Fax, fax_id)
-        is_wanted = fax is not None and fax.picture is None and fax.tiff is not None
-        db.session.rollback()
-    if fax and is_wanted:
-        ensure_picture(db.session, fax)
+        if fax:
+            ensure_picture(db.session, fax)
 
 
 @job

@@ -1,5 +1,6 @@
 """An incoming fax: entered when the call is taken, completed when its pages are imported."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -82,10 +83,10 @@ def receiving_fax(session: Session, *, node: str, channel_id: str) -> Fax | None
     return session.scalar(query)
 
 
-def note_off_the_line(session: Session, *, node: str, channel_id: str) -> None:
-    """The call is over. Its pages are still to be entered, which may take as long as a storage is away: meanwhile it
-    holds no place that another call could have. Commits."""
-    over = sa.update(Attempt).where(Attempt.channel_id == attempt_name(node, channel_id))
+def note_off_the_line(session: Session, *, node: str, channel_ids: Collection[str]) -> None:
+    """These calls are over. Their pages are still to be entered, which may take as long as a storage is away: meanwhile
+    they hold no place that another call could have. Commits."""
+    over = sa.update(Attempt).where(Attempt.channel_id.in_([attempt_name(node, one) for one in channel_ids]))
     session.execute(over.where(Attempt.takes_a_place()).values(off_line_at=utc_now()))
     session.commit()
 

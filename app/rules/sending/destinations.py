@@ -7,9 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session
 
-from app.models import Attempt, Destination, Fax, FaxEntity, FaxTemplate, Origin
+from app.models import Attempt, Destination, Fax, FaxTemplate, Origin
 from app.rules.ground.call_ends import DROPPED, FAILED, MEDIA, NETWORK, STALLED
 from app.rules.sending.ladder import (
     AUDIO,
@@ -42,13 +42,8 @@ def wish_of(template: FaxTemplate) -> Way:
 # ---- Before a call
 
 
-def note_ways(session: Session, attempt_ids: Sequence[int], now: datetime) -> None:
-    """Write down how these calls are to go, before they are placed. Commits."""
-    whole = (
-        joinedload(Attempt.fax).joinedload(Fax.entity).joinedload(FaxEntity.template),
-        joinedload(Attempt.trunk),
-    )
-    attempts = session.scalars(sa.select(Attempt).where(Attempt.id.in_(attempt_ids)).options(*whole)).all()
+def note_ways(session: Session, attempts: Sequence[Attempt], now: datetime) -> None:
+    """Write down how these calls are to go, before they are placed. The caller commits."""
     tried, shown = _tried(session, attempts), _shown(session, attempts, now)
     for attempt in attempts:
         way, number = wish_of(attempt.fax.entity.template), _dialled(attempt)
@@ -57,7 +52,6 @@ def note_ways(session: Session, attempt_ids: Sequence[int], now: datetime) -> No
         t38_is_allowed = attempt.trunk is None or attempt.trunk.t38
         attempt.asked_t38, attempt.asked_rate, attempt.asked_ecm = way.t38 and t38_is_allowed, way.rate, way.ecm
         attempt.asked_standard, attempt.asked_packet = way.standard, way.packet
-    session.commit()
 
 
 def way_of(attempt: Attempt) -> Way:

@@ -24,6 +24,7 @@ from app.rules.numbers.dialing import DayCaps, judge_number, rules_for
 from app.rules.numbers.policy import CEILING, Ceilings, judge_dialled, policy_of
 from app.rules.outbox.notices import write_outcome_notice
 from app.rules.sending.called import Lines, called_by, let_in, park
+from app.rules.sending.destinations import note_ways
 from app.rules.sending.lifecycle import move, move_all
 from app.rules.sending.our_side import forget_our_side, say_unread
 from app.rules.sending.redirects import forget_if_refused
@@ -181,6 +182,7 @@ def claim_due(
                 ways.take(trunk)
     park(session, behind)
     claimed = _claim(session, may_go, node)
+    note_ways(session, claimed, now)
     note_turns(session, LINE, {attempt.entity_id: attempt.tenant_id for attempt in claimed}, now)
     if round_.is_cut_short:
         enqueue_after_commit(session, "dispatch")
@@ -338,6 +340,8 @@ def _claim(session: Session, claims: list[_Claim], node: str) -> list[Attempt]:
 
 
 def _attempt(fax: Fax, n: int, node: str) -> Attempt:
+    """With the header of its pages: the template may say something else by the time that somebody asks."""
+    template = fax.entity.template
     return Attempt(
         fax_id=fax.id,
         tenant_id=fax.tenant_id,
@@ -347,6 +351,8 @@ def _attempt(fax: Fax, n: int, node: str) -> Attempt:
         node=node,
         first_page=fax.pages_done + 1,
         dialled=fax.redirected_to,
+        header_name=template.header or None,
+        header_station=template.station_id if template.header else None,
     )
 
 

@@ -274,20 +274,17 @@ def note_answered(session: Session, channel_ids: Collection[str]) -> None:
     session.commit()
 
 
-def note_pages(session: Session, channel_id: str, pages: int) -> None:
-    """Pages of this call that the far end has confirmed so far. Commits."""
-    attempt = session.scalar(sa.select(Attempt).where(Attempt.channel_id == channel_id, Attempt.ended_at.is_(None)))
-    if attempt and pages > attempt.pages_confirmed:
-        attempt.pages_confirmed = pages
-        on_the_way = sa.update(Fax).where(Fax.id == attempt.fax_id, Fax.status == Status.SENDING)
-        session.execute(on_the_way.values(pages_done=attempt.first_page - 1 + pages))
-    session.commit()
-
-
-def note_error_correction(session: Session, channel_id: str, ecm: bool) -> None:
-    """What the two machines of this call have agreed on. Commits."""
-    runs = sa.update(Attempt).where(Attempt.channel_id == channel_id, Attempt.ended_at.is_(None))
-    session.execute(runs.values(ecm=ecm))
+def note_progress(session: Session, pages: Mapping[str, int], agreed: Mapping[str, bool]) -> None:
+    """Of running calls, by channel: pages that the far end has confirmed so far, and whether the two machines have
+    agreed on error correction. Commits."""
+    running = sa.select(Attempt).where(Attempt.channel_id.in_({*pages, *agreed}), Attempt.ended_at.is_(None))
+    for attempt in session.scalars(running).all():
+        attempt.ecm = agreed.get(attempt.channel_id, attempt.ecm)
+        confirmed = pages.get(attempt.channel_id, 0)
+        if confirmed > attempt.pages_confirmed:
+            attempt.pages_confirmed = confirmed
+            on_the_way = sa.update(Fax).where(Fax.id == attempt.fax_id, Fax.status == Status.SENDING)
+            session.execute(on_the_way.values(pages_done=attempt.first_page - 1 + confirmed))
     session.commit()
 
 

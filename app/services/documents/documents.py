@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
@@ -37,8 +37,17 @@ def expect_upload() -> None:
     open_workshop()
 
 
-def take_upload(session: Session, *, stream: IO[bytes], filename: str, tenant_id: int, user_id: int | None) -> Document:
-    """Take what a person gives us as a draft: a source document that no fax refers to yet. Commits.
+def take_upload(
+    session: Session,
+    *,
+    stream: IO[bytes],
+    filename: str,
+    tenant_id: int,
+    user_id: int | None,
+    judged: Callable[[], None] | None = None,
+) -> Document:
+    """Take what a person gives us as a draft: a source document that no fax refers to yet. Commits. ``judged`` is
+    called before it is stored.
 
     Raises:
         Refused: with the reason, ``field="document"``, or ``no_room``; nothing is kept. Also for who may not send from
@@ -46,12 +55,20 @@ def take_upload(session: Session, *, stream: IO[bytes], filename: str, tenant_id
     """
     hold_room()
     with spooled(stream) as path:
-        document = take_source(session, path, filename=filename, tenant_id=tenant_id, user_id=user_id)
+        document = take_source(session, path, filename=filename, tenant_id=tenant_id, user_id=user_id, judged=judged)
     session.commit()
     return document
 
 
-def take_source(session: Session, path: Path, *, filename: str, tenant_id: int, user_id: int | None) -> Document:
+def take_source(
+    session: Session,
+    path: Path,
+    *,
+    filename: str,
+    tenant_id: int,
+    user_id: int | None,
+    judged: Callable[[], None] | None = None,
+) -> Document:
     """Judge a person's file and store it; the caller commits. Nothing is locked while it is judged.
 
     Raises:
@@ -67,6 +84,8 @@ def take_source(session: Session, path: Path, *, filename: str, tenant_id: int, 
         facts = inspect(path, name=filename)
     except Refused as refusal:
         raise Refused(refusal.code, field="document", **refusal.values) from refusal
+    if judged:
+        judged()
     name = clean_name(filename) or f"document.{facts.kind}"
     document = store_document(
         session, path, tenant_id=tenant_id, kind=DocumentKind.SOURCE, file_type=facts.kind, name=name

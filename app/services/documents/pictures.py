@@ -21,7 +21,7 @@ from app.adapters.pages.rasterizer import page_picture
 from app.errors import TemporaryFailure
 from app.models import Document, DocumentKind, Fax
 from app.services.documents.documents import storage, store_document
-from tenants.db import rows_changed
+from tenants.db import rows_changed, writing
 
 WIDTH = 720  # pixels
 
@@ -59,13 +59,14 @@ def ensure_picture(session: Session, fax: Fax) -> Document | None:
 
 def keep_if_first(session: Session, fax_id: str, column: InstrumentedAttribute[str | None], document: Document) -> None:
     """Let ``column`` of the fax refer to ``document`` unless somebody else was faster: theirs stays. Commits."""
-    session.flush()
-    first = sa.update(Fax).where(Fax.id == fax_id, column.is_(None)).values({column: document.id})
-    if rows_changed(session, first) == 1:
-        session.commit()
-        return
     key = document.storage_key
-    session.rollback()
+    with writing():
+        session.flush()
+        first = sa.update(Fax).where(Fax.id == fax_id, column.is_(None)).values({column: document.id})
+        if rows_changed(session, first) == 1:
+            session.commit()
+            return
+        session.rollback()
     storage().delete(key)
 
 

@@ -24,6 +24,7 @@ from app.rules.words.sentences import line_time_text, sentence
 from app.services.documents.documents import get_draft
 from app.services.documents.pictures import FULL, SCREEN, WIDTHS, draw_page
 from app.web.faxes.viewer import KEEP_FOR_LONG
+from app.web.site.guard import begin_reading, begin_writing, reads
 from app.web.site.thread_limits import countings
 from tenants.db import db, utc_now
 
@@ -114,7 +115,14 @@ def begin_look(document: Document, entity: str) -> Look | None:
     if found is None:
         return None
     template, is_chosen = found
-    return Look(ask_preview(db.session, document, Dots.of(template, preparation_version())), template, is_chosen)
+    dots = Dots.of(template, preparation_version())
+    preview = find_preview(db.session, document.id, dots)
+    if preview is None:
+        begin_writing()
+        preview = ask_preview(db.session, document, dots)
+        db.session.rollback()  # somebody else may have been faster
+        begin_reading()
+    return Look(preview, template, is_chosen)
 
 
 def counted(document: Document, entity: str, *, waits: bool) -> Look | None:
@@ -162,6 +170,7 @@ def fault_of_pages(preview_id: str, document: Document, line: FaxEntity | None) 
 
 
 @blueprint.post("")
+@reads
 def ask() -> str:
     """A fragment: the whole preview, for the line that is chosen now."""
     draft = get_draft(db.session, request.form.get("draft", ""), current_user)

@@ -29,10 +29,10 @@ from app.services.documents.documents import expect_upload, get_draft, take_uplo
 from app.services.documents.previews import throw_away
 from app.web.faxes.preview import Look, begin_look, counted, fault_of_pages
 from app.web.site.errors import OWN_WORDS
-from app.web.site.guard import SAFE_METHODS, reads
+from app.web.site.guard import SAFE_METHODS, begin_reading, begin_writing, reads
 from app.web.site.thread_limits import INSPECTION_SECONDS, inspections
 from app.whole_numbers import read_whole
-from tenants.db import db, only_reading, utc_now
+from tenants.db import db, utc_now
 
 blueprint = Blueprint("send", __name__, url_prefix="/faxes/send")
 
@@ -91,6 +91,7 @@ def _companies_only() -> None:
 
 
 @blueprint.route("", methods=["GET", "POST"])
+@reads
 def send() -> Response:
     return _open_form() if request.method in SAFE_METHODS else _submit()
 
@@ -110,9 +111,7 @@ def _submit() -> Response:
     form = SendForm.read()
     errors: Errors = {}
     document = _document(form, errors)
-    with only_reading():
-        faults = judge(form)
-        db.session.rollback()  # the door asks again, for as short a time as others have to wait for it
+    faults = judge(form)  # the door asks again, for as short a time as others have to wait for it
     key = form.key(document)
     if earlier := submitted_before(db.session, current_user, key):
         flash(_("This form was already submitted: this is the fax it created."), "info")
@@ -133,12 +132,14 @@ def _submit() -> Response:
         except Refused as refusal:
             errors[refusal.field or "form"] = said(refusal)
     db.session.rollback()
+    begin_reading()
     return _page(form, document, errors, asked=look)
 
 
 def _accept(form: SendForm, document: Document | None, key: str) -> Fax:
     hold_room()
-    return submit_fax(
+    begin_writing()
+    fax = submit_fax(
         db.session,
         user=current_user,
         entity_id=form.entity_id,
@@ -150,6 +151,8 @@ def _accept(form: SendForm, document: Document | None, key: str) -> Fax:
         urgent=bool(form.urgent),
         pages=form.agreed_pages,
     )
+    begin_reading()
+    return fax
 
 
 def _to(fax: Fax) -> Response:
@@ -172,7 +175,9 @@ def _document(form: SendForm, errors: Errors) -> Document | None:
         return draft
     errors.pop("document", None)
     if draft_id:
+        begin_writing()
         throw_away(db.session, Preview.source_id == draft_id)
+        begin_reading()
     return taken
 
 
@@ -182,17 +187,21 @@ def _take(upload: FileStorage) -> Document:
     Raises:
         Refused: as :func:`take_upload`, and ``uploads_busy``.
     """
-    with only_reading():
-        tenant_id, user_id = current_user.company_id, current_user.id
-        db.session.rollback()
+    tenant_id, user_id = current_user.company_id, current_user.id
+    db.session.rollback()
     name = upload.filename or ""
     turn = inspections.wait(tenant_id, INSPECTION_SECONDS)
     if turn is None:
         raise Refused("uploads_busy", field="document")
+    given = {"stream": upload.stream, "filename": name, "tenant_id": tenant_id, "user_id": user_id}
     try:
-        return take_upload(db.session, stream=upload.stream, filename=name, tenant_id=tenant_id, user_id=user_id)
+        begin_writing()
+        return take_upload(
+            db.session, **given, judged=turn.end
+        )  # what is stored holds up no other that is to be judged
     finally:
         turn.end()
+        begin_reading()
 
 
 def judge(form: SendForm) -> Errors:
@@ -315,6 +324,7 @@ def _judged(form: SendForm, judge: Callable[[SendForm], Addressee]) -> tuple[Add
 
 
 @blueprint.post("/document")
+@reads
 def take_document() -> str:
     """A fragment: the document field, with the file taken as a draft or with what is wrong with it."""
     form = SendForm.read()

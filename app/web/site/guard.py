@@ -44,7 +44,7 @@ TOKEN = "token"
 
 
 def reads(view: View) -> View:
-    """Mark a POST view that writes nothing."""
+    """Mark a POST view that writes nothing, or that says itself when it begins to."""
     view.writes = False  # type: ignore[attr-defined]  # a mark on a function
     return view
 

@@ -1,9 +1,8 @@
 """A few at a time: what holds a web process's thread for long leaves the others to the pages."""
 
-import time
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
-from threading import Lock
+from threading import Condition
 
 from werkzeug.wrappers import Response
 
@@ -15,32 +14,30 @@ class Turns:
         self.most, self.most_of_one = most, most_of_one
         self.running: Counter[Hashable] = Counter()
         self.waiting: Counter[Hashable] = Counter()
-        self.lock = Lock()
+        self.lock = Condition()  # told of each turn that ends
 
     def take(self, owner: Hashable) -> "Turn | None":
         """None if it is nobody's turn now."""
         with self.lock:
-            if self.running.total() >= self.most or self.running[owner] >= self.most_of_one:
+            if not self._has_room(owner):
                 return None
             self.running[owner] += 1
             return Turn(self, owner)
 
+    def _has_room(self, owner: Hashable) -> bool:
+        return self.running.total() < self.most and self.running[owner] < self.most_of_one
+
     def wait(self, owner: Hashable, seconds: float) -> "Turn | None":
         """None if it was nobody's turn in that time, or if as many of the owner wait already as may run: who waits
         holds a thread, too."""
-        if turn := self.take(owner):
-            return turn
         with self.lock:
-            if self.waiting[owner] >= self.most_of_one:
-                return None
+            if (turn := self.take(owner)) or self.waiting[owner] >= self.most_of_one:
+                return turn
             self.waiting[owner] += 1
-        try:
-            end = time.monotonic() + seconds
-            while (turn := self.take(owner)) is None and time.monotonic() < end:
-                time.sleep(LOOK_SECONDS)
-            return turn
-        finally:
-            with self.lock:
+            try:
+                self.lock.wait_for(lambda: self._has_room(owner), seconds)
+                return self.take(owner)
+            finally:
                 self.waiting[owner] -= 1
 
 
@@ -55,6 +52,7 @@ class Turn:
             if not self.ended:
                 self.ended = True
                 self.turns.running[self.owner] -= 1
+                self.turns.lock.notify_all()
 
 
 #: Of every file that is made while it travels: a process has eight threads (bin/lib), and a slow line at the other end
@@ -64,8 +62,8 @@ downloads = Turns(most=4, most_of_one=2)
 inspections = Turns(most=4, most_of_one=2)
 #: Of every spreadsheet whose pages are counted while its form waits.
 countings = Turns(most=4, most_of_one=2)
-#: So long a document waits for that, and how often it looks.
-INSPECTION_SECONDS, LOOK_SECONDS = 2.0, 0.02
+#: So long a document waits for that.
+INSPECTION_SECONDS = 2.0
 
 
 def streamed(response: Response, turn: Turn) -> Response:

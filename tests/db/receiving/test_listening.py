@@ -369,6 +369,7 @@ def test_a_call_that_is_over_takes_no_place_however_long_its_pages_wait(session,
     listener._decide(Incoming("1.2", FRONTDESK, "0501234567"))
     assert [asked[:2] for asked in listener.line.asked] == [("receive", "1.1"), ("refuse", "1.2")]
     listener._take(Received("1.1", FRONTDESK, "0501234567", CallFacts("success", pages=1)))
+    listener._note_off_the_line()
     assert jobs  # and nobody does them: the storage is away
     listener._decide(Incoming("1.3", FRONTDESK, "0501234567"))
     assert listener.line.asked[-1][:2] == ("receive", "1.3")

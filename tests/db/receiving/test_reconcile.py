@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from app.models import Status
-from app.rules.sending.results import REQUEST_GRACE, CallFacts, note_answered, note_pages, reconcile, record_result
+from app.rules.sending.results import REQUEST_GRACE, CallFacts, note_answered, note_progress, reconcile, record_result
 from tenants.db import utc_now
 from tests.db.faxes import claim, dial, make_ready, reread, submit
 
@@ -33,7 +33,7 @@ def test_an_answered_call_that_is_gone_without_a_result_is_unknown(session, cast
 def test_what_was_heard_of_an_unknown_call_is_kept(session, cast):
     attempt = dial(session, cast)
     note_answered(session, [attempt.channel_id])
-    note_pages(session, attempt.channel_id, 1)
+    note_progress(session, {attempt.channel_id: 1}, {})
     facts = held(attempt, answered={attempt.channel_id}).results[attempt.channel_id]
     record_result(session, attempt.channel_id, facts)
     fax = reread(session, attempt.fax_id)
@@ -42,7 +42,7 @@ def test_what_was_heard_of_an_unknown_call_is_kept(session, cast):
 
 def test_an_unknown_call_of_which_every_page_was_confirmed_says_so(session, cast):
     attempt = dial(session, cast)
-    note_pages(session, attempt.channel_id, attempt.fax.pages)
+    note_progress(session, {attempt.channel_id: attempt.fax.pages}, {})
     facts = held(attempt, answered={attempt.channel_id}).results[attempt.channel_id]
     record_result(session, attempt.channel_id, facts)
     fax = reread(session, attempt.fax_id)

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.models import Attempt, Destination, Fax, FaxTemplate
-from app.rules.sending.destinations import BELIEVED, destination_of, forget_destination, forget_old, note_ways, way_of
+from app.rules.sending.destinations import BELIEVED, destination_of, forget_destination, forget_old, way_of
 from app.rules.sending.ladder import Way
 from app.rules.sending.results import CallFacts, record_result
 from tenants.db import utc_now
@@ -29,7 +29,6 @@ def dial_again(session, fax: Fax, facts: CallFacts) -> Way:
     session.execute(sa.update(Fax).where(Fax.id == fax.id).values(due_at=utc_now()))
     session.commit()
     (attempt,) = claim(session)
-    note_ways(session, [attempt.id], utc_now())
     way = way_of(session.get_one(Attempt, attempt.id))
     record_result(session, attempt.channel_id, facts)
     return way

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from app.models import Attempt, Fax, FaxEntity, Notice, Status
 from app.rules.sending.dispatch import mark_placed
 from app.rules.sending.lifecycle import move, request_cancel
-from app.rules.sending.results import CallFacts, note_answered, note_pages, record_result, take_back
+from app.rules.sending.results import CallFacts, note_answered, note_progress, record_result, take_back
 from tenants.db import utc_now
 from tenants.models import Tenant, User
 from tests.db.faxes import claim, dial, make_ready, reread, submit
@@ -211,11 +211,13 @@ def test_the_page_count_never_runs_over_the_document(session, cast):
 def test_progress_is_written_while_it_is_sent_and_ignored_afterwards(session, cast):
     attempt = dial(session, cast, pages=3)
     note_answered(session, [attempt.channel_id])
-    note_pages(session, attempt.channel_id, 1)
+    note_progress(session, {attempt.channel_id: 1}, {attempt.channel_id: True})
     fax = reread(session, attempt.fax_id)
-    assert (fax.status, fax.pages_done) == (Status.SENDING, 1)
+    assert (fax.status, fax.pages_done, fax.attempts[0].ecm) == (Status.SENDING, 1, True)
+    note_progress(session, {}, {attempt.channel_id: False})
+    assert (reread(session, fax.id).pages_done, fax.attempts[0].ecm) == (1, False)
     record_result(session, attempt.channel_id, CallFacts("busy"))
-    note_pages(session, attempt.channel_id, 3)
+    note_progress(session, {attempt.channel_id: 3}, {})
     assert reread(session, fax.id).pages_done == 0
 
 

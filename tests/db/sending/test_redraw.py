@@ -13,7 +13,6 @@ from app.jobs.sending import redraw as redrawing
 from app.jobs.sending.dispatch import _lay_pages
 from app.jobs.sending.redraw import redraw
 from app.models import Attempt, Document, Fax, Status
-from app.rules.sending.destinations import note_ways
 from app.rules.sending.results import CallFacts, record_result
 from app.services.documents.documents import storage, take_upload
 from tenants.db import utc_now
@@ -42,7 +41,6 @@ def resolutions(session, fax: Fax, folder: Path) -> set[int]:
     session.execute(sa.update(Fax).where(Fax.id == fax.id).values(due_at=utc_now()))
     session.commit()
     (attempt,) = claim(session)
-    note_ways(session, [attempt.id], utc_now())
     target = folder / "spool" / "outgoing" / "next.tif"
     _lay_pages(session.get_one(Attempt, attempt.id), target)
     return {page.dots_down for page in read_pages(target)}
