@@ -30,6 +30,7 @@ from app.rules.numbers.policy import has_ceiling, use_today
 from app.rules.outbox.writing import write_notices
 from app.rules.sending.senders import held_by_person
 from app.rules.sending.trunks.trouble import names_of_troubles, waiting_for_it
+from tenants.db import only_reading
 from tenants.models import Tenant, User
 from tenants.people import administers, is_operator, people_in_use
 from tenants.scope import lock_tenant
@@ -154,12 +155,14 @@ class Matter(NamedTuple):
 
 def watch(session: Session, now: datetime) -> int:
     """Open and end incidents, with their mails; gives how many. Commits each."""
-    stuck, trunk, changed = stuck_faxes(session, now), _trunk_facts(session), 0
-    tenants = session.scalars(sa.select(Tenant).where(Tenant.deleting_at.is_(None)).order_by(Tenant.id)).all()
-    open_ones = {Matter(i.tenant_id, i.kind, i.about_id) for i in session.scalars(_open())}
-    wanted = [finding for tenant in tenants for finding in _findings(session, tenant, stuck, now)]
-    wanted += [(Matter(tenant.id, AlertKind.TRUNK), trunk.get(tenant.id)) for tenant in tenants]
-    session.rollback()
+    changed = 0
+    with only_reading():
+        stuck, trunk = stuck_faxes(session, now), _trunk_facts(session)
+        tenants = session.scalars(sa.select(Tenant).where(Tenant.deleting_at.is_(None)).order_by(Tenant.id)).all()
+        open_ones = {Matter(i.tenant_id, i.kind, i.about_id) for i in session.scalars(_open())}
+        wanted = [finding for tenant in tenants for finding in _findings(session, tenant, stuck, now)]
+        wanted += [(Matter(tenant.id, AlertKind.TRUNK), trunk.get(tenant.id)) for tenant in tenants]
+        session.rollback()
     held = {matter for matter, _facts in wanted if matter.kind == AlertKind.SENDERS}
     wanted += [(matter, None) for matter in open_ones - held if matter.kind == AlertKind.SENDERS]
     for matter, facts in wanted:

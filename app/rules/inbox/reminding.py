@@ -13,6 +13,7 @@ from app.rules.ground.days import day_of
 from app.rules.inbox.inbox import Item, lying
 from app.rules.inbox.waiting import PATIENCE, is_reminded, late_at, reminders_go_out
 from app.rules.outbox.notices import write_reminder
+from tenants.db import only_reading, writing
 from tenants.models import Tenant, User
 from tenants.people import administers, people_in_use
 
@@ -50,9 +51,10 @@ class _Told:
 
 def write_reminders(session: Session, now: datetime) -> int:
     """Into the outbox, at most one mail a day for each person; gives how many. Commits."""
-    tenants = session.scalars(sa.select(Tenant.id).where(Tenant.deleting_at.is_(None)).order_by(Tenant.id)).all()
-    written = sum(_remind(session, session.get_one(Tenant, tenant_id), now) for tenant_id in tenants)
-    session.rollback()
+    tenants = sa.select(Tenant.id).where(Tenant.deleting_at.is_(None)).order_by(Tenant.id)
+    with only_reading():
+        written = sum(_remind(session, session.get_one(Tenant, one), now) for one in session.scalars(tenants).all())
+        session.rollback()
     return written
 
 
@@ -73,9 +75,11 @@ def _write_once(session: Session, user: User, fax: Fax, day: str) -> bool:
     today = (Notice.kind == NoticeKind.REMINDER, Notice.recipient == user.email, Notice.occasion == day)
     if session.scalar(sa.select(Notice.id).where(*today)) is not None:
         return False
+    session.rollback()
     try:
-        write_reminder(session, fax, user, day=day)
-        session.commit()
+        with writing():
+            write_reminder(session, fax, user, day=day)
+            session.commit()
     except IntegrityError:  # another worker was faster
         session.rollback()
         return False

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from app.models import DigestEntry, Fax, Notice, NoticeKind
 from app.rules.outbox.writing import write_notices
-from tenants.db import rows_changed
+from tenants.db import only_reading, rows_changed
 from tenants.models import User
 
 
@@ -42,14 +42,21 @@ def write_digests(session: Session, now: datetime) -> int:
     """Into the outbox, for everybody whose time has come; gives how many. Commits."""
     untold = sa.select(DigestEntry.user_id, sa.func.min(DigestEntry.created_at)).join(User)
     untold = untold.where(DigestEntry.notice_id.is_(None), User.disabled_at.is_(None))
-    oldest = session.execute(untold.group_by(DigestEntry.user_id).order_by(DigestEntry.user_id)).all()
-    return sum(_write(session, session.get_one(User, user_id), since, now) for user_id, since in oldest)
+    oldest = untold.group_by(DigestEntry.user_id).order_by(DigestEntry.user_id)
+    with only_reading():  # this worker is not in a hurry, and for most it is not time
+        found = session.execute(oldest).all()
+        due = [user_id for user_id, since in found if _is_due(session.get_one(User, user_id), since, now)]
+        session.rollback()
+    return sum(_write(session, session.get_one(User, user_id)) for user_id in due)
 
 
-def _write(session: Session, user: User, since: datetime, now: datetime) -> bool:
-    """Who does not want digests any more gets what is left at once. Of two workers at once the first writes it."""
-    if user.digest_at and since >= last_moment(user.digest_at, user.company.zone, now):
-        return False
+def _is_due(user: User, since: datetime, now: datetime) -> bool:
+    """Who does not want digests any more gets what is left at once."""
+    return not user.digest_at or since < last_moment(user.digest_at, user.company.zone, now)
+
+
+def _write(session: Session, user: User) -> bool:
+    """Of two workers at once the first writes it."""
     (notice,) = write_notices(session, NoticeKind.DIGEST, [user], tenant=user.company, is_personal=True)
     mine = sa.update(DigestEntry).where(DigestEntry.user_id == user.id, DigestEntry.notice_id.is_(None))
     if not rows_changed(session, mine.values(notice_id=notice.id)):

@@ -16,6 +16,7 @@ from app.rules.outbox.writing import write_notices
 from app.rules.sending.dispatch import lock_limits
 from app.rules.sending.trunks.trouble import names_of_troubles
 from app.rules.sending.trunks.used import in_use
+from tenants.db import only_reading
 from tenants.models import User
 from tenants.people import is_operator, people_in_use
 
@@ -25,6 +26,11 @@ _REGISTRATION = "registration "
 
 def watch_trunks(session: Session) -> None:
     """Commits."""
+    with only_reading():
+        is_anything = names_of_troubles(session) or _told_and_not_over(session)
+        session.rollback()
+    if not is_anything:
+        return
     lock_limits(session)  # of two that look at once one tells
     aside = {_occasion(trouble): (name, trouble) for name, trouble in names_of_troubles(session)}
     told = {key: note for key, note in _told_and_not_over(session).items() if not key.startswith(_REGISTRATION)}

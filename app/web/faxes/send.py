@@ -193,12 +193,16 @@ def _take(upload: FileStorage) -> Document:
     turn = inspections.wait(tenant_id, INSPECTION_SECONDS)
     if turn is None:
         raise Refused("uploads_busy", field="document")
-    given = {"stream": upload.stream, "filename": name, "tenant_id": tenant_id, "user_id": user_id}
     try:
         begin_writing()
         return take_upload(
-            db.session, **given, judged=turn.end
-        )  # what is stored holds up no other that is to be judged
+            db.session,
+            stream=upload.stream,
+            filename=name,
+            tenant_id=tenant_id,
+            user_id=user_id,
+            judged=turn.end,  # what is being stored keeps no other from being judged
+        )
     finally:
         turn.end()
         begin_reading()
