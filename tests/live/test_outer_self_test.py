@@ -78,6 +78,7 @@ def outcome(instance: Instance, *, outer: bool) -> dict[str, object]:
         return {
             "outer": is_outer(test),
             "sent": test.status,
+            "cause": test.cause,
             "received": received and received.status,
             "trunks": [attempt.trunk.name if attempt.trunk else None for attempt in test.attempts],
             "states": {finding.code: finding.state for finding in found},
@@ -110,6 +111,6 @@ def test_with_the_carrier_gone_the_outer_way_fails_and_the_inner_one_works(insta
     carrier.stop()
     outer, inner = outcome(instance, outer=True), outcome(instance, outer=False)
     assert (outer["outer"], outer["sent"], outer["received"]) == (True, Status.FAILED, None)
-    assert (outer["trunks"], outer["verdict"]) == ([TRUNK], "bad")
+    assert (outer["trunks"], outer["verdict"], outer["cause"]) == ([TRUNK], "bad", "test_trunk_down")
     assert (inner["outer"], inner["sent"], inner["received"]) == (False, Status.SENT, Status.RECEIVED)
     assert (inner["trunks"], inner["verdict"]) == ([None], "good")
