@@ -46,7 +46,7 @@ from app.adapters.pages.dots import (
 from app.adapters.pages.halftone import BLACK_BELOW, MID_GREY, WHITE_ABOVE, screened
 from app.adapters.pages.page_views import Views
 from app.adapters.pages.picture import picture_layers
-from app.adapters.pages.words import Words, words_of
+from app.adapters.pages.words import DIM, MIDDLE, Words, words_of
 
 #: Cells of a patch of 6 mm, and the share of full black by which it may differ. What is promised is a third; the rest
 #: is for patches that lie between those that are looked at.
@@ -61,6 +61,9 @@ LIGHT, DARK = math.ceil(255 * (1 - MOST_OFF)), math.floor(255 * MOST_OFF)
 #: is from the page's tone to white or black, how many dots of a stroke's edge are crisp (None: all). Then comes tone
 #: alone.
 STEPS: dict[int, tuple[float, int | None]] = {1: (1.0, None), 2: (0.8, 3), 3: (0.6, 2), 4: (0.3, 1)}
+#: Greys on which words are bare where most of a page has them; words there stand on two rows of three, others on every
+#: other row.
+DIM_GREYS, DIM_GREY = (math.ceil(255 * (1 - DIM)), math.floor(255 * (1 - MIDDLE[1]))), 85
 BARE, TONE, NO_WORD = 0, len(STEPS) + 1, len(STEPS) + 2
 #: Cells between what is drawn at a time.
 TOGETHER = 2
@@ -113,6 +116,7 @@ def prepared(views: Views, cell_rows: int) -> Drawing:
     if views.letterless is not views.bare:
         large = _add_large_letters(views, black, white, cell_rows)
     changes, pictures, part = views.words, views.pictures, views.part
+    is_dim = changes is not None and _count(views.bare[views.page], *DIM_GREYS) > PAPER * views.page_dots
     del views
     words = None
     if changes is not None:
@@ -121,6 +125,7 @@ def prepared(views: Views, cell_rows: int) -> Drawing:
             crisp=crisp,
             pictures=pictures,
             letters=large,
+            is_dim=is_dim,
             cell_rows=cell_rows,
         )
     steps = np.where(words.bare, BARE, 1).astype(np.uint8) if words else np.zeros(1, np.uint8)
@@ -340,7 +345,8 @@ def _put_step(ink: Ink, drawing: Drawing, words: Words, screens: Screens, number
         put(ink, _screened(drawing, drawing.reference[dots], screens.areas, dots), here & strokes)
         return
     if number == BARE:
-        plate = _screened(drawing, np.full(ink.shape, MID_GREY, np.uint8), "rows", dots)
+        tone = np.where(drawing.ground[dots] <= DIM_GREYS[1], np.uint8(DIM_GREY), np.uint8(MID_GREY))
+        plate = _screened(drawing, tone, "rows", dots)
         edge = None
     else:
         share, edge = STEPS[number]

@@ -41,8 +41,9 @@ KEPT = 0.34
 #: one between lines, where words are so near to the page's tone that their plates may take it.
 AROUND, GAPS, LEADING = 3, (2, 6), 3
 SPACIOUS = 0.25
-#: Darkness of a ground on which white words need no plate, and how much lighter than it they are.
-MIDDLE, LIGHTER = (0.4, 0.6), 0.25
+#: Darkness of a ground on which white words need no plate, up to which it may be where it is most of the page, and how
+#: much lighter than it they are.
+MIDDLE, DIM, LIGHTER = (0.4, 0.6), 0.69, 0.25
 #: Cells around all words of a page that any of this may reach.
 REACH = 12
 #: Dots around a letter in which its contrast is looked for.
@@ -76,11 +77,13 @@ def words_of(
     crisp: Ink,
     pictures: list[Box],
     letters: Ink | None,
+    is_dim: bool,
     cell_rows: int,
 ) -> Words | None:
     """``changes`` is how much each dot changes with the words, ``reference`` the page with them, ``ground`` without.
 
-    ``crisp`` is what is thin, ``pictures`` where pictures are, ``letters`` the cells of large letters.
+    ``crisp`` is what is thin, ``pictures`` where pictures are, ``letters`` the cells of large letters. ``is_dim``: most
+    of the page is as dark as :data:`DIM` allows.
     None where there are no words.
     """
     cells = within(grown(cells_of(_around(changes), cell_rows), REACH), cells_of(box_of(changes), cell_rows))
@@ -103,7 +106,8 @@ def words_of(
     np.greater(free, crisp[dots], out=free)  # and not crisp
     plates, count = _numbered(inked > 0, edges, levels)
     tones = inked - mean_of_strips(partial(_masked, reference, strokes), box_of(strokes), cell_rows) / 255
-    white, off, bare = _rather_white(plates, count, inked=inked, tones=tones, ground=1 - levels / 255)
+    most = DIM if is_dim else MIDDLE[1]
+    white, off, bare = _rather_white(plates, count, inked=inked, tones=tones, ground=1 - levels / 255, most=most)
     letters = None if letters is None else letters[cells]
     plates = _with_leading(plates, off <= SPACIOUS, letters)
     if letters is not None:  # a large word that lies across the page is seen between the small ones
@@ -186,13 +190,15 @@ def _with_leading(plates: Numbers, spacious: Ink, letters: Ink | None) -> Number
     return np.where(closed & (plates == 0), _spread_numbers(own, 1, 2 * LEADING + 1), plates)
 
 
-def _rather_white(plates: Numbers, count: int, *, inked: Cells, tones: Cells, ground: Cells) -> tuple[Ink, Cells, Ink]:
+def _rather_white(
+    plates: Numbers, count: int, *, inked: Cells, tones: Cells, ground: Cells, most: float
+) -> tuple[Ink, Cells, Ink]:
     """Of each word, whether it is white, how far from the page's tone it is on its plate (1 where it has none), and
     whether it is bare.
 
     Words are what they are on the page, lighter or darker than their ground, unless that would be too far from the
     page's tone and the opposite nearer to it. ``inked`` is the share of letters in each cell, ``tones`` their
-    darkness times that, ``ground`` the darkness of what they stand on.
+    darkness times that, ``ground`` the darkness of what they stand on, ``most`` up to which bare words may.
     """
 
     cells = np.bincount(plates.ravel(), minlength=count)
@@ -212,7 +218,7 @@ def _rather_white(plates: Numbers, count: int, *, inked: Cells, tones: Cells, gr
     lighter = tone < darkness
     own, other = np.where(lighter, white_off, black_off), np.where(lighter, black_off, white_off)
     keeps = own <= np.maximum(other, KEPT)
-    bare = (tone < darkness - LIGHTER) & (darkness > MIDDLE[0]) & (darkness < MIDDLE[1])
+    bare = (tone < darkness - LIGHTER) & (darkness > MIDDLE[0]) & (darkness < most)
     return bare | (lighter == keeps), np.where(bare, 1, np.where(keeps, own, other)), bare
 
 
