@@ -191,7 +191,7 @@ def _on_paper(ground: Plane, letterless: Plane, page: Box, whole: int) -> Plane:
 
 
 def _count(plane: Plane, least: int, most: int) -> int:
-    return cv2.countNonZero(cv2.inRange(plane, least, most))
+    return cv2.countNonZero(cv2.inRange(plane, least, most)) if plane.size else 0
 
 
 # ---- What is thin
