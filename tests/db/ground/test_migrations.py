@@ -559,3 +559,18 @@ def test_what_a_number_has_shown_before_an_upgrade_stays_and_no_trunk_is_first(a
             before = tuple(connection.execute(sa.text("SELECT number, t38, rate FROM destination")).one())
             connection.execute(sa.text("DROP TABLE alembic_version"))
     assert (before, after) == (("+39050", "fails", 9600), ("+39050", "fails", 9600, None))
+
+
+def test_a_trunk_of_before_an_upgrade_whose_number_stood_in_pai_alone_has_it_as_usual(app):
+    with app.app_context():
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER, revision="0046")
+        with db.engine.begin() as connection:
+            trunk = sa.Table("trunk", sa.MetaData(), autoload_with=connection)
+            needed = {column.name: _value(column) for column in trunk.columns if not column.nullable}
+            connection.execute(trunk.insert(), [needed | {"id": 71, "name": "one", "caller_in": "pai"}])
+            connection.execute(trunk.insert(), [needed | {"id": 72, "name": "two", "caller_in": "from"}])
+        flask_migrate.upgrade(directory=FOLDER)
+        after = _rows("SELECT caller_in FROM trunk WHERE id IN (71, 72) ORDER BY id")
+        _rows_end()
+    assert after == [("usual",), ("from",)]
