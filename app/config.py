@@ -166,7 +166,8 @@ class Settings:
     @property
     def own_asterisk(self) -> bool:
         """bin/up has set it up beside us; an operator's own has ports as they like."""
-        return (self.spool.parent.parent / "etc").is_dir()
+        place = self.spool.parent.parent  # every machine has an /etc
+        return place != Path(place.anchor) and (place / "etc").is_dir()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

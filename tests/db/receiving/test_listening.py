@@ -4,6 +4,7 @@ import os
 from base64 import b64encode
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -542,6 +543,11 @@ def test_the_ports_for_calls_follow_the_channels_of_the_trunks(app, session, lis
 def test_an_operators_own_asterisk_keeps_its_ports(app, session, listener):
     listener.trunk_telling.tell()
     assert [file.name for file in (app.config["SETTINGS"].spool / "trunks").iterdir()] == ["trunks.conf"]
+
+
+@pytest.mark.parametrize("spool", ["/spool/faxroom", "/faxroom"])
+def test_the_etc_of_the_machine_makes_no_asterisk_ours(app, spool):
+    assert not replace(app.config["SETTINGS"], spool=Path(spool)).own_asterisk
 
 
 def test_before_any_trunk_is_in_the_table_asterisk_keeps_what_it_was_told(app, session, listener):
