@@ -85,16 +85,17 @@ def hand(folder: Path, owner: str, *, to: str, may_remove: bool = False) -> None
     os.chown(folder, account, group)
     folder.chmod(0o2770 if may_remove else 0o2750)  # the group is that of new files
     for entry in os.scandir(folder):
-        if entry.is_file(follow_symlinks=False):
-            _hand_file(entry.path, account, group)
+        _hand_file(entry.path, account, group)
 
 
 def _hand_file(path: str, account: int, group: int) -> None:
-    """One that its owner puts a link in the place of meanwhile, or that has another name elsewhere, stays as it is."""
+    """Or a pipe. One that its owner puts a link in the place of meanwhile, or that has another name elsewhere, stays as
+    it is."""
     with contextlib.suppress(OSError):
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
-            if os.fstat(handle).st_nlink == 1:
+            found = os.fstat(handle)
+            if found.st_nlink == 1 and (stat.S_ISREG(found.st_mode) or stat.S_ISFIFO(found.st_mode)):
                 os.fchown(handle, account, group)
                 os.fchmod(handle, 0o640)
         finally:

@@ -250,6 +250,24 @@ def test_a_name_in_tmp_that_somebody_else_has_taken_is_refused(tmp_path: Path, m
 
 
 @as_root
+def test_asterisk_may_write_into_the_portal_s_pipe_after_each_start(through: Path) -> None:
+    """Its mode is the portal's to set, when it listens (app/adapters/telephony/answers.py); its group is not."""
+    accounts.make()
+    handed = through / "handed"
+    handed.mkdir()
+    pipe = handed / "answers"
+    for _ in range(3):
+        accounts.hand(handed, accounts.PORTAL, to=accounts.ASTERISK)
+        listening = (
+            "import sys, pathlib, app.adapters.telephony.answers as it; it.Answers().listen(pathlib.Path(sys.argv[1]))"
+        )
+        command = [*accounts.become(accounts.PORTAL), "/usr/bin/python3", "-B", "-c", listening, str(pipe)]
+        subprocess.run(command, cwd=ROOT, check=True)
+        assert accounts.may(accounts.ASTERISK, "-w", pipe)
+        assert not accounts.may(accounts.FRONT, "-w", pipe)
+
+
+@as_root
 def test_no_link_leads_a_giving_astray(through: Path) -> None:
     accounts.make()
     elsewhere, given = through / "elsewhere", through / "given"
