@@ -63,6 +63,10 @@ class Answers:
             while len(self._calls) > MOST_CALLS:
                 del self._calls[next(iter(self._calls))]
 
+    def forget(self) -> None:
+        """An Asterisk that was started anew counts its calls from the first again."""
+        self._calls = {}
+
     def poor(self, call: str, pages: int) -> list[int]:
         """Which pages of a call, from 1, were called poor, of so many that were confirmed. None where another number of
         confirmations was heard: it would be a guess."""

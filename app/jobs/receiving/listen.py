@@ -214,6 +214,8 @@ class Listener:
                 log.warning("what the far ends say of pages is not heard: %s", error)
                 return
             self.answers = heard
+        self.answers.forget()
+        self.logged = {}
         self.line.tell_answers(pipe)
 
     def hear(self, events: list[dict[str, Any]]) -> None:

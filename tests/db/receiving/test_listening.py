@@ -558,3 +558,14 @@ def test_before_any_trunk_is_in_the_table_asterisk_keeps_what_it_was_told(app, s
     session.commit()
     listener.trunk_telling.tell()
     assert file.read_text() == told
+
+
+def test_the_first_calls_of_an_asterisk_that_was_started_anew_are_not_taken_for_those_of_before(listener):
+    said = "[2026-12-01 20:19:02.175] FAX[1][C-00000001] res_fax.c: FLOW T.30 Rx:  RTP with final frame tag\n"
+    listener._hear_answers()
+    heard = listener.answers
+    heard.take(said.encode())
+    listener.logged = {"fax-1-1": "C-00000001"}
+    assert heard.poor("C-00000001", 1) == [1]
+    listener._hear_answers()
+    assert (listener.answers, heard.poor("C-00000001", 1), listener.logged) == (heard, [], {})
