@@ -54,8 +54,9 @@ def carrier(instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> Ite
         wait_until(90, "Asterisk knows the trunk", lambda: _knows(instance))
         yield carrier
     finally:
-        instance.command("trunks", "remove", TRUNK)
+        removed = instance.command("trunks", "remove", TRUNK, "--yes")
         carrier.stop()
+        assert removed.returncode == 0, removed.stderr
 
 
 def _knows(instance: Instance) -> bool:
