@@ -306,7 +306,8 @@ def take_back(session: Session, attempt_id: int, cause: str = LINE_DOWN, *, by_t
     if rows_changed(session, never_heard.where(Attempt.answered_at.is_(None))) != 1:
         session.rollback()
         return False
-    if session.get_one(Fax, fax_id, populate_existing=True).cancel_requested_at:
+    fax = session.get_one(Fax, fax_id, populate_existing=True)
+    if fax.cancel_requested_at:
         move(session, fax_id, Status.CANCELLED, cause="cancelled")
     elif goes_on and trunk_id is not None:
         set_aside(
@@ -314,8 +315,11 @@ def take_back(session: Session, attempt_id: int, cause: str = LINE_DOWN, *, by_t
         )
         move(session, fax_id, Status.RETRYING, cause=PASSED_ON, cause_values=None, due_at=now)
         enqueue_after_commit(session, "dispatch")
+    elif cause == UNREAD:  # in a moment, and not over those that have passed it on
+        cause = PASSED_ON if fax.cause == PASSED_ON else cause
+        move(session, fax_id, Status.RETRYING, cause=cause, cause_values=None, due_at=now)
     else:
-        due_at = now + timedelta(seconds=0 if cause == UNREAD else LINE_DOWN_DELAY)
+        due_at = now + timedelta(seconds=LINE_DOWN_DELAY)
         move(session, fax_id, Status.RETRYING, cause=cause, cause_values=None, due_at=due_at)
     session.commit()
     return True

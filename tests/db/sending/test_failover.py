@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from app.errors import Refused
 from app.jobs.outbox.alert_mails import trunk_mail
 from app.models import Attempt, Fax, FaxEntity, Notice, NoticeKind, Status, Trunk
+from app.rules.ground.call_ends import UNREAD
 from app.rules.numbers.numbers import read_addressee
 from app.rules.sending.dispatch import mark_placed
 from app.rules.sending.lifecycle import request_cancel
@@ -321,6 +322,15 @@ def test_going_on_costs_neither_a_try_nor_a_dial(session, cast, trunks):
     fax = end(session, on_the_line(session), BROKEN)
     assert (fax.status, fax.cause) == (Status.FAILED, "congestion")
     assert ways(session, fax) == ["main", "second", "third"]
+
+
+def test_a_trunk_that_is_not_read_yet_does_not_bring_back_the_one_that_passed_on(session, cast, trunks):
+    fax = ready(session, cast, 1)
+    end(session, on_the_line(session), BROKEN)
+    (attempt,) = claim(session)
+    take_back(session, attempt.id, UNREAD)
+    assert over(session) == "second"
+    assert ways(session, fax) == ["main", "second"]
 
 
 def test_who_has_tried_all_waits_and_begins_anew_with_the_first(session, cast, trunks):
