@@ -36,6 +36,7 @@ class Call:
     status: int | None = None
     refused_after: float | None = None
     rang: float | None = None
+    heard: bool = False
     headers: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -163,6 +164,7 @@ class Stranger:
 
     def _hear(self, status: int, call_id: str, message: Message, where: tuple[str, int]) -> None:
         call = self.calls[call_id]
+        call.heard = True
         if status == 180:
             call.rang = call.rang or time.monotonic()
         if status < 200 or "INVITE" not in _header(message[1], "cseq", "cseq"):
@@ -184,10 +186,18 @@ class Stranger:
         call_id = secrets.token_hex(12)
         self._tags[call_id] = caller
         self.calls[call_id] = call = Call(number)
-        self._send(
-            "INVITE", call_id, (HOST, port), number=number, to=f"<sip:{to or number}@{HOST}>", body=self._description()
-        )
+        where, to = (HOST, port), f"<sip:{to or number}@{HOST}>"
+        sent = self._send("INVITE", call_id, where, number=number, to=to, body=self._description())
+        threading.Thread(target=self._say_again, args=(call, sent, where), daemon=True).start()
         return call
+
+    def _say_again(self, call: Call, sent: bytes, where: tuple[str, int]) -> None:
+        """An INVITE of which nothing is heard, for packets get lost (RFC 3261, 17.1.1.2)."""
+        for pause in (0.5, 1, 2, 4):
+            if self._over.wait(pause) or call.heard:
+                return
+            with suppress(OSError):
+                self._socket.sendto(sent, where)
 
     def hang_up(self, call: Call) -> None:
         """One that was answered, by them or by us."""
@@ -196,7 +206,9 @@ class Stranger:
         self._send("BYE", call_id, where, number=call.number, to=to)
         call.ended = time.monotonic()
 
-    def _send(self, method: str, call_id: str, where: tuple[str, int], *, number: str, to: str, body: str = "") -> None:
+    def _send(
+        self, method: str, call_id: str, where: tuple[str, int], *, number: str, to: str, body: str = ""
+    ) -> bytes:
         lines = [
             f"{method} sip:{number}@{HOST}:{where[1]} SIP/2.0",
             f"Via: SIP/2.0/UDP {self.host}:{self.port};branch=z9hG4bK{secrets.token_hex(8)}",
@@ -209,7 +221,9 @@ class Stranger:
             *(["Content-Type: application/sdp"] if body else []),
             f"Content-Length: {len(body)}",
         ]
-        self._socket.sendto("\r\n".join([*lines, "", body]).encode(), where)
+        sent = "\r\n".join([*lines, "", body]).encode()
+        self._socket.sendto(sent, where)
+        return sent
 
     def _reply(
         self, message: Message, where: tuple[str, int], status: str, *more: str, body: str = "", tag: str = ""
