@@ -147,7 +147,7 @@ def test_who_asked_a_web_that_died_over_it_is_answered_by_the_next(address: str,
 def test_no_web_hears_twice_of_what_somebody_does(address: str, web: Web) -> None:
     web.answers = lambda _: b""
     answer = httpx.post(f"{address}/faxes/send", data={"to": "1"}, timeout=10)
-    assert (answer.status_code, "before you submit it again" in answer.text) == (503, True)
+    assert (answer.status_code, "check before you send it again" in answer.text) == (503, True)
     assert web.heard == ["POST /faxes/send HTTP/1.1"]
 
 
