@@ -49,13 +49,14 @@ def watch_registrations(
 ) -> None:
     """``lost``: since when, and what the provider answered last, by the trunk's name; ``registered``: those that surely
     are. Of the others nobody knows. One that is set aside was told of already. Commits."""
-    lock_limits(session)
+    with only_reading():
+        is_anything = lost or _registrations_told(session)
+        session.rollback()
+    if not is_anything:
+        return
+    lock_limits(session)  # of two that look at once one tells
     trunks = {trunk.id: trunk.name for trunk in session.scalars(sa.select(Trunk).where(Trunk.enabled, Trunk.registers))}
-    told = {
-        int(key.split()[1]): (key, note)
-        for key, note in _told_and_not_over(session).items()
-        if key.startswith(_REGISTRATION)
-    }
+    told = _registrations_told(session)
     aside = {name for name, _ in names_of_troubles(session)}
     for trunk_id, name in trunks.items():
         if name in lost and name not in aside and trunk_id not in told:
@@ -79,6 +80,15 @@ def _told_and_not_over(session: Session) -> dict[str, str | None]:
     is_over = sa.exists().where(over.kind == NoticeKind.TRUNK_BACK, over.occasion == Notice.occasion)
     told = sa.select(Notice.occasion, Notice.note).where(Notice.kind == NoticeKind.TRUNK_AWAY, ~is_over)
     return {row[0]: row[1] for row in session.execute(told)}
+
+
+def _registrations_told(session: Session) -> dict[int, tuple[str, str | None]]:
+    """Occasion and note of the lost ones, by the trunk's id."""
+    return {
+        int(key.split()[1]): (key, note)
+        for key, note in _told_and_not_over(session).items()
+        if key.startswith(_REGISTRATION)
+    }
 
 
 def _tell_away(session: Session, occasion: str, note: Mapping[str, object]) -> None:

@@ -61,6 +61,7 @@ def test_operators_are_told_once_that_it_is_lost_and_once_that_it_is_back(sessio
 def test_one_that_is_not_to_register_any_more_is_not_back(session, trunk, change):
     watch_registrations(session, LOST, set())
     session.execute(sa.update(Trunk).values(change))
+    session.commit()
     watch_registrations(session, {}, set())
     assert subjects(session) == [SUBJECTS["away"], SUBJECTS["none"]]
 
