@@ -3,13 +3,11 @@
 import time
 from collections.abc import Callable
 
-import sqlalchemy as sa
-
 from app.adapters.telephony.ari import Ari, Registration
-from app.models import Trunk
 from app.queues import enqueue
 from app.rules.sending.trunks.fields import LOOP_HOST, TrunkFields
 from app.rules.sending.trunks.table import fields_of
+from app.rules.sending.trunks.used import enabled
 from app.services.receiving.line_events import RegistrationsTold, TrunkTold
 from app.services.trunks.states import (
     REACHABLE,
@@ -24,7 +22,6 @@ from app.services.trunks.states import (
 from tenants.db import db, only_reading, utc_now
 
 ASK_SECONDS = 10.0
-_ENABLED = sa.select(Trunk).where(Trunk.enabled)
 _ANSWERS = {REACHABLE: True, UNREACHABLE: False}
 
 
@@ -55,7 +52,7 @@ class TrunkWatch:
             return
         self._asked = now
         with only_reading():
-            trunks = [fields_of(trunk) for trunk in db.session.scalars(_ENABLED)]
+            trunks = [fields_of(trunk) for trunk in enabled(db.session)]
             db.session.rollback()
         self.line.ask_trunks([f"{trunk.name}-health" for trunk in trunks])
         if self._listens_on is None:
