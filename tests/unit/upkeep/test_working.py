@@ -1,5 +1,6 @@
 """Whether workers work is told by what they do: a Redis that was emptied forgets them, and they go on."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -68,7 +69,7 @@ def app(environment: dict[str, str]) -> Iterator[Flask]:
 def worker(app: Flask, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, str(ROOT / "worker.py"), "jobs"]
     process = subprocess.Popen(command, env=os.environ | environment, cwd=ROOT, start_new_session=True)
-    eventually_served(30)
+    wait_until_served()
     yield process
     tell_all(process, signal.SIGKILL)
     process.wait()
@@ -79,39 +80,55 @@ def tell_all(worker: subprocess.Popen[bytes], number: int) -> None:
     os.killpg(worker.pid, number)
 
 
-def eventually_served(seconds: float) -> float:
-    """Seconds until every queue is served."""
-    began = time.monotonic()
+def freeze(worker: subprocess.Popen[bytes]) -> None:
+    """All of it stands still afterwards: a signal alone is not yet obeyed."""
+    tell_all(worker, signal.SIGSTOP)
+    until = time.monotonic() + 60
+    while any(state != "T" for state in states(worker.pid)):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def states(group: int) -> Iterator[str]:
+    """Of each process of ``group``, as proc(5) has them."""
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, its_group, *_ = status.read_text().rpartition(")")[2].split()
+            if int(its_group) == group:
+                yield state
+
+
+def wait_until_served() -> None:
+    until = time.monotonic() + 60
     while unserved():
-        assert time.monotonic() - began < seconds
-    return time.monotonic() - began
+        assert time.monotonic() < until
 
 
 def test_workers_that_run_are_seen_again_after_redis_was_emptied(worker):
     redis().flushall()
-    assert eventually_served(5) < 5
+    wait_until_served()
     assert check_health()["jobs"] == {"ok": True}
 
 
 def test_a_worker_that_is_frozen_is_told_and_seen_again_when_it_goes_on(worker):
-    tell_all(worker, signal.SIGSTOP)
-    redis().delete(*(f"faxroom:served:{name}" for name in QUEUES))  # its time is over
+    freeze(worker)
+    redis().flushall()  # what it said before has run out
     assert unserved() == set(QUEUES)
     assert check_health()["jobs"]["error"] == "not_running"
     tell_all(worker, signal.SIGCONT)
-    assert eventually_served(5) < 5
+    wait_until_served()
 
 
 def test_what_waits_says_nothing_about_who_works(app, worker):
     """Nor do questions that nobody answered heap up behind it."""
-    tell_all(worker, signal.SIGSTOP)
-    redis().delete(*(f"faxroom:served:{name}" for name in QUEUES))
+    freeze(worker)
+    redis().flushall()
     for _ in range(50):
         queue("mail").enqueue("app.jobs.probe.probe", args=("nothing",))
     unserved(), unserved()
     assert queue("mail").count <= 52
     tell_all(worker, signal.SIGCONT)
-    assert eventually_served(5) < 5
+    wait_until_served()
 
 
 def test_a_worker_at_a_long_job_counts_for_its_queues_until_the_jobs_time_is_over(app):
