@@ -9,8 +9,9 @@ The pages are those of bench/documents/corpus.py, or the first ones of ``--files
 - *Tone*: a patch is off where the mean ink of 6 x 6 mm differs from the mean darkness of the grey page by more than a
   third of full black. The grey page is drawn by pdfium for print at the fax's dots. A sheet that was scanned or
   photographed is compared with the clean sheet in the same place, a millimetre of displacement granted; what lies
-  around the sheet does not count. Of ``--files`` the grey page is the one that is printed
-  (:mod:`app.adapters.pdf.print_view`): what is hidden, or meant for a screen alone, is not on paper.
+  around the sheet does not count, and neither does tone that is not in the scan any more. Of ``--files`` the grey page
+  is the one that is printed (:mod:`app.adapters.pdf.print_view`): what is hidden, or meant for a screen alone, is not
+  on paper.
 - *Words* (``--words``): of those that tesseract reads on the grey page at 200 dots to the inch, how many does it read
   on the fax, brought to square pixels, as it is or blurred by 1.2 pixels, whichever gives more. Figures count, and
   words that the corpus is made of: not the nonsense that is read in hatches and photographs, nor halves of words.
@@ -331,13 +332,17 @@ class Known:
         shifts = (-self.slack, 0, self.slack) if self.slack else (0,)
         around = [_window_means(sums, across, down) for across in shifts for down in shifts]
         self.low, self.high = np.minimum.reduce(around), np.maximum.reduce(around)
+        if page.paper:  # what the scanner has not kept is on no fax
+            given = _window_means(_sums(1 - grey(page.pdf, place).astype(np.float32) / 255))
+            self.low = np.minimum(self.low, given)
         self.counts = np.ones(self.low.shape, dtype=bool)
         if page.sheet:
             beside = _sums((grey(page.sheet, place) < 250).astype(np.float32))
             for across in shifts:
                 for down in shifts:
                     self.counts &= _window_means(beside, across, down) == 0
-        self.name = hashlib.sha256((page.paper or page.printed or b"") + (page.sheet or b"")).hexdigest()[:16]
+        parts = page.paper or page.printed, page.sheet, page.paper and page.pdf
+        self.name = hashlib.sha256(b"".join(part or b"" for part in parts)).hexdigest()[:16]
 
 
 def _sums(plane: Darkness) -> NDArray[np.float64]:

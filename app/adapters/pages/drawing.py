@@ -260,7 +260,7 @@ def ink_of(drawing: Drawing, screens: Screens) -> Ink:
         off = _off(difference) & ~drawing.as_tone
         if not off.any():
             return ink
-        changed = _come_nearer(drawing, off)
+        changed = _come_nearer(drawing, off, difference)
 
 
 def tone_of(drawing: Drawing) -> Ink:
@@ -288,26 +288,49 @@ def _screened(drawing: Drawing, grey: Plane, screen: str, dots: Box) -> Ink:
 
 def _off(difference: Cells) -> Ink:
     """The cells of all patches that are off."""
-    mean = cv2.boxFilter(difference, -1, (PATCH, PATCH), borderType=cv2.BORDER_CONSTANT)
-    off = (np.abs(mean) > MOST_OFF * 255).astype(np.uint8)
+    return _in_patches(np.abs(_mean_of_patches(difference)) > MOST_OFF * 255)
+
+
+def _mean_of_patches(cells: Cells) -> Cells:
+    return cv2.boxFilter(cells, -1, (PATCH, PATCH), borderType=cv2.BORDER_CONSTANT)
+
+
+def _in_patches(middles: Ink) -> Ink:
+    """The cells of all patches in whose middles marks are."""
     back = PATCH - 1 - PATCH // 2
-    return cv2.dilate(off, np.ones((PATCH, PATCH), np.uint8), anchor=(back, back)).view(bool)
+    return cv2.dilate(middles.view(np.uint8), np.ones((PATCH, PATCH), np.uint8), anchor=(back, back)).view(bool)
 
 
-def _come_nearer(drawing: Drawing, off: Ink) -> list[Box]:
-    """The words in patches that are off which are not mere tone yet take a step towards it; where there is none, the
-    patches are tone. Gives the cells that change by that."""
+def _come_nearer(drawing: Drawing, off: Ink, difference: Cells) -> list[Box]:
+    """In patches that are off, which are these cells, what makes most of their ``difference`` gives way: words take a
+    step towards tone, all else becomes tone. Where neither can, words do or all of the patches is tone. Gives the cells
+    that change by that."""
     words = drawing.words
     if words is not None:
-        there = np.unique(words.plates[off[words.cells]])
-        nearer = there[(there > 0) & (drawing.steps[there] < TONE)]
-        if len(nearer):
+        plated = np.zeros(off.shape, bool)
+        plated[words.cells] = words.plates > 0
+        whole, of_words = (_mean_of_patches(cells) for cells in (difference, difference * plated))
+        far = np.abs(whole) > MOST_OFF * 255
+        by_others = _in_patches(far & (of_words * np.sign(whole) < np.abs(whole) / 2)) & off & ~plated
+        nearer = _able(drawing, words, off & _in_patches(far & (of_words * np.sign(whole) >= np.abs(whole) / 2)))
+        if not len(nearer) and not by_others.any():
+            nearer = _able(drawing, words, off)
+        if len(nearer) or by_others.any():
             drawing.steps[nearer] += 1
             chosen = np.zeros(words.count, bool)
             chosen[nearer] = True
-            return [moved(cells, words.cells) for cells in busy(chosen[words.plates], TOGETHER)]
+            np.logical_or(drawing.as_tone, by_others, out=drawing.as_tone)
+            by_others[words.cells] |= chosen[words.plates]
+            return list(busy(by_others, TOGETHER))
     np.logical_or(drawing.as_tone, off, out=drawing.as_tone)
     return list(busy(off, TOGETHER))
+
+
+def _able(drawing: Drawing, words: Words, off: Ink) -> NDArray[np.intp]:
+    """The words there that are not mere tone yet."""
+    there = np.unique(words.plates[off[words.cells]])
+    able: NDArray[np.intp] = there[(there > 0) & (drawing.steps[there] < TONE)]
+    return able
 
 
 def _compose(ink: Ink, drawing: Drawing, tone: Ink, screens: Screens, cells: Box) -> None:

@@ -32,8 +32,9 @@ Numbers = NDArray[np.int32]
 
 #: How far a plate's ground may differ from the one that the words stand on.
 SAME_GROUND = 48
-#: Cells, across and down, from which the ground of letters is told.
-NEAR = (7, 7)
+#: Cells, across and down, from which the ground of letters is told; from the second on where the first have none: the
+#: corner of a word with one tall letter.
+NEAR, LESS_NEAR = (7, 7), (15, 15)
 #: Words keep to black or white up to this difference from the page's tone: a little more than is allowed, for their
 #: plate may come nearer to it.
 KEPT = 0.34
@@ -225,7 +226,10 @@ def _rather_white(
 def _upon(values: Cells, where: Ink) -> tuple[Cells, Ink]:
     """The mean of what is near, of the cells that count alone; and where there is any."""
     weights = where.view(np.uint8)
-    total, count = (
-        cv2.boxFilter(some, cv2.CV_32F, NEAR, normalize=False) for some in (values.astype(np.uint8) * weights, weights)
+    counting = values.astype(np.uint8) * weights
+    total, count, wider, more = (
+        cv2.boxFilter(some, cv2.CV_32F, size, normalize=False)
+        for size in (NEAR, LESS_NEAR)
+        for some in (counting, weights)
     )
-    return total / np.maximum(count, 1), count > 0
+    return np.where(count > 0, total / np.maximum(count, 1), wider / np.maximum(more, 1)), more > 0
