@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def hang(_report):
-    time.sleep(30)
+    time.sleep(600)
 
 
 def toil(_report, seconds):
@@ -49,7 +49,7 @@ def wait_to_be_killed(report, mark, times):
         return "whole"
     Path(mark).write_text("x" * (so_far + 1))
     report(os.getpid())
-    return time.sleep(60)
+    return time.sleep(600)
 
 
 def find_no_thread(_report):

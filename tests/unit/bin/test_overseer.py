@@ -16,6 +16,7 @@ from supervisor import process
 from supervisor.states import ProcessStates
 
 from tests.disks import SmallDisk, small_disk
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT / "bin/lib"))
@@ -109,16 +110,7 @@ stdout_logfile_backups=2
 
     def end(self) -> None:
         self.process.terminate()
-        self.process.wait(20)
-
-
-def wait_for(true: Callable[[], object], seconds: float) -> bool:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if true():
-            return True
-        time.sleep(0.1)
-    return False
+        self.process.wait(60)
 
 
 @pytest.fixture
@@ -139,24 +131,24 @@ def supervised(disk: SmallDisk, tmp_path: Path, request: pytest.FixtureRequest) 
 def test_a_full_disk_ends_no_supervisor_and_what_dies_meanwhile_is_started_anew(
     supervised: Supervised, disk: SmallDisk
 ) -> None:
-    assert wait_for(supervised.beginnings, 10)
+    until(supervised.beginnings)
     for _ in range(3):
         disk.fill()
         os.kill(killed := supervised.beginnings()[-1], signal.SIGKILL)
-        assert wait_for(lambda killed=killed: supervised.beginnings()[-1] != killed, 15)
+        until(lambda killed=killed: supervised.beginnings()[-1] != killed)
         time.sleep(1)
         assert supervised.process.poll() is None
         disk.free()
     before = supervised.log.stat().st_size
-    assert wait_for(lambda: supervised.log.stat().st_size != before, 5)
+    until(lambda: supervised.log.stat().st_size != before)
 
 
 @pytest.mark.parametrize("supervised", ["elsewhere"], indirect=True)
 def test_a_read_only_disk_ends_no_supervisor(supervised: Supervised, disk: SmallDisk) -> None:
-    assert wait_for(supervised.beginnings, 10)
-    assert wait_for(disk.make_read_only, 10), "it is always being written to"
+    until(supervised.beginnings)
+    until(disk.make_read_only, "nobody just writes to it")
     os.kill(supervised.beginnings()[-1], signal.SIGKILL)
-    assert wait_for(lambda: len(supervised.beginnings()) == 2, 15)
+    until(lambda: len(supervised.beginnings()) == 2)
     assert supervised.process.poll() is None
 
 
@@ -166,11 +158,11 @@ def test_a_supervisor_that_stands_still_is_killed_and_one_that_goes_on_is_not(tm
     (_, word, _), *_ = supervise.guards(SimpleNamespace(run=tmp_path))
     threading.Thread(target=watchdog.keep_asking, args=(str(tmp_path / "asked"), word, 3), daemon=True).start()
     try:
-        assert wait_for(running.beginnings, 10)
+        until(running.beginnings)
         time.sleep(6)
         assert running.process.poll() is None
         running.process.send_signal(signal.SIGSTOP)
-        assert running.process.wait(15) == -signal.SIGKILL
+        assert running.process.wait(60) == -signal.SIGKILL
     finally:
         running.process.kill()
         for pid in running.beginnings():
@@ -259,25 +251,35 @@ def begun(file: Path) -> list[int]:
     return [int(pid) for pid in file.read_text().split()] if file.exists() else []
 
 
-def test_what_bin_up_runs_itself_is_back_at_once_and_stays_when_all_else_is_ended(tmp_path: Path) -> None:
+def rests_of(kept: keeping.Kept, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds for which it is not started anew after each end from now on."""
+    rests: list[float] = []
+    wait = kept._over.wait
+    monkeypatch.setattr(kept._over, "wait", lambda seconds: rests.append(seconds) or wait(seconds))
+    return rests
+
+
+def test_what_bin_up_runs_itself_is_back_at_once_and_stays_when_all_else_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file, log = tmp_path / "begun", tmp_path / "front.log"
     talk = f"import os, subprocess; print('x' * 100, flush=True); open({str(file)!r}, 'a').write(f'{{os.getpid()}} '); "
-    program = supervise.Program("front", (sys.executable, "-c", talk + "subprocess.run(['sleep', '60'])"))
+    program = supervise.Program("front", (sys.executable, "-c", talk + "subprocess.run(['sleep', '600'])"))
     keeper = keeping.Keeper([program], folder=tmp_path, logs=tmp_path)
     with keeper.keeping():
-        assert wait_for(lambda: begun(file) and len(processes.descendants(begun(file)[0])) == 1, 10)
+        until(lambda: begun(file) and len(processes.descendants(begun(file)[0])) == 1)
         child = processes.descendants(begun(file)[0])[0]
-        other = subprocess.Popen(["sleep", "60"])
+        other = subprocess.Popen(["sleep", "600"])
         keeper.end_others(seconds=0.1)
         other.wait()
         assert set(processes.descendants(os.getpid())) == {begun(file)[0], child}
         time.sleep(keeping.SHORTEST_LIFE)
-        began = time.monotonic()
+        rests = rests_of(keeper.all[0], monkeypatch)
         os.kill(begun(file)[-1], signal.SIGKILL)
-        assert wait_for(lambda: len(begun(file)) == 2, 10)
-        assert time.monotonic() - began < 1
+        until(lambda: len(begun(file)) == 2)
+        assert len(rests) == 1 and rests[0] <= 0
         assert (keeper.starts(), keeper.pids()) == ({"front": 2}, {begun(file)[-1]})
-        assert wait_for(lambda: len(log.read_text().split()) == 2, 5)
+        until(lambda: len(log.read_text().split()) == 2)
         os.kill(child, signal.SIGKILL)  # what a killed one leaves behind is not ours to end in this test
     assert processes.descendants(os.getpid()) == []
     time.sleep(1.5)

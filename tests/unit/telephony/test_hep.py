@@ -2,9 +2,9 @@
 
 import socket
 import struct
-import time
 
 from app.adapters.telephony.hep import Ear, Packet, capture_password, read_packet
+from tests.waiting import until
 
 PASSWORD = capture_password("ari")
 
@@ -55,10 +55,7 @@ def test_the_ear_hears_and_closes() -> None:
         for text in (packet(b"one"), b"noise", packet(b"two")):
             speaker.sendto(text, ("127.0.0.1", port))
     heard: list[Packet] = []
-    until = time.monotonic() + 5
-    while len(heard) < 2 and time.monotonic() < until:
-        heard += ear.take()
-        time.sleep(0.02)
+    until(lambda: heard.extend(ear.take()) or len(heard) == 2)
     ear.close()
     assert [one.payload for one in heard] == [b"one", b"two"]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:

@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from app.jobs.crew import KINDS
 from app.models import Lane
 from app.queues import JOBS, LANE_JOBS, QUEUES, first_lane
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[3]
 #: A crew whose workers only write down who they are and sleep.
@@ -54,13 +54,6 @@ def crew(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     process.wait()
 
 
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 def workers(folder: Path) -> dict[int, str]:
     told = {int(path.name): path.read_text() for path in folder.iterdir()}
     return {pid: kind for pid, kind in told.items() if Path(f"/proc/{pid}/stat").exists()}
@@ -85,5 +78,5 @@ def test_no_worker_outlives_the_one_that_forked_it(crew, tmp_path: Path, number:
     until(lambda: len(workers(tmp_path)) == 2)
     pids = list(workers(tmp_path))
     crew.send_signal(number)
-    crew.wait(20)
+    crew.wait(60)
     until(lambda: not any(map(alive, pids)))
