@@ -67,13 +67,13 @@ def open_door(app: Flask, settings: DoorSettings) -> Iterator[Door]:
 
     thread = threading.Thread(target=lambda: asyncio.run(listen()), daemon=True)
     thread.start()
-    assert began.wait(20), "the door was not opened"
+    assert began.wait(60), "the door was not opened"
     door, loop, stop = doors[0]
     try:
         yield door
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(20)
+        thread.join(60)
 
 
 def door_settings(folder: Path, **changes: object) -> DoorSettings:
@@ -115,5 +115,5 @@ def credential(app: Flask, box_id: int, user_id: int | None = None, name: str = 
 
 def hand_in(settings: DoorSettings, content: bytes, *to: str, sender: str = "bob@alpha.test") -> dict[str, tuple]:
     """As a trusted peer; what was refused of its recipients (smtplib.SMTP.sendmail)."""
-    with smtplib.SMTP("127.0.0.1", settings.port, timeout=30) as client:
+    with smtplib.SMTP("127.0.0.1", settings.port, timeout=100) as client:
         return client.sendmail(sender, list(to), content)

@@ -98,11 +98,11 @@ def running_dovecot(
     finally:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=10)
+            process.wait(timeout=60)
 
 
 def _wait(server: Dovecot, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 100
     while time.monotonic() < end and process.poll() is None:
         with suppress(OSError), socket.create_connection(("127.0.0.1", server.port), timeout=1) as probe:
             if probe.recv(20).startswith(b"* OK"):

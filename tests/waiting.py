@@ -1,6 +1,7 @@
 """How tests wait. A machine with other work takes ten times as long: what comes ends a wait early, and what is given up
 in time is told from what is not by how often it was tried, or by far."""
 
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -24,10 +25,18 @@ def until(true: Callable[[], Answer], what: str = "it came true", *, seconds: fl
 
 
 @contextmanager
-def in_time() -> Iterator[None]:
+def in_time(seconds: float = AT_MOST) -> Iterator[None]:
     began = time.monotonic()
     yield
-    assert time.monotonic() - began < AT_MOST
+    assert time.monotonic() - began < seconds
+
+
+@contextmanager
+def little_work(seconds: float) -> Iterator[None]:
+    """Seconds of the processor that this process and its children have: what others do beside it does not count."""
+    began = sum(os.times()[:4])
+    yield
+    assert sum(os.times()[:4]) - began < seconds
 
 
 class Silent:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.browser.desk import ALICE, BETA, CHROMIUM, Desk, fax_id, fill, submit
 from tests.documents import pdf, written
@@ -15,6 +15,9 @@ from tests.live.instance import Instance
 from tests.live.lines import FAR_ENDS, UNALLOCATED
 
 Visit = Callable[..., Page]
+
+#: What is expected ends a wait early.
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="package")

@@ -85,7 +85,7 @@ class Desk:
 
     def _context(self, **options: Any) -> BrowserContext:
         context = self.browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 800}, **options)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)
         context.on("console", self._hear)
         context.on("weberror", lambda error: self.problems.append(f"uncaught: {error.error}"))
         context.on("request", self._leaves)
@@ -152,7 +152,7 @@ def status(page: Page) -> str:
     return page.get_attribute("[data-fax-status]", "data-fax-status") or ""
 
 
-def wait_for_status(page: Page, *wanted: str, seconds: float = 60) -> None:
+def wait_for_status(page: Page, *wanted: str, seconds: float = 120) -> None:
     """Follow a fax as a person does: the page brings what is new, with JavaScript or with its own reloads."""
     selector = ", ".join(f'[data-fax-status="{one}"]' for one in wanted)
     page.wait_for_selector(selector, timeout=seconds * 1000)

@@ -157,7 +157,7 @@ def test_a_new_fax_appears_by_itself_where_nobody_is_reading(visit, enter, word)
     page = visit(SENT, who=ALICE)
     page.mouse.move(5, 5)
     enter(f"{word} new.pdf")
-    expect(page.locator(f"{ROWS} .clip").first).to_have_text(f"{word} new.pdf", timeout=30_000)
+    expect(page.locator(f"{ROWS} .clip").first).to_have_text(f"{word} new.pdf", timeout=60_000)
 
 
 def test_a_new_fax_moves_nothing_for_who_has_selected_some(visit, enter, word) -> None:
@@ -167,7 +167,7 @@ def test_a_new_fax_moves_nothing_for_who_has_selected_some(visit, enter, word) -
     box.check()
     top = box.bounding_box()["y"]
     enter(f"{word} new.pdf")
-    expect(page.locator("#news a")).to_have_text("1 new fax", timeout=30_000)
+    expect(page.locator("#news a")).to_have_text("1 new fax", timeout=60_000)
     assert names(page)[0] == f"{word} old.pdf"
     assert box.bounding_box()["y"] == top
     page.click("#news a")
@@ -240,5 +240,5 @@ def test_every_state_of_the_list_is_open_to_everybody_and_fits_every_screen(visi
         page.locator("[name=ids]").first.check()
     if state == "new":
         enter(f"{word} three.pdf")
-        page.wait_for_selector("#news a", timeout=30_000)
+        page.wait_for_selector("#news a", timeout=60_000)
     check_looks(page)

@@ -64,7 +64,7 @@ def count(page: Page) -> int:
 
 
 def expect_count(page: Page, number: int) -> None:
-    expect(page.locator(COUNT)).to_have_attribute("data-text", str(number) if number else "", timeout=25_000)
+    expect(page.locator(COUNT)).to_have_attribute("data-text", str(number) if number else "", timeout=60_000)
     expect(page).to_have_title(re.compile(rf"^\({number}\) " if number else r"^[^(]"))
 
 
@@ -141,7 +141,7 @@ def test_the_keyboard_goes_on_to_the_next_row_when_its_own_leaves_the_list(visit
     page.focus(f"#done-{earlier}")
     page.keyboard.press("Enter")
     expect(page.locator(f"#reopen-{earlier}")).to_be_focused()
-    expect(slip(page, earlier)).to_have_count(0, timeout=20_000)
+    expect(slip(page, earlier)).to_have_count(0, timeout=60_000)
     expect(slip(page, later).locator("a")).to_be_focused()
 
 
@@ -160,7 +160,7 @@ def test_the_list_shows_by_itself_what_colleagues_do(visit, arrive):
     fax_id = arrive()
     alice, bob = visit("/inbox", who=ALICE), visit("/inbox", who=BOB)
     bob.click(f"#take-{fax_id}")
-    expect(slip(alice, fax_id).locator(".holder")).to_contain_text("Bob", timeout=20_000)
+    expect(slip(alice, fax_id).locator(".holder")).to_contain_text("Bob", timeout=60_000)
 
 
 def test_count_and_title_rise_by_themselves_on_any_page(visit, arrive):

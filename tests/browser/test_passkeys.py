@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.desk import CHARLIE, Desk, follow
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 FACTOR = "/profile/second-factor"
 DEVICE = {
     "protocol": "ctap2",

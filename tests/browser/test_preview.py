@@ -20,7 +20,7 @@ def many(folder):
 def looked(visit, document, **options) -> Page:
     page = visit("/faxes/send", who=ALICE, **options)
     fill(page, line="frontdesk", document=document)
-    expect(page.locator("#preview-pages li").first).to_be_visible(timeout=30_000)
+    expect(page.locator("#preview-pages li").first).to_be_visible(timeout=60_000)
     return page
 
 

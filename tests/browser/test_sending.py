@@ -114,7 +114,7 @@ def test_the_list_follows_a_fax_without_a_reload(visit, letter):
     number = fax_id(page)
     page.goto(page.url.rpartition("/")[0] + "?direction=sent")
     page.evaluate("window.stayed = true")
-    expect(page.locator(f"#status-{number} .badge.tone-bad")).to_be_visible(timeout=40_000)
+    expect(page.locator(f"#status-{number} .badge.tone-bad")).to_be_visible(timeout=60_000)
     assert page.evaluate("window.stayed")
 
 

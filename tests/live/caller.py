@@ -18,7 +18,7 @@ class Caller:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         self._socket.connect(("127.0.0.1", sip_port))
-        self._socket.settimeout(30)
+        self._socket.settimeout(100)
         self._here = f"127.0.0.1:{self._socket.getsockname()[1]}"
         self._there = f"sip:{number}@127.0.0.1:{sip_port}"
         self._user, self._headers, self._media = user, headers, media

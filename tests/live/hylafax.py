@@ -172,14 +172,14 @@ class HylaFax:
         self._keeper.stdin.write(json.dumps(self._plan()) + "\n")
         self._keeper.stdin.flush()
         assert self._keeper.stdout.readline() == "started\n", self.told()
-        wait_until(30, "HylaFAX is ready", self._ready)
+        wait_until(100, "HylaFAX is ready", self._ready)
 
     def stop(self) -> None:
         """End it; what it had to say is kept with the logs of the instance."""
         (self.instance.home / "log/hylafax.log").write_text(self.told())
         if self._keeper and self._keeper.stdin:
             self._keeper.stdin.close()  # the keeper ends everything
-            self._keeper.wait(20)
+            self._keeper.wait(60)
 
     def __enter__(self) -> "HylaFax":
         try:
@@ -218,7 +218,7 @@ class HylaFax:
     def _tell_asterisk(self, words: str) -> None:
         home = self.instance.home / "asterisk"
         command = [part for part in asterisk.command(ASTERISK_ROOT, home) if part != "-f"]
-        subprocess.run([*command, "-rx", words], check=True, capture_output=True, timeout=20)
+        subprocess.run([*command, "-rx", words], check=True, capture_output=True, timeout=100)
 
     def _lay_out(self) -> None:
         """The folders, as faxsetup and faxaddmodem would leave them."""
@@ -292,7 +292,7 @@ class HylaFax:
         at = f"{machine.modem}@127.0.0.1:{self.port}"
         command = [self._program("sendfax"), "-n", "-h", at, "-t", "1", "-T", "1", "-m", "-d", number, str(document)]
         environment = {**os.environ, **self.environment}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
         found = re.search(r"request id is (\d+)", done.stdout)
         assert found, f"{done.stdout}{done.stderr}\n{self.told()}"
         return found[1]
@@ -301,7 +301,7 @@ class HylaFax:
         """TIFFs of the calls that it took, in their order."""
         return [self.spool / line[4] for line in self._log() if (line[1], line[3]) == ("RECV", machine.modem)]
 
-    def calls(self, machine: Machine, what: str, count: int = 1, *, seconds: float = 20) -> list[Call]:
+    def calls(self, machine: Machine, what: str, count: int = 1, *, seconds: float = 120) -> list[Call]:
         """Its finished calls, when there are ``count``: ``what`` is RECV or SEND. It writes them down after it has
         hung up.
         """

@@ -59,7 +59,12 @@ class Instance:
         root = Path(__file__).parents[2]
         environment = os.environ | {"FAXROOM_HOME": str(self.home)}
         return subprocess.run(
-            [root / "bin/faxroom", *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False
+            [root / "bin/faxroom", *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
         )
 
     def send(self, sender: str, entity: str, to: str, path: Path) -> str:
@@ -97,7 +102,7 @@ class Instance:
         told = self.read(row_id, lambda row: {key: getattr(row, key) for key in TOLD if hasattr(row, key)}, of=of)
         raise AssertionError(told)
 
-    def mailed(self, to: str, wanted: Callable[[EmailMessage], bool], *, seconds: float = 60) -> EmailMessage:
+    def mailed(self, to: str, wanted: Callable[[EmailMessage], bool], *, seconds: float = 120) -> EmailMessage:
         """An email in the mailbox of ``to``, when it is there."""
         folder, end = self.home / "mailboxes/boxes" / to, time.monotonic() + seconds
         while time.monotonic() < end:
@@ -132,11 +137,11 @@ class Instance:
         """Have supervisord ``stop`` or ``start`` processes, and wait until they are."""
         supervisorctl = Path(sys.executable).with_name("supervisorctl")
         command = [supervisorctl, "-c", self.home / "supervisord.conf", act, *programs]
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        subprocess.run(command, check=True, capture_output=True, timeout=200)
 
     def add_far_ends(self, dialplan: str) -> None:
         """Numbers of the loop at which somebody else than a fax entity answers."""
         home = self.home / "asterisk"
         (home / "etc/local/extensions.conf").write_text(dialplan)
         command = [part for part in asterisk.command(ASTERISK_ROOT, home) if part != "-f"]
-        subprocess.run([*command, "-rx", "dialplan reload"], check=True, capture_output=True, timeout=20)
+        subprocess.run([*command, "-rx", "dialplan reload"], check=True, capture_output=True, timeout=100)

@@ -81,7 +81,7 @@ def _launch(command: list[str], plan: Plan) -> None:
 
 
 def _wait_for(devices: list[Path]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 100
     while not all(device.exists() for device in devices):
         if time.monotonic() > deadline:
             raise SystemExit("iaxmodem made no device")

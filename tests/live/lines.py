@@ -124,7 +124,7 @@ class Line:
         self.seconds_to_start = time.monotonic() - self._began
 
     def wait(self) -> None:
-        wait_until(90, "Asterisk answers", self._answers)
+        wait_until(100, "Asterisk answers", self._answers)
 
     def launch(self) -> None:
         """Start it and do not wait."""
@@ -172,7 +172,7 @@ class Line:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
         try:
-            return self._process.wait(20)
+            return self._process.wait(100)
         except subprocess.TimeoutExpired:
             self.kill()
             raise
@@ -208,7 +208,7 @@ class Ear:
 
     def listen(self) -> "Ear":
         threading.Thread(target=self._run, daemon=True, name="ear").start()
-        self.wait("a connection", 20, lambda: self.connections)
+        self.wait("a connection", 100, lambda: self.connections)
         return self
 
     def close(self) -> None:
@@ -260,7 +260,7 @@ class Ear:
         """Whatever is durable, told on request."""
         begin = len(self.heard)
         word = self.ari.ask_results()
-        self.wait("the end of the results", 20, lambda: AllTold(word) in self.heard[begin:])
+        self.wait("the end of the results", 100, lambda: AllTold(word) in self.heard[begin:])
         return self.heard[begin : self.heard.index(AllTold(word))]
 
     def durable(self) -> dict[str, LineEvent]:

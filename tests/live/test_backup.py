@@ -63,7 +63,7 @@ def running(home: Path) -> Iterator[Instance]:
         yield Instance(home)
     finally:
         process.terminate()
-        process.wait(timeout=60)
+        process.wait(timeout=100)
 
 
 def test_a_restored_instance_has_everything_and_dials_only_when_somebody_has_said_so(instance, folder):

@@ -57,7 +57,7 @@ def ends(asterisk_root: None, tmp_path_factory: pytest.TempPathFactory) -> Itera
         with Ear(line.ari) as ear:
             ids = {name: f"fax-ends{number.removeprefix('+')}-1" for name, number in NUMBERS.items()}
             line.ari.originate_many([call_of(ids[name], page, NUMBERS[name], ring_seconds=8) for name in CASES])
-            yield {name: ear.result(ids[name], 60).facts for name in CASES}
+            yield {name: ear.result(ids[name], 90).facts for name in CASES}
         assert line.stop() == 0
 
 

@@ -28,7 +28,13 @@ from pypdf import PdfReader
 from app.adapters.confined.confinement import FENCE
 from app.adapters.confined.room import NOBODY, PYTHON
 from app.adapters.confined.yielding import GaveWay, sliced
-from app.adapters.documents.converter import convert_to_pdf, office_command, servers_that_answer, why_unconfined
+from app.adapters.documents.converter import (
+    RESTART_SECONDS,
+    convert_to_pdf,
+    office_command,
+    servers_that_answer,
+    why_unconfined,
+)
 from app.adapters.documents.documents import inspect
 from app.adapters.offices.office_profile import write_profile
 from app.adapters.offices.offices import UNREACHABLE, Fault, office_at
@@ -36,6 +42,7 @@ from app.errors import PermanentFailure, Refused, TemporaryFailure
 from bench.documents.poison import POISON
 from tests.documents import TRACKED, docx_in, docx_of, docx_with, odp_with, ods_with, odt_with, word_field, written
 from tests.hostile import LOADERS, Canaries, canaries
+from tests.waiting import in_time, until
 
 pytestmark = pytest.mark.live
 
@@ -71,13 +78,13 @@ class Office:
     def await_up(self) -> float:
         began = time.monotonic()
         while not servers_that_answer([self.url]):
-            assert time.monotonic() - began < 60, "LibreOffice does not come up"
+            assert time.monotonic() - began < 200, "LibreOffice does not come up"
             time.sleep(0.05)
         return time.monotonic() - began
 
     def await_another(self, than: int) -> None:
         """A server that gives up is still there for a moment."""
-        end = time.monotonic() + 30
+        end = time.monotonic() + 100
         while time.monotonic() < end and (_gone(than) is False or self._soffice() in (None, than)):
             time.sleep(0.05)
         self.await_up()
@@ -109,7 +116,7 @@ class Office:
     def stop(self) -> None:
         self.wanted = False
         self.process.terminate()
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=60)
 
 
 def store_locked(path: Path, export_filter: str, folder: Path, *, password: str = "4711", formula: str = "") -> None:
@@ -137,7 +144,7 @@ def _libreoffice(folder: Path) -> Iterator[Any]:
     process = subprocess.Popen(["soffice", profile, "--headless", "--norestore", "--nodefault", accept])
     context = uno.getComponentContext()
     resolver = context.ServiceManager.createInstance("com.sun.star.bridge.UnoUrlResolver")
-    end = time.monotonic() + 60
+    end = time.monotonic() + 200
     while True:
         try:
             remote = resolver.resolve(f"uno:pipe,name={name};urp;StarOffice.ComponentContext")
@@ -430,7 +437,7 @@ def test_a_document_that_nobody_waits_for_any_more_is_not_gone_on_with(tmp_path,
 
 def until_converted(data: bytes, office: Office) -> bytes:
     """As the queue does it: what is not the document's fault is tried again."""
-    end = time.monotonic() + 90
+    end = time.monotonic() + 250
     while True:
         try:
             return convert(data, "docx", office)
@@ -469,7 +476,7 @@ def group() -> Iterator[Path]:
             group.mkdir()
             if (group / "pids.max").exists():
                 yield group
-                end = time.monotonic() + 10
+                end = time.monotonic() + 60
                 while group.exists() and time.monotonic() < end:
                     with suppress(OSError):
                         group.rmdir()
@@ -500,10 +507,7 @@ def test_a_killed_server_leaves_no_libreoffice_behind(lone):
     lone.wanted = False
     lone.process.kill()
     lone.process.wait()
-    end = time.monotonic() + 5
-    while not _gone(soffice) and time.monotonic() < end:
-        time.sleep(0.05)
-    assert _gone(soffice)
+    until(lambda: _gone(soffice))
 
 
 def test_a_libreoffice_that_crashed_is_there_again_for_the_next_document(office, tmp_path):
@@ -518,9 +522,8 @@ def test_two_documents_go_side_by_side_on_two_servers(offices):
         office.await_up()
     data, urls = docx_with(*["word " * 400] * 60), [office.url for office in offices]
 
-    def one(_: int) -> float:
+    def one(_: int) -> None:
         convert_to_pdf(data, kind="docx", servers=urls, deadline_seconds=DEADLINE)
-        return time.monotonic()
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(one, range(2)))
@@ -529,12 +532,10 @@ def test_two_documents_go_side_by_side_on_two_servers(offices):
 
 
 def test_without_a_server_the_answer_is_temporary(tmp_path):
-    began = time.monotonic()
-    with pytest.raises(TemporaryFailure) as failure:
+    with in_time(RESTART_SECONDS), pytest.raises(TemporaryFailure) as failure:
         nowhere = f"unix:{tmp_path}/nobody.sock"
-        convert_to_pdf(docx_with("x"), kind="docx", servers=[nowhere], deadline_seconds=5, queue_seconds=0)
+        convert_to_pdf(docx_with("x"), kind="docx", servers=[nowhere], deadline_seconds=200, queue_seconds=0)
     assert failure.value.code == "converter_down"
-    assert time.monotonic() - began < 1
 
 
 def test_the_server_that_is_down_is_passed_over(office, tmp_path):

@@ -137,7 +137,7 @@ def test_a_disk_that_fills_up_between_ringing_and_answer_sends_no_fax_twice(
     numbers = [f"{FAR}{n}" for n in range(COUNT)]
     faxes = [instance.send(BOB, "frontdesk", number, tmp_path / "letter.pdf") for number in numbers]
     for fax_id in faxes:
-        instance.until(fax_id, lambda fax: bool(fax.attempts and fax.attempts[-1].ringing_at), seconds=40)
+        instance.until(fax_id, lambda fax: bool(fax.attempts and fax.attempts[-1].ringing_at), seconds=120)
     disk.fill()
     assert disk.is_full()
     end = time.monotonic() + 30  # answered after 8 s; a page takes some 12

@@ -91,7 +91,7 @@ class Correspondence:
         for calls in range(1, 5):
             last = self.hylafax.calls(machine, "SEND", calls, seconds=120)[-1]
             if not last.reason:
-                wait_until(30, f"the fax of {machine.name}", lambda: self._whole_from(machine))
+                wait_until(100, f"the fax of {machine.name}", lambda: self._whole_from(machine))
                 return whole(self.instance, self._whole_from(machine)[-1].id)
             self.hylafax.send(machine, self.called[machine.name], self.letter)
         raise AssertionError(f"{machine.name} did not get through: {self.hylafax.calls(machine, 'SEND')}")
@@ -171,7 +171,7 @@ def test_hylafax_holds_both_pages_and_they_can_be_read(faxes):
 
 def test_the_report_says_audio_and_whose_machine_it_was(faxes, tmp_path):
     faxes.end_of("whole")
-    faxes.instance.until(faxes.sent["whole"], lambda fax: fax.report is not None, seconds=30)
+    faxes.instance.until(faxes.sent["whole"], lambda fax: fax.report is not None, seconds=120)
     report = tmp_path / "report.pdf"
     report.write_bytes(faxes.read(faxes.sent["whole"], lambda fax: fax.report))
     text = subprocess.run(["pdftotext", "-layout", report, "-"], capture_output=True, text=True, check=True).stdout

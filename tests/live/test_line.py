@@ -97,7 +97,7 @@ def placed(line: Line, ear: Ear, unattended: Line, folder: Path, one_page: Path,
     ]
     calls += [call_of(f"fax-many{number}-1", one_page) for number in range(MANY)]
     answers = line.ari.originate_many(calls)
-    ear.await_of(Ringing, "fax-twice-1", 30)
+    ear.await_of(Ringing, "fax-twice-1", 90)
     calls.append(call_of("fax-twice-1", one_page, TWICE))
     answers.append(line.ari.originate(calls[-1]))
     return {call.channel_id: answer for call, answer in zip(calls, answers, strict=True)}
@@ -126,7 +126,7 @@ def test_a_call_without_a_portal_is_followed_page_by_page_and_its_result_is_foun
             seen.add(fax.pages)
         return "fax-unheard-1" not in unattended.ari.live_channels()
 
-    wait_until(90, "the end of the call", over)
+    wait_until(100, "the end of the call", over)
     with Ear(unattended.ari) as ear:
         told = ear.durable()["fax-unheard-1"]
         assert isinstance(told, Ended)
@@ -215,7 +215,7 @@ def test_a_call_answered_after_it_was_given_up_sends_nothing(facts: CallFacts) -
 def test_our_hang_up_ends_the_call_with_a_result(placed: dict[str, object], line: Line, ear: Ear) -> None:
     ear.await_of(Answered, "fax-ended-1")
     line.ari.hangup("fax-ended-1")
-    assert ear.result("fax-ended-1", 10).facts.outcome == "dropped"
+    assert ear.result("fax-ended-1", 90).facts.outcome == "dropped"
     line.ari.hangup("fax-ended-1")  # over already: fine
 
 
@@ -233,7 +233,7 @@ def test_many_calls_at_once_all_succeed(placed: dict[str, object], line: Line, e
 
 def test_what_is_sent_is_what_arrives(placed: dict[str, object], line: Line, ear: Ear) -> None:
     ear.result("fax-twopages-1")
-    wait_until(10, "a received fax of two pages", lambda: 2 in [_pages(path) for path in line.received()])
+    wait_until(100, "a received fax of two pages", lambda: 2 in [_pages(path) for path in line.received()])
     widths = {_width(path) for path in line.received() if _pages(path)}
     assert widths == {1728}
 
@@ -255,7 +255,7 @@ def _width(path: Path) -> int:
 def test_a_number_that_nobody_has_is_refused_before_it_is_answered(unattended: Line, one_page: Path) -> None:
     with Ear(unattended.ari, deciding=lambda ari, call: ari.refuse(call.channel_id, 1)) as ear:
         unattended.ari.originate(call_of("fax-refused-1", one_page))
-        facts = ear.result("fax-refused-1", 10).facts
+        facts = ear.result("fax-refused-1", 90).facts
     assert (facts.outcome, facts.answered_at) == ("unallocated", None)
 
 
@@ -263,10 +263,10 @@ def test_hundreds_of_results_are_told_and_forgotten(line: Line, ear: Ear, one_pa
     ids = [f"fax-01JDABCDEFGHJKMNPQRSTV{number:04}-1" for number in range(RESULTS)]
     line.ari.originate_many([call_of(channel_id, one_page, UNALLOCATED) for channel_id in ids])
     for channel_id in ids:
-        ear.result(channel_id, 30)
+        ear.result(channel_id, 90)
     assert set(ids) - set(ear.durable()) == set()
     line.ari.forget(ids)
-    wait_until(10, "all are forgotten", lambda: not set(ids) & set(ear.durable()))
+    wait_until(100, "all are forgotten", lambda: not set(ids) & set(ear.durable()))
 
 
 STRANGE_IDS = ("fax-x';touch hacked;'", "fax-$(touch hacked)", "fax-`touch hacked`", 'fax-"|touch hacked|"')
@@ -281,7 +281,7 @@ def test_not_even_who_has_the_password_of_ari_gets_words_into_a_command(unattend
         told = body | {"variables": body["variables"] | (shadowing if number == len(STRANGE_IDS) else {})}
         assert http.post(f"/channels/{quote(channel_id, safe='')}", json=told).is_success
     names = {"fax-xtouchhacked", "fax-touchhacked", "fax-shadowing-1"}
-    wait_until(60, "the marks of these calls", lambda: names <= unattended.marks())
+    wait_until(100, "the marks of these calls", lambda: names <= unattended.marks())
     answer = http.get("/asterisk/variable", params={"variable": "SHELL(touch hacked)"})
     assert answer.json().get("value", "") == ""
     said = {"Action": "Getvar", "Variable": "SHELL(touch hacked)"}
@@ -301,13 +301,13 @@ def doomed(asterisk_root: None, tmp_path: Path) -> Iterator[Line]:
 def test_a_killed_asterisk_leaves_the_mark_of_the_call_that_it_was_sending(doomed: Line, dense: Path) -> None:
     with Ear(doomed.ari) as ear:
         doomed.ari.originate(call_of("fax-killed-1", dense))
-        ear.await_of(Answered, "fax-killed-1", 10)
+        ear.await_of(Answered, "fax-killed-1", 90)
         started = doomed.ari.ping()
         doomed.kill()
         with pytest.raises(TemporaryFailure):
             doomed.ari.ping()
         doomed.start()
-        ear.wait("a second connection", 20, lambda: ear.connections == 2)
+        ear.wait("a second connection", 100, lambda: ear.connections == 2)
         assert ear.durable() == {}
     assert doomed.marks() == {"fax-killed-1"}
     assert "fax-killed-1" not in doomed.ari.live_channels()
@@ -322,7 +322,7 @@ def test_of_a_call_that_a_stopped_asterisk_cut_nothing_is_known_but_that_t30_had
     waited for the far end's T.38 (which a receiving Asterisk offers after 3 s) no page can have left."""
     with Ear(doomed.ari) as ear:
         doomed.ari.originate(call_of("fax-stopped-1", dense))
-        ear.await_of(Answered, "fax-stopped-1", 10)
+        ear.await_of(Answered, "fax-stopped-1", 90)
         time.sleep(seconds)
         told = _stopped_and_asked(doomed, ear, "fax-stopped-1")
     assert (told.outcome, told.pages) == (outcome, 0)
@@ -331,7 +331,7 @@ def test_of_a_call_that_a_stopped_asterisk_cut_nothing_is_known_but_that_t30_had
 def test_a_call_that_rings_when_asterisk_is_stopped_is_our_side(doomed: Line, one_page: Path) -> None:
     with Ear(doomed.ari) as ear:
         doomed.ari.originate(call_of("fax-rings-1", one_page, SILENT_BELL))
-        ear.await_of(Ringing, "fax-rings-1", 10)
+        ear.await_of(Ringing, "fax-rings-1", 90)
         told = _stopped_and_asked(doomed, ear, "fax-rings-1")
     assert (told.outcome, told.answered_at) == ("line_down", None)
 
@@ -340,7 +340,7 @@ def _stopped_and_asked(line: Line, ear: Ear, channel_id: str) -> CallFacts:
     """Asterisk is told to end, starts anew, and says what it knows of a call."""
     assert line.stop() == 0
     line.start()
-    ear.wait("a second connection", 20, lambda: ear.connections == 2)
+    ear.wait("a second connection", 100, lambda: ear.connections == 2)
     return ear.durable()[channel_id].facts
 
 
@@ -366,7 +366,7 @@ def test_a_portal_that_comes_and_goes_while_calls_do_never_locks_up_the_line(doo
             one.result()
     with Ear(doomed.ari) as ear:
         doomed.ari.originate(call_of("fax-after-1", one_page, BUSY))
-        assert ear.result("fax-after-1", 10).facts.outcome == "busy"
+        assert ear.result("fax-after-1", 90).facts.outcome == "busy"
 
 
 def test_an_asterisk_that_starts_is_down_not_refusing(doomed: Line, one_page: Path) -> None:
@@ -382,7 +382,7 @@ def test_an_asterisk_that_starts_is_down_not_refusing(doomed: Line, one_page: Pa
             failures.append(failure)
             return False
 
-    wait_until(30, "Asterisk answers", answers)
+    wait_until(100, "Asterisk answers", answers)
     assert failures
     assert all(isinstance(failure, TemporaryFailure) and failure.values["certain"] for failure in failures)
 
@@ -408,7 +408,7 @@ def test_a_listener_that_another_replaced_listens_again_when_that_one_is_gone(un
     with Ear(unattended.ari) as first:
         with Ear(unattended.ari):
             pass
-        first.wait("it listens anew", 20, lambda: first.connections > 1)
+        first.wait("it listens anew", 100, lambda: first.connections > 1)
         assert isinstance(first.durable(), dict)
 
 
@@ -439,7 +439,7 @@ def test_a_call_that_is_answered_when_the_disk_is_full_ends_before_its_first_pag
     with Ear(cramped.ari) as ear:
         small.fill()
         cramped.ari.originate(call_of("fax-full-1", one_page, PERSON))
-        facts = ear.result("fax-full-1", 20).facts
+        facts = ear.result("fax-full-1", 90).facts
         assert (facts.outcome, facts.answered_at) == ("disk_full", None)
         assert ear.of(Answered, "fax-full-1") is None
     assert cramped.marks() == set()
@@ -457,10 +457,10 @@ def test_a_full_disk_makes_the_line_busy_where_there_is_no_portal(
         with Ear(caller.ari) as ear:
             small.fill()
             caller.ari.originate(CallElsewhere.of(call_of("fax-in-1", one_page), "cramped"))
-            assert ear.result("fax-in-1", 20).facts.outcome == "busy"
+            assert ear.result("fax-in-1", 90).facts.outcome == "busy"
             small.free()
             caller.ari.originate(CallElsewhere.of(call_of("fax-in-2", one_page), "cramped"))
-            assert ear.result("fax-in-2", 60).facts.outcome == "success"
+            assert ear.result("fax-in-2", 90).facts.outcome == "success"
             small.fill()
     finally:
         caller.stop()

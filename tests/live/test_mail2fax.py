@@ -49,7 +49,7 @@ def hand_in(
     return message["Message-ID"]
 
 
-def row_of(instance: Instance, message_id: str, *, seconds: float = 30) -> MailMessage:
+def row_of(instance: Instance, message_id: str, *, seconds: float = 120) -> MailMessage:
     """When the message is wholly through."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -53,7 +53,7 @@ def sent(
         for channel_id, (number, t38) in CALLS.items():
             sender.ari.originate(call_of(channel_id, page, number, t38=t38))
         facts = {channel_id: ear_of_sender.result(channel_id).facts for channel_id in CALLS}
-    wait_until(20, "the far ends are done", lambda: not line.ari.live_channels())
+    wait_until(100, "the far ends are done", lambda: not line.ari.live_channels())
     assert {channel_id: (one.outcome, one.pages, one.mode) for channel_id, one in facts.items()} == {
         "fax-refuses-1": ("success", 1, "audio"),
         "fax-beyond-1": ("success", 1, "audio"),
@@ -114,7 +114,7 @@ def test_nobody_hears_of_that_but_who_captures_sip(line: Line) -> None:
                 calls.take(packet, time.monotonic())
             return calls.t38_alone
 
-        (invite,) = wait_until(20, "the refusal", refused)
+        (invite,) = wait_until(100, "the refusal", refused)
         assert (invite.meant, invite.caller) == (TAKEN, "+390511234567")
     finally:
         line.ari.unload_modules(MODULES[::-1])

@@ -51,7 +51,7 @@ def carrier(instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> Ite
     try:
         added = instance.command("trunks", "add", TRUNK, f"host={HOST}", f"port={carrier.sip_port}")
         assert added.returncode == 0, added.stderr
-        wait_until(90, "Asterisk knows the trunk", lambda: _knows(instance))
+        wait_until(100, "Asterisk knows the trunk", lambda: _knows(instance))
         yield carrier
     finally:
         removed = instance.command("trunks", "remove", TRUNK, "--yes")

@@ -54,7 +54,7 @@ def mails(instance: Instance) -> Iterator[EmailMessage]:
         yield email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
 
 
-def mails_about(instance: Instance, fax: Fax, count: int, *, seconds: float = 60) -> list[EmailMessage]:
+def mails_about(instance: Instance, fax: Fax, count: int, *, seconds: float = 120) -> list[EmailMessage]:
     """All that there are when the outbox has nothing more about this fax."""
 
     def all_sent() -> bool:
@@ -77,7 +77,8 @@ def mails_about(instance: Instance, fax: Fax, count: int, *, seconds: float = 60
     ids=["national, T.38", "foreign, G.711"],
 )
 def test_each_who_may_receive_gets_the_references_mail_once(instance, called, number, in_subject, in_body, mode):
-    fax = wait_until(90, f"the fax of {number}", lambda: fax_from(instance, number, Status.RECEIVED, Status.INCOMPLETE))
+    ended = (Status.RECEIVED, Status.INCOMPLETE)
+    fax = wait_until(100, f"the fax of {number}", lambda: fax_from(instance, number, *ended))
     assert (fax.status, fax.pages, fax.attempts[0].mode) == (Status.RECEIVED, 2, mode)
     with instance.session() as session:
         here = fax.created_at.astimezone(session.get_one(Fax, fax.id).tenant.zone)
@@ -104,10 +105,10 @@ def test_a_kill_of_all_jobs_at_the_hang_up_mails_each_once_all_the_same(instance
         channel_id, instance.laid("one.tif", lambda path: light_pages(path, 1)), FRONTDESK, caller_number=caller
     )
     assert line.originate(call) == "placed"
-    wait_until(30, "the call", lambda: fax_from(instance, caller, Status.RECEIVING))
-    wait_until(90, "the hang-up", lambda: channel_id not in line.live_channels())
+    wait_until(100, "the call", lambda: fax_from(instance, caller, Status.RECEIVING))
+    wait_until(100, "the hang-up", lambda: channel_id not in line.live_channels())
     assert instance.kill("worker.py jobs") >= 2
-    fax = wait_until(90, f"the fax of {caller}", lambda: fax_from(instance, caller, Status.RECEIVED))
+    fax = wait_until(100, f"the fax of {caller}", lambda: fax_from(instance, caller, Status.RECEIVED))
     found = mails_about(instance, fax, len(RECIPIENTS), seconds=240)
     assert {mail["To"] for mail in found} == set(RECIPIENTS)
     assert len({mail["Message-ID"] for mail in found}) == len(RECIPIENTS)
@@ -134,7 +135,7 @@ def test_a_caller_is_a_number_or_nobody_and_a_call_without_a_page_is_not_mailed(
     sip_port = int(os.environ["FAXROOM_TEST_SIP_PORT"])
     with Caller(sip_port, FRONTDESK, user=user, headers=headers) as caller:
         caller.until_answered()
-    fax = wait_until(60, "the call", lambda: fax_from(instance, known_as, Status.INCOMPLETE, after=before))
+    fax = wait_until(100, "the call", lambda: fax_from(instance, known_as, Status.INCOMPLETE, after=before))
     assert fax.pages == 0
     with instance.session() as session:
         received = sa.select(Notice).where(Notice.fax_id == fax.id, Notice.kind == NoticeKind.RECEIVED)

@@ -120,7 +120,7 @@ class Exchange:
         return found[0] if found else None
 
     def end_of(self, name: str) -> Fax:
-        return wait_until(90, f"the end of {name}, {self.find(name)}", lambda: self._ended(name))
+        return wait_until(100, f"the end of {name}, {self.find(name)}", lambda: self._ended(name))
 
     def _ended(self, name: str) -> Fax | None:
         fax = self.find(name)
@@ -198,7 +198,7 @@ def attended(exchange: Exchange, one_page: Path) -> dict[str, str]:
     exchange.call("late, it rings", RINGS_OUT, one_page, near_end="begins-late")
     exchange.call("late, no telephone", NO_TELEPHONE, one_page, near_end="begins-late")
     exchange.call("of delta", f"{exchange.company['delta']}*700", one_page)
-    wait_until(20, "the only place of delta is taken", lambda: exchange.find("of delta"))
+    wait_until(100, "the only place of delta is taken", lambda: exchange.find("of delta"))
     exchange.call("of gamma", f"{exchange.company['gamma']}*700", one_page)
     exchange.call("beyond the limit", SHARED_OF_DELTA, one_page)
     exchange.call("T.38", DEDICATED, one_page)
@@ -209,10 +209,10 @@ def attended(exchange: Exchange, one_page: Path) -> dict[str, str]:
         number: exchange.instance.send("bob@alpha.test", "frontdesk", number, _letter(exchange.folder))
         for number in (NOBODYS, OF_DELTA)
     }
-    exchange.instance.until(sent[OF_DELTA], lambda fax: len(fax.attempts) > 0 and fax.attempts[0].ended_at, seconds=30)
-    wait_until(30, "all shared ones are heard", lambda: all(map(exchange.find, ("shared, T.38", "shared, G.711"))))
-    wait_until(30, "the telephone is picked up", lambda: exchange.is_talking("talks"))
-    wait_until(30, "the late ones are heard", lambda: all(map(exchange.find, ("late", "late, it rings"))))
+    exchange.instance.until(sent[OF_DELTA], lambda fax: len(fax.attempts) > 0 and fax.attempts[0].ended_at, seconds=120)
+    wait_until(100, "all shared ones are heard", lambda: all(map(exchange.find, ("shared, T.38", "shared, G.711"))))
+    wait_until(100, "the telephone is picked up", lambda: exchange.is_talking("talks"))
+    wait_until(100, "the late ones are heard", lambda: all(map(exchange.find, ("late", "late, it rings"))))
     assert exchange.instance.kill("worker.py line") == 1
     return sent
 
@@ -226,7 +226,7 @@ def _letter(folder: Path) -> Path:
 def test_a_call_without_a_tone_goes_on_to_the_telephone_and_is_no_fax(exchange, attended):
     assert exchange.is_talking("talks")
     exchange.hang_up("talks")
-    wait_until(10, "both have hung up", lambda: not exchange.channels_of("talks"))
+    wait_until(100, "both have hung up", lambda: not exchange.channels_of("talks"))
     assert exchange.find("talks") is None
 
 
@@ -269,7 +269,7 @@ def test_a_call_beyond_the_limit_hears_busy(exchange, attended):
 
 
 def test_a_fax_beyond_the_limit_on_a_shared_line_is_not_taken(exchange, attended):
-    wait_until(30, "it is hung up", lambda: not exchange.channels_of("beyond the limit"))
+    wait_until(100, "it is hung up", lambda: not exchange.channels_of("beyond the limit"))
     assert exchange.find("beyond the limit") is None
 
 
@@ -298,7 +298,7 @@ def unattended(exchange: Exchange, one_page: Path, attended: dict[str, str]) -> 
     test_the_kill_of_the_line_in_the_middle_of_it_lost_nothing_and_brought_nothing_twice(exchange, attended)
     dense = exchange.instance.laid("dense.tif", light_then_dense)
     exchange.call("broken, seen", DEDICATED, dense)
-    wait_until(20, "the portal has seen it begin", lambda: exchange.find("broken, seen"))
+    wait_until(100, "the portal has seen it begin", lambda: exchange.find("broken, seen"))
     exchange.instance.control("stop", "line", "jobs")
     exchange.call("broken, unseen", DEDICATED, dense)
     exchange.call("unseen", DEDICATED, one_page)
@@ -306,13 +306,13 @@ def unattended(exchange: Exchange, one_page: Path, attended: dict[str, str]) -> 
     exchange.call("unseen, slow", SLOW, one_page)
     exchange.call("unseen, talks", SHARED, one_page, near_end="talks")
     exchange.call("unseen, nobody's", NOBODYS, one_page)
-    wait_until(30, "the telephone is picked up", lambda: exchange.is_talking("unseen, talks"))
+    wait_until(100, "the telephone is picked up", lambda: exchange.is_talking("unseen, talks"))
     exchange.hang_up("unseen, talks")
-    wait_until(60, "a page of each", lambda: sorted(exchange.spooled().values()) == [1] * 6)
+    wait_until(100, "a page of each", lambda: sorted(exchange.spooled().values()) == [1] * 6)
     whole = ("unseen", "unseen, shared", "unseen, slow", "unseen, nobody's")
-    wait_until(30, "the whole ones are through", lambda: exchange.results_on_disk() == len(whole))
+    wait_until(100, "the whole ones are through", lambda: exchange.results_on_disk() == len(whole))
     assert exchange.instance.kill("sbin/asterisk") == 1
-    wait_until(30, "Asterisk is back", exchange.answers)
+    wait_until(100, "Asterisk is back", exchange.answers)
     exchange.instance.control("start", "line", "jobs")
     return "unseen, nobody's"
 
@@ -342,14 +342,14 @@ def test_a_talk_without_the_portal_reached_the_telephone_and_left_nothing(exchan
 def test_what_came_for_a_number_that_nobody_has_is_told_by_doctor_and_imported_when_somebody_has_it(
     exchange, unattended
 ):
-    (left,) = wait_until(40, "all others are imported", _only_one(exchange.spooled))
-    answer = wait_until(20, "the line process has seen it", lambda: _told_by_doctor(exchange.instance, left))
+    (left,) = wait_until(100, "all others are imported", _only_one(exchange.spooled))
+    answer = wait_until(100, "the line process has seen it", lambda: _told_by_doctor(exchange.instance, left))
     assert f"for {NOBODYS}, from {exchange.callers[unattended]}" in answer
     assert exchange.find(unattended) is None
     exchange.provision(LINES.replace("\n  - <<: *company", LATE_LINE))
     fax = exchange.end_of(unattended)
     assert (fax.status, fax.entity.name) == (Status.RECEIVED, "late")
-    wait_until(20, "nothing is left", lambda: not exchange.spooled())
+    wait_until(100, "nothing is left", lambda: not exchange.spooled())
 
 
 def _only_one(spooled: Callable[[], dict[str, int]]) -> Callable[[], list[str]]:

@@ -77,7 +77,7 @@ def test_redirects_make_the_calls_that_the_operator_lets_them_make_and_no_other(
     with Ear(line.ari) as ear:
         while channel_ids := place(line, session, page):
             for channel_id in channel_ids:
-                record_result(session, channel_id, ear.result(channel_id, 20).facts)
+                record_result(session, channel_id, ear.result(channel_id, 90).facts)
         assert ear.incoming == []
     session.expire_all()
     targets = [target for *_answer, target in ANSWERS if target] if follows else []

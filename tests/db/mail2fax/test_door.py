@@ -313,7 +313,7 @@ def test_nobody_signs_in_without_tls(app: Flask, box: int, cast: Cast, shut: Doo
 
 
 def signed_in(settings: DoorSettings, username: str, secret: str) -> smtplib.SMTP:
-    client = smtplib.SMTP("127.0.0.1", settings.port, timeout=30)
+    client = smtplib.SMTP("127.0.0.1", settings.port, timeout=100)
     client.starttls(context=trusting())
     client.login(username, secret)
     return client
@@ -453,7 +453,7 @@ def test_too_many_connections_of_one_address_hear_to_come_later(shut: DoorSettin
 
 def test_who_says_nothing_is_left(shut: DoorSettings, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(listener, "SILENT", 0.3)
-    with socket.create_connection(("127.0.0.1", shut.port), timeout=10) as silent:
+    with socket.create_connection(("127.0.0.1", shut.port), timeout=30) as silent:
         assert silent.recv(3) == b"220"
         while silent.recv(1000):
             pass

@@ -1,7 +1,6 @@
 """Mails that were made to hold a collector up, or to choose among what somebody signed."""
 
 import bz2
-import time
 import zlib
 from collections.abc import Iterator
 
@@ -26,6 +25,7 @@ from tests.db.mail_attacks import (
     signed_part,
 )
 from tests.db.mails import NUMBER, PUBLIC, WISH, write_mail
+from tests.waiting import little_work
 from tests.web.cast import Cast, pdf_bytes
 
 OWN = "0507654321"
@@ -57,9 +57,8 @@ def endless() -> bytes:
 def test_a_message_that_unfolds_without_end_is_refused_for_good(judged: Judge, box_key: str, endless: bytes):
     """It would wait in the mailbox and be tried again for ever."""
     raw = inline_mail(b"PIN 4711", ("letter.pdf.pgp", endless))
-    started = time.monotonic()
-    assert refused(judged(raw, authentication="pin", private_key=box_key), "mail_not_decrypted")
-    assert time.monotonic() - started < 12 * PROCESSOR_SECONDS
+    with little_work(4 * PROCESSOR_SECONDS):
+        assert refused(judged(raw, authentication="pin", private_key=box_key), "mail_not_decrypted")
 
 
 def test_what_was_cut_at_the_most_is_no_document(judged: Judge):
@@ -101,10 +100,8 @@ NESTED = b"".join(
          "a folded header", "a header folded otherwise"],
 )  # fmt: skip
 def test_a_mail_that_nobody_writes_is_not_read(raw: bytes):
-    started = time.monotonic()
-    with pytest.raises(ValueError, match="person"):
+    with little_work(5), pytest.raises(ValueError, match="person"):
         parse(raw)
-    assert time.monotonic() - started < 5
 
 
 def test_a_mail_of_the_largest_size_is_read():
@@ -113,11 +110,10 @@ def test_a_mail_of_the_largest_size_is_read():
 
 
 def test_headers_of_any_length_are_answered_at_once():
-    started = time.monotonic()
-    assert sender_of(parse(b"From: " + b"a," * 500_000 + b"\r\n\r\n")) is None
-    assert decoded("=?utf-8?q?0?= " * MEGABYTE) == ""
-    assert decoded(" " * (MOST_HEADER - 3) + "050") == "050"
-    assert time.monotonic() - started < 5
+    with little_work(5):
+        assert sender_of(parse(b"From: " + b"a," * 500_000 + b"\r\n\r\n")) is None
+        assert decoded("=?utf-8?q?0?= " * MEGABYTE) == ""
+        assert decoded(" " * (MOST_HEADER - 3) + "050") == "050"
 
 
 # ---- Several numbers that somebody signed

@@ -40,14 +40,14 @@ def test_who_comes_after_the_last_answer_is_refused_before_the_document_is_sent(
         with socket.socket(socket.AF_UNIX) as first:
             first.connect(path)
             send(first, {"do": "convert", "kind": "docx"}, b"broken")
-            assert receive(first, seconds=20)[0] == {"fault": NOT_CONVERTED}
-        serving.join(20)
+            assert receive(first, seconds=60)[0] == {"fault": NOT_CONVERTED}
+        serving.join(60)
         with socket.socket(socket.AF_UNIX) as second, pytest.raises(ConnectionRefusedError):
             second.connect(path)  # the socket is still open: LibreOffice takes a moment to end
 
 
 @pytest.mark.parametrize(
-    ("program", "is_lowered"), [("while True: pass", True), ("import time; time.sleep(60)", False)]
+    ("program", "is_lowered"), [("while True: pass", True), ("import time; time.sleep(600)", False)]
 )
 def test_who_only_waits_for_the_processor_is_not_taken_for_one_that_is_long_at_a_document(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, is_lowered: bool
@@ -57,7 +57,7 @@ def test_who_only_waits_for_the_processor_is_not_taken_for_one_that_is_long_at_a
     with subprocess.Popen([sys.executable, "-S", "-c", program], start_new_session=True) as one.process:
         looking = threading.Thread(target=one._lower_if_long, args=(done,), daemon=True)
         looking.start()
-        looking.join(20 if is_lowered else 2)
+        looking.join(60 if is_lowered else 2)
         done.set()
         one.process.kill()
     assert one.is_lowered is is_lowered

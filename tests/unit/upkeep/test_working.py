@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -24,9 +23,11 @@ from app.factory import create_app
 from app.jobs.serve import Worker
 from app.queues import JOBS, QUEUES, queue, redis
 from app.services.receiving.turned_away import note_turned_away, turned_away
+from app.services.upkeep import health
 from app.services.upkeep.health import check_health
 from app.services.upkeep.working import SIGN_HOLDS, Sign, give_sign, note_served, signs, unserved
 from tenants.db import db
+from tests.waiting import in_time, until
 
 ROOT = Path(__file__).parents[3]
 
@@ -39,17 +40,17 @@ def redis_port() -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     server = subprocess.Popen([program, "--port", str(port), "--save", "", "--bind", "127.0.0.1"])
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        try:
-            Redis(port=port, socket_timeout=1).ping()
-            break
-        except RedisError:
-            time.sleep(0.05)
+    until(lambda: answers(port), "Redis answers")
     yield port
     server.send_signal(signal.SIGCONT)
     server.kill()
     server.wait()
+
+
+def answers(port: int) -> bool:
+    with contextlib.suppress(RedisError):
+        return bool(Redis(port=port, socket_timeout=1).ping())
+    return False
 
 
 @pytest.fixture
@@ -83,10 +84,8 @@ def tell_all(worker: subprocess.Popen[bytes], number: int) -> None:
 def freeze(worker: subprocess.Popen[bytes]) -> None:
     """All of it stands still afterwards: a signal alone is not yet obeyed."""
     tell_all(worker, signal.SIGSTOP)
-    until = time.monotonic() + 60
-    while any(state != "T" for state in states(worker.pid)):
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    until(lambda: all(state == "T" for state in states(worker.pid)))
+    redis().ping()  # by now it has taken whatever they had said
 
 
 def states(group: int) -> Iterator[str]:
@@ -99,9 +98,7 @@ def states(group: int) -> Iterator[str]:
 
 
 def wait_until_served() -> None:
-    until = time.monotonic() + 60
-    while unserved():
-        assert time.monotonic() < until
+    until(lambda: not unserved())
 
 
 def test_workers_that_run_are_seen_again_after_redis_was_emptied(worker):
@@ -161,10 +158,9 @@ def test_health_is_told_in_time_though_everything_is_silent(redis_port: int, tmp
         settings = {"FAXROOM_HOME": str(tmp_path), "SECRET_KEY": "a test", "REDIS_URL": f"redis://127.0.0.1:{port}/0"}
         settings |= {"ARI_URL": f"http://127.0.0.1:{port}", "UNOSERVER_URL": f"http://127.0.0.1:{port}"}
         app = create_app(Settings.from_environment(settings), RATELIMIT_STORAGE_URI="memory://")
-        began = time.monotonic()
-        with app.app_context():
+        with in_time(), app.app_context():
             parts = check_health()
-        assert time.monotonic() - began < 5
+    assert health.LONGEST < 5
     assert not any(parts[name]["ok"] for name in ("redis", "asterisk", "jobs", "clock", "line", "collect"))
     assert all(part.get("advice") for part in parts.values() if not part["ok"])
 

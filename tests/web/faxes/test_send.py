@@ -17,6 +17,7 @@ from app.web.site.thread_limits import Turns
 from tenants.db import db, read_only, utc_now
 from tenants.models import Tenant
 from tests.documents import TRACKED, docx_of
+from tests.waiting import until
 from tests.web.cast import Browser, Cast, make_fax, pdf_bytes
 
 DRAFT = re.compile(r'name="draft" value="([^"]*)"')
@@ -367,8 +368,9 @@ def test_no_more_wait_for_a_turn_than_may_have_one() -> None:
     places = Turns(most=4, most_of_one=2)
     turns = [places.take("alpha") for _ in range(2)]
     with ThreadPoolExecutor(6) as pool:
-        waiting = [pool.submit(places.wait, "alpha", 20) for _ in range(6)]
-        time.sleep(1)
+        waiting = [pool.submit(places.wait, "alpha", 200) for _ in range(6)]
+        until(lambda: sum(one.done() for one in waiting) == 4)
+        time.sleep(0.5)
         assert sum(one.done() for one in waiting) == 4, "these are told at once"
         for turn in turns:
             turn.end()

@@ -206,7 +206,7 @@ def while_uncommitted(app: Flask, write: Callable[[Session], None], act: Callabl
         write(other)
         other.flush()
         acting = pool.submit(act)
-        end = time.monotonic() + 20
+        end = time.monotonic() + 100
         waiting = sa.text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
         with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as watcher:
             while not watcher.scalar(waiting) and not acting.done():
