@@ -15,7 +15,7 @@ Answer = TypeVar("Answer")
 AT_MOST = 60.0
 
 
-def until(true: Callable[[], Answer], what: str = "it came true", *, seconds: float = 100) -> Answer:
+def until(true: Callable[[], Answer], what: str = "it came true", *, seconds: float = 200) -> Answer:
     """What ``true`` returns as soon as it is true."""
     end = time.monotonic() + seconds
     while not (answer := true()):

@@ -71,16 +71,17 @@ def part(run: Path, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen
     if request.param == "speaks":
         until(lambda: process.pid in processes.remembered(run / "notify.known"))
     else:
-        until(lambda: listens(run / "asked"))
+        until(lambda: answers(run / "asked"))
     yield process
     process.kill()
     process.wait()
 
 
-def listens(path: Path) -> bool:
+def answers(path: Path) -> bool:
     with suppress(OSError), socket.socket(socket.AF_UNIX) as line:
         line.connect(str(path))
-        return True
+        line.sendall(b"GET /\r\n")
+        return bool(line.recv(1))
     return False
 
 
