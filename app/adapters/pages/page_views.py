@@ -103,7 +103,8 @@ def views_of(page: pdfium.PdfPage, place: Place, sheets: NDArray[np.uint8], *, f
     objects = _objects_of(page, _scale_of(page, place))
     pictures = _boxes(objects.pictures, page, place, shape)
     _draw(page, place, sheet, filled)
-    inked = [*pictures, _inked(sheet)]
+    drawn = _inked(sheet)
+    inked = [*pictures, drawn]
     is_blank = not objects.others and not raw.FPDFPage_GetAnnotCount(page)  # without its words
     part = _part_of(inked, shape)
     full = bare = letterless = _grey(sheet[part])
@@ -111,7 +112,7 @@ def views_of(page: pdfium.PdfPage, place: Place, sheets: NDArray[np.uint8], *, f
     kept = _switch_off_pictures(objects, page, place, shape) if objects.words or objects.large else []
     if objects.words:
         _switch(objects.words, on=False)
-        inked.append(_redrawn(page, place, other, filled, is_blank=is_blank and not objects.large))
+        inked.append(_redrawn(page, place, other, filled, drawn, is_blank=is_blank and not objects.large))
         smaller, part = part, _part_of(inked, shape)
         full, coloured, wordless = _grown(full, smaller, part), sheet[part], other[part]
         for there in (within(box, part) for box in kept):
@@ -120,7 +121,7 @@ def views_of(page: pdfium.PdfPage, place: Place, sheets: NDArray[np.uint8], *, f
         words = _changes(coloured, wordless, bare)
     if objects.large:
         _switch(objects.large, on=False)
-        inked.append(_redrawn(page, place, sheet, filled, is_blank=is_blank))
+        inked.append(_redrawn(page, place, sheet, filled, drawn, is_blank=is_blank))
         smaller, part = part, _part_of(inked, shape)
         full, bare = (_grown(plane, smaller, part) for plane in (full, bare))
         words = None if words is None else _grown(words, smaller, part, colour=0)
@@ -203,13 +204,19 @@ def _draw(page: pdfium.PdfPage, place: Place, sheet: NDArray[np.uint8], filled: 
     raw.FPDFBitmap_Destroy(bitmap)
 
 
-def _redrawn(page: pdfium.PdfPage, place: Place, sheet: NDArray[np.uint8], filled: int, *, is_blank: bool) -> Box:
-    """Around what is on the page without what was switched off."""
+def _redrawn(
+    page: pdfium.PdfPage, place: Place, sheet: NDArray[np.uint8], filled: int, known: Box, *, is_blank: bool
+) -> Box:
+    """Around what is on the page without what was switched off, if any of it is beyond what is ``known``: what white
+    words covered, say."""
     if is_blank:
         sheet.fill(255)
         return NOTHING
     _draw(page, place, sheet, filled)
-    return _inked(sheet)
+    rows, columns = known
+    beside = sheet[rows]
+    beyond = sheet[: rows.start], sheet[rows.stop :], beside[:, : columns.start], beside[:, columns.stop :]
+    return _inked(sheet) if any(part.min(initial=255) < 255 for part in beyond) else NOTHING
 
 
 def _changes(coloured: NDArray[np.uint8], wordless: NDArray[np.uint8], bare: Plane) -> Plane:

@@ -232,4 +232,7 @@ def _upon(values: Cells, where: Ink) -> tuple[Cells, Ink]:
         for size in (NEAR, LESS_NEAR)
         for some in (counting, weights)
     )
-    return np.where(count > 0, total / np.maximum(count, 1), wider / np.maximum(more, 1)), more > 0
+    none = count == 0
+    np.copyto(total, wider, where=none)
+    np.copyto(count, more, where=none)
+    return total / np.maximum(count, 1), count > 0
