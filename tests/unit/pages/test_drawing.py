@@ -344,6 +344,39 @@ def test_a_mark_between_lines_of_words_stays(tmp_path):
     assert part(ink, 121, 608, 124, 611).all()
 
 
+def test_the_plate_of_a_word_is_as_high_above_its_small_letters_as_above_its_tall_one(tmp_path):
+    def draw(page: canvas.Canvas) -> None:
+        page.setFillColor(HexColor("#c0c0c0"))
+        page.rect(100, 500, 300, 200, stroke=0, fill=1)
+        page.setFillColor(HexColor("#000000"))
+        page.setFont("Helvetica", 28)
+        page.drawString(150, 600, "hmmm")
+
+    ink, _grey, _seconds = faxed(tmp_path, draw)
+    assert part(ink, 110, 510, 390, 590).any()
+    assert not part(ink, 172, 617, 230, 621).any()
+
+
+def test_words_do_not_give_way_where_lines_beside_them_depart_further_from_the_page(tmp_path):
+    def words(page: canvas.Canvas) -> None:
+        page.setFillColor(HexColor("#404040"))
+        page.setFont("Helvetica", 11)
+        page.drawString(100, 603, "Words close above the lines of a table")
+
+    def draw(page: canvas.Canvas) -> None:
+        page.setFillColor(HexColor("#a0a0a0"))
+        for row in range(20):
+            page.rect(100, 596 - 4 * row, 300, 1.7, stroke=0, fill=1)
+        for column in range(75):
+            page.rect(100 + 4 * column, 520, 1.7, 77, stroke=0, fill=1)
+        words(page)
+
+    alone, _grey, _seconds = faxed(tmp_path, words)
+    ink, grey, _seconds = faxed(tmp_path, draw)
+    assert (part(ink, 100, 601, 400, 612) == part(alone, 100, 601, 400, 612)).all()
+    assert furthest_off(ink, grey) < 1 / 3
+
+
 def test_words_beside_an_area_leave_its_edge_where_it_is(tmp_path):
     def draw(page: canvas.Canvas) -> None:
         page.setFillColor(HexColor("#333333"))
