@@ -487,8 +487,9 @@ NOTES = """
 
 A machine without error correction may confirm a page but call it poor (RTP), or refuse it (RTN). A page answered with
 RTP counts as sent. The fax's page, the email and the report name it and advise you to ask whether it can be read. A
-page answered with RTN does not count: it is sent again, in the same call or the next. Asterisk reports both only in
-spandsp's log, which the line process reads ([Design](design.md)).
+page answered with RTN does not count: it is sent again, in the same call or the next. They name it too, because the
+recipient may also have the poor copy. Asterisk reports both only in spandsp's log, which the line process reads
+([Design](design.md)).
 
 If a machine takes standard resolution only, the first call is refused. The second brings the pages at 98 lines to the
 inch, and these are compared. A machine that only has a document to be polled takes no fax, so the failure is correct.

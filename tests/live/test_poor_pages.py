@@ -1,4 +1,4 @@
-"""A machine that confirms pages and calls them poor (T.30 RTP): what Asterisk tells of it, on its pipe."""
+"""A machine that calls pages poor, confirmed all the same or refused: what Asterisk tells of it, on its pipe."""
 
 import os
 import subprocess
@@ -16,27 +16,36 @@ from tests.live.lines import Ear, Line, call_of, free_ports, light_pages
 
 pytestmark = pytest.mark.live
 
-#: Called number → what its machine says to which page, and which pages are to be found poor.
-SAYS: dict[str, tuple[dict[int, int | None], list[int]]] = {
-    "+390509655801": ({1: RTP}, [1]),
-    "+390509655802": ({2: RTP}, [2]),
-    "+390509655803": ({1: RTN}, []),  # sent again in the same call, and confirmed
-    "+390509655804": ({}, []),
+#: Called number → what its machine says to which page, and which pages are to be found poor, and which refused.
+SAYS: dict[str, tuple[dict[int, int | None], list[int], list[int]]] = {
+    "+390509655801": ({1: RTP}, [1], []),
+    "+390509655802": ({2: RTP}, [2], []),
+    "+390509655803": ({1: RTN}, [], [1]),  # sent again in the same call, and confirmed
+    "+390509655804": ({}, [], []),
 }
+
+
+#: A machine behind a gateway, which offers T.38 for it and calls it by G.711, and what it says: the second page that it
+#: gets is the first one again.
+BY_T38, BY_G711 = "+390509655808", "+390509655809"
+REFUSES_AND_BLAMES: dict[int, int | None] = {1: RTN, 3: RTP}
 
 
 @pytest.fixture(scope="module")
 def far(asterisk_root: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     """Each number is a machine of its own, without error correction."""
-    folder, calls = tmp_path_factory.mktemp("machines"), {uuid.uuid4(): says for says, _ in SAYS.values()}
+    folder, calls = tmp_path_factory.mktemp("machines"), {uuid.uuid4(): says for says, _, _ in SAYS.values()}
 
     def machine(call: str) -> Machine:
-        return Machine(Habits(ecm=False, says=calls[uuid.UUID(call)]), receives=folder / f"{call}.tif")
+        says = calls.get(uuid.UUID(call), REFUSES_AND_BLAMES)
+        return Machine(Habits(ecm=False, says=says), receives=folder / f"{call}.tif")
 
-    with serve(machine) as port:
+    with serve(machine) as port, serve(machine, is_paced=True) as paced:
         lines = ["[faxroom-in](+)"]
         for number, call in zip(SAYS, calls, strict=True):
             lines += [f"exten => {number},1,Answer()", f" same => n,AudioSocket({call},127.0.0.1:{port})"]
+        lines += [f"exten => {BY_G711},1,Answer()", f" same => n,AudioSocket({uuid.uuid4()},127.0.0.1:{paced})"]
+        lines += [f"exten => {BY_T38},1,Set(FAXOPT(gateway)=yes)", f" same => n,Dial(PJSIP/{BY_G711}@(main-audio)"]
         far = Line(
             tmp_path_factory.mktemp("far"),
             local={"extensions-machines.conf": "\n".join([*lines, " same => n,Hangup()"])},
@@ -57,11 +66,19 @@ def near(far: Line, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     assert near.stop() == 0
 
 
-def test_pages_that_a_machine_calls_poor_are_known_and_no_page_is_on_a_disk(near: Line, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def heard(near: Line) -> Answers:
+    """Of the near end, on its pipe."""
     heard, pipe = Answers(), near.home / "spool/faxroom/outgoing/answers"
     heard.listen(pipe)
     for _ in range(2):  # a process that starts anew tells it again
         near.ari.tell_answers(pipe)
+    return heard
+
+
+def test_pages_that_a_machine_calls_poor_are_known_and_no_page_is_on_a_disk(
+    near: Line, heard: Answers, tmp_path: Path
+) -> None:
     document = light_pages(tmp_path / "two.tif", 2)
     with Ear(near.ari) as ear:
         for number in SAYS:
@@ -71,9 +88,19 @@ def test_pages_that_a_machine_calls_poor_are_known_and_no_page_is_on_a_disk(near
     assert {number: (facts.outcome, facts.pages) for number, facts in ended.items()} == dict.fromkeys(
         SAYS, ("success", 2)
     )
-    found = {number: heard.poor(said.log, 2) if said else None for number, said in logged.items()}
-    assert found == {number: poor for number, (_, poor) in SAYS.items()}
+    found = {number: (heard.poor(said.log, 2), heard.refused(said.log, 2)) for number, said in logged.items() if said}
+    assert found == {number: (poor, refused) for number, (_, poor, refused) in SAYS.items()}
     assert not [file for file in (near.home / "log").iterdir() if b"T.30" in file.read_bytes()]
+
+
+def test_they_are_known_by_t38_too(near: Line, heard: Answers, tmp_path: Path) -> None:
+    document = light_pages(tmp_path / "two.tif", 2)
+    with Ear(near.ari) as ear:
+        near.ari.originate(call_of("fax-t38-1", document, BY_T38, t38=True))
+        ended = ear.result("fax-t38-1", 150).facts
+        said = ear.of(Answered, "fax-t38-1")
+    assert (ended.outcome, ended.mode, ended.pages) == ("success", "T38", 2)
+    assert said and (heard.poor(said.log, 2), heard.refused(said.log, 2)) == ([2], [1])
 
 
 #: Reads nothing of the pipe: frozen.

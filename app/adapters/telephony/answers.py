@@ -1,11 +1,13 @@
 """What the far end answers to the pages that we send, which only spandsp's log tells: a machine without error
-correction may confirm a page and call it poor all the same (RTP, ITU-T T.30, 5.3.6.1.7).
+correction may confirm a page and call it poor all the same (RTP, ITU-T T.30, 5.3.6.1.7), or refuse it and have it sent
+again (RTN).
 
 SendFAX with the option d has that log (Asterisk 22, res_fax_spandsp.c: set_logging, spandsp_log), and in it all that
 goes over the line, pages included. So it goes through a pipe that this process reads, to no disk, and nothing is kept
 of it but the answers. A line names its call as ``CHANNEL(callid)`` does.
 """
 
+import fcntl
 import logging
 import os
 import re
@@ -36,7 +38,8 @@ class Answers:
         ever.
 
         Raises:
-            OSError: it cannot be made, or something else is in its place.
+            OSError: it cannot be made, something else is in its place, or another process reads it: each of two would
+                hear a half.
         """
         with suppress(FileExistsError):
             os.mkfifo(pipe, 0o600)
@@ -44,6 +47,11 @@ class Answers:
         if not stat.S_ISFIFO(os.fstat(handle).st_mode):
             os.close(handle)
             raise FileExistsError(f"{pipe} is no pipe")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(handle)
+            raise BlockingIOError(f"another process reads {pipe}") from error
         # whoever may read the pages of a call, which lie beside it, may write here
         os.fchmod(handle, 0o600 | (pipe.parent.stat().st_mode & 0o040) >> 1)
         threading.Thread(target=self._run, args=(handle,), daemon=True, name="answers").start()
@@ -70,7 +78,15 @@ class Answers:
     def poor(self, call: str, pages: int) -> list[int]:
         """Which pages of a call, from 1, were called poor, of so many that were confirmed. None where another number of
         confirmations was heard: it would be a guess."""
-        confirmed = [answer for answer in self._calls.get(call, []) if answer in _CONFIRM]
-        if len(confirmed) != pages:
+        return [page for page, answer in self._by_page(call, pages) if answer == _POOR]
+
+    def refused(self, call: str, pages: int) -> list[int]:
+        """Which were refused, likewise. The last one may be behind those that were confirmed."""
+        return sorted({page for page, answer in self._by_page(call, pages) if answer not in _CONFIRM})
+
+    def _by_page(self, call: str, pages: int) -> list[tuple[int, str]]:
+        said = self._calls.get(call, [])
+        confirmed = [answer in _CONFIRM for answer in said]
+        if sum(confirmed) != pages:
             return []
-        return [page for page, answer in enumerate(confirmed, 1) if answer == _POOR]
+        return [(1 + sum(confirmed[:number]), answer) for number, answer in enumerate(said)]

@@ -303,7 +303,8 @@ class Listener:
         self.sending.pop(channel_id, None)
         self.agreed.pop(channel_id, None)
         if self.answers and (call := self.logged.get(channel_id)):
-            facts = replace(facts, poor_pages=self.answers.poor(call, facts.pages))
+            poor, refused = self.answers.poor(call, facts.pages), self.answers.refused(call, facts.pages)
+            facts = replace(facts, poor_pages=poor, refused_pages=refused)
         self.ended[channel_id] = facts
         self._enqueue("record", channel_id, facts.to_json())
 

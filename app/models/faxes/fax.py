@@ -417,7 +417,8 @@ class Attempt(TenantOwned, Model):
     (:mod:`app.rules.sending.ladder`); ``mode``, ``rate`` (bit/s) and ``ecm`` are what the two machines agreed on, null
     where nobody knows. ``header_name`` and ``header_station`` stand in the line on top of its pages, whose time is
     ``created_at``; null where it had none. ``damaged_lines`` are lines that came in wrong;
-    ``poor_pages`` those of this attempt, from 1, that the other machine confirmed and called poor.
+    ``poor_pages`` those of this attempt, from 1, that the other machine called poor: confirmed all the same, or, with a
+    minus, refused, so that they were to be sent again.
     """
 
     __tablename__ = "attempt"

@@ -46,7 +46,7 @@ from app.rules.sending.retry import (
 )
 from app.rules.sending.trunks.choosing import another_takes_it, is_the_trunks_fault
 from app.rules.sending.trunks.room import want_of_channels
-from app.rules.sending.trunks.trouble import among_others, note_end, note_heard, set_aside
+from app.rules.sending.trunks.trouble import among_others, note_end, note_found_nothing, note_heard, set_aside
 from tenants.db import rows_changed, utc_now
 
 #: A call that was placed and of which Asterisk knows nothing is given up only after it could no longer be answered:
@@ -67,7 +67,7 @@ class CallFacts:
     that it tries, such as SIP 183.
     ``redirected_to`` is whom the far end named in a SIP 302, as it wrote it. ``ecm`` is what the two machines agreed
     on, None where this does not tell; ``damaged_lines`` are lines of what came in; ``poor_pages`` those of this call,
-    from 1, that the far end confirmed and called poor (T.30 RTP).
+    from 1, that the far end confirmed and called poor (T.30 RTP), ``refused_pages`` those that it had sent again (RTN).
     """
 
     outcome: str
@@ -86,6 +86,7 @@ class CallFacts:
     redirected_to: str | None = None
     damaged_lines: int | None = None
     poor_pages: Sequence[int] = ()
+    refused_pages: Sequence[int] = ()
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "CallFacts":
@@ -228,7 +229,7 @@ def close_attempt(session: Session, attempt_id: int, facts: CallFacts) -> bool:
         "mode": facts.mode,
         "rate": facts.rate,
         "damaged_lines": facts.damaged_lines,
-        "poor_pages": [page for page in facts.poor_pages if page <= facts.pages] or None,
+        "poor_pages": _called_poor(facts) or None,
         "remote_station_id": (facts.remote_station_id or "")[:64] or None,
         "hangup_cause": facts.hangup_cause,
         "response": (facts.response or "")[:120] or None,
@@ -242,6 +243,12 @@ def close_attempt(session: Session, attempt_id: int, facts: CallFacts) -> bool:
         values["answered_at"] = _time(facts.answered_at)
     still_open = sa.update(Attempt).where(Attempt.id == attempt_id, Attempt.ended_at.is_(None))
     return rows_changed(session, still_open.values(**values)) == 1
+
+
+def _called_poor(facts: CallFacts) -> list[int]:
+    """As :attr:`app.models.Attempt.poor_pages` has them."""
+    refused = [-page for page in facts.refused_pages if page <= facts.pages + 1]
+    return [*refused, *(page for page in facts.poor_pages if page <= facts.pages)]
 
 
 def _time(seconds: float | None) -> datetime | None:
@@ -306,6 +313,7 @@ def take_back(session: Session, attempt_id: int, cause: str = LINE_DOWN, *, by_t
     if rows_changed(session, never_heard.where(Attempt.answered_at.is_(None))) != 1:
         session.rollback()
         return False
+    note_found_nothing(session, trunk_id, now)
     fax = session.get_one(Fax, fax_id, populate_existing=True)
     if fax.cancel_requested_at:
         move(session, fax_id, Status.CANCELLED, cause="cancelled")

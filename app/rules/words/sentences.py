@@ -388,17 +388,36 @@ def story(fax: Fax, place: int | None = None) -> str:
 
 
 def poor_text(fax: Fax) -> str:
-    """Of pages that the other machine confirmed and called poor (T.30 RTP); else empty."""
+    """Of pages that the other machine called poor (:attr:`app.models.Attempt.poor_pages`); else empty."""
     if Status(fax.status) not in (Status.SENT, Status.FAILED, Status.UNKNOWN, Status.CANCELLED):
         return ""
-    pages = [str(attempt.first_page - 1 + page) for attempt in fax.attempts for page in attempt.poor_pages or ()]
+    said = [(attempt, page) for attempt in fax.attempts for page in attempt.poor_pages or ()]
+    refused = sorted({attempt.first_page - 1 - page for attempt, page in said if page < 0})
+    poor = [attempt.first_page - 1 + page for attempt, page in said if page > 0]
+    return f"{_refused_text(refused)} {_confirmed_text(poor)}".strip()
+
+
+def _refused_text(pages: list[int]) -> str:
+    if not pages:
+        return ""
+    return ngettext(
+        "The receiving machine reported poor quality for page %(pages)s and asked for it again. "
+        "The recipient may also have the poor copy.",
+        "The receiving machine reported poor quality for pages %(pages)s and asked for them again. "
+        "The recipient may also have the poor copies.",
+        len(pages),
+        pages=format_list([str(page) for page in pages], locale=get_locale()),
+    )
+
+
+def _confirmed_text(pages: list[int]) -> str:
     if not pages:
         return ""
     return ngettext(
         "Page %(pages)s arrived, but the receiving machine reported poor quality. Ask whether it can be read.",
         "Pages %(pages)s arrived, but the receiving machine reported poor quality. Ask whether they can be read.",
         len(pages),
-        pages=format_list(pages, locale=get_locale()),
+        pages=format_list([str(page) for page in pages], locale=get_locale()),
     )
 
 

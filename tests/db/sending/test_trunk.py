@@ -10,7 +10,7 @@ from app.models import Attempt, Fax, Notice, Status, TrunkTrouble
 from app.rules.figures.alerts import watch
 from app.rules.ground.call_ends import judge
 from app.rules.sending.dispatch import mark_placed
-from app.rules.sending.results import CallFacts, note_answered, note_ringing, record_result
+from app.rules.sending.results import CallFacts, note_answered, note_ringing, record_result, take_back
 from app.rules.sending.trunks.trouble import troubles
 from app.rules.words.sentences import story
 from app.services.receiving.line_events import Unanswered
@@ -104,6 +104,17 @@ def test_others_wait_meanwhile_and_one_at_a_time_finds_out(session, cast):
     pass_time(session, 2)
     assert len(claim(session)) == 1
     assert claim(session) == []
+
+
+def test_one_that_was_to_find_out_and_was_never_dialled_leaves_it_to_the_next(session, cast):
+    send_to(session, cast, 1, SILENCE)
+    pass_time(session, 2)
+    (first,) = claim(session)
+    ready(session, cast, 2)
+    assert claim(session) == []
+    take_back(session, first.id)
+    (second,) = claim(session)
+    assert second.fax_id != first.fax_id
 
 
 def test_an_extension_is_not_behind_the_trunk(session, cast):

@@ -1,6 +1,8 @@
 """What spandsp's log tells of the far end's answers to our pages."""
 
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,23 +24,28 @@ def said(call: str, *answers: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("answers", "pages", "poor"),
+    ("answers", "pages", "poor", "refused"),
     [
-        (["MCF", "MCF"], 2, []),
-        (["RTP", "MCF"], 2, [1]),
-        (["CFR", "MCF", "FTT", "RTP"], 2, [2]),
-        (["RTP", "RTP"], 2, [1, 2]),
-        (["RTN", "MCF", "RTP"], 2, [2]),  # a page that was refused is sent again
-        (["PIN", "PIP", "RTP"], 2, [2]),
-        (["MCF", "MCF", "MCF", "MCF"], 2, []),  # with error correction parts of a page are confirmed
-        (["RTP", "MCF"], 1, []),
-        ([], 2, []),
+        (["MCF", "MCF"], 2, [], []),
+        (["RTP", "MCF"], 2, [1], []),
+        (["CFR", "MCF", "FTT", "RTP"], 2, [2], []),
+        (["RTP", "RTP"], 2, [1, 2], []),
+        (["RTN", "MCF", "RTP"], 2, [2], [1]),  # a page that was refused is sent again
+        (["MCF", "RTN", "RTN", "MCF"], 2, [], [2]),
+        (["MCF", "RTN"], 1, [], [2]),  # in the next call
+        (["RTN", "RTP"], 1, [1], [1]),
+        (["PIN", "PIP", "RTP"], 2, [2], [1]),
+        (["MCF", "MCF", "MCF", "MCF"], 2, [], []),  # with error correction parts of a page are confirmed
+        (["RTP", "RTN", "MCF"], 1, [], []),
+        ([], 2, [], []),
     ],
 )
-def test_a_page_is_poor_where_its_confirmation_said_so(answers: list[str], pages: int, poor: list[int]) -> None:
+def test_a_page_is_poor_or_refused_where_the_answer_to_it_said_so(
+    answers: list[str], pages: int, poor: list[int], refused: list[int]
+) -> None:
     heard = Answers()
     heard.take(said("C-00000001", *answers))
-    assert heard.poor("C-00000001", pages) == poor
+    assert (heard.poor("C-00000001", pages), heard.refused("C-00000001", pages)) == (poor, refused)
 
 
 def test_calls_are_told_apart_however_the_log_is_cut() -> None:
@@ -64,16 +71,29 @@ def test_only_so_much_is_kept() -> None:
     assert heard.poor("C-00000000", 1) == []
 
 
-def test_what_is_written_into_the_pipe_is_heard_by_one_after_the_other(tmp_path: Path) -> None:
-    pipe = tmp_path / "answers"
-    first, second = Answers(), Answers()
-    first.listen(pipe)
+#: A line process that has the pipe until it is ended.
+FORMER = """import sys, time
+from pathlib import Path
+from app.adapters.telephony.answers import Answers
+Answers().listen(Path(sys.argv[1]))
+print("listens", flush=True)
+time.sleep(600)
+"""
+
+
+def test_what_is_written_into_the_pipe_is_heard_by_one_process_after_the_other(tmp_path: Path) -> None:
+    pipe, heard = tmp_path / "answers", Answers()
+    with subprocess.Popen([sys.executable, "-c", FORMER, str(pipe)], stdout=subprocess.PIPE) as former:
+        assert former.stdout and former.stdout.readline()
+        with pytest.raises(BlockingIOError, match="another process"):
+            heard.listen(pipe)  # each of the two would hear a half
+        former.kill()
+    heard.listen(pipe)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
     assert stat.S_IMODE(pipe.stat().st_mode) & 0o007 == 0
     with pipe.open("ab") as asterisk:
         asterisk.write(said("C-00000001", "RTP"))
-    wait_until(10, "the answer", lambda: first.poor("C-00000001", 1) == [1])
-    second.listen(pipe)  # a process that starts anew finds the pipe of the one before
-    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    wait_until(10, "the answer", lambda: heard.poor("C-00000001", 1) == [1])
 
 
 def test_a_file_in_the_place_of_the_pipe_is_left_alone(tmp_path: Path) -> None:

@@ -123,8 +123,15 @@ def note_end(session: Session, attempt: Attempt, now: datetime) -> None:
         set_aside(session, attempt.trunk_id, trouble, told, now)
     elif trouble and attempt.placed_at and attempt.placed_at >= trouble.since and attempt.outcome not in _NO_WORD:
         go_on(session, attempt.trunk_id, now)
-    elif trouble and attempt.outcome == CALLED_OFF:  # it found out nothing: the next one does
-        trouble.probe_at = min(trouble.probe_at, now)
+    elif attempt.outcome == CALLED_OFF:
+        note_found_nothing(session, attempt.trunk_id, now)
+
+
+def note_found_nothing(session: Session, trunk_id: int | None, now: datetime) -> None:
+    """A call that was to find out whether a trunk that is set aside works was not made: the next one does. The caller
+    commits."""
+    probe = sa.update(TrunkTrouble).where(TrunkTrouble.trunk_id == trunk_id, TrunkTrouble.probe_at > now)
+    session.execute(probe.values(probe_at=now))
 
 
 def note_heard(session: Session, channel_ids: Iterable[str], now: datetime) -> None:
