@@ -38,7 +38,6 @@ from app.rules.mail2fax.door import shown as shown_credential
 from app.rules.sending.submit import submit_fax
 from app.rules.sending.trunks import table, used
 from app.rules.sending.trunks.ports import read_given, too_few
-from app.rules.sending.trunks.test_calls import judge_test
 from app.rules.upkeep.keys import renew_key
 from app.rules.upkeep.restored import give_up, in_doubt
 from app.rules.words.sentences import in_language, sentence, story
@@ -55,7 +54,7 @@ from app.services.upkeep.backup import BackupFailed, make_backup
 from app.services.upkeep.health import check_health, unclaimed_files
 from tenants.addresses import user_by_address
 from tenants.db import db, only_reading, utc_now
-from tenants.models import Tenant, User
+from tenants.models import Tenant
 from tenants.sealed import reseal_all
 
 #: What bin/up takes as it is, and how a version's number stands in a name of Debian's.
@@ -703,36 +702,18 @@ def remove_trunk(name: str) -> None:
 @click.argument("name")
 def test_trunk(email: str, line: str, to: str, name: str) -> None:
     """Send one page over the trunk NAME and print what was said. The exit code is 0 if the page was sent."""
-    user, trunk_id = user_by_address(db.session, email), _trunk(name).id
+    user, trunk, key = user_by_address(db.session, email), _trunk(name), str(uuid.uuid4())
     if user is None or not user.is_operator:
         raise click.ClickException(f"There is no operator {email}.")
-    key, user_id = str(uuid.uuid4()), user.id
     try:
-        judge_test(db.session, trunk_id=trunk_id, number=line, to=to)
-        db.session.rollback()  # no transaction while the line process gets ready
-        ladders.warm_up(key, utc_now(), seconds=LADDER_SECONDS)
-        fax = send_trunk_test(
-            db.session,
-            user=db.session.get_one(User, user_id),
-            trunk_id=trunk_id,
-            number=line,
-            to=to,
-            submission_key=key,
-            beside=lambda fax: ladders.capture_test(fax.id, utc_now()),
-        )
-        ladders.note_test(name, fax.id)
+        fax = send_trunk_test(db.session, user=user, trunk=trunk, number=line, to=to, submission_key=key)
     except FaxroomError as error:
         raise click.ClickException(sentence(error.code, **error.values)) from error
+    status = _follow(fax.id)
+    try:
+        _tell_ladders(fax)
     except RedisError as error:
         raise click.ClickException(f"Redis does not respond: {error}") from error
-    tester = db.session.get_one(User, user_id)
-    after = {"number": fax.remote_number}
-    audit_act(
-        db.session, user=tester, tenant_id=fax.tenant_id, action="trunk.tested", target=name, before=None, after=after
-    )
-    db.session.commit()
-    status = _follow(fax.id)
-    _tell_ladders(fax)
     sys.exit(0 if status == "sent" else 1)
 
 

@@ -1,16 +1,18 @@
 """The self-test's page: drawn, sent, and held against what came back."""
 
 import tempfile
-from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
+from redis import RedisError
 from sqlalchemy.orm import Session
 
 from app.adapters.fax_files.page_compare import damaged_lines
 from app.adapters.pdf.printer import print_pdf
 from app.errors import FaxroomError, Refused
-from app.models import Document, DocumentKind, Fax, FaxEntity
+from app.models import Document, DocumentKind, Fax, FaxEntity, Trunk
+from app.rules.audit.auditing import audit
 from app.rules.sending.self_test import Damage, begin_test, demand_testable
 from app.rules.sending.submit import submitted_before
 from app.rules.sending.trunks.choosing import bound_key
@@ -18,9 +20,13 @@ from app.rules.sending.trunks.test_calls import begin_trunk_test, judge_test
 from app.services.documents.disk_room import hold_room
 from app.services.documents.documents import storage, store_document
 from app.services.outbox.rendering import render_for
+from app.services.trunks import ladders
 from tenants.db import utc_now
 from tenants.models import User
 from tenants.scope import get_owned
+
+#: The line process looks once a second whether somebody wants to see the SIP.
+WARM_UP_SECONDS = 3.0
 
 
 def send_test(session: Session, *, user: User, entity: FaxEntity, submission_key: str, outer: bool = False) -> Fax:
@@ -57,33 +63,46 @@ def send_trunk_test(
     session: Session,
     *,
     user: User,
-    trunk_id: int,
+    trunk: Trunk,
     number: str,
     to: str,
     submission_key: str,
-    beside: Callable[[Fax], None],
+    remote_address: str | None = None,
 ) -> Fax:
-    """Draw the test page and send it to ``to`` over this trunk, as the fax line that has ``number``. Commits.
+    """Draw the test page and send it to ``to`` over this trunk, as the fax line that has ``number``. Its SIP is
+    captured as far as Redis is there. Commits.
 
     Raises:
         Refused: ``no_room``, or see :mod:`app.rules.sending.trunks.test_calls`; nothing was begun.
     """
+    trunk_id, name = trunk.id, trunk.name
     if earlier := submitted_before(session, user, bound_key(trunk_id, submission_key)):
         return earlier
     hold_room()
     line, addressee = judge_test(session, trunk_id=trunk_id, number=number, to=to)
     user_id, tenant_id = user.id, line.tenant_id
     html = test_page(line, user.preferred_language, to=addressee.remote_number)
-    session.rollback()  # drawing takes a while: hold no lock
+    session.rollback()  # drawing takes a while, and the line process has to get ready: hold no lock
+    with suppress(RedisError):
+        ladders.warm_up(submission_key, utc_now(), seconds=WARM_UP_SECONDS)
     document = _store(session, print_pdf(html), tenant_id=tenant_id, name="trunk-test.pdf")
     key = document.storage_key
     try:
         line, addressee = judge_test(session, trunk_id=trunk_id, number=number, to=to)
         if line.tenant_id != tenant_id:
             raise Refused("trunk_test_line", field="line")
+        tester = session.get_one(User, user_id)
+
+        def beside(fax: Fax) -> None:
+            with suppress(RedisError):
+                ladders.capture_test(fax.id, utc_now())
+                ladders.note_test(trunk_id, fax.id)
+            told = {"target": name, "after": {"number": fax.remote_number}, "remote_address": remote_address}
+            audit(session, user=tester, tenant_id=fax.tenant_id, action="trunk.tested", **told)
+
         return begin_trunk_test(
             session,
-            user=session.get_one(User, user_id),
+            user=tester,
             trunk_id=trunk_id,
             line=line,
             addressee=addressee,

@@ -149,9 +149,9 @@ def warm_up(key: str, now: datetime, *, seconds: float) -> bool:
     return True
 
 
-def note_test(trunk: str, fax_id: str) -> None:
-    """For the trunk's page, for a day."""
-    key = f"{_TESTED}:{trunk}"
+def note_test(trunk_id: int, fax_id: str) -> None:
+    """For the trunk's page, for a day. Another trunk that gets its name has no part in it."""
+    key = f"{_TESTED}:{trunk_id}"
     with redis().pipeline() as pipeline:
         pipeline.lpush(key, fax_id)
         pipeline.ltrim(key, 0, MOST_TESTS - 1)
@@ -159,9 +159,9 @@ def note_test(trunk: str, fax_id: str) -> None:
         pipeline.execute()
 
 
-def tests_of_trunk(trunk: str) -> list[str]:
+def tests_of_trunk(trunk_id: int) -> list[str]:
     """Ids of faxes, the newest first."""
-    return [fax_id.decode() for fax_id in cast("list[bytes]", redis().lrange(f"{_TESTED}:{trunk}", 0, -1))]
+    return [fax_id.decode() for fax_id in cast("list[bytes]", redis().lrange(f"{_TESTED}:{trunk_id}", 0, -1))]
 
 
 def wanted(now: datetime) -> Wanted:

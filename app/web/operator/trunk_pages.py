@@ -16,6 +16,7 @@ from app.models import Fax, Trunk
 from app.models.faxes.moves import is_final
 from app.rules.audit.auditing import audit
 from app.rules.sending.trunks.choosing import bound_to
+from app.rules.sending.trunks.table import trunk_by_name
 from app.rules.sending.trunks.test_calls import lines_with_numbers, test_of_operator
 from app.rules.sending.trunks.trouble import names_of_troubles
 from app.rules.words.sentences import next_step, sentence
@@ -33,8 +34,6 @@ blueprint.before_request(operators_only)
 LONGEST_KEY = 64
 MOST_LINES = 200
 MOST_SHOWN = 100
-#: The line process looks once a second whether somebody wants to see the SIP.
-WARM_UP_SECONDS = 3.0
 #: Of res_pjsip_outbound_registration.
 REGISTRATIONS = {
     "Registered": _l("registered"),
@@ -55,16 +54,9 @@ def _known(ask: Callable[[], Known]) -> Known | None:
         return None
 
 
-def _audit(action: str, target: str, *, tenant_id: int | None = None, after: dict[str, Any] | None = None) -> None:
-    audit(
-        db.session,
-        user=current_user,
-        tenant_id=tenant_id,
-        action=action,
-        target=target,
-        after=after,
-        remote_address=request.remote_addr,
-    )
+def _audit(action: str, target: str) -> None:
+    told = {"action": action, "target": target, "remote_address": request.remote_addr}
+    audit(db.session, user=current_user, tenant_id=None, **told)
 
 
 # ---- One trunk
@@ -76,12 +68,11 @@ def trunk(name: str) -> Response:
 
 
 def _trunk_page(name: str, typed: dict[str, str], errors: Errors) -> Response:
-    if name not in _names():
-        abort(404)
+    trunk = _trunk(name)
     values = {
         "name": name,
         "lines": lines_with_numbers(db.session, most=MOST_LINES),
-        "tests": _tests(name),
+        "tests": _tests(trunk.id),
         "form": typed,
         "errors": errors,
         **_seen(name),
@@ -92,8 +83,7 @@ def _trunk_page(name: str, typed: dict[str, str], errors: Errors) -> Response:
 @blueprint.get("/trunks/<name>/state")
 def state(name: str) -> str:
     """A fragment, asked again and again."""
-    if name not in _names():
-        abort(404)
+    _trunk(name)
     return render_template("operator/trunk_state.html", name=name, **_seen(name))
 
 
@@ -101,8 +91,8 @@ def _names() -> tuple[str, ...]:
     return tuple(db.session.scalars(sa.select(Trunk.name).order_by(Trunk.position, Trunk.id)))
 
 
-def _trunk_id(name: str) -> int:
-    return db.session.scalar(sa.select(Trunk.id).where(Trunk.name == name)) or abort(404)
+def _trunk(name: str) -> Trunk:
+    return trunk_by_name(db.session, name) or abort(404)
 
 
 def _seen(name: str) -> dict[str, Any]:
@@ -120,8 +110,8 @@ def _state_of(name: str) -> TrunkState | None:
     return None if found is None or found.is_stale(utc_now()) else found
 
 
-def _tests(name: str) -> list[Fax]:
-    ids = _known(lambda: ladders.tests_of_trunk(name)) or []
+def _tests(trunk_id: int) -> list[Fax]:
+    ids = _known(lambda: ladders.tests_of_trunk(trunk_id)) or []
     return [fax for fax_id in ids if (fax := test_of_operator(db.session, fax_id))]
 
 
@@ -130,40 +120,31 @@ def _tests(name: str) -> list[Fax]:
 
 @blueprint.post("/trunks/<name>/test")
 def begin_test(name: str) -> Response:
-    trunk_id = _trunk_id(name)
+    trunk = _trunk(name)
     typed = {field: request.form.get(field, "").strip()[:40] for field in ("line", "to")}
     key = request.form.get("submission", "")[:LONGEST_KEY] or fresh_key()
-    db.session.rollback()  # no transaction while the line process gets ready
     try:
-        _known(lambda: ladders.warm_up(key, utc_now(), seconds=WARM_UP_SECONDS))
         fax = send_trunk_test(
             db.session,
             user=current_user,
-            trunk_id=trunk_id,
+            trunk=trunk,
             number=typed["line"],
             to=typed["to"],
             submission_key=key,
-            beside=_capture,
+            remote_address=request.remote_addr,
         )
     except Refused as refusal:
         db.session.rollback()
         return _trunk_page(name, typed, {refusal.field or "form": said(refusal)})
-    _known(lambda: ladders.note_test(name, fax.id))
-    _audit("trunk.tested", name, tenant_id=fax.tenant_id, after={"number": fax.remote_number})
-    db.session.commit()
     return redirect(url_for("trunk_pages.test", name=name, fax_id=fax.id), 303)
-
-
-def _capture(fax: Fax) -> None:
-    _known(lambda: ladders.capture_test(fax.id, utc_now()))
 
 
 @blueprint.get("/trunks/<name>/tests/<fax_id>")
 def test(name: str, fax_id: str) -> str:
     """Followed like any fax; what is new is asked for every two seconds."""
-    trunk_id = _trunk_id(name)
+    trunk = _trunk(name)
     fax = test_of_operator(db.session, fax_id) or abort(404)
-    if bound_to(fax) != trunk_id:
+    if bound_to(fax) != trunk.id:
         abort(404)
     found = _known(lambda: ladders.ladders_of_fax(fax.id)) or []
     over = is_final(fax.status)

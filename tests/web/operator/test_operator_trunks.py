@@ -6,7 +6,9 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 from flask import Flask
+from redis import RedisError
 
+from app import cli
 from app.cli import trunks
 from app.models import Attempt, AuditEvent, Fax, FaxEntity, Trunk
 from app.rules.sending.trunks import table, used
@@ -264,6 +266,96 @@ def test_a_test_call_from_the_command_line_needs_an_operator_and_a_line(app: Fla
 
     assert "There is no operator alice@alpha.test." in run("--as", "alice@alpha.test", "--line", "+39050")
     assert "No open fax line has this number." in run("--as", "ops@faxroom.test", "--line", "+39050")
+
+
+class Steps:
+    """What a test call asks of Redis, in order; the tests by the trunk."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.done: list[str] = []
+        self.tests: dict[int, list[str]] = {}
+        monkeypatch.setattr(ladders, "warm_up", lambda *_args, **_more: self.done.append("warm up"))
+        monkeypatch.setattr(ladders, "capture_test", lambda *_args: self.done.append("capture"))
+        monkeypatch.setattr(ladders, "note_test", self.note)
+        monkeypatch.setattr(ladders, "tests_of_trunk", lambda trunk: self.tests.get(trunk, []))
+        monkeypatch.setattr(ladders, "ladders_of_fax", lambda _fax: [])
+        monkeypatch.setattr(cli, "_follow", lambda _fax: "sent")
+        monkeypatch.setattr(cli, "LADDER_SECONDS", 0)
+
+    def note(self, trunk: int, fax_id: str) -> None:
+        self.done.append("note")
+        self.tests.setdefault(trunk, []).append(fax_id)
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
+    return Steps(monkeypatch)
+
+
+def audited(app: Flask) -> list[tuple[str, str, int | None]]:
+    with app.app_context():
+        rows = db.session.scalars(sa.select(AuditEvent).where(AuditEvent.action == "trunk.tested")).all()
+        return [(row.target, row.after["number"], row.user_id) for row in rows]
+
+
+CALL = {"line": "+390509655637", "to": "+493023125000"}
+
+
+@pytest.mark.parametrize("by_page", [True, False])
+def test_a_test_call_goes_the_same_steps_from_the_page_and_the_command_line(
+    app: Flask, cast: Cast, olga: Browser, steps: Steps, by_page: bool
+) -> None:
+    health = f"{PAGE}/main/health"
+    for line, done in (("+39", []), (CALL["line"], ["warm up", "capture", "note"])):
+        told = CALL | {"line": line}
+        if by_page:
+            answer = olga.post(f"{PAGE}/main/test", page=health, submission="once", **told)
+            assert answer.status_code == (303 if done else 422)
+        else:
+            with app.app_context():
+                options = ["--as", "ops@faxroom.test", "--line", line, "--to", told["to"]]
+                made = CliRunner().invoke(trunks, ["test", "main", *options])
+            assert made.exit_code == (0 if done else 1), made.output
+        assert steps.done == done
+    assert audited(app) == [("main", CALL["to"], cast.olga)]
+    assert len(steps.tests[trunk(app, "main").id]) == 1
+
+
+def test_a_form_of_a_test_call_that_is_sent_twice_is_one_call_and_one_act(
+    app: Flask, cast: Cast, olga: Browser, steps: Steps
+) -> None:
+    first, second = (
+        olga.post(f"{PAGE}/main/test", page=f"{PAGE}/main/health", submission="once", **CALL) for _ in range(2)
+    )
+    assert first.location == second.location
+    assert (steps.done, len(audited(app))) == (["warm up", "capture", "note"], 1)
+
+
+def test_without_redis_a_test_call_is_made_all_the_same(
+    app: Flask, cast: Cast, olga: Browser, steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_args: object, **_more: object) -> None:
+        raise RedisError
+
+    for name in ("warm_up", "capture_test", "note_test"):
+        monkeypatch.setattr(ladders, name, away)
+    assert olga.post(f"{PAGE}/main/test", page=f"{PAGE}/main/health", submission="once", **CALL).status_code == 303
+    assert len(audited(app)) == 1
+
+
+def test_a_trunk_that_is_added_again_by_the_name_of_another_has_none_of_its_test_calls(
+    app: Flask, cast: Cast, olga: Browser, steps: Steps
+) -> None:
+    assert olga.post(f"{PAGE}/new", page=f"{PAGE}/new", **GOOD).status_code == 303
+    health = f"{PAGE}/backup/health"
+    made = olga.post(f"{PAGE}/backup/test", page=health, submission="once", **CALL)
+    assert made.location in olga.get(health).text
+    with app.app_context():
+        db.session.delete(table.trunk_by_name(db.session, "backup"))
+        db.session.commit()
+    for name in ("between", "backup"):  # SQLite gives the same id again to the next trunk
+        assert olga.post(f"{PAGE}/new", page=f"{PAGE}/new", **(GOOD | {"name": name})).status_code == 303
+    assert made.location not in olga.get(health).text
 
 
 def lines_of(app: Flask, name: str) -> str:
