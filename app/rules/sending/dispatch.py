@@ -37,6 +37,8 @@ from tenants.models import Tenant
 #: Any constant will do: it names the one lock under which limits are counted and claims are made.
 DISPATCH_LOCK = 0xFA0
 BATCH = 200
+#: Of a line whose faxes wait for a trunk, so many are passed over to find those that go to extensions.
+MOST_PASSED = 1_000
 
 
 @dataclass(frozen=True)
@@ -167,10 +169,10 @@ def claim_due(
             behind.append(fax)
         elif way and way.is_unread:
             say_unread(session, line.entity, now)
-            round_.skip(line)
+            round_.stay_inside(line)
         elif way and not way.trunk:
             if not way.is_narrowed:  # nor is there a channel for any other of its faxes
-                round_.skip(line)
+                round_.stay_inside(line)
         else:
             trunk = way.trunk if way else None
             room.take(line.tenant, line.entity)
@@ -231,11 +233,12 @@ class _Round:
         self.session, self.now, self.room = session, now, room
         #: More was met that may not go than one round looks at.
         self.is_cut_short = False
-        self._skipped: set[int] = set()
 
-    def skip(self, line: _Line) -> None:
-        """What else it has is not looked at in this round."""
-        self._skipped.add(line.entity.id)
+    def stay_inside(self, line: _Line) -> None:
+        """Of what else it has, only what goes to extensions is looked at in this round."""
+        inside = list(_first_due_inside(self.session, line.entity.id, self.now))
+        line.urgent = any(fax.urgent for fax in inside)
+        line.waiting = _noting_what_is_urgent(line, inside, goes_on=False)
 
     def in_turn(self) -> Iterator[tuple[Fax, _Line]]:
         """Next is always who has the fewest calls, and of those the one whose last turn is longest ago: first among the
@@ -263,8 +266,7 @@ class _Round:
             for fax in islice(line.waiting or (), 1 if free else 0):
                 if fax:
                     yield fax, line
-                if line.entity.id not in self._skipped:
-                    heapq.heappush(heap, (place(line), number))
+                heapq.heappush(heap, (place(line), number))
 
     def _due(self, line: _Line, *, first: int) -> Iterator[Fax | None]:
         """Of one line, the urgent ones first, in order, and no more than ``BATCH``: as many at first as there are
@@ -320,6 +322,15 @@ def _first_due(session: Session, entity_id: int, now: datetime, count: int) -> I
         found = session.scalars(due.order_by(Fax.due_at, Fax.id).limit(count)).all()
         yield from found
         count -= len(found)
+
+
+def _first_due_inside(session: Session, entity_id: int, now: datetime) -> Iterator[Fax]:
+    """To extensions, among the first of one line: what it costs does not go by how many wait for a trunk."""
+    for urgent in (True, False):
+        due = sa.select(Fax.id).where(Fax.entity_id == entity_id, *_is_due(now, urgent=urgent))
+        first = due.order_by(Fax.due_at, Fax.id).limit(MOST_PASSED).subquery()
+        inside = sa.select(Fax).join(first, first.c.id == Fax.id).where(~Fax.dial_string.startswith("+"))
+        yield from session.scalars(inside.order_by(Fax.due_at, Fax.id).limit(BATCH))
 
 
 def _claim(session: Session, claims: list[_Claim], node: str) -> list[Attempt]:

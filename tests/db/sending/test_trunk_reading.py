@@ -101,6 +101,14 @@ def test_an_extension_waits_for_no_trunk(session, cast):
     assert len(claim(session)) == 1
 
 
+def test_the_extensions_of_a_line_do_not_wait_for_the_trunk_that_its_other_faxes_wait_for(session, cast, all_read):  # noqa: F811
+    change(session)
+    outside = [ready(session, cast) for _ in range(3)]
+    inside = make_ready(session, submit(session, cast, addressee_text="502"))
+    assert [attempt.fax_id for attempt in claim(session)] == [inside.id]
+    assert {reread(session, fax.id).status for fax in outside} == {Status.READY}
+
+
 def test_a_trunk_that_changed_while_the_pages_were_laid_is_not_dialled(session, cast, line, all_read, monkeypatch):  # noqa: F811
     fax = ready(session, cast)
 
