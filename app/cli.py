@@ -33,10 +33,12 @@ from app.rules.audit.audit_shipping import left_to_ship
 from app.rules.audit.auditing import audit as audit_act
 from app.rules.ground.access import sendable_entities
 from app.rules.ground.holding import held_since
+from app.rules.ground.trunks import trunk_by_name
+from app.rules.ground.trunks import trunks as all_trunks
 from app.rules.mail2fax.door import credentials_of, end_credential, make_credential
 from app.rules.mail2fax.door import shown as shown_credential
 from app.rules.sending.submit import submit_fax
-from app.rules.sending.trunks import table, used
+from app.rules.sending.trunks import table
 from app.rules.sending.trunks.ports import read_given, too_few
 from app.rules.upkeep.keys import renew_key
 from app.rules.upkeep.restored import give_up, in_doubt
@@ -659,7 +661,7 @@ _SETTINGS += (
 @trunks.command("list", short_help="List the trunks in the order of their use.")
 def list_trunks() -> None:
     """List the trunks in the order of their use."""
-    for row in used.trunks(db.session):
+    for row in all_trunks(db.session):
         notes = ["registers"] * row.registers + ["off"] * (not row.enabled)
         notes += ["set in FAXROOM_TRUNK"] * row.from_environment
         click.echo("  ".join([row.name, f"{row.transport}:{row.host}:{row.port}", *notes]))
@@ -740,7 +742,7 @@ def order_trunks(names: tuple[str, ...]) -> None:
 
 
 def _trunk(name: str) -> Trunk:
-    row = table.trunk_by_name(db.session, name)
+    row = trunk_by_name(db.session, name)
     if row is None:
         raise click.ClickException(f"There is no trunk {name}.")
     return row

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from app.adapters.telephony.ari import Ari, Registration
 from app.queues import enqueue
+from app.rules.ground.trunks import enabled
 from app.rules.sending.trunks.fields import LOOP_HOST, TrunkFields
 from app.rules.sending.trunks.table import fields_of
-from app.rules.sending.trunks.used import enabled
 from app.services.receiving.line_events import RegistrationsTold, TrunkTold
 from app.services.trunks.states import (
     REACHABLE,

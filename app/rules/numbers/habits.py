@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.models import CallerForm, Trunk
+from app.rules.ground.trunks import enabled, trunk_by_name, trunks
 from app.rules.numbers.called import SIGNS, trunk_in
 from tenants.models import Tenant
 
@@ -27,13 +28,12 @@ class Habits:
 
 def first_trunk(session: Session) -> Trunk | None:
     """The one that is used before all others; None before any is known."""
-    return session.scalar(sa.select(Trunk).order_by(Trunk.position, Trunk.id).limit(1))
+    return next(iter(trunks(session)), None)
 
 
 def trunk_called(session: Session, name: str) -> Trunk | None:
     """The one of that name, else the first one."""
-    named = session.scalar(sa.select(Trunk).where(Trunk.name == name)) if name else None
-    return named or first_trunk(session)
+    return (trunk_by_name(session, name) if name else None) or first_trunk(session)
 
 
 def habits_for(session: Session, called: str) -> Habits:
@@ -50,14 +50,12 @@ def habits_of(session: Session, trunk: Trunk | None) -> Habits:
 
 def all_habits(session: Session) -> list[Habits]:
     """Of every trunk that calls may come over, the first one first."""
-    used = sa.select(Trunk).where(Trunk.enabled).order_by(Trunk.position, Trunk.id)
-    return [habits_of(session, trunk) for trunk in session.scalars(used)] or [habits_of(session, None)]
+    return [habits_of(session, trunk) for trunk in enabled(session)] or [habits_of(session, None)]
 
 
 def orders(session: Session) -> dict[str, tuple[str, ...]]:
     """What names the called number, by the name of each trunk that calls may come over."""
-    used = session.scalars(sa.select(Trunk).where(Trunk.enabled))
-    return {trunk.name: tuple(trunk.called_order or SIGNS) for trunk in used}
+    return {trunk.name: tuple(trunk.called_order or SIGNS) for trunk in enabled(session)}
 
 
 def first_region(session: Session) -> str | None:

@@ -11,7 +11,8 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
-from app.models import Notice, NoticeKind, Trunk, TrunkTrouble
+from app.models import Notice, NoticeKind, TrunkTrouble
+from app.rules.ground.trunks import enabled
 from app.rules.outbox.writing import write_notices
 from app.rules.sending.dispatch import lock_limits
 from app.rules.sending.trunks.trouble import names_of_troubles
@@ -55,7 +56,7 @@ def watch_registrations(
     if not is_anything:
         return
     lock_limits(session)  # of two that look at once one tells
-    trunks = {trunk.id: trunk.name for trunk in session.scalars(sa.select(Trunk).where(Trunk.enabled, Trunk.registers))}
+    trunks = {trunk.id: trunk.name for trunk in enabled(session) if trunk.registers}
     told = _registrations_told(session)
     aside = {name for name, _ in names_of_troubles(session)}
     for trunk_id, name in trunks.items():

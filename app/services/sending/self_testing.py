@@ -97,8 +97,15 @@ def send_trunk_test(
             with suppress(RedisError):
                 ladders.capture_test(fax.id, utc_now())
                 ladders.note_test(trunk_id, fax.id)
-            told = {"target": name, "after": {"number": fax.remote_number}, "remote_address": remote_address}
-            audit(session, user=tester, tenant_id=fax.tenant_id, action="trunk.tested", **told)
+            audit(
+                session,
+                user=tester,
+                tenant_id=fax.tenant_id,
+                action="trunk.tested",
+                target=name,
+                after={"number": fax.remote_number},
+                remote_address=remote_address,
+            )
 
         return begin_trunk_test(
             session,

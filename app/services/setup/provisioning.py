@@ -17,6 +17,7 @@ from app.adapters.mail.pgp import key_text, read_public_key
 from app.adapters.mail.pgp_mail import box_key_fault
 from app.errors import FaxroomError, Refused
 from app.models import FaxEntity, FaxTemplate, Mail2FaxBox
+from app.rules.ground.trunks import trunk_by_name
 from app.rules.mail2fax.box_sign_in import SignInDetails, without_spent
 from app.rules.mail2fax.boxes import (
     MOST_KEY,
@@ -246,7 +247,7 @@ class _Application:
     # ---- Trunks
 
     def put_trunk(self, entry: TrunkEntry, later: set[str]) -> None:
-        row = table.trunk_by_name(self.session, entry.name)
+        row = trunk_by_name(self.session, entry.name)
         told = {name: _as_typed(value) for name, value in entry.model_dump(exclude_none=True).items()}
         faults = dict[str, Refused]()
         if row and row.from_environment:

@@ -11,6 +11,8 @@ from werkzeug.wrappers import Response
 
 from app.models import CallerForm, CallerIn, NumberForm, Trunk
 from app.rules.audit.auditing import audit
+from app.rules.ground.trunks import trunk_by_name
+from app.rules.ground.trunks import trunks as all_trunks
 from app.rules.sending.trunks import table, used
 from app.rules.sending.trunks.trouble import troubles
 from app.rules.words.sentences import OUTCOMES
@@ -56,7 +58,7 @@ MEDIA = {"plain": _l("Not encrypted"), "srtp": _l("Encrypted (SRTP)")}
 @blueprint.get("")
 def trunks() -> Response:
     values = {
-        "trunks": used.trunks(db.session),
+        "trunks": all_trunks(db.session),
         "troubles": troubles(db.session),
         "faults": _faults(),
         "used": {trunk.id for trunk in used.in_use(db.session)},
@@ -149,7 +151,7 @@ def remove(name: str) -> Response:
 
 
 def _trunk(name: str) -> Trunk:
-    return table.trunk_by_name(db.session, name) or abort(404)
+    return trunk_by_name(db.session, name) or abort(404)
 
 
 def _audit(action: str, name: str, **values: Any) -> None:

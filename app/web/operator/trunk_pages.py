@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import sqlalchemy as sa
 from flask import Blueprint, abort, flash, make_response, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
@@ -15,8 +14,8 @@ from app.errors import Refused
 from app.models import Fax, Trunk
 from app.models.faxes.moves import is_final
 from app.rules.audit.auditing import audit
+from app.rules.ground.trunks import trunk_by_name, trunks
 from app.rules.sending.trunks.choosing import bound_to
-from app.rules.sending.trunks.table import trunk_by_name
 from app.rules.sending.trunks.test_calls import lines_with_numbers, test_of_operator
 from app.rules.sending.trunks.trouble import names_of_troubles
 from app.rules.words.sentences import next_step, sentence
@@ -55,8 +54,8 @@ def _known(ask: Callable[[], Known]) -> Known | None:
 
 
 def _audit(action: str, target: str) -> None:
-    told = {"action": action, "target": target, "remote_address": request.remote_addr}
-    audit(db.session, user=current_user, tenant_id=None, **told)
+    address = request.remote_addr
+    audit(db.session, user=current_user, tenant_id=None, action=action, target=target, remote_address=address)
 
 
 # ---- One trunk
@@ -88,7 +87,7 @@ def state(name: str) -> str:
 
 
 def _names() -> tuple[str, ...]:
-    return tuple(db.session.scalars(sa.select(Trunk.name).order_by(Trunk.position, Trunk.id)))
+    return tuple(trunk.name for trunk in trunks(db.session))
 
 
 def _trunk(name: str) -> Trunk:

@@ -11,7 +11,9 @@ from redis import RedisError
 from app import cli
 from app.cli import trunks
 from app.models import Attempt, AuditEvent, Fax, FaxEntity, Trunk
-from app.rules.sending.trunks import table, used
+from app.rules.ground.trunks import trunk_by_name
+from app.rules.ground.trunks import trunks as all_trunks
+from app.rules.sending.trunks import table
 from app.rules.sending.trunks.choosing import bound_key
 from app.rules.sending.trunks.fields import TrunkFields
 from app.rules.sending.trunks.table import put_from_environment
@@ -47,7 +49,7 @@ GOOD = {
 
 def trunk(app: Flask, name: str) -> Trunk | None:
     with app.app_context():
-        return table.trunk_by_name(db.session, name)
+        return trunk_by_name(db.session, name)
 
 
 def test_a_trunk_is_added_changed_put_first_and_removed(app: Flask, cast: Cast, olga: Browser) -> None:
@@ -62,7 +64,7 @@ def test_a_trunk_is_added_changed_put_first_and_removed(app: Flask, cast: Cast, 
     assert (trunk(app, "backup").port, trunk(app, "backup").password) == (5099, "p#w: é")
     assert olga.post(f"{PAGE}/backup/first", page=PAGE).status_code == 303
     with app.app_context():
-        assert [one.name for one in used.trunks(db.session)] == ["backup", "main"]
+        assert [one.name for one in all_trunks(db.session)] == ["backup", "main"]
     assert "Remove the trunk" in olga.get(f"{PAGE}/backup/remove").text and trunk(app, "backup")
     assert olga.post(f"{PAGE}/backup/remove", page=f"{PAGE}/backup/remove").status_code == 303
     assert trunk(app, "backup") is None
@@ -116,16 +118,16 @@ def test_what_stands_in_the_environment_is_not_changed_here(app: Flask, cast: Ca
 def test_the_environment_s_trunks_are_put_in_and_keep_what_was_set_for_them(app: Flask, cast: Cast) -> None:
     wanted = [TrunkFields("one.example", 5060, "a", "b"), TrunkFields("two.example", 5062, name="main-2")]
     with app.app_context():
-        table.trunk_by_name(db.session, "main").region = "IT"
+        trunk_by_name(db.session, "main").region = "IT"
         put_from_environment(db.session, wanted)
         db.session.commit()
-        assert [(one.name, one.host, one.region) for one in used.trunks(db.session)] == [
+        assert [(one.name, one.host, one.region) for one in all_trunks(db.session)] == [
             ("main", "one.example", "IT"),
             ("main-2", "two.example", None),
         ]
         put_from_environment(db.session, wanted[:1])
         db.session.commit()
-        assert [one.name for one in used.trunks(db.session)] == ["main"]
+        assert [one.name for one in all_trunks(db.session)] == ["main"]
 
 
 A, B, C = (TrunkFields(f"{name}.example", 5060, name, "secret") for name in "abc")
@@ -138,15 +140,15 @@ def put(*wanted: TrunkFields) -> list[tuple[str, bool]]:
 
 
 def standing() -> list[tuple[str, str, str | None, bool, bool]]:
-    rows = used.trunks(db.session)
+    rows = all_trunks(db.session)
     return [(one.name, one.host, one.region, one.enabled, one.from_environment) for one in rows]
 
 
 def test_an_address_that_is_left_keeps_its_trunk_and_the_one_that_has_gone_is_not_given_away(app, cast) -> None:
     with app.app_context():
         put(A, B)
-        table.trunk_by_name(db.session, "main").region = "IT"
-        table.trunk_by_name(db.session, "main-2").region = "DE"
+        trunk_by_name(db.session, "main").region = "IT"
+        trunk_by_name(db.session, "main-2").region = "DE"
         assert put(B) == [("main", False)]
         assert standing() == [("main-2", "b.example", "DE", True, True)]
         assert put(B, C) == []
@@ -159,7 +161,7 @@ def test_an_address_that_is_left_keeps_its_trunk_and_the_one_that_has_gone_is_no
 def test_a_trunk_of_fax_lines_whose_address_has_gone_stays_switched_off_and_the_operator_s(app, cast) -> None:
     with app.app_context():
         put(A, B)
-        row = table.trunk_by_name(db.session, "main")
+        row = trunk_by_name(db.session, "main")
         table.put_trunk(
             db.session, table.form_of(db.session, row) | {"fax_lines": next(iter(table._lines(db.session)))}, row
         )
@@ -186,7 +188,7 @@ def test_the_order_follows_the_variable_and_a_new_address_leaves_the_operator_s_
 def test_a_lone_address_that_moves_stays_the_same_trunk(app, cast) -> None:
     with app.app_context():
         put(A)
-        table.trunk_by_name(db.session, "main").region = "IT"
+        trunk_by_name(db.session, "main").region = "IT"
         assert put(B) == []
         assert standing() == [("main", "b.example", "IT", True, True)]
 
@@ -201,14 +203,14 @@ def test_a_provision_file_adds_and_changes_trunks_and_its_faults_are_told(app: F
     )
     with app.app_context():
         apply_provision_file(db.session, file)
-        row = table.trunk_by_name(db.session, "backup")
+        row = trunk_by_name(db.session, "backup")
         assert (row.port, row.password, row.registers, row.prefers, row.channels) == (5061, "p#w", True, ["+39"], 4)
-        assert table.trunk_by_name(db.session, "main").region == "IT"
+        assert trunk_by_name(db.session, "main").region == "IT"
         file.write_text("trunks: [{name: main, host: x.example}, {name: backup, port: 99999}]\n")
         with pytest.raises(ProvisionError) as error:
             apply_provision_file(db.session, file)
         assert [fault.split(":")[0] for fault in error.value.faults] == ["trunk main, host", "trunk backup, port"]
-        assert table.trunk_by_name(db.session, "backup").port == 5061
+        assert trunk_by_name(db.session, "backup").port == 5061
 
 
 def test_the_command_line_adds_changes_and_removes_a_trunk_by_the_same_judgement(app: Flask, cast: Cast) -> None:
@@ -242,7 +244,7 @@ def test_the_result_of_a_test_call_says_whether_sound_came(
     app: Flask, cast: Cast, olga: Browser, monkeypatch: pytest.MonkeyPatch, sound, mode, said
 ) -> None:
     with app.app_context():
-        key = bound_key(table.trunk_by_name(db.session, "main").id, "1")
+        key = bound_key(trunk_by_name(db.session, "main").id, "1")
     fax_id = make_fax(app, cast, user_id=cast.olga, origin="test", submission_key=key)
     channel = f"fax-{fax_id}-1"
     with app.app_context():
@@ -351,7 +353,7 @@ def test_a_trunk_that_is_added_again_by_the_name_of_another_has_none_of_its_test
     made = olga.post(f"{PAGE}/backup/test", page=health, submission="once", **CALL)
     assert made.location in olga.get(health).text
     with app.app_context():
-        db.session.delete(table.trunk_by_name(db.session, "backup"))
+        db.session.delete(trunk_by_name(db.session, "backup"))
         db.session.commit()
     for name in ("between", "backup"):  # SQLite gives the same id again to the next trunk
         assert olga.post(f"{PAGE}/new", page=f"{PAGE}/new", **(GOOD | {"name": name})).status_code == 303
@@ -360,7 +362,7 @@ def test_a_trunk_that_is_added_again_by_the_name_of_another_has_none_of_its_test
 
 def lines_of(app: Flask, name: str) -> str:
     with app.app_context():
-        return table.form_of(db.session, table.trunk_by_name(db.session, name))["fax_lines"]
+        return table.form_of(db.session, trunk_by_name(db.session, name))["fax_lines"]
 
 
 def test_fax_lines_prefer_one_trunk_the_one_that_named_them_last(app: Flask, cast: Cast, olga: Browser) -> None:
@@ -379,7 +381,7 @@ def test_fax_lines_prefer_one_trunk_the_one_that_named_them_last(app: Flask, cas
 def test_trunks_at_one_address_have_to_read_calls_alike_unless_both_register(app: Flask, cast: Cast) -> None:
     beside = {"host": "127.0.0.1", "transport": "udp", "media": "plain", "fax_lines": "", "enabled": "yes"}
     with app.app_context():
-        main = table.trunk_by_name(db.session, "main")
+        main = trunk_by_name(db.session, "main")
         alike = table.form_of(db.session, main)
         habits = {name: alike[name] for name in table.HABITS}
         assert table.judge_trunk(db.session, GOOD | beside | habits) == {}
@@ -402,7 +404,7 @@ def test_a_provision_file_changes_two_trunks_of_one_host_at_once_and_not_one_alo
         put(TrunkFields("a.example", 5060), TrunkFields("a.example", 5070))
         file.write_text("trunks: [{name: main, trunk_region: IT}, {name: main-2, trunk_region: IT}]\n")
         apply_provision_file(db.session, file)
-        assert {one.region for one in used.trunks(db.session)} == {"IT"}
+        assert {one.region for one in all_trunks(db.session)} == {"IT"}
         file.write_text("trunks: [{name: main, trunk_region: DE}, {name: main-2, trunk_region: FR}]\n")
         with pytest.raises(ProvisionError):
             apply_provision_file(db.session, file)

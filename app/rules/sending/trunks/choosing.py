@@ -25,11 +25,12 @@ from sqlalchemy.orm import Session
 from app.models import Attempt, Fax, FaxEntity, Origin, Trunk, TrunkTrouble
 from app.models.faxes.moves import WAITING
 from app.rules.ground.call_ends import FULL, NETWORK, PASSED_ON, TRUNK_DOWN, TRUNK_SIDE, code_of
+from app.rules.ground.trunks import enabled
 from app.rules.sending.destinations import best_trunk
 from app.rules.sending.trunks.room import learned_channels
 from app.rules.sending.trunks.table import is_read
 from app.rules.sending.trunks.trouble import troubles
-from app.rules.sending.trunks.used import enabled, without_loop
+from app.rules.sending.trunks.used import without_loop
 from tenants.models import Role, User
 
 #: A fax that finds out has so long to end before the next one does.

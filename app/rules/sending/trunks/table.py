@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 
 from app.errors import Refused
 from app.models import Attempt, CallerIn, FaxEntity, NumberForm, Trunk
+from app.rules.ground.trunks import trunk_by_name, trunks
 from app.rules.sending.trunks.fields import MEDIA, TRANSPORTS, Fault, TrunkFields, faults_of, is_same_host, version_of
-from app.rules.sending.trunks.used import is_loop, trunks
+from app.rules.sending.trunks.used import is_loop
 from app.rules.sending.trunks.writing import FIELDS as HABITS
 from app.rules.sending.trunks.writing import judge_writing, set_writing, writing_of
 from app.whole_numbers import read_whole
@@ -30,10 +31,6 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 YES = "yes"
 MOST_TRUNKS = 50
-
-
-def trunk_by_name(session: Session, name: str) -> Trunk | None:
-    return session.scalar(sa.select(Trunk).where(Trunk.name == name))
 
 
 def fields_of(trunk: Trunk) -> TrunkFields:

@@ -1,13 +1,13 @@
-"""Which trunks there are, and which of them faxes go over. Our own loop counts only if there is no other trunk: it
+"""Which trunks faxes go over. Our own loop counts only if there is no other trunk: it
 answers any number that is not ours as unallocated, as a carrier does."""
 
 from collections.abc import Sequence
 
-import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.orm import Session
 
 from app.models import Trunk
+from app.rules.ground.trunks import enabled
 from app.rules.sending.trunks.fields import leads_to_us
 
 
@@ -15,18 +15,8 @@ def is_loop(trunk: Trunk) -> bool:
     return leads_to_us(trunk.host, trunk.port, trunk.transport, sip_port=current_app.config["SETTINGS"].sip_port)
 
 
-def trunks(session: Session) -> list[Trunk]:
-    """All of them, in the order of their use."""
-    return list(session.scalars(sa.select(Trunk).order_by(Trunk.position, Trunk.id)))
-
-
 def in_use(session: Session) -> Sequence[Trunk]:
     return without_loop(enabled(session))
-
-
-def enabled(session: Session) -> Sequence[Trunk]:
-    """Those that are switched on. A test call may go over any of them."""
-    return [trunk for trunk in trunks(session) if trunk.enabled]
 
 
 def without_loop(trunks: Sequence[Trunk]) -> Sequence[Trunk]:
