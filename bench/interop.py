@@ -496,7 +496,12 @@ inch, and these are compared. A machine that only has a document to be polled ta
 The machine that hangs up after page 1 does so each time before it confirms the page, so nothing is ever confirmed. A
 sender that hangs up after page 1 sends half a fax each time; the log shows it as incompletely received.
 
-iaxmodem needs its packets on time: at a load like this, they come late even if nothing is lost.
+iaxmodem needs its packets on time: at a load above 30, they come late even if nothing is lost.
+
+Most of what fails with 1 % of sound lost fails because of the loss: two spandsp machines with only a wire between
+them, no Asterisk and no load (`bench/lossy_wire.py`), brought both pages in none of 12 single calls at V.17, in three
+at V.29 and in none at V.27ter. Silence in place of what was lost does not help. In packets of 60 ms, nine of 12
+arrived.
 """
 
 

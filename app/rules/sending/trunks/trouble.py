@@ -31,6 +31,7 @@ from app.rules.ground.call_ends import (
     of_code,
 )
 from app.rules.sending.trunks.used import in_use
+from tenants.db import rows_changed
 
 #: Between two tries of a trunk that cannot be reached. One that takes no call of ours is asked more seldom the longer
 #: it does not, after a quarter of that time, so that nobody there takes us for an intruder.
@@ -128,10 +129,12 @@ def note_end(session: Session, attempt: Attempt, now: datetime) -> None:
 
 
 def note_found_nothing(session: Session, trunk_id: int | None, now: datetime) -> None:
-    """A call that was to find out whether a trunk that is set aside works was not made: the next one does. The caller
-    commits."""
+    """A call that was to find out whether a trunk that is set aside works was not made: the next one does, of those
+    that wait for it. The caller commits."""
     probe = sa.update(TrunkTrouble).where(TrunkTrouble.trunk_id == trunk_id, TrunkTrouble.probe_at > now)
-    session.execute(probe.values(probe_at=now))
+    if rows_changed(session, probe.values(probe_at=now)):
+        waiting = sa.update(Fax).where(Fax.status.in_(WAITING), Fax.cause.in_(TRUNK_SIDE), Fax.due_at > now)
+        session.execute(waiting.values(due_at=now))
 
 
 def note_heard(session: Session, channel_ids: Iterable[str], now: datetime) -> None:
