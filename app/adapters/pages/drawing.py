@@ -6,8 +6,8 @@ own, light or dark, whichever is nearer to what the page is there; it keeps with
 edge of an area. White words on a middle tone stay white on it.
 
 A guarantee holds on every page and is checked while drawing: no patch of 6 mm has a mean ink that differs from the grey
-page by more than :data:`MOST_OFF`. Words whose plate or colour would break it come closer to the page step by step; in
-the end the patch is tone and nothing else.
+page by more than :data:`MOST_OFF`. Where one would, what departs furthest gives way: words by their plate or colour,
+which come closer to the page step by step, or the lines beside them, which become tone; in the end all of the patch is.
 
 Planes are grey, ``(rows, columns)`` of uint8 with 255 as white; ink is bool with True as black. Cells are 4 columns by
 ``cell_rows`` rows, 4 at fine and 2 at standard resolution: half a millimetre on paper.
