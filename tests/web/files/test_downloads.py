@@ -260,13 +260,13 @@ class Slow:
         self.begun, self.goes_on, self.status = threading.Event(), threading.Event(), 0
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
-        assert self.begun.wait(30)
+        assert self.begun.wait(100)
 
     def _run(self) -> None:
         answer = self.browser.client.get(self.path, buffered=False)
         self.status = answer.status_code
         self.begun.set()
-        self.goes_on.wait(60)
+        self.goes_on.wait(200)
         if self.to_the_end:
             list(answer.response)
         else:
@@ -274,7 +274,7 @@ class Slow:
 
     def end(self) -> None:
         self.goes_on.set()
-        self.thread.join(30)
+        self.thread.join(100)
 
 
 @pytest.mark.parametrize("ending", ["csv", "zip"])
