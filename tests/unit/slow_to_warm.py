@@ -2,13 +2,16 @@
 
 import os
 import signal
+import time
 
 TOLD = signal.SIGUSR1
 
 
 def warm_up():
-    signal.pthread_sigmask(signal.SIG_BLOCK, {TOLD})
-    signal.sigwait({TOLD})
+    told = []
+    signal.signal(TOLD, lambda number, _frame: told.append(number))
+    while not told:
+        time.sleep(0.02)
 
 
 def who(_report):

@@ -86,9 +86,13 @@ def answers(path: Path) -> bool:
 
 
 @pytest.mark.parametrize("part", ["speaks", "is asked", "front"], indirect=True)
-def test_who_stands_still_is_killed_and_who_works_is_not(part: subprocess.Popen[bytes]) -> None:
+def test_who_stands_still_is_killed_and_who_works_is_not(watchdog, part: subprocess.Popen[bytes]) -> None:
+    """The watchdog holds no more however long it watches."""
+    handles = Path(f"/proc/{watchdog[0].pid}/fd")
+    before = len(list(handles.iterdir()))
     time.sleep(4)
     assert part.poll() is None
+    assert len(list(handles.iterdir())) <= before + 2  # those of a question that is just being asked
     part.send_signal(signal.SIGSTOP)
     assert part.wait(60) == -signal.SIGKILL
 
@@ -112,14 +116,6 @@ def test_who_may_write_where_one_is_asked_leads_the_watchdog_to_nobody_else(tmp_
     finally:
         process.kill()
         process.wait()
-
-
-def test_a_watchdog_holds_no_more_however_long_it_watches(watchdog, part: subprocess.Popen[bytes]) -> None:
-    handles = Path(f"/proc/{watchdog[0].pid}/fd")
-    before = len(list(handles.iterdir()))
-    time.sleep(4)
-    assert part.poll() is None
-    assert len(list(handles.iterdir())) <= before + 2  # those of a question that is just being asked
 
 
 def test_a_part_that_stood_still_for_a_moment_goes_on(part: subprocess.Popen[bytes]) -> None:
