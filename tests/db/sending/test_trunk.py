@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.jobs.outbox.alert_mails import alert_mail
-from app.models import Attempt, Fax, Notice, Status, TrunkTrouble
+from app.models import Attempt, Fax, Notice, Status, Trunk, TrunkTrouble
 from app.rules.figures.alerts import watch
 from app.rules.ground.call_ends import judge
 from app.rules.sending.dispatch import mark_placed
@@ -115,6 +115,14 @@ def test_one_that_was_to_find_out_and_was_never_dialled_leaves_it_to_the_next(se
     take_back(session, first.id)
     (second,) = claim(session)
     assert second.fax_id != first.fax_id
+
+
+def test_the_extensions_of_a_line_do_not_wait_for_a_channel_that_its_other_faxes_wait_for(session, cast):
+    session.execute(sa.update(Trunk).values(channels=1))
+    outside = [ready(session, cast, last) for last in (1, 2, 3)]
+    inside = [make_ready(session, submit(session, cast, addressee_text="502")) for _ in range(2)]
+    assert {attempt.fax_id for attempt in claim(session)} == {outside[0].id, *(fax.id for fax in inside)}
+    assert [reread(session, fax.id).status for fax in outside[1:]] == [Status.READY, Status.READY]
 
 
 def test_an_extension_is_not_behind_the_trunk(session, cast):
