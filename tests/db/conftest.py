@@ -5,19 +5,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.orm import Session
 
 import app.jobs.running as running
-from app.models import FaxEntity, Grant, Mail2FaxBox
+from app.models import FaxEntity, Mail2FaxBox
 from app.services.mail2fax.judging import Verdict, judge
 from tenants.db import db, utc_now
 from tests.db.mail_attacks import Judge, kill_agent, register
 from tests.db.mails import make_box
 from tests.db.receptions import Phone
 from tests.unit.mail.test_pgp import Ring
-from tests.web.cast import Cast
+from tests.web.cast import Cast, may_receive
 from tests.web.conftest import alice, app, cast, kept, memory  # noqa: F401 - the same application and cast as the pages
 
 
@@ -33,9 +32,7 @@ def phone(app: Flask, cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Phone:  # 
     monkeypatch.setattr(running, "application", lambda: app)
     app.extensions["asterisk"] = Phone()
     with app.app_context():
-        grants = sa.update(Grant).where(Grant.user_id == cast.bob, Grant.entity_id == cast.frontdesk)
-        db.session.execute(grants.values(may_receive=True))
-        db.session.commit()
+        may_receive(cast.bob, cast.frontdesk)
     return app.extensions["asterisk"]
 
 

@@ -315,6 +315,15 @@ class CallFrom(OutgoingCall):
         return cls(**vars(call), context=context)
 
 
+def pages_in(path: Path) -> int:
+    """Its pages; 0 for one whose first page comes in, and for one that has just gone."""
+    try:
+        with Image.open(path) as image:
+            return getattr(image, "n_frames", 1)
+    except OSError:
+        return 0
+
+
 def light_pages(path: Path, count: int) -> Path:
     """A fax TIFF of pages with one line of text each."""
     return _write(path, [_page() for _ in range(count)])

@@ -41,6 +41,7 @@ from tests.live.lines import (
     call_of,
     light_pages,
     light_then_dense,
+    pages_in,
     wait_until,
 )
 
@@ -132,7 +133,7 @@ def test_a_call_without_a_portal_is_followed_page_by_page_and_its_result_is_foun
         assert isinstance(told, Ended)
         assert (told.facts.outcome, told.facts.pages) == ("success", 2)
     assert 1 in seen
-    assert 2 in [_pages(path) for path in unattended.received()]  # received without a portal as well
+    assert 2 in [pages_in(path) for path in unattended.received()]  # received without a portal as well
 
 
 @the_end_of("fax-t38-1")
@@ -233,18 +234,9 @@ def test_many_calls_at_once_all_succeed(placed: dict[str, object], line: Line, e
 
 def test_what_is_sent_is_what_arrives(placed: dict[str, object], line: Line, ear: Ear) -> None:
     ear.result("fax-twopages-1")
-    wait_until(100, "a received fax of two pages", lambda: 2 in [_pages(path) for path in line.received()])
-    widths = {_width(path) for path in line.received() if _pages(path)}
+    wait_until(100, "a received fax of two pages", lambda: 2 in [pages_in(path) for path in line.received()])
+    widths = {_width(path) for path in line.received() if pages_in(path)}
     assert widths == {1728}
-
-
-def _pages(path: Path) -> int:
-    """Its pages; 0 for one that is being received."""
-    try:
-        with Image.open(path) as image:
-            return getattr(image, "n_frames", 1)
-    except OSError:
-        return 0
 
 
 def _width(path: Path) -> int:

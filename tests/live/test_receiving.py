@@ -31,6 +31,7 @@ from tests.live.lines import (
     call_of,
     light_pages,
     light_then_dense,
+    pages_in,
     wait_until,
 )
 
@@ -141,7 +142,9 @@ class Exchange:
 
     def spooled(self) -> dict[str, int]:
         """Channel id → pages that came so far."""
-        return {path.stem: _pages(path) for path in (self.instance.home / "asterisk/spool/faxroom/incoming").iterdir()}
+        return {
+            path.stem: pages_in(path) for path in (self.instance.home / "asterisk/spool/faxroom/incoming").iterdir()
+        }
 
     def cancel_what_waits(self) -> None:
         """What was too much for delta would come in the middle of another test."""
@@ -162,15 +165,6 @@ class Exchange:
             return bool(self.ari.ping())
         except FaxroomError:
             return False
-
-
-def _pages(path: Path) -> int:
-    """Its pages; 0 for one whose first page comes in, and for one that has just gone."""
-    try:
-        with Image.open(path) as image:
-            return getattr(image, "n_frames", 1)
-    except OSError:
-        return 0
 
 
 @pytest.fixture(scope="module")

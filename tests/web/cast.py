@@ -110,6 +110,13 @@ def make_entity(tenant: Tenant, name: str, extension: str, number: str | None, *
     return entity
 
 
+def may_receive(user_id: int, entity_id: int, allowed: bool = True) -> None:
+    """Whether somebody who may send from a line receives there as well."""
+    grant = sa.update(Grant).where(Grant.user_id == user_id, Grant.entity_id == entity_id)
+    db.session.execute(grant.values(may_receive=allowed))
+    db.session.commit()
+
+
 def make_document(app: Flask, tenant_id: int, name: str = "letter.pdf", content: bytes | None = None) -> Document:
     content = content or pdf_bytes(2)
     document = Document(tenant_id=tenant_id, kind="source", name=name, type="pdf", sha256="0" * 64, size=len(content))

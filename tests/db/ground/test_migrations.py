@@ -1,6 +1,7 @@
 """The migrations lead to what the models say, and back."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import flask_migrate
 import pytest
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
+from flask import Flask
 
 from tenants.db import db
 
@@ -85,48 +87,50 @@ def test_every_migration_keeps_the_rows_that_it_finds(app):
             connection.execute(sa.text("DROP TABLE alembic_version"))
 
 
+@contextmanager
+def _database_of(app: Flask, revision: str) -> Iterator[None]:
+    """The tables as they were at a revision, without a row; afterwards nothing knows of migrations any more."""
+    with app.app_context():
+        db.drop_all()
+        flask_migrate.upgrade(directory=FOLDER, revision=revision)
+        yield
+        with db.engine.begin() as connection:
+            connection.execute(sa.text("DROP TABLE alembic_version"))
+
+
+def _entered(names: tuple[str, ...], **values: dict[str, object]) -> None:
+    """A row in each of these tables as they are now, with what they demand and these ``values`` by table."""
+    metadata = sa.MetaData()
+    metadata.reflect(db.engine, only=names)
+    with db.engine.begin() as connection:
+        for table in (table for table in metadata.sorted_tables if table.name in names):
+            needed = {column.name: _value(column) for column in table.columns if not column.nullable}
+            connection.execute(table.insert().values(needed | values.get(table.name, {})))
+
+
+def _rows(query: str) -> list[tuple[object, ...]]:
+    with db.engine.begin() as connection:
+        return [tuple(row) for row in connection.execute(sa.text(query))]
+
+
 @pytest.mark.parametrize(
     ("status", "kind", "lane"),
     [("accepted", "docx", "offices"), ("preparing", "pdf", "documents"), ("sent", "pdf", None)],
 )
 def test_what_waited_to_be_prepared_before_an_upgrade_waits_in_its_lane(app, status, kind, lane):
-    with app.app_context():
-        db.drop_all()
-        flask_migrate.upgrade(directory=FOLDER, revision="0014")
-        metadata = sa.MetaData()
-        metadata.reflect(db.engine, only=ALONE)
-        wanted = [table for table in metadata.sorted_tables if table.name in ALONE]
-        with db.engine.begin() as connection:
-            for table in wanted:
-                needed = {column.name: _value(column) for column in table.columns if not column.nullable}
-                connection.execute(table.insert().values(needed))
-            connection.execute(sa.text("UPDATE document SET type = :kind"), {"kind": kind})
-            connection.execute(sa.text("UPDATE fax SET status = :status, source_id = '1'"), {"status": status})
+    with _database_of(app, "0014"):
+        _entered(ALONE, document={"type": kind}, fax={"status": status, "source_id": "1"})
         flask_migrate.upgrade(directory=FOLDER)
-        with db.engine.begin() as connection:
-            assert connection.execute(sa.text("SELECT lane, gave_way FROM fax")).one() == (lane, 0)
-            quotas = "SELECT quota_storage, quota_drafts, quota_uploads, quota_mails FROM tenant"
-            assert connection.execute(sa.text(quotas)).one() == (500, 10_000, 20_000, 20_000)
-            connection.execute(sa.text("DROP TABLE alembic_version"))
+        assert _rows("SELECT lane, gave_way FROM fax") == [(lane, 0)]
+        quotas = "SELECT quota_storage, quota_drafts, quota_uploads, quota_mails FROM tenant"
+        assert _rows(quotas) == [(500, 10_000, 20_000, 20_000)]
 
 
 def test_a_number_in_use_before_an_upgrade_is_its_company_s_and_an_operator_is_asked(app):
-    with app.app_context():
-        db.drop_all()
-        flask_migrate.upgrade(directory=FOLDER, revision="0019")
-        metadata = sa.MetaData()
-        metadata.reflect(db.engine, only=("tenant", "fax_template", "fax_entity"))
-        with db.engine.begin() as connection:
-            for table in metadata.sorted_tables:
-                if table.name in ALONE:
-                    needed = {column.name: _value(column) for column in table.columns if not column.nullable}
-                    connection.execute(table.insert().values(needed))
-            connection.execute(sa.text("UPDATE fax_entity SET number = '+390509655637'"))
+    with _database_of(app, "0019"):
+        _entered(("tenant", "fax_template", "fax_entity"), fax_entity={"number": "+390509655637"})
         flask_migrate.upgrade(directory=FOLDER)
-        with db.engine.begin() as connection:
-            kept = connection.execute(sa.text("SELECT number, tenant_id, to_approve FROM pool_number")).one()
-            assert (kept.number, kept.tenant_id, bool(kept.to_approve)) == ("+390509655637", 1, True)
-            connection.execute(sa.text("DROP TABLE alembic_version"))
+        assert _rows("SELECT number, tenant_id FROM pool_number WHERE to_approve") == [("+390509655637", 1)]
 
 
 #: What an occasion was before 0029, by the kind of mail, and where it stands afterwards.
@@ -145,9 +149,7 @@ OCCASIONS = {
 
 
 def test_a_mail_that_waits_across_an_upgrade_is_about_the_same_afterwards_and_after_a_way_back(app):
-    with app.app_context():
-        db.drop_all()
-        flask_migrate.upgrade(directory=FOLDER, revision="0025")
+    with _database_of(app, "0025"):
         with db.engine.begin() as connection:
             for kind, (occasion, _columns) in OCCASIONS.items():
                 connection.execute(
@@ -166,83 +168,40 @@ def test_a_mail_that_waits_across_an_upgrade_is_about_the_same_afterwards_and_af
         with db.engine.begin() as connection:
             back = {row.kind: row.occasion for row in connection.execute(sa.text("SELECT kind, occasion FROM notice"))}
             assert back == {kind: occasion for kind, (occasion, _columns) in OCCASIONS.items()}
-            connection.execute(sa.text("DROP TABLE alembic_version"))
 
 
 def test_boxes_mails_and_answers_of_before_are_the_same_after_an_upgrade_and_a_way_back(app):
-    with app.app_context():
-        db.drop_all()
-        flask_migrate.upgrade(directory=FOLDER, revision="0037")
-        metadata = sa.MetaData()
-        metadata.reflect(db.engine)
-        company, box, mail, address = (
-            metadata.tables[name] for name in ("tenant", "mail2fax_box", "mail_message", "email_address")
-        )
-        with db.engine.begin() as connection:
-            for table in (company, address, box):
-                needed = {column.name: _value(column) for column in table.columns if not column.nullable}
-                connection.execute(table.insert().values(needed))
-            for uid in (1, 2):
-                needed = {column.name: _value(column) for column in mail.columns if not column.nullable}
-                values = needed | {"id": uid, "uid": uid, "fate": "refused", "reason": "pin_wrong", "box_id": 1}
-                connection.execute(mail.insert().values(values))
-                connection.execute(
-                    sa.text(
-                        "INSERT INTO notice (tenant_id, kind, recipient, occasion, mail_id, language, message_id, "
-                        "created_at, tries) VALUES (1, 'mail_refused', 'bob@alpha.test', '7', :uid, 'en', :id, "
-                        "'2026-11-25 10:00:00', 0)"
-                    ),
-                    {"uid": uid, "id": f"<{uid}>"},
-                )
+    with _database_of(app, "0037"):
+        _entered(("tenant", "email_address", "mail2fax_box"))
+        for uid in (1, 2):
+            mail = {"id": uid, "uid": uid, "fate": "refused", "reason": "pin_wrong", "box_id": 1}
+            answer = {"id": uid, "tenant_id": 1, "kind": "mail_refused", "mail_id": uid, "message_id": f"<{uid}>"}
+            _entered(("mail_message", "notice"), mail_message=mail, notice=answer)
         flask_migrate.upgrade(directory=FOLDER, revision="0032")
-        with db.engine.begin() as connection:
-            assert connection.scalars(sa.text("SELECT programs FROM mail2fax_box")).all() == [""]
-            assert connection.execute(sa.text("SELECT guesses, program FROM mail_message")).all() == [(None, None)] * 2
-            assert connection.scalars(sa.text("SELECT mail_id FROM notice ORDER BY mail_id")).all() == [1, 2]
+        assert _rows("SELECT programs FROM mail2fax_box") == [("",)]
+        assert _rows("SELECT guesses, program FROM mail_message") == [(None, None)] * 2
+        assert _rows("SELECT mail_id FROM notice ORDER BY mail_id") == [(1,), (2,)]
         flask_migrate.downgrade(directory=FOLDER, revision="0037")
-        with db.engine.begin() as connection:
-            kept = connection.scalars(sa.text("SELECT reason FROM mail_message")).all()
-            assert kept == ["pin_wrong"] * 2
-            connection.execute(sa.text("DROP TABLE alembic_version"))
+        assert _rows("SELECT reason FROM mail_message") == [("pin_wrong",)] * 2
 
 
 def test_an_alert_about_held_faxes_from_before_an_upgrade_is_told_anew_about_each_person(app):
-    with app.app_context():
-        db.drop_all()
-        flask_migrate.upgrade(directory=FOLDER, revision="0029")
-        metadata = sa.MetaData()
-        metadata.reflect(db.engine, only=("tenant", "alert_incident"))
-        company, incident = (metadata.tables[name] for name in ("tenant", "alert_incident"))
-        needed = {column.name: _value(column) for column in company.columns if not column.nullable}
-        alert = {"tenant_id": 1, "began_at": datetime(2026, 1, 1, tzinfo=UTC)}
-        with db.engine.begin() as connection:
-            connection.execute(company.insert().values(needed))
-            for id_, kind in enumerate(("senders", "stuck"), 1):
-                connection.execute(incident.insert().values(id=id_, kind=kind, **alert))
+    with _database_of(app, "0029"):
+        _entered(("tenant",))
+        for id_, kind in enumerate(("senders", "stuck"), 1):
+            _entered(("alert_incident",), alert_incident={"id": id_, "kind": kind})
         flask_migrate.upgrade(directory=FOLDER)
-        with db.engine.begin() as connection:
-            open_ones = "SELECT kind, about_id FROM alert_incident WHERE ended_at IS NULL"
-            assert connection.execute(sa.text(open_ones)).all() == [("stuck", 0)]
-            for id_, about_id in enumerate((7, 8), 3):
-                connection.execute(
-                    sa.text(
-                        "INSERT INTO alert_incident (id, tenant_id, kind, about_id, began_at) "
-                        f"VALUES ({id_}, 1, 'senders', {about_id}, '2026-01-01 00:00:00+00:00')"
-                    )
-                )
+        assert _rows("SELECT kind, about_id FROM alert_incident WHERE ended_at IS NULL") == [("stuck", 0)]
+        for id_, about_id in enumerate((7, 8), 3):
+            alert = {"id": id_, "kind": "senders", "about_id": about_id}
+            _entered(("alert_incident",), alert_incident=alert)
         flask_migrate.downgrade(directory=FOLDER, revision="0029")
-        with db.engine.begin() as connection:
-            open_ones = "SELECT id FROM alert_incident WHERE ended_at IS NULL ORDER BY id"
-            assert connection.scalars(sa.text(open_ones)).all() == [2, 3]
+        assert _rows("SELECT id FROM alert_incident WHERE ended_at IS NULL ORDER BY id") == [(2,), (3,)]
         flask_migrate.upgrade(directory=FOLDER)
-        with db.engine.begin() as connection:
-            connection.execute(sa.text("DROP TABLE alembic_version"))
 
 
 def test_a_policy_from_before_an_upgrade_stays_follows_no_redirect_and_limits_calls_to_telephones(app):
-    with app.app_context():
-        db.drop_all()
-        flask_migrate.upgrade(directory=FOLDER, revision="0025")
+    with _database_of(app, "0025"):
         with db.engine.begin() as connection:
             connection.execute(
                 sa.text("INSERT INTO dialing_policy (id, countries, rest_days) VALUES (1, '[\"IT\"]', 9)")
@@ -250,177 +209,74 @@ def test_a_policy_from_before_an_upgrade_stays_follows_no_redirect_and_limits_ca
         flask_migrate.upgrade(directory=FOLDER)
         with db.engine.begin() as connection:
             row = connection.execute(sa.text("SELECT * FROM dialing_policy")).mappings().one()
-            connection.execute(sa.text("DROP TABLE alembic_version"))
         assert (row["rest_days"], bool(row["redirects_followed"])) == (9, False)
         assert (row["voice_per_line"], row["voice_per_company"], row["voice_minutes"]) == (10, 30, 120)
 
 
 def test_attempts_from_before_an_upgrade_have_no_response_and_no_trunk_is_set_aside(app):
-    with app.app_context():
-        db.drop_all()
-        flask_migrate.upgrade(directory=FOLDER, revision="0028")
-        metadata = sa.MetaData()
-        metadata.reflect(db.engine, only=(*ALONE, "attempt"))
-        with db.engine.begin() as connection:
-            for table in metadata.sorted_tables:
-                if table.name in (*ALONE, "attempt"):
-                    needed = {column.name: _value(column) for column in table.columns if not column.nullable}
-                    connection.execute(table.insert().values(needed))
+    with _database_of(app, "0028"):
+        _entered((*ALONE, "attempt"))
         flask_migrate.upgrade(directory=FOLDER)
-        with db.engine.begin() as connection:
-            assert connection.execute(sa.text("SELECT response, trunk_id FROM attempt")).all() == [(None, None)]
-            assert not connection.scalar(sa.text("SELECT passed_on FROM attempt"))
-            assert connection.execute(sa.text("SELECT trunk_id FROM trunk_trouble")).all() == []
-            connection.execute(sa.text("DROP TABLE alembic_version"))
+        assert _rows("SELECT response, trunk_id FROM attempt WHERE NOT passed_on") == [(None, None)]
+        assert _rows("SELECT trunk_id FROM trunk_trouble") == []
 
 
 def test_a_call_of_before_an_upgrade_that_may_have_rung_is_known_by_its_last_response(app):
-    with app.app_context():
-        db.drop_all()
-        flask_migrate.upgrade(directory=FOLDER, revision="0039")
-        metadata = sa.MetaData()
-        metadata.reflect(db.engine, only=(*ALONE, "attempt"))
+    with _database_of(app, "0039"):
+        _entered(ALONE)
         responses = {"a": "SIP 183 Session Progress", "b": "SIP 486 Busy Here", "c": None}
-        with db.engine.begin() as connection:
-            for table in metadata.sorted_tables:
-                if table.name in (*ALONE, "attempt"):
-                    needed = {column.name: _value(column) for column in table.columns if not column.nullable}
-                    rows = [{}]
-                    if table.name == "attempt":
-                        ended = datetime(2026, 12, 1, tzinfo=UTC)
-                        rows = [
-                            {"id": n, "n": n, "channel_id": name, "response": response, "ended_at": ended}
-                            for n, (name, response) in enumerate(responses.items(), 1)
-                        ]
-                    connection.execute(table.insert(), [needed | row for row in rows])
+        ended = datetime(2026, 12, 1, tzinfo=UTC)
+        for n, (name, response) in enumerate(responses.items(), 1):
+            call = {"id": n, "n": n, "channel_id": name, "response": response, "ended_at": ended}
+            _entered(("attempt",), attempt=call)
         flask_migrate.upgrade(directory=FOLDER)
-        with db.engine.begin() as connection:
-            told = connection.execute(sa.text("SELECT channel_id FROM attempt WHERE under_way")).all()
-            assert [tuple(row) for row in told] == [("a",)]
-            connection.execute(sa.text("DROP TABLE alembic_version"))
+        assert _rows("SELECT channel_id FROM attempt WHERE under_way") == [("a",)]
 
 
 def test_of_attempts_from_before_an_upgrade_error_correction_is_what_was_asked_for(app):
-    with app.app_context():
-        db.drop_all()
-        flask_migrate.upgrade(directory=FOLDER, revision="0026")
-        metadata = sa.MetaData()
-        metadata.reflect(db.engine, only=(*ALONE, "attempt"))
-        with db.engine.begin() as connection:
-            for table in metadata.sorted_tables:
-                if table.name in (*ALONE, "attempt"):
-                    needed = {column.name: _value(column) for column in table.columns if not column.nullable}
-                    connection.execute(
-                        table.insert().values(needed | ({"ecm": True} if table.name == "attempt" else {}))
-                    )
+    with _database_of(app, "0026"):
+        _entered((*ALONE, "attempt"), attempt={"ecm": True})
         flask_migrate.upgrade(directory=FOLDER)
-        with db.engine.begin() as connection:
-            asked = sa.text("SELECT ecm, asked_ecm, asked_rate, asked_packet, damaged_lines FROM attempt")
-            assert [tuple(row) for row in connection.execute(asked)] == [(None, True, None, None, None)]
-            connection.execute(sa.text("DROP TABLE alembic_version"))
+        asked = "SELECT ecm, asked_ecm, asked_rate, asked_packet, damaged_lines FROM attempt"
+        assert _rows(asked) == [(None, True, None, None, None)]
 
 
 def test_attempts_from_before_an_upgrade_have_no_header_that_is_known(app):
-    with app.app_context():
-        db.drop_all()
-        flask_migrate.upgrade(directory=FOLDER, revision="0037")
-        metadata = sa.MetaData()
-        metadata.reflect(db.engine, only=(*ALONE, "attempt"))
-        with db.engine.begin() as connection:
-            for table in metadata.sorted_tables:
-                if table.name in (*ALONE, "attempt"):
-                    needed = {column.name: _value(column) for column in table.columns if not column.nullable}
-                    connection.execute(table.insert().values(needed))
+    with _database_of(app, "0037"):
+        _entered((*ALONE, "attempt"))
         flask_migrate.upgrade(directory=FOLDER)
-        with db.engine.begin() as connection:
-            header = sa.text("SELECT header_name, header_station FROM attempt")
-            assert [tuple(row) for row in connection.execute(header)] == [(None, None)]
-            assert connection.execute(sa.text("SELECT lines FROM number_lines")).all() == []
-            connection.execute(sa.text("DROP TABLE alembic_version"))
+        assert _rows("SELECT header_name, header_station FROM attempt") == [(None, None)]
+        assert _rows("SELECT lines FROM number_lines") == []
 
 
 def test_templates_from_before_an_upgrade_get_no_fewer_calls_and_waiting_faxes_wait_for_no_number(app):
-    with app.app_context():
-        db.drop_all()
-        flask_migrate.upgrade(directory=FOLDER, revision="0026")
-        metadata = sa.MetaData()
-        metadata.reflect(db.engine, only=(*ALONE, "fax", "fax_template"))
-        with db.engine.begin() as connection:
-            for table in metadata.sorted_tables:
-                if table.name in (*ALONE, "fax", "fax_template"):
-                    needed = {column.name: _value(column) for column in table.columns if not column.nullable}
-                    known = {"resolution": "fine", "page_size": "A4", "max_attempts": 40}
-                    known |= {"status": "ready"} if table.name == "fax" else {}
-                    connection.execute(
-                        table.insert().values(needed | {key: known[key] for key in known if key in table.c})
-                    )
+    with _database_of(app, "0026"):
+        _entered(ALONE, fax_template={"max_attempts": 40}, fax={"status": "ready"})
         flask_migrate.upgrade(directory=FOLDER)
-        with db.engine.begin() as connection:
-            assert connection.execute(sa.text("SELECT max_dials, dial_hours FROM fax_template")).all() == [(40, 24)]
-            waiting = connection.execute(sa.text("SELECT waits_for_number, urgent FROM fax")).all()
-            assert [(number, bool(urgent)) for number, urgent in waiting] == [(None, False)]
-            connection.execute(sa.text("DROP TABLE alembic_version"))
+        assert _rows("SELECT max_dials, dial_hours FROM fax_template") == [(40, 24)]
+        assert _rows("SELECT waits_for_number FROM fax WHERE NOT urgent") == [(None,)]
 
 
 def test_a_box_from_before_an_upgrade_is_still_collected_and_its_company_has_no_fax_domain(app):
-    with app.app_context():
-        db.drop_all()
-        flask_migrate.upgrade(directory=FOLDER, revision="0037")
-        metadata, alone = sa.MetaData(), ("tenant", "email_address", "mail2fax_box")
-        metadata.reflect(db.engine, only=alone)
-        with db.engine.begin() as connection:
-            for table in (table for table in metadata.sorted_tables if table.name in alone):
-                needed = {column.name: _value(column) for column in table.columns if not column.nullable}
-                connection.execute(table.insert().values(needed))
+    with _database_of(app, "0037"):
+        _entered(("tenant", "email_address", "mail2fax_box"))
         flask_migrate.upgrade(directory=FOLDER)
-        with db.engine.begin() as connection:
-            box = connection.execute(sa.text("SELECT source FROM mail2fax_box")).scalar_one()
-            domain = connection.execute(sa.text("SELECT fax_domain FROM tenant")).scalar_one()
-            connection.execute(sa.text("DROP TABLE alembic_version"))
-        assert (box, domain) == ("imap", None)
+        assert _rows("SELECT source FROM mail2fax_box") == [("imap",)]
+        assert _rows("SELECT fax_domain FROM tenant") == [(None,)]
 
 
 def test_a_shared_line_of_before_an_upgrade_takes_machines_without_a_tone_as_a_new_one_does(app):
-    with app.app_context():
-        db.drop_all()
-        flask_migrate.upgrade(directory=FOLDER, revision="0033")
-        metadata, alone = sa.MetaData(), ("tenant", "email_address", "fax_entity")
-        metadata.reflect(db.engine, only=alone)
-        with db.engine.begin() as connection:
-            for table in (table for table in metadata.sorted_tables if table.name in alone):
-                needed = {column.name: _value(column) for column in table.columns if not column.nullable}
-                connection.execute(
-                    table.insert().values(needed | ({"authentication": "none"} if table.name == "fax_entity" else {}))
-                )
+    with _database_of(app, "0033"):
+        _entered(("tenant", "email_address", "fax_entity"))
         flask_migrate.upgrade(directory=FOLDER)
-        with db.engine.begin() as connection:
-            seconds = connection.execute(sa.text("SELECT fax_after FROM fax_entity")).scalar_one()
-            connection.execute(sa.text("DROP TABLE alembic_version"))
-        assert seconds == 30
-
-
-def _entered(names: tuple[str, ...], **values: dict[str, object]) -> None:
-    """A row in each of these tables as they are now, with what they demand and these ``values`` by table."""
-    metadata = sa.MetaData()
-    metadata.reflect(db.engine, only=names)
-    with db.engine.begin() as connection:
-        for table in (table for table in metadata.sorted_tables if table.name in names):
-            needed = {column.name: _value(column) for column in table.columns if not column.nullable}
-            connection.execute(table.insert().values(needed | values.get(table.name, {})))
-
-
-def _rows(query: str) -> list[tuple[object, ...]]:
-    with db.engine.begin() as connection:
-        return [tuple(row) for row in connection.execute(sa.text(query))]
+        assert _rows("SELECT fax_after FROM fax_entity") == [(30,)]
 
 
 def test_lines_people_and_boxes_from_before_tokens_and_digests_go_on_as_before_and_after_a_way_back(app):
     """Received faxes are mailed as they were, nobody gets a digest in the place of a mail, and a box keeps its
     password."""
     before = ("tenant", "email_address", "user", "fax_template", "mail2fax_box", "fax_entity", "notice")
-    with app.app_context():
-        db.drop_all()
-        flask_migrate.upgrade(directory=FOLDER, revision="0034")
+    with _database_of(app, "0034"):
         sent = {"kind": "sent", "recipient": "bob@alpha.test"}
         _entered(before, user={"tenant_id": 1}, mail2fax_box={"password": "sealed"}, notice=sent)
         flask_migrate.upgrade(directory=FOLDER, revision="0033")
@@ -437,7 +293,6 @@ def test_lines_people_and_boxes_from_before_tokens_and_digests_go_on_as_before_a
         assert _rows("SELECT count(*) FROM fax_entity") == [(1,)]
         flask_migrate.upgrade(directory=FOLDER)
         assert _rows("SELECT received_mail FROM fax_entity") == [("attached",)]
-        _rows_end()
 
 
 @pytest.mark.parametrize(
@@ -452,9 +307,7 @@ def test_a_box_that_signed_in_with_tokens_before_an_upgrade_keeps_them_and_gets_
     app, provider, directory, page
 ):
     known = {"provider": provider, "directory": directory, "client_secret": "sealed", "refresh_token": "sealed too"}
-    with app.app_context():
-        db.drop_all()
-        flask_migrate.upgrade(directory=FOLDER, revision="0033")
+    with _database_of(app, "0033"):
         _entered(("tenant", "email_address", "mail2fax_box", "box_sign_in"), box_sign_in=known)
         flask_migrate.upgrade(directory=FOLDER, revision="0045")
         columns = "client_secret, refresh_token, authorize_url, signed_in_as"
@@ -462,12 +315,6 @@ def test_a_box_that_signed_in_with_tokens_before_an_upgrade_keeps_them_and_gets_
         flask_migrate.downgrade(directory=FOLDER, revision="0033")
         assert _rows("SELECT client_secret, refresh_token FROM box_sign_in") == [("sealed", "sealed too")]
         flask_migrate.upgrade(directory=FOLDER)
-        _rows_end()
-
-
-def _rows_end() -> None:
-    with db.engine.begin() as connection:
-        connection.execute(sa.text("DROP TABLE alembic_version"))
 
 
 def _one_row_in_each_table() -> dict[str, int]:
@@ -503,17 +350,13 @@ def _count(tables: Iterable[str]) -> dict[str, int]:
 
 
 def test_the_one_trunk_of_before_an_upgrade_keeps_its_habits_its_trouble_and_its_channels(app):
-    with app.app_context():
-        db.drop_all()
-        flask_migrate.upgrade(directory=FOLDER, revision="0033")
+    with _database_of(app, "0033"):
         when = "'2026-11-30 10:00:00+00:00'"
+        _entered(("tenant",))
         with db.engine.begin() as connection:
-            tenant = sa.Table("tenant", sa.MetaData(), autoload_with=connection)
-            needed = {column.name: _value(column) for column in tenant.columns if not column.nullable}
-            connection.execute(tenant.insert().values(needed))
             for statement in (
                 "INSERT INTO dialing_policy (id, rest_days, trunk_region, trunk_area, trunk_company_id, called_order, "
-                f"caller_form) VALUES (1, 9, 'IT', '050', {needed['id']}, '[\"to\", \"uri\"]', 'whole')",
+                "caller_form) VALUES (1, 9, 'IT', '050', 1, '[\"to\", \"uri\"]', 'whole')",
                 "INSERT INTO trunk_trouble (id, since, probe_at, outcome, response) "
                 f"VALUES (1, {when}, {when}, 'trunk_down', 'SIP 503')",
                 f"INSERT INTO trunk_channels (id, channels, full_at) VALUES (1, 7, {when})",
@@ -529,10 +372,8 @@ def test_the_one_trunk_of_before_an_upgrade_keeps_its_habits_its_trouble_and_its
             before = connection.execute(sa.text("SELECT * FROM dialing_policy")).mappings().one()
             assert connection.scalar(sa.text("SELECT outcome FROM trunk_trouble WHERE id = 1")) == "trunk_down"
         flask_migrate.upgrade(directory=FOLDER)
-        with db.engine.begin() as connection:
-            connection.execute(sa.text("DROP TABLE alembic_version"))
     assert (trunk["name"], trunk["region"], trunk["area"], trunk["caller_form"]) == ("main", "IT", "050", "whole")
-    assert (trunk["company_id"], bool(trunk["from_environment"])) == (needed["id"], True)
+    assert (trunk["company_id"], bool(trunk["from_environment"])) == (1, True)
     assert "to" in str(trunk["called_order"])
     assert (trouble["trunk_id"], trouble["outcome"], trouble["response"]) == (trunk["id"], "trunk_down", "SIP 503")
     assert (room["trunk_id"], room["channels"]) == (trunk["id"], 7)
@@ -540,37 +381,18 @@ def test_the_one_trunk_of_before_an_upgrade_keeps_its_habits_its_trouble_and_its
 
 
 def test_what_a_number_has_shown_before_an_upgrade_stays_and_no_trunk_is_first(app):
-    with app.app_context():
-        db.drop_all()
-        flask_migrate.upgrade(directory=FOLDER, revision="0039")
-        with db.engine.begin() as connection:
-            tenant = sa.Table("tenant", sa.MetaData(), autoload_with=connection)
-            needed = {column.name: _value(column) for column in tenant.columns if not column.nullable}
-            connection.execute(tenant.insert().values(needed))
-            known = "(id, tenant_id, number, t38, rate, standard_only, learned_at)"
-            values = f"(1, {needed['id']}, '+39050', 'fails', 9600, true, '2026-11-30 10:00:00+00:00')"
-            connection.execute(sa.text(f"INSERT INTO destination {known} VALUES {values}"))
+    with _database_of(app, "0039"):
+        shown = {"number": "+39050", "t38": "fails", "rate": 9600, "standard_only": True}
+        _entered(("tenant", "destination"), destination=shown)
         flask_migrate.upgrade(directory=FOLDER)
-        told = sa.text("SELECT number, t38, rate, trunk_id FROM destination")
-        with db.engine.begin() as connection:
-            after = tuple(connection.execute(told).one())
+        assert _rows("SELECT number, t38, rate, trunk_id FROM destination") == [("+39050", "fails", 9600, None)]
         flask_migrate.downgrade(directory=FOLDER, revision="0039")
-        with db.engine.begin() as connection:
-            before = tuple(connection.execute(sa.text("SELECT number, t38, rate FROM destination")).one())
-            connection.execute(sa.text("DROP TABLE alembic_version"))
-    assert (before, after) == (("+39050", "fails", 9600), ("+39050", "fails", 9600, None))
+        assert _rows("SELECT number, t38, rate FROM destination") == [("+39050", "fails", 9600)]
 
 
 def test_a_trunk_of_before_an_upgrade_whose_number_stood_in_pai_alone_has_it_as_usual(app):
-    with app.app_context():
-        db.drop_all()
-        flask_migrate.upgrade(directory=FOLDER, revision="0046")
-        with db.engine.begin() as connection:
-            trunk = sa.Table("trunk", sa.MetaData(), autoload_with=connection)
-            needed = {column.name: _value(column) for column in trunk.columns if not column.nullable}
-            connection.execute(trunk.insert(), [needed | {"id": 71, "name": "one", "caller_in": "pai"}])
-            connection.execute(trunk.insert(), [needed | {"id": 72, "name": "two", "caller_in": "from"}])
+    with _database_of(app, "0046"):
+        _entered(("trunk",), trunk={"id": 71, "name": "one", "caller_in": "pai"})
+        _entered(("trunk",), trunk={"id": 72, "name": "two", "caller_in": "from"})
         flask_migrate.upgrade(directory=FOLDER)
-        after = _rows("SELECT caller_in FROM trunk WHERE id IN (71, 72) ORDER BY id")
-        _rows_end()
-    assert after == [("usual",), ("from",)]
+        assert _rows("SELECT caller_in FROM trunk WHERE id IN (71, 72) ORDER BY id") == [("usual",), ("from",)]

@@ -13,14 +13,14 @@ from flask import Flask
 import app.jobs.running as running
 from app.errors import Refused
 from app.jobs.outbox import notify
-from app.models import Fax, Grant, InboxAct, InboxEvent, Notice, NoticeKind, Status, Unread
+from app.models import Fax, InboxAct, InboxEvent, Notice, NoticeKind, Status, Unread
 from app.rules.ground.access import rights_of
 from app.rules.inbox import inbox
 from app.rules.inbox.forward import forward_by_mail, hand_over_to
 from app.rules.inbox.reminding import write_reminders
 from tenants.db import db, utc_now
 from tenants.models import Role, Tenant, User
-from tests.web.cast import Cast, make_user, receive_fax
+from tests.web.cast import Cast, make_user, may_receive, receive_fax
 
 #: Wednesday morning in Rome, and times before it.
 WEDNESDAY = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
@@ -30,13 +30,7 @@ WEDNESDAY = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 def receives(app: Flask, cast: Cast) -> None:
     """Bob may receive at the front desk as Alice does."""
     with app.app_context():
-        may_receive(cast.bob, cast.frontdesk, True)
-        db.session.commit()
-
-
-def may_receive(user_id: int, entity_id: int, allowed: bool) -> None:
-    grant = sa.update(Grant).where(Grant.user_id == user_id, Grant.entity_id == entity_id)
-    db.session.execute(grant.values(may_receive=allowed))
+        may_receive(cast.bob, cast.frontdesk)
 
 
 def person(user_id: int) -> User:

@@ -1,10 +1,7 @@
 """A digest tells of each fax once; what was not sent is told of at once as well."""
 
-import email
-import email.policy
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
-from email.message import EmailMessage
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -20,17 +17,6 @@ from tenants.models import User
 from tests.db.faxes import dial
 
 ROME = ZoneInfo("Europe/Rome")
-
-
-@pytest.fixture
-def server(monkeypatch) -> list[EmailMessage]:
-    taken: list[EmailMessage] = []
-    monkeypatch.setattr(
-        notify,
-        "send_mail",
-        lambda url, message: taken.append(email.message_from_bytes(message.as_bytes(), policy=email.policy.default)),
-    )
-    return taken
 
 
 @pytest.fixture

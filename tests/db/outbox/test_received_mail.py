@@ -37,18 +37,6 @@ Number of pages: 1\u0020
 """
 
 
-@pytest.fixture
-def server(monkeypatch) -> list[EmailMessage]:
-    """What the mail server was handed, read again from its bytes."""
-    taken: list[EmailMessage] = []
-
-    def send(url: str | None, message: EmailMessage) -> None:
-        taken.append(email.message_from_bytes(message.as_bytes(), policy=email.policy.default))
-
-    monkeypatch.setattr(notify, "send_mail", send)
-    return taken
-
-
 def deliver_all() -> None:
     db.session.rollback()
     notice_ids = list(db.session.scalars(sa.select(Notice.id).order_by(Notice.id)))

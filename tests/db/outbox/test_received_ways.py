@@ -38,17 +38,6 @@ def ring() -> Iterator[Ring]:
 
 
 @pytest.fixture
-def server(monkeypatch) -> list[EmailMessage]:
-    taken: list[EmailMessage] = []
-    monkeypatch.setattr(
-        notify,
-        "send_mail",
-        lambda url, message: taken.append(email.message_from_bytes(message.as_bytes(), policy=email.policy.default)),
-    )
-    return taken
-
-
-@pytest.fixture
 def bobs_mail(app, phone, spool, server, cast) -> Iterator[Callable[[], EmailMessage]]:
     def received() -> EmailMessage:
         db.session.commit()

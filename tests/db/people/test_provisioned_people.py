@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from app.services.setup.provisioning import ProvisionError, apply_provision_file
+from app.services.setup.provisioning import ProvisionError
 from tenants.models import PgpPublicKey, Tenant, User
+from tests.db.setup.provisioned import applied
 from tests.unit.mail.test_pgp import Ring, ring  # noqa: F401 - the same keys
 
 FILE = """
@@ -23,9 +24,7 @@ tenants:
 
 
 def apply(session, folder: Path, *, keys: str = "", tenant: str = "language: en") -> None:
-    path = folder / "provision.yaml"
-    path.write_text(FILE.format(keys=keys, tenant=tenant))
-    apply_provision_file(session, path)
+    applied(session, folder, FILE.format(keys=keys, tenant=tenant))
 
 
 def fingerprints(session) -> list[str | None]:

@@ -10,6 +10,7 @@ from app.rules.mail2fax.box_sign_in import GOOGLE_SERVICE, PROVIDERS
 from app.services.setup.provisioning import ProvisionError, apply_provision_file
 from tenants.models import Tenant
 from tests.db.mail2fax.test_service_accounts import KEYS, SERVICE, file_of
+from tests.db.setup.provisioned import applied, box_of_gamma
 
 FILE = """
 tenants:
@@ -25,11 +26,8 @@ tenants:
 
 
 def apply(session, folder: Path, more: str = "", tenant: str = "") -> tuple[Mail2FaxBox, Tenant]:
-    path = folder / "provision.yaml"
-    path.write_text(FILE.format(more=more, tenant=tenant))
-    apply_provision_file(session, path)
-    gamma = session.scalars(sa.select(Tenant).where(Tenant.slug == "gamma")).one()
-    return session.scalars(sa.select(Mail2FaxBox).where(Mail2FaxBox.tenant_id == gamma.id)).one(), gamma
+    applied(session, folder, FILE.format(more=more, tenant=tenant))
+    return box_of_gamma(session)
 
 
 def test_they_are_taken_and_stay_until_the_file_names_others(session, tmp_path):

@@ -7,8 +7,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.models import Mail2FaxBox
-from app.services.setup.provisioning import ProvisionError, apply_provision_file
+from app.services.setup.provisioning import ProvisionError
 from tenants.models import Tenant
+from tests.db.setup.provisioned import applied, box_of_gamma
 
 FILE = """
 tenants:
@@ -25,11 +26,8 @@ tenants:
 
 
 def apply(session: Session, folder: Path, more: str = ", door: true", tenant: str = "") -> tuple[Mail2FaxBox, Tenant]:
-    path = folder / "provision.yaml"
-    path.write_text(FILE.format(more=more, tenant=tenant))
-    apply_provision_file(session, path)
-    gamma = session.scalars(sa.select(Tenant).where(Tenant.slug == "gamma")).one()
-    return session.scalars(sa.select(Mail2FaxBox).where(Mail2FaxBox.tenant_id == gamma.id)).one(), gamma
+    applied(session, folder, FILE.format(more=more, tenant=tenant))
+    return box_of_gamma(session)
 
 
 def test_a_box_at_the_door_and_a_domain_are_taken(session, tmp_path):

@@ -6,8 +6,9 @@ import pytest
 import sqlalchemy as sa
 
 from app.models import FaxEntity, FormerNumber, Grant, Mail2FaxBox
-from app.services.setup.provisioning import Provisioned, ProvisionError, apply_provision_file
+from app.services.setup.provisioning import Provisioned, ProvisionError
 from tenants.models import Tenant, User
+from tests.db.setup.provisioned import applied
 
 FILE = """
 tenants:
@@ -30,9 +31,7 @@ PIN = "mail2fax: {box: fax, authentication: pin, pin: %s}"
 
 
 def apply(session, folder: Path, *entities: str, imap: str = "imaps://imap.gamma.test") -> Provisioned:
-    path = folder / "provision.yaml"
-    path.write_text(FILE.format(imap=imap, entities=f"[{', '.join(entities)}]"))
-    return apply_provision_file(session, path)
+    return applied(session, folder, FILE.format(imap=imap, entities=f"[{', '.join(entities)}]"))
 
 
 def faults(session, folder: Path, *entities: str, imap: str = "imaps://imap.gamma.test") -> list[str]:

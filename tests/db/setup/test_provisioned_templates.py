@@ -6,7 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 from app.models import FaxTemplate
-from app.services.setup.provisioning import ProvisionError, apply_provision_file
+from app.services.setup.provisioning import ProvisionError
+from tests.db.setup.provisioned import applied
 
 FILE = """
 tenants:
@@ -15,9 +16,7 @@ tenants:
 
 
 def apply(session, folder: Path, more: str = "") -> FaxTemplate:
-    path = folder / "provision.yaml"
-    path.write_text(FILE.format(more=more))
-    apply_provision_file(session, path)
+    applied(session, folder, FILE.format(more=more))
     return session.scalars(sa.select(FaxTemplate).where(FaxTemplate.name == "default")).one()
 
 

@@ -7,12 +7,12 @@ import sqlalchemy as sa
 from flask import Flask
 
 from app.errors import Refused
-from app.models import Fax, FaxEntity, Grant, InboxEvent, Notice, NoticeKind, Status
+from app.models import Fax, FaxEntity, InboxEvent, Notice, NoticeKind, Status
 from app.rules.inbox.forward import forward_by_mail
 from app.rules.words.sentences import sentence
 from tenants.db import db, utc_now
 from tenants.models import Role, User
-from tests.web.cast import Browser, Cast, make_fax, make_user, receive_fax
+from tests.web.cast import Browser, Cast, make_fax, make_user, may_receive, receive_fax
 
 SUBMISSION = re.compile(r'name="submission" value="([^"]+)"')
 
@@ -20,9 +20,7 @@ SUBMISSION = re.compile(r'name="submission" value="([^"]+)"')
 @pytest.fixture(autouse=True)
 def receives(app: Flask, cast: Cast) -> None:
     with app.app_context():
-        grants = sa.update(Grant).where(Grant.user_id == cast.bob, Grant.entity_id == cast.frontdesk)
-        db.session.execute(grants.values(may_receive=True))
-        db.session.commit()
+        may_receive(cast.bob, cast.frontdesk)
 
 
 def mails(app: Flask) -> list[tuple[str, str | None]]:

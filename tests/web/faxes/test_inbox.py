@@ -12,7 +12,7 @@ from flask import Flask
 from app.models import Fax, Grant, InboxEvent, Status, Unread
 from tenants.db import db, utc_now
 from tenants.models import Role, User
-from tests.web.cast import Browser, Cast, make_fax, make_user, receive_fax
+from tests.web.cast import Browser, Cast, make_fax, make_user, may_receive, receive_fax
 
 #: Acts on a received fax.
 ACTS = ("take", "done", "release", "reopen", "unread", "hand-over")
@@ -23,9 +23,7 @@ SEEN = re.compile(r"seen=(\w+)")
 def receives(app: Flask, cast: Cast) -> None:
     """Bob may receive at the front desk as Alice does."""
     with app.app_context():
-        grants = sa.update(Grant).where(Grant.user_id == cast.bob, Grant.entity_id == cast.frontdesk)
-        db.session.execute(grants.values(may_receive=True))
-        db.session.commit()
+        may_receive(cast.bob, cast.frontdesk)
 
 
 def row(app: Flask, fax_id: str) -> Fax:
