@@ -59,56 +59,38 @@ class AuditLink(Model):
     digest: Mapped[str] = mapped_column(sa.String(64))
 
 
-#: The database itself refuses to change or remove a row, but for those of a company that is being deleted.
-APPEND_ONLY = {
-    "sqlite": (
-        """CREATE TRIGGER audit_event_no_update BEFORE UPDATE ON audit_event
-        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
-        """CREATE TRIGGER audit_event_no_delete BEFORE DELETE ON audit_event
-        WHEN NOT EXISTS (SELECT 1 FROM tenant WHERE id = OLD.tenant_id AND deleting_at IS NOT NULL)
-        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
-    ),
-    "postgresql": (
-        """CREATE OR REPLACE FUNCTION audit_event_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+def _append_only(table: str, company: str) -> dict[str, tuple[str, ...]]:
+    """The database itself refuses to change or remove a row, but for those of a company that is being deleted.
+    ``company`` is the column that names it."""
+    deleting = f"EXISTS (SELECT 1 FROM tenant WHERE id = OLD.{company} AND deleting_at IS NOT NULL)"
+    refusal = "'the audit log is append-only'"
+    return {
+        "sqlite": (
+            f"""CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table}
+        BEGIN SELECT RAISE(ABORT, {refusal}); END""",
+            f"""CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table}
+        WHEN NOT {deleting}
+        BEGIN SELECT RAISE(ABORT, {refusal}); END""",
+        ),
+        "postgresql": (
+            f"""CREATE OR REPLACE FUNCTION {table}_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
             IF TG_OP = 'DELETE' THEN
-                IF EXISTS (SELECT 1 FROM tenant WHERE id = OLD.tenant_id AND deleting_at IS NOT NULL) THEN
+                IF {deleting} THEN
                     RETURN OLD;
                 END IF;
             END IF;
-            RAISE EXCEPTION 'the audit log is append-only';
+            RAISE EXCEPTION {refusal};
         END $$""",
-        """CREATE TRIGGER audit_event_append_only BEFORE UPDATE OR DELETE ON audit_event
-        FOR EACH ROW EXECUTE FUNCTION audit_event_append_only()""",
-        """CREATE TRIGGER audit_event_no_truncate BEFORE TRUNCATE ON audit_event
-        FOR EACH STATEMENT EXECUTE FUNCTION audit_event_append_only()""",
-    ),
-}
-LINKS_APPEND_ONLY = {
-    "sqlite": (
-        """CREATE TRIGGER audit_link_no_update BEFORE UPDATE ON audit_link
-        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
-        """CREATE TRIGGER audit_link_no_delete BEFORE DELETE ON audit_link
-        WHEN NOT EXISTS (SELECT 1 FROM tenant WHERE id = OLD.chain AND deleting_at IS NOT NULL)
-        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
-    ),
-    "postgresql": (
-        """CREATE OR REPLACE FUNCTION audit_link_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN
-            IF TG_OP = 'DELETE' THEN
-                IF EXISTS (SELECT 1 FROM tenant WHERE id = OLD.chain AND deleting_at IS NOT NULL) THEN
-                    RETURN OLD;
-                END IF;
-            END IF;
-            RAISE EXCEPTION 'the audit log is append-only';
-        END $$""",
-        """CREATE TRIGGER audit_link_append_only BEFORE UPDATE OR DELETE ON audit_link
-        FOR EACH ROW EXECUTE FUNCTION audit_link_append_only()""",
-        """CREATE TRIGGER audit_link_no_truncate BEFORE TRUNCATE ON audit_link
-        FOR EACH STATEMENT EXECUTE FUNCTION audit_link_append_only()""",
-    ),
-}
-for _table, _guards in ((AuditEvent.__table__, APPEND_ONLY), (AuditLink.__table__, LINKS_APPEND_ONLY)):
-    for _dialect, _statements in _guards.items():
+            f"""CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table}
+        FOR EACH ROW EXECUTE FUNCTION {table}_append_only()""",
+            f"""CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table}
+        FOR EACH STATEMENT EXECUTE FUNCTION {table}_append_only()""",
+        ),
+    }
+
+
+for _table, _company in ((AuditEvent.__table__, "tenant_id"), (AuditLink.__table__, "chain")):
+    for _dialect, _statements in _append_only(_table.name, _company).items():
         for _statement in _statements:
             event.listen(_table, "after_create", sa.DDL(_statement).execute_if(dialect=_dialect))
