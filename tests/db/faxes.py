@@ -1,16 +1,19 @@
 """Faxes at any point of their life, without a line."""
 
+import io
 from datetime import timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.jobs.sending import prepare
 from app.models import Attempt, CalledNumber, Document, DocumentKind, Fax, Status
 from app.rules.sending.dispatch import Limits, claim_due, mark_placed
 from app.rules.sending.submit import submit_fax
+from app.services.documents.documents import take_upload
 from tenants.db import new_ulid, utc_now
 from tenants.models import User
-from tests.web.cast import Cast
+from tests.web.cast import Cast, pdf_bytes
 
 #: A machine with as many lines as anybody may want.
 NUMBER, ITS_LINES = "+390501234567", 1000
@@ -37,6 +40,16 @@ def submit(session: Session, cast: Cast, **changes: object) -> Fax:
         "submission_key": new_ulid(),
     }
     return submit_fax(session, **{**request, **changes})
+
+
+def submit_letter(session: Session, cast: Cast) -> str:
+    """A letter of one page that Bob has uploaded, ready to be sent."""
+    given = io.BytesIO(pdf_bytes())
+    document = take_upload(session, stream=given, filename="a.pdf", tenant_id=cast.alpha, user_id=cast.bob)
+    fax_id = submit(session, cast, document=document).id
+    session.commit()
+    prepare.prepare.__wrapped__()
+    return fax_id
 
 
 def make_ready(session: Session, fax: Fax, *, pages: int = 2) -> Fax:

@@ -1,37 +1,30 @@
 """The report shows the first page with the header that it went with."""
 
 import base64
-import io
 import re
 from datetime import timedelta
 
 import sqlalchemy as sa
 
 from app.adapters.pages.rasterizer import page_picture
-from app.jobs.sending import dispatch, prepare
+from app.jobs.sending import dispatch
 from app.jobs.sending.dispatch import _lay_pages
 from app.models import Attempt, Fax, FaxTemplate
 from app.rules.sending.dispatch import mark_placed
 from app.rules.sending.results import CallFacts, record_result
-from app.services.documents.documents import take_upload
 from app.services.documents.pictures import WIDTH, ensure_picture
 from app.services.sending.reports import report_html
 from tenants.db import utc_now
-from tests.db.faxes import claim, reread, submit
+from tests.db.faxes import claim, reread, submit_letter
 from tests.db.reading import SINCE, all_read, redis, redis_port  # noqa: F401
 from tests.db.receiving.test_listening import Line
-from tests.web.cast import pdf_bytes
 
 
 def sent(session, cast, folder, *, header: str) -> tuple[Fax, bytes]:
     """A fax that is over, and a picture of the first page that was laid for its call."""
     session.execute(sa.update(FaxTemplate).values(header=header, station_id="+39 050 1"))
     session.commit()
-    given = io.BytesIO(pdf_bytes())
-    document = take_upload(session, stream=given, filename="a.pdf", tenant_id=cast.alpha, user_id=cast.bob)
-    fax_id = submit(session, cast, document=document).id
-    session.commit()
-    prepare.prepare.__wrapped__()
+    fax_id = submit_letter(session, cast)
     (attempt,) = claim(session)
     target = folder / "spool" / "outgoing" / "next.tif"
     _lay_pages(session.get_one(Attempt, attempt.id), target)
@@ -71,11 +64,7 @@ def test_a_header_is_kept_although_the_disk_was_full_for_the_next_fax(app, sessi
     session.commit()
     fax_ids = []
     for _ in range(2):
-        given = io.BytesIO(pdf_bytes())
-        document = take_upload(session, stream=given, filename="a.pdf", tenant_id=cast.alpha, user_id=cast.bob)
-        fax_ids.append(submit(session, cast, document=document).id)
-        session.commit()
-        prepare.prepare.__wrapped__()
+        fax_ids.append(submit_letter(session, cast))
 
     def lay(attempt, path):
         if attempt.fax_id == fax_ids[1]:

@@ -1,6 +1,5 @@
 """A machine that takes standard resolution only gets the pages drawn again, where they can be."""
 
-import io
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,9 @@ from app.jobs.sending.dispatch import _lay_pages
 from app.jobs.sending.redraw import redraw
 from app.models import Attempt, Document, Fax, Status
 from app.rules.sending.results import CallFacts, record_result
-from app.services.documents.documents import storage, take_upload
+from app.services.documents.documents import storage
 from tenants.db import utc_now
-from tests.db.faxes import claim, reread, submit
-from tests.web.cast import pdf_bytes
+from tests.db.faxes import claim, reread, submit_letter
 
 REFUSED = CallFacts("protocol_error", mode="T38", error="Far end cannot receive at the resolution of the image")
 
@@ -25,11 +23,7 @@ REFUSED = CallFacts("protocol_error", mode="T38", error="Far end cannot receive 
 @pytest.fixture
 def fax(session, cast) -> Fax:
     """Refused by its machine for its resolution."""
-    given = io.BytesIO(pdf_bytes())
-    document = take_upload(session, stream=given, filename="a.pdf", tenant_id=cast.alpha, user_id=cast.bob)
-    fax_id = submit(session, cast, document=document).id
-    session.commit()
-    prepare.prepare.__wrapped__()
+    fax_id = submit_letter(session, cast)
     (attempt,) = claim(session)
     record_result(session, attempt.channel_id, REFUSED)
     assert reread(session, fax_id).status == Status.RETRYING
@@ -62,11 +56,7 @@ def test_it_is_drawn_again_from_the_document_and_the_pages_from_before_go(sessio
 
 
 def test_the_next_fax_to_it_is_drawn_for_it_at_once(session, fax, cast):
-    given = io.BytesIO(pdf_bytes())
-    document = take_upload(session, stream=given, filename="b.pdf", tenant_id=cast.alpha, user_id=cast.bob)
-    fax_id = submit(session, cast, document=document).id
-    session.commit()
-    prepare.prepare.__wrapped__()
+    fax_id = submit_letter(session, cast)
     with storage().local_copy(reread(session, fax_id).its_tiff.storage_key) as path:
         assert [page.dots_down for page in read_pages(path)] == [98]
 
