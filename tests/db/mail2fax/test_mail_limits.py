@@ -57,7 +57,7 @@ def endless() -> bytes:
 def test_a_message_that_unfolds_without_end_is_refused_for_good(judged: Judge, box_key: str, endless: bytes):
     """It would wait in the mailbox and be tried again for ever."""
     raw = inline_mail(b"PIN 4711", ("letter.pdf.pgp", endless))
-    with little_work(4 * PROCESSOR_SECONDS):
+    with little_work(12 * PROCESSOR_SECONDS):
         assert refused(judged(raw, authentication="pin", private_key=box_key), "mail_not_decrypted")
 
 

@@ -1,14 +1,12 @@
-"""Whether workers work is told by what they do: a Redis that was emptied forgets them, and they go on."""
+"""Whether workers work is told by what they do (those that run: test_running_workers.py)."""
 
 import contextlib
-import os
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -34,17 +32,24 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def redis_port() -> Iterator[int]:
+    with running_redis() as port:
+        yield port
+
+
+@contextmanager
+def running_redis() -> Iterator[int]:
     program = shutil.which("redis-server") or shutil.which("redis-server", path=ROOT / ".tools")
     if program is None:
         pytest.skip("there is no redis-server")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     server = subprocess.Popen([program, "--port", str(port), "--save", "", "--bind", "127.0.0.1"])
-    until(lambda: answers(port), "Redis answers")
-    yield port
-    server.send_signal(signal.SIGCONT)
-    server.kill()
-    server.wait()
+    try:
+        until(lambda: answers(port), "Redis answers")
+        yield port
+    finally:
+        server.kill()
+        server.wait()
 
 
 def answers(port: int) -> bool:
@@ -53,13 +58,12 @@ def answers(port: int) -> bool:
     return False
 
 
-@pytest.fixture
-def environment(redis_port: int, tmp_path: Path) -> dict[str, str]:
-    return {"FAXROOM_HOME": str(tmp_path), "SECRET_KEY": "a test", "REDIS_URL": f"redis://127.0.0.1:{redis_port}/0"}
+def environment_of(home: Path, redis_port: int) -> dict[str, str]:
+    return {"FAXROOM_HOME": str(home), "SECRET_KEY": "a test", "REDIS_URL": f"redis://127.0.0.1:{redis_port}/0"}
 
 
-@pytest.fixture
-def app(environment: dict[str, str]) -> Iterator[Flask]:
+@contextmanager
+def running_app(environment: dict[str, str]) -> Iterator[Flask]:
     app = create_app(Settings.from_environment(environment), RATELIMIT_STORAGE_URI="memory://")
     with app.app_context():
         db.create_all()
@@ -67,65 +71,9 @@ def app(environment: dict[str, str]) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def worker(app: Flask, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, str(ROOT / "worker.py"), "jobs"]
-    process = subprocess.Popen(command, env=os.environ | environment, cwd=ROOT, start_new_session=True)
-    wait_until_served()
-    yield process
-    tell_all(process, signal.SIGKILL)
-    process.wait()
-
-
-def tell_all(worker: subprocess.Popen[bytes], number: int) -> None:
-    """The process and those that it has forked, one for each queue."""
-    os.killpg(worker.pid, number)
-
-
-def freeze(worker: subprocess.Popen[bytes]) -> None:
-    """All of it stands still afterwards: a signal alone is not yet obeyed."""
-    tell_all(worker, signal.SIGSTOP)
-    until(lambda: all(state == "T" for state in states(worker.pid)))
-    redis().ping()  # by now it has taken whatever they had said
-
-
-def states(group: int) -> Iterator[str]:
-    """Of each process of ``group``, as proc(5) has them."""
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            state, _, its_group, *_ = status.read_text().rpartition(")")[2].split()
-            if int(its_group) == group:
-                yield state
-
-
-def wait_until_served() -> None:
-    until(lambda: not unserved())
-
-
-def test_workers_that_run_are_seen_again_after_redis_was_emptied(worker):
-    redis().flushall()
-    wait_until_served()
-    assert check_health()["jobs"] == {"ok": True}
-
-
-def test_a_worker_that_is_frozen_is_told_and_seen_again_when_it_goes_on(worker):
-    freeze(worker)
-    redis().flushall()  # what it said before has run out
-    assert unserved() == set(QUEUES)
-    assert check_health()["jobs"]["error"] == "not_running"
-    tell_all(worker, signal.SIGCONT)
-    wait_until_served()
-
-
-def test_what_waits_says_nothing_about_who_works(app, worker):
-    """Nor do questions that nobody answered heap up behind it."""
-    freeze(worker)
-    redis().flushall()
-    for _ in range(50):
-        queue("mail").enqueue("app.jobs.probe.probe", args=("nothing",))
-    unserved(), unserved()
-    assert queue("mail").count <= 52
-    tell_all(worker, signal.SIGCONT)
-    wait_until_served()
+def app(redis_port: int, tmp_path: Path) -> Iterator[Flask]:
+    with running_app(environment_of(tmp_path, redis_port)) as app:
+        yield app
 
 
 def test_a_worker_at_a_long_job_counts_for_its_queues_until_the_jobs_time_is_over(app):
