@@ -473,9 +473,11 @@ HEAD = """# Interoperability
 
 Written by `bench/interop.py` on {day}, on {cores} cores at a load of {load}. Each row is {faxes} of two pages of
 text. It shows how many arrived whole, how many of these arrived dot by dot as they were sent, and on average how many
-calls (three at most) and seconds on the line a fax took. After a failed call, the next one goes another way, as in an
-installation ([Design](design.md)), and sends only the pages that were not confirmed. A machine that calls us sends
-all of them again. Packets are lost and delayed at random in both directions; jitter does not change their order.
+calls (three at most) and seconds on the line a fax took.
+
+After a failed call, the next one goes another way, as in an installation ([Design](design.md)), and sends only the
+pages that were not confirmed. A machine that calls us sends all of them again. Packets are lost and delayed at random
+in both directions; jitter does not change their order.
 
 So few faxes show what works and what does not, but no rates. Rates under loss are in [Measured](measured.md), from
 `bench/lossy_calls.py`.
