@@ -113,15 +113,12 @@ class Line:
         self.home, self.trunk, self.incoming, self.authorities = home, trunk, incoming, authorities
         self.sip_port, self.ari_port = free_ports()
         self.ari = Ari(f"http://127.0.0.1:{self.ari_port}", USER, PASSWORD, node="test")
-        self.seconds_to_start = 0.0
-        self._began = 0.0
         self._local = local
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         self.launch()
         self.wait()
-        self.seconds_to_start = time.monotonic() - self._began
 
     def wait(self) -> None:
         wait_until(100, "Asterisk answers", self._answers)
@@ -141,7 +138,6 @@ class Line:
         )
         for name, text in self._local.items():
             (self.home / "etc/local" / name).write_text(text)
-        self._began = time.monotonic()
         command = asterisk.command(ASTERISK_ROOT, self.home)
         with (self.home / "output").open("ab") as output:
             self._process = subprocess.Popen(

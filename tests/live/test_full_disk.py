@@ -41,7 +41,7 @@ exten => _{FAR}X,1,Ringing()
  same => n,Hangup()
 """
 BOB, COUNT = "bob@alpha.test", 3
-UP_SECONDS = 30
+UP_SECONDS = 120
 
 
 @pytest.fixture(scope="module")
