@@ -1,5 +1,6 @@
 """The processes beside the web: ``worker.py jobs`` (a worker for each kind of job) or ``worker.py jobs QUEUE...``
-(one for these), ``worker.py line``, ``worker.py clock``, ``worker.py collect``, ``worker.py door``.
+(one for these), ``worker.py line``, ``worker.py clock``, ``worker.py collect``, ``worker.py door``, ``worker.py
+entrance``.
 
 Each may run as often as wanted and be killed at any moment: what they do is in the database.
 """
@@ -9,7 +10,7 @@ import logging
 
 from app.jobs import crew, serve
 from app.jobs.mail2fax import collectors, door
-from app.jobs.receiving import listen
+from app.jobs.receiving import entrance, listen
 from app.jobs.upkeep import clock
 from app.queues import QUEUES
 
@@ -24,6 +25,7 @@ def main() -> None:
     commands.add_parser("clock", help="find what is due and enqueue it")
     commands.add_parser("collect", help="collect the mails of the Mail2Fax boxes")
     commands.add_parser("door", help="take emails that are handed in by SMTP and LMTP (FAXROOM_DOOR_PORT)")
+    commands.add_parser("entrance", help="take calls that begin with T.38 alone (FAXROOM_ENTRANCE_PORT)")
     choice = parser.parse_args()
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -39,6 +41,8 @@ def main() -> None:
         collectors.run()
     elif choice.command == "door":
         door.run()
+    elif choice.command == "entrance":
+        entrance.run()
     else:
         clock.run()
 

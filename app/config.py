@@ -161,6 +161,8 @@ class Settings:
     security_expires: datetime | None
     operators_need_factor: bool
     door: "DoorSettings"
+    entrance_port: int  # where carriers call that begin with T.38 alone, app/adapters/telephony/entrance.py; 0: nowhere
+    entrance_address: str  # by which they reach it, where this machine does not know it
     private_hosts: tuple[str, ...]  # hosts and networks inside that tenants may name; "yes": all
 
     @property
@@ -224,6 +226,8 @@ class Settings:
             security_expires=_expiry(given("FAXROOM_SECURITY_EXPIRES"), given("FAXROOM_SECURITY_CONTACT")),
             operators_need_factor=read("FAXROOM_OPERATORS_NEED_FACTOR", "no") == "yes",
             door=DoorSettings.read(read),
+            entrance_port=int(read("FAXROOM_ENTRANCE_PORT", "0")),
+            entrance_address=_address(read("FAXROOM_ENTRANCE_ADDRESS", "")),
             private_hosts=tuple(name.strip() for name in read("FAXROOM_ALLOW_PRIVATE_HOSTS", "").split(",")),
         )
 
@@ -232,6 +236,14 @@ def _sealing_file(environment: Mapping[str, str], home: Path) -> Path | None:
     if path := environment.get("FAXROOM_SEALING_KEYS_FILE"):
         return Path(path)
     return None if environment.get("FAXROOM_SEALING_KEYS") else home / OWN_KEYS
+
+
+def _address(text: str) -> str:
+    """Raises ValueError: it is none of IPv4."""
+    try:
+        return str(ipaddress.IPv4Address(text)) if text else ""
+    except ValueError:
+        raise ValueError(f"FAXROOM_ENTRANCE_ADDRESS: {text} is not an IPv4 address such as 192.0.2.1") from None
 
 
 def _smtp_tokens(given: Callable[[str], str | None]) -> SmtpTokens | None:

@@ -66,6 +66,8 @@ HANDED_ON = (
     "FAXROOM_DOOR_PEERS",
     "FAXROOM_DOOR_CERTIFICATE",
     "FAXROOM_DOOR_KEY",
+    "FAXROOM_ENTRANCE_PORT",
+    "FAXROOM_ENTRANCE_ADDRESS",
 )
 #: What bin/up alone reads, besides FAXROOM_HOME and the provision file.
 OF_UP = (
@@ -129,6 +131,7 @@ class Instance:
     smtp_port: int | None
     door_bind: str = "127.0.0.1"
     door_ports: tuple[tuple[str, int], ...] = ()  # where emails are handed in: the variable, the port
+    entrance_port: int = 0  # where carriers call that begin with T.38 alone
     separate: bool = False  # the portal, the front and Asterisk have accounts of their own
 
     @property
@@ -212,6 +215,7 @@ def read_instance(root: Path, environment: Mapping[str, str]) -> Instance:
         smtp_port=_optional_number(environment, "FAXROOM_SMTP_PORT"),
         door_bind=_told(environment, "FAXROOM_DOOR_BIND")["FAXROOM_DOOR_BIND"] or "127.0.0.1",
         door_ports=_door_ports(environment),
+        entrance_port=_number(_told(environment, "FAXROOM_ENTRANCE_PORT"), "FAXROOM_ENTRANCE_PORT", 0, lowest=0),
     )
 
 
@@ -281,6 +285,8 @@ def check_ports(instance: Instance) -> None:
         if port and instance.own_mail:
             wanted.append((name, "127.0.0.1", port, socket.SOCK_STREAM))
     wanted += [(name, instance.door_bind, port, socket.SOCK_STREAM) for name, port in instance.door_ports]
+    if instance.entrance_port:
+        wanted.append(("FAXROOM_ENTRANCE_PORT", "0.0.0.0", instance.entrance_port, socket.SOCK_DGRAM))
     for name, host, port, kind in wanted:
         try:
             _bind(host, port, kind)

@@ -129,6 +129,8 @@ def _ours(instance: Instance, portal: tuple[str, ...], python: str) -> list[Prog
         low = any(port < FIRST_FREE_PORT for _name, port in instance.door_ports)
         own = accounts.become(instance.portal_account, low_port=low) if instance.separate else ()
         table.append(gentle("door", (*own, python, str(instance.root / "worker.py"), "door")))
+    if instance.entrance_port:
+        table.append(Program("entrance", (*worker, "entrance"), ours=True, watched=True))
     table.append(Program("web", (*portal, *front.web_command(python, instance.web)), ours=True, watched=True))
     return table
 

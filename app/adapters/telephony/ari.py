@@ -374,6 +374,17 @@ class Ari:
         for name in modules:
             self._ask("PUT", f"/asterisk/modules/{quote(name)}")
 
+    def addresses_of(self, trunk: str) -> list[str]:
+        """Those that Asterisk takes for the trunk's, such as ``192.0.2.0/255.255.255.0``, names looked up. Empty where
+        it knows no such trunk.
+
+        Raises:
+            TemporaryFailure: ``line_down``.
+        """
+        told = self._ask("GET", f"/asterisk/config/dynamic/res_pjsip/identify/{quote(trunk)}-t38", expected=(404,))
+        pairs = told.json() if told.is_success else []
+        return [one for pair in pairs if pair["attribute"] == "match" for one in str(pair["value"]).split(",") if one]
+
     def listens_on(self) -> str:
         """The address of our transport for UDP over IPv4, such as ``127.0.0.1``; empty where it has none of that name.
         A transport that is there stays as it is until Asterisk is started anew."""

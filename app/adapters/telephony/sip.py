@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 #: Compact names of headers.
-_LONG_NAMES = {
+LONG_NAMES = {
     "f": "From",
     "t": "To",
     "i": "Call-ID",
@@ -132,7 +132,7 @@ def _whole_lines(part: bytes) -> str:
 def _header(line: str) -> tuple[str, str] | None:
     name, colon, value = line.partition(":")
     name = name.strip()
-    return (_LONG_NAMES.get(name.lower(), name), value.strip()) if colon and _NAME.fullmatch(name) else None
+    return (LONG_NAMES.get(name.lower(), name), value.strip()) if colon and _NAME.fullmatch(name) else None
 
 
 def _description(body: str, kind: str) -> list[str]:

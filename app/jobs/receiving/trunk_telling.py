@@ -11,7 +11,7 @@ from app.adapters.telephony.ari import Ari
 from app.application import settings
 from app.jobs.sending.dispatch import let_asterisk_read
 from app.queues import enqueue_once
-from app.rules.sending.trunks.fields import FILE, MODULES, TrunkFields, file_text, version_of
+from app.rules.sending.trunks.fields import FILE, MODULES, TrunkFields, entrance_secret, file_text, version_of
 from app.rules.sending.trunks.ports import MEDIA_FILES, calls_wanted, ports_for, read_given
 from app.rules.sending.trunks.table import told as told_trunks
 from app.services.trunks.reading import ask_to_read, note_read, versions_read, who_dials
@@ -74,7 +74,8 @@ def _files_of(trunks: list[TrunkFields]) -> dict[str, str]:
     told = settings()
     calls = calls_wanted(told.line_limit, [trunk.channels for trunk in trunks])
     ports = ports_for(calls, sip_port=told.sip_port, given=read_given(told.media_ports))
-    files = {FILE: file_text(trunks, sip_port=told.sip_port)}
+    entrance = entrance_secret(told.ari_password) if told.entrance_port else ""
+    files = {FILE: file_text(trunks, sip_port=told.sip_port, entrance=entrance)}
     return files | ports.files() if told.own_asterisk else files
 
 

@@ -52,6 +52,7 @@ ADVICE = {
     "clock": "Start it: worker.py clock",
     "collect": "Start it: worker.py collect",
     "door": "Start it: worker.py door. If it does not stay up, its log says why: a port in use, a certificate.",
+    "entrance": "Start it next to Asterisk: worker.py entrance. If it does not stay up, its log says why.",
     "front": "nginx, which takes requests for the web. bin/up restarts it; front.log says why it stops.",
     "trunk": "The carrier cannot be reached, takes no calls or has not accepted the registration: check the trunk's "
     "address and account, and the network. Faxes wait and go out as soon as it works again; see docs/trunks.md. "
@@ -130,6 +131,12 @@ def _door() -> None:
         _beats("door")()
 
 
+def _entrance() -> None:
+    """Likewise."""
+    if current_app.config["SETTINGS"].entrance_port:
+        _beats("entrance")()
+
+
 def _front() -> None:
     """Where none runs, the web itself is asked, or an operator's own proxy."""
     if address := current_app.config["SETTINGS"].front:
@@ -178,6 +185,7 @@ CHECKS: dict[str, Callable[[], str | None]] = {
     "clock": _beats("clock"),
     "collect": _beats("collect"),
     "door": _door,
+    "entrance": _entrance,
     "front": _front,
     "trunk": _trunk,
     "room": _room,

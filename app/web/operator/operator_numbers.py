@@ -44,7 +44,8 @@ REASONS = {
         "The call contains no number. Choose where the trunk writes it, under “Called number” on its page."
     ),
     "t38_only": _l(
-        "The call offers T.38 but no sound, which Asterisk refuses. Ask the provider to start fax calls with G.711."
+        "The call offers T.38 but no sound, which Asterisk refuses. Ask the provider to start fax calls with G.711, or "
+        "open the T.38 entrance (FAXROOM_ENTRANCE_PORT)."
     ),
     "several": _l(
         "The call could be for several companies. Set the country of the trunk, or have it send the country code."

@@ -3,6 +3,7 @@
 Standard library only, and our grammar of what is dialled: the set-up reads it before anything is installed.
 """
 
+import hashlib
 import hmac
 import ipaddress
 import re
@@ -33,6 +34,8 @@ FOR_EVER = 1_000_000_000
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 #: The file of the spool that Asterisk reads the trunks from.
 FILE = "trunks/trunks.conf"
+#: By this header Asterisk knows a call that the T.38 entrance vouches for (app/adapters/telephony/entrance.py).
+ENTRANCE_HEADER = "X-Faxroom-Entrance"
 #: The modules that read it anew (Asterisk 22, ``pjsip reload``).
 MODULES = ("res_pjsip.so", "res_pjsip_endpoint_identifier_ip.so", "res_pjsip_outbound_registration.so")
 
@@ -94,6 +97,11 @@ class TrunkFields:
     def goes_out_by_udp(self) -> bool:
         """Over the own loop's transport, to another machine."""
         return self.transport_name == "transport" and not is_this_machine(self.host)
+
+    @property
+    def may_use_entrance(self) -> bool:
+        """That speaks UDP over IPv4, and so do the calls that Asterisk makes to this trunk."""
+        return self.transport_name == "transport"
 
     def uri(self, user: str = "") -> str:
         """As pjsip.conf has it, where a bare semicolon begins a comment."""
@@ -225,13 +233,26 @@ def _read_address(text: str, name: str) -> TrunkFields:
 # ---- What Asterisk is told
 
 
-def file_text(trunks: Iterable[TrunkFields], *, sip_port: int, authorities: Path = AUTHORITIES) -> str:
+def file_text(
+    trunks: Iterable[TrunkFields], *, sip_port: int, authorities: Path = AUTHORITIES, entrance: str = ""
+) -> str:
     """Transports that are needed besides UDP over IPv4, then each trunk. What is there already stays as it is when the
-    file is read anew, so that no call ends by it."""
+    file is read anew, so that no call ends by it. ``entrance`` is the secret of the T.38 entrance, where there is
+    one."""
     trunks = list(trunks)
     ways = {trunk.transport_name: trunk for trunk in trunks if trunk.transport_name != "transport"}
     parts = [_transport(name, trunk, sip_port, authorities) for name, trunk in sorted(ways.items())]
-    return "\n\n".join([*parts, *map(_sections, trunks)]) + "\n"
+    return "\n\n".join([*parts, *(_sections(trunk, entrance) for trunk in trunks)]) + "\n"
+
+
+def entrance_secret(ari_password: str) -> str:
+    """By which Asterisk knows the T.38 entrance, and this its own calls."""
+    return hashlib.sha256(f"entrance {ari_password}".encode()).hexdigest()
+
+
+def vouching(secret: str, trunk: str) -> str:
+    """The header's value: that somebody has called from an address of this trunk."""
+    return f"{secret}.{trunk}"
 
 
 def version_of(trunk: TrunkFields, key: str) -> str:
@@ -250,15 +271,18 @@ def _transport(name: str, trunk: TrunkFields, sip_port: int, authorities: Path) 
     return "\n".join(lines)
 
 
-def _sections(trunk: TrunkFields) -> str:
+def _sections(trunk: TrunkFields, entrance: str = "") -> str:
     name = trunk.name
+    known = [f"match = {trunk.host}"]
+    if entrance and trunk.may_use_entrance:
+        known.append(f"match_header = {ENTRANCE_HEADER}: {vouching(entrance, name)}")
     t38 = ["t38_udptl = yes", "t38_udptl_ec = redundancy", "t38_udptl_maxdatagram = 400"]
     sections = [
         (f"({name}-t38", "trunk", _of_endpoint(trunk) + (t38 if trunk.t38 else ["t38_udptl = no"])),
         (f"({name}-audio", "trunk", [*_of_endpoint(trunk), "t38_udptl = no"]),
         (f"{name}-voice+", "trunk", [*_of_endpoint(trunk), "t38_udptl = no", "rtp_timeout = 0"]),
         (name, "", ["type = aor", f"contact = {trunk.uri()}", "qualify_frequency = 0"]),
-        (f"{name}-t38", "", ["type = identify", f"endpoint = ({name}-t38", f"match = {trunk.host}"]),
+        (f"{name}-t38", "", ["type = identify", f"endpoint = ({name}-t38", *known]),
         *_asked(trunk),
     ]
     sections += _account(trunk)

@@ -1,0 +1,201 @@
+"""A SIP message that is passed on: read, changed in a few places, and written again (RFC 3261, 7 and 25).
+
+What nobody changes stays as it came, sign by sign, names of headers and their order too.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Self
+
+from app.adapters.telephony.sip import LONG_NAMES
+
+VERSION = "SIP/2.0"
+_FOLDED = re.compile(r"\r?\n[ \t]+")
+_SEQUENCE = re.compile(r"([0-9]{1,10})[ \t]+([A-Za-z]{1,16})")
+_TAG = re.compile(r";[ \t]*tag[ \t]*=[ \t]*([^\s;,>]+)", re.IGNORECASE)
+_VIA = re.compile(
+    r"SIP[ \t]*/[ \t]*2\.0[ \t]*/[ \t]*UDP[ \t]+(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:;,]+)"
+    r"(?:[ \t]*:[ \t]*(?P<port>[0-9]{1,5}))?[ \t]*(?P<parameters>;.*)?",
+    re.IGNORECASE,
+)
+_URI = re.compile(
+    r"sip:(?:[^@>\s]*@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:;?>@]+)(?::(?P<port>[0-9]{1,5}))?", re.IGNORECASE
+)
+_USUAL_PORT = 5060
+#: Bytes of a message: a datagram's (RFC 768).
+LONGEST = 65_535
+
+
+class NoMessage(ValueError):
+    """What came is no SIP that can be passed on."""
+
+
+@dataclass(frozen=True)
+class Via:
+    """One hop by UDP (RFC 3261, 18.2; RFC 3581)."""
+
+    text: str
+
+    def parameter(self, name: str) -> str | None:
+        """Empty where it stands without a value, None where it does not."""
+        found = re.search(rf";[ \t]*{name}[ \t]*(?:=[ \t]*([^\s;,]+))?[ \t]*(?=;|$)", self.text, re.IGNORECASE)
+        return (found[1] or "") if found else None
+
+    @property
+    def sender(self) -> tuple[str, int]:
+        """As it calls itself."""
+        found = _VIA.fullmatch(self.text.strip())
+        if found is None:
+            raise NoMessage(self.text)
+        return found["host"].strip("[]"), int(found["port"] or _USUAL_PORT)
+
+    @property
+    def target(self) -> tuple[str, int]:
+        """Where an answer goes."""
+        host, port = self.sender
+        rport = self.parameter("rport") or ""
+        return self.parameter("received") or host, int(rport) if rport.isdecimal() else port
+
+    def seen_from(self, where: tuple[str, int]) -> Self:
+        """With the address that it came from. Always, so that an answer finds its way back through NAT."""
+        text = re.sub(r";[ \t]*(received|rport)[ \t]*(=[ \t]*[^\s;,]+)?[ \t]*(?=;|$)", "", self.text, flags=re.I)
+        return replace(self, text=f"{text.strip()};received={where[0]};rport={where[1]}")
+
+
+@dataclass(frozen=True)
+class Passed:
+    """``headers`` are names as they were written, and values."""
+
+    first: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes = b""
+
+    @classmethod
+    def read(cls, raw: bytes) -> Self:
+        """
+        Raises:
+            NoMessage: it is none, or lacks what every message has (RFC 3261, 8.1.1).
+        """
+        head, blank, body = raw.partition(b"\r\n\r\n")
+        first, *lines = _FOLDED.sub(" ", head.decode("latin-1")).replace("\r\n", "\n").split("\n")
+        headers = []
+        for line in lines:
+            name, colon, value = line.partition(":")
+            if not colon or not name.strip():
+                raise NoMessage(line)
+            headers.append((name.strip(), value.strip()))
+        message = cls(first, tuple(headers), body)
+        is_message = first.startswith(f"{VERSION} ") or re.fullmatch(rf"[A-Za-z]+ \S+ {VERSION}", first)
+        if not blank or not is_message or not _SEQUENCE.fullmatch(message.get("CSeq")):
+            raise NoMessage(first)
+        if not (message.get("Call-ID") and message.from_tag and message.get("To") and message.all("Via")):
+            raise NoMessage(first)
+        if message.get("Content-Length").isdecimal():
+            message = replace(message, body=body[: int(message.get("Content-Length"))])
+        return message
+
+    def write(self) -> bytes:
+        lines = [self.first, *(f"{name}: {value}" for name, value in self.without("Content-Length").headers)]
+        lines.append(f"Content-Length: {len(self.body)}")
+        return "\r\n".join([*lines, "", ""]).encode("latin-1") + self.body
+
+    # ---- What stands in it
+
+    @property
+    def status(self) -> int | None:
+        """None of a request."""
+        return int(self.first.split(" ")[1]) if self.first.startswith(f"{VERSION} ") else None
+
+    @property
+    def method(self) -> str:
+        """Of an answer that of its request."""
+        return self.get("CSeq").split()[1].upper()
+
+    @property
+    def sequence(self) -> int:
+        return int(self.get("CSeq").split()[0])
+
+    @property
+    def call_id(self) -> str:
+        return self.get("Call-ID")
+
+    @property
+    def from_tag(self) -> str:
+        return _tag(self.get("From"))
+
+    @property
+    def to_tag(self) -> str:
+        return _tag(self.get("To"))
+
+    def get(self, name: str) -> str:
+        """The first of this name; empty where there is none."""
+        return next((value for one, value in self.headers if _is(one, name)), "")
+
+    def all(self, name: str) -> list[str]:
+        """Of a header that is a list all that is in it, in order (RFC 3261, 7.3.1)."""
+        return [part for one, value in self.headers if _is(one, name) for part in _parts(value)]
+
+    @property
+    def via(self) -> Via:
+        return Via(self.all("Via")[0])
+
+    # ---- With something else in it
+
+    def without(self, *names: str) -> Self:
+        kept = (pair for pair in self.headers if not any(_is(pair[0], name) for name in names))
+        return replace(self, headers=tuple(kept))
+
+    def having(self, name: str, *values: str) -> Self:
+        """With these and no others of the name, each in a line of its own: where the first stood, or in front."""
+        at = next((at for at, (one, _) in enumerate(self.headers) if _is(one, name)), 0)
+        before, behind = replace(self, headers=self.headers[:at]), replace(self, headers=self.headers[at:])
+        new = tuple((name, value) for value in values)
+        return replace(self, headers=(*before.headers, *new, *behind.without(name).headers))
+
+    def numbered(self, sequence: int) -> Self:
+        return self.having("CSeq", f"{sequence} {self.method}")
+
+    def of_body(self, body: bytes) -> Self:
+        """Without one what tells of it goes too."""
+        return replace(self if body else self.without("Content-Type", "Content-Disposition"), body=body)
+
+
+def address_of(value: str) -> tuple[str, int]:
+    """Of a URI, or of what holds one.
+
+    Raises:
+        NoMessage: it is none that is reached by SIP over UDP.
+    """
+    found = _URI.search(value)
+    if found is None:
+        raise NoMessage(value)
+    return found["host"].strip("[]"), int(found["port"] or _USUAL_PORT)
+
+
+def uri_of(value: str) -> str:
+    """Out of Contact, Route and their like (RFC 3261, 20.10)."""
+    found = re.search(r"<([^<>]*)>", value)
+    return found[1] if found else value.partition(";")[0].strip()
+
+
+def _is(written: str, name: str) -> bool:
+    return LONG_NAMES.get(written.lower(), written).lower() == name.lower()
+
+
+def _tag(value: str) -> str:
+    found = _TAG.search(value[value.rfind(">") + 1 :])
+    return found[1] if found else ""
+
+
+def _parts(value: str) -> list[str]:
+    """Between the commas that are in no quotes and no brackets."""
+    parts, quoted, bracketed, begin = list[str](), False, False, 0
+    for at, sign in enumerate(value):
+        if sign == '"' and value[at - 1 : at] != "\\":
+            quoted = not quoted
+        elif not quoted and sign in "<>":
+            bracketed = sign == "<"
+        elif sign == "," and not quoted and not bracketed:
+            parts.append(value[begin:at].strip())
+            begin = at + 1
+    return [*parts, value[begin:].strip()]

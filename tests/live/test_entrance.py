@@ -1,0 +1,297 @@
+"""Calls that begin with T.38 alone come in through the T.38 entrance, on a real Asterisk."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.adapters.telephony.ari import OutgoingCall
+from app.adapters.telephony.entrance import Address, Entrance
+from app.adapters.telephony.passing import Passed
+from app.rules.sending.trunks.fields import ENTRANCE_HEADER, FILE, TrunkFields, file_text, vouching
+from app.services.receiving.line_events import Received
+from tests.live.caller import T38, Caller
+from tests.live.image_first import ImageFirst
+from tests.live.lines import (
+    BUSY,
+    FAR_ENDS,
+    PERSON,
+    SILENT_BELL,
+    UNALLOCATED,
+    CallElsewhere,
+    Ear,
+    Line,
+    call_of,
+    free_ports,
+    light_pages,
+    wait_until,
+)
+
+pytestmark = pytest.mark.live
+
+SECRET = "of-the-entrance"
+NUMBER, LOSSY, WITH_SOUND, OUTLIVES = "+390509655701", "+390509655702", "+390509655703", "+390509655704"
+CALLER, COMPANY = "+390511234567", "+390509655000"
+#: What a carrier adds to it.
+HEADERS = (
+    ("P-Asserted-Identity", f"<sip:{CALLER}@carrier.example>"),
+    ("P-Called-Party-ID", f"<sip:{COMPANY}@carrier.example>"),
+    (ENTRANCE_HEADER, "made-up.main"),
+)
+
+
+class Watched(Entrance):
+    """``loses`` says what does not get out. ``trunk`` is whose everybody on this machine is."""
+
+    def __init__(self, line: Line, port: int = 0) -> None:
+        self.trunk: str | None = "main"
+        self.loop = asyncio.get_running_loop()
+        self.is_lossy = False
+        self.loses = lambda message: False
+        self._lost = set[tuple[str, str, str]]()
+        super().__init__(
+            port=port,
+            sip_port=line.sip_port,
+            secret=SECRET,
+            trunk_of=lambda address: self.trunk,
+            header=ENTRANCE_HEADER,
+            vouching=lambda trunk: vouching(SECRET, trunk),
+        )
+
+    def _send(self, raw: bytes, where: Address) -> None:
+        message = Passed.read(raw)
+        said = (message.first, message.get("CSeq"), message.call_id)
+        if self.loses(message) or (self.is_lossy and said not in self._lost):
+            self._lost.add(said)
+        else:
+            super()._send(raw, where)
+
+
+@contextmanager
+def opened(line: Line, port: int = 0) -> Iterator[Watched]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True, name="entrance")
+    thread.start()
+
+    async def begin() -> Watched:
+        entrance = Watched(line, port)
+        await entrance.open("127.0.0.1")
+        return entrance
+
+    entrance = asyncio.run_coroutine_threadsafe(begin(), loop).result(10)
+    yield entrance
+
+    async def end() -> None:
+        entrance.close()
+        await asyncio.sleep(0)  # the port is free by then
+
+    asyncio.run_coroutine_threadsafe(end(), loop).result(10)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10)
+    loop.close()
+
+
+@pytest.fixture(scope="module")
+def called(asterisk_root: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    """Knows nobody on this machine by the address, only by what the entrance says. The trunk ``plain`` has no T.38."""
+    line = Line(
+        tmp_path_factory.mktemp("called"), local={"extensions.conf": FAR_ENDS}, trunk="sip:192.0.2.9 sip:192.0.2.10"
+    )
+    trunks = [TrunkFields("192.0.2.9", 5060), TrunkFields("192.0.2.10", 5060, name="plain", t38=False)]
+    told = line.home / "spool/faxroom" / FILE
+    told.parent.mkdir(parents=True)
+    told.write_text(file_text(trunks, sip_port=line.sip_port, entrance=SECRET))
+    line.start()
+    yield line
+    assert line.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def ear_of_called(called: Line) -> Iterator[Ear]:
+    with Ear(called.ari) as ear:
+        yield ear
+
+
+@pytest.fixture(scope="module")
+def entrance(called: Line) -> Iterator[Watched]:
+    with opened(called) as entrance:
+        yield entrance
+
+
+@pytest.fixture(scope="module")
+def first(entrance: Watched) -> Iterator[ImageFirst]:
+    with ImageFirst(("127.0.0.1", entrance.port), HEADERS) as first:
+        yield first
+
+
+@pytest.fixture
+def far(called: Line, first: ImageFirst, entrance: Watched) -> Iterator[ImageFirst]:
+    first.begin_anew()
+    yield first
+    entrance.trunk, entrance.is_lossy, entrance.loses = "main", False, lambda message: False
+    wait_until(40, "no call is left", lambda: not called.ari.live_channels())
+
+
+@pytest.fixture(scope="module")
+def sender(
+    called: Line, first: ImageFirst, entrance: Watched, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Line]:
+    through = "[through](trunk)\nt38_udptl = yes\nt38_udptl_ec = redundancy\naors = through\n"
+    through += f"[through]\ntype = aor\ncontact = sip:127.0.0.1:{entrance.port}\n"
+    through += f"[through]\ntype = identify\nendpoint = through\nmatch = 127.0.0.1:{entrance.port}\n"
+    home = tmp_path_factory.mktemp("sender")
+    sender = Line(home, local={"pjsip.conf": through}, trunk=f"sip:127.0.0.1:{first.port}")
+    while sender.sip_port % 16 == called.sip_port % 16:  # their ports for media would be the same
+        sender.sip_port, _ = free_ports()
+    sender.start()
+    yield sender
+    assert sender.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def ear_of_sender(sender: Line) -> Iterator[Ear]:
+    with Ear(sender.ari) as ear:
+        yield ear
+
+
+def received(ear: Ear, number: str) -> Received:
+    def those() -> list[Received]:
+        return [one for one in ear.heard if isinstance(one, Received) and one.called.startswith(number)]
+
+    ear.wait(f"a fax for {number}", 30, those)
+    return those()[0]
+
+
+def dots(path: Path) -> np.ndarray:
+    with Image.open(path) as page:
+        return np.asarray(page.convert("1"))
+
+
+def send(sender: Line, ear: Ear, call: OutgoingCall) -> None:
+    sender.ari.originate(call)
+    facts = ear.result(call.channel_id).facts
+    assert (facts.outcome, facts.pages, facts.mode) == ("success", 1, "T38")
+
+
+def test_a_fax_is_received_dot_by_dot_and_says_whom_it_is_for(
+    called: Line, ear_of_called: Ear, sender: Line, ear_of_sender: Ear, far: ImageFirst, tmp_path: Path
+) -> None:
+    page = light_pages(tmp_path / "one.tif", 1)
+    send(sender, ear_of_sender, call_of("fax-image-1", page, NUMBER))
+    fax = received(ear_of_called, NUMBER)
+    assert (fax.facts.outcome, fax.facts.mode, fax.caller) == ("success", "T38", CALLER)
+    assert COMPANY in fax.called and fax.called.endswith("|main")
+    assert np.array_equal(dots(called.home / f"spool/faxroom/incoming/{fax.channel_id}.tif"), dots(page))
+
+
+def test_whatever_is_lost_is_said_again(
+    ear_of_called: Ear, sender: Line, ear_of_sender: Ear, far: ImageFirst, entrance: Watched, tmp_path: Path
+) -> None:
+    """The first of everything that the entrance says."""
+    entrance.is_lossy = True
+    send(sender, ear_of_sender, call_of("fax-lossy-1", light_pages(tmp_path / "one.tif", 1), LOSSY))
+    assert received(ear_of_called, LOSSY).facts.outcome == "success"
+
+
+def test_a_call_with_sound_goes_through_as_it_is_and_changes_to_t38(
+    ear_of_called: Ear, sender: Line, ear_of_sender: Ear, far: ImageFirst, tmp_path: Path
+) -> None:
+    call = call_of("fax-sound-1", light_pages(tmp_path / "one.tif", 1), WITH_SOUND)
+    send(sender, ear_of_sender, CallElsewhere.of(call, "through"))
+    assert received(ear_of_called, WITH_SOUND).facts.outcome == "success"
+
+
+def test_a_fax_goes_on_when_the_entrance_dies_and_ends_by_the_next_one(
+    called: Line, ear_of_called: Ear, sender: Line, ear_of_sender: Ear, tmp_path: Path
+) -> None:
+    page = light_pages(tmp_path / "one.tif", 1)
+    with opened(called) as dying, ImageFirst(("127.0.0.1", dying.port)) as far:
+        through = (
+            f"[dying](trunk)\nt38_udptl = yes\naors = dying\n[dying]\ntype = aor\ncontact = sip:127.0.0.1:{far.port}\n"
+        )
+        (sender.home / "etc/local/pjsip-dying.conf").write_text(through)
+        sender.console("module reload res_pjsip.so")
+        time.sleep(1)
+        sender.ari.originate(CallElsewhere.of(call_of("fax-dying-1", page, OUTLIVES), "dying"))
+        wait_until(30, "it is taken", lambda: 200 in far.statuses())
+        port = dying.port
+        asyncio.run_coroutine_threadsafe(_closed(dying), dying.loop).result(10)
+        with opened(called, port):
+            assert ear_of_sender.result("fax-dying-1").facts.outcome == "success"
+            assert received(ear_of_called, OUTLIVES).facts.outcome == "success"
+            wait_until(20, "both ends have heard of it", lambda: not called.ari.live_channels())
+            assert "BYE" in far.requests() or far.answered("BYE")
+
+
+async def _closed(entrance: Entrance) -> None:
+    entrance.close()
+
+
+def test_the_far_end_hangs_up(called: Line, ear_of_called: Ear, far: ImageFirst) -> None:
+    far.call(NUMBER, f"<sip:{CALLER}@carrier.example>")
+    wait_until(20, "it is taken", lambda: 200 in far.statuses())
+    time.sleep(0.5)
+    far.hang_up()
+    wait_until(10, "the answer", lambda: far.answered("BYE"))
+    wait_until(10, "it is over", lambda: not called.ari.live_channels())
+
+
+def test_asterisk_hangs_up(called: Line, ear_of_called: Ear, far: ImageFirst) -> None:
+    far.call(NUMBER, f"<sip:{CALLER}@carrier.example>")
+    wait_until(20, "it is taken", lambda: 200 in far.statuses())
+    (channel,) = called.ari.live_channels()
+    called.ari.hangup(channel)
+    wait_until(10, "the far end hears of it", lambda: "BYE" in far.requests())
+    assert {said.from_tag for said in far.said if said.status is None} == {far.tag}
+
+
+def test_whoever_hangs_up_while_it_rings_is_heard(called: Line, far: ImageFirst) -> None:
+    far.call(SILENT_BELL, f"<sip:{CALLER}@carrier.example>")
+    wait_until(20, "it rings", lambda: 180 in far.statuses())
+    far.cancel()
+    wait_until(10, "the end", lambda: 487 in far.statuses())
+    wait_until(10, "it is over", lambda: not called.ari.live_channels())
+
+
+def test_whoever_hangs_up_while_asterisk_changes_is_heard(called: Line, far: ImageFirst, entrance: Watched) -> None:
+    changes = []
+    entrance.loses = lambda message: (
+        message.first.startswith("INVITE") and bool(message.to_tag) and not changes.append(1)
+    )
+    far.call(PERSON, f"<sip:{CALLER}@carrier.example>")
+    wait_until(20, "it changes", lambda: changes)
+    far.cancel()
+    wait_until(10, "the end", lambda: 487 in far.statuses())
+    wait_until(10, "it is over", lambda: not called.ari.live_channels())
+
+
+@pytest.mark.parametrize(("number", "status"), [(BUSY, 486), (UNALLOCATED, 404)])
+def test_a_refusal_goes_back(far: ImageFirst, number: str, status: int) -> None:
+    far.call(number, f"<sip:{CALLER}@carrier.example>")
+    wait_until(20, "the refusal", lambda: [one for one in far.statuses() if one >= 200])
+    assert {one for one in far.statuses() if one >= 200} == {status}
+
+
+def test_where_there_is_no_t38_it_is_refused(called: Line, far: ImageFirst, entrance: Watched) -> None:
+    entrance.trunk = "plain"
+    far.call(PERSON, f"<sip:{CALLER}@carrier.example>")
+    wait_until(20, "the refusal", lambda: 488 in far.statuses())
+    wait_until(10, "it is over", lambda: not called.ari.live_channels())
+
+
+def test_strangers_are_refused(called: Line, ear_of_called: Ear, far: ImageFirst, entrance: Watched) -> None:
+    before = len(ear_of_called.incoming)
+    entrance.trunk = None
+    far.call(NUMBER, f"<sip:{CALLER}@carrier.example>")
+    wait_until(20, "the refusal", lambda: 403 in far.statuses())
+    assert "the last from 127.0.0.1" in entrance.take_refused()
+    made_up = (f"{ENTRANCE_HEADER}: made-up.main",)
+    with Caller(called.sip_port, NUMBER, user=CALLER, headers=made_up, media=(T38,)) as caller:
+        assert caller.until_refused() == 401
+    assert ear_of_called.incoming[before:] == []

@@ -1,0 +1,234 @@
+"""The T.38 entrance: what it lets through, and how it counts. Calls on a real Asterisk: tests/live/test_entrance.py."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from app.adapters.telephony.entrance import Address, Entrance
+from app.adapters.telephony.passing import NoMessage, Passed, Via
+
+CARRIER, STRANGER, ASTERISK = ("192.0.2.9", 5060), ("198.51.100.7", 5060), ("127.0.0.1", 5080)
+IMAGE = "v=0\r\no=gw 7 41 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=image 4000 udptl t38\r\n"
+SOUND = IMAGE.replace("m=image 4000 udptl t38", "m=audio 4000 RTP/AVP 8")
+CHANGED = IMAGE.replace("gw 7 41", "- 1 2")
+HEADER, VOUCHED = "X-Vouched", "secret.main"
+
+
+class Tried(Entrance):
+    """``sent`` is what would have gone out."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[Passed, Address]] = []
+        super().__init__(
+            port=0,
+            sip_port=ASTERISK[1],
+            secret="s",
+            trunk_of=lambda address: "main" if address == CARRIER[0] else None,
+            header=HEADER,
+            vouching=lambda trunk: f"secret.{trunk}",
+            address="203.0.113.1",
+        )
+
+    def _send(self, raw: bytes, where: Address) -> None:
+        self.sent.append((Passed.read(raw), where))
+
+    def hear(self, message: Passed, where: Address) -> list[tuple[Passed, Address]]:
+        """What is sent because of it."""
+        before = len(self.sent)
+        self.datagram_received(message.write(), where)
+        return self.sent[before:]
+
+
+@pytest.fixture
+def entrance():
+    loop = asyncio.new_event_loop()
+    entrance = Tried()
+
+    async def begin() -> None:
+        await entrance.open("127.0.0.1")
+
+    loop.run_until_complete(begin())
+    asyncio._set_running_loop(loop)  # its clock alone: nothing here waits
+    yield entrance
+    asyncio._set_running_loop(None)
+    entrance.close()
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+
+
+def invite(body: str = IMAGE, *headers: tuple[str, str]) -> Passed:
+    return Passed(
+        "INVITE sip:+390501@203.0.113.1 SIP/2.0",
+        (
+            ("v", "SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKone"),
+            ("f", '"A, B" <sip:+391@c.example>;tag=far'),
+            ("t", "<sip:+390501@203.0.113.1>"),
+            ("i", "call-1"),
+            ("CSeq", "5 INVITE"),
+            ("m", "<sip:gw@192.0.2.9:5060>"),
+            ("Supported", "100rel, timer"),
+            ("Content-Type", "application/sdp"),
+            *headers,
+        ),
+        body.encode(),
+    )
+
+
+def answer(request: Passed, status: str, body: str = "") -> Passed:
+    headers = [(name, value) for name in ("Via", "Record-Route") for value in request.all(name)]
+    headers += [(name, request.get(name)) for name in ("From", "Call-ID", "CSeq")]
+    to = request.get("To") if request.to_tag else f"{request.get('To')};tag=ours"
+    headers += [("To", to), ("Contact", "<sip:127.0.0.1:5080>"), ("Content-Type", "application/sdp")]
+    return Passed(f"SIP/2.0 {status}", tuple(headers), body.encode())
+
+
+def within(first: str, number: int, final: Passed, *, routes: list[str], branch: str) -> Passed:
+    """A request of the far end in the call."""
+    headers = [("Via", f"SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK{branch}"), ("From", final.get("From"))]
+    headers += [("To", final.get("To")), ("Call-ID", final.call_id), ("CSeq", f"{number} {first.split()[0]}")]
+    return Passed(f"{first} sip:127.0.0.1:5080 SIP/2.0", (*headers, *(("Route", route) for route in routes)))
+
+
+def set_up(entrance: Tried) -> Passed:
+    """What the far end is answered."""
+    ((sound, _),) = entrance.hear(invite(), CARRIER)
+    (_, (change, _)) = entrance.hear(answer(sound, "200 OK", SOUND), ASTERISK)
+    ((final, _),) = entrance.hear(answer(change, "200 OK", CHANGED), ASTERISK)
+    return final
+
+
+def test_an_image_is_called_with_sound_and_changed_once_asterisk_has_answered(entrance: Tried) -> None:
+    ((sound, where),) = entrance.hear(invite(IMAGE, (HEADER, "secret.other")), CARRIER)
+    assert where == ASTERISK and sound.all(HEADER) == [VOUCHED]
+    assert b"o=gw 7 40 IN" in sound.body and b"m=audio " in sound.body and b"m=image" not in sound.body
+    assert (sound.sequence, sound.all("Supported"), sound.get("From")) == (
+        5,
+        ["timer"],
+        '"A, B" <sip:+391@c.example>;tag=far',
+    )
+
+    ((rings, where),) = entrance.hear(answer(sound, "180 Ringing", SOUND), ASTERISK)
+    assert (where, rings.body, len(rings.all("Via"))) == (CARRIER, b"", 1)
+
+    (ack, _), (change, where) = entrance.hear(answer(sound, "200 OK", SOUND), ASTERISK)
+    assert (ack.method, ack.sequence, change.sequence, where) == ("ACK", 5, 6, ASTERISK)
+    assert change.body.decode() == IMAGE and change.to_tag == "ours"
+
+    ((final, where),) = entrance.hear(answer(change, "200 OK", CHANGED), ASTERISK)
+    assert (where, final.status, final.sequence, final.to_tag) == (CARRIER, 200, 5, "ours")
+    assert final.body.decode() == CHANGED and len(final.all("Via")) == 1
+
+
+def test_what_the_far_end_counts_is_counted_further_for_asterisk_and_back(entrance: Tried) -> None:
+    final = set_up(entrance)
+    bye = within("BYE", 6, final, routes=final.all("Record-Route")[::-1], branch="two")
+    ((passed, where),) = entrance.hear(bye, STRANGER)
+    assert (where, passed.sequence, passed.all("Route"), passed.get(HEADER)) == (ASTERISK, 7, [], VOUCHED)
+    ((heard, where),) = entrance.hear(answer(passed, "200 OK"), ASTERISK)
+    assert (where, heard.sequence) == (STRANGER, 6)
+
+
+def test_another_entrance_goes_on_with_a_call(entrance: Tried) -> None:
+    final = set_up(entrance)
+    entrance._calls.clear()
+    test = within("BYE", 6, final, routes=final.all("Record-Route")[::-1], branch="two")
+    assert [(one.sequence, where) for one, where in entrance.hear(test, CARRIER)] == [(7, ASTERISK)]
+
+
+@pytest.mark.parametrize("made_up", ["", "0.main." + "0" * 32, "2.main.{}", "1.other.{}"])
+def test_a_made_up_route_leads_nowhere(entrance: Tried, made_up: str) -> None:
+    final = set_up(entrance)
+    sign = final.all("Record-Route")[0].split("faxroom=1.main.")[1][:32]
+    routes = [f"<sip:127.0.0.1:{entrance.port};lr;faxroom={made_up.format(sign)}>"]
+    for where in (CARRIER, STRANGER):
+        sent = entrance.hear(within("BYE", 6, final, routes=routes, branch="two"), where)
+        assert [(one.status, to) for one, to in sent] == [(481 if where == CARRIER else 403, where)]
+
+
+def test_a_route_is_of_its_call_alone(entrance: Tried) -> None:
+    final = set_up(entrance)
+    other = within("BYE", 6, final, routes=final.all("Record-Route")[::-1], branch="two").having("Call-ID", "call-2")
+    assert [one.status for one, _ in entrance.hear(other, STRANGER)] == [403]
+
+
+@pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "MESSAGE", "REGISTER"])
+def test_strangers_begin_nothing(entrance: Tried, method: str) -> None:
+    asked = replace(invite().having("CSeq", f"5 {method}"), first=f"{method} sip:a@b SIP/2.0")
+    assert [(one.status, where) for one, where in entrance.hear(asked, STRANGER)] == [(403, STRANGER)]
+    assert entrance.take_refused() == "1 requests, the last from 198.51.100.7"
+    assert entrance.take_refused() == ""
+
+
+def test_nobody_calls_in_the_name_of_the_own_loop(entrance: Tried) -> None:
+    own = invite().having("From", f"<sip:1*5@{'0' * 32}.invalid>;tag=far")
+    assert [one.status for one, _ in entrance.hear(own, CARRIER)] == [403]
+
+
+def test_an_answer_of_others_goes_to_asterisk_alone(entrance: Tried) -> None:
+    made_up = answer(invite(), "200 OK").having(
+        "Via", "SIP/2.0/UDP 203.0.113.1;branch=z9hG4bKx;faxroom=0", "SIP/2.0/UDP 198.51.100.99;branch=z9hG4bKy"
+    )
+    assert [where for _, where in entrance.hear(made_up, STRANGER)] == [ASTERISK]
+
+
+def test_a_call_that_asterisk_ends_before_it_is_taken_is_refused(entrance: Tried) -> None:
+    ((sound, _),) = entrance.hear(invite(), CARRIER)
+    entrance.hear(answer(sound, "200 OK", SOUND), ASTERISK)
+    bye = Passed(
+        "BYE sip:gw@192.0.2.9:5060 SIP/2.0",
+        (
+            ("Via", "SIP/2.0/UDP 127.0.0.1:5080;branch=z9hG4bKb"),
+            *(("From", "<sip:b@c>;tag=ours"), ("To", "<sip:a@c>;tag=far"), ("Call-ID", "call-1")),
+            *(("CSeq", "9 BYE"), ("Reason", "Q.850;cause=17")),
+        ),
+    )
+    (heard, refused) = entrance.hear(bye, ASTERISK)
+    assert (heard[0].status, heard[1]) == (200, ASTERISK)
+    assert (refused[0].status, refused[0].get("Reason"), refused[1]) == (480, "Q.850;cause=17", CARRIER)
+
+
+def test_an_offer_in_the_way_is_tried_again(entrance: Tried) -> None:
+    ((sound, _),) = entrance.hear(invite(), CARRIER)
+    (_, (change, _)) = entrance.hear(answer(sound, "200 OK", SOUND), ASTERISK)
+    assert [one.method for one, _ in entrance.hear(answer(change, "491 Request Pending"), ASTERISK)] == ["ACK"]
+    (call,) = entrance._calls.values()
+    entrance._change(call)
+    again, _ = entrance.sent[-1]
+    ((final, _),) = entrance.hear(answer(again, "200 OK", CHANGED), ASTERISK)
+    assert (again.sequence, final.sequence) == (7, 5) and "faxroom=2.main." in final.get("Record-Route")
+
+
+@pytest.mark.parametrize(("status", "told"), [("488 Not Acceptable Here", 488), ("200 OK", 488)])
+def test_where_asterisk_takes_no_image_its_call_ends_and_the_far_end_is_refused(
+    entrance: Tried, status: str, told: int
+) -> None:
+    ((sound, _),) = entrance.hear(invite(), CARRIER)
+    (_, (change, _)) = entrance.hear(answer(sound, "200 OK", SOUND), ASTERISK)
+    sent = entrance.hear(answer(change, status, CHANGED.replace("image 4000", "image 0")), ASTERISK)
+    assert [(one.status or one.method, where) for one, where in sent] == [
+        ("ACK", ASTERISK),
+        (told, CARRIER),
+        ("BYE", ASTERISK),
+    ]
+
+
+# ---- Messages
+
+
+@pytest.mark.parametrize("raw", [b"", b"hello\r\n\r\n", b"INVITE sip:a@b SIP/2.0\r\nVia: x\r\n\r\n", b"\xff" * 40])
+def test_what_is_no_message_is_told(raw: bytes) -> None:
+    with pytest.raises(NoMessage):
+        Passed.read(raw)
+
+
+def test_a_message_is_written_as_it_came() -> None:
+    raw = invite().having("Route", "<sip:a;lr>, <sip:b,c;lr>").write()
+    assert Passed.read(raw).write() == raw
+    assert Passed.read(raw).all("Route") == ["<sip:a;lr>", "<sip:b,c;lr>"]
+
+
+def test_where_an_answer_goes() -> None:
+    via = Via("SIP/2.0/UDP gw.example:5062 ;rport;branch=z9hG4bKa")
+    assert via.target == ("gw.example", 5062)
+    assert via.seen_from(CARRIER).target == CARRIER and via.seen_from(CARRIER).parameter("branch") == "z9hG4bKa"
