@@ -21,7 +21,7 @@ import secrets
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app.adapters.telephony.passing import VERSION, NoMessage, Passed, Via, address_of, uri_of
@@ -43,6 +43,9 @@ _ORIGIN = re.compile(rb"^o=(\S+ \S+) ([0-9]{1,18}) (IN IP[46] \S+)", re.MULTILIN
 _IMAGE = re.compile(rb"^m=image [1-9]", re.MULTILINE | re.IGNORECASE)
 #: Of the far end's INVITE what holds for the change as well.
 _KEPT = ("Contact", "Allow", "Supported", "Session-Expires", "Min-SE", "User-Agent", "Content-Type")
+#: What Asterisk asks when the fax is over, to go back to the sound that there never was. Who has none refuses, and
+#: Asterisk 22 then forgets to hang up; of 481 it makes the end of the call (RFC 3261, 12.2.1.2).
+_BACK = "back"
 _TOLD = ("Reason", "Warning", "Retry-After")
 
 
@@ -231,9 +234,9 @@ class Entrance(asyncio.DatagramProtocol):
 
     def _to_asterisk(self, message: Passed, trunk: str, ahead: int) -> bytes:
         vouched = message.having(self._header, self._vouching(trunk))
-        return self._pass_on(vouched, self.asterisk, ahead)
+        return self._pass_on(vouched, self.asterisk, str(ahead))
 
-    def _pass_on(self, message: Passed, to: Address, ahead: int = 0) -> bytes:
+    def _pass_on(self, message: Passed, to: Address, word: str) -> bytes:
         """With a branch that is the same whenever the same is said, and of its CANCEL and ACK (RFC 3261, 16.11)."""
         told = message.get("Max-Forwards")
         left = int(told) if told.isdecimal() else 70
@@ -243,12 +246,12 @@ class Entrance(asyncio.DatagramProtocol):
         via = message.via
         branch = self._sign("branch", via.parameter("branch"), via.sender, message.call_id)
         passed = message.having("Max-Forwards", str(left - 1))
-        passed = passed.having("Via", self._via(to, branch, ahead), *message.all("Via"))
+        passed = passed.having("Via", self._via(to, branch, word), *message.all("Via"))
         self._send(raw := passed.write(), to)
         return raw
 
-    def _via(self, to: Address, branch: str, ahead: int = 0) -> str:
-        return f"{VERSION}/UDP {self._host(to)}:{self.port};branch=z9hG4bK{branch};faxroom={ahead};rport"
+    def _via(self, to: Address, branch: str, word: str = "0") -> str:
+        return f"{VERSION}/UDP {self._host(to)}:{self.port};branch=z9hG4bK{branch};faxroom={word};rport"
 
     def _invited(self, invite: Passed, where: Address, trunk: str, *, is_alone: bool) -> None:
         call = self._calls.get((invite.call_id, invite.from_tag))
@@ -306,25 +309,27 @@ class Entrance(asyncio.DatagramProtocol):
             self._asked_too_early(call, message)
         elif told:
             routes = message.all("Route")
-            self._to_far_end(message, address_of(uri_of(routes[0]) if routes else message.first.split(" ")[1]))
+            target = address_of(uri_of(routes[0]) if routes else message.first.split(" ")[1])
+            goes_back = bool(told[1]) and message.method == "INVITE" and not _IMAGE.search(message.body)
+            self._to_far_end(message, target, _BACK if goes_back else "0")
         elif message.method != "ACK":
             self._reply(message, "481 Call/Transaction Does Not Exist", to=self.asterisk)
 
-    def _to_far_end(self, message: Passed, target: Address) -> None:
+    def _to_far_end(self, message: Passed, target: Address, word: str) -> None:
         """Whose address may be a name. Others do not wait until it is found."""
         try:
             ipaddress.IPv4Address(target[0])
         except ValueError:
-            task = asyncio.get_running_loop().create_task(self._to_name(message, target))
+            task = asyncio.get_running_loop().create_task(self._to_name(message, target, word))
             self._looking_up.add(task)
             task.add_done_callback(self._looking_up.discard)
         else:
-            self._pass_on(message, target)
+            self._pass_on(message, target, word)
 
-    async def _to_name(self, message: Passed, target: Address) -> None:
+    async def _to_name(self, message: Passed, target: Address, word: str) -> None:
         with suppress(OSError, NoMessage):
             found = await asyncio.get_running_loop().getaddrinfo(*target, family=socket.AF_INET)
-            self._pass_on(message, (str(found[0][4][0]), target[1]))
+            self._pass_on(message, (str(found[0][4][0]), target[1]), word)
 
     def _asked_too_early(self, call: Call, message: Passed) -> None:
         """While the far end has no answer yet."""
@@ -341,11 +346,13 @@ class Entrance(asyncio.DatagramProtocol):
     def _answered(self, answer: Passed, where: Address) -> None:
         """Of others only what Asterisk has asked is answered, and to it."""
         ours, *others = answer.all("Via")
-        ahead = Via(ours).parameter("faxroom")
-        if not (ahead and ahead.isdecimal()):
+        word = Via(ours).parameter("faxroom") or ""
+        if not (word.isdecimal() or word == _BACK):
             return
         rest = answer.having("Via", *others)
         if where != self.asterisk:
+            if word == _BACK and (answer.status or 0) >= 300:
+                rest = replace(rest, first=f"{VERSION} 481 Call/Transaction Does Not Exist")
             if others:
                 self._send(rest.write(), self.asterisk)
             return
@@ -353,10 +360,10 @@ class Entrance(asyncio.DatagramProtocol):
         if not others:
             if call:
                 self._answered_us(call, answer)
-        elif call and answer.method == "INVITE" and answer.sequence == call.invite.sequence and not int(ahead):
+        elif call and answer.method == "INVITE" and answer.sequence == call.invite.sequence and word == "0":
             self._answered_sound(call, rest)
         else:
-            self._send(rest.numbered(answer.sequence - int(ahead)).write(), Via(others[0]).target)
+            self._send(rest.numbered(answer.sequence - int(word)).write(), Via(others[0]).target)
 
     def _answered_sound(self, call: Call, answer: Passed) -> None:
         status = answer.status or 0

@@ -199,6 +199,17 @@ def test_an_offer_in_the_way_is_tried_again(entrance: Tried) -> None:
     assert (again.sequence, final.sequence) == (7, 5) and "faxroom=2.main." in final.get("Record-Route")
 
 
+@pytest.mark.parametrize(("body", "status"), [(SOUND, 481), (IMAGE, 488)])
+def test_who_refuses_to_go_back_to_sound_has_no_call_any_more(entrance: Tried, body: str, status: int) -> None:
+    final = set_up(entrance)
+    asked = within("INVITE", 9, final, routes=final.all("Record-Route"), branch="back").of_body(body.encode())
+    asked = replace(asked, first="INVITE sip:gw@192.0.2.9:5060 SIP/2.0")
+    ((passed, where),) = entrance.hear(asked, ASTERISK)
+    assert where == CARRIER
+    ((heard, where),) = entrance.hear(answer(passed, "488 Not Acceptable Here"), CARRIER)
+    assert (heard.status, where) == (status, ASTERISK)
+
+
 @pytest.mark.parametrize(("status", "told"), [("488 Not Acceptable Here", 488), ("200 OK", 488)])
 def test_where_asterisk_takes_no_image_its_call_ends_and_the_far_end_is_refused(
     entrance: Tried, status: str, told: int
