@@ -130,3 +130,11 @@ def test_asterisk_and_the_line_process_make_the_same_password_of_the_capture() -
 )
 def test_only_our_own_address_and_port_lead_back_to_us(host: str, port: int, transport: str, ours: bool) -> None:
     assert leads_to_us(host, port, transport, sip_port=5070) is ours
+
+
+def test_asterisk_knows_what_the_entrance_vouches_for_where_there_is_one() -> None:
+    trunks = read_trunks("sip:h sip:h;transport=tcp", 5070)
+    assert "match_header" not in file_text(trunks, sip_port=5070)
+    told = file_text(trunks, sip_port=5070, entrance="secret")
+    lines = [line for line in told.splitlines() if line.startswith("match_header")]
+    assert lines == ["match_header = X-Faxroom-Entrance: secret.main"]  # the other one is by TCP
