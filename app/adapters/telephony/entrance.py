@@ -46,6 +46,7 @@ _KEPT = ("Contact", "Allow", "Supported", "Session-Expires", "Min-SE", "User-Age
 #: What Asterisk asks when the fax is over, to go back to the sound that there never was. Who has none refuses, and
 #: Asterisk 22 then forgets to hang up; of 481 it makes the end of the call (RFC 3261, 12.2.1.2).
 _BACK = "back"
+_WORDS = (_BACK, *map(str, range(MOST_TRIES + 1)))
 _TOLD = ("Reason", "Warning", "Retry-After")
 
 
@@ -192,7 +193,8 @@ class Entrance(asyncio.DatagramProtocol):
     def _routes(self, message: Passed, far: Address, trunk: str, ahead: int) -> tuple[str, str]:
         """That towards Asterisk on top, so that each end has its own nearest (RFC 5658)."""
         word = f"{ahead}.{trunk}.{self._sign('route', ahead, trunk, message.call_id)}"
-        return tuple(f"<sip:{self._host(to)}:{self.port};lr;faxroom={word}>" for to in (self.asterisk, far))  # type: ignore[return-value]  # of two
+        near, outer = (f"<sip:{self._host(to)}:{self.port};lr;faxroom={word}>" for to in (self.asterisk, far))
+        return near, outer
 
     def _without_ours(self, message: Passed) -> tuple[Passed, tuple[str, int] | None]:
         """A request without our part of its route, and what that said: the trunk, and how far we count ahead."""
@@ -347,7 +349,7 @@ class Entrance(asyncio.DatagramProtocol):
         """Of others only what Asterisk has asked is answered, and to it."""
         ours, *others = answer.all("Via")
         word = Via(ours).parameter("faxroom") or ""
-        if not (word.isdecimal() or word == _BACK):
+        if word not in _WORDS:
             return
         rest = answer.having("Via", *others)
         if where != self.asterisk:
@@ -363,7 +365,8 @@ class Entrance(asyncio.DatagramProtocol):
         elif call and answer.method == "INVITE" and answer.sequence == call.invite.sequence and word == "0":
             self._answered_sound(call, rest)
         else:
-            self._send(rest.numbered(answer.sequence - int(word)).write(), Via(others[0]).target)
+            ahead = int(word) if word != _BACK else 0
+            self._send(rest.numbered(answer.sequence - ahead).write(), Via(others[0]).target)
 
     def _answered_sound(self, call: Call, answer: Passed) -> None:
         status = answer.status or 0

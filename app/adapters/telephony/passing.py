@@ -10,6 +10,8 @@ from typing import Self
 from app.adapters.telephony.sip import LONG_NAMES
 
 VERSION = "SIP/2.0"
+_FIRST = re.compile(rf"{VERSION} [1-6][0-9]{{2}}( .*)?|[A-Za-z]+ \S+ {VERSION}")
+_UNSEEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _FOLDED = re.compile(r"\r?\n[ \t]+")
 _SEQUENCE = re.compile(r"([0-9]{1,10})[ \t]+([A-Za-z]{1,16})")
 _TAG = re.compile(r";[ \t]*tag[ \t]*=[ \t]*([^\s;,>]+)", re.IGNORECASE)
@@ -47,14 +49,14 @@ class Via:
         found = _VIA.fullmatch(self.text.strip())
         if found is None:
             raise NoMessage(self.text)
-        return found["host"].strip("[]"), int(found["port"] or _USUAL_PORT)
+        return found["host"].strip("[]"), _port(found["port"])
 
     @property
     def target(self) -> tuple[str, int]:
         """Where an answer goes."""
         host, port = self.sender
         rport = self.parameter("rport") or ""
-        return self.parameter("received") or host, int(rport) if rport.isdecimal() else port
+        return self.parameter("received") or host, _port(rport) if rport else port
 
     def seen_from(self, where: tuple[str, int]) -> Self:
         """With the address that it came from. Always, so that an answer finds its way back through NAT."""
@@ -78,6 +80,8 @@ class Passed:
         """
         head, blank, body = raw.partition(b"\r\n\r\n")
         first, *lines = _FOLDED.sub(" ", head.decode("latin-1")).replace("\r\n", "\n").split("\n")
+        if any(_UNSEEN.search(line) for line in (first, *lines)):
+            raise NoMessage("signs that others may read as the end of a line")
         headers = []
         for line in lines:
             name, colon, value = line.partition(":")
@@ -85,8 +89,7 @@ class Passed:
                 raise NoMessage(line)
             headers.append((name.strip(), value.strip()))
         message = cls(first, tuple(headers), body)
-        is_message = first.startswith(f"{VERSION} ") or re.fullmatch(rf"[A-Za-z]+ \S+ {VERSION}", first)
-        if not blank or not is_message or not _SEQUENCE.fullmatch(message.get("CSeq")):
+        if not blank or not _FIRST.fullmatch(first) or not _SEQUENCE.fullmatch(message.get("CSeq")):
             raise NoMessage(first)
         if not (message.get("Call-ID") and message.from_tag and message.get("To") and message.all("Via")):
             raise NoMessage(first)
@@ -169,13 +172,20 @@ def address_of(value: str) -> tuple[str, int]:
     found = _URI.search(value)
     if found is None:
         raise NoMessage(value)
-    return found["host"].strip("[]"), int(found["port"] or _USUAL_PORT)
+    return found["host"].strip("[]"), _port(found["port"])
 
 
 def uri_of(value: str) -> str:
     """Out of Contact, Route and their like (RFC 3261, 20.10)."""
     found = re.search(r"<([^<>]*)>", value)
     return found[1] if found else value.partition(";")[0].strip()
+
+
+def _port(text: str | None) -> int:
+    port = int(text) if text and text.isascii() and text.isdecimal() else _USUAL_PORT
+    if not 0 < port < 2**16:
+        raise NoMessage(str(text))
+    return port
 
 
 def _is(written: str, name: str) -> bool:

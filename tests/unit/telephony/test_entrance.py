@@ -227,7 +227,15 @@ def test_where_asterisk_takes_no_image_its_call_ends_and_the_far_end_is_refused(
 # ---- Messages
 
 
-@pytest.mark.parametrize("raw", [b"", b"hello\r\n\r\n", b"INVITE sip:a@b SIP/2.0\r\nVia: x\r\n\r\n", b"\xff" * 40])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *(b"", b"hello\r\n\r\n", b"INVITE sip:a@b SIP/2.0\r\nVia: x\r\n\r\n", b"\xff" * 40),
+        invite().write().replace(b"CSeq: 5", b"CSeq: five"),
+        invite().write().replace(b"Supported: ", b"Supported: x\rX-Vouched: y"),
+        invite().write().replace(b"INVITE sip:+390501@203.0.113.1 SIP/2.0", b"SIP/2.0 abc"),
+    ],
+)
 def test_what_is_no_message_is_told(raw: bytes) -> None:
     with pytest.raises(NoMessage):
         Passed.read(raw)
@@ -237,6 +245,14 @@ def test_a_message_is_written_as_it_came() -> None:
     raw = invite().having("Route", "<sip:a;lr>, <sip:b,c;lr>").write()
     assert Passed.read(raw).write() == raw
     assert Passed.read(raw).all("Route") == ["<sip:a;lr>", "<sip:b,c;lr>"]
+
+
+@pytest.mark.parametrize(
+    "via", ["SIP/2.0/UDP a:99999;branch=x", "SIP/2.0/UDP a:0;branch=x", "SIP/2.0/TCP a;branch=x", ""]
+)
+def test_an_answer_goes_nowhere_else(via: str) -> None:
+    with pytest.raises(NoMessage):
+        Via(via).target  # noqa: B018
 
 
 def test_where_an_answer_goes() -> None:
