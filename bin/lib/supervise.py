@@ -125,12 +125,14 @@ def _ours(instance: Instance, portal: tuple[str, ...], python: str) -> list[Prog
     table.append(Program("line", (*worker, "line"), ours=True, watched=True))
     table.append(Program("clock", (*worker, "clock"), ours=True, watched=True))
     table.append(gentle("collect", (*worker, "collect")))
-    if instance.door_ports:
-        low = any(port < FIRST_FREE_PORT for _name, port in instance.door_ports)
-        own = accounts.become(instance.portal_account, low_port=low) if instance.separate else ()
-        table.append(gentle("door", (*own, python, str(instance.root / "worker.py"), "door")))
-    if instance.entrance_port:
-        table.append(Program("entrance", (*worker, "entrance"), ours=True, watched=True))
+    for name, ports in (
+        ("door", [port for _name, port in instance.door_ports]),
+        ("entrance", [instance.entrance_port]),
+    ):
+        if any(ports):
+            low = any(0 < port < FIRST_FREE_PORT for port in ports)
+            own = accounts.become(instance.portal_account, low_port=low) if instance.separate else ()
+            table.append(gentle(name, (*own, python, str(instance.root / "worker.py"), name)))
     table.append(Program("web", (*portal, *front.web_command(python, instance.web)), ours=True, watched=True))
     return table
 

@@ -822,6 +822,16 @@ def test_mailboxes_run_where_their_port_is_given_and_mails_are_ours(prepared: in
     assert "mailboxes" not in names(FAXROOM_IMAP_PORT="1143", SMTP_URL="smtp://mail.example.org")
 
 
+def test_the_entrance_is_open_where_it_has_a_port(prepared: instances.Instance) -> None:
+    ports = instances.private_ports(prepared.home)
+
+    def names(**told: str) -> list[str]:
+        return [program.name for program in supervise.programs(make(prepared.home, **told), ports)]
+
+    assert "entrance" not in names() and "entrance" not in names(FAXROOM_ENTRANCE_PORT="0")
+    assert "entrance" in names(FAXROOM_ENTRANCE_PORT="5070")
+
+
 def test_only_the_port_of_the_mailboxes_may_be_named_inside(prepared: instances.Instance) -> None:
     instance, ports = make(prepared.home, FAXROOM_IMAP_PORT="1143"), instances.private_ports(prepared.home)
     name = "FAXROOM_ALLOW_PRIVATE_HOSTS"
