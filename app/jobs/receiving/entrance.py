@@ -20,9 +20,9 @@ from app.config import Settings
 from app.errors import FaxroomError
 from app.jobs.pulse import Pulse
 from app.jobs.running import application
+from app.rules.ground.trunks import enabled
 from app.rules.sending.trunks.fields import ENTRANCE_HEADER, entrance_secret, vouching
 from app.rules.sending.trunks.table import fields_of
-from app.rules.sending.trunks.used import enabled
 from app.services.upkeep.health import beat
 from tenants.db import db, only_reading
 
