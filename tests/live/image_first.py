@@ -188,6 +188,12 @@ class ImageFirst:
         cancel = replace(invite, first=invite.first.replace("INVITE", "CANCEL"), body=b"").without("Content-Type")
         self._far.send(cancel.having("CSeq", "1 CANCEL").write(), self.there)
 
+    def offer_again(self) -> None:
+        """As whoever refreshes a session does (RFC 4028)."""
+        assert self.far
+        self.far.sequence += 1
+        self._far.send(self.far.request("INVITE", self._far.port, image(self._far_image.port)), self.there)
+
     def hang_up(self) -> None:
         assert self.far
         self.far.sequence += 1
@@ -231,7 +237,7 @@ class ImageFirst:
             self._far.send(ack.having("CSeq", "1 ACK").having("To", answer.get("To")).write(), self.there)
             return
         self.far.theirs, self.far.target = answer.get("To"), uri_of(answer.get("Contact"))
-        self.far.routes = answer.all("Record-Route")[::-1]
+        self.far.routes = self.far.routes or answer.all("Record-Route")[::-1]  # of the first answer alone
         self._far.send(self.far.request("ACK", self._far.port, sequence=answer.sequence), self.there)
         self._outside = (HOST, port_of(answer.body, "image"))
         if self.near and self.near.invite and self.near.sequence == 1:

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.adapters.telephony.ari import OutgoingCall
+from app.adapters.telephony.ari import Ari, OutgoingCall
 from app.adapters.telephony.entrance import Address, Entrance
 from app.adapters.telephony.passing import Passed
+from app.rules.numbers.called import shown_called
 from app.rules.sending.trunks.fields import ENTRANCE_HEADER, FILE, TrunkFields, file_text, vouching
-from app.services.receiving.line_events import Received
+from app.services.receiving.line_events import Incoming, Received
 from tests.live.caller import T38, Caller
 from tests.live.image_first import ImageFirst
 from tests.live.lines import (
@@ -23,6 +24,7 @@ from tests.live.lines import (
     FAR_ENDS,
     PERSON,
     SILENT_BELL,
+    TELEPHONE,
     UNALLOCATED,
     CallElsewhere,
     Ear,
@@ -37,6 +39,7 @@ pytestmark = pytest.mark.live
 
 SECRET = "of-the-entrance"
 NUMBER, LOSSY, WITH_SOUND, OUTLIVES = "+390509655701", "+390509655702", "+390509655703", "+390509655704"
+SHARED = "+390509655705"
 CALLER, COMPANY = "+390511234567", "+390509655000"
 #: What a carrier adds to it.
 HEADERS = (
@@ -112,9 +115,17 @@ def called(asterisk_root: None, tmp_path_factory: pytest.TempPathFactory) -> Ite
     assert line.stop() == 0
 
 
+def decide(ari: Ari, call: Incoming) -> None:
+    """All lines are of a fax machine alone, but one."""
+    if shown_called(call.called) == SHARED and not call.is_fax:
+        ari.detect(call.channel_id, listen_seconds=30, voice=TELEPHONE, whose="3-17", rings=30)
+    else:
+        ari.receive(call.channel_id)
+
+
 @pytest.fixture(scope="module")
 def ear_of_called(called: Line) -> Iterator[Ear]:
-    with Ear(called.ari) as ear:
+    with Ear(called.ari, deciding=decide) as ear:
         yield ear
 
 
@@ -200,6 +211,14 @@ def test_whatever_is_lost_is_said_again(
     assert received(ear_of_called, LOSSY).facts.outcome == "success"
 
 
+def test_on_a_shared_line_no_telephone_rings(
+    ear_of_called: Ear, sender: Line, ear_of_sender: Ear, far: ImageFirst, tmp_path: Path
+) -> None:
+    send(sender, ear_of_sender, call_of("fax-shared-1", light_pages(tmp_path / "one.tif", 1), SHARED))
+    assert received(ear_of_called, SHARED).facts.outcome == "success"
+    assert [call.is_fax for call in ear_of_called.incoming if shown_called(call.called) == SHARED] == [False, True]
+
+
 def test_a_call_with_sound_goes_through_as_it_is_and_changes_to_t38(
     ear_of_called: Ear, sender: Line, ear_of_sender: Ear, far: ImageFirst, tmp_path: Path
 ) -> None:
@@ -240,6 +259,21 @@ def test_the_far_end_hangs_up(called: Line, ear_of_called: Ear, far: ImageFirst)
     far.hang_up()
     wait_until(10, "the answer", lambda: far.answered("BYE"))
     wait_until(10, "it is over", lambda: not called.ari.live_channels())
+
+
+def test_the_far_end_offers_the_image_again_and_each_counts_as_it_does(
+    called: Line, ear_of_called: Ear, far: ImageFirst, entrance: Watched
+) -> None:
+    far.call(NUMBER, f"<sip:{CALLER}@carrier.example>")
+    wait_until(20, "it is taken", lambda: 200 in far.statuses())
+    acknowledged = []
+    entrance.loses = lambda message: message.first.startswith("ACK") and acknowledged.append(message.sequence)
+    far.offer_again()
+    wait_until(20, "that too", lambda: [said for said in far.said if said.status == 200 and said.sequence == 2])
+    wait_until(10, "it is acknowledged", lambda: 3 in acknowledged)
+    far.hang_up()
+    wait_until(10, "the answer", lambda: far.answered("BYE"))
+    assert {said.sequence for said in far.said if said.method == "BYE"} == {3}
 
 
 def test_asterisk_hangs_up(called: Line, ear_of_called: Ear, far: ImageFirst) -> None:
