@@ -25,6 +25,7 @@ import httpx
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.sync.client import ClientConnection, connect
 
+from app.adapters.servers.within import context
 from app.adapters.telephony.hep import Ear
 from app.dialled import DIAL_STRING, TRUNK_NAME, VOICE_DESTINATION, WIRE_NUMBER
 from app.errors import FaxroomError, PermanentFailure, TemporaryFailure
@@ -213,7 +214,9 @@ class Ari:
             limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE, keepalive_expiry=20)
             base = f"{self._url}/ari"
             seconds = httpx.Timeout(SECONDS, connect=CONNECT_SECONDS)
-            self._http = httpx.Client(base_url=base, auth=self._auth, timeout=seconds, limits=limits, trust_env=False)
+            self._http = httpx.Client(
+                base_url=base, auth=self._auth, timeout=seconds, limits=limits, trust_env=False, verify=context()
+            )
         return self._http
 
     def _ask(self, method: str, path: str, *, expected: tuple[int, ...] = (), **arguments: Any) -> httpx.Response:
@@ -496,7 +499,7 @@ class Ari:
     def _manager(self) -> Iterator[Callable[..., list[dict[str, str]]]]:
         """Asks the manager interface: an action and its values in, its blocks out."""
         user, secret = self._auth
-        with httpx.Client(base_url=self._url, timeout=SECONDS, trust_env=False) as manager:
+        with httpx.Client(base_url=self._url, timeout=SECONDS, trust_env=False, verify=context()) as manager:
 
             def act(action: str, **values: str) -> list[dict[str, str]]:
                 answer = manager.post("/rawman", data={"action": action, **values}).raise_for_status().text
