@@ -53,7 +53,6 @@ JOBS: dict[str, tuple[str, str, int]] = {
     "preview": ("previews", "app.jobs.sending.preview.preview", 600),
     "preview_convert": ("preview_offices", "app.jobs.sending.preview.preview_convert", 600),
     "preview_slowly": ("slow_previews", "app.jobs.sending.preview.preview_slowly", 600),
-    "picture": ("watch", "app.jobs.sending.prepare.picture", 60),
     "deliver": ("mail", "app.jobs.outbox.notify.deliver", 120),
     "remind": ("watch", "app.jobs.upkeep.remind.remind", 120),
     "archive_fax": ("archive", "app.jobs.upkeep.archive.archive_fax", 600),

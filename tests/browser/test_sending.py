@@ -122,7 +122,7 @@ def test_the_other_company_gets_the_page_of_a_missing_thing(visit, desk: Desk, s
     wait_for_status(visit(f"/faxes/{sent.scripted}", who=BOB), "sent")
     page = visit("/faxes/01ZZZZZZZZZZZZZZZZZZZZZZZZ", who=CHARLIE)
     missing = page.locator("main .blank").inner_html()
-    for path in ("", "/document.pdf", "/report.pdf", "/page-1.png", "/status"):
+    for path in ("", "/document.pdf", "/report.pdf", "/pages/1.png", "/status"):
         answer = page.goto(f"{desk.url}/faxes/{sent.scripted}{path}")
         assert answer and answer.status == 404
         assert page.locator("main .blank").inner_html() == missing

@@ -20,6 +20,7 @@ from app.adapters.pages.rasterizer import rasterize
 from app.models import (
     ArchivePlace,
     BoxSignIn,
+    DocumentKind,
     DoorCredential,
     Fax,
     FaxEntity,
@@ -129,7 +130,6 @@ company   POST      faxes.forget_number             sent
 admins    POST      faxes.number_lines              sent
 company   GET       faxes.document                  sent
 company   GET       faxes.report                    sent
-company   GET       faxes.picture                   drawn
 company   GET       viewer.view                     drawn
 company   GET       viewer.page                     drawn
 company   GET       inbox.inbox
@@ -380,11 +380,10 @@ def _drawn(world: World) -> Thing:
     """With pages to look at."""
     fax_id = make_fax(world.app, world.cast)
     with world.app.app_context():
-        for kind in ("tiff", "picture"):
-            document = make_document(world.app, world.cast.alpha, f"{fax_id}.{kind}", world.tiff)
-            document.kind = kind
-            db.session.flush()
-            setattr(db.session.get_one(Fax, fax_id), f"{kind}_id", document.id)
+        document = make_document(world.app, world.cast.alpha, f"{fax_id}.tiff", world.tiff)
+        document.kind = DocumentKind.TIFF
+        db.session.flush()
+        db.session.get_one(Fax, fax_id).tiff_id = document.id
         db.session.commit()
     return {"fax_id": fax_id, "number": 1}
 

@@ -111,7 +111,6 @@ def _imported(fax: Fax, path: Path, facts: CallFacts) -> Fax:
         is_first = finish_receiving(session, session.get_one(Fax, fax_id), facts, **documents)
         if is_first:
             enqueue_after_commit(session, "dispatch")
-            enqueue_after_commit(session, "picture", fax_id)
             session.commit()
         session.rollback()
     for key in keys if not is_first else ():

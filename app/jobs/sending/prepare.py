@@ -3,6 +3,7 @@
 import logging
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,7 +42,6 @@ from app.rules.sending.preparing import (
 )
 from app.rules.sending.previews import Dots, failure_of, find_preview, is_alive, take_preview
 from app.services.documents.documents import storage, store_document
-from app.services.documents.pictures import ensure_picture
 from app.services.documents.previews import throw_away
 from tenants.connections import DATABASE_DOWN, only_reading
 from tenants.db import db, utc_now
@@ -49,6 +49,8 @@ from tenants.db import db, utc_now
 log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=30)
+#: So long one job begins with another document; whoever draws pages helps out the line after each job.
+TOGETHER_SECONDS = 1.0
 STANDARD = "standard"
 #: Before the next try of what could not be prepared for another's fault.
 SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=10)
@@ -57,47 +59,43 @@ SLICE_SECONDS, MORE_EACH_TIME, SHORTEST_WAIT = 1.5, 4, timedelta(seconds=0.5)
 
 
 @job
-def picture(fax_id: str) -> None:
-    """Draw the first page for those who look at the fax; without it the report draws it."""
-    with only_reading():
-        fax = db.session.get(Fax, fax_id)
-        if fax:
-            ensure_picture(db.session, fax)
-
-
-@job
 def prepare() -> None:
-    """The next PDF."""
-    _prepare_next(Lane.DOCUMENTS)
+    """The next PDFs, for a moment: a job takes as much of the processor as half of a light page."""
+    begin_once(LANE_JOBS[Lane.DOCUMENTS])
+    until = time.monotonic() + TOGETHER_SECONDS
+    while _prepare_next(Lane.DOCUMENTS) and time.monotonic() < until:
+        pass
 
 
 @job
 def convert() -> None:
     """The next document that needs an office."""
+    begin_once(LANE_JOBS[Lane.OFFICES])
     _prepare_next(Lane.OFFICES)
 
 
 @job
 def prepare_slowly() -> None:
     """The next document that gave way to others."""
+    begin_once(LANE_JOBS[Lane.SLOW])
     _prepare_next(Lane.SLOW)
 
 
-def _prepare_next(lane: Lane) -> None:
+def _prepare_next(lane: Lane) -> bool:
     """Bring the accepted fax whose turn it is to *ready* or *scheduled*, or to *failed* with the reason.
 
-    Returns quietly when nothing waits: others have taken it.
+    False when nothing waits: others have taken it.
     """
-    begin_once(LANE_JOBS[lane])
     fax = _begin(lane)
     if fax is None:
-        return
+        return False
     try:
         _prepare_claimed(fax, lane)
     finally:
         with _left_to_the_next():  # else the clock wakes them
             db.session.rollback()
             wake_others(db.session, lane, utc_now())
+    return True
 
 
 def _prepare_claimed(fax: Fax, lane: Lane) -> None:
@@ -344,7 +342,6 @@ def _finish(fax: Fax, pages: Pages, *, stored: list[Document]) -> None:
     if asks:
         write_held_notice(session, session.get_one(Fax, fax.id, populate_existing=True))
     enqueue_after_commit(session, "dispatch")
-    enqueue_after_commit(session, "picture", fax.id)
     session.commit()
     throw_away(session, Preview.source_id == fax.source_id)  # drawn for lines that were not chosen in the end
 

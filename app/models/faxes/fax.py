@@ -68,7 +68,7 @@ class DocumentKind(StrEnum):
     SOURCE = "source"  # what the person gave us, untouched
     PDF = "pdf"  # what is shown and archived
     TIFF = "tiff"  # what goes over the line
-    PICTURE = "picture"  # the first page, as the line carries it
+    PICTURE = "picture"  # the first page, of former versions
     REPORT = "report"  # the sending report
 
 
@@ -367,7 +367,7 @@ class Fax(TenantOwned, Model):
     source_id: Mapped[str | None] = mapped_column(sa.ForeignKey("document.id"))
     pdf_id: Mapped[str | None] = mapped_column(sa.ForeignKey("document.id"))
     tiff_id: Mapped[str | None] = mapped_column(sa.ForeignKey("document.id"))
-    picture_id: Mapped[str | None] = mapped_column(sa.ForeignKey("document.id"))
+    picture_id: Mapped[str | None] = mapped_column(sa.ForeignKey("document.id"))  # of former versions
     report_id: Mapped[str | None] = mapped_column(sa.ForeignKey("document.id"))
     files_removed_at: Mapped[datetime | None]
     files_kept_days: Mapped[int | None]
@@ -382,7 +382,6 @@ class Fax(TenantOwned, Model):
     source: Mapped[Document | None] = relationship(foreign_keys=source_id)
     pdf: Mapped[Document | None] = relationship(foreign_keys=pdf_id)
     tiff: Mapped[Document | None] = relationship(foreign_keys=tiff_id)
-    picture: Mapped[Document | None] = relationship(foreign_keys=picture_id)
     report: Mapped[Document | None] = relationship(foreign_keys=report_id)
     attempts: Mapped[list["Attempt"]] = relationship(back_populates="fax", order_by="Attempt.n")
 

@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.adapters.fax_files.fax_tiff import write_pages
@@ -16,10 +17,11 @@ from app.rules.numbers.naming import report_name
 from app.rules.numbers.numbers import shown_number
 from app.rules.words.sentences import sentence, status_label, story, timestamp
 from app.services.documents.documents import storage, store_document
-from app.services.documents.pictures import WIDTH, ensure_picture, keep_if_first
 from app.services.outbox.rendering import render_for
 from app.services.sending.laying import laid
-from tenants.db import only_reading
+from tenants.db import only_reading, rows_changed, writing
+
+WIDTH = 720  # pixels of the picture of the first page
 
 
 def ensure_report(session: Session, fax: Fax) -> Document:
@@ -31,7 +33,6 @@ def ensure_report(session: Session, fax: Fax) -> Document:
     if fax.report_removed_at:
         raise PermanentFailure("report_removed")
     if fax.report is None:
-        ensure_picture(session, fax)
         session.rollback()
         with only_reading():
             fax_id, name, tenant_id, html = fax.id, report_name(fax), fax.tenant_id, report_html(fax)
@@ -62,12 +63,12 @@ def report_html(fax: Fax) -> str:
 def _picture(fax: Fax) -> str | None:
     """The first page as it went, or was to go."""
     attempt = _with_first_page(fax)
-    if attempt and attempt.header_name and fax.tiff:
-        return _as_url(_as_it_went(attempt, fax.tiff))
-    if fax.picture is None:
+    if fax.tiff is None:
         return None
-    with storage().open(fax.picture.storage_key) as source:
-        return _as_url(source.read())
+    with storage().local_copy(fax.tiff.storage_key) as prepared:
+        if attempt and attempt.header_name:
+            return _as_url(_as_it_went(attempt, prepared))
+        return _as_url(page_picture(prepared, 1, WIDTH))
 
 
 def _with_first_page(fax: Fax) -> Attempt | None:
@@ -77,8 +78,8 @@ def _with_first_page(fax: Fax) -> Attempt | None:
     return next(confirmed, brought[-1] if brought else None)
 
 
-def _as_it_went(attempt: Attempt, tiff: Document) -> bytes:
-    with storage().local_copy(tiff.storage_key) as prepared, _temporary(".tif") as target:
+def _as_it_went(attempt: Attempt, prepared: Path) -> bytes:
+    with _temporary(".tif") as target:
         write_pages(Path(target.name), laid(attempt, take_pages(prepared, 1)[:1]), total=1)
         return page_picture(Path(target.name), 1, WIDTH)
 
@@ -92,10 +93,19 @@ def _temporary(suffix: str) -> IO[bytes]:
 
 
 def _store(session: Session, fax_id: str, tenant_id: int, name: str, pdf: bytes) -> None:
+    """Unless somebody else was faster: theirs stays. Commits."""
     with _temporary(".pdf") as target:
         target.write(pdf)
         target.flush()
         report = store_document(
             session, Path(target.name), tenant_id=tenant_id, kind=DocumentKind.REPORT, file_type="pdf", name=name
         )
-    keep_if_first(session, fax_id, Fax.report_id, report)
+    key = report.storage_key
+    with writing():
+        session.flush()
+        first = sa.update(Fax).where(Fax.id == fax_id, Fax.report_id.is_(None)).values(report_id=report.id)
+        if rows_changed(session, first) == 1:
+            session.commit()
+            return
+        session.rollback()
+    storage().delete(key)

@@ -9,7 +9,6 @@ from flask import (
     abort,
     current_app,
     flash,
-    make_response,
     redirect,
     render_template,
     send_file,
@@ -176,7 +175,7 @@ def _seen(rows: list[Fax]) -> str:
 
 def _changing(fax: Fax) -> list[object]:
     values: list[object] = [fax.id, fax.status, fax.pages, fax.pages_done, fax.line_seconds, fax.cause, fax.due_at]
-    values += [fax.cancel_requested_at, fax.picture_id, fax.pdf_id, fax.look_until, place_of(db.session, fax)]
+    values += [fax.cancel_requested_at, fax.tiff_id, fax.pdf_id, fax.look_until, place_of(db.session, fax)]
     for attempt in fax.attempts:
         values += [attempt.n, attempt.ringing_at, attempt.answered_at, attempt.ended_at, attempt.pages_confirmed]
     return values
@@ -348,18 +347,6 @@ def report(fax_id: str) -> AnyResponse:
     report = ensure_report(db.session, fax)
     enter_download("fax.report_downloaded", [fax])
     return _download(db.session.merge(report), report_name(_fax_or_404(fax_id)))
-
-
-@blueprint.get("/faxes/<fax_id>/page-1.png")
-def picture(fax_id: str) -> AnyResponse:
-    """The first page as the line carries it."""
-    fax = _fax_or_404(fax_id)
-    if fax.picture is None:
-        abort(404)
-    note_view(fax)
-    response = make_response(send_file(_open(fax.picture), mimetype="image/png"))
-    response.headers["Cache-Control"] = "private, max-age=3600"
-    return response
 
 
 def _open(stored: Document) -> BinaryIO:

@@ -227,13 +227,12 @@ def a_writer(app: Flask, cast: Cast) -> Iterator[None]:
         thread.join(AT_MOST)
 
 
-@pytest.mark.parametrize("look", ["dispatch", "prepare", "picture", "previews"])
+@pytest.mark.parametrize("look", ["dispatch", "prepare", "previews"])
 def test_a_job_that_finds_nothing_to_do_waits_for_no_writer(app, cast, file, monkeypatch, look):
     app.extensions["asterisk"] = SimpleNamespace(ping=lambda: None)
     looks = {
         "dispatch": dispatch._dispatch,
         "prepare": lambda: prepare._prepare_next(Lane.SLOW),
-        "picture": lambda: prepare.picture.__wrapped__("0" * 26),
         "previews": lambda: throw_away(db.session, Preview.id == 1),
     }
     # what follows a document may write, and is not what is tried here

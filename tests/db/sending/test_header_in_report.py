@@ -12,8 +12,7 @@ from app.jobs.sending.dispatch import _lay_pages
 from app.models import Attempt, Fax, FaxTemplate
 from app.rules.sending.dispatch import mark_placed
 from app.rules.sending.results import CallFacts, record_result
-from app.services.documents.pictures import WIDTH, ensure_picture
-from app.services.sending.reports import report_html
+from app.services.sending.reports import WIDTH, report_html
 from tenants.db import utc_now
 from tests.db.faxes import claim, reread, submit_letter
 from tests.db.reading import SINCE, all_read, redis, redis_port  # noqa: F401
@@ -41,19 +40,16 @@ def test_it_is_the_very_page_whatever_the_template_and_the_clock_say_since(app, 
     with app.test_request_context():
         fax, page = sent(session, cast, tmp_path, header="Alpha Srl")
         assert fax.attempts[0].header_name == "Alpha Srl"
-        without = ensure_picture(session, fax)
         session.execute(sa.update(FaxTemplate).values(header="Another name"))
         session.execute(sa.update(Attempt).values(placed_at=utc_now() + timedelta(minutes=3)))
         session.commit()
         fax = reread(session, fax.id)
-        assert without is not None
         assert shown(fax) == page
 
 
 def test_without_a_header_it_is_the_page_as_it_was_prepared(app, session, cast, tmp_path):
     with app.test_request_context():
         fax, page = sent(session, cast, tmp_path, header="")
-        ensure_picture(session, fax)
         session.execute(sa.update(FaxTemplate).values(header="Later"))
         session.commit()
         assert shown(reread(session, fax.id)) == page

@@ -213,7 +213,7 @@ def test_there_is_no_document_before_it_is_prepared_and_no_report_before_the_end
     app: Flask, cast: Cast, bob: Browser
 ) -> None:
     fax_id = make_fax(app, cast, status=Status.PREPARING, pdf_id=None)
-    for name in ("document.pdf", "report.pdf", "page-1.png"):
+    for name in ("document.pdf", "report.pdf", "pages/1.png"):
         assert bob.get(f"/faxes/{fax_id}/{name}").status_code == 404
 
 
