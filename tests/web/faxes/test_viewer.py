@@ -254,7 +254,7 @@ def test_a_long_fax_shows_a_dozen_small_pictures_and_says_where_all_are(
     fax_id = make_fax(app, cast)
     add_pages(app, cast, fax_id, make_tiff(tmp_path, pages=50), pages=50)
     page = bob.get(f"/faxes/{fax_id}").text
-    assert len(re.findall(r"pages/\d+\.png", page)) == 12
+    assert len(re.findall(rf"pages/\d+\.png\?width={THUMBNAIL}&", page)) == 12
     assert page.count('loading="lazy"') == 12
     assert "All 50 pages" in page
     assert len(re.findall(r'class="leaf"', bob.get(f"/faxes/{fax_id}/view").text)) == 50
@@ -263,7 +263,7 @@ def test_a_long_fax_shows_a_dozen_small_pictures_and_says_where_all_are(
 def test_a_fax_of_one_page_has_no_row_of_pictures(app: Flask, cast: Cast, bob: Browser, tmp_path: Path) -> None:
     fax_id = make_fax(app, cast)
     add_pages(app, cast, fax_id, make_tiff(tmp_path, pages=1), pages=1)
-    assert "pages/1.png" not in bob.get(f"/faxes/{fax_id}").text
+    assert re.findall(r"pages/\d+\.png\?width=(\d+)", bob.get(f"/faxes/{fax_id}").text) == [str(SCREEN)]
 
 
 def test_who_opens_the_viewer_has_read_the_fax(app: Flask, cast: Cast, alice: Browser, tmp_path: Path) -> None:
