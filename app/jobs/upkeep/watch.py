@@ -14,7 +14,7 @@ from app.rules.upkeep.disk_alerts import watch_disks
 from app.rules.upkeep.trunk_alerts import watch_registrations, watch_trunks
 from app.services.documents.disk_room import disks
 from app.services.trunks.states import registrations
-from tenants.db import db, utc_now
+from tenants.db import db, only_reading, utc_now
 
 
 @job
@@ -41,8 +41,9 @@ def _watch_registrations() -> None:
 @long_job
 def count() -> None:
     count_days(db.session, utc_now())
-    erased = tenants_to_erase(db.session)
-    db.session.rollback()
+    with only_reading():
+        erased = tenants_to_erase(db.session)
+        db.session.rollback()
     if queue("later").count == 0:
         for tenant_id in erased:
             enqueue("erase", tenant_id)

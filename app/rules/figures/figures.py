@@ -18,6 +18,7 @@ from app.models import Attempt, Direction, Fax, FaxDay, Scope, VoiceCall
 from app.models.faxes.moves import FINAL
 from app.models.figures.figures import VOICE
 from app.rules.ground.days import day_bounds, day_of
+from tenants.db import only_reading
 from tenants.models import Tenant
 from tenants.scope import lock_tenant
 
@@ -35,20 +36,23 @@ MONTHS = {Scope.ENTITY: Scope.ENTITY_MONTH, Scope.USER: Scope.USER_MONTH}
 
 def count_days(session: Session, now: datetime) -> int:
     """Count every day on which something has ended since it was last counted; gives how many. Commits each."""
-    tenants = session.scalars(sa.select(Tenant.id).where(Tenant.deleting_at.is_(None)).order_by(Tenant.id)).all()
+    with only_reading():
+        tenants = session.scalars(sa.select(Tenant.id).where(Tenant.deleting_at.is_(None)).order_by(Tenant.id)).all()
+        session.rollback()
     return sum(_count_tenant(session, tenant_id, now) for tenant_id in tenants)
 
 
 def _count_tenant(session: Session, tenant_id: int, now: datetime) -> int:
-    tenant, days = session.get_one(Tenant, tenant_id), 0
-    begin = tenant.counted_until - OVERLAP if tenant.counted_until else None
-    if begin is None:
-        _forget_days(session, tenant)
-    while ended_at := _next_end(session, tenant_id, begin):
-        zone = tenant.zone
-        day = day_of(ended_at, zone)
-        _begin, begin = day_bounds(day, zone)
+    """Nobody who writes waits for the look at what there is to count."""
+    with only_reading():
+        tenant, days = session.get_one(Tenant, tenant_id), 0
+        begin = tenant.counted_until - OVERLAP if tenant.counted_until else None
         session.rollback()
+    if begin is None and _next_day(session, tenant_id, begin):
+        _forget_days(session, tenant)
+    while found := _next_day(session, tenant_id, begin):
+        day, zone = found
+        _begin, begin = day_bounds(day, zone)
         lock_tenant(session, tenant_id)
         session.refresh(tenant)
         if tenant.zone != zone:  # changed meanwhile: the next run begins anew
@@ -60,10 +64,23 @@ def _count_tenant(session: Session, tenant_id: int, now: datetime) -> int:
         session.commit()
         days += 1
     session.rollback()
-    lock_tenant(session, tenant_id)
-    _sum_month_before(session, tenant_id, _month(day_of(now, tenant.zone)))
-    session.commit()
+    with only_reading():
+        this_month = _month(day_of(now, tenant.zone))
+        is_owed = _unsummed(session, tenant_id, this_month) is not None
+        session.rollback()
+    if is_owed:
+        lock_tenant(session, tenant_id)
+        _sum_month_before(session, tenant_id, this_month)
+        session.commit()
     return days
+
+
+def _next_day(session: Session, tenant_id: int, since: datetime | None) -> tuple[date, ZoneInfo] | None:
+    """On which day, in the tenant's zone, the first ended that ended then or later."""
+    with only_reading():
+        zone, ended_at = session.get_one(Tenant, tenant_id).zone, _next_end(session, tenant_id, since)
+        session.rollback()
+    return (day_of(ended_at, zone), zone) if ended_at else None
 
 
 def _forget_days(session: Session, tenant: Tenant) -> None:
@@ -123,16 +140,20 @@ def _forget_month(session: Session, tenant_id: int, first: date) -> None:
 
 
 def _sum_month_before(session: Session, tenant_id: int, first: date) -> None:
-    """The last month before this one that has days, unless that is done: whoever was killed leaves it to the next."""
+    if month := _unsummed(session, tenant_id, first):
+        _sum_month(session, tenant_id, month)
+
+
+def _unsummed(session: Session, tenant_id: int, first: date) -> date | None:
+    """The last month before this one that has days, unless it is summed: whoever was killed leaves it to the next."""
     mine = FaxDay.tenant_id == tenant_id
     last = session.scalar(
         sa.select(sa.func.max(FaxDay.day)).where(mine, FaxDay.scope == Scope.TENANT, FaxDay.day < first)
     )
     if last is None:
-        return
+        return None
     is_summed = sa.select(FaxDay.id).where(mine, FaxDay.scope == Scope.ENTITY_MONTH, FaxDay.day == _month(last))
-    if session.scalar(is_summed.limit(1)) is None:
-        _sum_month(session, tenant_id, _month(last))
+    return _month(last) if session.scalar(is_summed.limit(1)) is None else None
 
 
 def _sum_month(session: Session, tenant_id: int, first: date) -> None:

@@ -20,6 +20,7 @@ from sqlalchemy.exc import OperationalError
 import app.jobs.running as running
 from app.jobs.running import job
 from app.jobs.sending import dispatch, prepare
+from app.jobs.upkeep import watch
 from app.models import Fax, Lane, Preview
 from app.services.documents.previews import throw_away
 from tenants.connections import JOB, Patience, waiting
@@ -227,16 +228,18 @@ def a_writer(app: Flask, cast: Cast) -> Iterator[None]:
         thread.join(AT_MOST)
 
 
-@pytest.mark.parametrize("look", ["dispatch", "prepare", "previews"])
+@pytest.mark.parametrize("look", ["dispatch", "prepare", "previews", "count"])
 def test_a_job_that_finds_nothing_to_do_waits_for_no_writer(app, cast, file, monkeypatch, look):
     app.extensions["asterisk"] = SimpleNamespace(ping=lambda: None)
     looks = {
         "dispatch": dispatch._dispatch,
         "prepare": lambda: prepare._prepare_next(Lane.SLOW),
         "previews": lambda: throw_away(db.session, Preview.id == 1),
+        "count": watch.count.__wrapped__,
     }
     # what follows a document may write, and is not what is tried here
     monkeypatch.setattr(prepare, "wake_others", lambda *_: None)
+    monkeypatch.setattr(watch, "queue", lambda _: SimpleNamespace(count=0))
     with app.app_context(), a_writer(app, cast), waiting(Patience(statement=1, lock=0.3, idle=1)):
         looks[look]()  # raises where it waits
         db.session.rollback()
