@@ -7,6 +7,7 @@
 #   docker run … faxroom python worker.py clock                 clock
 #   docker run … faxroom python worker.py collect               the Mail2Fax boxes
 #   docker run … faxroom python worker.py door                  emails that are handed in (docs/door.md)
+#   docker run … faxroom python worker.py entrance              the T.38 entrance (docs/carriers.md), in Asterisk's network
 #   docker run … faxroom flask --app wsgi db upgrade            the database, before the first start and each new version
 #   docker run … faxroom flask --app wsgi provision FILE        tenants; likewise send, faxes, doctor
 #
