@@ -134,7 +134,7 @@ def test_a_kill_at_any_step_makes_no_second_fax_and_loses_none(
         assert child.wait(timeout=200) == -9
     assert sum(filed(app).values()) < GOOD + BAD
     free_leases(app)
-    with process(app):
+    with collecting(app):
         until(lambda: sum(filed(app).values()) == GOOD + BAD)
     assert filed(app) == {MailFate.ACCEPTED: GOOD, MailFate.REFUSED: BAD}
     faxes = read(app, sa.select(Fax.id, Fax.source_id))
