@@ -6,10 +6,8 @@ packets that are lost, as fast as the processor goes.
 
 import ctypes
 import random
-import select
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -193,13 +191,10 @@ def join(sender: Machine, receiver: Machine, wire: Wire, luck: random.Random, *,
 
 
 @contextmanager
-def serve(machine: Callable[[str], Machine], *, is_paced: bool = False) -> Iterator[int]:
+def serve(machine: Callable[[str], Machine]) -> Iterator[int]:
     """Answer Asterisk's AudioSocket (https://docs.asterisk.org, AudioSocket protocol): a packet is a kind, its length
     in two bytes, and so many bytes; 1 is the call's UUID, 16 sound of 16 bits, 0 its end. ``machine``: UUID → who takes
-    it. Gives the port.
-
-    It speaks as often as it hears something, or, ``is_paced``, by its own clock: as behind a T.38 gateway, which itself
-    says something as often as it hears something."""
+    it. Gives the port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:
@@ -208,28 +203,28 @@ def serve(machine: Callable[[str], Machine], *, is_paced: bool = False) -> Itera
                     call, _ = server.accept()
                 except OSError:
                     return
-                threading.Thread(target=_converse, args=(call, machine, is_paced), daemon=True).start()
+                threading.Thread(target=_converse, args=(call, machine), daemon=True).start()
 
         threading.Thread(target=answer, daemon=True).start()
         yield server.getsockname()[1]
 
 
-def _converse(call: socket.socket, machine: Callable[[str], Machine], is_paced: bool) -> None:
-    with call:
-        kind, first = _packet(call)
+def _converse(call: socket.socket, machine: Callable[[str], Machine]) -> None:
+    with call, call.makefile("rb") as heard:
+        kind, first = _packet(heard)
         if kind != 1:
             return
         mine = machine(first.hex())
-        listen = _Clock(call).packets if is_paced else lambda: [_packet(call)]
         try:
             while not mine.is_over:
-                for kind, sound in listen():
-                    if kind == 0:
-                        return
+                kind, sound = _packet(heard)
+                if kind == 0:
+                    return
+                if kind == 16:
                     mine.hear(sound)
-                _say(call, mine.speak())
+                    call.sendall(bytes((16,)) + len(SILENCE).to_bytes(2, "big") + mine.speak())
             if mine.end:
-                _let_it_be_heard(call, listen)
+                _let_it_be_heard(call, heard)
             call.sendall(b"\0\0\0")
         except OSError:
             return
@@ -237,35 +232,14 @@ def _converse(call: socket.socket, machine: Callable[[str], Machine], is_paced: 
             mine.close()
 
 
-class _Clock:
-    """20 ms after 20 ms, and what was heard in them. It makes up for nothing: a modem that hurries breaks off."""
-
-    def __init__(self, call: socket.socket) -> None:
-        self._call, self._due = call, time.monotonic()
-
-    def packets(self) -> list[tuple[int, bytes]]:
-        self._due = max(self._due + SAMPLES / 8000, time.monotonic())
-        heard: list[tuple[int, bytes]] = []
-        while select.select([self._call], [], [], max(0, self._due - time.monotonic()))[0]:
-            heard.append(_packet(self._call))
-            if heard[-1][0] == 0:
-                break
-        return heard
-
-
-def _let_it_be_heard(call: socket.socket, listen: Callable[[], list[tuple[int, bytes]]]) -> None:
+def _let_it_be_heard(call: socket.socket, heard: Any) -> None:
     """The last sound is under way for a while."""
     for _ in range(25):
-        if any(kind == 0 for kind, _ in listen()):
+        if _packet(heard)[0] == 0:
             return
-        _say(call, SILENCE)
+        call.sendall(bytes((16,)) + len(SILENCE).to_bytes(2, "big") + SILENCE)
 
 
-def _say(call: socket.socket, sound: bytes) -> None:
-    call.sendall(bytes((16,)) + len(sound).to_bytes(2, "big") + sound)
-
-
-def _packet(call: socket.socket) -> tuple[int, bytes]:
-    """Its kind, 0 at the end, and what is in it."""
-    head = call.recv(3, socket.MSG_WAITALL)
-    return (head[0], call.recv(int.from_bytes(head[1:], "big"), socket.MSG_WAITALL)) if len(head) == 3 else (0, b"")
+def _packet(heard: Any) -> tuple[int, bytes]:
+    head = heard.read(3)
+    return (head[0], heard.read(int.from_bytes(head[1:], "big"))) if len(head) == 3 else (0, b"")

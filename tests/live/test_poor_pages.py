@@ -25,27 +25,18 @@ SAYS: dict[str, tuple[dict[int, int | None], list[int], list[int]]] = {
 }
 
 
-#: A machine behind a gateway, which offers T.38 for it and calls it by G.711, and what it says: the second page that it
-#: gets is the first one again.
-BY_T38, BY_G711 = "+390509655808", "+390509655809"
-REFUSES_AND_BLAMES: dict[int, int | None] = {1: RTN, 3: RTP}
-
-
 @pytest.fixture(scope="module")
 def far(asterisk_root: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     """Each number is a machine of its own, without error correction."""
     folder, calls = tmp_path_factory.mktemp("machines"), {uuid.uuid4(): says for says, _, _ in SAYS.values()}
 
     def machine(call: str) -> Machine:
-        says = calls.get(uuid.UUID(call), REFUSES_AND_BLAMES)
-        return Machine(Habits(ecm=False, says=says), receives=folder / f"{call}.tif")
+        return Machine(Habits(ecm=False, says=calls[uuid.UUID(call)]), receives=folder / f"{call}.tif")
 
-    with serve(machine) as port, serve(machine, is_paced=True) as paced:
+    with serve(machine) as port:
         lines = ["[faxroom-in](+)"]
         for number, call in zip(SAYS, calls, strict=True):
             lines += [f"exten => {number},1,Answer()", f" same => n,AudioSocket({call},127.0.0.1:{port})"]
-        lines += [f"exten => {BY_G711},1,Answer()", f" same => n,AudioSocket({uuid.uuid4()},127.0.0.1:{paced})"]
-        lines += [f"exten => {BY_T38},1,Set(FAXOPT(gateway)=yes)", f" same => n,Dial(PJSIP/{BY_G711}@(main-audio)"]
         far = Line(
             tmp_path_factory.mktemp("far"),
             local={"extensions-machines.conf": "\n".join([*lines, " same => n,Hangup()"])},
@@ -91,20 +82,6 @@ def test_pages_that_a_machine_calls_poor_are_known_and_no_page_is_on_a_disk(
     found = {number: (heard.poor(said.log, 2), heard.refused(said.log, 2)) for number, said in logged.items() if said}
     assert found == {number: (poor, refused) for number, (_, poor, refused) in SAYS.items()}
     assert not [file for file in (near.home / "log").iterdir() if b"T.30" in file.read_bytes()]
-
-
-def test_they_are_known_by_t38_too(near: Line, heard: Answers, tmp_path: Path) -> None:
-    document = light_pages(tmp_path / "two.tif", 2)
-    with Ear(near.ari) as ear:
-        for rate in (14400, 9600, 4800):  # a gateway on a loaded machine may train in vain
-            call = f"fax-{rate}-1"
-            near.ari.originate(call_of(call, document, BY_T38, t38=True, max_rate=rate))
-            ended = ear.result(call, 90).facts
-            if ended.outcome == "success":
-                break
-        said = ear.of(Answered, call)
-    assert (ended.outcome, ended.mode, ended.pages) == ("success", "T38", 2)
-    assert said and (heard.poor(said.log, 2), heard.refused(said.log, 2)) == ([2], [1])
 
 
 #: Reads nothing of the pipe: frozen.
