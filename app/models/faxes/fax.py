@@ -416,8 +416,8 @@ class Attempt(TenantOwned, Model):
     (:mod:`app.rules.sending.ladder`); ``mode``, ``rate`` (bit/s) and ``ecm`` are what the two machines agreed on, null
     where nobody knows. ``header_name`` and ``header_station`` stand in the line on top of its pages, whose time is
     ``created_at``; null where it had none. ``damaged_lines`` are lines that came in wrong;
-    ``poor_pages`` those of this attempt, from 1, that the other machine called poor: confirmed all the same, or, with a
-    minus, refused, so that they were to be sent again.
+    ``poor_pages`` those of this attempt, from 1, that the other machine confirmed and called poor, ``refused_pages``
+    those that it called poor and wanted again.
     """
 
     __tablename__ = "attempt"
@@ -496,6 +496,7 @@ class Attempt(TenantOwned, Model):
     header_station: Mapped[str | None] = mapped_column(sa.String(20))
     damaged_lines: Mapped[int | None]
     poor_pages: Mapped[list[int] | None] = mapped_column(sa.JSON(none_as_null=True))
+    refused_pages: Mapped[list[int] | None] = mapped_column(sa.JSON(none_as_null=True))
 
     fax: Mapped[Fax] = relationship(back_populates="attempts")
     trunk: Mapped[Trunk | None] = relationship()

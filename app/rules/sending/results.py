@@ -229,7 +229,8 @@ def close_attempt(session: Session, attempt_id: int, facts: CallFacts) -> bool:
         "mode": facts.mode,
         "rate": facts.rate,
         "damaged_lines": facts.damaged_lines,
-        "poor_pages": _called_poor(facts) or None,
+        "poor_pages": [page for page in facts.poor_pages if page <= facts.pages] or None,
+        "refused_pages": [page for page in facts.refused_pages if page <= facts.pages + 1] or None,
         "remote_station_id": (facts.remote_station_id or "")[:64] or None,
         "hangup_cause": facts.hangup_cause,
         "response": (facts.response or "")[:120] or None,
@@ -243,12 +244,6 @@ def close_attempt(session: Session, attempt_id: int, facts: CallFacts) -> bool:
         values["answered_at"] = _time(facts.answered_at)
     still_open = sa.update(Attempt).where(Attempt.id == attempt_id, Attempt.ended_at.is_(None))
     return rows_changed(session, still_open.values(**values)) == 1
-
-
-def _called_poor(facts: CallFacts) -> list[int]:
-    """As :attr:`app.models.Attempt.poor_pages` has them."""
-    refused = [-page for page in facts.refused_pages if page <= facts.pages + 1]
-    return [*refused, *(page for page in facts.poor_pages if page <= facts.pages)]
 
 
 def _time(seconds: float | None) -> datetime | None:

@@ -388,13 +388,12 @@ def story(fax: Fax, place: int | None = None) -> str:
 
 
 def poor_text(fax: Fax) -> str:
-    """Of pages that the other machine called poor (:attr:`app.models.Attempt.poor_pages`); else empty."""
+    """Of pages that the other machine called poor, confirmed or refused; else empty."""
     if Status(fax.status) not in (Status.SENT, Status.FAILED, Status.UNKNOWN, Status.CANCELLED):
         return ""
-    said = [(attempt, page) for attempt in fax.attempts for page in attempt.poor_pages or ()]
-    refused = sorted({attempt.first_page - 1 - page for attempt, page in said if page < 0})
-    poor = [attempt.first_page - 1 + page for attempt, page in said if page > 0]
-    return f"{_refused_text(refused)} {_confirmed_text(poor)}".strip()
+    refused = {attempt.first_page - 1 + page for attempt in fax.attempts for page in attempt.refused_pages or ()}
+    poor = [attempt.first_page - 1 + page for attempt in fax.attempts for page in attempt.poor_pages or ()]
+    return f"{_refused_text(sorted(refused))} {_confirmed_text(poor)}".strip()
 
 
 def _refused_text(pages: list[int]) -> str:

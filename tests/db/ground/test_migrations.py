@@ -233,6 +233,13 @@ def test_a_call_of_before_an_upgrade_that_may_have_rung_is_known_by_its_last_res
         assert _rows("SELECT channel_id FROM attempt WHERE under_way") == [("a",)]
 
 
+def test_of_attempts_from_before_an_upgrade_no_page_is_known_to_have_been_refused(app):
+    with _database_of(app, "0049"):
+        _entered((*ALONE, "attempt"), attempt={"poor_pages": [2]})
+        flask_migrate.upgrade(directory=FOLDER)
+        assert _rows("SELECT poor_pages, refused_pages FROM attempt") == [("[2]", None)]
+
+
 def test_of_attempts_from_before_an_upgrade_error_correction_is_what_was_asked_for(app):
     with _database_of(app, "0026"):
         _entered((*ALONE, "attempt"), attempt={"ecm": True})

@@ -77,7 +77,7 @@ def test_a_page_that_two_calls_had_refused_is_named_once(app, session: Session, 
     fax.due_at = fax.created_at
     session.commit()
     (second,) = claim(session)
-    assert (first.poor_pages, second.first_page) == ([-2], 2)
+    assert (first.refused_pages, first.poor_pages, second.first_page) == ([2], None, 2)
     record_result(session, second.channel_id, CallFacts("success", pages=1, refused_pages=[1]))
     with app.test_request_context():
         assert story(reread(session, first.fax_id)).endswith(REFUSED.replace("page 1", "page 2"))
@@ -87,7 +87,7 @@ def test_without_a_word_of_it_nothing_is_said(app, session: Session, cast: Cast)
     attempt = dial(session, cast)
     record_result(session, attempt.channel_id, CallFacts("success", pages=2, poor_pages=[]))
     fax = reread(session, attempt.fax_id)
-    assert fax.attempts[0].poor_pages is None
+    assert (fax.attempts[0].poor_pages, fax.attempts[0].refused_pages) == (None, None)
     with app.test_request_context():
         assert "poor" not in story(fax)
 
