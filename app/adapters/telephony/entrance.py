@@ -25,7 +25,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app.adapters.telephony.passing import VERSION, NoMessage, Passed, Via, address_of, uri_of
-from app.adapters.telephony.sip import read_message
+from app.adapters.telephony.sip import OWN_DOMAIN, read_message
 
 log = logging.getLogger(__name__)
 
@@ -212,13 +212,14 @@ class Entrance(asyncio.DatagramProtocol):
         message = message.without(self._header)
         message = message.having("Via", message.via.seen_from(where).text, *message.all("Via")[1:])
         message, told = self._without_ours(message)
-        if told:
+        is_own = any(OWN_DOMAIN.search(value) for _, value in message.headers)
+        if told and message.to_tag and not is_own:  # without the tag it begins something
             trunk, ahead = told
             self._to_asterisk(message.numbered(message.sequence + ahead), trunk, ahead)
             return
         message, found = message.without("Route"), self._trunk_of(where[0])
         said = read_message(raw) if found else None
-        if found is None or said is None or said.is_own:
+        if found is None or said is None or is_own:
             self._refused, self._refused_last = self._refused + 1, where[0]
             self._reply(message, "403 Forbidden")
         elif message.method == "ACK":
@@ -241,16 +242,19 @@ class Entrance(asyncio.DatagramProtocol):
     def _pass_on(self, message: Passed, to: Address, word: str) -> bytes:
         """With a branch that is the same whenever the same is said, and of its CANCEL and ACK (RFC 3261, 16.11)."""
         told = message.get("Max-Forwards")
-        left = int(told) if told.isdecimal() else 70
+        left = int(told) if re.fullmatch("[0-9]{1,3}", told) else 70
         if left <= 0:
             self._reply(message, "483 Too Many Hops")
             return b""
         via = message.via
-        branch = self._sign("branch", via.parameter("branch"), via.sender, message.call_id)
+        branch = self._branch(via, message)
         passed = message.having("Max-Forwards", str(left - 1))
         passed = passed.having("Via", self._via(to, branch, word), *message.all("Via"))
         self._send(raw := passed.write(), to)
         return raw
+
+    def _branch(self, via: Via, message: Passed) -> str:
+        return self._sign("branch", via.parameter("branch"), via.sender, message.call_id)
 
     def _via(self, to: Address, branch: str, word: str = "0") -> str:
         return f"{VERSION}/UDP {self._host(to)}:{self.port};branch=z9hG4bK{branch};faxroom={word};rport"
@@ -353,10 +357,12 @@ class Entrance(asyncio.DatagramProtocol):
             return
         rest = answer.having("Via", *others)
         if where != self.asterisk:
+            branch = f"z9hG4bK{self._branch(rest.via, answer)}" if others else None
+            if Via(ours).parameter("branch") != branch:  # nothing that we have passed on
+                return
             if word == _BACK and (answer.status or 0) >= 300:
                 rest = replace(rest, first=f"{VERSION} 481 Call/Transaction Does Not Exist")
-            if others:
-                self._send(rest.write(), self.asterisk)
+            self._send(rest.write(), self.asterisk)
             return
         call = self._calls.get((answer.call_id, answer.from_tag))
         if not others:
@@ -382,7 +388,7 @@ class Entrance(asyncio.DatagramProtocol):
                 self._change(call)
 
     def _change(self, call: Call) -> None:
-        if call.final or call.key not in self._calls:
+        if call.final or self._calls.get(call.key) is not call:
             return
         call.sequence, call.branch, call.tries = call.sequence + 1, secrets.token_hex(12), call.tries + 1
         say = lambda: self._say(call, "INVITE", call.sequence, call.branch)  # noqa: E731

@@ -7,13 +7,13 @@ import re
 from dataclasses import dataclass, replace
 from typing import Self
 
-from app.adapters.telephony.sip import LONG_NAMES
+from app.adapters.telephony.sip import LONG_NAMES, LONGEST_PART
 
 VERSION = "SIP/2.0"
-_FIRST = re.compile(rf"{VERSION} [1-6][0-9]{{2}}( .*)?|[A-Za-z]+ \S+ {VERSION}")
+_FIRST = re.compile(rf"{VERSION} [1-6][0-9]{{2}}( .*)?|[A-Z]+ \S+ {VERSION}")
 _UNSEEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _FOLDED = re.compile(r"\r?\n[ \t]+")
-_SEQUENCE = re.compile(r"([0-9]{1,10})[ \t]+([A-Za-z]{1,16})")
+_SEQUENCE = re.compile(r"([0-9]{1,10})[ \t]+([A-Z]{1,16})")
 _TAG = re.compile(r";[ \t]*tag[ \t]*=[ \t]*([^\s;,>]+)", re.IGNORECASE)
 _VIA = re.compile(
     r"SIP[ \t]*/[ \t]*2\.0[ \t]*/[ \t]*UDP[ \t]+(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:;,]+)"
@@ -24,8 +24,9 @@ _URI = re.compile(
     r"sip:(?:[^@>\s]*@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:;?>@]+)(?::(?P<port>[0-9]{1,5}))?", re.IGNORECASE
 )
 _USUAL_PORT = 5060
-#: Bytes of a message: a datagram's (RFC 768).
-LONGEST = 65_535
+#: Whoever reads another one of two knows another call (RFC 3261, 7.3.1).
+_ONCE = ("From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Length")
+_LENGTH = re.compile(r"[0-9]{1,5}")
 
 
 class NoMessage(ValueError):
@@ -40,7 +41,7 @@ class Via:
 
     def parameter(self, name: str) -> str | None:
         """Empty where it stands without a value, None where it does not."""
-        found = re.search(rf";[ \t]*{name}[ \t]*(?:=[ \t]*([^\s;,]+))?[ \t]*(?=;|$)", self.text, re.IGNORECASE)
+        found = re.search(_parameter(name), self.text, re.IGNORECASE)
         return (found[1] or "") if found else None
 
     @property
@@ -60,7 +61,7 @@ class Via:
 
     def seen_from(self, where: tuple[str, int]) -> Self:
         """With the address that it came from. Always, so that an answer finds its way back through NAT."""
-        text = re.sub(r";[ \t]*(received|rport)[ \t]*(=[ \t]*[^\s;,]+)?[ \t]*(?=;|$)", "", self.text, flags=re.I)
+        text = re.sub(_parameter("(?:received|rport)"), "", self.text, flags=re.IGNORECASE)
         return replace(self, text=f"{text.strip()};received={where[0]};rport={where[1]}")
 
 
@@ -79,6 +80,8 @@ class Passed:
             NoMessage: it is none, or lacks what every message has (RFC 3261, 8.1.1).
         """
         head, blank, body = raw.partition(b"\r\n\r\n")
+        if len(head) > LONGEST_PART or len(body) > LONGEST_PART:
+            raise NoMessage("too long")
         first, *lines = _FOLDED.sub(" ", head.decode("latin-1")).replace("\r\n", "\n").split("\n")
         if any(_UNSEEN.search(line) for line in (first, *lines)):
             raise NoMessage("signs that others may read as the end of a line")
@@ -93,7 +96,11 @@ class Passed:
             raise NoMessage(first)
         if not (message.get("Call-ID") and message.from_tag and message.get("To") and message.all("Via")):
             raise NoMessage(first)
-        if message.get("Content-Length").isdecimal():
+        if any(sum(_is(one, name) for one, _ in headers) > 1 for name in _ONCE):
+            raise NoMessage("twice what stands once")
+        if message.status is None and first.split(" ")[0] != message.method:
+            raise NoMessage(first)
+        if _LENGTH.fullmatch(message.get("Content-Length")):
             message = replace(message, body=body[: int(message.get("Content-Length"))])
         return message
 
@@ -112,7 +119,7 @@ class Passed:
     @property
     def method(self) -> str:
         """Of an answer that of its request."""
-        return self.get("CSeq").split()[1].upper()
+        return self.get("CSeq").split()[1]
 
     @property
     def sequence(self) -> int:
@@ -179,6 +186,11 @@ def uri_of(value: str) -> str:
     """Out of Contact, Route and their like (RFC 3261, 20.10)."""
     found = re.search(r"<([^<>]*)>", value)
     return found[1] if found else value.partition(";")[0].strip()
+
+
+def _parameter(name: str) -> str:
+    """No sign of what comes is looked at over and over."""
+    return rf";[ \t]*{name}[ \t]*(?:=[ \t]*([^\s;,]+)[ \t]*)?(?=;|$)"
 
 
 def _port(text: str | None) -> int:

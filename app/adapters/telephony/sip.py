@@ -41,7 +41,7 @@ _SCHEME = re.compile(r"sips?:", re.IGNORECASE)
 #: Up to a password. It looks at no sign twice: each beginning holds a colon, at which the one before it ends.
 _BEFORE_PASSWORD = re.compile(r"(sips?:(?://)?[^:@]*):", re.IGNORECASE)
 #: By this domain Asterisk knows its calls to itself (bin/lib/asterisk.py): it is a password.
-_OWN_DOMAIN = re.compile(r"[0-9a-f]{32}\.invalid", re.IGNORECASE)
+OWN_DOMAIN = re.compile(r"[0-9a-f]{32}\.invalid", re.IGNORECASE)
 #: Media of an offer, with a port: those with 0 are not wanted (RFC 3264).
 _IMAGE, _SOUND = re.compile(r"m=image [1-9]", re.IGNORECASE), re.compile(r"m=audio [1-9]", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9!%*_+`'~.-]{1,64}")
@@ -108,7 +108,7 @@ def read_message(raw: bytes) -> Message | None:
         from_uri=_first(_URI, _clean(sender)),
         caller=_first(_USER, known.get("p-asserted-identity", "")) or _first(_USER, sender),
         called=_first(_USER, recipient),
-        is_own=any(_OWN_DOMAIN.search(_cut(value)) for name, value in headers if name.lower() in ("from", "to")),
+        is_own=any(OWN_DOMAIN.search(_cut(value)) for name, value in headers if name.lower() in ("from", "to")),
     )
 
 
@@ -150,7 +150,7 @@ def _description(body: str, kind: str) -> list[str]:
 
 def _clean(text: str) -> str:
     """Nothing that proves an account, nothing that a terminal or a browser would obey."""
-    without = _RUN.sub(lambda run: _without_secrets(run[0]), _OWN_DOMAIN.sub("….invalid", _cut(text)))
+    without = _RUN.sub(lambda run: _without_secrets(run[0]), OWN_DOMAIN.sub("….invalid", _cut(text)))
     return _UNSEEN.sub("�", without)[:LONGEST_LINE]
 
 

@@ -165,11 +165,29 @@ def test_nobody_calls_in_the_name_of_the_own_loop(entrance: Tried) -> None:
     assert [one.status for one, _ in entrance.hear(own, CARRIER)] == [403]
 
 
-def test_an_answer_of_others_goes_to_asterisk_alone(entrance: Tried) -> None:
+@pytest.mark.parametrize("name", ["From", "f", "P-Asserted-Identity"])
+def test_nor_behind_much_else(entrance: Tried, name: str) -> None:
+    own = replace(invite(), headers=tuple(pair for pair in invite().headers if pair[0] != "f"))
+    much = [("X", str(number)) for number in range(200)]
+    sender = [] if name != "P-Asserted-Identity" else [("From", "<sip:a@b>;tag=far")]
+    told = (name, f'"{"a" * 500}" <sip:1*5@{"0" * 32}.invalid>;tag=far')
+    own = replace(own, headers=(*own.headers, *much, *sender, told))
+    assert [one.status for one, _ in entrance.hear(own, CARRIER)] == [403]
+
+
+def test_an_answer_to_what_nobody_asked_goes_nowhere(entrance: Tried) -> None:
     made_up = answer(invite(), "200 OK").having(
         "Via", "SIP/2.0/UDP 203.0.113.1;branch=z9hG4bKx;faxroom=0", "SIP/2.0/UDP 198.51.100.99;branch=z9hG4bKy"
     )
-    assert [where for _, where in entrance.hear(made_up, STRANGER)] == [ASTERISK]
+    assert entrance.hear(made_up, STRANGER) == []
+
+
+@pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "MESSAGE"])
+def test_the_route_of_a_call_begins_no_other(entrance: Tried, method: str) -> None:
+    routes = set_up(entrance).all("Record-Route")[::-1]
+    asked = replace(invite().having("CSeq", f"6 {method}"), first=f"{method} sip:+390502@203.0.113.1 SIP/2.0")
+    sent = entrance.hear(asked.having("Route", *routes), STRANGER)
+    assert [(one.status, where) for one, where in sent] == [(403, STRANGER)]
 
 
 def test_a_call_that_asterisk_ends_before_it_is_taken_is_refused(entrance: Tried) -> None:
@@ -234,11 +252,30 @@ def test_where_asterisk_takes_no_image_its_call_ends_and_the_far_end_is_refused(
         invite().write().replace(b"CSeq: 5", b"CSeq: five"),
         invite().write().replace(b"Supported: ", b"Supported: x\rX-Vouched: y"),
         invite().write().replace(b"INVITE sip:+390501@203.0.113.1 SIP/2.0", b"SIP/2.0 abc"),
+        invite().write().replace(b"CSeq: 5 INVITE", b"CSeq: 5 ACK"),
+        *(invite("", pair).write() for pair in (("Call-ID", "2"), ("To", "<sip:a>;tag=b"), ("CSeq", "5 INVITE"))),
+        *(invite("", ("X", "a" * 9_000)).write(), invite("a" * 9_000).write()),
     ],
 )
 def test_what_is_no_message_is_told(raw: bytes) -> None:
     with pytest.raises(NoMessage):
         Passed.read(raw)
+
+
+@pytest.mark.parametrize("name", ["Content-Length", "Max-Forwards"])
+def test_a_number_that_is_none_counts_nothing(entrance: Tried, name: str) -> None:
+    raw = invite(SOUND).having("Max-Forwards", "9").write()
+    number = Passed.read(raw).get(name) or str(len(SOUND))
+    entrance.datagram_received(raw.replace(f"{name}: {number}".encode(), f"{name}: {'9' * 5000}".encode()), CARRIER)
+    ((passed, _),) = entrance.sent
+    assert passed.body == SOUND.encode() and passed.get("Max-Forwards") == ("8" if name == "Content-Length" else "69")
+
+
+def test_a_long_via_is_read_in_no_time() -> None:
+    """Where each blank is a beginning anew, this takes years."""
+    via = Via(f"SIP/2.0/UDP a;rport{' ' * 1_000_000}x")
+    assert via.parameter("rport") is None
+    assert via.seen_from(CARRIER).target == CARRIER
 
 
 def test_a_message_is_written_as_it_came() -> None:
