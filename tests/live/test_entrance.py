@@ -264,10 +264,10 @@ def test_the_far_end_hangs_up(called: Line, ear_of_called: Ear, far: ImageFirst)
 def test_the_far_end_offers_the_image_again_and_each_counts_as_it_does(
     called: Line, ear_of_called: Ear, far: ImageFirst, entrance: Watched
 ) -> None:
-    far.call(NUMBER, f"<sip:{CALLER}@carrier.example>")
-    wait_until(20, "it is taken", lambda: 200 in far.statuses())
     acknowledged = []
     entrance.loses = lambda message: message.first.startswith("ACK") and acknowledged.append(message.sequence)
+    far.call(NUMBER, f"<sip:{CALLER}@carrier.example>")
+    wait_until(20, "it is taken, of sound and of the image", lambda: {1, 2} <= {*acknowledged})
     far.offer_again()
     wait_until(20, "that too", lambda: [said for said in far.said if said.status == 200 and said.sequence == 2])
     wait_until(10, "it is acknowledged", lambda: 3 in acknowledged)

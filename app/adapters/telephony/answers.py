@@ -18,7 +18,8 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-_ANSWER = re.compile(rb"\[(C-[0-9a-f]{8,16})\] [^\n]*\bT\.30 Rx:  (MCF|PIP|RTP|RTN|PIN) with")
+#: Not in quotes, where spandsp has what the other machine calls itself: 20 signs of its choice.
+_ANSWER = re.compile(rb"\[(C-[0-9a-f]{8,16})\] [^\n\"]*\bT\.30 Rx:  (MCF|PIP|RTP|RTN|PIN) with")
 #: Those that confirm the page; RTN and PIN have it sent again.
 _CONFIRM, _POOR = ("MCF", "PIP", "RTP"), "RTP"
 #: A log's line is shorter (logger.c: LOGMSG_SIZE).

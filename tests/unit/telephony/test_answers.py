@@ -56,10 +56,13 @@ def test_calls_are_told_apart_however_the_log_is_cut() -> None:
     assert (heard.poor("C-00000001", 2), heard.poor("C-00000002", 1)) == ([2], [1])
 
 
-def test_what_a_far_end_calls_itself_confirms_nothing() -> None:
+@pytest.mark.parametrize("name", ["RTP with", "T.30 Rx:  RTP with", '"T.30 Rx:  RTN with'])
+def test_what_a_far_end_calls_itself_confirms_nothing(name: str) -> None:
     heard = Answers()
-    heard.take(b'[2026-12-01 20:19:02.175] FAX[1][C-00000001] res_fax.c: FLOW T.30 Remote gave CSI as: "RTP with"\n')
-    assert heard.poor("C-00000001", 1) == []
+    heard.take(f'[2026-12-01 20:19:02.175] FAX[1][C-00000001] res_fax.c: FLOW Remote gave CSI as: "{name}"\n'.encode())
+    heard.take(said("C-00000001", "MCF"))
+    assert (heard.poor("C-00000001", 1), heard.refused("C-00000001", 1)) == ([], [])
+    assert heard._calls == {"C-00000001": ["MCF"]}
 
 
 def test_only_so_much_is_kept() -> None:
