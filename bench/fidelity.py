@@ -676,11 +676,12 @@ def goals(verdicts: list[Verdict], measured: Measured | None, *, words: bool) ->
     said = [(failed == 0, f"every page drawn: {failed} failed"), (off == 0, f"no patch off: {off}")]
     said.append((not long, f"at most {SECONDS_ALLOWED} s a page: {worst:.0f} s, {len(long)} pages above"))
     if words:
-        own = recall(verdicts, "ours")
+        own = recall(verdicts, "ours", at_once=True)
         said.append((own >= RECALL_WANTED, f"words over all at least {RECALL_WANTED}: {own:.3f}"))
     if words and "pdftoppm" in verdicts[0].by:
-        pairs = [(kind, recall(some, "ours"), recall(some, "pdftoppm")) for kind, some in _by_kind(verdicts)]
-        behind = [f"{kind} {own:.3f} < {theirs:.3f}" for kind, own, theirs in pairs if own < theirs]
+        names = ("ours", "pdftoppm")
+        by_kind = [(kind, *(recall(some, name, at_once=True) for name in names)) for kind, some in _by_kind(verdicts)]
+        behind = [f"{kind} {own:.3f} < {theirs:.3f}" for kind, own, theirs in by_kind if own < theirs]
         said.append((not behind, f"words of each kind at least as pdftoppm: {'; '.join(behind) or 'all'}"))
     if measured:
         slower = max(measured.joined, measured.alone)
