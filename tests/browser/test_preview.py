@@ -92,7 +92,7 @@ def test_without_javascript_a_fax_is_shown_first_and_goes_when_its_sender_says_s
     expect(release).to_be_visible(timeout=60_000)  # the page loads itself again until then
     expect(page.locator("#fax-state")).to_have_text("Waiting for you")
     shown = page.locator("img[src*='/pages/']")
-    expect(shown).to_have_count(2)
+    expect(shown).to_have_count(3)  # the first one on top, and each of them
     for image in shown.all():
         expect(image).to_have_js_property("complete", True)
         assert image.evaluate("image => image.naturalWidth > 0")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from app.adapters.telephony.sip import LONG_NAMES, LONGEST_PART
+from app.whole_numbers import read_whole
 
 VERSION = "SIP/2.0"
 _FIRST = re.compile(rf"{VERSION} [1-6][0-9]{{2}}( .*)?|[A-Z]+ \S+ {VERSION}")
@@ -194,8 +195,9 @@ def _parameter(name: str) -> str:
 
 
 def _port(text: str | None) -> int:
-    port = int(text) if text and text.isascii() and text.isdecimal() else _USUAL_PORT
-    if not 0 < port < 2**16:
+    """The usual one where none is named."""
+    port = read_whole(text, least=1, most=2**16 - 1) if text else _USUAL_PORT
+    if port is None:
         raise NoMessage(str(text))
     return port
 

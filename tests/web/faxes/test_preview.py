@@ -229,7 +229,7 @@ def test_without_javascript_a_fax_waits_until_it_was_looked_at(app: Flask, cast:
     for said in ("Waiting for you", "Nothing has been dialled yet", "cancelled at", "Send now", "Cancel it"):
         assert said in page
     assert "http-equiv" not in page, "nobody is disturbed while looking"
-    assert page.count("/pages/") == 2
+    assert page.count("/pages/") == 3, "the first one on top, and each of them"
     assert bob.post(f"{path}/send").status_code == 303
     assert "Dialling as soon as a line is free" in bob.get(path).text
     assert (
