@@ -28,6 +28,8 @@ _USUAL_PORT = 5060
 #: Whoever reads another one of two knows another call (RFC 3261, 7.3.1).
 _ONCE = ("From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Length")
 _LENGTH = re.compile(r"[0-9]{1,5}")
+#: Of the head, and of ways that it came by (RFC 3261, 8.1.1.6): what strangers send must cost little.
+MOST_LINES, MOST_WAYS = 120, 70
 
 
 class NoMessage(ValueError):
@@ -84,6 +86,8 @@ class Passed:
         if len(head) > LONGEST_PART or len(body) > LONGEST_PART:
             raise NoMessage("too long")
         first, *lines = _FOLDED.sub(" ", head.decode("latin-1")).replace("\r\n", "\n").split("\n")
+        if len(lines) > MOST_LINES:
+            raise NoMessage("too many lines")
         if any(_UNSEEN.search(line) for line in (first, *lines)):
             raise NoMessage("signs that others may read as the end of a line")
         headers = []
@@ -95,7 +99,9 @@ class Passed:
         message = cls(first, tuple(headers), body)
         if not blank or not _FIRST.fullmatch(first) or not _SEQUENCE.fullmatch(message.get("CSeq")):
             raise NoMessage(first)
-        if not (message.get("Call-ID") and message.from_tag and message.get("To") and message.all("Via")):
+        if not (message.get("Call-ID") and message.from_tag and message.get("To")):
+            raise NoMessage(first)
+        if not 0 < len(message.all("Via")) <= MOST_WAYS:
             raise NoMessage(first)
         if any(sum(_is(one, name) for one, _ in headers) > 1 for name in _ONCE):
             raise NoMessage("twice what stands once")
