@@ -33,7 +33,7 @@ Address = tuple[str, int]
 HERE = "127.0.0.1"
 #: RFC 3261, 17.1.1.1; and when whoever says something again gives it up.
 T1, T2, GIVEN_UP = 0.5, 4.0, 32.0
-#: Calls that are being set up, and how long such a one may take: Asterisk ends it sooner.
+#: Calls of one trunk that are being set up, and how long such a one may take: Asterisk ends it sooner.
 MOST_CALLS, LONGEST_RINGING = 1_000, 600.0
 #: Who has put its own offer in our way is asked again after so long, so often (RFC 3261, 14.1).
 PENDING_SECONDS, MOST_TRIES = (2.1, 4.0), 4
@@ -261,12 +261,15 @@ class Entrance(asyncio.DatagramProtocol):
 
     def _invited(self, invite: Passed, where: Address, trunk: str, *, is_alone: bool) -> None:
         call = self._calls.get((invite.call_id, invite.from_tag))
+        if call and call.trunk != trunk:
+            self._reply(invite, "482 Loop Detected")  # RFC 3261, 8.2.2.2
+            return
         if call and call.invite.sequence == invite.sequence:  # said again
             self._send(call.final or call.passed_on, call.invite.via.target if call.final else self.asterisk)
             return
         if call:  # tried anew after a refusal
             self._forget(call)
-        if is_alone and len(self._calls) >= MOST_CALLS:
+        if is_alone and sum(one.trunk == trunk for one in self._calls.values()) >= MOST_CALLS:
             self._reply(invite, "503 Service Unavailable", ("Retry-After", "10"))
             return
         routes = self._routes(invite, where, trunk, ahead=1 if is_alone else 0)
@@ -289,16 +292,21 @@ class Entrance(asyncio.DatagramProtocol):
         port = self._deaf.get_extra_info("sockname")[1]
         return _SOUND.format(origin=origin.decode("latin-1"), host=HERE, port=port).encode("latin-1")
 
+    def _call_of(self, message: Passed, trunk: str) -> Call | None:
+        """What another trunk has begun is not its to end."""
+        call = self._calls.get((message.call_id, message.from_tag))
+        return call if call and call.trunk == trunk else None
+
     def _acknowledged(self, ack: Passed, trunk: str) -> None:
         """Of a refusal: it goes from hop to hop (RFC 3261, 17.1.1.3)."""
-        call = self._calls.get((ack.call_id, ack.from_tag))
+        call = self._call_of(ack, trunk)
         if call and call.is_ours:
             call.stop("final")
         else:
             self._to_asterisk(ack, trunk, 0)
 
     def _cancelled(self, cancel: Passed, trunk: str) -> None:
-        call = self._calls.get((cancel.call_id, cancel.from_tag))
+        call = self._call_of(cancel, trunk)
         if call is None or call.answer is None:
             self._to_asterisk(cancel, trunk, 0)
             return

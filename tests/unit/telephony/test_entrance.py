@@ -9,6 +9,8 @@ from app.adapters.telephony.entrance import Address, Entrance
 from app.adapters.telephony.passing import NoMessage, Passed, Via
 
 CARRIER, STRANGER, ASTERISK = ("192.0.2.9", 5060), ("198.51.100.7", 5060), ("127.0.0.1", 5080)
+ANOTHER = ("192.0.2.10", 5060)
+TRUNKS = {CARRIER[0]: "main", ANOTHER[0]: "second"}
 IMAGE = "v=0\r\no=gw 7 41 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=image 4000 udptl t38\r\n"
 SOUND = IMAGE.replace("m=image 4000 udptl t38", "m=audio 4000 RTP/AVP 8")
 CHANGED = IMAGE.replace("gw 7 41", "- 1 2")
@@ -24,7 +26,7 @@ class Tried(Entrance):
             port=0,
             sip_port=ASTERISK[1],
             secret="s",
-            trunk_of=lambda address: "main" if address == CARRIER[0] else None,
+            trunk_of=TRUNKS.get,
             header=HEADER,
             vouching=lambda trunk: f"secret.{trunk}",
             address="203.0.113.1",
@@ -204,6 +206,23 @@ def test_a_call_that_asterisk_ends_before_it_is_taken_is_refused(entrance: Tried
     (heard, refused) = entrance.hear(bye, ASTERISK)
     assert (heard[0].status, heard[1]) == (200, ASTERISK)
     assert (refused[0].status, refused[0].get("Reason"), refused[1]) == (480, "Q.850;cause=17", CARRIER)
+
+
+def test_a_call_of_one_trunk_is_not_anothers_to_end_or_to_begin_again(entrance: Tried) -> None:
+    ((sound, _),) = entrance.hear(invite(), CARRIER)
+    entrance.hear(answer(sound, "200 OK", SOUND), ASTERISK)
+    cancel = replace(invite().having("CSeq", "5 CANCEL"), first="CANCEL sip:+390501@203.0.113.1 SIP/2.0")
+    assert [where for _, where in entrance.hear(cancel, ANOTHER)] == [ASTERISK], "which knows no such call"
+    assert [(said.status, where) for said, where in entrance.hear(invite(), ANOTHER)] == [(482, ANOTHER)]
+    assert [said.status for said, _ in entrance.hear(cancel, CARRIER)[:2]] == [200, 487]
+
+
+def test_the_calls_of_one_trunk_leave_room_for_anothers(entrance: Tried, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.adapters.telephony.entrance.MOST_CALLS", 1)
+    entrance.hear(invite(), CARRIER)
+    second = invite().having("Call-ID", "call-2")
+    assert [said.status for said, _ in entrance.hear(second, CARRIER)] == [503]
+    assert [said.method for said, _ in entrance.hear(second, ANOTHER)] == ["INVITE"]
 
 
 def test_an_offer_in_the_way_is_tried_again(entrance: Tried) -> None:

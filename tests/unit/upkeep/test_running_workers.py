@@ -14,7 +14,7 @@ from app.queues import QUEUES, queue, redis
 from app.services.upkeep.health import check_health
 from app.services.upkeep.working import unserved
 from tests.unit.upkeep.test_working import ROOT, environment_of, running_app, running_redis
-from tests.waiting import until
+from tests.waiting import AT_MOST, until
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +58,15 @@ def wait_until_served() -> None:
     until(lambda: not unserved())
 
 
-def test_workers_that_run_are_seen_again_after_redis_was_emptied(worker):
+def test_workers_that_run_are_seen_again_after_redis_was_emptied(worker, monkeypatch):
+    monkeypatch.setattr("app.services.upkeep.health.LONGEST", AT_MOST)
     redis().flushall()
     wait_until_served()
     assert check_health()["jobs"] == {"ok": True}
 
 
-def test_a_worker_that_is_frozen_is_told_and_seen_again_when_it_goes_on(worker):
+def test_a_worker_that_is_frozen_is_told_and_seen_again_when_it_goes_on(worker, monkeypatch):
+    monkeypatch.setattr("app.services.upkeep.health.LONGEST", AT_MOST)
     freeze(worker)
     redis().flushall()  # what it said before has run out
     assert unserved() == set(QUEUES)
