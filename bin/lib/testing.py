@@ -98,7 +98,15 @@ def _run_all(folder: Path, count: Counter[str], progress: Progress) -> None:
     with _postgres(folder, progress) as url:
         postgresql = {**_environment(), "TEST_DATABASE_URL": url}
         beside = [
-            _Pytest("postgresql", NEEDS_DATABASE, postgresql, progress, folder, quiet=True, last=True),
+            _Pytest(
+                "postgresql",
+                [*NEEDS_DATABASE, "-m", "not any_database"],
+                postgresql,
+                progress,
+                folder,
+                quiet=True,
+                last=True,
+            ),
             _Pytest("sqlite", NEEDS_DATABASE, _environment(), progress, folder, quiet=True, last=True),
             _Pytest("unit", ["tests/unit"], _environment(), progress, folder, quiet=True, last=True),
         ]

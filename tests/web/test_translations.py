@@ -12,6 +12,8 @@ from babel.messages.pofile import read_po
 from tenants.languages import LANGUAGES, USUAL
 from tests.web.cast import Browser
 
+pytestmark = pytest.mark.any_database
+
 ROOT = Path(__file__).parents[2]
 KEYWORDS = {"_": None, "_l": None, "gettext": None, "lazy_gettext": None, "ngettext": (1, 2), "pgettext": ((1, "c"), 2)}
 

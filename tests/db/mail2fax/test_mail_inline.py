@@ -24,6 +24,8 @@ from tests.db.mail_attacks import (
 from tests.db.mails import NUMBER, PUBLIC, WISH
 from tests.web.cast import Cast, pdf_bytes
 
+pytestmark = pytest.mark.any_database
+
 OTHER = "0509999999"
 LETTER, OFFER = pdf_bytes(1), pdf_bytes(2)
 WORDS = f"Fax: {WISH}\n\n{named(LETTER)}"

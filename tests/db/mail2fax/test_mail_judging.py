@@ -30,6 +30,8 @@ from tests.db.mail_attacks import (
 from tests.db.mails import NUMBER, PUBLIC, WISH, tells_pin, write_mail
 from tests.web.cast import Cast, pdf_bytes
 
+pytestmark = pytest.mark.any_database
+
 # ---- Sender
 
 

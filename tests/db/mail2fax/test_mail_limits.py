@@ -29,6 +29,8 @@ from tests.db.mails import NUMBER, PUBLIC, WISH, write_mail
 from tests.waiting import little_work
 from tests.web.cast import Cast, pdf_bytes
 
+pytestmark = pytest.mark.any_database
+
 OWN = "0507654321"
 LETTER = pdf_bytes(1)
 MEGABYTE = 1 << 20

@@ -17,6 +17,8 @@ from tenants.db import db
 from tests.documents import pdf, written
 from tests.web.cast import Browser, Cast, make_fax, receive_fax
 
+pytestmark = pytest.mark.any_database
+
 PICTURE = re.compile(r'src="([^"]+\.png[^"]+)"')
 ALLOWED = (THUMBNAIL, SCREEN, FULL)
 

@@ -22,6 +22,8 @@ from tenants.models import Tenant
 from tests.token_server import CLIENT, SECRET, TokenServer, running_token_server
 from tests.web.cast import Browser, Cast
 
+pytestmark = pytest.mark.any_database
+
 FAX = "fax@alpha.test"
 REFUSED_HERE = "was not started in this browser"
 

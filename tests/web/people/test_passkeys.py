@@ -18,6 +18,8 @@ from tests.web.accounts import Post, acts, set_up_second_factor, user
 from tests.web.cast import PASSWORD, Browser, Cast
 from tests.web.people.test_step_up import make_stale
 
+pytestmark = pytest.mark.any_database
+
 HERE = "http://localhost"
 FACTOR = "/profile/second-factor"
 OPTIONS = re.compile(r'data-passkey="create" data-options="([^"]+)"')

@@ -21,6 +21,8 @@ from tenants.people import enter_user
 from tests.web.cast import PASSWORD, Browser, Cast, make_document, make_fax, receive_fax
 from tests.web.matrix import EMAILS
 
+pytestmark = pytest.mark.any_database
+
 FORM = {"name": "New name", "language": "it"}
 PLACE = {"name": "Copies", "folder": "copies", "kind": "folder", "enabled": "yes", "keeps_sent": "yes"}
 BOX = {

@@ -40,6 +40,7 @@ def ask(browser: Browser, method: str, path: str) -> tuple[int, str, str]:
     return answer.status_code, answer.headers.get("Location", ""), MASKED.sub("", answer.text)
 
 
+@pytest.mark.any_database
 def test_to_an_outsider_every_fax_of_another_company_is_a_missing_one(app: Flask, cast: Cast, charlie: Browser) -> None:
     walked = 0
     for status in Status:

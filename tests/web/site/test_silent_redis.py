@@ -16,6 +16,8 @@ from tests.waiting import Silent, silent_server
 from tests.web.cast import Browser, Cast, make_fax
 from tests.web.faxes.test_send import faxes, upload
 
+pytestmark = pytest.mark.any_database
+
 PAGE_SECONDS = 5
 
 
