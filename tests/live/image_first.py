@@ -77,6 +77,12 @@ def answer_to(request: Passed, status: str, here: int, *, tag: str = "", body: b
     return Passed(f"{VERSION} {status}", tuple(headers), body).write()
 
 
+def _is_of_before(message: Passed, leg: Leg | None) -> bool:
+    """What still comes of a call that is over ends no other."""
+    is_asked = message.status is None and message.method != "ACK"
+    return is_asked and (leg is None or message.call_id != leg.call_id)
+
+
 class Datagrams:
     """A port of loopback, and a thread that hands on what comes."""
 
@@ -143,6 +149,8 @@ class ImageFirst:
         if message.status is None and message.method == "INVITE" and not message.to_tag:
             if self.near is None:
                 self._begin(message, where)
+        elif _is_of_before(message, self.near):
+            self._near.send(answer_to(message, "200 OK", self._near.port), where)
         elif message.status is None and message.method == "ACK":
             self._change_asterisk()
         elif message.status is None:
@@ -201,6 +209,9 @@ class ImageFirst:
 
     def _from_there(self, raw: bytes, where: tuple[str, int]) -> None:
         message = Passed.read(raw)
+        if _is_of_before(message, self.far):
+            self._far.send(answer_to(message, "481 Call/Transaction Does Not Exist", self._far.port), where)
+            return
         self.said.append(message)
         if message.status is None:
             if message.method == "INVITE" and not port_of(message.body, "image"):
