@@ -233,10 +233,12 @@ class _Round:
         self.session, self.now, self.room = session, now, room
         #: More was met that may not go than one round looks at.
         self.is_cut_short = False
+        self._seen: set[str] = set()
 
     def stay_inside(self, line: _Line) -> None:
         """Of what else it has, only what goes to extensions is looked at in this round."""
-        inside = list(_first_due_inside(self.session, line.entity.id, self.now))
+        first = _first_due_inside(self.session, line.entity.id, self.now)
+        inside = [fax for fax in first if fax.id not in self._seen]
         line.urgent = any(fax.urgent for fax in inside)
         line.waiting = _noting_what_is_urgent(line, inside, goes_on=False)
 
@@ -265,6 +267,7 @@ class _Round:
                 line.waiting = self._due(line, first=free)
             for fax in islice(line.waiting or (), 1 if free else 0):
                 if fax:
+                    self._seen.add(fax.id)
                     yield fax, line
                 heapq.heappush(heap, (place(line), number))
 

@@ -101,6 +101,19 @@ def test_an_extension_needs_no_channel(session, cast):
     assert [attempt.fax_id for attempt in claim(session)] == [inside.id]
 
 
+def test_extensions_before_and_behind_a_fax_without_a_channel_are_each_claimed_once(session, cast):
+    for last in range(3):
+        ready(session, cast, last)
+    Carrier(session, 1).dial()
+    pass_time(session, 1)
+    inside = [make_ready(session, submit(session, cast, addressee_text="502", entity_id=cast.frontdesk)) for _ in "ab"]
+    for fax, hours in zip(inside, (1, -1), strict=True):  # one is due before the others, one after them
+        session.execute(sa.update(Fax).where(Fax.id == fax.id).values(due_at=utc_now() - timedelta(hours=hours)))
+    session.commit()
+    pass_time(session, 2 * 3600)
+    assert {attempt.fax_id for attempt in claim(session)} >= {fax.id for fax in inside}
+
+
 @pytest.mark.parametrize(
     ("response", "cause", "lacks"),
     [

@@ -160,6 +160,7 @@ def test_pages_that_come_while_a_fax_lies_down_to_wait_wake_it_at_once(app, sess
         session.commit()
 
     monkeypatch.setattr(preparing, "let_wait", late)
+    monkeypatch.setattr(preparing, "TOGETHER_SECONDS", 0)  # the job does not go on with what was woken
     bring_on(session, fax)
     assert the(session, fax).status == "preparing"
     assert the(session, fax).lease_until < utc_now()
