@@ -265,7 +265,10 @@ class Entrance(asyncio.DatagramProtocol):
             self._reply(invite, "482 Loop Detected")  # RFC 3261, 8.2.2.2
             return
         if call and call.invite.sequence == invite.sequence:  # said again
-            self._send(call.final or call.passed_on, call.invite.via.target if call.final else self.asterisk)
+            if call.final:
+                self._send(call.final, call.invite.via.target)
+            elif call.answer is None:  # else Asterisk, which has answered it, would take it for another call
+                self._send(call.passed_on, self.asterisk)
             return
         if call:  # tried anew after a refusal
             self._forget(call)

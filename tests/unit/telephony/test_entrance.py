@@ -208,6 +208,15 @@ def test_a_call_that_asterisk_ends_before_it_is_taken_is_refused(entrance: Tried
     assert (refused[0].status, refused[0].get("Reason"), refused[1]) == (480, "Q.850;cause=17", CARRIER)
 
 
+def test_an_invite_that_is_said_again_is_one_call(entrance: Tried) -> None:
+    ((sound, _),) = entrance.hear(invite(), CARRIER)
+    assert entrance.hear(invite(), CARRIER) == [(sound, ASTERISK)], "Asterisk may not have heard it"
+    (_, (change, _)) = entrance.hear(answer(sound, "200 OK", SOUND), ASTERISK)
+    assert entrance.hear(invite(), CARRIER) == [], "Asterisk would take it for another call"
+    ((final, _),) = entrance.hear(answer(change, "200 OK", CHANGED), ASTERISK)
+    assert entrance.hear(invite(), CARRIER) == [(final, CARRIER)]
+
+
 def test_a_call_of_one_trunk_is_not_anothers_to_end_or_to_begin_again(entrance: Tried) -> None:
     ((sound, _),) = entrance.hear(invite(), CARRIER)
     entrance.hear(answer(sound, "200 OK", SOUND), ASTERISK)
