@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.live.lines import ASTERISK_ROOT, FAR_ENDS, Ear, Line, asterisk, free_ports
+from tests.live.lines import ASTERISK_ROOT, FAR_ENDS, Ear, Line, asterisk
 
 
 @pytest.fixture(scope="session")
@@ -27,8 +27,7 @@ def line(asterisk_root: None, unattended: Line, tmp_path_factory: pytest.TempPat
     contact = f"sip:127.0.0.1:{unattended.sip_port}"
     g711 = f"[g711](trunk)\nt38_udptl = yes\naors = g711\n[g711]\ntype = aor\ncontact = {contact}\n"
     line = Line(tmp_path_factory.mktemp("line"), local={"extensions.conf": FAR_ENDS, "pjsip.conf": g711})
-    while line.sip_port % 16 == unattended.sip_port % 16:  # their ports for media would be the same
-        line.sip_port, _ = free_ports()
+    line.keep_apart_from(unattended)
     yield from _running(line)
 
 

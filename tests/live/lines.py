@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw
 from app.adapters.fax_files.fax_tiff import encode, write_pages
 from app.adapters.telephony.ari import Ari, Connected, Disconnected, OutgoingCall
 from app.errors import FaxroomError
+from app.rules.sending.trunks.ports import SLICES
 from app.services.receiving.line_events import (
     AllTold,
     Answered,
@@ -115,6 +116,11 @@ class Line:
         self.ari = Ari(f"http://127.0.0.1:{self.ari_port}", USER, PASSWORD, node="test")
         self._local = local
         self._process: subprocess.Popen[bytes] | None = None
+
+    def keep_apart_from(self, other: "Line") -> None:
+        """Before it starts: ports for media follow from that of SIP, and two must not have the same."""
+        while self.sip_port % SLICES == other.sip_port % SLICES:
+            self.sip_port, _ = free_ports()
 
     def start(self) -> None:
         self.launch()

@@ -12,7 +12,7 @@ import pytest
 from app.adapters.telephony.sip import Message
 from app.jobs.receiving.capturing import MODULES, Calls, is_ours
 from tests.live.caller import SOUND, T38, Caller
-from tests.live.lines import Ear, Line, call_of, free_ports, light_pages, wait_until
+from tests.live.lines import Ear, Line, call_of, light_pages, wait_until
 from tests.live.relay import Relay, Said
 
 pytestmark = pytest.mark.live
@@ -36,8 +36,7 @@ def _calls_to(relay: Relay, number: str) -> set[str]:
 @pytest.fixture(scope="module")
 def sender(line: Line, relay: Relay, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     sender = Line(tmp_path_factory.mktemp("sender"), local={}, trunk=f"sip:127.0.0.1:{relay.port}")
-    while sender.sip_port % 16 == line.sip_port % 16:  # their ports for media would be the same
-        sender.sip_port, _ = free_ports()
+    sender.keep_apart_from(line)
     sender.start()
     yield sender
     assert sender.stop() == 0

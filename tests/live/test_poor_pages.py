@@ -12,7 +12,7 @@ import pytest
 from app.adapters.telephony.answers import Answers
 from app.services.receiving.line_events import Answered
 from bench.machine import RTN, RTP, Habits, Machine, serve
-from tests.live.lines import Ear, Line, call_of, free_ports, light_pages
+from tests.live.lines import Ear, Line, call_of, light_pages
 
 pytestmark = pytest.mark.live
 
@@ -50,8 +50,7 @@ def far(asterisk_root: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture(scope="module")
 def near(far: Line, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     near = Line(tmp_path_factory.mktemp("near"), local={}, trunk=f"sip:127.0.0.1:{far.sip_port}")
-    while near.sip_port % 16 == far.sip_port % 16:  # their ports for media would be the same
-        near.sip_port, _ = free_ports()
+    near.keep_apart_from(far)
     near.start()
     yield near
     assert near.stop() == 0

@@ -22,7 +22,6 @@ from tests.live.lines import (
     Line,
     asterisk,
     call_of,
-    free_ports,
     light_pages,
     light_then_dense,
     slow_pages,
@@ -384,8 +383,7 @@ def far(asterisk_root: None, trunk: Line, tmp_path: Path) -> Iterator[Line]:
     """Another Asterisk, whose trunk is ours."""
     far = Line(tmp_path / "far", local={}, trunk=f"sip:127.0.0.1:{trunk.sip_port}")
     far.home.mkdir()
-    while far.sip_port % 16 == trunk.sip_port % 16:  # their ports for media would be the same
-        far.sip_port, _ = free_ports()
+    far.keep_apart_from(trunk)
     far.start()
     yield far
     far.kill()
