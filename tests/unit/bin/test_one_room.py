@@ -51,15 +51,16 @@ class Shown:
         monkeypatch.setattr(testing, "_postgres", lambda *_: contextlib.nullcontext("postgresql://"))
 
 
-def test_all_of_bin_test_runs_every_test_once_and_those_of_the_database_on_both(
+def test_all_of_bin_test_runs_every_test_once_and_those_that_judge_a_database_on_both(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     shown = Shown(monkeypatch)
     testing._run_all(tmp_path, Counter(), steps.Progress())
     alone = testing.files_without_instance()
     left_out = [f"--ignore={file}" for file in alone]
-    database = [*testing.NEEDS_DATABASE]
-    wanted = [database, database, ["tests/unit"], ["tests/live", *left_out], ["tests/browser", *left_out]]
+    on_sqlite = [*testing.NEEDS_DATABASE]
+    on_postgres = [*testing.NEEDS_DATABASE, "-m", "not any_database"]
+    wanted = [on_sqlite, on_postgres, ["tests/unit"], ["tests/live", *left_out], ["tests/browser", *left_out]]
     assert sorted(shown.runs) == sorted([*wanted, *([file] for file in alone)])
 
 
