@@ -593,7 +593,8 @@ def _seconds_of_children(pid: int) -> float:
 
 
 class Watch:
-    """Looks every millisecond at what the kernel has noted as the peak of the workshop's children.
+    """Looks every millisecond at what the kernel has noted as the peak of the workshop's children, and of theirs: a
+    long document has two (:mod:`app.adapters.pages.hands`).
 
     The note (VmHWM) only grows, so that nothing is missed but what comes in a child's last millisecond.
     """
@@ -609,13 +610,20 @@ class Watch:
         self.hand.join()
 
     def _look(self, workshop: int) -> None:
-        children = Path(f"/proc/{workshop}/task/{workshop}/children")
         while not self.over.wait(0.001):
-            for child in children.read_text().split():
-                with suppress(OSError):
-                    status = Path(f"/proc/{child}/status").read_text()
-                    if found := re.search(r"VmHWM:\s+(\d+) kB", status):
-                        self.peak = max(self.peak, int(found[1]) / 1024)
+            for child in _children(workshop):
+                for process in (child, *_children(child)):
+                    with suppress(OSError):
+                        status = Path(f"/proc/{process}/status").read_text()
+                        if found := re.search(r"VmHWM:\s+(\d+) kB", status):
+                            self.peak = max(self.peak, int(found[1]) / 1024)
+
+
+def _children(process: int) -> list[int]:
+    try:
+        return [int(pid) for pid in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    except OSError:
+        return []
 
 
 # ---- What is said of it

@@ -6,14 +6,12 @@ The page is drawn by pdfium at the dots of the line (204 across, 196 or 98 down)
 
 import io
 import itertools
+import json
 import tempfile
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import Literal, TypedDict
 
 import numpy as np
@@ -39,6 +37,7 @@ from app.adapters.fax_files.fax_tiff import (
 from app.adapters.pages.dots import CELL, Box, Ink
 from app.adapters.pages.drawing import Drawing, Screens, ink_of, prepared, tone_of
 from app.adapters.pages.halftone import Packed, takes_more_than
+from app.adapters.pages.hands import by_two
 from app.adapters.pages.page_notes import DEAR_SECONDS, Note, checked, cuts, dear_note, seen_in
 from app.adapters.pages.page_views import Views, blank, views_of
 from app.adapters.pages.sheets import PageSize, Sheet, sheets_of, usual_sheets
@@ -80,8 +79,6 @@ ECM_OVERHEAD = 1.05
 T4_OVERHEAD = 1.6
 PAGE_BITS = PAGE_SECONDS * USUAL_RATE / ECM_OVERHEAD
 PAGE_LIMIT = 200
-#: Pages that are drawn at a time.
-HANDS = 2
 #: Pages that are read before the document is opened again.
 PAGES_AT_ONCE = 8
 
@@ -224,22 +221,39 @@ def _draw(
 ) -> Told:
     with _Pages(pdf_path) as document:
         sheets = list(itertools.islice(_sheets(document, page_size), page_limit + 1))
-        if len(sheets) > page_limit:
-            raise PermanentFailure("too_many_pages", limit=page_limit)
-        paper = _Paper(resolution, page_size, exact_pages(pdf_path, most_rows=LENGTHS[page_size]))
+    if len(sheets) > page_limit:
+        raise PermanentFailure("too_many_pages", limit=page_limit)
+    exact = exact_pages(pdf_path, most_rows=LENGTHS[page_size])
 
-        def pages() -> Iterator[FaxPage]:
-            done = _side_by_side(lambda at: paper.drawn(document, *sheets[at]), len(sheets))
-            for number, drawn in enumerate(done, 1):
-                notes.extend(note | {"page": number} for note in drawn.notes)
-                yield drawn.page
-                report(number)
+    @contextmanager
+    def hand() -> Iterator[Callable[[int], bytes]]:
+        paper = _Paper(resolution, page_size, exact)
+        with _Pages(pdf_path) as document:
+            yield lambda at: _packed(paper.drawn(document, *sheets[at]))
 
-        notes: list[Note] = []
-        with tiff_path.open("wb") as target:  # whoever stores it makes it durable
-            sizes = write_pages(target, pages(), total=len(sheets))
-        notes.sort(key=lambda note: note["kind"] == "dear")  # what is on the pages, then what they take
-        return {"bytes": sizes, "notes": cuts(index for index, _sheet in sheets) + notes}
+    def pages() -> Iterator[FaxPage]:
+        for number, piece in enumerate(by_two(hand, len(sheets)), 1):
+            drawn = _unpacked(piece)
+            notes.extend(note | {"page": number} for note in drawn.notes)
+            yield drawn.page
+            report(number)
+
+    notes: list[Note] = []
+    with tiff_path.open("wb") as target:  # whoever stores it makes it durable
+        sizes = write_pages(target, pages(), total=len(sheets))
+    notes.sort(key=lambda note: note["kind"] == "dear")  # what is on the pages, then what they take
+    return {"bytes": sizes, "notes": cuts(index for index, _sheet in sheets) + notes}
+
+
+def _packed(drawn: Drawn) -> bytes:
+    page = drawn.page
+    return json.dumps([page.rows, page.dots_down, page.width, drawn.notes]).encode() + b"\n" + page.strip
+
+
+def _unpacked(piece: bytes) -> Drawn:
+    told, _, strip = piece.partition(b"\n")
+    rows, dots_down, width, notes = json.loads(told)
+    return Drawn(FaxPage(strip, rows, dots_down, width), tuple(notes))
 
 
 class _Pages:
@@ -289,20 +303,6 @@ def _sheets(document: _Pages, page_size: PageSize) -> Iterator[tuple[int, Sheet 
             yield index, sheet
 
 
-def _side_by_side(drawn: Callable[[int], Drawn], count: int) -> Iterator[Drawn]:
-    """Two pages at a time, in their order."""
-    if count == 1:
-        yield drawn(0)
-        return
-    with ThreadPoolExecutor(HANDS) as hands:
-        coming = deque(hands.submit(drawn, at) for at in range(min(HANDS, count)))
-        for following in range(HANDS, count + HANDS):
-            done = coming.popleft().result()
-            if following < count:
-                coming.append(hands.submit(drawn, following))
-            yield done
-
-
 class _Paper:
     """What a page is drawn on."""
 
@@ -312,8 +312,8 @@ class _Paper:
         self.dots_down = DOTS_DOWN[resolution]
         self.cell_rows = CELL * self.dots_down // DOTS_DOWN["fine"]
         self.rows = LENGTHS[page_size] * self.dots_down // DOTS_DOWN["fine"]
-        #: pdfium is used by one thread at a time, and so are the sheets on which it draws.
-        self.pdfium, self.sheets = Lock(), np.empty((2, self.rows, WIDTH, 3), np.uint8)
+        #: On which pdfium draws.
+        self.sheets = np.empty((2, self.rows, WIDTH, 3), np.uint8)
 
     def views(self, page: pdfium.PdfPage, sheet: Sheet) -> Views:
         """As large as the sheet says, centred, at the top; what lies across is turned upright."""
@@ -344,7 +344,7 @@ class _Paper:
     def seen(self, document: _Pages, index: int, sheet: Sheet | None) -> Views:
         if sheet is None:
             return blank((self.rows, WIDTH))
-        with self.pdfium, document.opened(index) as page:
+        with document.opened(index) as page:
             return self.views(page, sheet)
 
     def screened(self, drawing: Drawing) -> tuple[FaxPage, Note | None]:
