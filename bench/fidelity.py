@@ -39,7 +39,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -65,6 +64,7 @@ from app.adapters.pages.rasterizer import rasterize
 from app.adapters.pages.sheets import usual_sheets
 from app.adapters.pdf.print_view import as_printed
 from app.errors import FaxroomError
+from bench.children import Peak
 from bench.documents.corpus import ALL_KINDS, Page, draw, plan
 from bench.documents.press import VOCABULARY
 
@@ -526,7 +526,7 @@ def speed(verdicts: list[Verdict], folder: Path, cache: Path | None, *, each: in
     joined, peak = [], 0.0
     for start in range(0, len(pages), 10):
         some = pages[start : start + 10]
-        with Watch() as watch:
+        with Peak(0.001) as watch:
             rasterize(_joined(some, path), target)
         peak = max(peak, watch.peak)
         joined.append(_milliseconds(path, target, len(some), times=1))
@@ -590,40 +590,6 @@ def _seconds_of_children(pid: int) -> float:
     """User and system time of the children that were waited for; proc(5)."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
     return sum(map(int, fields[13:15])) / os.sysconf("SC_CLK_TCK")
-
-
-class Watch:
-    """Looks every millisecond at what the kernel has noted as the peak of the workshop's children, and of theirs: a
-    long document has two (:mod:`app.adapters.pages.hands`).
-
-    The note (VmHWM) only grows, so that nothing is missed but what comes in a child's last millisecond.
-    """
-
-    def __enter__(self) -> "Watch":
-        self.peak, self.over = 0.0, threading.Event()
-        self.hand = threading.Thread(target=self._look, args=(workshop_pid(),))
-        self.hand.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.over.set()
-        self.hand.join()
-
-    def _look(self, workshop: int) -> None:
-        while not self.over.wait(0.001):
-            for child in _children(workshop):
-                for process in (child, *_children(child)):
-                    with suppress(OSError):
-                        status = Path(f"/proc/{process}/status").read_text()
-                        if found := re.search(r"VmHWM:\s+(\d+) kB", status):
-                            self.peak = max(self.peak, int(found[1]) / 1024)
-
-
-def _children(process: int) -> list[int]:
-    try:
-        return [int(pid) for pid in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
-    except OSError:
-        return []
 
 
 # ---- What is said of it

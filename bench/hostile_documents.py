@@ -21,18 +21,16 @@ import random
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from app.adapters.confined.isolation import workshop_pid  # noqa: E402
 from app.adapters.documents.converter import convert_to_pdf, office_command, servers_that_answer  # noqa: E402
 from app.adapters.documents.documents import inspect  # noqa: E402
 from app.adapters.fax_files import fax_tiff  # noqa: E402
@@ -41,6 +39,7 @@ from app.adapters.offices.offices import UNREACHABLE, Fault, office_at  # noqa: 
 from app.adapters.pages.rasterizer import rasterize  # noqa: E402
 from app.errors import FaxroomError  # noqa: E402
 from app.kinds import OFFICE_KINDS  # noqa: E402
+from bench.children import Peak  # noqa: E402
 from tests.hostile import Canaries, Hostile, canaries, corpus, turned  # noqa: E402
 
 ALONE = "alone"
@@ -215,9 +214,15 @@ def _one(
 ) -> One:
     known.asked.clear()
     began = time.monotonic()
-    with _children_watched() as child_peak:
+    with Peak(LOOK_SECONDS) as children:
         shown = convert(document)
-    one = One(document.name, hit=False, pages=shown is not None, seconds=time.monotonic() - began, child=child_peak[0])
+    one = One(
+        document.name,
+        hit=False,
+        pages=shown is not None,
+        seconds=time.monotonic() - began,
+        child=round(children.peak * 1024),
+    )
     seen = shown is True or (isinstance(shown, bytes) and known.seen_in(shown))
     one.hit = seen or bool(known.asked)
     if one.hit:
@@ -226,29 +231,6 @@ def _one(
         one.reason = "" if one.pages else office.reason
         one.office = office.memory()
     return one
-
-
-@contextmanager
-def _children_watched() -> Iterator[list[int]]:
-    """Its one number becomes the most memory, in kB, that a child had that read a document meanwhile."""
-    most, done = [0], threading.Event()
-    workshop = workshop_pid()
-    children = Path(f"/proc/{workshop}/task/{workshop}/children")
-
-    def watch() -> None:
-        while not done.wait(LOOK_SECONDS):
-            for child in children.read_text().split():
-                with suppress(OSError, IndexError, ValueError):  # it has just ended
-                    status = Path(f"/proc/{child}/status").read_text()
-                    most[0] = max(most[0], int(status.partition("VmHWM:")[2].split()[0]))
-
-    watching = threading.Thread(target=watch)
-    watching.start()
-    try:
-        yield most
-    finally:
-        done.set()
-        watching.join()
 
 
 def _alone(documents: list[Hostile], known: Canaries, folder: Path) -> Came:
