@@ -110,9 +110,12 @@ def views_of(page: pdfium.PdfPage, place: Place, sheets: NDArray[np.uint8], *, f
     full = bare = letterless = _grey(sheet[part])
     words = None
     kept = _switch_off_pictures(objects, page, place, shape) if objects.words or objects.large else []
-    if objects.words:
+    if objects.words and is_blank and not objects.large:
+        words, bare = cv2.bitwise_not(full), np.full_like(full, 255)
+        letterless = bare
+    elif objects.words:
         _switch(objects.words, on=False)
-        inked.append(_redrawn(page, place, other, filled, drawn, is_blank=is_blank and not objects.large))
+        inked.append(_redrawn(page, place, other, filled, drawn))
         smaller, part = part, _part_of(inked, shape)
         full, coloured, wordless = _grown(full, smaller, part), sheet[part], other[part]
         for there in (within(box, part) for box in kept):
@@ -121,11 +124,12 @@ def views_of(page: pdfium.PdfPage, place: Place, sheets: NDArray[np.uint8], *, f
         words = _changes(coloured, wordless, bare)
     if objects.large:
         _switch(objects.large, on=False)
-        inked.append(_redrawn(page, place, sheet, filled, drawn, is_blank=is_blank))
+        if not is_blank:
+            inked.append(_redrawn(page, place, sheet, filled, drawn))
         smaller, part = part, _part_of(inked, shape)
         full, bare = (_grown(plane, smaller, part) for plane in (full, bare))
         words = None if words is None else _grown(words, smaller, part, colour=0)
-        letterless = _grey(sheet[part])
+        letterless = np.full_like(full, 255) if is_blank else _grey(sheet[part])
         for there in (within(box, part) for box in kept):
             letterless[there] = bare[there]
     left, top, columns, rows, _turns = place
@@ -204,14 +208,9 @@ def _draw(page: pdfium.PdfPage, place: Place, sheet: NDArray[np.uint8], filled: 
     raw.FPDFBitmap_Destroy(bitmap)
 
 
-def _redrawn(
-    page: pdfium.PdfPage, place: Place, sheet: NDArray[np.uint8], filled: int, known: Box, *, is_blank: bool
-) -> Box:
+def _redrawn(page: pdfium.PdfPage, place: Place, sheet: NDArray[np.uint8], filled: int, known: Box) -> Box:
     """Around what is on the page without what was switched off, if any of it is beyond what is ``known``: what white
     words covered, say."""
-    if is_blank:
-        sheet.fill(255)
-        return NOTHING
     _draw(page, place, sheet, filled)
     rows, columns = known
     beside = sheet[rows]
