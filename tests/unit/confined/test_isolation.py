@@ -38,6 +38,11 @@ def test_what_has_had_its_time_gives_way_only_to_somebody_who_waits():
     assert asked, "it was asked whether somebody waits"
     with sliced(0.5, lambda: True), pytest.raises(GaveWay):
         run_isolated(harm.toil, 600, deadline_seconds=120)
+
+
+def test_a_second_hand_s_time_is_the_document_s():
+    with sliced(0.5, lambda: True), pytest.raises(GaveWay):
+        run_isolated(harm.have_another_toil, 60, deadline_seconds=120)
     with sliced(0.5, lambda: True):
         assert run_isolated(harm.toil, 0.01, deadline_seconds=250) == OURS
 
