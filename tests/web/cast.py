@@ -43,21 +43,34 @@ def changes() -> sa.Select[tuple[AuditEvent]]:
 
 
 class Browser:
-    """A browser as a person uses it: forms carry the token of the page that they stand on."""
+    """A browser as a person uses it: forms carry the token of the page that they stand on. Where it does not matter
+    which one that is, it is the last one that was seen since the sign-in."""
 
     def __init__(self, app: Flask) -> None:
         self.client: FlaskClient = app.test_client()
+        self._seen: tuple[str, str] | None = None
 
     def get(self, path: str, **options: object) -> TestResponse:
         return self.client.get(path, **options)
 
     def token(self, path: str = "/sign-in") -> str:
-        return TOKEN.search(self.client.get(path, follow_redirects=True).text)[1]
+        token = TOKEN.search(self.client.get(path, follow_redirects=True).text)[1]
+        with self.client.session_transaction() as session:
+            self._seen = session["csrf_token"], token
+        return token
 
-    def post(self, path: str, *, page: str = "/faxes", **data: object) -> TestResponse:
+    def post(self, path: str, *, page: str | None = None, **data: object) -> TestResponse:
         htmx = {"HX-Request": "true"} if data.pop("htmx", False) else {}
-        data = {name: value for name, value in data.items() if value is not None} | {"csrf_token": self.token(page)}
+        token = self.token(page) if page else self._token_of_any_page()
+        data = {name: value for name, value in data.items() if value is not None} | {"csrf_token": token}
         return self.client.post(path, data=data, headers=htmx)
+
+    def _token_of_any_page(self) -> str:
+        with self.client.session_transaction() as session:
+            session.pop("_flashes", None)  # as any page that is seen takes them
+            if self._seen and session.get("csrf_token") == self._seen[0]:
+                return self._seen[1]
+        return self.token("/faxes")
 
     def sign_in(self, email: str, password: str = PASSWORD, **more: object) -> TestResponse:
         return self.post("/sign-in", page="/sign-in", email=email, password=password, **more)

@@ -19,8 +19,8 @@ from app.factory import create_app
 from app.models import Trunk
 from tenants.db import db
 from tenants.models import Role
-from tests.schema import begin_empty
-from tests.shared import has_first, share_builders, share_compiled
+from tests.schema import begin_empty, made_once
+from tests.shared import has_first, share_compiled, share_rules
 from tests.web.cast import Browser, Cast, make_entity, make_tenant, make_user
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ MEMORY = Path("/dev/shm")
 sys.path.insert(0, str(ROOT / "bin/lib"))
 import assets  # noqa: E402 - the set-up's own module
 
-share_builders()
+share_rules()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -81,20 +81,24 @@ def app(tmp_path: Path, memory: Path, kept: Path) -> Iterator[Flask]:
 @pytest.fixture
 def cast(app: Flask) -> Cast:
     with app.app_context():
-        db.session.add(Trunk(name="main", host="127.0.0.1", port=5060, from_environment=True))
-        alpha = make_tenant("alpha", "Alpha Srl", "KPBX40299999")
-        beta = make_tenant("beta", "Beta SpA", "KPBX40288888")
-        alice = make_user("alice@alpha.test", "Alice", alpha, Role.ADMIN)
-        bob = make_user("bob@alpha.test", "Bob", alpha, Role.USER)
-        charlie = make_user("charlie@beta.test", "Charlie", beta, Role.USER)
-        olga = make_user("ops@faxroom.test", "Olga", None, Role.OPERATOR)
-        frontdesk = make_entity(alpha, "frontdesk", "501", "+390509655637", senders=[alice, bob])
-        archive = make_entity(alpha, "archive", "502", None, senders=[alice])
-        beta_line = make_entity(beta, "office", "501", "+390509655638", senders=[charlie])
-        people = (alpha, beta, frontdesk, archive, beta_line, alice, bob, charlie, olga)
-        ids = Cast(*(row.id for row in people))
-        db.session.commit()
-        return ids
+        return made_once(_cast)
+
+
+def _cast() -> Cast:
+    db.session.add(Trunk(name="main", host="127.0.0.1", port=5060, from_environment=True))
+    alpha = make_tenant("alpha", "Alpha Srl", "KPBX40299999")
+    beta = make_tenant("beta", "Beta SpA", "KPBX40288888")
+    alice = make_user("alice@alpha.test", "Alice", alpha, Role.ADMIN)
+    bob = make_user("bob@alpha.test", "Bob", alpha, Role.USER)
+    charlie = make_user("charlie@beta.test", "Charlie", beta, Role.USER)
+    olga = make_user("ops@faxroom.test", "Olga", None, Role.OPERATOR)
+    frontdesk = make_entity(alpha, "frontdesk", "501", "+390509655637", senders=[alice, bob])
+    archive = make_entity(alpha, "archive", "502", None, senders=[alice])
+    beta_line = make_entity(beta, "office", "501", "+390509655638", senders=[charlie])
+    people = (alpha, beta, frontdesk, archive, beta_line, alice, bob, charlie, olga)
+    ids = Cast(*(row.id for row in people))
+    db.session.commit()
+    return ids
 
 
 @pytest.fixture

@@ -68,3 +68,11 @@ def test_a_file_that_asks_for_the_instance_of_bin_test_gets_one() -> None:
     alone = testing.files_without_instance()
     assert "tests/live/test_line.py" in alone
     assert "tests/live/test_fax.py" not in alone
+
+
+def test_what_may_take_longest_by_its_own_word_is_taken_first_then_what_has_most_to_say() -> None:
+    alone = testing.files_without_instance()
+    assert alone[0] == "tests/live/test_drill.py"  # 164 s in one of the smallest files; it ran alone, at the end
+    assert alone.index("tests/live/test_converter.py") < alone.index("tests/live/test_unheard.py")
+    assert testing.longest("pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]") == 600
+    assert testing.longest("pytestmark = pytest.mark.live") == 0
