@@ -27,7 +27,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from app.adapters.servers.within import context
 from app.adapters.telephony.hep import Ear
-from app.dialled import DIAL_STRING, TRUNK_NAME, VOICE_DESTINATION, WIRE_NUMBER
+from app.dialled import DIAL_STRING, TRUNK_NAME, VOICE_DESTINATION, WIRE_NUMBER, t38_of
 from app.errors import FaxroomError, PermanentFailure, TemporaryFailure
 from app.whole_numbers import read_whole
 
@@ -97,7 +97,7 @@ class OutgoingCall:
         ``asterisk/pjsip.conf``."""
         if "*" in self.number:
             return "(own"
-        return f"({self.trunk}-t38" if self.t38 else f"({self.trunk}-audio"
+        return f"({t38_of(self.trunk)}" if self.t38 else f"({self.trunk}-audio"
 
     def body(self) -> dict[str, Any]:
         """The JSON of ``POST /channels``.
@@ -384,7 +384,7 @@ class Ari:
         Raises:
             TemporaryFailure: ``line_down``.
         """
-        told = self._ask("GET", f"/asterisk/config/dynamic/res_pjsip/identify/{quote(trunk)}-t38", expected=(404,))
+        told = self._ask("GET", f"/asterisk/config/dynamic/res_pjsip/identify/{quote(t38_of(trunk))}", expected=(404,))
         pairs = told.json() if told.is_success else []
         return [one for pair in pairs if pair["attribute"] == "match" for one in str(pair["value"]).split(",") if one]
 

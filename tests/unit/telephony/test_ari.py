@@ -1,6 +1,7 @@
 """The last door before Asterisk: what passes it is of a strict grammar."""
 
 import dataclasses
+import re
 from typing import Any
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 
 from app.adapters.telephony.ari import LINES_AT_ONCE, Ari, OutgoingCall, Receiving
 from app.errors import PermanentFailure, TemporaryFailure
+from app.rules.sending.trunks.fields import TrunkFields, file_text
 
 
 @pytest.fixture
@@ -145,3 +147,21 @@ def test_what_no_rule_would_have_dialled_is_refused_at_the_last_door_too(number)
 @pytest.mark.parametrize("number", ["+390501234567", "1*501", "12*501*123456789"])
 def test_a_public_number_a_line_and_a_self_test_are_dialled(number):
     assert f"PJSIP/{number}@" in dataclasses.replace(CALL, number=number).body()["endpoint"]
+
+
+@pytest.mark.parametrize("name", ["main", "main-2", "t38"])
+def test_asterisk_is_asked_for_a_trunk_and_called_over_it_by_the_names_that_its_file_has(monkeypatch, name):
+    """Who is asked for by another name is not there: the T.38 entrance would take its carrier for a stranger."""
+    paths: list[str] = []
+
+    def ask(_ari: Ari, _method: str, path: str, **_more: object) -> httpx.Response:
+        paths.append(path)
+        return httpx.Response(200, json=[{"attribute": "match", "value": "192.0.2.9/255.255.255.255"}])
+
+    monkeypatch.setattr(Ari, "_ask", ask)
+    written = file_text([TrunkFields("192.0.2.9", 5060, name=name)], sip_port=5080)
+    sections = dict(re.findall(r"^\[([^\]]+)\](?:\(.*\))?\n(type = identify)?", written, re.MULTILINE))
+    assert Ari("http://127.0.0.1:1", "faxroom", "password").addresses_of(name) == ["192.0.2.9/255.255.255.255"]
+    assert sections[paths[0].rpartition("/")[2]] == "type = identify"
+    for t38 in (True, False):
+        assert dataclasses.replace(CALL, trunk=name, t38=t38).body()["endpoint"].split("@")[-1] in sections

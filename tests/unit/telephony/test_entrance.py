@@ -100,6 +100,20 @@ def set_up(entrance: Tried) -> Passed:
     return final
 
 
+def test_who_had_the_call_before_us_is_told_to_asterisk_as_the_carrier_said_it(entrance: Tried) -> None:
+    """Diversion (RFC 5806) and History-Info (RFC 7044), in their order: our number may stand there alone."""
+    told = [
+        ("Diversion", '"Desk, 1" <sip:+390502@c.example>;reason=unconditional;counter=2'),
+        ("History-Info", "<sip:+390502@c.example?Reason=SIP%3Bcause%3D302>;index=1"),
+        ("Diversion", "<tel:+390503>;reason=user-busy"),
+        ("History-Info", "<sip:+390501@c.example>;index=1.1;mp=1, <sip:+390501@d.example>;index=1.1.1"),
+    ]
+    for call_id, body in (("image", IMAGE), ("sound", SOUND)):
+        ((begun, where),) = entrance.hear(invite(body, *told).having("Call-ID", call_id), CARRIER)
+        assert where == ASTERISK
+        assert [header for header in begun.headers if header[0] in ("Diversion", "History-Info")] == told
+
+
 def test_an_image_is_called_with_sound_and_changed_once_asterisk_has_answered(entrance: Tried) -> None:
     ((sound, where),) = entrance.hear(invite(IMAGE, (HEADER, "secret.other")), CARRIER)
     assert where == ASTERISK and sound.all(HEADER) == [VOUCHED]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from app.dialled import TRUNK_NAME
+from app.dialled import TRUNK_NAME, t38_of
 
 TRANSPORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}  # the ports of RFC 3261
 MEDIA = ("plain", "srtp")
@@ -278,11 +278,11 @@ def _sections(trunk: TrunkFields, entrance: str = "") -> str:
         known.append(f"match_header = {ENTRANCE_HEADER}: {vouching(entrance, name)}")
     t38 = ["t38_udptl = yes", "t38_udptl_ec = redundancy", "t38_udptl_maxdatagram = 400"]
     sections = [
-        (f"({name}-t38", "trunk", _of_endpoint(trunk) + (t38 if trunk.t38 else ["t38_udptl = no"])),
+        (f"({t38_of(name)}", "trunk", _of_endpoint(trunk) + (t38 if trunk.t38 else ["t38_udptl = no"])),
         (f"({name}-audio", "trunk", [*_of_endpoint(trunk), "t38_udptl = no"]),
         (f"{name}-voice+", "trunk", [*_of_endpoint(trunk), "t38_udptl = no", "rtp_timeout = 0"]),
         (name, "", ["type = aor", f"contact = {trunk.uri()}", "qualify_frequency = 0"]),
-        (f"{name}-t38", "", ["type = identify", f"endpoint = ({name}-t38", *known]),
+        (t38_of(name), "", ["type = identify", f"endpoint = ({t38_of(name)}", *known]),
         *_asked(trunk),
     ]
     sections += _account(trunk)
@@ -319,5 +319,5 @@ def _account(trunk: TrunkFields) -> list[tuple[str, str, list[str]]]:
     registration += [f"transport = {trunk.transport_name}", f"client_uri = {trunk.uri(user)}", f"contact_user = {user}"]
     registration += ["retry_interval = 30", "forbidden_retry_interval = 60", "fatal_retry_interval = 60"]
     registration += [f"max_retries = {FOR_EVER}", "auth_rejection_permanent = no", "line = yes"]
-    registration += [f"endpoint = ({name}-t38"]
+    registration += [f"endpoint = ({t38_of(name)}"]
     return [(name, "", auth), *([(name, "", registration)] if trunk.registers else [])]
