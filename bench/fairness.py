@@ -49,7 +49,7 @@ def multiply(watch: Watch, fax_id: str, count: int) -> None:
     with watch.engine.begin() as connection:
         one = dict(connection.execute(fax.select().where(fax.c.id == fax_id)).mappings().one())
         fresh = {"finished_at": None, "pages_done": 0, "cause": None, "cause_values": None, "lease_until": None}
-        unprepared = {"status": "accepted", "due_at": None, "tiff_id": None, "picture_id": None, "report_id": None}
+        unprepared = {"status": "accepted", "due_at": None, "tiff_id": None, "report_id": None}
         ready = {"status": "ready", "due_at": one["created_at"], "report_id": None}
         rows = []
         for n in range(1, count + 1):

@@ -57,6 +57,8 @@ class Lane(StrEnum):
 #: The statuses of faxes that wait in a lane, and of those that wait for the line: of what indexes are limited to.
 UNPREPARED = "status IN ('accepted', 'preparing')"
 WAITS_FOR_LINE = "status IN ('ready', 'scheduled', 'retrying') AND waits_for_number IS NULL"
+#: Of these, those that go to extensions, which need no trunk.
+WAITS_INSIDE = f"{WAITS_FOR_LINE} AND substr(dial_string, 1, 1) <> '+'"
 #: Those that wait until the number that they call is free (:mod:`app.rules.sending.called`). Whoever moves forgets it
 #: (:mod:`app.rules.sending.lifecycle`).
 WAITS_FOR_NUMBER = "waits_for_number IS NOT NULL"
@@ -68,7 +70,6 @@ class DocumentKind(StrEnum):
     SOURCE = "source"  # what the person gave us, untouched
     PDF = "pdf"  # what is shown and archived
     TIFF = "tiff"  # what goes over the line
-    PICTURE = "picture"  # the first page, of former versions
     REPORT = "report"  # the sending report
 
 
@@ -227,6 +228,12 @@ class Fax(TenantOwned, Model):
             postgresql_where=sa.text(WAITS_FOR_LINE),
         ),
         sa.Index(
+            "ix_fax_waits_inside",
+            *("entity_id", "urgent", "due_at", "id"),
+            sqlite_where=sa.text(WAITS_INSIDE),
+            postgresql_where=sa.text(WAITS_INSIDE),
+        ),
+        sa.Index(
             "ix_fax_waits_for_number",
             *("waits_for_number", "entity_id", "urgent", "due_at", "id"),
             sqlite_where=sa.text(WAITS_FOR_NUMBER),
@@ -254,7 +261,7 @@ class Fax(TenantOwned, Model):
                 sqlite_where=sa.text(f"{name} IS NOT NULL"),
                 postgresql_where=sa.text(f"{name} IS NOT NULL"),
             )
-            for name in ("source_id", "pdf_id", "tiff_id", "picture_id", "report_id")
+            for name in ("source_id", "pdf_id", "tiff_id", "report_id")
         ),
         # whose time is up (app.rules.archives.retention)
         sa.Index(
@@ -367,7 +374,6 @@ class Fax(TenantOwned, Model):
     source_id: Mapped[str | None] = mapped_column(sa.ForeignKey("document.id"))
     pdf_id: Mapped[str | None] = mapped_column(sa.ForeignKey("document.id"))
     tiff_id: Mapped[str | None] = mapped_column(sa.ForeignKey("document.id"))
-    picture_id: Mapped[str | None] = mapped_column(sa.ForeignKey("document.id"))  # of former versions
     report_id: Mapped[str | None] = mapped_column(sa.ForeignKey("document.id"))
     files_removed_at: Mapped[datetime | None]
     files_kept_days: Mapped[int | None]

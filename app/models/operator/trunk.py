@@ -51,6 +51,8 @@ class Trunk(Model):
     """
 
     __tablename__ = "trunk"
+    #: Test calls name the trunk that they are bound to: the next one never has the id of one that was removed.
+    __table_args__ = {"sqlite_autoincrement": True}
 
     id: Mapped[BigId]
     name: Mapped[str] = mapped_column(sa.String(20), unique=True)

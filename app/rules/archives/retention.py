@@ -63,7 +63,7 @@ def _over(tenant_id: int, kind: str, before: datetime) -> list[sa.ColumnElement[
     whole = [Fax.tenant_id == tenant_id, Fax.direction == direction, Fax.finished_at < before, Fax.status.in_(FINAL)]
     if kind == ArchiveKind.REPORTS:
         return [*whole, Fax.report_removed_at.is_(None)]
-    files = (Fax.source_id, Fax.pdf_id, Fax.tiff_id, Fax.picture_id)
+    files = (Fax.source_id, Fax.pdf_id, Fax.tiff_id)
     return [*whole, Fax.files_removed_at.is_(None), sa.or_(*(file.is_not(None) for file in files))]
 
 
@@ -107,9 +107,7 @@ class Preview:
 
 def preview(session: Session, tenant_id: int, kind: ArchiveKind, days: int) -> Preview:
     before = utc_now() - timedelta(days=days)
-    files = (
-        (Fax.report_id,) if kind == ArchiveKind.REPORTS else (Fax.source_id, Fax.pdf_id, Fax.tiff_id, Fax.picture_id)
-    )
+    files = (Fax.report_id,) if kind == ArchiveKind.REPORTS else (Fax.source_id, Fax.pdf_id, Fax.tiff_id)
     has_file = sa.or_(*(file.is_not(None) for file in files))
     found = sa.select(Fax.finished_at, *files).where(*expired(tenant_id, kind, before), has_file)
     # found once, then every file once by its key, though several faxes may have it
@@ -153,7 +151,7 @@ def remove_batch(session: Session, tenant_id: int, kind: str, days: int) -> int:
     now = utc_now()
     which = expired(tenant_id, kind, now - timedelta(days=days))
     reports = kind == ArchiveKind.REPORTS
-    files = ("report_id",) if reports else ("source_id", "pdf_id", "tiff_id", "picture_id")
+    files = ("report_id",) if reports else ("source_id", "pdf_id", "tiff_id")
     query = sa.select(Fax.id, *(getattr(Fax, name) for name in files)).where(*which)
     locked = session.execute(
         query.order_by(Fax.finished_at).limit(BATCH).with_for_update(of=Fax, key_share=True, skip_locked=True)
@@ -182,7 +180,7 @@ def _let_go(session: Session, ids: Collection[str], now: datetime) -> None:
     the lock on the file's row decides (see :func:`app.rules.sending.submit`)."""
     locked = sa.select(Document.id).where(Document.id.in_(ids)).order_by(Document.id).with_for_update()
     free = set(session.scalars(locked))
-    for column in (Fax.source_id, Fax.pdf_id, Fax.tiff_id, Fax.picture_id, Fax.report_id):
+    for column in (Fax.source_id, Fax.pdf_id, Fax.tiff_id, Fax.report_id):
         free -= set(session.scalars(sa.select(column).where(column.in_(free)))) if free else set()
     if free:
         session.execute(sa.update(Document).where(Document.id.in_(free)).values(removed_at=now))

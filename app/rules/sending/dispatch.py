@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import Refused
 from app.models import Attempt, Direction, Fax, FaxEntity, FaxTemplate, Origin, Status, Trunk
-from app.models.faxes.fax import WAITS_FOR_LINE, WAITS_FOR_NUMBER
+from app.models.faxes.fax import WAITS_FOR_LINE, WAITS_FOR_NUMBER, WAITS_INSIDE
 from app.models.faxes.moves import WAITING
 from app.queues import enqueue_after_commit
 from app.rules.ground.fair_turns import LINE, note_turns, of_company, of_owner
@@ -37,8 +37,6 @@ from tenants.models import Tenant
 #: Any constant will do: it names the one lock under which limits are counted and claims are made.
 DISPATCH_LOCK = 0xFA0
 BATCH = 200
-#: Of a line whose faxes wait for a trunk, so many are passed over to find those that go to extensions.
-MOST_PASSED = 1_000
 
 
 @dataclass(frozen=True)
@@ -237,7 +235,7 @@ class _Round:
 
     def stay_inside(self, line: _Line) -> None:
         """Of what else it has, only what goes to extensions is looked at in this round."""
-        first = _first_due_inside(self.session, line.entity.id, self.now)
+        first = _first_due(self.session, line.entity.id, self.now, BATCH, WAITS_INSIDE)
         inside = [fax for fax in first if fax.id not in self._seen]
         line.urgent = any(fax.urgent for fax in inside)
         line.waiting = _noting_what_is_urgent(line, inside, goes_on=False)
@@ -313,27 +311,22 @@ def _lines_with_something_due(now: datetime) -> sa.Select[FaxEntity, Tenant, Fax
     )
 
 
-def _is_due(now: datetime, *, urgent: bool) -> tuple[sa.ColumnExpressionArgument[bool], ...]:
+def _is_due(
+    now: datetime, *, urgent: bool, waits: str = WAITS_FOR_LINE
+) -> tuple[sa.ColumnExpressionArgument[bool], ...]:
     """The statuses are written out, so that the database sees that the partial index serves."""
-    return sa.text(f"fax.{WAITS_FOR_LINE}"), Fax.urgent == urgent, Fax.due_at <= now
+    return sa.text(f"fax.{waits}"), Fax.urgent == urgent, Fax.due_at <= now
 
 
-def _first_due(session: Session, entity_id: int, now: datetime, count: int) -> Iterator[Fax]:
+def _first_due(
+    session: Session, entity_id: int, now: datetime, count: int, waits: str = WAITS_FOR_LINE
+) -> Iterator[Fax]:
     """So many of one line, the urgent ones first."""
     for urgent in (True, False):
-        due = sa.select(Fax).where(Fax.entity_id == entity_id, *_is_due(now, urgent=urgent))
+        due = sa.select(Fax).where(Fax.entity_id == entity_id, *_is_due(now, urgent=urgent, waits=waits))
         found = session.scalars(due.order_by(Fax.due_at, Fax.id).limit(count)).all()
         yield from found
         count -= len(found)
-
-
-def _first_due_inside(session: Session, entity_id: int, now: datetime) -> Iterator[Fax]:
-    """To extensions, among the first of one line: what it costs does not go by how many wait for a trunk."""
-    for urgent in (True, False):
-        due = sa.select(Fax.id).where(Fax.entity_id == entity_id, *_is_due(now, urgent=urgent))
-        first = due.order_by(Fax.due_at, Fax.id).limit(MOST_PASSED).subquery()
-        inside = sa.select(Fax).join(first, first.c.id == Fax.id).where(~Fax.dial_string.startswith("+"))
-        yield from session.scalars(inside.order_by(Fax.due_at, Fax.id).limit(BATCH))
 
 
 def _claim(session: Session, claims: list[_Claim], node: str) -> list[Attempt]:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 from flask import Flask
 
+from app.rules.archives.retention import to_erase
 from tenants.db import db
 
 #: What the database allows in columns of text that are checked.
@@ -403,3 +404,30 @@ def test_a_trunk_of_before_an_upgrade_whose_number_stood_in_pai_alone_has_it_as_
         _entered(("trunk",), trunk={"id": 72, "name": "two", "caller_in": "from"})
         flask_migrate.upgrade(directory=FOLDER)
         assert _rows("SELECT caller_in FROM trunk WHERE id IN (71, 72) ORDER BY id") == [("usual",), ("from",)]
+
+
+def test_the_picture_of_a_fax_of_before_an_upgrade_is_left_to_upkeep_and_the_fax_stays(app):
+    with _database_of(app, "0050"):
+        _entered(ALONE, document={"kind": "picture"}, fax={"picture_id": "1", "source_id": None, "status": "sent"})
+        flask_migrate.upgrade(directory=FOLDER)
+        assert _rows("SELECT count(*) FROM document WHERE removed_at IS NOT NULL AND erased_at IS NULL") == [(1,)]
+        assert _rows("SELECT status, source_id FROM fax") == [("sent", None)]
+        (erased,) = to_erase(db.session)
+        assert erased[0] == "1"
+        db.session.remove()
+        flask_migrate.downgrade(directory=FOLDER, revision="0050")
+        assert _rows("SELECT status, picture_id FROM fax") == [("sent", None)]
+
+
+def test_a_trunk_after_an_upgrade_has_no_id_that_one_before_it_had(app):
+    with _database_of(app, "0050"):
+        _entered((*ALONE, "trunk"), trunk={"id": 7}, fax={"submission_key": "trunk-9-once"})
+        flask_migrate.upgrade(directory=FOLDER)
+        had = {7, 9}
+        for name in ("a", "b"):
+            with db.engine.begin() as connection:
+                connection.execute(sa.text(f"INSERT INTO trunk (name, host, port) VALUES ('{name}', 'h', 5060)"))
+                ((new,),) = connection.execute(sa.text(f"SELECT id FROM trunk WHERE name = '{name}'"))
+                connection.execute(sa.text(f"DELETE FROM trunk WHERE name = '{name}'"))
+            assert new not in had
+            had.add(new)

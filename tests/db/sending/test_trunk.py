@@ -14,7 +14,7 @@ from app.rules.sending.results import CallFacts, note_answered, note_ringing, re
 from app.rules.sending.trunks.trouble import troubles
 from app.rules.words.sentences import story
 from app.services.receiving.line_events import Unanswered
-from tenants.db import utc_now
+from tenants.db import new_ulid, utc_now
 from tests.db.faxes import claim, make_ready, reread, submit
 
 ALICE, OLGA = "alice@alpha.test", "ops@faxroom.test"
@@ -123,6 +123,18 @@ def test_the_extensions_of_a_line_do_not_wait_for_a_channel_that_its_other_faxes
     inside = [make_ready(session, submit(session, cast, addressee_text="502")) for _ in range(2)]
     assert {attempt.fax_id for attempt in claim(session)} == {outside[0].id, *(fax.id for fax in inside)}
     assert [reread(session, fax.id).status for fax in outside[1:]] == [Status.READY, Status.READY]
+
+
+def test_an_extension_does_not_wait_behind_thousands_that_wait_for_a_channel(session, cast):
+    session.execute(sa.update(Trunk).values(channels=1))
+    first, second = (ready(session, cast, last) for last in (1, 2))
+    inside = make_ready(session, submit(session, cast, addressee_text="502"))
+    row = dict(session.execute(sa.select(Fax.__table__).where(Fax.id == second.id)).mappings().one())
+    many = [row | {"id": new_ulid(), "number": 1_000 + n, "submission_key": f"{n}"} for n in range(1_200)]
+    session.execute(sa.insert(Fax.__table__), many)
+    session.execute(sa.update(Fax).where(Fax.id == inside.id).values(due_at=row["due_at"] + timedelta(milliseconds=1)))
+    session.commit()
+    assert {attempt.fax_id for attempt in claim(session)} == {first.id, inside.id}
 
 
 def test_an_extension_is_not_behind_the_trunk(session, cast):

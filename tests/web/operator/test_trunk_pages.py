@@ -30,6 +30,26 @@ def test_a_test_call_is_shown_under_the_trunk_that_it_went_over_and_under_no_oth
     assert pages == {"main": 200, "backup": 404, "nobody": 404, "%3Cb": 404}
 
 
+def test_a_test_call_of_a_removed_trunk_is_not_shown_under_the_next_one(app: Flask, cast: Cast, olga: Browser) -> None:
+    removed, _ = _entered_anew(app), _removed(app)
+    fax_id = make_fax(app, cast, user_id=cast.olga, origin="test", submission_key=bound_key(removed, "1"))
+    assert _entered_anew(app) != removed
+    assert olga.get(f"{PAGE}/backup/tests/{fax_id}").status_code == 404
+
+
+def _entered_anew(app: Flask) -> int:
+    with app.app_context():
+        db.session.add(trunk := Trunk(name="backup", host="h", port=5060, position=1))
+        db.session.commit()
+        return trunk.id
+
+
+def _removed(app: Flask) -> None:
+    with app.app_context():
+        db.session.execute(sa.delete(Trunk).where(Trunk.name == "backup"))
+        db.session.commit()
+
+
 def test_no_test_call_begins_over_a_trunk_that_is_not_there(app: Flask, cast: Cast, olga: Browser) -> None:
     assert olga.post(f"{PAGE}/nobody/test", page=f"{PAGE}/main/health", line="", to="").status_code == 404
 
