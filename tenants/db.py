@@ -1,11 +1,13 @@
 """The SQLAlchemy handle, the base class, the column types that every table shares."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
 import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, declared_attr, mapped_column, registry
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, declared_attr, mapped_column, registry, scoped_session
 from ulid import ULID
 
 from tenants.connections import only_reading, read_only, reading_long, writing
@@ -94,6 +96,31 @@ def rows_changed(session: Session, statement: sa.UpdateBase, **options: Any) -> 
     return cast("sa.CursorResult[Any]", session.execute(statement, **options)).rowcount
 
 
+@contextmanager
+def rows_kept() -> Iterator[None]:
+    """What the session has read stays as it was read when a transaction is committed in here, instead of being read
+    again: between looks that decide nothing. Who decides reads anew, as each transaction does that was rolled back."""
+    session = cast("scoped_session[Session]", db.session)()
+    session.expire_on_commit = False
+    try:
+        yield
+    finally:
+        session.expire_on_commit = True
+
+
+def end_reading(session: Session) -> None:
+    """End a transaction that has only read; see :func:`rows_kept`."""
+    session.commit()
+
+
+def id_of(row: Base) -> Any:
+    """Without a look into the database, as ``row.id`` would take after a commit."""
+    identity = sa.inspect(row).identity
+    if identity is None:
+        raise LookupError("what was committed is in the database")
+    return identity[0]
+
+
 __all__ = [
     "Base",
     "BigId",
@@ -102,11 +129,14 @@ __all__ = [
     "Ulid",
     "UtcDateTime",
     "db",
+    "end_reading",
+    "id_of",
     "new_ulid",
     "only_reading",
     "read_only",
     "reading_long",
     "rows_changed",
+    "rows_kept",
     "utc_now",
     "writing",
 ]

@@ -3,6 +3,7 @@
 import errno
 import os
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,6 +19,8 @@ TOLD_AT = 2
 OVER_AT = 3
 #: A file system that has not answered in so many seconds is hung, as one of another machine may be.
 ANSWER_SECONDS = 1.0
+#: What was found holds so long: a crowd of faxes asks for each of them, several times.
+HOLDS_SECONDS = 1.0
 
 #: Of a write on a disk that is full, used up for this user, or read-only.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -78,9 +81,12 @@ class _Look:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.found: int | None = None
+        self.found_at = float("-inf")
         self.thread: threading.Thread | None = None
 
     def free(self) -> int | None:
+        if time.monotonic() - self.found_at < HOLDS_SECONDS:
+            return self.found
         thread = self.thread
         if thread is None or not thread.is_alive():
             self.thread = thread = threading.Thread(target=self._ask, daemon=True)
@@ -90,6 +96,7 @@ class _Look:
 
     def _ask(self) -> None:
         self.found = _free(self.path)
+        self.found_at = time.monotonic()
 
 
 def _free(path: Path) -> int | None:

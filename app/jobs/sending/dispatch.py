@@ -36,7 +36,7 @@ from app.services.documents.disk_room import disks
 from app.services.documents.documents import storage
 from app.services.sending.laying import laid
 from app.services.trunks.reading import ask_to_read, dialling, versions_read
-from tenants.db import db, only_reading, utc_now
+from tenants.db import db, id_of, only_reading, utc_now
 
 log = logging.getLogger(__name__)
 
@@ -109,21 +109,12 @@ def _dispatch() -> None:
     if not (read := versions_read(asterisk().node, since)):
         ask_to_read()
     claimed = claim_due(db.session, now=utc_now(), limits=limits, node=asterisk().node, read=read)
-    attempt_ids = [_id_of(attempt) for attempt in claimed]
+    attempt_ids = [id_of(attempt) for attempt in claimed]
     db.session.rollback()
     if attempt_ids:
         log.info("%s claimed", len(attempt_ids))
     for start in range(0, len(attempt_ids), CHUNK):
         _place(attempt_ids[start : start + CHUNK], since)
-
-
-def _id_of(attempt: Attempt) -> int:
-    """Without a look into the database, as ``attempt.id`` would take after a commit."""
-    identity = sa.inspect(attempt).identity
-    if identity is None:
-        raise LookupError("an attempt that was claimed is in the database")
-    row_id: int = identity[0]
-    return row_id
 
 
 def _place(attempt_ids: list[int], since: datetime) -> None:

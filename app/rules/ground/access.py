@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from app.models import Direction, Fax, FaxEntity, Grant
 from app.rules.ground.sql import Sql, all_of, any_of, one_of, sql
@@ -14,12 +14,12 @@ from tenants.scope import owned_by
 
 
 def sendable_entities(session: Session, user: User) -> list[FaxEntity]:
-    """The origin lines of the user's send form, by name."""
+    """The origin lines of the user's send form, by name, with the rules of each."""
     if user.tenant_id is None:
         return []
     query = owned_by(FaxEntity, user.tenant_id).where(FaxEntity.closed_at.is_(None))
     query = query.where(FaxEntity.id.in_(lines_open_to(user, Direction.SENT)))
-    return list(session.scalars(query.order_by(FaxEntity.name)))
+    return list(session.scalars(query.options(joinedload(FaxEntity.template)).order_by(FaxEntity.name)))
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from app.models import Document, DocumentKind
 from app.rules.ground.quotas import hold_upload
 from app.services.documents.disk_room import hold_room
 from tenants.connections import only_reading
-from tenants.db import new_ulid, utc_now
+from tenants.db import end_reading, new_ulid, utc_now
 from tenants.models import User
 from tenants.scope import get_owned
 
@@ -78,8 +78,10 @@ def take_source(
         with only_reading():
             try:
                 hold_upload(session, session.get_one(User, user_id), path.stat().st_size)
-            finally:
+            except BaseException:
                 session.rollback()
+                raise
+            end_reading(session)
     try:
         facts = inspect(path, name=filename)
     except Refused as refusal:

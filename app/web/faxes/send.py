@@ -32,7 +32,7 @@ from app.web.site.errors import OWN_WORDS
 from app.web.site.guard import SAFE_METHODS, begin_reading, begin_writing, reads
 from app.web.site.thread_limits import INSPECTION_SECONDS, inspections
 from app.whole_numbers import read_whole
-from tenants.db import db, utc_now
+from tenants.db import db, end_reading, id_of, rows_kept, utc_now, writing
 
 blueprint = Blueprint("send", __name__, url_prefix="/faxes/send")
 
@@ -120,7 +120,7 @@ def _submit() -> Response:
     look = counted(document, form.entity, waits=not errors) if document else None
     if document is None:
         errors.setdefault("document", sentence("document_missing"))
-    elif fault := fault_of_pages(form.preview, document, _line(form)):
+    elif document.id == form.draft and (fault := fault_of_pages(form.preview, document, _line(form))):
         errors.setdefault("document", fault)
     elif look and look.asks and look.is_moving:
         errors.setdefault("document", sentence("still_counted", limit=MOST_SHEET_PAGES))
@@ -156,7 +156,7 @@ def _accept(form: SendForm, document: Document | None, key: str) -> Fax:
 
 
 def _to(fax: Fax) -> Response:
-    return redirect(url_for("faxes.fax", fax_id=fax.id), 303)
+    return redirect(url_for("faxes.fax", fax_id=id_of(fax)), 303)
 
 
 def _document(form: SendForm, errors: Errors) -> Document | None:
@@ -188,24 +188,24 @@ def _take(upload: FileStorage) -> Document:
         Refused: as :func:`take_upload`, and ``uploads_busy``.
     """
     tenant_id, user_id = current_user.company_id, current_user.id
-    db.session.rollback()
+    with rows_kept():
+        end_reading(db.session)
     name = upload.filename or ""
     turn = inspections.wait(tenant_id, INSPECTION_SECONDS)
     if turn is None:
         raise Refused("uploads_busy", field="document")
     try:
-        begin_writing()
-        return take_upload(
-            db.session,
-            stream=upload.stream,
-            filename=name,
-            tenant_id=tenant_id,
-            user_id=user_id,
-            judged=turn.end,  # what is being stored keeps no other from being judged
-        )
+        with rows_kept(), writing():
+            return take_upload(
+                db.session,
+                stream=upload.stream,
+                filename=name,
+                tenant_id=tenant_id,
+                user_id=user_id,
+                judged=turn.end,  # what is being stored keeps no other from being judged
+            )
     finally:
         turn.end()
-        begin_reading()
 
 
 def judge(form: SendForm) -> Errors:

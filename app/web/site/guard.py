@@ -16,7 +16,7 @@ from htmx_flask import request
 from werkzeug.wrappers import Response as AnyResponse
 
 from tenants.connections import ASIDE, DATABASE_DOWN, JOB, PAGE, patience, waiting
-from tenants.db import db, read_only
+from tenants.db import db, end_reading, read_only, rows_kept
 from tenants.models import User
 from tenants.sessions import is_seen_anew, note_seen, session_of
 
@@ -116,9 +116,11 @@ def _demand_second_factor() -> AnyResponse | None:
 
 
 def _end_reading_before_a_body() -> None:
-    """A slow browser uploads for minutes: no transaction may be idle for so long, and no connection be taken."""
+    """A slow browser uploads for minutes: no transaction may be idle for so long, and no connection be taken. Who was
+    signed in when it began is not asked again before something is written."""
     if request.content_length or request.headers.get("Transfer-Encoding"):
-        db.session.rollback()
+        with rows_kept():
+            end_reading(db.session)
 
 
 def _here() -> str | None:
@@ -137,8 +139,10 @@ def _begin_writing() -> None:
 
 
 def begin_writing() -> None:
-    """From here on the transaction writes. A GET that seldom does calls it when it has to."""
+    """From here on the transaction writes, and what was read before is read anew. A GET that seldom does calls it when
+    it has to."""
     db.session.rollback()
+    db.session.expire_all()  # what was kept of a transaction that had ended (rows_kept)
     read_only.set(False)
 
 

@@ -65,6 +65,19 @@ def test_a_file_system_that_hangs_holds_nobody_up_and_is_asked_once(tmp_path, mo
     until(lambda: len(disks.full()) == 2)
 
 
+def test_what_was_found_holds_for_a_moment(tmp_path, monkeypatch):
+    """A crowd of faxes asks for each of them, and each look takes a thread."""
+    statvfs, asked = os.statvfs, []
+    monkeypatch.setattr(os, "statvfs", lambda folder: asked.append(folder) or statvfs(folder))
+    monkeypatch.setattr("app.adapters.storage.disks.HOLDS_SECONDS", 600)
+    disks = Disks({"spool": tmp_path}, MORE_THAN_ANY_DISK)
+    assert [len(disks.full()) for _ in range(10)] == [1] * 10
+    assert len(asked) == 1
+    monkeypatch.setattr("app.adapters.storage.disks.HOLDS_SECONDS", 0)
+    disks.full()
+    assert len(asked) == 2
+
+
 def test_each_place_is_looked_at_on_its_own_file_system(tmp_path):
     free = os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize
     places = {"spool": tmp_path / "not made yet", "astdb": tmp_path / "of/another/machine", "database": tmp_path}

@@ -4,15 +4,18 @@ import io
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
 from app.models import Document, Fax, FaxEntity, Grant, Status
 from app.rules.numbers.policy import Policy, set_policy
+from app.services.documents import documents
 from app.web.site.thread_limits import Turns
 from tenants.db import db, read_only, utc_now
 from tenants.models import Tenant
@@ -45,6 +48,39 @@ def test_the_contracts_fields_alone_send_a_fax(app: Flask, cast: Cast, bob: Brow
         cast.bob,
     )
     assert fax.pages == 2
+
+
+def test_a_form_reads_who_sends_it_twice_and_nothing_that_the_door_asks_alone(
+    app: Flask, cast: Cast, bob: Browser
+) -> None:
+    """Once for a look at what was typed, and once at the door: of a hundred forms at once the last one waits for all
+    that the others ask."""
+    asked: list[str] = []
+    form = {"entity": str(cast.frontdesk), "to": "050 1234567", "csrf_token": bob.token("/faxes/send")}
+    with app.app_context():
+        engine = db.engine
+    sa.event.listen(engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
+    assert bob.client.post("/faxes/send", data=form | {"document": upload()}).status_code == 303
+    tables = Counter(re.search(r'(?:FROM|INTO|UPDATE) "?(\w+)', statement)[1] for statement in asked)
+    assert tables["sign_in_session"] == tables["user"] == 1
+    assert "preview" not in tables, "nobody has looked at what comes with the form"
+    assert len(asked) <= 20
+
+
+def test_who_is_suspended_while_the_document_is_judged_sends_nothing(
+    app: Flask, cast: Cast, bob: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = documents.inspect
+
+    def suspended_meanwhile(*how: object, **more: object) -> object:
+        with db.engine.begin() as connection:
+            connection.execute(sa.update(Tenant).values(suspended_at=utc_now()))
+        return judge(*how, **more)
+
+    monkeypatch.setattr(documents, "inspect", suspended_meanwhile)
+    answer = bob.post("/faxes/send", entity=str(cast.frontdesk), to="050 1234567", document=upload())
+    assert answer.status_code == 422
+    assert faxes(app) == []
 
 
 def test_the_form_offers_only_lines_that_this_user_may_send_from(bob: Browser, alice: Browser) -> None:
