@@ -1,22 +1,30 @@
 """Calls that begin with T.38 alone come in through the T.38 entrance, on a real Asterisk."""
 
 import asyncio
+import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from flask import Flask
 from PIL import Image
+from sqlalchemy.orm import Session
 
 from app.adapters.telephony.ari import Ari, OutgoingCall
 from app.adapters.telephony.entrance import Address, Entrance
 from app.adapters.telephony.passing import Passed
+from app.jobs.receiving.entrance import packet_asked
+from app.models import FaxEntity
 from app.rules.numbers.called import shown_called
+from app.rules.receiving.receiving import begin_receiving, finish_receiving
+from app.rules.sending.dispatch import Limits
 from app.rules.sending.trunks.fields import ENTRANCE_HEADER, FILE, TrunkFields, file_text, vouching
 from app.services.receiving.line_events import Incoming, Received
+from tests.db.conftest import session  # noqa: F401
 from tests.live.caller import T38, Caller
 from tests.live.image_first import ImageFirst
 from tests.live.lines import (
@@ -33,12 +41,16 @@ from tests.live.lines import (
     light_pages,
     wait_until,
 )
+from tests.web.cast import Cast
+from tests.web.conftest import app, cast, kept, memory  # noqa: F401
 
 pytestmark = pytest.mark.live
 
 SECRET = "of-the-entrance"
 NUMBER, LOSSY, WITH_SOUND, OUTLIVES = "+390509655701", "+390509655702", "+390509655703", "+390509655704"
-SHARED = "+390509655705"
+SHARED, BY_SOUND = "+390509655705", "+390509655706"
+#: Seconds after which a call breaks off: the two machines have agreed, and no page is through.
+BREAKS_OFF = 14
 CALLER, COMPANY = "+390511234567", "+390509655000"
 #: What a carrier adds to it.
 HEADERS = (
@@ -56,6 +68,8 @@ class Watched(Entrance):
         self.loop = asyncio.get_running_loop()
         self.is_lossy = False
         self.loses = lambda message: False
+        self.asked: Callable[[Passed, str], int | None] = lambda invite, trunk: None
+        self.said = list[Passed]()
         self._lost = set[tuple[str, str, str]]()
         super().__init__(
             port=port,
@@ -64,10 +78,12 @@ class Watched(Entrance):
             trunk_of=lambda address: self.trunk,
             header=ENTRANCE_HEADER,
             vouching=lambda trunk: vouching(SECRET, trunk),
+            packet_for=lambda invite, trunk: asyncio.to_thread(self.asked, invite, trunk),
         )
 
     def _send(self, raw: bytes, where: Address) -> None:
         message = Passed.read(raw)
+        self.said.append(message)
         said = (message.first, message.get("CSeq"), message.call_id)
         if self.loses(message) or (self.is_lossy and where != self.asterisk and said not in self._lost):
             self._lost.add(said)
@@ -145,6 +161,7 @@ def far(called: Line, first: ImageFirst, entrance: Watched) -> Iterator[ImageFir
     first.begin_anew()
     yield first
     entrance.trunk, entrance.is_lossy, entrance.loses = "main", False, lambda message: False
+    entrance.asked = lambda invite, trunk: None
     wait_until(40, "no call is left", lambda: not called.ari.live_channels())
 
 
@@ -223,6 +240,49 @@ def test_a_call_with_sound_goes_through_as_it_is_and_changes_to_t38(
     call = call_of("fax-sound-1", light_pages(tmp_path / "one.tif", 1), WITH_SOUND)
     send(sender, ear_of_sender, CallElsewhere.of(call, "through"))
     assert received(ear_of_called, WITH_SOUND).facts.outcome == "success"
+
+
+@pytest.mark.usefixtures("cast")
+def test_who_failed_by_sound_is_asked_for_large_packets_in_the_next_call(
+    called: Line,
+    ear_of_called: Ear,
+    sender: Line,
+    ear_of_sender: Ear,
+    entrance: Watched,
+    far: ImageFirst,
+    app: Flask,  # noqa: F811
+    session: Session,  # noqa: F811
+    cast: Cast,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    entity = session.get_one(FaxEntity, cast.frontdesk)
+    entity.number = BY_SOUND
+    session.commit()
+    page, offers = light_pages(tmp_path / "one.tif", 1), []
+    entrance.asked = lambda invite, trunk: offers.append(invite) or packet_asked(app, invite, trunk)
+    pages = []
+    for channel_id, seconds in (("fax-breaks-1", BREAKS_OFF), ("fax-breaks-2", 600)):
+        before = len(ear_of_called.heard)
+        call = call_of(channel_id, page, BY_SOUND, t38=False, max_seconds=seconds)
+        sender.ari.originate(CallElsewhere.of(call, "through"))
+        is_it = lambda one: isinstance(one, Received) and one.called.startswith(BY_SOUND)  # noqa: E731
+        ear_of_called.wait("its end", 120, lambda: any(map(is_it, ear_of_called.heard[before:])))  # noqa: B023
+        fax = next(filter(is_it, ear_of_called.heard[before:]))
+        known = {"node": "test", "channel_id": fax.channel_id, "caller": fax.caller, "limits": Limits(line=0)}
+        session.rollback()
+        finish_receiving(session, begin_receiving(session, entity, **known, called=fax.called), fax.facts)
+        session.commit()
+        pages.append((fax.facts.mode, fax.facts.pages))
+    assert pages == [("audio", 0), ("audio", 1)]
+    assert np.array_equal(dots(called.home / f"spool/faxroom/incoming/{fax.channel_id}.tif"), dots(page))
+    assert ear_of_sender.result("fax-breaks-2").facts.outcome == "success"
+    calls = {invite.call_id: invite.sequence for invite in offers}
+    sizes = {
+        (said.call_id, said.status): re.findall(rb"a=ptime:([0-9]+)", said.body)
+        for said in entrance.said
+        if calls.get(said.call_id) == said.sequence and b"m=audio" in said.body
+    }
+    assert [*sizes.values()] == [[b"20"], [b"20"], [b"60"], [b"60"]], "as Asterisk hears the offers, and its answers"
 
 
 def test_a_fax_goes_on_when_the_entrance_dies_and_ends_by_the_next_one(

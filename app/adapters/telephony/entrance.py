@@ -9,6 +9,9 @@ Both ends have one dialog with the same tags. Only the far end's requests are co
 them, by as many as were put in between: that stands in the route that both have recorded, so that nothing has to be
 remembered of a call that is set up, and it goes on when this process is another one. The route is signed: who was not
 in the call does not know it, and gets nothing to Asterisk with it.
+
+A call with sound is passed on as it is, but for the size of its packets: Asterisk answers with the size that is
+offered and sends such packets (use_ptime), and nothing makes it ask for another.
 """
 
 import asyncio
@@ -19,11 +22,12 @@ import random
 import re
 import secrets
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from app.adapters.telephony.packets import asking_for
 from app.adapters.telephony.passing import VERSION, NoMessage, Passed, Via, address_of, uri_of
 from app.adapters.telephony.sip import OWN_DOMAIN, read_message
 from app.adapters.telephony.transactions import GIVEN_UP, T2, Call, Repeated
@@ -56,7 +60,9 @@ class _Deaf(asyncio.DatagramProtocol):
 class Entrance(asyncio.DatagramProtocol):
     """``sip_port`` is Asterisk's, on this machine. ``trunk_of`` knows whose an address is, as Asterisk does, or says
     that it is nobody's. ``vouching`` is the value of ``header`` by which Asterisk knows a call of that trunk; nobody
-    else's goes through. ``address`` is the one by which carriers reach us, where this machine does not know it."""
+    else's goes through. ``packet_for`` says of a call with sound how many milliseconds a packet is to hold, and of most
+    that they are to be as they are. ``address`` is the one by which carriers reach us, where this machine does not know
+    it."""
 
     def __init__(
         self,
@@ -67,15 +73,20 @@ class Entrance(asyncio.DatagramProtocol):
         trunk_of: Callable[[str], str | None],
         header: str,
         vouching: Callable[[str], str],
+        packet_for: Callable[[Passed, str], Awaitable[int | None]],
         address: str = "",
     ) -> None:
         self.port, self.asterisk, self._trunk_of = port, (HERE, sip_port), trunk_of
         self._secret, self._header, self._vouching, self._address = secret, header, vouching, address
+        self._packet_for = packet_for
         self._calls: dict[tuple[str, str], Call] = {}
         self._to: asyncio.DatagramTransport | None = None
         self._deaf: asyncio.DatagramTransport | None = None
         self._refused, self._refused_last = 0, ""
         self._looking_up = set[asyncio.Task[None]]()
+        self._asking = set[
+            tuple[str, str]
+        ]()  # calls with sound of which it is not known yet how large packets are to be
 
     async def open(self, bind: str = "0.0.0.0") -> None:
         """
@@ -227,13 +238,28 @@ class Entrance(asyncio.DatagramProtocol):
         routes = self._routes(invite, where, trunk, ahead=1 if is_alone else 0)
         begun = invite.having("Record-Route", *routes, *invite.all("Record-Route"))
         if not is_alone:
-            self._to_asterisk(begun, trunk, 0)
+            self._when_found(self._with_sound(begun, trunk))
             return
         begun = _unreliable(begun).of_body(self._sound(invite.body))
         call = Call(invite, trunk, self._to_asterisk(begun, trunk, 0), sequence=invite.sequence)
         if call.passed_on:
             self._calls[call.key] = call
             self._forget_after(call, LONGEST_RINGING)
+
+    async def _with_sound(self, invite: Passed, trunk: str) -> None:
+        """What is said of the call meanwhile is not heard: it is said again."""
+        key = (invite.call_id, invite.from_tag)
+        if key in self._asking:
+            return
+        self._asking.add(key)
+        try:
+            packet = await self._packet_for(invite, trunk)
+        finally:
+            self._asking.discard(key)
+        if packet and invite.get("Content-Type").lower().startswith("application/sdp"):
+            invite = invite.of_body(asking_for(invite.body, packet))
+        with suppress(NoMessage):
+            self._to_asterisk(invite, trunk, 0)
 
     def _sound(self, image: bytes) -> bytes:
         """Of which the image is the next version (RFC 3264, 8)."""
@@ -258,6 +284,8 @@ class Entrance(asyncio.DatagramProtocol):
             self._to_asterisk(ack, trunk, 0)
 
     def _cancelled(self, cancel: Passed, trunk: str) -> None:
+        if (cancel.call_id, cancel.from_tag) in self._asking:
+            return
         call = self._call_of(cancel, trunk)
         if call is None or call.answer is None:
             self._to_asterisk(cancel, trunk, 0)
@@ -286,11 +314,14 @@ class Entrance(asyncio.DatagramProtocol):
         try:
             ipaddress.IPv4Address(target[0])
         except ValueError:
-            task = asyncio.get_running_loop().create_task(self._to_name(message, target, word))
-            self._looking_up.add(task)
-            task.add_done_callback(self._looking_up.discard)
+            self._when_found(self._to_name(message, target, word))
         else:
             self._pass_on(message, target, word)
+
+    def _when_found(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._looking_up.add(task)
+        task.add_done_callback(self._looking_up.discard)
 
     async def _to_name(self, message: Passed, target: Address, word: str) -> None:
         with suppress(OSError, NoMessage):

@@ -7,6 +7,7 @@ so that what an operator has added by hand counts too, and no name is looked up 
 import asyncio
 import ipaddress
 import logging
+import re
 import signal
 from contextlib import suppress
 
@@ -16,19 +17,28 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.adapters.telephony.ari import Ari
 from app.adapters.telephony.entrance import Entrance
+from app.adapters.telephony.passing import Passed
+from app.adapters.telephony.sip import read_message
 from app.config import Settings
 from app.errors import FaxroomError
 from app.jobs.pulse import Pulse
 from app.jobs.running import application
 from app.rules.ground.trunks import enabled
+from app.rules.numbers.called import SIGNS
+from app.rules.receiving.packets import packet_wanted
+from app.rules.sending.ladder import USUAL_PACKET
 from app.rules.sending.trunks.fields import ENTRANCE_HEADER, entrance_secret, vouching
 from app.rules.sending.trunks.table import fields_of
 from app.services.upkeep.health import beat
-from tenants.db import db, only_reading
+from tenants.db import db, only_reading, utc_now
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0
+#: A call does not wait longer for a database to say how large its packets are to be.
+ASK_SECONDS = 2.0
+#: The number is not for us (RFC 3323, 4.2; the older Remote-Party-ID).
+_WITHHELD = re.compile(r"\b(id|user|header)\b"), re.compile(r"privacy=\"?(full|uri)")
 
 
 class Trusted:
@@ -88,6 +98,7 @@ async def _serve(app: Flask, settings: Settings) -> None:
                 trunk_of=trusted.trunk_of,
                 header=ENTRANCE_HEADER,
                 vouching=lambda trunk: vouching(secret, trunk),
+                packet_for=lambda invite, trunk: _packet_for(app, invite, trunk),
                 address=settings.entrance_address,
             )
             await entrance.open()
@@ -98,6 +109,33 @@ async def _serve(app: Flask, settings: Settings) -> None:
             await asyncio.wait_for(stopping.wait(), LOOK_SECONDS)
     if entrance:
         entrance.close()
+
+
+async def _packet_for(app: Flask, invite: Passed, trunk: str) -> int | None:
+    try:
+        return await asyncio.wait_for(asyncio.to_thread(packet_asked, app, invite, trunk), ASK_SECONDS)
+    except TimeoutError:
+        log.warning("a call goes on with packets as they are: the database does not answer")
+        return None
+
+
+def packet_asked(app: Flask, invite: Passed, trunk: str) -> int | None:
+    """Milliseconds of sound that a packet of this call is to hold; None: as many as it has. Which number is meant and
+    who calls is as Asterisk will tell it (asterisk/extensions.conf, faxroom-signs)."""
+    said, (privacy, party) = read_message(invite.write()), _WITHHELD
+    if said is None or privacy.search(invite.get("Privacy")) or party.search(invite.get("Remote-Party-ID")):
+        return None
+    called = "|".join([said.meant, *(invite.get(sign).replace("|", "")[:120] for sign in SIGNS[1:]), trunk])
+    with app.app_context():
+        try:
+            with only_reading():
+                packet = packet_wanted(db.session, called, said.caller, utc_now())
+        except (FaxroomError, SQLAlchemyError) as error:
+            log.warning("a call goes on with packets as they are: %s", error)
+            return None
+        finally:
+            db.session.rollback()
+    return packet if packet != USUAL_PACKET else None
 
 
 def _look(app: Flask, trusted: Trusted) -> None:

@@ -18,10 +18,12 @@ HEADER, VOUCHED = "X-Vouched", "secret.main"
 
 
 class Tried(Entrance):
-    """``sent`` is what would have gone out."""
+    """``sent`` is what would have gone out; ``packet`` what is asked of a call with sound, once that ``is_known``."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[Passed, Address]] = []
+        self.packet, self.is_known = None, asyncio.Event()
+        self.is_known.set()
         super().__init__(
             port=0,
             sip_port=ASTERISK[1],
@@ -29,17 +31,34 @@ class Tried(Entrance):
             trunk_of=TRUNKS.get,
             header=HEADER,
             vouching=lambda trunk: f"secret.{trunk}",
+            packet_for=self._judge,
             address="203.0.113.1",
         )
+
+    async def _judge(self, invite: Passed, trunk: str) -> int | None:
+        await self.is_known.wait()
+        return self.packet
 
     def _send(self, raw: bytes, where: Address) -> None:
         self.sent.append((Passed.read(raw), where))
 
     def hear(self, message: Passed, where: Address) -> list[tuple[Passed, Address]]:
         """What is sent because of it."""
+        return self.hear_bytes(message.write(), where)
+
+    def hear_bytes(self, raw: bytes, where: Address) -> list[tuple[Passed, Address]]:
         before = len(self.sent)
-        self.datagram_received(message.write(), where)
+        self.datagram_received(raw, where)
+        self.go_on()
         return self.sent[before:]
+
+    def go_on(self) -> None:
+        """Whatever can be done is."""
+        loop = asyncio._get_running_loop()
+        asyncio._set_running_loop(None)
+        for _ in range(5):
+            loop.run_until_complete(asyncio.sleep(0))
+        asyncio._set_running_loop(loop)
 
 
 @pytest.fixture
@@ -284,6 +303,38 @@ def test_where_asterisk_takes_no_image_its_call_ends_and_the_far_end_is_refused(
     ]
 
 
+# ---- The packets of a call with sound
+
+
+@pytest.mark.parametrize(("packet", "told"), [(None, "a=ptime:20"), (60, "a=ptime:60")])
+def test_a_call_with_sound_asks_for_the_packets_that_are_wanted(entrance: Tried, packet: int | None, told: str) -> None:
+    entrance.packet = packet
+    ((passed, where),) = entrance.hear(invite(f"{SOUND}a=ptime:20\r\n"), CARRIER)
+    assert (passed.body.decode(), where) == (f"{SOUND}{told}\r\n", ASTERISK)
+    assert Passed.read(passed.write()).body == passed.body
+
+
+def test_what_is_no_description_is_left_alone(entrance: Tried) -> None:
+    entrance.packet = 60
+    body = f"{SOUND}a=ptime:20\r\n"
+    ((passed, _),) = entrance.hear(invite(body).having("Content-Type", "multipart/mixed;boundary=x"), CARRIER)
+    assert passed.body.decode() == body
+
+
+def test_a_call_with_sound_is_passed_on_once_while_its_packets_are_judged(entrance: Tried) -> None:
+    """What was not heard meanwhile is said again."""
+    entrance.is_known.clear()
+    cancel = replace(invite(SOUND).having("CSeq", "5 CANCEL"), first="CANCEL sip:+390501@203.0.113.1 SIP/2.0")
+    for message in (invite(SOUND), invite(SOUND), cancel):
+        assert entrance.hear(message, CARRIER) == []
+    entrance.is_known.set()
+    entrance.go_on()
+    assert [message.method for message, _ in entrance.sent] == ["INVITE"]
+    assert [message.method for message, _ in entrance.hear(invite(SOUND), CARRIER)] == ["INVITE"]
+    ((passed, where),) = entrance.hear(cancel.of_body(b""), CARRIER)
+    assert (passed.method, where) == ("CANCEL", ASTERISK)
+
+
 # ---- Messages
 
 
@@ -309,8 +360,8 @@ def test_what_is_no_message_is_told(raw: bytes) -> None:
 def test_a_number_that_is_none_counts_nothing(entrance: Tried, name: str) -> None:
     raw = invite(SOUND).having("Max-Forwards", "9").write()
     number = Passed.read(raw).get(name) or str(len(SOUND))
-    entrance.datagram_received(raw.replace(f"{name}: {number}".encode(), f"{name}: {'9' * 5000}".encode()), CARRIER)
-    ((passed, _),) = entrance.sent
+    raw = raw.replace(f"{name}: {number}".encode(), f"{name}: {'9' * 5000}".encode())
+    ((passed, _),) = entrance.hear_bytes(raw, CARRIER)
     assert passed.body == SOUND.encode() and passed.get("Max-Forwards") == ("8" if name == "Content-Length" else "69")
 
 
