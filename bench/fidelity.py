@@ -9,9 +9,9 @@ The pages are those of bench/documents/corpus.py, or the first ones of ``--files
 - *Tone*: a patch is off where the mean ink of 6 x 6 mm differs from the mean darkness of the grey page by more than a
   third of full black. The grey page is drawn by pdfium for print at the fax's dots. A sheet that was scanned or
   photographed is compared with the clean sheet in the same place, a millimetre of displacement granted; what lies
-  around the sheet does not count, and neither does tone that is not in the scan any more. Of ``--files`` the grey page
-  is the one that is printed (:mod:`app.adapters.pdf.print_view`): what is hidden, or meant for a screen alone, is not
-  on paper.
+  around the sheet does not count, nor does tone that is not in the scan any more, nor black where the scan itself is
+  nearly black. Of ``--files`` the grey page is the one that is printed (:mod:`app.adapters.pdf.print_view`): what is
+  hidden, or meant for a screen alone, is not on paper.
 - *Words* (``--words``): of those that tesseract reads on the grey page at 200 dots to the inch, how many does it read
   on the fax, brought to square pixels. It misses clean words by chance, each time others: what counts is whether one of
   six views shows the word, sharp or blurred by 0.8 or 1.2 pixels, taken apart in one of two ways, the same six for
@@ -83,6 +83,8 @@ PRINT = raw.FPDF_ANNOT | raw.FPDF_PRINTING
 #: A patch in dots across and down, and from one patch to the next: 6 mm and 3 mm at 204 x 196 to the inch.
 PATCH, STEP = (48, 46), (24, 23)
 TOLERANCE = 1 / 3
+#: From this mean darkness on a patch of a scan is nearly black: its scanner's doing, whatever the sheet is.
+NEARLY_BLACK = 1 - TOLERANCE / 2
 #: Dots by which a tilted sheet may be displaced against the clean one: a millimetre.
 SLACK = 8
 
@@ -98,7 +100,7 @@ WORD = re.compile(r"[a-z0-9]{3,}")
 SECONDS_ALLOWED, RECALL_WANTED, MILLISECONDS_ALLOWED, MEGABYTES_ALLOWED = 95, 0.95, 60, 187
 
 #: To be raised when a peer is called otherwise, or read otherwise: what was kept of it is then made anew.
-KEPT_VERSION = 1
+KEPT_VERSION = 2
 PEERS = ("pdftoppm", "ghostscript")
 
 
@@ -343,9 +345,10 @@ class Known:
         shifts = (-self.slack, 0, self.slack) if self.slack else (0,)
         around = [_window_means(sums, across, down) for across in shifts for down in shifts]
         self.low, self.high = np.minimum.reduce(around), np.maximum.reduce(around)
-        if page.paper:  # what the scanner has not kept is on no fax
+        if page.paper:  # what the scanner has not kept is on no fax, and what it has made black is black on all
             given = _window_means(_sums(1 - grey(page.pdf, place).astype(np.float32) / 255))
             self.low = np.minimum(self.low, given)
+            self.high = np.where(given >= NEARLY_BLACK, np.maximum(self.high, given), self.high)
         self.counts = np.ones(self.low.shape, dtype=bool)
         if page.sheet:
             beside = _sums((grey(page.sheet, place) < 250).astype(np.float32))
