@@ -62,9 +62,9 @@ SLICE_SECONDS, MORE_EACH_TIME, SHORTEST_WAIT = 1.5, 4, timedelta(seconds=0.5)
 def prepare() -> None:
     """The next PDFs, for a moment: a job takes as much of the processor as half of a light page."""
     begin_once(LANE_JOBS[Lane.DOCUMENTS])
-    until = time.monotonic() + TOGETHER_SECONDS
-    while _prepare_next(Lane.DOCUMENTS) and time.monotonic() < until:
-        pass
+    until, goes_on = time.monotonic() + TOGETHER_SECONDS, _prepare_next(Lane.DOCUMENTS)
+    while goes_on and time.monotonic() < until:
+        goes_on = _prepare_next(Lane.DOCUMENTS, wakes=False)  # who was woken by the first looks for more as well
 
 
 @job
@@ -81,12 +81,13 @@ def prepare_slowly() -> None:
     _prepare_next(Lane.SLOW)
 
 
-def _prepare_next(lane: Lane) -> bool:
-    """Bring the accepted fax whose turn it is to *ready* or *scheduled*, or to *failed* with the reason.
+def _prepare_next(lane: Lane, *, wakes: bool = True) -> bool:
+    """Bring the accepted fax whose turn it is to *ready* or *scheduled*, or to *failed* with the reason. ``wakes``: and
+    have another worker begin with the one after it.
 
     False when nothing waits: others have taken it.
     """
-    fax = _begin(lane)
+    fax = _begin(lane, wakes=wakes)
     if fax is None:
         return False
     try:
@@ -102,8 +103,8 @@ def _prepare_claimed(fax: Fax, lane: Lane) -> None:
     mine = (Fax.id == fax.id, Fax.status == Status.PREPARING)
     with lease_renewed(Fax, *mine), tempfile.TemporaryDirectory(prefix="faxroom-prepare-") as folder:
         try:
-            resolution = _resolution(fax)
-            if resolution == fax.entity.template.resolution and _is_previewed(fax):
+            resolution, preview = _known_of(fax)
+            if preview and _is_previewed(fax, preview):
                 return
             with sliced(SLICE_SECONDS * MORE_EACH_TIME**fax.gave_way, partial(_is_wanted, fax, lane)):
                 _prepare(fax, Path(folder), lane, resolution)
@@ -116,11 +117,11 @@ def _prepare_claimed(fax: Fax, lane: Lane) -> None:
             _fail(fax.id, failure)
 
 
-def _begin(lane: Lane) -> Fax | None:
+def _begin(lane: Lane, *, wakes: bool) -> Fax | None:
     """Claim the next fax, accepted or left behind by a worker that died; with all that is needed, outside the
     session."""
     session = db.session
-    fax_id = claim_next(session, lane, now=utc_now(), lease=LEASE)
+    fax_id = claim_next(session, lane, now=utc_now(), lease=LEASE, wakes=wakes)
     parts = (joinedload(Fax.source), joinedload(Fax.tenant))
     whole = (*parts, joinedload(Fax.entity).joinedload(FaxEntity.template))
     with only_reading():
@@ -175,19 +176,27 @@ def _left_to_the_next() -> Iterator[None]:
         log.warning("a lease is renewed later: %s", error)
 
 
-# ---- What was looked at before
+# ---- What is known of it before
 
 
-def _is_previewed(fax: Fax) -> bool:
+def _known_of(fax: Fax) -> tuple[str, Preview | None]:
+    """Its resolution, which is the template's unless the machine is known to take no more than standard; and pages that
+    somebody has looked at, if they have that."""
+    session, template = db.session, fax.entity.template
+    with only_reading():
+        known = destination_of(session, fax.tenant_id, fax.dial_string or "", utc_now())
+        resolution = STANDARD if known and known.standard_only else template.resolution
+        is_usual = resolution == template.resolution
+        preview = find_preview(session, fax.source_id, Dots.of(template, preparation_version())) if is_usual else None
+        session.expunge_all()
+        session.rollback()  # drawing takes a while: hold no lock
+    return resolution, preview
+
+
+def _is_previewed(fax: Fax, preview: Preview) -> bool:
     """Whether the pages were drawn for a look before, and are what goes out; or are being drawn: then the fax waits for
     them. What nobody has begun to draw is drawn here, and what nobody draws any more."""
     session, now = db.session, utc_now()
-    with only_reading():
-        preview = find_preview(session, fax.source_id, Dots.of(fax.entity.template, preparation_version()))
-        session.expunge_all()
-        session.rollback()  # drawing takes a while: hold no lock
-    if preview is None:
-        return False
     if is_alive(preview, now):
         _let_wait(fax, preview, now)
         return True
@@ -224,15 +233,6 @@ def _take_over(fax: Fax, preview: Preview) -> bool:
 
 
 # ---- Drawing
-
-
-def _resolution(fax: Fax) -> str:
-    """The template's, unless the machine is known to take no more than standard."""
-    with only_reading():
-        known = destination_of(db.session, fax.tenant_id, fax.dial_string or "", utc_now())
-        takes_standard_only = known is not None and known.standard_only
-        db.session.rollback()
-    return STANDARD if takes_standard_only else fax.entity.template.resolution
 
 
 def _prepare(fax: Fax, folder: Path, lane: Lane, resolution: str) -> None:

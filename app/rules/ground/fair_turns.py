@@ -1,5 +1,6 @@
 """Who is served next: whoever has waited longest for a turn, first among the companies, then within one."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -27,6 +28,15 @@ def of_owner(kind: str, owner: InstrumentedAttribute[int]) -> sa.ScalarSelect[da
     return last.correlate(owner.class_).scalar_subquery()
 
 
+@dataclass(frozen=True)
+class Turn:
+    """What is next, and whose it is."""
+
+    id: str
+    tenant_id: int
+    user_id: int | None
+
+
 def next_in_turn(
     session: Session,
     kind: str,
@@ -35,17 +45,20 @@ def next_in_turn(
     tenant: InstrumentedAttribute[int],
     user: InstrumentedAttribute[int | None],
     waiting: sa.ColumnElement[bool],
-) -> str | None:
-    """The id (``what``) of the oldest of those that wait, of the person and the company whose turn it is."""
+) -> Turn | None:
+    """The oldest (by its id, ``what``) of those that wait, of the person and the company whose turn it is."""
     of_its_company = sa.exists().where(tenant == Tenant.id, waiting)
     companies = sa.select(Tenant.id).where(of_its_company)
     tenant_id = session.scalar(companies.order_by(of_company(kind).nulls_first(), Tenant.id).limit(1))
+    if tenant_id is None:
+        return None
     of_its_user = sa.exists().where(tenant == tenant_id, user == User.id, waiting)
     theirs_or_ours = sa.or_(User.tenant_id == tenant_id, User.tenant_id.is_(None))  # an operator who tests a trunk
     people = sa.select(User.id).where(theirs_or_ours, of_its_user)
     user_id = session.scalar(people.order_by(of_owner(kind, User.id).nulls_first(), User.id).limit(1))
     theirs = sa.select(what).where(tenant == tenant_id, user == user_id, waiting)
-    return session.scalar(theirs.order_by(what).limit(1))
+    found = session.scalar(theirs.order_by(what).limit(1))
+    return Turn(found, tenant_id, user_id) if found else None
 
 
 def note_turns(session: Session, kind: str, owners: dict[int, int], at: datetime) -> None:

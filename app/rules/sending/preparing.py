@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, aliased
 from app.models import Fax, Lane, Status
 from app.models.faxes.fax import UNPREPARED
 from app.queues import LANE_JOBS, enqueue_after_commit
-from app.rules.ground.fair_turns import JUST_OVER, next_in_turn, note_turns
+from app.rules.ground.fair_turns import JUST_OVER, Turn, next_in_turn, note_turns
 from app.rules.sending.lifecycle import move
 from tenants.db import only_reading, rows_changed
 
@@ -62,22 +62,22 @@ def waiting_in_lanes(session: Session) -> dict[str, int]:
     return {lane.value: found.get(lane, 0) for lane in Lane}
 
 
-def claim_next(session: Session, lane: Lane, *, now: datetime, lease: timedelta) -> str | None:
+def claim_next(session: Session, lane: Lane, *, now: datetime, lease: timedelta, wakes: bool = True) -> str | None:
     """Take the document whose turn it is, for as long as ``lease``; its fax's id. None where nothing waits. Commits,
-    and wakes somebody for the next one."""
-    while fax_id := _next(session, lane, now):
-        if _take(session, fax_id, now=now, until=now + lease):
-            tenant_id, user_id = session.execute(sa.select(Fax.tenant_id, Fax.user_id).where(Fax.id == fax_id)).one()
-            note_turns(session, lane, {user_id: tenant_id} if user_id else {}, now)
-            _wake(session, lane, now)
+    and wakes somebody for the next one, unless the same job has done so before."""
+    while turn := _next(session, lane, now):
+        if _take(session, turn.id, now=now, until=now + lease):
+            note_turns(session, lane, {turn.user_id: turn.tenant_id} if turn.user_id else {}, now)
+            if wakes:
+                _wake(session, lane, now)
             session.commit()
-            return fax_id
+            return turn.id
         session.rollback()  # another worker was faster
     session.rollback()
     return None
 
 
-def _next(session: Session, lane: Lane, now: datetime) -> str | None:
+def _next(session: Session, lane: Lane, now: datetime) -> Turn | None:
     """Whoever takes it looks whether it is still there: nobody who writes has to wait for the search."""
     with only_reading():
         session.rollback()

@@ -129,9 +129,9 @@ def claim_next_preview(
 ) -> tuple[Preview, list[str]] | None:
     """The one whose turn it is, as :func:`claim_preview` gives it; None where nothing waits."""
     tenant, user = Preview.tenant_id, Document.user_id
-    while preview_id := next_in_turn(session, lane, Preview.id, tenant=tenant, user=user, waiting=_waits(lane, now)):
+    while turn := next_in_turn(session, lane, Preview.id, tenant=tenant, user=user, waiting=_waits(lane, now)):
         with suppress(LookupError):
-            return claim_preview(session, preview_id, now=now, lease=lease)
+            return claim_preview(session, turn.id, now=now, lease=lease)
     session.rollback()
     return None
 

@@ -41,6 +41,20 @@ def test_a_document_is_opened_twice_to_be_judged_and_to_be_drawn(app, session, c
     assert jobs == ["prepare", "dispatch"]
 
 
+def test_what_follows_in_one_job_wakes_nobody_again_and_asks_the_database_for_little(app, session, cast, monkeypatch):
+    """A second worker was woken by the first document, and a third by that one's."""
+    jobs, asked = [], []
+    monkeypatch.setattr(prepare, "TOGETHER_SECONDS", 60.0)
+    for _ in range(6):
+        accept(session, cast)
+    monkeypatch.setattr("app.queues.enqueue_once", jobs.append)
+    sa.event.listen(session.get_bind(), "before_cursor_execute", lambda *told: asked.append(told[2]))
+    prepare.prepare.__wrapped__()
+    assert Counter(jobs) == {"prepare": 1, "dispatch": 6}
+    searches = sum("FROM fax" in statement and "slow.lane" in statement for statement in asked)
+    assert searches == 6 * 3 + 1 + 1, "three for each, one by which the next is woken, one that finds no more"
+
+
 @pytest.mark.parametrize(("seconds", "prepared"), [(60.0, 3), (0.0, 1)])
 def test_one_job_prepares_what_waits_for_a_moment_and_then_lets_others_have_the_worker(
     app, session, cast, monkeypatch, seconds, prepared
