@@ -28,6 +28,8 @@ FAINT = 10
 #: A stroke's dots reach to where it is so dark, as a share of its middle; those of a white one further, for black
 #: spreads into it, on paper and in the eye.
 STROKE_SHARE, WHITE_STROKE_SHARE = 0.42, 0.3
+#: Dots of the edge of an area or a large letter that are crisp, by the contrast that they need.
+EDGES = {3: 100, 2: 64, 1: 25}
 
 
 def kernel(columns: int, cell_rows: int) -> NDArray[np.uint8]:

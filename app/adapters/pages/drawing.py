@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from app.adapters.pages.dots import (
     CELL,
+    EDGES,
     FAINT,
     Box,
     Cells,
@@ -69,8 +70,8 @@ BARE, TONE, NO_WORD = 0, len(STEPS) + 1, len(STEPS) + 2
 COUNTED = 5
 #: Cells between what is drawn at a time.
 TOGETHER = 2
-#: Contrast from which on a large letter is crisp as a whole; and dots of its edge by the contrast that they need.
-SOLID, EDGES = 200, {3: 100, 2: 64, 1: 25}
+#: Contrast from which on a large letter is crisp as a whole.
+SOLID = 200
 
 
 @dataclass(frozen=True)

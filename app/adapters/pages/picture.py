@@ -16,7 +16,7 @@ from functools import partial
 import cv2
 import numpy as np
 
-from app.adapters.pages.dots import CELL, Ink, Plane, kernel, mean_of_cells, spread, spread_marks
+from app.adapters.pages.dots import CELL, EDGES, Ink, Plane, kernel, mean_of_cells, spread, spread_marks
 from app.adapters.pages.paper import Paper, find_paper
 
 #: Of each cell the least and the most.
@@ -49,8 +49,6 @@ WHITE_FROM, WHITE_FROM_DRAWN = 0.93, 0.98
 STRIP = 32
 #: Steps from dot to dot (median, of 255) from which on a picture is smoothed.
 GRAIN = 3
-#: Dots of an edge between areas of a drawing that are black, and the contrast that it needs.
-EDGE, EDGE_FROM = 2, 64
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,10 @@ def picture_layers(grey: Plane, *, cell_rows: int = CELL) -> PictureLayers:
 
 def _edges(plane: Plane, cell_rows: int) -> Ink:
     """The darker side of each edge between areas of a drawing."""
-    return cv2.subtract(cv2.dilate(plane, kernel(2 * EDGE + 1, cell_rows)), plane) >= EDGE_FROM
+    edges = np.zeros(plane.shape, bool)
+    for edge, least in EDGES.items():
+        edges |= cv2.subtract(cv2.dilate(plane, kernel(2 * edge + 1, cell_rows)), plane) >= least
+    return edges
 
 
 def _is_grainy(plane: Plane) -> bool:
@@ -247,11 +248,17 @@ def _ground(cells: Plane) -> tuple[Plane, Plane]:
 def _without_thick(cells: Ink, full: Ink, light: Ink) -> Ink:
     """Not those areas that are light but passed for writing, as letters upon them left nothing thick of them.
 
-    Of ``cells``, those that are ``full`` of marks side by side, and what is as ``light`` beside them.
+    Of ``cells``, those that are ``full`` of marks side by side, and what goes on from them as ``light``: of a pale name
+    in a logo not one letter is to be black and the next one grey.
     """
     core = cv2.erode((full & light).view(np.uint8), np.ones((THICK, THICK), np.uint8), borderValue=0)
-    near = cv2.dilate(core, np.ones((2 * THICK + 1, 2 * THICK + 1), np.uint8)).view(bool)
-    kept: Ink = cells & ~(light & near)
+    if not core.any():
+        return cells
+    count, areas = cv2.connectedComponents((cells & light).view(np.uint8))
+    is_thick = np.zeros(count, bool)
+    is_thick[areas[core.view(bool)]] = True
+    is_thick[0] = False
+    kept: Ink = cells & ~is_thick[areas]
     return kept
 
 

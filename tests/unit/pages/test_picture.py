@@ -289,6 +289,25 @@ def test_thick_grey_letters_of_a_drawing_have_a_sharp_edge_and_their_tone() -> N
     assert layers.black[~cv2.dilate(inside.view(np.uint8), np.ones((9, 9), np.uint8)).view(bool)].mean() < 0.01
 
 
+def test_a_pale_letter_of_a_drawing_is_tone_where_it_is_thin_as_where_it_is_thick() -> None:
+    page = np.full((400, 800), 255, np.uint8)
+    page[100:300, 100:116] = page[102:114, 116:300] = 180
+    layers = picture_layers(page)
+    assert layers.drawn
+    assert layers.black[102, 120:290].all()
+    assert layers.black[150:290, 100].all()
+    assert not layers.black[105:111, 120:290].any()
+    assert not layers.black[150:290, 103:113].any()
+
+
+def test_the_fainter_an_edge_of_a_drawing_the_narrower_it_is_drawn() -> None:
+    page = np.full((400, 800), 255, np.uint8)
+    for index, grey in enumerate((220, 180, 140)):
+        page[100:300, 100 + 200 * index : 200 + 200 * index] = grey
+    widths = picture_layers(page).black[200].reshape(-1, 100).sum(axis=1)
+    assert widths.tolist() == [0, 2, 0, 4, 0, 6, 0, 0]
+
+
 def test_a_bar_on_a_screen_is_no_desk() -> None:
     page = written(900, 1200)
     page[:40] = 70
