@@ -1,13 +1,8 @@
-"""A collector that is killed at one step of its second message: ``python -m tests.db.dying_collector STEP``.
-
-Without a step it lives until somebody ends it.
-"""
+"""A collector that is killed at one step of its second message. Without a step it lives until somebody ends it."""
 
 import os
 import signal
-import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 from app.factory import create_app
@@ -51,14 +46,13 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(prepare: Callable[[], None]) -> None:
-    prepare()
+def collect_in(environment: dict[str, str], step: str) -> None:
+    """What a process of its own does."""
+    os.environ.update(environment)
+    if step:
+        die_at(step)
     collectors = Collectors(create_app())
     signal.signal(signal.SIGTERM, lambda *_: collectors.stopping.set())
     while not collectors.stopping.is_set():
         collectors.tick()
         time.sleep(0.05)
-
-
-if __name__ == "__main__":
-    main(lambda: die_at(sys.argv[1]) if len(sys.argv) > 1 else None)

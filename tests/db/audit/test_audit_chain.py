@@ -1,7 +1,6 @@
 """The audit log is chained: nothing of it is changed, taken away or put in unseen, whoever writes at once."""
 
 import json
-import multiprocessing
 import re
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from app.rules.audit.auditing import audit
 from app.rules.operator.erasing import finish_erasing, remove_rows
 from tenants.db import db, utc_now
 from tenants.models import Tenant, User
+from tests.db.forked import FORKED
 from tests.web.cast import Cast
 
 
@@ -131,9 +131,8 @@ def test_who_enters_something_at_the_same_time_comes_before_or_after(app: Flask,
     settings = app.config["SETTINGS"]
     environment = {"FAXROOM_HOME": str(settings.home), "SECRET_KEY": "x", "DATABASE_URL": settings.database_url}
     pairs = [[cast.alpha, cast.beta], [cast.beta, cast.alpha]] * 2
-    forked = multiprocessing.get_context("spawn")
     writers = [
-        forked.Process(target=_write, args=(environment, pair, f"writer {place}")) for place, pair in enumerate(pairs)
+        FORKED.Process(target=_write, args=(environment, pair, f"writer {place}")) for place, pair in enumerate(pairs)
     ]
     for writer in writers:
         writer.start()

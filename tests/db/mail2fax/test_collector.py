@@ -1,9 +1,6 @@
 """The collector itself, with a real Dovecot: killed between any two steps, several at once, boxes that do not work."""
 
-import os
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -11,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -22,6 +20,8 @@ from app.adapters.mail.imap import Mailbox, Server, signed_in
 from app.models import BoxState, Document, Fax, Mail2FaxBox, MailFate, MailMessage, Notice
 from app.rules.mail2fax.ledger import LEASE
 from tenants.db import db, utc_now
+from tests.db.dying_collector import STEPS, collect_in
+from tests.db.forked import FORKED
 from tests.db.mails import NUMBER, make_box, write_mail
 from tests.dovecot import PASSWORD, Dovecot, free_port, running_dovecot
 from tests.waiting import in_time, until
@@ -29,9 +29,7 @@ from tests.web.cast import Cast
 
 pytest.importorskip("app.services.mail2fax.judging")
 Collectors = pytest.importorskip("app.jobs.mail2fax.collectors").Collectors
-STEPS = pytest.importorskip("tests.db.dying_collector").STEPS
 
-ROOT = Path(__file__).parents[3]
 BOX = "fax@alpha.test"
 GOOD, BAD = 4, 2
 
@@ -81,23 +79,23 @@ def free_leases(app: Flask) -> None:
 
 
 @contextmanager
-def process(app: Flask, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+def process(app: Flask, step: str = "") -> Iterator[BaseProcess]:
     """A collector of its own, on the test's database."""
     settings = app.config["SETTINGS"]
-    environment = os.environ | {
+    environment = {
         "FAXROOM_HOME": str(settings.home),
         "SECRET_KEY": settings.secret_key,
         "DATABASE_URL": settings.database_url,
         "REDIS_URL": settings.redis_url,
         "FAXROOM_ALLOW_PRIVATE_HOSTS": "127.0.0.1",
     }
-    command = [sys.executable, "-m", "tests.db.dying_collector", *arguments]
-    child = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--", *command], cwd=ROOT, env=environment)
+    child = FORKED.Process(target=collect_in, args=(environment, step), daemon=True)
+    child.start()
     try:
         yield child
     finally:
         child.terminate()
-        child.wait(timeout=100)
+        child.join(100)
 
 
 @contextmanager
@@ -131,7 +129,8 @@ def test_a_kill_at_any_step_makes_no_second_fax_and_loses_none(
     for n in range(GOOD + BAD):
         dovecot.deliver(BOX, write_mail(subject=NUMBER if n % 3 else "no number"))
     with process(app, step) as child:
-        assert child.wait(timeout=200) == -9
+        child.join(200)
+        assert child.exitcode == -9
     assert sum(filed(app).values()) < GOOD + BAD
     free_leases(app)
     with collecting(app):
