@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
 import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, declared_attr, mapped_column, registry, scoped_session
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, declared_attr, mapped_column, registry
 from ulid import ULID
 
 from tenants.connections import only_reading, read_only, reading_long, writing
@@ -100,7 +100,7 @@ def rows_changed(session: Session, statement: sa.UpdateBase, **options: Any) -> 
 def rows_kept() -> Iterator[None]:
     """What the session has read stays as it was read when a transaction is committed in here, instead of being read
     again: between looks that decide nothing. Who decides reads anew, as each transaction does that was rolled back."""
-    session = cast("scoped_session[Session]", db.session)()
+    session: Session = cast("Any", db.session)()  # itself, not its proxy
     session.expire_on_commit = False
     try:
         yield

@@ -84,9 +84,8 @@ class Entrance(asyncio.DatagramProtocol):
         self._deaf: asyncio.DatagramTransport | None = None
         self._refused, self._refused_last = 0, ""
         self._looking_up = set[asyncio.Task[None]]()
-        self._asking = set[
-            tuple[str, str]
-        ]()  # calls with sound of which it is not known yet how large packets are to be
+        #: Calls with sound of which it is not known yet how large packets are to be.
+        self._asking = set[tuple[str, str]]()
 
     async def open(self, bind: str = "0.0.0.0") -> None:
         """
