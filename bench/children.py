@@ -6,7 +6,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from app.adapters.confined.isolation import workshop_pid
+from app.adapters.confined.isolation import children_of, workshop_pid
 
 
 class Peak:
@@ -31,16 +31,9 @@ class Peak:
 
     def _look(self, workshop: int) -> None:
         while not self.over.wait(self.look_seconds):
-            for child in _children(workshop):
-                for process in (child, *_children(child)):
+            for child in children_of(workshop):
+                for process in (child, *children_of(child)):
                     with suppress(OSError):
                         status = Path(f"/proc/{process}/status").read_text()
                         if found := re.search(r"VmHWM:\s+(\d+) kB", status):
                             self.peak = max(self.peak, int(found[1]) / 1024)
-
-
-def _children(process: int) -> list[int]:
-    try:
-        return [int(pid) for pid in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
-    except OSError:
-        return []

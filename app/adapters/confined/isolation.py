@@ -230,8 +230,7 @@ class Child:
         """That it has used, and a second hand of its own; on a busy machine less than have passed."""
         used = 0
         with suppress(OSError):
-            own = Path(f"/proc/{self.pid}")
-            for process in (str(self.pid), *(own / f"task/{self.pid}/children").read_text().split()):
+            for process in (self.pid, *children_of(self.pid)):
                 told = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
                 used += sum(map(int, told[11:15]))  # utime, stime, and those of what it has waited for: proc(5)
         return used / TICKS
@@ -420,10 +419,23 @@ def _be_the_child(work: Callable[[], tuple[bytes, int]], *, parent: int, mapped:
         os._exit(0)
 
 
-def _settle(parent: int) -> None:
+def end_with(parent: int) -> None:
+    """This process, which it has forked, ends when the parent does; at once where that has happened already."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def children_of(process: int) -> list[int]:
+    """Pids; none of one that has ended."""
+    try:
+        return [int(pid) for pid in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _settle(parent: int) -> None:
+    end_with(parent)
     _settle_heap()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)

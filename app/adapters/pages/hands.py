@@ -4,22 +4,19 @@ Two threads of one interpreter wait for each other at every turn, and pdfium ser
 forked by the first, behind the same fence, and ends with it. Both take the numbers of what is next from one pipe.
 """
 
-import ctypes
 import fcntl
 import os
 import select
-import signal
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 
-from app.adapters.confined.isolation import PR_SET_PDEATHSIG, give_back
+from app.adapters.confined.isolation import end_with, give_back
 
 #: What does a piece by its number. It opens what it reads itself: a file that was open before the fork has one place
 #: for both to read at.
 Hand = Callable[[], AbstractContextManager[Callable[[int], bytes]]]
 
-_libc = ctypes.CDLL(None, use_errno=True)
 _NUMBER, _HEAD = struct.Struct("<I"), struct.Struct("<II")
 #: Bytes that the second hand may be ahead of who takes its pieces (pipe(7)); where that is too much, less.
 WAITING = 1024**2
@@ -100,11 +97,11 @@ class _Other:
 def _be_the_other(hand: Hand, take: Callable[[], int | None], telling: int, first: int) -> None:
     """Never returns."""
     try:
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        end_with(first)
         with suppress(OSError):
             fcntl.fcntl(telling, fcntl.F_SETPIPE_SZ, WAITING)
         with hand() as work:
-            while os.getppid() == first and (at := take()) is not None:
+            while (at := take()) is not None:
                 os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, first))
                 piece = work(at)
                 piece = _HEAD.pack(at, len(piece)) + piece
