@@ -105,7 +105,7 @@ def _is_wanted(row: Preview, lane: PreviewLane) -> bool:
     """Somebody else has waited for this place, or a fax for this office."""
 
     def question(now: datetime) -> bool:
-        if row.source.type in OFFICE_KINDS and db.session.scalar(somebody_waits(Lane.OFFICES, now)):
+        if row.source.type in OFFICE_KINDS and somebody_waits(db.session, Lane.OFFICES, now):
             return True
         return another_preview_waits(db.session, row, lane, now=now, since=now - SHORTEST_WAIT)
 

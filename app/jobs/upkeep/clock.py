@@ -108,10 +108,10 @@ def tick() -> None:
     if db.session.scalar(_due(now)):
         enqueue_once("dispatch")
     for lane in Lane:
-        if db.session.scalar(somebody_waits(lane, now)):
+        if somebody_waits(db.session, lane, now):
             enqueue_once(LANE_JOBS[lane])
     for look in PreviewLane:
-        if db.session.scalar(preview_waits(look, now)):
+        if preview_waits(db.session, look, now):
             enqueue_once(LOOK_JOBS[look])
     if db.session.scalar(overdue(now).limit(1)):
         enqueue_once("give_up_looking")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -37,28 +38,43 @@ class Turn:
     user_id: int | None
 
 
-def next_in_turn(
-    session: Session,
-    kind: str,
-    what: InstrumentedAttribute[str],
-    *,
-    tenant: InstrumentedAttribute[int],
-    user: InstrumentedAttribute[int | None],
-    waiting: sa.ColumnElement[bool],
-) -> Turn | None:
-    """The oldest (by its id, ``what``) of those that wait, of the person and the company whose turn it is."""
-    of_its_company = sa.exists().where(tenant == Tenant.id, waiting)
-    companies = sa.select(Tenant.id).where(of_its_company)
-    tenant_id = session.scalar(companies.order_by(of_company(kind).nulls_first(), Tenant.id).limit(1))
-    if tenant_id is None:
-        return None
-    of_its_user = sa.exists().where(tenant == tenant_id, user == User.id, waiting)
-    theirs_or_ours = sa.or_(User.tenant_id == tenant_id, User.tenant_id.is_(None))  # an operator who tests a trunk
-    people = sa.select(User.id).where(theirs_or_ours, of_its_user)
-    user_id = session.scalar(people.order_by(of_owner(kind, User.id).nulls_first(), User.id).limit(1))
-    theirs = sa.select(what).where(tenant == tenant_id, user == user_id, waiting)
-    found = session.scalar(theirs.order_by(what).limit(1))
-    return Turn(found, tenant_id, user_id) if found else None
+class Turns:
+    """Whose turn it is among those that wait. The questions are made once: to make them takes longer than to ask them.
+
+    ``waiting`` is about a row of ``what``. What it leaves open as a parameter, whoever asks says.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        what: InstrumentedAttribute[str],
+        *,
+        tenant: InstrumentedAttribute[int],
+        user: InstrumentedAttribute[int | None],
+        waiting: sa.ColumnElement[bool],
+    ) -> None:
+        company, person = sa.bindparam("company", type_=sa.BigInteger), sa.bindparam("person", type_=sa.BigInteger)
+        of_its_company = sa.exists().where(tenant == Tenant.id, waiting)
+        companies = sa.select(Tenant.id).where(of_its_company)
+        self._company = companies.order_by(of_company(kind).nulls_first(), Tenant.id).limit(1)
+        of_its_user = sa.exists().where(tenant == company, user == User.id, waiting)
+        theirs_or_ours = sa.or_(User.tenant_id == company, User.tenant_id.is_(None))  # an operator who tests a trunk
+        people = sa.select(User.id).where(theirs_or_ours, of_its_user)
+        self._person = people.order_by(of_owner(kind, User.id).nulls_first(), User.id).limit(1)
+        theirs = sa.select(what).where(tenant == company, waiting).order_by(what).limit(1)
+        self._first, self._first_of_nobody = theirs.where(user == person), theirs.where(user.is_(None))
+
+    def next(self, session: Session, **values: Any) -> Turn | None:
+        """The oldest, by its id, of the person and the company whose turn it is. ``values`` are those of the parameters
+        in ``waiting``."""
+        tenant_id = session.scalar(self._company, values)
+        if tenant_id is None:
+            return None
+        values["company"] = tenant_id
+        user_id = session.scalar(self._person, values)
+        first = self._first_of_nobody if user_id is None else self._first
+        found = session.scalar(first, values | {"person": user_id})
+        return Turn(found, tenant_id, user_id) if found else None
 
 
 def note_turns(session: Session, kind: str, owners: dict[int, int], at: datetime) -> None:

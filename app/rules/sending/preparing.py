@@ -8,6 +8,7 @@ another's fax may wait, so that there has to be one that need not.
 """
 
 from datetime import datetime, timedelta
+from functools import cache
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
@@ -15,7 +16,7 @@ from sqlalchemy.orm import Session, aliased
 from app.models import Fax, Lane, Status
 from app.models.faxes.fax import UNPREPARED
 from app.queues import LANE_JOBS, enqueue_after_commit
-from app.rules.ground.fair_turns import JUST_OVER, Turn, next_in_turn, note_turns
+from app.rules.ground.fair_turns import JUST_OVER, Turn, Turns, note_turns
 from app.rules.sending.lifecycle import move
 from tenants.db import only_reading, rows_changed
 
@@ -25,13 +26,13 @@ LOOKED_AT = timedelta(seconds=5)
 _SLOW, _BEGUN = aliased(Fax, name="slow"), aliased(Fax, name="begun")
 
 
-def waits(lane: Lane, now: datetime) -> sa.ColumnElement[bool]:
-    """Nobody has begun, or whoever did has died or given up for now. The statuses are written out, so that the
-    database sees that the partial index serves."""
-    is_free = sa.or_(Fax.status == Status.ACCEPTED, Fax.lease_until < now)
+def _waits(lane: Lane) -> sa.ColumnElement[bool]:
+    """Nobody has begun, or whoever did has died or given up for now, which is what :func:`_at` says. The statuses are
+    written out, so that the database sees that the partial index serves."""
+    is_free = sa.or_(Fax.status == Status.ACCEPTED, Fax.lease_until < sa.bindparam("now"))
     waiting = sa.and_(Fax.lane == lane, sa.text(f"fax.{UNPREPARED}"), is_free)
     if lane == Lane.OFFICES:
-        return sa.and_(waiting, ~_has_slow_one(), ~_has_an_office(now))
+        return sa.and_(waiting, ~_has_slow_one(), ~_has_an_office())
     return waiting if lane == Lane.SLOW else sa.and_(waiting, ~_has_slow_one())
 
 
@@ -40,10 +41,11 @@ def _has_slow_one() -> sa.Exists:
     return _has_another(_SLOW, _SLOW.lane == Lane.SLOW, sa.text(f"slow.{UNPREPARED}"))
 
 
-def _has_an_office(now: datetime) -> sa.Exists:
+def _has_an_office() -> sa.Exists:
     """Another document of theirs is being converted, and does not only wait for pages that are drawn."""
-    is_begun = (sa.text(f"begun.{UNPREPARED}"), _BEGUN.status == Status.PREPARING, _BEGUN.lease_until > now + LOOKED_AT)
-    return _has_another(_BEGUN, _BEGUN.lane == Lane.OFFICES, *is_begun)
+    is_begun = (sa.text(f"begun.{UNPREPARED}"), _BEGUN.status == Status.PREPARING)
+    is_drawn = _BEGUN.lease_until > sa.bindparam("after_a_look")
+    return _has_another(_BEGUN, _BEGUN.lane == Lane.OFFICES, *is_begun, is_drawn)
 
 
 def _has_another(other: type[Fax], *which: sa.ColumnExpressionArgument[bool]) -> sa.Exists:
@@ -51,8 +53,23 @@ def _has_another(other: type[Fax], *which: sa.ColumnExpressionArgument[bool]) ->
     return sa.exists().where(*which, other.cause.is_(None), *same).correlate(Fax)
 
 
-def somebody_waits(lane: Lane, now: datetime) -> sa.Select[str]:
-    return sa.select(Fax.id).where(waits(lane, now)).limit(1)
+def _at(now: datetime) -> dict[str, datetime]:
+    return {"now": now, "after_a_look": now + LOOKED_AT}
+
+
+@cache
+def _turns(lane: Lane) -> Turns:
+    return Turns(lane, Fax.id, tenant=Fax.tenant_id, user=Fax.user_id, waiting=_waits(lane))
+
+
+@cache
+def _somebody(lane: Lane) -> sa.Select[str]:
+    """Made once, as :class:`Turns` are."""
+    return sa.select(Fax.id).where(_waits(lane)).limit(1)
+
+
+def somebody_waits(session: Session, lane: Lane, now: datetime) -> bool:
+    return session.scalar(_somebody(lane), _at(now)) is not None
 
 
 def waiting_in_lanes(session: Session) -> dict[str, int]:
@@ -81,8 +98,7 @@ def _next(session: Session, lane: Lane, now: datetime) -> Turn | None:
     """Whoever takes it looks whether it is still there: nobody who writes has to wait for the search."""
     with only_reading():
         session.rollback()
-        waiting = waits(lane, now)
-        found = next_in_turn(session, lane, Fax.id, tenant=Fax.tenant_id, user=Fax.user_id, waiting=waiting)
+        found = _turns(lane).next(session, **_at(now))
         session.rollback()
     return found
 
@@ -97,7 +113,7 @@ def _take(session: Session, fax_id: str, *, now: datetime, until: datetime) -> b
 def another_waits(session: Session, fax: Fax, lane: Lane, *, now: datetime, since: datetime) -> bool:
     """Whether another company or person has waited in this lane since then."""
     is_another = sa.or_(Fax.tenant_id != fax.tenant_id, Fax.user_id != fax.user_id)
-    return session.scalar(somebody_waits(lane, now).where(is_another, Fax.created_at < since)) is not None
+    return session.scalar(_somebody(lane).where(is_another, Fax.created_at < since), _at(now)) is not None
 
 
 def move_to_slow_lane(session: Session, fax_id: str, now: datetime) -> None:
@@ -117,7 +133,7 @@ def wake_others(session: Session, lane: Lane, now: datetime) -> None:
 
 def _wake(session: Session, lane: Lane, now: datetime) -> None:
     """A worker, when the caller commits, if there is something for it."""
-    if session.scalar(somebody_waits(lane, now)):
+    if somebody_waits(session, lane, now):
         enqueue_after_commit(session, LANE_JOBS[lane])
 
 

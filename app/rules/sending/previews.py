@@ -13,6 +13,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,7 +24,7 @@ from app.errors import FaxroomError
 from app.kinds import OFFICE_KINDS
 from app.models import Document, FaxTemplate, Preview, PreviewLane, PreviewState
 from app.queues import LOOK_JOBS, enqueue_after_commit
-from app.rules.ground.fair_turns import JUST_OVER, next_in_turn, note_turns
+from app.rules.ground.fair_turns import JUST_OVER, Turns, note_turns
 from tenants.db import rows_changed
 from tenants.models import User
 from tenants.scope import get_owned
@@ -91,45 +92,56 @@ def _first_lane(document_type: str) -> PreviewLane:
 # ---- Drawing
 
 
-def _waits(lane: PreviewLane, now: datetime) -> sa.ColumnElement[bool]:
-    """Of a preview and its document: it is to be drawn, and its owner's turn may come."""
+def _waits(lane: PreviewLane) -> sa.ColumnElement[bool]:
+    """Of a preview and its document: it is to be drawn ``now``, a parameter, and its owner's turn may come."""
     needs_office = Document.type.in_(OFFICE_KINDS)
     kinds = {PreviewLane.DOCUMENTS: ~needs_office, PreviewLane.OFFICES: needs_office, PreviewLane.SLOW: sa.true()}
     is_begun = Preview.tries > 0
     is_in_lane = sa.and_(kinds[lane], is_begun if lane == PreviewLane.SLOW else ~is_begun)
-    return sa.and_(Preview.source_id == Document.id, is_in_lane, _is_free(now), _under_way(now) < MOST_OF_ONE)
+    return sa.and_(Preview.source_id == Document.id, is_in_lane, _is_free(_NOW), _under_way() < MOST_OF_ONE)
 
 
+_NOW: sa.BindParameter[datetime] = sa.bindparam("now")
 #: Made once: an alias takes longer than the question.
 _DRAWN, _GIVEN = aliased(Preview, name="drawn"), aliased(Document, name="given")
 
 
-def _under_way(now: datetime) -> sa.ScalarSelect[int]:
+def _under_way() -> sa.ScalarSelect[int]:
     """How many previews of the owner of the document are being drawn."""
-    alive = (_DRAWN.state == S.DRAWING, _DRAWN.lease_until >= now, _DRAWN.tenant_id == Preview.tenant_id)
+    alive = (_DRAWN.state == S.DRAWING, _DRAWN.lease_until >= _NOW, _DRAWN.tenant_id == Preview.tenant_id)
     same = (_GIVEN.id == _DRAWN.source_id, _GIVEN.user_id == Document.user_id)
     count = sa.select(sa.func.count()).where(*alive, *same)
     return count.correlate(Preview, Document).scalar_subquery()
 
 
-def preview_waits(lane: PreviewLane, now: datetime) -> sa.Select[str]:
-    return sa.select(Preview.id).where(_waits(lane, now)).limit(1)
+@cache
+def _turns(lane: PreviewLane) -> Turns:
+    return Turns(lane, Preview.id, tenant=Preview.tenant_id, user=Document.user_id, waiting=_waits(lane))
+
+
+@cache
+def _some_preview(lane: PreviewLane) -> sa.Select[str]:
+    """Made once, as :class:`Turns` are."""
+    return sa.select(Preview.id).where(_waits(lane)).limit(1)
+
+
+def preview_waits(session: Session, lane: PreviewLane, now: datetime) -> bool:
+    return session.scalar(_some_preview(lane), {"now": now}) is not None
 
 
 def another_preview_waits(
     session: Session, preview: Preview, lane: PreviewLane, *, now: datetime, since: datetime
 ) -> bool:
     """Whether another person has waited in this lane since then."""
-    others = preview_waits(lane, now).where(Document.user_id != preview.source.user_id, Preview.created_at < since)
-    return session.scalar(others) is not None
+    others = _some_preview(lane).where(Document.user_id != preview.source.user_id, Preview.created_at < since)
+    return session.scalar(others, {"now": now}) is not None
 
 
 def claim_next_preview(
     session: Session, lane: PreviewLane, *, now: datetime, lease: timedelta
 ) -> tuple[Preview, list[str]] | None:
     """The one whose turn it is, as :func:`claim_preview` gives it; None where nothing waits."""
-    tenant, user = Preview.tenant_id, Document.user_id
-    while turn := next_in_turn(session, lane, Preview.id, tenant=tenant, user=user, waiting=_waits(lane, now)):
+    while turn := _turns(lane).next(session, now=now):
         with suppress(LookupError):
             return claim_preview(session, turn.id, now=now, lease=lease)
     session.rollback()
@@ -155,7 +167,7 @@ def claim_preview(session: Session, preview_id: str, *, now: datetime, lease: ti
         raise LookupError(preview_id)
     keys = remove_documents(session, old)
     note_turns(session, lane, {source.user_id: source.tenant_id} if source.user_id else {}, now)
-    if session.scalar(preview_waits(lane, now)):
+    if preview_waits(session, lane, now):
         enqueue_after_commit(session, LOOK_JOBS[lane])
     session.commit()
     preview = session.get_one(Preview, preview_id, populate_existing=True)
@@ -165,7 +177,7 @@ def claim_preview(session: Session, preview_id: str, *, now: datetime, lease: ti
     return preview, keys
 
 
-def _is_free(now: datetime) -> sa.ColumnElement[bool]:
+def _is_free(now: datetime | sa.BindParameter[datetime]) -> sa.ColumnElement[bool]:
     over = sa.or_(Preview.lease_until.is_(None), Preview.lease_until < now)
     return sa.and_(Preview.state.in_((S.WAITING, S.DRAWING)), over)
 

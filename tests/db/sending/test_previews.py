@@ -183,8 +183,8 @@ def test_a_worker_that_died_leaves_its_preview_to_the_next_and_the_fax_waits_for
     with pytest.raises(LookupError):
         claim_preview(session, preview_id, now=utc_now(), lease=SOON)
     later = utc_now() + 2 * SOON
-    waiting = [session.scalar(preview_waits(lane, later)) for lane in PreviewLane]
-    assert waiting == [None, None, preview_id], "it may be why"
+    waiting = [preview_waits(session, lane, later) for lane in PreviewLane]
+    assert waiting == [False, False, True], "it may be why"
     claim_preview(session, preview_id, now=later, lease=-2 * SOON)  # and dies as well
     fax = submitted(session, cast, document)
     bring_on(session, fax)
