@@ -24,7 +24,7 @@ from app.rules.sending.previews import preview_waits
 from app.rules.upkeep.clock_jumps import SMALLEST, shift_waits
 from app.services.upkeep.health import beat
 from tenants.connections import DATABASE_DOWN
-from tenants.db import db, read_only, utc_now
+from tenants.db import db, only_reading, utc_now
 from tenants.models import Tenant
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,6 @@ def go_on_after(before: datetime, now: datetime) -> None:
         for pattern in MARKS:
             if found := list(redis().scan_iter(pattern, count=1000)):
                 redis().delete(*found)
-    read_only.set(False)
     shifted = shift_waits(db.session, before=before, now=now)
     log.warning("the machine's clock was set from %s to %s: %d waits go on", before, now, shifted)
 
@@ -102,8 +101,8 @@ def _one_tick(watch: Watch) -> None:
         log.exception("this tick is left out")
 
 
+@only_reading()
 def tick() -> None:
-    read_only.set(True)
     now = utc_now()
     if db.session.scalar(_due(now)):
         enqueue_once("dispatch")

@@ -23,7 +23,7 @@ from app.rules.sending.lifecycle import request_cancel
 from app.rules.sending.preparing import LOOKED_AT, another_waits, claim_next
 from app.rules.sending.submit import Order, accept_fax
 from app.rules.upkeep.clock_jumps import shift_waits
-from tenants.db import new_ulid, utc_now
+from tenants.db import new_ulid, read_only, utc_now
 from tenants.models import User
 from tests.db.faxes import claim, make_document, reread, submit
 
@@ -134,6 +134,7 @@ def test_the_clock_finds_what_waits_in_each_lane(app, session, cast, woken, monk
     clock.tick()
     session.rollback()
     assert woken == ["prepare", "convert", "prepare_slowly"]
+    assert not read_only.get(), "what follows in this process may write"
 
 
 # ---- Giving way

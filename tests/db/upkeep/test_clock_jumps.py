@@ -11,7 +11,7 @@ from redis import RedisError
 import app.jobs.upkeep.clock as clock
 from app.models import Fax, Notice
 from app.rules.upkeep.clock_jumps import shift_waits
-from tenants.db import db, read_only, utc_now
+from tenants.db import db, utc_now
 from tests.web.cast import Browser, Cast, make_fax
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -76,7 +76,6 @@ def test_the_clock_sees_a_jump_once_and_no_jump_where_there_is_none(app: Flask, 
     session.rollback()
     clock._one_tick(watch)
     assert session.get_one(Fax, fax).due_at - (utc_now() + jump) == pytest.approx(left, abs=10 * MINUTE)
-    read_only.set(False)
 
 
 @pytest.mark.parametrize("jump", [3600, -3600])

@@ -11,7 +11,7 @@ import app.jobs.upkeep.clock as clock
 from app.factory import create_app
 from app.models import Notice
 from app.queues import REST_SECONDS, SECONDS, connect, redis
-from tenants.db import db, read_only, utc_now
+from tenants.db import db, utc_now
 from tests.waiting import Silent, silent_server
 from tests.web.cast import Browser, Cast, make_fax
 from tests.web.faxes.test_send import faxes, upload
@@ -102,5 +102,4 @@ def test_the_clock_finds_what_was_not_enqueued(
         db.session.commit()
         notice_id = notice.id
         clock.tick()
-        read_only.set(False)
     assert set(asked) >= {("prepare", None), ("dispatch", None), ("deliver", notice_id)}
