@@ -59,6 +59,8 @@ UNPREPARED = "status IN ('accepted', 'preparing')"
 WAITS_FOR_LINE = "status IN ('ready', 'scheduled', 'retrying') AND waits_for_number IS NULL"
 #: Of these, those that go to extensions, which need no trunk.
 WAITS_INSIDE = f"{WAITS_FOR_LINE} AND substr(dial_string, 1, 1) <> '+'"
+#: Of those for the line, the ones that no trunk has passed on (:mod:`app.rules.sending.trunks.choosing`).
+WAITS_FOR_ANY = f"{WAITS_FOR_LINE} AND coalesce(cause, '') <> 'next_trunk'"
 #: Those that wait until the number that they call is free (:mod:`app.rules.sending.called`). Whoever moves forgets it
 #: (:mod:`app.rules.sending.lifecycle`).
 WAITS_FOR_NUMBER = "waits_for_number IS NOT NULL"
@@ -232,6 +234,12 @@ class Fax(TenantOwned, Model):
             *("entity_id", "urgent", "due_at", "id"),
             sqlite_where=sa.text(WAITS_INSIDE),
             postgresql_where=sa.text(WAITS_INSIDE),
+        ),
+        sa.Index(
+            "ix_fax_waits_for_any",
+            *("entity_id", "urgent", "due_at", "id"),
+            sqlite_where=sa.text(WAITS_FOR_ANY),
+            postgresql_where=sa.text(WAITS_FOR_ANY),
         ),
         sa.Index(
             "ix_fax_waits_for_number",

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import Refused
 from app.models import Attempt, Direction, Fax, FaxEntity, FaxTemplate, Origin, Status, Trunk
-from app.models.faxes.fax import WAITS_FOR_LINE, WAITS_FOR_NUMBER, WAITS_INSIDE
+from app.models.faxes.fax import WAITS_FOR_ANY, WAITS_FOR_LINE, WAITS_FOR_NUMBER, WAITS_INSIDE
 from app.models.faxes.moves import WAITING
 from app.queues import enqueue_after_commit
 from app.rules.ground.fair_turns import LINE, note_turns, of_company, of_owner
@@ -169,7 +169,9 @@ def claim_due(
             say_unread(session, line.entity, now)
             round_.stay_inside(line)
         elif way and not way.trunk:
-            if not way.is_narrowed:  # nor is there a channel for any other of its faxes
+            if way.is_narrowed:
+                line.has_narrowed = True
+            else:  # nor is there a channel for any other of its faxes
                 round_.stay_inside(line)
         else:
             trunk = way.trunk if way else None
@@ -213,7 +215,8 @@ def _put_off(
 @dataclass
 class _Line:
     """A fax entity that has something due. ``company_turn`` and ``turn``: when it was its company's turn last, and its
-    own. ``urgent``: whether what comes next is, as far as it was read."""
+    own. ``urgent``: whether what comes next is, as far as it was read. ``has_narrowed``: one was met that trunks have
+    passed on, and of those that are left to it none has a channel."""
 
     entity: FaxEntity
     tenant: Tenant
@@ -221,6 +224,7 @@ class _Line:
     company_turn: datetime | None
     turn: datetime | None
     urgent: bool
+    has_narrowed: bool = False
     waiting: Iterator[Fax | None] | None = None
 
 
@@ -270,21 +274,24 @@ class _Round:
                 heapq.heappush(heap, (place(line), number))
 
     def _due(self, line: _Line, *, first: int) -> Iterator[Fax | None]:
-        """Of one line, the urgent ones first, in order, and no more than ``BATCH``: as many at first as there are
-        places; then, where some of them may not go, those behind them. None where it was thought to have something
-        urgent and has not: its turn may come later."""
-        seen = list(_first_due(self.session, line.entity.id, self.now, first))
-        goes_on = len(seen) == first < BATCH
-        yield from _noting_what_is_urgent(line, seen, goes_on=goes_on)
-        if goes_on:
-            known = {fax.id for fax in seen}
-            more = [fax for fax in _first_due(self.session, line.entity.id, self.now, BATCH) if fax.id not in known]
-            if line.urgent and more and not more[0].urgent:
+        """Of one line, the urgent ones first, in order: as many at first as there are places; then, where some of them
+        may not go, those behind them, up to ``BATCH``; then, where trunks have passed some on, as many that none has.
+        None where it was thought to have something urgent and has not: its turn may come later."""
+        reads = [(BATCH, WAITS_FOR_LINE), (BATCH, WAITS_FOR_ANY)]
+        if first < BATCH:
+            reads.insert(0, (first, WAITS_FOR_LINE))
+        for count, waits in reads:
+            if waits == WAITS_FOR_ANY and not line.has_narrowed:
+                break
+            found = list(_first_due(self.session, line.entity.id, self.now, count, waits))
+            new = [fax for fax in found if fax.id not in self._seen]
+            if line.urgent and new and not new[0].urgent:
                 line.urgent = False
                 yield None
-            yield from _noting_what_is_urgent(line, more, goes_on=False)
-            seen += more
-        self.is_cut_short |= len(seen) >= BATCH
+            yield from _noting_what_is_urgent(line, new, goes_on=len(found) == count)
+            if len(found) < count:
+                return
+        self.is_cut_short = True
 
 
 def _noting_what_is_urgent(line: _Line, faxes: list[Fax], *, goes_on: bool) -> Iterator[Fax]:

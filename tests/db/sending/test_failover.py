@@ -5,11 +5,13 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from app import queues
 from app.errors import Refused
 from app.jobs.outbox.alert_mails import trunk_mail
 from app.models import Attempt, Fax, FaxEntity, Notice, NoticeKind, Status, Trunk
 from app.rules.ground.call_ends import UNREAD
 from app.rules.numbers.numbers import read_addressee
+from app.rules.sending import dispatch
 from app.rules.sending.dispatch import mark_placed
 from app.rules.sending.lifecycle import request_cancel
 from app.rules.sending.results import CallFacts, note_answered, note_ringing, note_under_way, record_result, take_back
@@ -443,6 +445,68 @@ def test_where_no_other_has_a_channel_it_waits_for_one(session, cast, trunks):
     more = on_the_line(session)
     assert name_of(session, more) == "main"
     assert end(session, more, FULL, 34).cause == "trunk_full"
+
+
+@pytest.fixture
+def many_passed_on(session, cast, trunks) -> Fax:
+    """A fax that the first trunk has passed on, and 250 like it; the second one's only channel is taken."""
+    trunks["third"].enabled, trunks["second"].channels, trunks["second"].position = False, 1, -1
+    session.commit()
+    ready(session, cast, 1)
+    assert over(session) == "second"
+    trunks["second"].position = 2
+    ready(session, cast, 2)
+    fax = end(session, on_the_line(session), BROKEN)
+    assert (fax.status, fax.cause) == (Status.RETRYING, "next_trunk")
+    row, call = (
+        dict(session.execute(sa.select(table).where(mine)).mappings().one())
+        for table, mine in ((Fax.__table__, Fax.id == fax.id), (Attempt.__table__, Attempt.fax_id == fax.id))
+    )
+    del call["id"]
+    ids = {new_ulid(): n for n in range(1_000, 1_250)}
+    session.execute(
+        sa.insert(Fax.__table__), [row | {"id": id_, "number": n, "submission_key": id_} for id_, n in ids.items()]
+    )
+    session.execute(sa.insert(Attempt.__table__), [call | {"fax_id": id_, "channel_id": id_} for id_ in ids])
+    session.commit()
+    return fax
+
+
+def behind(session, first: Fax, fax: Fax) -> str:
+    session.execute(sa.update(Fax).where(Fax.id == fax.id).values(due_at=first.due_at + timedelta(milliseconds=1)))
+    session.commit()
+    return fax.id
+
+
+@pytest.fixture
+def dispatches(monkeypatch) -> list[str]:
+    """The jobs that a round leaves behind."""
+    names: list[str] = []
+    monkeypatch.setattr(queues, "enqueue_once", names.append)
+    return names
+
+
+@pytest.mark.parametrize("most", [0, 3], ids=["any number of places", "three places"])
+def test_what_any_trunk_may_take_does_not_wait_behind_hundreds_that_one_has_passed_on(
+    session, cast, many_passed_on, dispatches, most
+):
+    outside = behind(session, many_passed_on, ready(session, cast, 3))
+    extension = make_ready(session, submit(session, cast, addressee_text="502"))
+    inside = behind(session, many_passed_on, extension)
+    del dispatches[:]
+    assert [attempt.fax_id for attempt in claim(session, line=most)] == [outside, inside]
+    assert dispatches == [], "for hundreds of which none may go, no round follows at once"
+
+
+def test_a_round_follows_where_more_is_due_behind_them_than_one_looks_at(
+    session, cast, many_passed_on, dispatches, monkeypatch
+):
+    monkeypatch.setattr(dispatch, "BATCH", 2)
+    for last in (3, 4, 5):
+        behind(session, many_passed_on, ready(session, cast, last))
+    del dispatches[:]
+    assert len(claim(session)) == 2 and dispatches == ["dispatch"]
+    assert len(claim(session)) == 1
 
 
 def test_a_trunk_that_is_taken_away_leaves_its_attempts(session, cast, trunks):
