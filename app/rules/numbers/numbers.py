@@ -16,6 +16,8 @@ from tenants.models import Tenant
 from tenants.scope import owned_by
 
 _TYPED = re.compile(r"\+?[0-9]+")
+#: What may stand between two numbers, if figures follow: 050 1234567;rm is no list.
+_BETWEEN = re.compile(r"[/,;\t\r\n](?=[\s/,;]*[+(]?[0-9])")
 _LONGEST = 20
 
 
@@ -87,8 +89,8 @@ def _or_refusal(session: Session, tenant: Tenant, text: str) -> tuple[Addressee 
 
 def _is_a_list(session: Session, tenant: Tenant, text: str) -> bool:
     """A slash is a part of one number after an area code. What is a number before it already goes on with a second one:
-    050 965564/5, 030 23125 / 23126."""
-    befores = (bare(text[: match.start()]) for match in re.finditer("/", text))
+    050 965564/5, 030 23125 / 23126. So do a comma, a semicolon, and the tab or the new line between two cells."""
+    befores = (bare(text[: match.start()]) for match in _BETWEEN.finditer(text.strip()))
     return any(
         public_form(before, tenant.region) or _line_with_extension(session, tenant, before) for before in befores
     )

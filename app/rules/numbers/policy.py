@@ -31,7 +31,9 @@ EVERYWHERE = frozenset({"000", "110", "112", "118", "119", "911", "999"})
 MOST_VOICE = {"voice_per_line": 999, "voice_per_company": 9_999, "voice_minutes": 1_440}
 #: Why a fax waits for the next day: its company's ceiling.
 CEILING = "ceiling"
-_PUNCTUATION = re.compile(r"[\s().\-\u2010-\u2015/]+")
+#: With what nobody sees, as address books and chats put it around a number that is copied. Marks that turn the order of
+#: what is seen around (U+200F, U+202B, U+202E, U+2067) are not among it: the figures would be others than those shown.
+_PUNCTUATION = re.compile(r"[\s().\-\u2010-\u2015/\u00ad\u200b-\u200e\u202a\u202c\u202d\u2060\u2066\u2068\u2069\ufeff]+")
 
 
 @dataclass(frozen=True)

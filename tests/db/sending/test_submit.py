@@ -41,6 +41,11 @@ def test_two_users_may_have_the_same_submission_key(session, cast):
         ("0501234567@trunk", "number_unreadable"),
         ("0501234567&PJSIP/1", "number_unreadable"),
         ("+999123456789", "number_invalid"),
+        ("050 1234567, 050 7654321", "number_several"),
+        ("050 1234567; +39 050 7654321", "number_several"),
+        ("050 1234567\t050 7654321", "number_several"),
+        ("501\n502", "number_several"),
+        ("\u202e7654321050\u202c", "number_unreadable"),  # seen the other way round
     ],
 )
 def test_a_number_that_cannot_be_dialled_is_refused_by_name(session, cast, typed, code):
@@ -49,7 +54,20 @@ def test_a_number_that_cannot_be_dialled_is_refused_by_name(session, cast, typed
     assert (refusal.value.code, refusal.value.field) == (code, "to")
 
 
-@pytest.mark.parametrize("typed", ["050 1234567", "+39 050/123.45.67", "0039 050 1234567", "(050) 123-4567"])
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "050 1234567",
+        "+39 050/123.45.67",
+        "0039 050 1234567",
+        "(050) 123-4567",
+        "\u202a+390501234567\u202c",  # copied from an address book or a chat
+        "\u202d+39 050 1234567\u202c",
+        "\u2068050 1234567\u2069",
+        "050\u200b1234567\ufeff",
+        "050 1234567\t\n",  # copied with the end of its cell
+    ],
+)
 def test_numbers_are_read_as_people_type_them(session, cast, typed):
     assert submit(session, cast, addressee_text=typed).dial_string == "+390501234567"
 
