@@ -30,6 +30,26 @@ def have_another_toil(report, seconds):
     os.waitpid(other, 0)
 
 
+def have_another_toil_for_long(report):
+    """Beside a first hand that does nothing; gives the other's niceness."""
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        os.write(writing, bytes([toil(report, 2.5)]))
+        os._exit(0)
+    return os.read(reading, 1)[0]
+
+
+def leave_one_behind(report):
+    """Which does not end with who has forked it."""
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        if (grandchild := os.fork()) == 0:
+            time.sleep(600)
+        os.write(writing, str(grandchild).encode())
+        os._exit(0)
+    return int(os.read(reading, 20))
+
+
 def crash(_report):
     ctypes.string_at(0)
 

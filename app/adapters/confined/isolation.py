@@ -55,7 +55,9 @@ REST_SECONDS = 0.3
 #: What a child says that was forked before it was needed and now waits.
 READY = b"ready"
 
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+#: How often what a child leaves behind may have forked anew while it was ended.
+MOST_ROUNDS = 1_000
 #: mallopt(3): keep freed memory, grow by so much at once. Planes of megabytes come and go; to have the kernel hand out
 #: their memory in pages of 4 kB costs more than the work in them, so the heap asks for huge ones (glibc 2.35, "Memory
 #: Allocation Tunables"; an older one, or a kernel without them, takes small ones). Nine planes of 5 MB that come and go
@@ -236,9 +238,12 @@ class Child:
         return used / TICKS
 
     def lower(self) -> None:
-        """Its pid is its own until :meth:`end`: the workshop has not waited for it."""
+        """And a second hand of its own, which has its priority where it is forked later. Its pid is its own until
+        :meth:`end`: the workshop has not waited for it."""
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, self.pid, NICENESS)
+            for other in children_of(self.pid):
+                os.setpriority(os.PRIO_PROCESS, other, NICENESS)
 
     def end(self) -> int | None:
         """Whatever it is doing; what it ended by. Only the workshop may say so to the kernel: nobody else knows whether
@@ -292,6 +297,7 @@ def serve(line: socket.socket) -> None:
     gc.collect()
     gc.freeze()
     _libc.malloc_trim(0)
+    _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     forge = _Forge(line)
     while True:
         if not forge.waiting and forge.last and not select.select([line], [], [], REST_SECONDS)[0]:
@@ -300,7 +306,7 @@ def serve(line: socket.socket) -> None:
         if not said:
             return
         if not pipes:
-            line.send(str(_end(int(said))).encode())
+            line.send(str(forge.end(int(said))).encode())
             continue
         child = forge.begin(said, pipes[0])
         os.close(pipes[0])
@@ -316,9 +322,28 @@ class _Forge:
         self.loaded: set[str] = set()
         self.last = ""
         self.waiting: tuple[int, socket.socket] | None = None
+        self.working = set[int]()
 
     def begin(self, request: bytes, pipe: int) -> int:
         """The pid of the child that works on it."""
+        child = self._begun(request, pipe)
+        self.working.add(child)
+        return child
+
+    def end(self, child: int) -> int:
+        """The signal that ended it, or 0. What it has forked ends as well: its second hand, and whatever else one does
+        that was taken over."""
+        ended_by = _end(child)
+        self.working.discard(child)
+        ours = self.working | ({self.waiting[0]} if self.waiting else set())
+        for _ in range(MOST_ROUNDS):
+            if not (left := set(children_of(self.pid)) - ours):
+                break
+            for stray in left:
+                _end(stray)
+        return ended_by
+
+    def _begun(self, request: bytes, pipe: int) -> int:
         self.last = json.loads(request)["module"]
         if self.last not in self.loaded:
             _load(self.last)

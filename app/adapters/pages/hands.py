@@ -57,7 +57,7 @@ class _Other:
         with suppress(OSError):  # a machine that has no process left: one does it all
             self.pid = os.fork()
         if self.pid == 0:
-            _be_the_other(hand, self.take, telling, first)
+            self.be_it(hand, telling, first)
         os.close(telling)
 
     def take(self) -> int | None:
@@ -84,28 +84,27 @@ class _Other:
     def __enter__(self) -> "_Other":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """It ends after the piece that it is at, at the latest."""
+    def __exit__(self, fault: type[BaseException] | None, *_: object) -> None:
+        """It ends after the piece that it is at, at the latest; nobody who has a fault to tell waits for that."""
         while os.read(self.numbers, WAITING):
             pass
         os.close(self.numbers)
         os.close(self.told)
         if self.pid > 0:
-            os.waitpid(self.pid, 0)
+            os.waitpid(self.pid, os.WNOHANG if fault else 0)
 
-
-def _be_the_other(hand: Hand, take: Callable[[], int | None], telling: int, first: int) -> None:
-    """Never returns."""
-    try:
-        end_with(first)
-        with suppress(OSError):
-            fcntl.fcntl(telling, fcntl.F_SETPIPE_SZ, WAITING)
-        with hand() as work:
-            while (at := take()) is not None:
-                os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, first))
-                piece = work(at)
-                piece = _HEAD.pack(at, len(piece)) + piece
-                while piece:
-                    piece = piece[os.write(telling, piece) :]
-    finally:
-        os._exit(0)
+    def be_it(self, hand: Hand, telling: int, first: int) -> None:
+        """Never returns."""
+        try:
+            end_with(first)
+            os.close(self.told)  # else it would wait for itself to read where nobody reads any more
+            with suppress(OSError):
+                fcntl.fcntl(telling, fcntl.F_SETPIPE_SZ, WAITING)
+            with hand() as work:
+                while (at := self.take()) is not None:
+                    piece = work(at)
+                    piece = _HEAD.pack(at, len(piece)) + piece
+                    while piece:
+                        piece = piece[os.write(telling, piece) :]
+        finally:
+            os._exit(0)

@@ -66,6 +66,14 @@ def test_a_child_that_works_long_goes_on_beside_the_others():
     assert run_isolated(harm.toil, 0.1, deadline_seconds=250) == OURS
 
 
+def test_a_second_hand_that_works_long_goes_on_beside_the_others_too():
+    assert run_isolated(harm.have_another_toil_for_long, deadline_seconds=250) == 10
+
+
+def test_nothing_that_a_child_has_forked_outlives_it():
+    assert not Path(f"/proc/{run_isolated(harm.leave_one_behind, deadline_seconds=250)}").exists()
+
+
 @pytest.mark.parametrize(
     ("work", "code"), [(harm.crash, "damaged"), (harm.eat, "too_many_pixels"), (harm.stumble, "damaged")]
 )

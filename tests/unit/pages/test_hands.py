@@ -80,6 +80,24 @@ def test_a_fault_is_raised_by_who_asks_whichever_hand_comes_to_it(faulty: int) -
     assert pieces == [b"%d" % at for at in range(faulty)]
 
 
+@pytest.mark.parametrize("does", [lambda: bytes(8 * hands.WAITING), lambda: signal.pause()], ids=["talks", "works"])
+def test_who_has_a_fault_to_tell_waits_for_no_other_hand(tmp_path: Path, does: Callable[[], bytes]) -> None:
+    ours, said = os.getpid(), tmp_path / "other"
+
+    def work(_at: int) -> bytes:
+        if os.getpid() == ours:
+            until(lambda: said.exists() and said.read_text())
+            raise LookupError
+        said.write_text(str(os.getpid()))
+        return does()
+
+    with pytest.raises(LookupError):
+        list(by_two(by(work), 2))
+    other = int(said.read_text())
+    os.kill(other, signal.SIGKILL)
+    os.waitpid(other, 0)
+
+
 def test_the_other_hand_ends_with_the_first(tmp_path: Path) -> None:
     first = os.fork()
     if first == 0:
