@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from app.models import Document, Fax
 from tenants.db import new_ulid
-from tests.browser.desk import ALICE, BETA, cancel, fax_id, fill, submit
+from tests.browser.desk import ALICE, BETA, BOB, cancel, fax_id, fill, submit
 from tests.documents import pdf, written
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("sent")]  # those are on the line meanwhile
@@ -198,3 +198,22 @@ def test_a_file_dropped_anywhere_on_the_form_is_taken(visit, letter: Path):
         content,
     )
     expect(page.locator(".kept strong")).to_have_text("dropped.pdf")
+
+
+@pytest.mark.parametrize("who", [ALICE, BOB], ids=["the same person", "another person"])
+def test_a_form_of_somebody_who_was_signed_out_waits_for_the_same_person(visit, desk, letter, later, who):
+    page = visit(FORM, who=ALICE)
+    fill(page, to=BETA, line="frontdesk", document=letter, at=later)
+    page.check("#urgent")
+    page.context.clear_cookies(name="session")
+    submit(page)
+    desk.sign_in(page, who)
+    page.goto(page.url.split("/faxes")[0] + FORM) if FORM not in page.url else None
+    if who != ALICE:
+        expect(page.locator("#to")).to_have_value("")
+        return
+    expect(page.locator("#to")).to_have_value(BETA)
+    expect(page.locator("#send_at")).to_have_value(later)
+    expect(page.locator("#urgent")).to_be_checked()
+    expect(page.locator("#entity option:checked")).to_contain_text("frontdesk")
+    expect(page.locator(".kept strong")).to_have_text(letter.name)

@@ -33,7 +33,8 @@ MOST_VOICE = {"voice_per_line": 999, "voice_per_company": 9_999, "voice_minutes"
 CEILING = "ceiling"
 #: With what nobody sees, as address books and chats put it around a number that is copied. Marks that turn the order of
 #: what is seen around (U+200F, U+202B, U+202E, U+2067) are not among it: the figures would be others than those shown.
-_PUNCTUATION = re.compile(r"[\s().\-\u2010-\u2015/\u00ad\u200b-\u200e\u202a\u202c\u202d\u2060\u2066\u2068\u2069\ufeff]+")
+_UNSEEN = r"\u00ad\u200b-\u200e\u202a\u202c\u202d\u2060\u2066\u2068\u2069\ufeff"
+_PUNCTUATION = re.compile(rf"[\s().\-\u2010-\u2015/{_UNSEEN}]+")
 
 
 @dataclass(frozen=True)

@@ -97,8 +97,12 @@ def begin_reading() -> None:
 def _demand_sign_in() -> AnyResponse | None:
     if request.endpoint in PUBLIC or current_user.is_authenticated:
         return None
-    if TOKEN in session:
+    was_known = TOKEN in session
+    if was_known:
         session.clear()
+    if _was_act():
+        flash(_("You were signed out, so nothing was sent or saved. Sign in and try again."), "error")
+    elif was_known:
         flash(_("You were signed out. Sign in to continue."), "info")
     target = url_for("sign_in.sign_in", next=_here())
     if request.htmx:
@@ -123,10 +127,17 @@ def _end_reading_before_a_body() -> None:
             end_reading(db.session)
 
 
+def _was_act() -> bool:
+    """A form that somebody thinks they have submitted; who signs out twice has what they want."""
+    return request.method not in SAFE_METHODS and not request.htmx and request.endpoint != "sign_in.sign_out"
+
+
 def _here() -> str | None:
-    """The page to come back to after sign-in: only pages can be asked for again, acts cannot."""
+    """The page to come back to after sign-in: only pages can be asked for again, acts cannot. The page of a form that
+    is submitted to its own address can."""
     here = request.htmx.current_url if request.htmx else request.full_path.rstrip("?")
-    if request.method not in SAFE_METHODS and not request.htmx:
+    answers = request.url_rule.methods if request.url_rule else None
+    if not request.htmx and "GET" not in (answers or ()):
         return None
     parts = urlsplit(here or "/")
     here = parts.path + (f"?{parts.query}" if parts.query else "")

@@ -130,6 +130,38 @@
     ((kept.button && document.getElementById(kept.button)) || document.querySelector(kept.place))?.focus();
   }
 
+  // Who was signed out in the middle of a form finds it as it was, in the same tab and as the same person.
+  const TYPED = "typed";
+  const here = document.body.dataset.person;
+  const keepTyped = () => {
+    const form = document.querySelector("form[data-keep]");
+    if (!form) return;
+    const fields = [...form.elements].filter(({ name, type }) => /^(draft|submission)$/.test(name) || (name && !/^(hidden|file)$/.test(type)));
+    const values = fields.map(({ name, value, checked }) => ({ name, value, checked }));
+    sessionStorage.setItem(TYPED, JSON.stringify({ person: here, page: location.pathname, values }));
+  };
+  on("submit", (event) => event.target.matches("[data-keep]") && keepTyped());
+  on("htmx:beforeOnLoad", (event) => event.detail.xhr.getResponseHeader("HX-Redirect") && keepTyped());
+  const fillIn = ({ values }) => {
+    const form = document.querySelector("form[data-keep]");
+    for (const { name, value, checked } of values) {
+      const field = form.elements[name];
+      if (field) field.type === "checkbox" ? (field.checked = checked) : (field.value = value);
+    }
+    const { draft, entity, to, document: file } = form.elements;
+    if (to.value) window.htmx?.trigger(to, "change");
+    if (!draft.value) return;
+    const asked = { draft: draft.value, entity: entity.value };
+    window.htmx?.ajax("POST", file.getAttribute("hx-post"), { target: "#document-field", swap: "outerHTML", values: asked });
+  };
+  on("DOMContentLoaded", () => {
+    const typed = JSON.parse(sessionStorage.getItem(TYPED) ?? "null");
+    if (!typed) return;
+    if (!here) return sessionStorage.setItem(TYPED, JSON.stringify({ ...typed, signedOut: true }));
+    sessionStorage.removeItem(TYPED);
+    if (typed.signedOut && typed.person === here && typed.page === location.pathname) fillIn(typed);
+  });
+
   // A fax that is followed is over: the button that had the keyboard is gone, its status is there.
   let atFax = false;
   on("htmx:beforeSwap", (event) => {

@@ -280,3 +280,19 @@ def test_healthz_answers_in_json_whatever_breaks(nobody: Browser, monkeypatch: p
     monkeypatch.undo()
     monkeypatch.setitem(CHECKS, "storage", broken)
     assert nobody.get("/healthz").json["parts"]["storage"]["error"] == "MemoryError"
+
+
+def test_who_was_signed_out_is_told_that_the_form_did_nothing_and_comes_back_to_it(nobody: Browser) -> None:
+    answer = nobody.client.post("/faxes/send", data={"to": "050 1234567"})
+    assert answer.headers["Location"] == "/sign-in?next=/faxes/send"
+    assert "You were signed out, so nothing was sent or saved." in nobody.get("/sign-in").text
+
+
+def test_an_act_that_is_no_page_is_not_come_back_to(app: Flask, cast: Cast, nobody: Browser) -> None:
+    answer = nobody.client.post(f"/faxes/{make_fax(app, cast)}/cancel")
+    assert answer.headers["Location"] == "/sign-in"
+
+
+def test_who_signs_out_twice_is_told_of_no_form(nobody: Browser) -> None:
+    nobody.client.post("/sign-out")
+    assert "nothing was sent" not in nobody.get("/sign-in").text
