@@ -10,6 +10,7 @@ import threading
 from contextlib import suppress
 from typing import Any
 
+from app.adapters.confined.isolation import open_workshop
 from app.jobs.pulse import say_alive
 
 preload_app = True
@@ -25,8 +26,11 @@ def post_fork(server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """All its threads are there from the beginning. gunicorn would make them as they are needed, and a worker that gets
-    none just then ends (worker class gthread)."""
+    """All its threads are there from the beginning: gunicorn would make them as they are needed, and a worker that gets
+    none just then ends (worker class gthread). And so is its workshop, where files are judged: what it has to load
+    takes a second, for which the first forms of a crowd would wait."""
+    with suppress(OSError):  # there is no process left just now; the first form opens it
+        open_workshop()
     count = worker.cfg.threads
     together = threading.Barrier(count)
     with suppress(RuntimeError):  # there are none just now; a request that finds one is answered all the same

@@ -1,6 +1,7 @@
 """The child that does the work, and the workshop from which it comes."""
 
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -8,10 +9,11 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from app.adapters.confined import confinement, room
+from app.adapters.confined import confinement, isolation, room
 from app.adapters.confined.isolation import run_isolated
 from app.adapters.confined.yielding import GaveWay, sliced
 from app.adapters.pdf import printer
@@ -330,3 +332,12 @@ def _lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def test_a_worker_of_the_web_opens_its_workshop_before_the_first_form(monkeypatch):
+    monkeypatch.setattr(isolation, "_workshops", isolation._Workshops())
+    settings = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
+    with ThreadPoolExecutor(2) as pool:
+        settings["post_worker_init"](SimpleNamespace(cfg=SimpleNamespace(threads=2), tpool=pool))
+    assert isolation._workshops.open is not None
+    isolation._workshops.open.line.close()  # it ends with its owner
