@@ -105,3 +105,11 @@ def test_the_appearance_is_kept_from_page_to_page(visit, desk: Desk, script):
     page.goto(f"{desk.url}/faxes?direction=sent")
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     expect(page.locator("[name=theme][value=auto]")).to_have_attribute("aria-pressed", "false")
+
+
+@pytest.mark.parametrize(("who", "path"), [(BOB, "/profile"), (ALICE, "/figures")], ids=["in Italian", "periods"])
+def test_no_word_of_what_is_chosen_from_is_cut_on_the_narrowest_screen(visit, who, path):
+    page = visit(path, who=who)
+    page.set_viewport_size({"width": 320, "height": 700})
+    cut = "boxes => boxes.filter(box => box.scrollWidth > box.clientWidth).map(box => box.textContent.trim())"
+    assert page.eval_on_selector_all(".machine nav, .tabs, .tti span", cut) == []
