@@ -3,26 +3,22 @@ comes meanwhile is told at once, and forks its workers, so that one that was kil
 second. Workers end with the process that forked them, however that ends. The first process itself says that it gets on,
 after each look at its workers (every second)."""
 
-import ctypes
 import os
-import signal
 import threading
 from contextlib import suppress
 from typing import Any
 
+from app.adapters.confined.confinement import end_with
 from app.adapters.confined.isolation import open_workshop
 from app.jobs.pulse import say_alive
 
 preload_app = True
-PR_SET_PDEATHSIG = 1  # prctl(2)
 OWNER = os.getpid()
 
 
 def post_fork(server: Any, worker: Any) -> None:
     del server, worker
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != OWNER:  # it died before we were bound to it
-        os._exit(1)
+    end_with(OWNER)
 
 
 def post_worker_init(worker: Any) -> None:

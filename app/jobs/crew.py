@@ -13,6 +13,7 @@ import sys
 import time
 from types import FrameType
 
+from app.adapters.confined.confinement import end_with
 from app.jobs import serve
 from app.jobs.pulse import say_alive
 from app.jobs.running import application
@@ -39,7 +40,7 @@ KINDS: dict[str, tuple[str, ...]] = {
 SHORTEST_LIFE = 1.0
 #: Between two looks at who has ended, with a sign of life at each.
 LOOK_SECONDS = 0.5
-PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
+PR_SET_NAME = 15
 
 _libc = ctypes.CDLL(None)
 
@@ -113,12 +114,11 @@ def _work(kind: str, owner: int, blocked: set[signal.Signals]) -> None:
         for number in blocked:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        end_with(owner, signal.SIGTERM)
         _libc.prctl(PR_SET_NAME, f"jobs-{kind}".encode(), 0, 0, 0)
         os.nice(NICENESS.get(kind, 0))
-        if os.getppid() == owner:  # else it died before we were bound to it
-            serve.run(list(KINDS[kind]))
-            code = 0
+        serve.run(list(KINDS[kind]))
+        code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException:

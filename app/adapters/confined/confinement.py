@@ -13,6 +13,7 @@ A whole program, too, stands behind such a fence where a machine gives no namesp
 import ctypes
 import errno
 import os
+import signal
 import sys
 import sysconfig
 from collections.abc import Iterable
@@ -40,6 +41,7 @@ OWN = (1 << 15) - 1 & ~(MAKE_CHAR | MAKE_BLOCK)
 #: ABI → how many kinds of access to files it knows.
 FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 NETWORK_RIGHTS, SCOPES = 0b11, 0b11  # TCP from ABI 4 on; abstract sockets and signals from 6 on
+PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
 CAPABILITY_VERSION = 0x20080522
 #: CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH: root reads files of other users; which ones is Landlock's to say.
@@ -138,6 +140,14 @@ def landlock_version() -> int:
 
 def can_confine() -> bool:
     return landlock_version() > 0
+
+
+def end_with(parent: int, by: signal.Signals = signal.SIGKILL) -> None:
+    """This process, which it has forked, ends by that signal when the parent does; at once where that has happened
+    already."""
+    _libc.prctl(PR_SET_PDEATHSIG, by, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def confine(*, reads: Iterable[str | Path] = (), writes: Iterable[str | Path] = ()) -> None:

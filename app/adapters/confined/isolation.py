@@ -55,7 +55,7 @@ REST_SECONDS = 0.3
 #: What a child says that was forked before it was needed and now waits.
 READY = b"ready"
 
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+PR_SET_CHILD_SUBREAPER = 36
 #: How often what a child leaves behind may have forked anew while it was ended.
 MOST_ROUNDS = 1_000
 #: mallopt(3): keep freed memory, grow by so much at once. Planes of megabytes come and go; to have the kernel hand out
@@ -444,13 +444,6 @@ def _be_the_child(work: Callable[[], tuple[bytes, int]], *, parent: int, mapped:
         os._exit(0)
 
 
-def end_with(parent: int) -> None:
-    """This process, which it has forked, ends when the parent does; at once where that has happened already."""
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
 def children_of(process: int) -> list[int]:
     """Pids; none of one that has ended."""
     try:
@@ -460,7 +453,7 @@ def children_of(process: int) -> list[int]:
 
 
 def _settle(parent: int) -> None:
-    end_with(parent)
+    confinement.end_with(parent)
     _settle_heap()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)

@@ -11,7 +11,6 @@ which is emptied at the end, and a filter of system calls for LibreOffice alone.
 """
 
 import argparse
-import ctypes
 import logging
 import os
 import resource
@@ -26,6 +25,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,14 +75,11 @@ THREADS = 64
 RESTART = 81
 #: Address space, not memory: LibreOffice maps 0.8 GB before its first document.
 MEMORY = 2 * 1024**3
-PR_SET_PDEATHSIG = 1
 #: Where fonts are found, and where LibreOffice puts its pipe.
 HANDED_ON = ("FONTCONFIG_FILE", "OSL_SOCKET_PATH")
 FLAGS = "--headless --invisible --nocrashreport --nodefault --nologo --nofirststartwizard --norestore".split()
 #: Where distributions put the real program; the shell script "soffice" in front of it would outlive a signal.
 PROGRAMS = ("/usr/lib/libreoffice/program/soffice.bin", "/opt/libreoffice/program/soffice.bin")
-
-_libc = ctypes.CDLL(None)
 
 
 class Office:
@@ -244,7 +241,9 @@ class Office:
         """LibreOffice fills a new profile in at its first start and asks to be started again."""
         command = [executable, *FLAGS, f"-env:UserInstallation={self.profile.as_uri()}", "--terminate_after_init"]
         for _ in range(3):
-            done = subprocess.run(command, env=self._environment(), preexec_fn=self._tether, check=False)
+            done = subprocess.run(
+                command, env=self._environment(), preexec_fn=partial(self._tether, os.getpid()), check=False
+            )
             if done.returncode != RESTART:
                 return
 
@@ -252,9 +251,9 @@ class Office:
         ours = {"PATH": "/usr/bin:/bin", "HOME": str(self.profile), "TMPDIR": str(self.scratch), "LC_ALL": "C.UTF-8"}
         return ours | {name: os.environ[name] for name in HANDED_ON if name in os.environ}
 
-    def _tether(self) -> None:
+    def _tether(self, office: int) -> None:
         """In the child: end with the parent, and an address space that no honest document fills."""
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        confinement.end_with(office)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         if self.call_filter:
             confinement.apply_filter(self.call_filter)
@@ -266,7 +265,7 @@ class Office:
             [executable, *FLAGS, f"-env:UserInstallation={self.profile.as_uri()}", accept],
             env=self._environment(),
             start_new_session=True,
-            preexec_fn=self._tether,
+            preexec_fn=partial(self._tether, os.getpid()),
         )
         while time.monotonic() < end and self.process.poll() is None:
             try:

@@ -11,7 +11,8 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 
-from app.adapters.confined.isolation import end_with, give_back
+from app.adapters.confined.confinement import end_with
+from app.adapters.confined.isolation import give_back
 
 #: What does a piece by its number. It opens what it reads itself: a file that was open before the fork has one place
 #: for both to read at.
