@@ -7,7 +7,7 @@ that may be the fault.
 import logging
 from collections.abc import Callable, Mapping
 
-from flask import Flask, make_response, render_template
+from flask import Flask, make_response, render_template, session
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf.csrf import CSRFError
@@ -101,8 +101,10 @@ def _http(error: HTTPException) -> Response:
 
 
 def _csrf(_error: CSRFError) -> Response:
+    """Who comes without a cookie, as with a form of another site, gets none: it would put out the one that they
+    have."""
     text = _("This page was opened in another session, or too long ago. Open it again and repeat your change.")
-    return page(400, title=_("This form is no longer valid"), text=text)
+    return page(400, title=_("This form is no longer valid"), text=text, bare=not session)
 
 
 def _too_large(_error: RequestEntityTooLarge) -> Response:

@@ -128,7 +128,11 @@ def _end_reading_before_a_body() -> None:
 
 
 def _was_act() -> bool:
-    """A form that somebody thinks they have submitted; who signs out twice has what they want."""
+    """A form of ours that somebody thinks they have submitted; who signs out twice has what they want. With one that
+    another site submits no cookie comes: to tell of it would be to put another cookie in its place."""
+    origin = request.headers.get("Origin")
+    if origin and urlsplit(origin).netloc != request.host:
+        return False
     return request.method not in SAFE_METHODS and not request.htmx and request.endpoint != "sign_in.sign_out"
 
 

@@ -296,3 +296,13 @@ def test_an_act_that_is_no_page_is_not_come_back_to(app: Flask, cast: Cast, nobo
 def test_who_signs_out_twice_is_told_of_no_form(nobody: Browser) -> None:
     nobody.client.post("/sign-out")
     assert "nothing was sent" not in nobody.get("/sign-in").text
+
+
+@pytest.mark.parametrize("origin", ["https://elsewhere.example", "null"])
+def test_a_form_of_another_site_signs_nobody_out(nobody: Browser, origin: str) -> None:
+    """No cookie comes with it, and an answer with one would put out the one that the browser has."""
+    for path in ("/faxes/send", "/sign-in", "/sign-out", "/nowhere"):
+        answer = nobody.client.post(path, headers={"Origin": origin})
+        assert "Set-Cookie" not in answer.headers, path
+    ours = nobody.client.post("/faxes/send", headers={"Origin": "http://localhost"})
+    assert "Set-Cookie" in ours.headers, "who was signed out in the middle of a form of ours is told"
