@@ -50,6 +50,11 @@ def leave_one_behind(report):
     return int(os.read(reading, 20))
 
 
+def leave_one_behind_and_hang(report):
+    report(leave_one_behind(report))
+    hang(report)
+
+
 def crash(_report):
     ctypes.string_at(0)
 

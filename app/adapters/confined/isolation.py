@@ -200,21 +200,26 @@ class Workshop:
             OSError: the workshop is gone.
         """
         with self.lock:
-            socket.send_fds(self.line, [json.dumps(request).encode()], [pipe])
-            return Child(self, self._answer())
+            return Child(self, self._answer(json.dumps(request).encode(), [pipe]))
 
     def end(self, pid: int) -> int | None:
         """Returns when the child is no more and writes to nothing: with the signal that ended it (0: none), or None
         where the workshop is gone."""
         with self.lock, suppress(OSError):
-            self.line.send(str(pid).encode())
-            return self._answer()
+            return self._answer(str(pid).encode(), [])
         return None
 
-    def _answer(self) -> int:
-        if answer := self.line.recv(REQUEST_BYTES):
-            return int(answer)
-        raise ConnectionResetError("the workshop is gone")
+    def _answer(self, said: bytes, pipes: list[int]) -> int:
+        """One that does not answer is spoken to no more: what it says late would be taken for another's answer, and its
+        number for that of a child."""
+        try:
+            socket.send_fds(self.line, [said], pipes)
+            if answer := self.line.recv(REQUEST_BYTES):
+                return int(answer)
+            raise ConnectionResetError("the workshop is gone")
+        except OSError:
+            self.line.close()
+            raise
 
     def is_ours(self) -> bool:
         return self.owner == os.getpid() and self.process.poll() is None
@@ -299,18 +304,12 @@ def serve(line: socket.socket) -> None:
     _libc.malloc_trim(0)
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     forge = _Forge(line)
-    while True:
-        if not forge.waiting and forge.last and not select.select([line], [], [], REST_SECONDS)[0]:
-            forge.have_one_wait()
-        said, pipes, _flags, _from = socket.recv_fds(line, REQUEST_BYTES, 1)
-        if not said:
-            return
-        if not pipes:
-            line.send(str(forge.end(int(said))).encode())
-            continue
-        child = forge.begin(said, pipes[0])
-        os.close(pipes[0])
-        line.send(str(child).encode())
+    try:
+        with suppress(ConnectionError):  # the owner does not even hear the last answer
+            while forge.serve_one():
+                pass
+    finally:
+        forge.end_all()
 
 
 class _Forge:
@@ -323,6 +322,21 @@ class _Forge:
         self.last = ""
         self.waiting: tuple[int, socket.socket] | None = None
         self.working = set[int]()
+
+    def serve_one(self) -> bool:
+        """False: the owner is gone."""
+        if not self.waiting and self.last and not select.select([self.line], [], [], REST_SECONDS)[0]:
+            self.have_one_wait()
+        said, pipes, _flags, _from = socket.recv_fds(self.line, REQUEST_BYTES, 1)
+        if not said:
+            return False
+        if pipes:
+            answer = self.begin(said, pipes[0])
+            os.close(pipes[0])
+        else:
+            answer = self.end(int(said))
+        self.line.send(str(answer).encode())
+        return True
 
     def begin(self, request: bytes, pipe: int) -> int:
         """The pid of the child that works on it."""
@@ -342,6 +356,11 @@ class _Forge:
             for stray in left:
                 _end(stray)
         return ended_by
+
+    def end_all(self) -> None:
+        """What they have forked would go on without the workshop."""
+        for child in list(self.working):
+            self.end(child)
 
     def _begun(self, request: bytes, pipe: int) -> int:
         self.last = json.loads(request)["module"]

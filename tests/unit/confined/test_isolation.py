@@ -1,5 +1,6 @@
 """The child that does the work, and the workshop from which it comes."""
 
+import json
 import os
 import runpy
 import signal
@@ -310,6 +311,44 @@ run_isolated(harm.hang, deadline_seconds=250)
     owner.kill()
     owner.wait()
     until(lambda: not any(_lives(int(pid)) for pid in (workshop, *children)))
+
+
+@pytest.fixture
+def workshop():
+    opened = isolation.Workshop()
+    yield opened
+    opened.line.close()
+    opened.process.wait(60)
+
+
+def _begun(workshop, work):
+    """A child that works, and the first that it says."""
+    reading, writing = os.pipe()
+    request = {"module": work.__module__, "function": work.__name__, "arguments": [], "reads": [], "writes": []}
+    child = workshop.begin(request | {"seconds": 250, "memory": isolation.MEMORY}, writing)
+    os.close(writing)
+    with os.fdopen(reading) as said:
+        return child, json.loads(said.readline())["report"]
+
+
+def test_nothing_that_a_child_has_forked_outlives_the_workshop(workshop):
+    _, stray = _begun(workshop, harm.leave_one_behind_and_hang)
+    assert _lives(stray)
+    workshop.line.close()  # as it is when its owner ends
+    workshop.process.wait(60)
+    assert not _lives(stray)
+
+
+def test_what_a_workshop_says_too_late_is_no_answer_to_another_question(workshop):
+    child, _ = _begun(workshop, harm.leave_one_behind_and_hang)
+    workshop.process.send_signal(signal.SIGSTOP)
+    workshop.line.settimeout(0.1)
+    assert child.end() is None
+    workshop.process.send_signal(signal.SIGCONT)
+    if workshop.line.fileno() >= 0:
+        workshop.line.settimeout(60)
+    with pytest.raises(OSError):
+        _begun(workshop, harm.leave_one_behind_and_hang)
 
 
 def _sleeps(pid: int) -> bool:
