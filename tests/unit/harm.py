@@ -19,7 +19,7 @@ def toil(_report, seconds):
     """Until the processor has worked for so long; gives its niceness."""
     while time.process_time() < seconds:
         pass
-    return os.nice(0)
+    return os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def have_another_toil(report, seconds):
@@ -57,6 +57,11 @@ def leave_one_behind_and_hang(report):
 
 def crash(_report):
     ctypes.string_at(0)
+
+
+def abort(_report):
+    """As a library does that has found itself wrong."""
+    os.abort()
 
 
 def eat(_report):
@@ -113,9 +118,18 @@ def try_everything(_report, given, written, canary, caller):
         "go to the network": lambda: socket.socket(socket.AF_INET),
         "go to a local server": lambda: socket.socket(socket.AF_UNIX),
         "end its caller": lambda: os.kill(caller, 0),
+        "end a thread of its caller": lambda: _called("tgkill", caller, caller, 0),
+        "slow its caller down": lambda: os.setpriority(os.PRIO_PROCESS, caller, 19),
+        "keep its caller from a processor": lambda: os.sched_setaffinity(caller, {0}),
         "run a program": lambda: os.execv("/usr/bin/true", ["true"]),
     }
     return {name: _outcome(attempt) for name, attempt in tries.items()}
+
+
+def _called(name, *arguments):
+    libc = ctypes.CDLL(None, use_errno=True)
+    if getattr(libc, name)(*arguments) < 0:
+        raise OSError(ctypes.get_errno(), name)
 
 
 def _outcome(attempt):

@@ -59,11 +59,17 @@ DANGEROUS = (
     # an id of System V's may be guessed; a queue has a name
     *("shmat", "shmctl", "msgrcv", "msgsnd", "msgctl", "semop", "semtimedop", "semctl", "mq_open", "mq_unlink"),
 )
+#: What reaches other processes of the same user: signals, and their turns at the processor. Who aborts ends all the
+#: same, by a fault in place of SIGABRT (abort(3)).
+OF_OTHERS = (
+    *("kill", "tkill", "tgkill", "pidfd_open", "pidfd_send_signal", "rt_sigqueueinfo", "rt_tgsigqueueinfo"),
+    *("setpriority", "sched_setattr", "sched_setparam", "sched_setscheduler", "sched_setaffinity"),
+)
 #: What a reader of documents has not to do besides.
 FORBIDDEN = (
     *DANGEROUS,
+    *OF_OTHERS,
     *("socket", "socketpair", "connect", "bind", "listen", "accept", "accept4", "execve", "execveat"),
-    *("kill", "tkill", "pidfd_open", "pidfd_send_signal", "rt_sigqueueinfo", "rt_tgsigqueueinfo"),
 )
 #: What Landlock leaves open that namespaces or another user would not: modes and owners of files, names that come and
 #: go in a folder, files made empty (Landlock knows that from Linux 6.2 on only), other processes' turns.
@@ -76,10 +82,7 @@ LEFT_OPEN = (
 #: What a program behind the fence has not to do.
 FENCED = (*DANGEROUS, *LEFT_OPEN)
 #: Nor a LibreOffice that another program speaks for: what is left of its sockets is the one that it waits at.
-LIBREOFFICE = (
-    *("connect", "kill", "tkill", "tgkill", "pidfd_open", "pidfd_send_signal", "rt_sigqueueinfo", "rt_tgsigqueueinfo"),
-    *("setpriority", "sched_setattr", "sched_setparam", "sched_setscheduler", "sched_setaffinity"),
-)
+LIBREOFFICE = ("connect", *OF_OTHERS)
 
 #: System call, its argument, comparison, mask, value: refused where it is so. libseccomp knows no other comparisons.
 Rule = tuple[str, int, int, int, int]

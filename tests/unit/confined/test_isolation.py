@@ -78,7 +78,8 @@ def test_nothing_that_a_child_has_forked_outlives_it():
 
 
 @pytest.mark.parametrize(
-    ("work", "code"), [(harm.crash, "damaged"), (harm.eat, "too_many_pixels"), (harm.stumble, "damaged")]
+    ("work", "code"),
+    [(harm.crash, "damaged"), (harm.abort, "damaged"), (harm.eat, "too_many_pixels"), (harm.stumble, "damaged")],
 )
 def test_a_child_that_crashes_is_a_failure_of_its_document(work, code):
     with pytest.raises(PermanentFailure) as failure:
@@ -145,6 +146,24 @@ def test_a_child_reaches_the_files_it_was_given_and_nothing_else(tmp_path):
         "write what it was given",
     }
     assert written.read_text() == "x"
+
+
+FILTERED = """
+import ctypes, os
+from app.adapters.confined import confinement
+libc, me = ctypes.CDLL(None), os.getpid()
+libc.prctl(confinement.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+confinement.apply_filter(confinement.call_filter())
+signalled = (libc.kill(me, 0), libc.tgkill(me, me, 0))
+print(*signalled, libc.setpriority(0, me, 19), libc.sched_setaffinity(me, 8, bytes([255] * 8)))
+"""
+
+
+@pytest.mark.skipif(confinement.why_no_fence() is not None, reason="no libseccomp")
+def test_the_filter_alone_keeps_a_child_from_other_processes():
+    """Before Linux 6.12, Landlock says nothing of signals."""
+    done = subprocess.run([sys.executable, "-c", FILTERED], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["-1"] * 4, done.stderr
 
 
 FENCED = """
