@@ -200,12 +200,19 @@ def test_a_file_dropped_anywhere_on_the_form_is_taken(visit, letter: Path):
     expect(page.locator(".kept strong")).to_have_text("dropped.pdf")
 
 
+def sign_out(page: Page) -> None:
+    """Once the form asks for nothing any more: what it asks for now leads to the sign-in."""
+    expect(page.locator("#preview-state .look-facts").first).to_contain_text("bit/s", timeout=60_000)
+    page.wait_for_load_state("networkidle")
+    page.context.clear_cookies(name="session")
+
+
 @pytest.mark.parametrize("who", [ALICE, BOB], ids=["the same person", "another person"])
 def test_a_form_of_somebody_who_was_signed_out_waits_for_the_same_person(visit, desk, letter, later, who):
     page = visit(FORM, who=ALICE)
     fill(page, to=BETA, line="frontdesk", document=letter, at=later)
     page.check("#urgent")
-    page.context.clear_cookies(name="session")
+    sign_out(page)
     submit(page)
     desk.sign_in(page, who)
     page.goto(page.url.split("/faxes")[0] + FORM) if FORM not in page.url else None
@@ -216,4 +223,19 @@ def test_a_form_of_somebody_who_was_signed_out_waits_for_the_same_person(visit, 
     expect(page.locator("#send_at")).to_have_value(later)
     expect(page.locator("#urgent")).to_be_checked()
     expect(page.locator("#entity option:checked")).to_contain_text("frontdesk")
+    expect(page.locator(".kept strong")).to_have_text(letter.name)
+
+
+def test_a_form_of_somebody_who_has_signed_in_anew_in_another_tab_is_not_lost(visit, desk, letter, later):
+    page = visit(FORM, who=ALICE)
+    fill(page, to=BETA, line="frontdesk", document=letter, at=later)
+    sign_out(page)
+    beside = page.context.new_page()
+    beside.goto(page.url)
+    desk.sign_in(beside, ALICE)
+    page.bring_to_front()
+    submit(page)
+    page.click("text=Open the form again")
+    expect(page.locator("#to")).to_have_value(BETA)
+    expect(page.locator("#send_at")).to_have_value(later)
     expect(page.locator(".kept strong")).to_have_text(letter.name)

@@ -20,7 +20,7 @@ from werkzeug.wrappers import Response
 from app.config import DOCUMENT_BYTES
 from app.errors import PermanentFailure, TemporaryFailure
 from app.rules.words.sentences import sentence
-from app.web.site.guard import ask_nobody, view_writes
+from app.web.site.guard import ask_nobody, page_here, view_writes
 from tenants.connections import DATABASE_DOWN, beyond_any_row
 from tenants.db import db
 
@@ -65,12 +65,14 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Exception, _broken)
 
 
-def page(status: int, *, title: str | None = None, text: str | None = None, bare: bool = False) -> Response:
-    """``bare``: the page knows nobody and touches no part of ours."""
+def page(
+    status: int, *, title: str | None = None, text: str | None = None, bare: bool = False, again: str | None = None
+) -> Response:
+    """``bare``: the page knows nobody and touches no part of ours. ``again``: the page of the submitted form."""
     if bare:
         ask_nobody()
     known_title, known_text = PAGES.get(status, PAGES[400 if status < 500 else 500])
-    values = {"title": title or known_title, "text": text or known_text, "bare": bare}
+    values = {"title": title or known_title, "text": text or known_text, "bare": bare, "again": again}
     if bare and request.htmx and not request.htmx.boosted:
         return _notice(status, values)
     return make_response(render_template("site/errors/error.html", status=status, **values), status)
@@ -104,7 +106,8 @@ def _csrf(_error: CSRFError) -> Response:
     """Who comes without a cookie, as with a form of another site, gets none: it would put out the one that they
     have."""
     text = _("This page was opened in another session, or too long ago. Open it again and repeat your change.")
-    return page(400, title=_("This form is no longer valid"), text=text, bare=not session)
+    again = None if request.htmx or not session else page_here()
+    return page(400, title=_("This form is no longer valid"), text=text, bare=not session, again=again)
 
 
 def _too_large(_error: RequestEntityTooLarge) -> Response:

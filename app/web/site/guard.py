@@ -104,7 +104,7 @@ def _demand_sign_in() -> AnyResponse | None:
         flash(_("You were signed out, so nothing was sent or saved. Sign in and try again."), "error")
     elif was_known:
         flash(_("You were signed out. Sign in to continue."), "info")
-    target = url_for("sign_in.sign_in", next=_here())
+    target = url_for("sign_in.sign_in", next=page_here())
     if request.htmx:
         return Response(status=204, headers={"HX-Redirect": target})
     return redirect(target, 303)
@@ -136,7 +136,7 @@ def _was_act() -> bool:
     return request.method not in SAFE_METHODS and not request.htmx and request.endpoint != "sign_in.sign_out"
 
 
-def _here() -> str | None:
+def page_here() -> str | None:
     """The page to come back to after sign-in: only pages can be asked for again, acts cannot. The page of a form that
     is submitted to its own address can."""
     here = request.htmx.current_url if request.htmx else request.full_path.rstrip("?")

@@ -130,7 +130,8 @@
     ((kept.button && document.getElementById(kept.button)) || document.querySelector(kept.place))?.focus();
   }
 
-  // Who was signed out in the middle of a form finds it as it was, in the same tab and as the same person.
+  // Who was signed out in the middle of a form, or signed in anew beside it, finds it as it was, in the same tab and as
+  // the same person.
   const TYPED = "typed";
   const here = document.body.dataset.person;
   const keepTyped = () => {
@@ -157,7 +158,7 @@
   on("DOMContentLoaded", () => {
     const typed = JSON.parse(sessionStorage.getItem(TYPED) ?? "null");
     if (!typed) return;
-    if (!here) return sessionStorage.setItem(TYPED, JSON.stringify({ ...typed, signedOut: true }));
+    if (!here || document.querySelector("[data-typed-waits]")) return sessionStorage.setItem(TYPED, JSON.stringify({ ...typed, signedOut: true }));
     sessionStorage.removeItem(TYPED);
     if (typed.signedOut && typed.person === here && typed.page === location.pathname) fillIn(typed);
   });
