@@ -53,6 +53,7 @@ class Turns:
         user: InstrumentedAttribute[int | None],
         waiting: sa.ColumnElement[bool],
     ) -> None:
+        self._anybody = sa.select(what).where(waiting).limit(1)
         company, person = sa.bindparam("company", type_=sa.BigInteger), sa.bindparam("person", type_=sa.BigInteger)
         of_its_company = sa.exists().where(tenant == Tenant.id, waiting)
         companies = sa.select(Tenant.id).where(of_its_company)
@@ -64,9 +65,12 @@ class Turns:
         theirs = sa.select(what).where(tenant == company, waiting).order_by(what).limit(1)
         self._first, self._first_of_nobody = theirs.where(user == person), theirs.where(user.is_(None))
 
+    def anybody(self, session: Session, *which: sa.ColumnElement[bool], **values: Any) -> bool:
+        """Whether one waits, of those ``which``. ``values`` are those of the parameters in ``waiting``."""
+        return session.scalar(self._anybody.where(*which) if which else self._anybody, values) is not None
+
     def next(self, session: Session, **values: Any) -> Turn | None:
-        """The oldest, by its id, of the person and the company whose turn it is. ``values`` are those of the parameters
-        in ``waiting``."""
+        """The oldest, by its id, of the person and the company whose turn it is; ``values`` as above."""
         tenant_id = session.scalar(self._company, values)
         if tenant_id is None:
             return None

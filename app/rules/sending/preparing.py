@@ -62,14 +62,8 @@ def _turns(lane: Lane) -> Turns:
     return Turns(lane, Fax.id, tenant=Fax.tenant_id, user=Fax.user_id, waiting=_waits(lane))
 
 
-@cache
-def _somebody(lane: Lane) -> sa.Select[str]:
-    """Made once, as :class:`Turns` are."""
-    return sa.select(Fax.id).where(_waits(lane)).limit(1)
-
-
 def somebody_waits(session: Session, lane: Lane, now: datetime) -> bool:
-    return session.scalar(_somebody(lane), _at(now)) is not None
+    return _turns(lane).anybody(session, **_at(now))
 
 
 def waiting_in_lanes(session: Session) -> dict[str, int]:
@@ -113,7 +107,7 @@ def _take(session: Session, fax_id: str, *, now: datetime, until: datetime) -> b
 def another_waits(session: Session, fax: Fax, lane: Lane, *, now: datetime, since: datetime) -> bool:
     """Whether another company or person has waited in this lane since then."""
     is_another = sa.or_(Fax.tenant_id != fax.tenant_id, Fax.user_id != fax.user_id)
-    return session.scalar(_somebody(lane).where(is_another, Fax.created_at < since), _at(now)) is not None
+    return _turns(lane).anybody(session, is_another, Fax.created_at < since, **_at(now))
 
 
 def move_to_slow_lane(session: Session, fax_id: str, now: datetime) -> None:

@@ -119,22 +119,16 @@ def _turns(lane: PreviewLane) -> Turns:
     return Turns(lane, Preview.id, tenant=Preview.tenant_id, user=Document.user_id, waiting=_waits(lane))
 
 
-@cache
-def _some_preview(lane: PreviewLane) -> sa.Select[str]:
-    """Made once, as :class:`Turns` are."""
-    return sa.select(Preview.id).where(_waits(lane)).limit(1)
-
-
 def preview_waits(session: Session, lane: PreviewLane, now: datetime) -> bool:
-    return session.scalar(_some_preview(lane), {"now": now}) is not None
+    return _turns(lane).anybody(session, now=now)
 
 
 def another_preview_waits(
     session: Session, preview: Preview, lane: PreviewLane, *, now: datetime, since: datetime
 ) -> bool:
     """Whether another person has waited in this lane since then."""
-    others = _some_preview(lane).where(Document.user_id != preview.source.user_id, Preview.created_at < since)
-    return session.scalar(others, {"now": now}) is not None
+    is_anothers = Document.user_id != preview.source.user_id
+    return _turns(lane).anybody(session, is_anothers, Preview.created_at < since, now=now)
 
 
 def claim_next_preview(
