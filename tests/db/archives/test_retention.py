@@ -275,11 +275,11 @@ def test_what_a_colleague_forwards_while_faxes_are_being_chosen_stays(app, cast,
     fax_ids = [old_fax(app, cast, received=True, status=Status.RECEIVED, done_at=utc_now()) for _ in range(2)]
     execute, forwarded = session.execute, []
 
-    def forwarded_behind(statement: sa.Executable) -> sa.Result:
+    def forwarded_behind(statement: sa.Executable, *values: object) -> sa.Result:
         if forwarded:
-            return execute(statement)
+            return execute(statement, *values)
         forwarded.append(fax_ids[0])
-        chosen = execute(statement).freeze()
+        chosen = execute(statement, *values).freeze()
         forward(session.get_one(Fax, fax_ids[0]), cast)
         return chosen()
 
