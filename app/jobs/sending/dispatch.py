@@ -20,12 +20,14 @@ from app.adapters.telephony.ari import Ari, OutgoingCall
 from app.application import settings
 from app.errors import FaxroomError, TemporaryFailure
 from app.jobs.running import job
+from app.jobs.sending.prepare import asked_in_between
 from app.models import Attempt, Fax, FaxEntity, Trunk
 from app.queues import begin_once
 from app.rules.ground.call_ends import DISK_FULL, LINE_DOWN, UNREAD
 from app.rules.sending.destinations import way_of
 from app.rules.sending.dispatch import Limits, anything_waits, claim_due, mark_placed
 from app.rules.sending.our_side import say_no_room
+from app.rules.sending.preparing import anybody_is_prepared
 from app.rules.sending.results import REQUEST_GRACE, CallFacts, record_result, take_back
 from app.rules.sending.self_test import announced_by
 from app.rules.sending.trunks.table import is_read
@@ -42,7 +44,8 @@ log = logging.getLogger(__name__)
 
 #: Claims between fence and ARI request: few enough that the first does not wait for the last.
 CHUNK = 25
-GATHER_SECONDS = 0.25
+#: A group gathers so long; so long at most while others are being prepared, of which it asks so often.
+GATHER_SECONDS, LONGEST_GATHER, GATHER_LOOK = 0.25, 1.0, 0.05
 
 
 class _Rounds:
@@ -84,9 +87,17 @@ def dispatch() -> None:
 
 
 def _gather() -> None:
-    """Who comes alone goes at once. Who comes in a crowd goes in a group: a round costs more than a fax in it."""
+    """Who comes alone goes at once. Who comes in a crowd goes in a group, and waits a moment for those that are still
+    being prepared: a round costs more than a fax in it, and so do calls that begin beside the drawing of others."""
     if time.monotonic() - _rounds.ended_at < GATHER_SECONDS:
+        until = time.monotonic() + LONGEST_GATHER
         time.sleep(GATHER_SECONDS)
+        while time.monotonic() < until and _others_come():
+            time.sleep(GATHER_LOOK)
+
+
+def _others_come() -> bool:
+    return asked_in_between(lambda _now: anybody_is_prepared(db.session))
 
 
 def _dispatch() -> None:

@@ -137,7 +137,8 @@ def _is_wanted(fax: Fax, lane: Lane) -> bool:
 
 
 def asked_in_between(question: Callable[[datetime], bool]) -> bool:
-    """What the database says while a document is worked on. One that is away for a moment wants nothing."""
+    """What the database says while a document is worked on, or a round gathers. One that is away for a moment wants
+    nothing."""
     try:
         with only_reading():
             return question(utc_now())

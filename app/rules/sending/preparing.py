@@ -57,6 +57,9 @@ def _at(now: datetime) -> dict[str, datetime]:
     return {"now": now, "after_a_look": now + LOOKED_AT}
 
 
+_PREPARED = sa.select(Fax.id).where(Fax.lane == Lane.DOCUMENTS, sa.text(f"fax.{UNPREPARED}")).limit(1)
+
+
 @cache
 def _turns(lane: Lane) -> Turns:
     return Turns(lane, Fax.id, tenant=Fax.tenant_id, user=Fax.user_id, waiting=_waits(lane))
@@ -64,6 +67,11 @@ def _turns(lane: Lane) -> Turns:
 
 def somebody_waits(session: Session, lane: Lane, now: datetime) -> bool:
     return _turns(lane).anybody(session, **_at(now))
+
+
+def anybody_is_prepared(session: Session) -> bool:
+    """Or is about to be, by those who draw pages: a moment later it goes to the line."""
+    return session.scalar(_PREPARED) is not None
 
 
 def waiting_in_lanes(session: Session) -> dict[str, int]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -15,7 +16,7 @@ from app import queues
 from app.adapters.confined.yielding import GaveWay
 from app.adapters.documents import preparation
 from app.errors import TemporaryFailure
-from app.jobs.sending import prepare
+from app.jobs.sending import dispatch, prepare
 from app.jobs.upkeep import clock
 from app.models import Fax, FaxEntity, Lane, LastTurn, Origin, Status
 from app.rules.numbers.numbers import read_addressee
@@ -328,3 +329,30 @@ def order_test(session: Session, cast, document) -> str:
     operator = session.get_one(User, cast.olga)
     fax = accept_fax(session, order, user=operator, entity=line, addressee=addressee, submission_key=new_ulid())
     return fax.id
+
+
+def test_in_a_crowd_a_round_waits_for_those_that_are_being_prepared_and_alone_it_waits_for_nobody(
+    app, session, cast, monkeypatch
+):
+    at, others = 100.0, [by(session, cast, cast.bob)]
+
+    def sleep(seconds: float) -> None:
+        nonlocal at
+        at += seconds
+        if at > 100.5 and others:
+            request_cancel(session, session.get_one(Fax, others.pop()), session.get_one(User, cast.bob))
+
+    monkeypatch.setattr(dispatch, "time", SimpleNamespace(monotonic=lambda: at, sleep=sleep))
+
+    def waited(*, since_last_round: float) -> float:
+        began = at
+        dispatch._rounds.ended_at = at - since_last_round
+        dispatch._gather()
+        return at - began
+
+    monkeypatch.setattr(dispatch, "_rounds", dispatch._Rounds())
+    assert waited(since_last_round=9) == 0, "nobody came just before"
+    assert 0.5 < waited(since_last_round=0.1) < 0.7, "until the other one is over"
+    assert waited(since_last_round=0.1) == pytest.approx(dispatch.GATHER_SECONDS), "nobody else comes"
+    by(session, cast, cast.bob)
+    assert waited(since_last_round=0.1) == pytest.approx(dispatch.LONGEST_GATHER, abs=dispatch.GATHER_LOOK)
