@@ -40,6 +40,8 @@ BETA = "+493023125000"
 BOB, ALICE = "bob@alpha.test", "alice@alpha.test"
 ACCENTS = "Perché così? ÀÈÌÒÙ àèéìòù ñ ß €"
 MINUTES = 60.0
+#: So soon after a call its result is written down, on a busy machine as well.
+HEARD_WITHIN = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +169,9 @@ def test_a_busy_line_is_tried_again_later(instance, sent):
     instance.until(sent["busy"], lambda fax: fax.status == Status.RETRYING)
     fax = whole(instance, sent["busy"])
     assert (fax.cause, fax.attempts[0].hangup_cause) == ("busy", 17)
-    assert 8 * MINUTES < (fax.due_at - fax.attempts[0].ended_at).total_seconds() < 12 * MINUTES
+    # Ten minutes, or up to a fifth more, from when the result was heard of: that is not the second that the call ended.
+    waits = (fax.due_at - fax.attempts[0].ended_at).total_seconds()
+    assert 10 * MINUTES <= waits <= 12 * MINUTES + HEARD_WITHIN
 
 
 def test_nobody_answering_is_told_from_a_line_that_does_not_ring(instance, sent):
