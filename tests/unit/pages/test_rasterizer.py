@@ -419,7 +419,7 @@ def test_a_fax_becomes_a_pdf_of_the_same_dots_in_its_true_size(tmp_path, resolut
         for page, original in zip(document.pages, read_pages(target), strict=True):
             assert float(page.MediaBox[3]) == pytest.approx(842, abs=2)
             assert float(page.MediaBox[2]) == pytest.approx(610, abs=2)
-            (picture,) = [pikepdf.PdfImage(item) for item in page.images.values()]
+            (picture,) = [pikepdf.PdfImage(item) for item in page.get_images().values()]
             assert np.array_equal(np.asarray(picture.as_pil_image().convert("1")), np.asarray(decode(original)))
 
 
