@@ -14,7 +14,7 @@ from app.rules.receiving.receiving import mark_unread
 from app.rules.sending.submit import next_fax_number
 from app.services.documents.documents import store_document
 from tenants.db import utc_now
-from tests.browser.desk import ALICE, BOB, cancel
+from tests.browser.desk import ALICE, BOB, cancel, follow
 from tests.browser.test_looks import check_looks
 from tests.documents import pdf
 
@@ -216,8 +216,7 @@ def test_done_and_next_goes_through_the_pile(visit, arrive):
     page = visit(f"/faxes/{first}", who=ALICE)
     seen = {first}
     for _ in range(30):
-        page.click("#done-next")
-        page.wait_for_load_state()
+        follow(page.locator("#done-next"))
         here = page.url.rsplit("/", 1)[-1]
         assert here not in seen
         seen.add(here)
@@ -267,7 +266,7 @@ def as_it_came(_page: Page) -> None:
 
 
 def taken(page: Page) -> None:
-    page.click("#take")
+    follow(page.locator("#take"))
     page.click("summary:has-text('Hand over')")
 
 

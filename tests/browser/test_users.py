@@ -42,7 +42,8 @@ def invite(page: Page, address: str, name: str) -> None:
 def choose_password(page: Page, password: str) -> None:
     page.fill("[name=password]", password)
     page.fill("[name=repeated]", password)
-    page.press("[name=repeated]", "Enter")
+    with page.expect_navigation():
+        page.press("[name=repeated]", "Enter")
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without JavaScript"])

@@ -1,6 +1,5 @@
 """The viewer at work: what is asked for, keys, turns, sizes; and the plain column without JavaScript."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.desk import ALICE, BETA, CHARLIE, SHIFTED, Desk, cancel, fax_id, fill, submit, wait_for_status
 from tests.documents import pdf, written
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 
@@ -17,6 +17,11 @@ PHONE = {"width": 390, "height": 844}
 PAPER = 1728 / 204 * 96
 #: Whether an element lies where a person sees it.
 SEEN = "leaf => { const box = leaf.getBoundingClientRect(); return box.top < window.innerHeight && box.bottom > 150; }"
+
+
+#: The pictures that this page has fetched, and what each of them took from the network.
+FETCHED = """() => Object.fromEntries(performance.getEntriesByType("resource")
+  .filter(it => it.name.includes("/pages/")).map(it => [it.name, it.transferSize]))"""
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +50,17 @@ def size(element: Locator) -> tuple[float, float]:
     return box["width"], box["height"]
 
 
+def is_seen(page: Page, number: int) -> None:
+    """Scrolling takes a frame or more."""
+    until(lambda: leaf(page, number).evaluate(SEEN), f"page {number} is seen")
+
+
 def is_at(page: Page, number: int) -> None:
     """Everything says that this is the page, and it is the one that is seen."""
     expect(page.locator("#page-number")).to_have_value(str(number))
     expect(page.locator("#page-said")).to_have_text(f"Page {number} of 50")
     expect(page.locator(".rail a[aria-current]")).to_have_attribute("href", f"#page-{number}")
-    assert leaf(page, number).evaluate(SEEN)
+    is_seen(page, number)
 
 
 def loaded(page: Page, number: int) -> None:
@@ -83,12 +93,13 @@ def test_of_fifty_pages_only_those_are_asked_for_that_are_nearly_seen(visit, des
 
 
 def test_a_picture_that_was_seen_is_not_asked_for_again(viewer: Page):
+    loaded(viewer, 1)
     viewer.wait_for_load_state("networkidle")
+    seen = viewer.evaluate(FETCHED)
     viewer.reload(wait_until="networkidle")
-    sizes = viewer.evaluate(
-        "performance.getEntriesByType('resource').filter(it => it.name.includes('/pages/')).map(it => it.transferSize)"
-    )
-    assert sizes and set(sizes) == {0}
+    loaded(viewer, 1)
+    again = {url: size for url, size in viewer.evaluate(FETCHED).items() if url in seen}
+    assert again and set(again.values()) == {0}
 
 
 def test_keys_lead_through_the_pages(viewer: Page):
@@ -103,12 +114,16 @@ def test_keys_lead_through_the_pages(viewer: Page):
     is_at(viewer, 1)
 
 
+def scrolled(page: Page) -> float:
+    return page.locator("#leaves").evaluate("leaves => leaves.scrollTop")
+
+
 def test_scrolling_says_which_page_it_is(viewer: Page):
     for key, times in (("PageDown", 4), ("ArrowDown", 5), (" ", 3)):
-        before = viewer.locator("#leaves").evaluate("leaves => leaves.scrollTop")
+        before = scrolled(viewer)
         for _ in range(times):
             viewer.keyboard.press(key)
-        assert viewer.locator("#leaves").evaluate("leaves => leaves.scrollTop") > before, key
+        until(lambda before=before: scrolled(viewer) > before, f"{key} scrolls")
     is_at(viewer, 4)
     viewer.mouse.move(700, 500)
     viewer.mouse.wheel(0, 100_000)
@@ -123,7 +138,7 @@ def test_a_page_number_leads_there_and_is_kept_by_a_reload(viewer: Page):
     assert viewer.url.endswith("#page-30")
     viewer.reload()
     expect(viewer.locator("#page-number")).to_have_value("30")
-    assert leaf(viewer, 30).evaluate(SEEN)
+    is_seen(viewer, 30)
     viewer.fill("#page-number", "999")
     viewer.press("#page-number", "Enter")
     is_at(viewer, 50)
@@ -173,9 +188,9 @@ def test_pages_are_made_larger_and_smaller(viewer: Page):
     for _ in range(4):
         viewer.keyboard.press("+")
     expect(viewer.locator("#percent-text")).to_have_text("200 %")
-    sharp = re.compile(r"width=1728")
-    expect(leaf(viewer, 1).locator("img")).to_have_js_property("complete", True)
-    assert sharp.search(leaf(viewer, 1).locator("img").evaluate("image => image.currentSrc"))
+    picture = leaf(viewer, 1).locator("img")
+    until(lambda: "width=1728" in picture.evaluate("image => image.currentSrc"), "a sharper picture is shown")
+    expect(picture).to_have_js_property("complete", True)
     viewer.keyboard.press("w")
     expect(viewer.locator("#fit-width")).to_have_attribute("aria-pressed", "true")
     assert pane[0] - 80 < size(leaf(viewer, 1))[0] < pane[0]
@@ -194,7 +209,7 @@ def test_what_is_read_stays_where_it_is_when_the_size_changes(viewer: Page):
     is_at(viewer, 20)
     for button in ("#larger", "#larger", "#fit-page", "#smaller", "#turn"):
         viewer.click(button)
-        assert leaf(viewer, 20).evaluate(SEEN), button
+        is_seen(viewer, 20)
         expect(viewer.locator("#page-number")).to_have_value("20")
 
 
@@ -282,13 +297,13 @@ def test_on_a_phone_the_page_itself_scrolls_and_nothing_is_loaded_that_is_not_sh
     page.fill("#page-number", "12")
     page.press("#page-number", "Enter")
     expect(page.locator("#page-said")).to_have_text("Page 12 of 50")
-    assert leaf(page, 12).evaluate(SEEN)
+    is_seen(page, 12)
     page.tap("#turn")
     expect(leaf(page, 12)).to_have_class("leaf turned-1")
     assert not page.evaluate(SHIFTED)
     page.set_viewport_size({"width": 1280, "height": 800})
     expect(page.locator(".rail")).to_be_visible()
-    assert leaf(page, 12).evaluate(SEEN), "a tablet that is turned"
+    is_seen(page, 12)  # on a tablet that is turned
 
 
 def test_without_javascript_the_pages_are_a_column_with_links(visit, desk: Desk, long_fax):
@@ -301,12 +316,12 @@ def test_without_javascript_the_pages_are_a_column_with_links(visit, desk: Desk,
     for tools in (".bar-zoom", ".bar-turn", "#next"):
         expect(page.locator(tools)).to_be_hidden()
     page.click(".rail a[href='#page-2']")
-    assert leaf(page, 2).evaluate(SEEN)
+    is_seen(page, 2)
     page.fill("#page-number", "40")
     with page.expect_navigation():
         page.click("#go button.plain")
     assert page.url.endswith("/view#page-40")
-    assert leaf(page, 40).evaluate(SEEN)
+    is_seen(page, 40)
     loaded(page, 40)
 
 
@@ -316,7 +331,7 @@ def test_the_faxs_own_page_leads_into_the_viewer(visit, desk: Desk, long_fax, sc
     expect(page.locator(".strip li")).to_have_count(12)
     page.click(".strip li:nth-child(5) a")
     page.wait_for_url("**/view#page-5")
-    assert leaf(page, 5).evaluate(SEEN)
+    is_seen(page, 5)
     page.goto(f"{desk.url}/faxes/{long_fax}")
     page.click("#view-pages")
     loaded(page, 1)
