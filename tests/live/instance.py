@@ -92,7 +92,7 @@ class Instance:
         with self.session() as session:
             return what(session.get_one(of, row_id))
 
-    def until(self, row_id: str, done: Callable[[Any], bool], *, seconds: float = 120, of: type[Any] = Fax) -> None:
+    def until(self, row_id: str, done: Callable[[Any], bool], *, seconds: float = 200, of: type[Any] = Fax) -> None:
         """Wait for a fax, or another row, to be as wanted; what it is instead, when it does not come to that."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -102,7 +102,7 @@ class Instance:
         told = self.read(row_id, lambda row: {key: getattr(row, key) for key in TOLD if hasattr(row, key)}, of=of)
         raise AssertionError(told)
 
-    def mailed(self, to: str, wanted: Callable[[EmailMessage], bool], *, seconds: float = 120) -> EmailMessage:
+    def mailed(self, to: str, wanted: Callable[[EmailMessage], bool], *, seconds: float = 200) -> EmailMessage:
         """An email in the mailbox of ``to``, when it is there."""
         folder, end = self.home / "mailboxes/boxes" / to, time.monotonic() + seconds
         while time.monotonic() < end:

@@ -65,13 +65,13 @@ exten => {PERSON},1,Answer()
  same => n,Wait(6)
  same => n,Hangup()
 exten => {TELEPHONE},1,Answer()
- same => n,Wait(90)
+ same => n,Wait(900)
 exten => {REDIRECTING},1,Transfer(PJSIP/sip:{REDIRECTED}@127.0.0.1)
 exten => T,1,Hangup()
 
 [talks]
 exten => s,1,Playtones(440)
- same => n,Wait(60)
+ same => n,Wait(900)
 
 [begins-late]
 exten => s,1,Wait({BEGINS_AFTER})
@@ -252,10 +252,10 @@ class Ear:
         """What was heard of this kind about a call."""
         return next((event for event in self.heard if isinstance(event, kind) and event.channel_id == channel_id), None)
 
-    def await_of(self, kind: type[Heard], channel_id: str, seconds: float = 90) -> Heard:
+    def await_of(self, kind: type[Heard], channel_id: str, seconds: float = 200) -> Heard:
         return self.wait(f"{kind.__name__} of {channel_id}", seconds, lambda: self.of(kind, channel_id))
 
-    def result(self, channel_id: str, seconds: float = 90) -> Ended:
+    def result(self, channel_id: str, seconds: float = 200) -> Ended:
         return self.await_of(Ended, channel_id, seconds)
 
     def asked_again(self) -> list[LineEvent]:

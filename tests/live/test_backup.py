@@ -20,7 +20,7 @@ from tests.documents import pdf, written
 from tests.live.instance import Instance
 from tests.live.lines import free_ports
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
 ALICE, BETA = "alice@alpha.test", "+493023125000"
@@ -56,7 +56,7 @@ def running(home: Path) -> Iterator[Instance]:
     with (home.parent / "up.log").open("wb") as log:
         process = subprocess.Popen([ROOT / "bin/up"], env=names | own, stdout=log, stderr=log)
     try:
-        end = time.monotonic() + 120
+        end = time.monotonic() + 250
         while not (home / "run/ready").exists():
             assert process.poll() is None and time.monotonic() < end, (home.parent / "up.log").read_text()[-3000:]
             time.sleep(0.1)
@@ -68,7 +68,8 @@ def running(home: Path) -> Iterator[Instance]:
 
 def test_a_restored_instance_has_everything_and_dials_only_when_somebody_has_said_so(instance, folder):
     document = written(folder, pdf(pages=8), "eight.pdf")
-    on_the_line = instance.send(ALICE, "frontdesk", BETA, document)
+    long = written(folder, pdf(pages=20), "twenty.pdf")  # on the line for longer than a backup takes
+    on_the_line = instance.send(ALICE, "frontdesk", BETA, long)
     instance.until(on_the_line, lambda fax: fax.status == Status.SENDING)
     made = instance.command("backup", str(folder / "backup"))
     assert made.returncode == 0, made.stderr
@@ -81,7 +82,6 @@ def test_a_restored_instance_has_everything_and_dials_only_when_somebody_has_sai
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    instance.until(on_the_line, lambda fax: is_final(fax.status))
     with running(home) as restored:
         with restored.session() as session:
             for key in session.scalars(sa.select(Document.storage_key).where(Document.removed_at.is_(None))):
@@ -96,6 +96,7 @@ def test_a_restored_instance_has_everything_and_dials_only_when_somebody_has_sai
         restored.until(waiting, lambda fax: fax.status == Status.SENT)
         assert restored.read(on_the_line, lambda fax: (fax.status, len(fax.attempts))) == (Status.UNKNOWN, 1)
         assert restored.command("doctor").returncode == 0
+    instance.until(on_the_line, lambda fax: is_final(fax.status))
     assert instance.read(on_the_line, lambda fax: fax.status) == Status.SENT
     with instance.session() as session:
         assert session.get(Fax, waiting) is None

@@ -162,7 +162,7 @@ def far(called: Line, first: ImageFirst, entrance: Watched) -> Iterator[ImageFir
     yield first
     entrance.trunk, entrance.is_lossy, entrance.loses = "main", False, lambda message: False
     entrance.asked = lambda invite, trunk: None
-    wait_until(40, "no call is left", lambda: not called.ari.live_channels())
+    wait_until(100, "no call is left", lambda: not called.ari.live_channels())
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +190,7 @@ def received(ear: Ear, number: str) -> Received:
     def those() -> list[Received]:
         return [one for one in ear.heard if isinstance(one, Received) and one.called.startswith(number)]
 
-    ear.wait(f"a fax for {number}", 30, those)
+    ear.wait(f"a fax for {number}", 100, those)
     return those()[0]
 
 
@@ -214,7 +214,7 @@ def test_a_fax_is_received_dot_by_dot_and_says_whom_it_is_for(
     assert (fax.facts.outcome, fax.facts.mode, fax.caller) == ("success", "T38", CALLER)
     assert COMPANY in fax.called and fax.called.endswith("|main")
     assert np.array_equal(dots(called.home / f"spool/faxroom/incoming/{fax.channel_id}.tif"), dots(page))
-    wait_until(20, "Asterisk hangs up", lambda: "BYE" in far.requests())
+    wait_until(100, "Asterisk hangs up", lambda: "BYE" in far.requests())
 
 
 def test_whatever_is_lost_is_said_again(
@@ -295,15 +295,16 @@ def test_a_fax_goes_on_when_the_entrance_dies_and_ends_by_the_next_one(
         )
         (sender.home / "etc/local/pjsip-dying.conf").write_text(through)
         sender.console("module reload res_pjsip.so")
-        time.sleep(1)
+        wait_until(100, "Asterisk knows it", lambda: "dying" in sender.console("pjsip show endpoints"))
+        wait_until(100, "and where it is", lambda: "dying" in sender.console("pjsip show aors"))
         sender.ari.originate(CallElsewhere.of(call_of("fax-dying-1", page, OUTLIVES), "dying"))
-        wait_until(30, "it is taken", lambda: 200 in far.statuses())
+        wait_until(100, "it is taken", lambda: 200 in far.statuses())
         port = dying.port
         asyncio.run_coroutine_threadsafe(_closed(dying), dying.loop).result(10)
         with opened(called, port):
             assert ear_of_sender.result("fax-dying-1").facts.outcome == "success"
             assert received(ear_of_called, OUTLIVES).facts.outcome == "success"
-            wait_until(20, "Asterisk hangs up", lambda: "BYE" in far.requests())
+            wait_until(100, "Asterisk hangs up", lambda: "BYE" in far.requests())
 
 
 async def _closed(entrance: Entrance) -> None:
@@ -312,11 +313,11 @@ async def _closed(entrance: Entrance) -> None:
 
 def test_the_far_end_hangs_up(called: Line, ear_of_called: Ear, far: ImageFirst) -> None:
     far.call(NUMBER, f"<sip:{CALLER}@carrier.example>")
-    wait_until(20, "it is taken", lambda: 200 in far.statuses())
+    wait_until(100, "it is taken", lambda: 200 in far.statuses())
     time.sleep(0.5)
     far.hang_up()
-    wait_until(10, "the answer", lambda: far.answered("BYE"))
-    wait_until(10, "it is over", lambda: not called.ari.live_channels())
+    wait_until(100, "the answer", lambda: far.answered("BYE"))
+    wait_until(100, "it is over", lambda: not called.ari.live_channels())
 
 
 def test_the_far_end_offers_the_image_again_and_each_counts_as_it_does(
@@ -325,30 +326,30 @@ def test_the_far_end_offers_the_image_again_and_each_counts_as_it_does(
     acknowledged = []
     entrance.loses = lambda message: message.first.startswith("ACK") and acknowledged.append(message.sequence)
     far.call(NUMBER, f"<sip:{CALLER}@carrier.example>")
-    wait_until(20, "it is taken, of sound and of the image", lambda: {1, 2} <= {*acknowledged})
+    wait_until(100, "it is taken, of sound and of the image", lambda: {1, 2} <= {*acknowledged})
     far.offer_again()
-    wait_until(20, "that too", lambda: [said for said in far.said if said.status == 200 and said.sequence == 2])
-    wait_until(10, "it is acknowledged", lambda: 3 in acknowledged)
+    wait_until(100, "that too", lambda: [said for said in far.said if said.status == 200 and said.sequence == 2])
+    wait_until(100, "it is acknowledged", lambda: 3 in acknowledged)
     far.hang_up()
-    wait_until(10, "the answer", lambda: far.answered("BYE"))
+    wait_until(100, "the answer", lambda: far.answered("BYE"))
     assert {said.sequence for said in far.said if said.method == "BYE"} == {3}
 
 
 def test_asterisk_hangs_up(called: Line, ear_of_called: Ear, far: ImageFirst) -> None:
     far.call(NUMBER, f"<sip:{CALLER}@carrier.example>")
-    wait_until(20, "it is taken", lambda: 200 in far.statuses())
+    wait_until(100, "it is taken", lambda: 200 in far.statuses())
     (channel,) = called.ari.live_channels()
     called.ari.hangup(channel)
-    wait_until(10, "the far end hears of it", lambda: "BYE" in far.requests())
+    wait_until(100, "the far end hears of it", lambda: "BYE" in far.requests())
     assert {said.from_tag for said in far.said if said.status is None} == {far.tag}
 
 
 def test_whoever_hangs_up_while_it_rings_is_heard(called: Line, far: ImageFirst) -> None:
     far.call(SILENT_BELL, f"<sip:{CALLER}@carrier.example>")
-    wait_until(20, "it rings", lambda: 180 in far.statuses())
+    wait_until(100, "it rings", lambda: 180 in far.statuses())
     far.cancel()
-    wait_until(10, "the end", lambda: 487 in far.statuses())
-    wait_until(10, "it is over", lambda: not called.ari.live_channels())
+    wait_until(100, "the end", lambda: 487 in far.statuses())
+    wait_until(100, "it is over", lambda: not called.ari.live_channels())
 
 
 def test_whoever_hangs_up_while_asterisk_changes_is_heard(called: Line, far: ImageFirst, entrance: Watched) -> None:
@@ -357,31 +358,31 @@ def test_whoever_hangs_up_while_asterisk_changes_is_heard(called: Line, far: Ima
         message.first.startswith("INVITE") and bool(message.to_tag) and not changes.append(1)
     )
     far.call(PERSON, f"<sip:{CALLER}@carrier.example>")
-    wait_until(20, "it changes", lambda: changes)
+    wait_until(100, "it changes", lambda: changes)
     far.cancel()
-    wait_until(10, "the end", lambda: 487 in far.statuses())
-    wait_until(10, "it is over", lambda: not called.ari.live_channels())
+    wait_until(100, "the end", lambda: 487 in far.statuses())
+    wait_until(100, "it is over", lambda: not called.ari.live_channels())
 
 
 @pytest.mark.parametrize(("number", "status"), [(BUSY, 486), (UNALLOCATED, 404)])
 def test_a_refusal_goes_back(far: ImageFirst, number: str, status: int) -> None:
     far.call(number, f"<sip:{CALLER}@carrier.example>")
-    wait_until(20, "the refusal", lambda: [one for one in far.statuses() if one >= 200])
+    wait_until(100, "the refusal", lambda: [one for one in far.statuses() if one >= 200])
     assert {one for one in far.statuses() if one >= 200} == {status}
 
 
 def test_where_there_is_no_t38_it_is_refused(called: Line, far: ImageFirst, entrance: Watched) -> None:
     entrance.trunk = "plain"
     far.call(PERSON, f"<sip:{CALLER}@carrier.example>")
-    wait_until(20, "the refusal", lambda: 488 in far.statuses())
-    wait_until(10, "it is over", lambda: not called.ari.live_channels())
+    wait_until(100, "the refusal", lambda: 488 in far.statuses())
+    wait_until(100, "it is over", lambda: not called.ari.live_channels())
 
 
 def test_strangers_are_refused(called: Line, ear_of_called: Ear, far: ImageFirst, entrance: Watched) -> None:
     before = len(ear_of_called.incoming)
     entrance.trunk = None
     far.call(NUMBER, f"<sip:{CALLER}@carrier.example>")
-    wait_until(20, "the refusal", lambda: 403 in far.statuses())
+    wait_until(100, "the refusal", lambda: 403 in far.statuses())
     assert "the last from 127.0.0.1" in entrance.take_refused()
     made_up = (f"{ENTRANCE_HEADER}: made-up.main",)
     with Caller(called.sip_port, NUMBER, user=CALLER, headers=made_up, media=(T38,)) as caller:

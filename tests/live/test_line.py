@@ -98,7 +98,7 @@ def placed(line: Line, ear: Ear, unattended: Line, folder: Path, one_page: Path,
     ]
     calls += [call_of(f"fax-many{number}-1", one_page) for number in range(MANY)]
     answers = line.ari.originate_many(calls)
-    ear.await_of(Ringing, "fax-twice-1", 90)
+    ear.await_of(Ringing, "fax-twice-1")
     calls.append(call_of("fax-twice-1", one_page, TWICE))
     answers.append(line.ari.originate(calls[-1]))
     return {call.channel_id: answer for call, answer in zip(calls, answers, strict=True)}
@@ -140,7 +140,7 @@ def test_a_call_without_a_portal_is_followed_page_by_page_and_its_result_is_foun
 def test_a_page_goes_over_t38(facts: CallFacts, ear: Ear) -> None:
     assert (facts.outcome, facts.pages, facts.mode, facts.rate) == ("success", 1, "T38", 14400)
     assert facts.error is None
-    assert facts.answered_at and facts.ended_at and 5 < facts.ended_at - facts.answered_at < 60
+    assert facts.answered_at and facts.ended_at and facts.ended_at - facts.answered_at > 5
     assert ear.of(Ringing, "fax-t38-1") and ear.of(Answered, "fax-t38-1")
 
 
@@ -200,7 +200,7 @@ def test_a_redirect_by_the_far_end_leads_nowhere(facts: CallFacts, ear: Ear) -> 
 @the_end_of("fax-capped-1")
 def test_a_call_ends_at_its_cap(facts: CallFacts) -> None:
     assert (facts.outcome, facts.pages) == ("capped", 0)
-    assert facts.answered_at and facts.ended_at and facts.ended_at - facts.answered_at <= 10
+    assert facts.answered_at and facts.ended_at and facts.ended_at - facts.answered_at < 60, "its pages take minutes"
 
 
 @the_end_of("fax-nofile-1")
@@ -216,7 +216,7 @@ def test_a_call_answered_after_it_was_given_up_sends_nothing(facts: CallFacts) -
 def test_our_hang_up_ends_the_call_with_a_result(placed: dict[str, object], line: Line, ear: Ear) -> None:
     ear.await_of(Answered, "fax-ended-1")
     line.ari.hangup("fax-ended-1")
-    assert ear.result("fax-ended-1", 90).facts.outcome == "dropped"
+    assert ear.result("fax-ended-1").facts.outcome == "dropped"
     line.ari.hangup("fax-ended-1")  # over already: fine
 
 
@@ -247,7 +247,7 @@ def _width(path: Path) -> int:
 def test_a_number_that_nobody_has_is_refused_before_it_is_answered(unattended: Line, one_page: Path) -> None:
     with Ear(unattended.ari, deciding=lambda ari, call: ari.refuse(call.channel_id, 1)) as ear:
         unattended.ari.originate(call_of("fax-refused-1", one_page))
-        facts = ear.result("fax-refused-1", 90).facts
+        facts = ear.result("fax-refused-1").facts
     assert (facts.outcome, facts.answered_at) == ("unallocated", None)
 
 
@@ -255,7 +255,7 @@ def test_hundreds_of_results_are_told_and_forgotten(line: Line, ear: Ear, one_pa
     ids = [f"fax-01JDABCDEFGHJKMNPQRSTV{number:04}-1" for number in range(RESULTS)]
     line.ari.originate_many([call_of(channel_id, one_page, UNALLOCATED) for channel_id in ids])
     for channel_id in ids:
-        ear.result(channel_id, 90)
+        ear.result(channel_id)
     assert set(ids) - set(ear.durable()) == set()
     line.ari.forget(ids)
     wait_until(100, "all are forgotten", lambda: not set(ids) & set(ear.durable()))
@@ -293,7 +293,7 @@ def doomed(asterisk_root: None, tmp_path: Path) -> Iterator[Line]:
 def test_a_killed_asterisk_leaves_the_mark_of_the_call_that_it_was_sending(doomed: Line, dense: Path) -> None:
     with Ear(doomed.ari) as ear:
         doomed.ari.originate(call_of("fax-killed-1", dense))
-        ear.await_of(Answered, "fax-killed-1", 90)
+        ear.await_of(Answered, "fax-killed-1")
         started = doomed.ari.ping()
         doomed.kill()
         with pytest.raises(TemporaryFailure):
@@ -314,7 +314,7 @@ def test_of_a_call_that_a_stopped_asterisk_cut_nothing_is_known_but_that_t30_had
     waited for the far end's T.38 (which a receiving Asterisk offers after 3 s) no page can have left."""
     with Ear(doomed.ari) as ear:
         doomed.ari.originate(call_of("fax-stopped-1", dense))
-        ear.await_of(Answered, "fax-stopped-1", 90)
+        ear.await_of(Answered, "fax-stopped-1")
         time.sleep(seconds)
         told = _stopped_and_asked(doomed, ear, "fax-stopped-1")
     assert (told.outcome, told.pages) == (outcome, 0)
@@ -323,7 +323,7 @@ def test_of_a_call_that_a_stopped_asterisk_cut_nothing_is_known_but_that_t30_had
 def test_a_call_that_rings_when_asterisk_is_stopped_is_our_side(doomed: Line, one_page: Path) -> None:
     with Ear(doomed.ari) as ear:
         doomed.ari.originate(call_of("fax-rings-1", one_page, SILENT_BELL))
-        ear.await_of(Ringing, "fax-rings-1", 90)
+        ear.await_of(Ringing, "fax-rings-1")
         told = _stopped_and_asked(doomed, ear, "fax-rings-1")
     assert (told.outcome, told.answered_at) == ("line_down", None)
 
@@ -358,7 +358,7 @@ def test_a_portal_that_comes_and_goes_while_calls_do_never_locks_up_the_line(doo
             one.result()
     with Ear(doomed.ari) as ear:
         doomed.ari.originate(call_of("fax-after-1", one_page, BUSY))
-        assert ear.result("fax-after-1", 90).facts.outcome == "busy"
+        assert ear.result("fax-after-1").facts.outcome == "busy"
 
 
 def test_an_asterisk_that_starts_is_down_not_refusing(doomed: Line, one_page: Path) -> None:
@@ -431,7 +431,7 @@ def test_a_call_that_is_answered_when_the_disk_is_full_ends_before_its_first_pag
     with Ear(cramped.ari) as ear:
         small.fill()
         cramped.ari.originate(call_of("fax-full-1", one_page, PERSON))
-        facts = ear.result("fax-full-1", 90).facts
+        facts = ear.result("fax-full-1").facts
         assert (facts.outcome, facts.answered_at) == ("disk_full", None)
         assert ear.of(Answered, "fax-full-1") is None
     assert cramped.marks() == set()
@@ -449,10 +449,10 @@ def test_a_full_disk_makes_the_line_busy_where_there_is_no_portal(
         with Ear(caller.ari) as ear:
             small.fill()
             caller.ari.originate(CallElsewhere.of(call_of("fax-in-1", one_page), "cramped"))
-            assert ear.result("fax-in-1", 90).facts.outcome == "busy"
+            assert ear.result("fax-in-1").facts.outcome == "busy"
             small.free()
             caller.ari.originate(CallElsewhere.of(call_of("fax-in-2", one_page), "cramped"))
-            assert ear.result("fax-in-2", 90).facts.outcome == "success"
+            assert ear.result("fax-in-2").facts.outcome == "success"
             small.fill()
     finally:
         caller.stop()

@@ -54,7 +54,7 @@ def mails(instance: Instance) -> Iterator[EmailMessage]:
         yield email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
 
 
-def mails_about(instance: Instance, fax: Fax, count: int, *, seconds: float = 120) -> list[EmailMessage]:
+def mails_about(instance: Instance, fax: Fax, count: int, *, seconds: float = 200) -> list[EmailMessage]:
     """All that there are when the outbox has nothing more about this fax."""
 
     def all_sent() -> bool:
@@ -83,7 +83,7 @@ def test_each_who_may_receive_gets_the_references_mail_once(instance, called, nu
     with instance.session() as session:
         here = fax.created_at.astimezone(session.get_one(Fax, fax.id).tenant.zone)
     seconds = round((fax.attempts[0].ended_at - fax.attempts[0].answered_at).total_seconds())
-    assert 10 < seconds < 90
+    assert seconds > 10
     found = mails_about(instance, fax, len(RECIPIENTS))
     assert tuple(mail["To"] for mail in found) == RECIPIENTS
     for mail in found:
@@ -109,7 +109,7 @@ def test_a_kill_of_all_jobs_at_the_hang_up_mails_each_once_all_the_same(instance
     wait_until(100, "the hang-up", lambda: channel_id not in line.live_channels())
     assert instance.kill("worker.py jobs") >= 2
     fax = wait_until(100, f"the fax of {caller}", lambda: fax_from(instance, caller, Status.RECEIVED))
-    found = mails_about(instance, fax, len(RECIPIENTS), seconds=240)
+    found = mails_about(instance, fax, len(RECIPIENTS))
     assert {mail["To"] for mail in found} == set(RECIPIENTS)
     assert len({mail["Message-ID"] for mail in found}) == len(RECIPIENTS)
 

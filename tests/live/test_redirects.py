@@ -53,7 +53,7 @@ def place(line: Line, session: Session, page: Path) -> list[str]:  # noqa: F811
     attempts = claim(session)
     mark_placed(session, [attempt.id for attempt in attempts], utc_now())
     numbers = {attempt.channel_id: attempt.dialled or attempt.fax.dial_string for attempt in attempts}
-    calls = [call_of(channel_id, page, number, ring_seconds=8) for channel_id, number in numbers.items()]
+    calls = [call_of(channel_id, page, number) for channel_id, number in numbers.items()]
     assert set(line.ari.originate_many(calls)) <= {"placed"}
     return list(numbers)
 
@@ -77,7 +77,7 @@ def test_redirects_make_the_calls_that_the_operator_lets_them_make_and_no_other(
     with Ear(line.ari) as ear:
         while channel_ids := place(line, session, page):
             for channel_id in channel_ids:
-                record_result(session, channel_id, ear.result(channel_id, 90).facts)
+                record_result(session, channel_id, ear.result(channel_id).facts)
         assert ear.incoming == []
     session.expire_all()
     targets = [target for *_answer, target in ANSWERS if target] if follows else []

@@ -147,10 +147,8 @@ def test_no_redirect_by_whoever_is_called_makes_a_call_or_a_row(
     trunk: Line, attending: Ear, carrier: Stranger, page: Path
 ) -> None:
     channel_ids = {number: f"fax-moved{number.removeprefix('+')}-1" for number in REDIRECTING}
-    trunk.ari.originate_many(
-        [call_of(channel_id, page, number, ring_seconds=8) for number, channel_id in channel_ids.items()]
-    )
-    outcomes = {number: attending.result(channel_id, 90).facts for number, channel_id in channel_ids.items()}
+    trunk.ari.originate_many([call_of(channel_id, page, number) for number, channel_id in channel_ids.items()])
+    outcomes = {number: attending.result(channel_id).facts for number, channel_id in channel_ids.items()}
     found = {facts.outcome for facts in outcomes.values()}
     assert "redirected" in found  # Asterisk gives a cause of its own to a 302 only, and not always in time
     assert found <= {"redirected", "other"}
@@ -406,7 +404,7 @@ def test_a_machine_that_stops_in_the_middle_of_a_page_is_given_up(
         assert len(trunk.ari.live_channels()) == 4
         far.freeze()
         wait_until(100, "all are given up", lambda: not trunk.ari.live_channels())
-    sent = [attending.result(f"fax-out{number}-1", 90).facts for number in (0, 1)]
+    sent = [attending.result(f"fax-out{number}-1").facts for number in (0, 1)]
     assert [(facts.outcome, facts.pages) for facts in sent] == [("dropped", 1), ("stalled", 1)]
     assert {event.lost for event in attending.heard if isinstance(event, FaxStatus)} == {False, True}
     results = attending.wait("the results", 100, lambda: [e for e in attending.heard if isinstance(e, Received)])[-2:]

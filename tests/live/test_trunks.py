@@ -118,6 +118,7 @@ def test_ports_grow_and_move_without_ending_a_call_and_later_calls_use_the_new_o
         assert _ranges(line) == (before.rtp, before.udptl)
         line.ari.originate(call_of("fax-1-1", page, t38=False))
         ear.await_of(Answered, "fax-1-1")
+        assert before.rtp[0] <= _sound_port(line, "fax-1-1") <= before.rtp[1]
         for ports in (more, given):
             for name, text in ports.files().items():
                 (line.home / "spool/faxroom" / name).write_text(text)
@@ -125,7 +126,6 @@ def test_ports_grow_and_move_without_ending_a_call_and_later_calls_use_the_new_o
             wait_until(100, "Asterisk has the new ranges", lambda told=(ports.rtp, ports.udptl): _ranges(line) == told)
         line.ari.originate(call_of("fax-2-1", page, t38=False))
         ear.await_of(Answered, "fax-2-1")
-        assert before.rtp[0] <= _sound_port(line, "fax-1-1") <= before.rtp[1]
         assert given.rtp[0] <= _sound_port(line, "fax-2-1") <= given.rtp[1]
         line.ari.originate(call_of("fax-3-1", page))
         facts = [ear.result(f"fax-{n}-1").facts for n in (1, 2, 3)]
