@@ -9,6 +9,7 @@ from app.rules.figures.alert_settings import BOUNDS, alert_settings_of, judge_al
 from app.web.people.credentials import Errors, said_all
 from app.web.site.administration import administrators_only, audit_act, own_tenant
 from app.web.site.guard import SAFE_METHODS
+from app.web.site.submissions import overtaken, stamp_of
 from tenants.db import db
 from tenants.scope import lock_tenant
 
@@ -28,6 +29,8 @@ def alerts() -> Response:
     tenant = own_tenant()
     db.session.refresh(tenant)  # as it is now that nobody else changes it
     before = alert_settings_of(tenant)
+    if faults := overtaken(before, numbers):
+        return _page(typed, said_all(faults))
     if changed := [name for name in BOUNDS if numbers[name] != before[name]]:
         set_alerts(tenant, numbers)
         old, new = ({name: values[name] for name in changed} for values in (before, numbers))
@@ -38,5 +41,6 @@ def alerts() -> Response:
 
 
 def _page(form: dict[str, str], errors: Errors) -> Response:
-    page = render_template("figures/alerts.html", form=form, errors=errors)
+    stamp = stamp_of(dict(alert_settings_of(own_tenant())))
+    page = render_template("figures/alerts.html", form=form, errors=errors, stamp=stamp)
     return make_response(page, 422 if errors else 200)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from cryptography.fernet import InvalidToken
@@ -45,6 +45,7 @@ from app.services.mail2fax.box_access import access_to, note_failure
 from app.web.people.credentials import Errors, said, said_all
 from app.web.site.administration import administrators_only, audit_act, own_tenant
 from app.web.site.guard import SAFE_METHODS, reads
+from app.web.site.submissions import overtaken, stamp_of
 from tenants.db import db
 from tenants.models import Tenant
 from tenants.scope import get_owned, lock_tenant
@@ -172,6 +173,10 @@ def save_box(
     put: Callable[[Session, Tenant, Mail2FaxBox | None, BoxDetails], Mail2FaxBox],
 ) -> Mail2FaxBox | None:
     """Saved, audited and committed. None if there are ``errors``, or ``put`` adds one: then nothing was changed."""
+    lock_tenant(db.session, current_user.company_id)
+    if known:
+        db.session.refresh(known)  # as it is now that nobody else changes it
+        errors |= said_all(overtaken(asdict(details_of(known)), asdict(without_secrets(details))))
     before = shown(known) if known else None
     try:
         saved = None if errors else put(db.session, own_tenant(), known, details)
@@ -202,12 +207,11 @@ def _audit_box(saved: Mail2FaxBox, before: dict[str, Any] | None, details: BoxDe
 
 def _box_page(details: BoxDetails, known: Mail2FaxBox | None, errors: Errors, **more: Any) -> Response:
     """Secrets that were typed do not come back: they would stand in the page."""
-    sign_in = replace(details.sign_in, client_secret="", service_key="", refresh_token="")
-    details = replace(details, password="", private_key="", sign_in=sign_in)
     used_by = entities_of(db.session, known) if known else []
     has_key = bool(known and _has_key(known))
     values: dict[str, object] = {
-        "form": details,
+        "form": without_secrets(details),
+        "stamp": stamp_of(asdict(details_of(known))) if known else "",
         "box": known,
         "errors": errors,
         "securities": SECURITIES,
@@ -220,6 +224,11 @@ def _box_page(details: BoxDetails, known: Mail2FaxBox | None, errors: Errors, **
     return make_response(
         render_template("mail2fax/box.html", **values, has_key=has_key, **more), 422 if errors else 200
     )
+
+
+def without_secrets(details: BoxDetails) -> BoxDetails:
+    sign_in = replace(details.sign_in, client_secret="", service_key="", refresh_token="")
+    return replace(details, password="", private_key="", sign_in=sign_in)
 
 
 def _has_refresh_token(row: BoxSignIn) -> bool:

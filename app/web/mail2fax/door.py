@@ -1,6 +1,6 @@
 """A company's boxes at the door: its addresses, and what its copiers and programs sign in with."""
 
-from dataclasses import replace
+from dataclasses import asdict
 from typing import Any
 
 from flask import Blueprint, abort, current_app, flash, make_response, redirect, render_template, url_for
@@ -27,10 +27,11 @@ from app.rules.mail2fax.door import (
     senders_of,
 )
 from app.rules.mail2fax.door import shown as shown_credential
-from app.web.mail2fax.boxes import read_details, save_box
+from app.web.mail2fax.boxes import read_details, save_box, without_secrets
 from app.web.people.credentials import Errors, said, said_all
 from app.web.site.administration import administrators_only, audit_act, own_tenant
 from app.web.site.guard import SAFE_METHODS
+from app.web.site.submissions import stamp_of
 from app.whole_numbers import read_whole
 from tenants.db import db, utc_now
 from tenants.scope import get_owned
@@ -89,7 +90,8 @@ def _page(
 ) -> Response:
     """The secret key that was typed does not come back: it would stand in the page."""
     settings, domain = _settings(), _domain()
-    values: dict[str, Any] = {"form": replace(details, private_key=""), "box": known, "errors": errors}
+    values: dict[str, Any] = {"form": without_secrets(details), "box": known, "errors": errors}
+    values["stamp"] = stamp_of(asdict(details_of(known))) if known else ""
     values |= {"settings": settings, "domain": domain, "lines": {}, "addresses": [], "credentials": [], "people": []}
     if known:
         values |= {

@@ -1,7 +1,7 @@
 """The installation, for those who run it: companies, calls and parts. Counts and states, never what is faxed."""
 
 import shutil
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ from app.web.setup.quotas import quota_words
 from app.web.site.administration import operators_only
 from app.web.site.guard import SAFE_METHODS, writes
 from app.web.site.language import language
-from app.web.site.submissions import fresh_key
+from app.web.site.submissions import fresh_key, overtaken, stamp_of
 from tenants.db import db, utc_now
 from tenants.languages import LANGUAGE_NAMES
 from tenants.links import invited_until, made_by_form
@@ -336,9 +336,13 @@ def tenant(tenant_id: int) -> Response:
         _audit("tenant.viewed", shown)
         db.session.commit()
         return _tenant_page(shown)
+    lock_tenant(db.session, tenant_id)
+    db.session.refresh(shown)  # as it is now that nobody else changes it
     company = _read_company(shown)
-    if errors := said_all(judge_company(company)):
-        return _tenant_page(shown, form=company, errors=errors)
+    faults = judge_company(company) | overtaken(asdict(Company.of(shown)), asdict(company))
+    if errors := said_all(faults):
+        db.session.rollback()
+        return _tenant_page(_tenant(tenant_id), form=company, errors=errors)
     try:
         before, after = change_company(db.session, shown, company)
     except Refused as refusal:
@@ -386,6 +390,7 @@ def _tenant_page(
         "shown": shown,
         "row": row,
         "form": form or Company.of(shown),
+        "stamp": stamp_of(asdict(Company.of(shown))),
         "administrator": administrator or Administrator(),
         "administrators": _administrators(shown),
         "reason": reason,

@@ -1,6 +1,6 @@
 """The operator's dialing policy: what nobody on this installation may dial, and calls that go on to telephones."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import phonenumbers
@@ -15,9 +15,10 @@ from app.errors import Refused
 from app.rules.audit.auditing import audit
 from app.rules.numbers.policy import MOST_VOICE, Policy, policy_of, set_policy
 from app.rules.sending.called import numbers_with_lines, set_lines
-from app.web.people.credentials import Errors, said
+from app.web.people.credentials import Errors, said, said_all
 from app.web.site.administration import operators_only
 from app.web.site.guard import SAFE_METHODS
+from app.web.site.submissions import overtaken, stamp_of
 from app.whole_numbers import read_whole
 from tenants.db import db
 from tenants.languages import LANGUAGES
@@ -112,6 +113,7 @@ def policy() -> Response:
         return _page(PolicyForm.of(before), {})
     form = PolicyForm.read(before)
     wanted, errors = form.judge()
+    errors |= said_all(overtaken(asdict(before), asdict(wanted)))
     if errors:
         return _page(form, errors)
     if wanted != before:
@@ -170,7 +172,6 @@ def number_lines() -> Response:
 
 def _page(form: PolicyForm, errors: Errors, *, lines: LinesForm | None = None) -> Response:
     numbers = numbers_with_lines(db.session)
-    page = render_template(
-        "operator/dialing.html", form=form, errors=errors, lines=lines or LinesForm(), numbers=numbers
-    )
+    values = {"form": form, "errors": errors, "lines": lines or LinesForm(), "numbers": numbers}
+    page = render_template("operator/dialing.html", **values, stamp=stamp_of(asdict(policy_of(db.session))))
     return make_response(page, 422 if errors else 200)

@@ -18,9 +18,10 @@ from app.rules.sending.trunks.trouble import troubles
 from app.rules.words.sentences import OUTCOMES
 from app.services.trunks.states import faults
 from app.web.operator.operator_numbers import companies, regions
-from app.web.people.credentials import Errors, said
+from app.web.people.credentials import Errors, said, said_all
 from app.web.site.administration import operators_only
 from app.web.site.guard import SAFE_METHODS
+from app.web.site.submissions import overtaken, stamp_of
 from tenants.db import db, utc_now
 
 blueprint = Blueprint("operator_trunks", __name__, url_prefix="/operator/trunks")
@@ -92,6 +93,7 @@ def _form(row: Trunk | None) -> Response:
         return _page(row, standing, {})
     typed = _typed(row, standing)
     errors = {name: said(fault) for name, fault in table.judge_trunk(db.session, typed, row).items()}
+    errors |= said_all(overtaken(standing, typed)) if row else {}
     if errors:
         return _page(row, typed, errors)
     before, after = table.changes(standing, typed)
@@ -122,7 +124,10 @@ def _page(row: Trunk | None, form: dict[str, str], errors: Errors) -> Response:
         "CALLER_FORMS": CALLER_FORMS,
     }
     values = {"trunk": row, "form": form, "errors": errors, "companies": companies(), "regions": regions()}
-    return make_response(render_template("operator/trunk.html", **values, **choices), 422 if errors else 200)
+    stamp = stamp_of(table.form_of(db.session, row)) if row else ""
+    return make_response(
+        render_template("operator/trunk.html", **values, **choices, stamp=stamp), 422 if errors else 200
+    )
 
 
 @blueprint.post("/<name>/first")

@@ -33,7 +33,7 @@ from app.rules.people.user_keys import enter_key
 from app.web.people.credentials import Errors, said, said_all
 from app.web.site.administration import administrators_only, audit_act, own_tenant
 from app.web.site.guard import SAFE_METHODS
-from app.web.site.submissions import fresh_key
+from app.web.site.submissions import fresh_key, overtaken, stamp_of
 from app.whole_numbers import read_whole
 from tenants import second_factor
 from tenants.db import db, utc_now
@@ -277,7 +277,10 @@ def user(user_id: int) -> Response:
         return _user_page(_user(user_id))
     lock_tenant(db.session, current_user.company_id)
     person, details = _user(user_id), _read_details()
-    errors, before, asked = said_all(judge_details(details)), _shown(person), person.new_email
+    db.session.refresh(person)  # as it is now that nobody else changes it
+    before, asked = _shown(person), person.new_email
+    typed = replace(details, email=person.email) if details.email == asked else details
+    errors = said_all(judge_details(details) | overtaken(asdict(Details.of(person)), asdict(typed)))
     if not errors:
         try:
             change_user(db.session, person, details, by=current_user)
@@ -326,6 +329,7 @@ def _user_page(person: User, *, form: Details | None = None, errors: Errors | No
         "person": person,
         "state": state_of_account(person),
         "form": form or Details.of(person),
+        "stamp": stamp_of(asdict(Details.of(person))),
         "errors": errors or {},
         "roles": ROLES,
         "languages": LANGUAGES,

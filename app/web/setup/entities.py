@@ -43,6 +43,7 @@ from app.web.setup.entity_grid import ALL, Grid
 from app.web.setup.saved_subject import SavedSubject
 from app.web.site.administration import administrators_only, own_tenant
 from app.web.site.guard import SAFE_METHODS, reads
+from app.web.site.submissions import overtaken
 from app.whole_numbers import read_whole
 from tenants.db import db
 from tenants.models import Tenant
@@ -174,10 +175,8 @@ def _save(subject: LineSubject | None) -> Response:
     values, faults = judge_entity(db.session, tenant, details, others=others, has_pin=has_pin, **ids)
     if subject is None and not faults:
         faults |= _licence_fault(tenant)
-    errors = said_all(faults)
-    if subject and request.form.get("stamp") != subject.stamp:
-        errors["form"] = said(Refused("page_overtaken"))
-    if errors:
+    faults |= overtaken(subject.wanted, values) if subject else {}
+    if errors := said_all(faults):
         return _form_page(subject, details, errors)
     return _keep(subject, values, details.pin)
 
@@ -311,12 +310,12 @@ def _held(values: Values) -> dict[int, str]:
 
 def _save_users(subject: LineSubject, grid: Grid) -> Response:
     lock_tenant(db.session, current_user.company_id)
-    if request.form.get("stamp") != subject.stamp:
-        db.session.rollback()
-        return _users_page(subject, grid, {"form": said(Refused("page_overtaken"))})
     live, wanted = subject.live, grant_fields(grid.grants)
     before = {name: live.get(name, "") for name in wanted}
     changed = {name: may for name, may in wanted.items() if may != subject.wanted.get(name, "")}
+    if faults := overtaken(subject.wanted, changed):
+        db.session.rollback()
+        return _users_page(subject, grid, said_all(faults))
     row = subject.change
     if changed:
         row = subject.keep({name: before[name] for name in changed}, changed)

@@ -1,7 +1,5 @@
 """What a page of the set-up is about: a thing with what this person has saved of it, or one that is only saved yet."""
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from app.rules.setup.changes import (
     save,
     saved_for,
 )
+from app.web.site.submissions import stamp_of
 from tenants.db import db
 
 Row = TypeVar("Row", ArchivePlace, FaxEntity, FaxTemplate)
@@ -79,7 +78,7 @@ class SavedSubject(ABC, Generic[Row]):
     @property
     def stamp(self) -> str:
         """What a page was made of: a form that comes back with another one is older than what holds now."""
-        return hashlib.sha256(json.dumps(self.wanted, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        return stamp_of(self.wanted)
 
     @property
     def is_leaving(self) -> bool:

@@ -39,6 +39,7 @@ from app.web.setup.quotas import quota_words
 from app.web.setup.saved_subject import SavedSubject
 from app.web.site.administration import administrators_only, own_tenant
 from app.web.site.guard import SAFE_METHODS, reads
+from app.web.site.submissions import overtaken, stamp_of
 from tenants.db import db
 from tenants.scope import get_owned, lock_tenant
 
@@ -111,6 +112,7 @@ def _page(*, limits: dict[str, Any] | None = None, errors: Errors | None = None,
     days = overlay(days_as_values(retentions_of(db.session, tenant.id)), kept)
     values = {
         "limits": limits or overlay(limits_of(tenant), saved),
+        "stamps": {"limits": stamp_of(overlay(limits_of(tenant), saved)), "days": stamp_of(days)},
         "limits_saved": saved is not None,
         "limit_names": LIMIT_NAMES,
         "most_calls": MOST_CALLS,
@@ -146,7 +148,12 @@ def limits() -> Response:
     wanted, faults = judge_limits(typed)
     if faults:
         return _page(limits=typed, errors=said_all(faults))
+    lock_tenant(db.session, current_user.company_id)
     tenant = own_tenant()
+    db.session.refresh(tenant)  # as it is now that nobody else changes it
+    standing = overlay(limits_of(tenant), saved_for(db.session, current_user, LIMITS_KIND, tenant.id))
+    if faults := overtaken(standing, wanted):
+        return _page(limits=typed, errors=said_all(faults))
     row = save(db.session, current_user, LIMITS_KIND, tenant.id, CHANGE, before=limits_of(tenant), after=wanted)
     return _saved(row, "limits")
 
@@ -233,7 +240,9 @@ def _one_place(subject: PlaceSubject) -> Response:
 def _save_place(subject: PlaceSubject | None, details: PlaceDetails) -> Response:
     """Saved only: it holds once it is applied together with the rest."""
     lock_tenant(db.session, current_user.company_id)
+    after = _shown(details)
     errors = said_all(judge_place(details, has_secret=bool(subject and subject.has_secret)))
+    errors |= said_all(overtaken(_shown(subject.details), after)) if subject else {}
     if not errors:
         try:
             others = [one for one in _subjects() if not one.is_leaving and not _is_same(one, subject)]
@@ -244,13 +253,16 @@ def _save_place(subject: PlaceSubject | None, details: PlaceDetails) -> Response
         db.session.rollback()
         return _place_page(details, subject, errors)
     subject = subject or PlaceSubject(None, None)
-    after = {name: getattr(details, name) for name in SHOWN}
     row = subject.keep(subject.live, after, {"secret_key": details.secret_key} if details.secret_key else None)
     if row is None:
         return _saved(None, "places")
     db.session.commit()
     flash(_("Saved. Test this archive, then apply your changes."), "info")
     return redirect(PlaceSubject(subject.row, row).url(), 303)
+
+
+def _shown(details: PlaceDetails) -> Values:
+    return {name: getattr(details, name) for name in SHOWN}
 
 
 def _is_same(one: PlaceSubject, other: PlaceSubject | None) -> bool:
@@ -263,7 +275,15 @@ def _place_page(details: PlaceDetails, subject: PlaceSubject | None, errors: Err
     owed = None
     if subject and subject.row:
         owed = owed_by_place(db.session, current_user.company_id).get(subject.row.id)
-    values = {"form": details, "subject": subject, "errors": errors, "owed": owed, **_names(), **more}
+    values = {
+        "form": details,
+        "subject": subject,
+        "errors": errors,
+        "owed": owed,
+        "stamp": stamp_of(_shown(subject.details)) if subject else "",
+        **_names(),
+        **more,
+    }
     return make_response(render_template("setup/settings/place.html", **values), 422 if errors else 200)
 
 
@@ -348,13 +368,17 @@ def retention() -> Response:
     if faults:
         return _page(days=typed, errors=said_all(faults))
     tenant_id = current_user.company_id
+    lock_tenant(db.session, tenant_id)
     before = retentions_of(db.session, tenant_id)
+    was, after = days_as_values(before), days_as_values(wanted)
+    standing = overlay(was, saved_for(db.session, current_user, RETENTION, tenant_id))
+    if late := overtaken(standing, after):
+        return _page(days=typed, errors=said_all(late))
     if wanted != before and request.form.get("really") != "yes":
         previews = [preview(db.session, tenant_id, kind, days) for kind, days in wanted.items() if days]
         if any(found.faxes for found in previews):
-            values = {"previews": previews, "wanted": wanted, **_names()}
+            values = {"previews": previews, "wanted": wanted, "stamp": stamp_of(standing), **_names()}
             return make_response(render_template("setup/settings/preview.html", **values))
-    was, after = days_as_values(before), days_as_values(wanted)
     return _saved(save(db.session, current_user, RETENTION, tenant_id, CHANGE, before=was, after=after), "retention")
 
 

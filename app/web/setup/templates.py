@@ -34,6 +34,7 @@ from app.web.setup.changes import KINDS, Kind
 from app.web.setup.saved_subject import SavedSubject
 from app.web.site.administration import administrators_only, own_tenant
 from app.web.site.guard import SAFE_METHODS
+from app.web.site.submissions import overtaken
 from app.whole_numbers import read_whole
 from tenants.db import db
 from tenants.models import Tenant
@@ -139,10 +140,8 @@ def _save(subject: TemplateSubject | None) -> Response:
     lock_tenant(db.session, tenant.id)
     values, faults = judge_template(details, tenant.region)
     faults |= {} if "name" in faults else _name_fault(tenant, subject, values["name"])
-    errors = said_all(faults)
-    if subject and request.form.get("stamp") != subject.stamp:
-        errors["form"] = said(Refused("page_overtaken"))
-    if errors:
+    faults |= overtaken(subject.wanted, values) if subject else {}
+    if errors := said_all(faults):
         return _page(subject, details, errors)
     subject = subject or TemplateSubject(None, None)
     row = subject.keep(subject.live, values)
