@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from app.adapters.telephony.sip import shortened
+from app.adapters.telephony.sip import Refusal, read_refusal, shortened
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,8 @@ LONGEST = 65_535
 #: What nobody takes away goes, the oldest first.
 MOST_WAITING = 400
 _SECONDS_BETWEEN_LOOKS = 0.5
+#: Calls whose refusal is kept until their result is heard, and how long that waits for one which is on its way.
+MOST_REFUSALS, REFUSAL_SECONDS = 5_000, 0.1
 _BUFFER = 4 * 1024 * 1024
 
 
@@ -91,7 +93,8 @@ def _address(chunks: dict[int, bytes], four: int, six: int) -> str:
 
 
 class Ear:
-    """Hears on loopback, in a thread of its own, until it is closed. ``take`` gives what has come."""
+    """Hears on loopback, in a thread of its own, until it is closed. ``take`` gives what has come while ``keeps`` is
+    set; how calls were refused is kept at any time."""
 
     def __init__(self, ari_url: str, ari_password: str) -> None:
         """
@@ -102,6 +105,10 @@ class Ear:
         self._password = capture_password(ari_password)
         self._heard: deque[Packet] = deque(maxlen=MOST_WAITING)
         self.lost = 0
+        self.keeps = True
+        self._refusals: dict[str, Refusal] = {}
+        self._heard_refusal = threading.Condition()
+        self._hears = False
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
@@ -122,8 +129,28 @@ class Ear:
                 except TimeoutError:
                     continue
                 if packet := read_packet(raw, self._password):
-                    self.lost += len(self._heard) == MOST_WAITING
-                    self._heard.append(packet)
+                    self._note_refusal(packet.payload)
+                    if self.keeps:
+                        self.lost += len(self._heard) == MOST_WAITING
+                        self._heard.append(packet)
+
+    def _note_refusal(self, payload: bytes) -> None:
+        """The last one of each call: the first may only have asked for a password."""
+        self._hears = True
+        if told := read_refusal(payload):
+            with self._heard_refusal:
+                self._refusals.pop(told[0], None)
+                self._refusals[told[0]] = told[1]
+                if len(self._refusals) > MOST_REFUSALS:
+                    del self._refusals[next(iter(self._refusals))]
+                self._heard_refusal.notify_all()
+
+    def refusal(self, call_id: str) -> Refusal | None:
+        """What the refusal of a call that is over said. Asterisk tells of its SIP before it tells of the end."""
+        with self._heard_refusal:
+            if self._hears:
+                self._heard_refusal.wait_for(lambda: call_id in self._refusals, REFUSAL_SECONDS)
+            return self._refusals.get(call_id)
 
     def take(self) -> list[Packet]:
         """At most as many as there is room for, however fast more come."""

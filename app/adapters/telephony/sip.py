@@ -50,6 +50,15 @@ _UNSEEN = re.compile(r"[^\x20-\x7e\xa0-\uffff]")
 _TAG = re.compile(r";\s*tag\s*=\s*([^\s;,>]+)", re.IGNORECASE)
 _USER = re.compile(r"(?:sips?|tel):(?://)?([^\s@<>;:?\"]+)(?=[@;:>?]|$)", re.IGNORECASE)
 _URI = re.compile(r"(sips?:[^\s<>;?\"]+)", re.IGNORECASE)
+_REFUSAL = re.compile(rb"SIP/2\.0 [3-6][0-9]{2}\b")
+#: One of several values of Reason; its parameters in any order.
+_CAUSE = re.compile(
+    r"\bQ\.850\b(?:\s*;\s*(?!cause\b)[\w-]+(?:\s*=\s*(?:\"[^\"]*\"|[^\s;,\"]+))?)*\s*;\s*cause\s*=\s*([0-9]{1,3})\b",
+    re.IGNORECASE,
+)
+#: What a person reads, and the mark of an analysis (ATIS-1000099).
+_REASON_TEXT = re.compile(r"\btext\s*=\s*\"([^\"]*)\"|\bv\s*=\s*(analytics[0-9]*)", re.IGNORECASE)
+_RETRY_AFTER = re.compile(r"\s*([0-9]{1,9})\b")
 LONGEST_LINE = 400
 MOST_LINES = 60
 #: Bytes of the headers, and of the content, that are looked at. Asterisk takes 65,535 from anybody.
@@ -110,6 +119,32 @@ def read_message(raw: bytes) -> Message | None:
         called=_first(_USER, recipient),
         is_own=any(OWN_DOMAIN.search(_cut(value)) for name, value in headers if name.lower() in ("from", "to")),
     )
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What a final refusal of an INVITE says beside its code: a cause of Q.850 and a text in ``Reason`` (RFC 3326), and
+    ``Retry-After`` in seconds (RFC 3261, 20.33)."""
+
+    cause: int | None = None
+    text: str = ""
+    retry_after: int | None = None
+
+
+def read_refusal(raw: bytes) -> tuple[str, Refusal] | None:
+    """With its Call-ID; None for any other message."""
+    if not _REFUSAL.match(raw):
+        return None
+    _, *lines = _FOLDED.sub(" ", _whole_lines(raw.partition(_BLANK_LINE)[0])).replace("\r\n", "\n").split("\n")
+    headers = [(read[0].lower(), _cut(read[1])) for line in lines[: MOST_LINES * 2] if (read := _header(line))]
+    known = dict(reversed(headers))
+    if not known.get("cseq", "").upper().endswith(" INVITE"):
+        return None
+    reasons = ", ".join(value for name, value in headers if name == "reason")
+    cause, later = _CAUSE.search(reasons), _RETRY_AFTER.match(known.get("retry-after", ""))
+    texts = [_UNSEEN.sub("", one or other) for one, other in _REASON_TEXT.findall(reasons)]
+    said = Refusal(int(cause[1]) if cause else None, " ".join(texts), int(later[1]) if later else None)
+    return known.get("call-id", ""), said
 
 
 def shortened(raw: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""The SIP of calls, collected call by call while an operator wants to see it.
+"""The SIP of calls: how each was refused, and all of it, call by call, while an operator wants to see it.
 
 Asterisk's packets contain the Call-ID and, if Asterisk knows it, the channel's name. ARI's events name each channel
 with its id, which leads to the attempt.
@@ -18,7 +18,7 @@ from typing import Any
 
 from app.adapters.telephony.ari import Ari
 from app.adapters.telephony.hep import Ear, Packet
-from app.adapters.telephony.sip import Message, is_cut, read_message
+from app.adapters.telephony.sip import Message, Refusal, is_cut, read_message
 from app.errors import FaxroomError
 from app.services.receiving.line_events import PREFIX
 from app.services.trunks.ladders import Ladder, Sound, Step, Wanted, keep, note_capturing, wanted
@@ -319,17 +319,24 @@ def is_ours(address: str) -> bool:
 
 
 class Capture:
-    """Of one Asterisk. Its modules are loaded when we listen already, and not longer than somebody wants it."""
+    """Of one Asterisk. Its modules are loaded when we listen already. The ``Reason`` and the ``Retry-After`` of a
+    refusal stand nowhere else, so that we always listen to one on this machine; whatever else comes is looked at only
+    while somebody wants it."""
 
     def __init__(self, line: Ari) -> None:
         self.line = line
         self.ear: Ear | None = None
+        self.is_collecting = False
         self.calls = Calls(is_ours)
         self._looked = self._tried = float("-inf")
 
     def hear(self, events: list[dict[str, Any]]) -> None:
-        if self.ear:
+        if self.is_collecting:
             self.calls.name(events)
+
+    def refusal(self, call_id: str) -> Refusal | None:
+        """What the refusal of a call of ours said beside its code, if that was heard."""
+        return self.ear.refusal(call_id) if self.ear and call_id else None
 
     def answer_to(self, account: str) -> str:
         """What was said last to the registration of this account, such as ``sip:joe@example.org``."""
@@ -347,14 +354,17 @@ class Capture:
             return
         self._looked, asked = now, wanted(utc_now())
         is_asked = bool(asked) or for_registration
-        if is_asked and self.ear is None and now - self._tried >= AGAIN_SECONDS:
+        if (is_asked or self.line.is_here) and self.ear is None and now - self._tried >= AGAIN_SECONDS:
             self._tried = now
             self._begin()
-        elif not is_asked and self.ear:
+        elif not (is_asked or self.line.is_here) and self.ear:
             self.end()
-        if self.ear:
+        if self.ear and is_asked:
+            self.is_collecting = self.ear.keeps = True
             note_capturing()
             self._write_down(self.ear, asked, now)
+        elif self.is_collecting:
+            self._end_collecting()
 
     def begin_anew(self) -> None:
         """Asterisk may have been started anew, without the modules; or with those of a line process that was killed."""
@@ -366,6 +376,7 @@ class Capture:
     def _begin(self) -> None:
         try:
             self.ear = self.line.ear()
+            self.ear.keeps = False
             self.line.load_modules(MODULES)
         except (OSError, FaxroomError) as failure:
             log.warning("no SIP is captured: %s", failure)
@@ -389,7 +400,15 @@ class Capture:
             log.warning("Asterisk goes on telling of its SIP: %s", failure)
         if self.ear:
             self.ear.close()
-        if passed_over := self.calls.passed_over + (self.ear.lost if self.ear else 0):
+        self._end_collecting()
+        self.ear = None
+
+    def _end_collecting(self) -> None:
+        lost = 0
+        if self.ear:
+            self.ear.keeps, lost, self.ear.lost = False, self.ear.lost, 0
+            self.ear.take()
+        if passed_over := self.calls.passed_over + lost:
             log.warning("%s SIP messages were passed over while it was captured", passed_over)
         is_ours.cache_clear()
-        self.ear, self.calls = None, Calls(is_ours)
+        self.is_collecting, self.calls = False, Calls(is_ours)

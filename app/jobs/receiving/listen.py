@@ -28,6 +28,7 @@ from app.jobs.running import application
 from app.jobs.sending.dispatch import mark_of, spooled_path
 from app.models import Attempt, Direction, Fax, FaxEntity
 from app.queues import enqueue
+from app.rules.ground.call_ends import with_headers
 from app.rules.numbers.called import shown_called
 from app.rules.numbers.habits import orders
 from app.rules.numbers.policy import policy_of
@@ -247,9 +248,9 @@ class Listener:
                 self.unheard.dials(channel_id)
             case Ringing(channel_id) | Answered(channel_id):
                 self.unheard.is_heard(channel_id)
-            case Ended(channel_id, facts):
+            case Ended(channel_id, facts, call_id):
                 self.unheard.is_heard(channel_id)
-                self._ended(channel_id, facts)
+                self._ended(channel_id, facts, call_id)
             case TurnedAway(why) if why in REASONS:
                 self.turned_away[why] += 1
             case StillSending(channel_id):
@@ -299,12 +300,17 @@ class Listener:
         if call.ended_at is not None:
             self.line.forget([call.channel_id], family="voice")
 
-    def _ended(self, channel_id: str, facts: CallFacts) -> None:
+    def _ended(self, channel_id: str, facts: CallFacts, call_id: str) -> None:
         self.sending.pop(channel_id, None)
         self.agreed.pop(channel_id, None)
         if self.answers and (call := self.logged.get(channel_id)):
             poor, refused = self.answers.poor(call, facts.pages), self.answers.refused(call, facts.pages)
             facts = replace(facts, poor_pages=poor, refused_pages=refused)
+        if facts.response and (told := self.capture.refusal(call_id)):
+            whole = with_headers(facts.response, told.cause, told.retry_after, told.text)
+            facts = replace(facts, response=whole)
+        elif known := self.ended.get(channel_id):  # told again, without what stood in headers
+            facts = replace(facts, response=known.response)
         self.ended[channel_id] = facts
         self._enqueue("record", channel_id, facts.to_json())
 

@@ -33,6 +33,8 @@ CALLED_OFF = "called_off"
 OUR_SIDE = (LINE_DOWN, DISK_FULL, CALLED_OFF, FULL, *TRUNK_SIDE)
 #: Why a fax is to be dialled that a trunk did not put through: another one takes it.
 PASSED_ON = "next_trunk"
+#: Q.850: unallocated number.
+NO_SUCH_NUMBER = 1
 #: Q.850's causes that say so: no circuit, congestion of the switch, the channel is not there.
 NO_CHANNEL = (34, 42, 44)
 #: By whoever is called; by somebody on the way who takes it for unwanted; by somebody who does not say why (403): a
@@ -194,6 +196,10 @@ MADE_OF = {
     503: 34,
     504: 102,
 }
+#: What is written behind a response (:func:`with_headers`).
+_REASON, _RETRY_AFTER = re.compile(r"\(Q\.850 ([0-9]{1,3})[,)]"), re.compile(r"[( ]Retry-After ([0-9]{1,9})[,)]")
+#: Nobody is made to wait for longer than so many seconds.
+MOST_RETRY_AFTER = 2 * 3600
 #: Causes that say no more than the response itself.
 UNSPECIFIC = {0, 16, 31, 127}
 
@@ -302,7 +308,8 @@ UNHEARD_CAUSE = 102
 @dataclass(frozen=True)
 class Unanswered:
     """The end of a call that nobody answered. ``response`` is the last one of SIP's (``SIP 503 Service Unavailable``),
-    empty where none came at all, None where it is not known; ``cause`` is of Q.850; ``rang``: the far end said so."""
+    with what its headers said (:func:`with_headers`), empty where none came at all, None where it is not known;
+    ``cause`` is of Q.850, as Asterisk has it; ``rang``: the far end said so."""
 
     response: str | None
     cause: int | None
@@ -345,17 +352,17 @@ def _unanswered(end: Unanswered) -> str:
         return NO_ANSWER if end.rang or code > 100 else NETWORK
     if code < 300:  # answered in the moment in which it was given up
         return OTHER
-    if of_code(code) in (TRUNK_REFUSED, MOVED):  # whatever else is said
+    if of_code(code) in (TRUNK_REFUSED, MOVED, MEDIA):  # whatever else is said
         return of_code(code)
-    if (cause := told_cause(code, end.cause)) is not None:
-        return NO_ANSWER if end.rang and code in AFTER_RINGING and of_cause(cause) == NETWORK else of_cause(cause)
-    if end.rang and code in AFTER_RINGING:
-        return NO_ANSWER
-    if code == 404 and end.cause in UNSPECIFIC and end.cause != 0:  # it knows the number, or would have said so
-        return NETWORK
-    if of_code(code) == REFUSED and BLOCKING.search(end.response or ""):
+    cause = told_cause(end.response, end.cause)
+    meant = of_code(code) if cause is None else of_cause(cause)
+    if meant == REFUSED and BLOCKING.search(end.response or ""):
         return BLOCKED
-    return of_code(code)
+    if end.rang and code in AFTER_RINGING and (cause is None or meant == NETWORK):
+        return NO_ANSWER
+    if code == 404 and cause is None and (reason_of(end.response) or end.cause) in UNSPECIFIC - {0}:
+        return NETWORK  # it knows the number, or would have said so
+    return meant
 
 
 def _by_cause(end: Unanswered) -> str:
@@ -367,10 +374,34 @@ def _by_cause(end: Unanswered) -> str:
     return NO_ANSWER if end.rang and end.cause == 102 else outcome
 
 
-def told_cause(code: int, cause: int | None) -> int | None:
-    """What somebody has told beside a response: not what Asterisk makes of it, and not what says nothing."""
+def told_cause(response: str | None, cause: int | None) -> int | None:
+    """What somebody has told beside a final response: its own ``Reason``, else a cause that is not what Asterisk makes
+    of the response; and not what says nothing."""
+    code, reason = code_of(response) or 0, reason_of(response)
     known = MADE_OF.get(code, 127 if code < 500 or code >= 600 else 34)
-    return cause if cause and cause != known and cause not in UNSPECIFIC else None
+    told = reason or (cause if cause != known else None)
+    return told if told and told not in UNSPECIFIC else None
+
+
+def with_headers(response: str, reason: int | None, retry_after: int | None, text: str) -> str:
+    """A response with what else its headers say: the cause of Q.850 and the text of ``Reason``, and ``Retry-After`` in
+    seconds."""
+    said = [f"Q.850 {reason}"] if reason else []
+    said += [f"Retry-After {retry_after}"] if retry_after else []
+    said += [text[:40]] if text else []
+    return f"{response[:43].strip()} ({', '.join(said)})" if said else response
+
+
+def reason_of(response: str | None) -> int | None:
+    """The cause that the response's own ``Reason`` names."""
+    found = _REASON.search(response or "")
+    return int(found[1]) if found and 0 < int(found[1]) < 128 else None
+
+
+def retry_after_of(response: str | None) -> int:
+    """Seconds for which whoever answered wants no other call; 0 where nothing was said."""
+    found = _RETRY_AFTER.search(response or "")
+    return min(int(found[1]), MOST_RETRY_AFTER) if found else 0
 
 
 def lacks_channel(response: str | None, cause: int | None) -> bool:
@@ -379,7 +410,7 @@ def lacks_channel(response: str | None, cause: int | None) -> bool:
     code = code_of(response)
     if code is None:
         return response is None and cause in NO_CHANNEL
-    told = told_cause(code, cause)
+    told = told_cause(response, cause)
     return told in NO_CHANNEL if told else code == 503
 
 

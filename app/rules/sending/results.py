@@ -25,6 +25,7 @@ from app.rules.ground.call_ends import (
     UNREAD,
     Unanswered,
     judge,
+    retry_after_of,
 )
 from app.rules.log.search import with_name
 from app.rules.outbox.notices import write_outcome_notice
@@ -62,9 +63,9 @@ class CallFacts:
 
     ``outcome`` is a word of :data:`app.rules.sending.retry.DELAYS`, ``success`` or ``unknown``; ``pages`` those that
     the far end confirmed (T.30 MCF); ``hangup_cause`` is of Q.850; times are Unix seconds. ``response`` is the last one
-    of SIP's, empty where none came, None where it was not kept; ``rang`` whether Asterisk has seen it ring, of a call
-    that nobody answered and that ended by the network's word; ``under_way`` whether the far end said more to it than
-    that it tries, such as SIP 183.
+    of SIP's, with what its headers said of the cause, empty where none came, None where it was not kept; ``rang``
+    whether Asterisk has seen it ring, of a call that nobody answered and that ended by the network's word;
+    ``under_way`` whether the far end said more to it than that it tries, such as SIP 183.
     ``redirected_to`` is whom the far end named in a SIP 302, as it wrote it. ``ecm`` is what the two machines agreed
     on, None where this does not tell; ``damaged_lines`` are lines of what came in; ``poor_pages`` those of this call,
     from 1, that the far end confirmed and called poor (T.30 RTP), ``refused_pages`` those that it had sent again (RTN).
@@ -140,6 +141,8 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
     if decision.delay is not None:
         if facts.outcome == BUSY and is_taken_by_us(session, attempt):
             decision = replace(decision, delay=min(decision.delay, SOON))
+        elif decision.cause == facts.outcome:
+            decision = replace(decision, delay=max(decision.delay, retry_after_of(facts.response)))
         values["due_at"] = _next_try(fax, decision, now)
     if facts.remote_station_id:
         values["remote_station_id"] = facts.remote_station_id[:64]

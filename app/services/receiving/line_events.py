@@ -63,10 +63,11 @@ class Answered:
 
 @dataclass(frozen=True)
 class Ended:
-    """A durable result, heard at hang-up or told again on request."""
+    """A durable result, heard at hang-up or told again on request; ``call_id`` is SIP's, told at hang-up only."""
 
     channel_id: str
     facts: CallFacts
+    call_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -249,7 +250,8 @@ def _user_event(event: dict[str, Any]) -> LineEvent | None:
     if name == "FaxResultsEnd":
         return AllTold(told.get("Asked", ""))
     if name == "FaxResult" and told.get("Fax", "").startswith(PREFIX):
-        return read_result(told["Fax"], told.get("Result", ""))
+        result = read_result(told["Fax"], told.get("Result", ""))
+        return replace(result, call_id=told.get("Call", "")) if isinstance(result, Ended) else result
     if name == "FaxReceived":
         return read_received(told.get("Fax", ""), told.get("Result", ""))
     if name == "FaxStatus" and (session := read_whole(told.get("Session", ""))) is not None:

@@ -185,6 +185,26 @@ def test_a_plain_404_of_a_trunk_that_says_so_of_others_too_is_no_proof(session, 
     assert causes == ["unallocated", "unallocated", "congestion"]
 
 
+def test_a_404_that_names_its_reason_is_proof_whatever_others_get(session, cast):
+    answers = [send_to(session, cast, last, "SIP 404 Not Found (Q.850 1)", 1) for last in range(1, 5)]
+    assert {(fax.status, fax.cause) for fax in answers} == {(Status.FAILED, "unallocated")}
+    assert trouble_of(session) is None
+
+
+def test_a_403_that_names_its_reason_is_of_the_number_until_others_get_it_too(session, cast):
+    first, _second, third = [send_to(session, cast, n, "SIP 403 Forbidden (Q.850 21)", 21) for n in (1, 2, 3)]
+    assert (first.status, first.cause) == (Status.FAILED, "rejected")
+    assert (third.status, third.cause) == (Status.RETRYING, "trunk_refused")
+
+
+def test_who_asks_for_time_gets_it(session, cast):
+    busy = send_to(session, cast, 1, "SIP 486 Busy Here (Retry-After 900)", 17)
+    assert (busy.status, busy.cause) == (Status.RETRYING, "busy")
+    assert timedelta(seconds=890) < busy.due_at - utc_now() < timedelta(seconds=900 * 1.3)
+    at_once = send_to(session, cast, 2, "SIP 488 Not Acceptable Here (Retry-After 900)", 58)
+    assert at_once.due_at - utc_now() > timedelta(seconds=890)
+
+
 def test_a_carrier_that_has_no_room_while_calls_go_on_over_it_is_not_away(session, cast):
     for last in (1, 2):
         assert send_to(session, cast, last, "SIP 503 Service Unavailable", 34).cause == "congestion"

@@ -10,6 +10,7 @@ from app.rules.ground.call_ends import (
     FAX_WORDS,
     FOR_ALL,
     MADE_OF,
+    MOST_RETRY_AFTER,
     OTHER_WORDS,
     OUR_SIDE,
     SIP,
@@ -18,9 +19,13 @@ from app.rules.ground.call_ends import (
     Unanswered,
     code_of,
     judge,
+    lacks_channel,
     of_cause,
     of_code,
+    reason_of,
+    retry_after_of,
     told_cause,
+    with_headers,
 )
 from app.rules.sending.retry import DELAYS, OUR_SIDE_DELAYS
 from app.rules.words.sentences import NEXT_STEPS, OUTCOMES
@@ -149,8 +154,53 @@ def test_what_the_network_tells_beside_a_response_counts_more_than_the_response(
 
 @pytest.mark.parametrize("code", sorted(MADE_OF))
 def test_what_asterisk_makes_of_a_response_is_nobody_s_word(code):
-    assert told_cause(code, MADE_OF[code]) is None
-    assert told_cause(code, 0) is told_cause(code, None) is None
+    response = f"SIP {code} Words"
+    assert told_cause(response, MADE_OF[code]) is None
+    assert told_cause(response, 0) is told_cause(response, None) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "outcome"),
+    [
+        *((404, reason, "congestion") for reason in (3, 16, 31, 34)),
+        (404, 1, "unallocated"),
+        *((480, reason, "congestion") for reason in (20, 31, 34, 41)),
+        (480, 17, "busy"),
+        (480, 19, "no_answer"),
+        (503, 17, "busy"),
+        (500, 28, "unallocated"),
+        (403, 21, "rejected"),
+        (488, 58, "media_refused"),
+        (401, 17, "trunk_refused"),
+        (302, 17, "redirected"),
+    ],
+)
+def test_the_reason_of_a_response_counts_also_where_asterisk_makes_its_own_cause(code, reason, outcome):
+    response = with_headers(f"SIP {code} Words", reason, None, "text")
+    assert unanswered(response, MADE_OF.get(code, 127)) == outcome
+
+
+def test_a_refusal_whose_reason_tells_of_an_analysis_is_a_block():
+    assert unanswered(with_headers("SIP 603 Decline", 21, None, "Blocked by analytics"), 21) == "blocked"
+    assert unanswered(with_headers("SIP 603 Decline", None, None, "analytics1"), 21) == "blocked"
+    assert unanswered(with_headers("SIP 403 Forbidden", 21, None, "Spam"), 21) == "blocked"
+    assert unanswered(with_headers("SIP 503 Service Unavailable", 34, None, "Blocked"), 34) == "congestion"
+
+
+def test_what_headers_say_is_read_again_from_the_response():
+    whole = with_headers("SIP 486 Busy Here", 17, 900, "back, (soon)")
+    assert whole == "SIP 486 Busy Here (Q.850 17, Retry-After 900, back, (soon))"
+    assert (code_of(whole), reason_of(whole), retry_after_of(whole)) == (486, 17, 900)
+    assert with_headers("SIP 486 Busy Here", None, None, "") == "SIP 486 Busy Here"
+    assert reason_of("SIP 486 Busy Here") is None and reason_of(None) is None
+    assert retry_after_of(with_headers("SIP 503 No", None, 10**8, "")) == MOST_RETRY_AFTER
+    assert retry_after_of(None) == 0
+    assert len(with_headers("SIP 503 " + "x" * 500, 127, 10**9 - 1, "y" * 500)) <= 120
+
+
+def test_a_reason_tells_whether_a_channel_was_missing():
+    assert lacks_channel(with_headers("SIP 404 Not Found", 34, None, ""), 1)
+    assert not lacks_channel(with_headers("SIP 503 Service Unavailable", 17, None, ""), 34)
 
 
 # ---- Q.850

@@ -4,6 +4,7 @@ import socket
 import struct
 
 from app.adapters.telephony.hep import Ear, Packet, capture_password, read_packet
+from app.adapters.telephony.sip import Refusal
 from tests.waiting import until
 
 PASSWORD = capture_password("ari")
@@ -46,10 +47,41 @@ def test_a_packet_that_lies_about_its_length_is_nothing() -> None:
     assert read_packet(whole + b"more", PASSWORD) is None
 
 
-def test_the_ear_hears_and_closes() -> None:
+def free_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as finder:
         finder.bind(("127.0.0.1", 0))
-        port = finder.getsockname()[1]
+        return int(finder.getsockname()[1])
+
+
+def refusal(call: str, code: str, *headers: str, seq: str = "1 INVITE") -> bytes:
+    lines = [f"SIP/2.0 {code}", "From: <sip:a@b>;tag=x", f"Call-ID: {call}", f"CSeq: {seq}", *headers, "", ""]
+    return packet("\r\n".join(lines).encode())
+
+
+def test_how_a_call_was_refused_is_known_though_nobody_keeps_its_sip() -> None:
+    port = free_port()
+    ear = Ear(f"http://127.0.0.1:{port}", "ari")
+    ear.keeps = False
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as speaker:
+        for text in (
+            refusal("one", "401 Unauthorized"),
+            refusal("one", "503 No", 'Reason: Q.850;cause=17;text="User busy"', "Retry-After: 900 (later);duration=5"),
+            refusal("two", "486 Busy Here"),
+            refusal("three", "200 OK", "Reason: Q.850;cause=17"),
+            refusal("four", "487 No", "Reason: Q.850;cause=17", seq="1 CANCEL"),
+            refusal("last", "486 Busy Here"),
+        ):
+            speaker.sendto(text, ("127.0.0.1", port))
+    until(lambda: ear.refusal("last"))
+    assert ear.refusal("one") == Refusal(17, "User busy", 900)
+    assert ear.refusal("two") == Refusal()
+    assert ear.refusal("three") is ear.refusal("four") is ear.refusal("five") is None
+    assert ear.take() == []
+    ear.close()
+
+
+def test_the_ear_hears_and_closes() -> None:
+    port = free_port()
     ear = Ear(f"http://127.0.0.1:{port}", "ari")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as speaker:
         for text in (packet(b"one"), b"noise", packet(b"two")):

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from app.adapters.telephony import sip
-from app.adapters.telephony.sip import LONGEST_LINE, LONGEST_PART, read_message, shortened
+from app.adapters.telephony.sip import LONGEST_LINE, LONGEST_PART, Refusal, read_message, read_refusal, shortened
 
 OFFER = """v=0
 o=- 1 1 IN IP4 192.0.2.1
@@ -167,3 +167,20 @@ def test_the_secret_of_our_calls_to_ourselves_is_never_shown() -> None:
     plain = read_message(raw(INVITE))
     assert plain is not None
     assert not plain.is_own
+
+
+@pytest.mark.parametrize(
+    ("reason", "cause", "text"),
+    [
+        ("Reason: Q.850;cause=17", 17, ""),
+        ('reason: q.850 ; text="a;cause=3, b" ; cause = 34', 34, "a;cause=3, b"),
+        ('Reason: SIP;cause=486;text="Busy", Q.850;cause=21', 21, "Busy"),
+        ("Reason: SIP;cause=600\r\nReason: Q.850;cause=1", 1, ""),
+        ('Reason: SIP;cause=603;text="Network Blocked";v=analytics1', None, "Network Blocked analytics1"),
+        ("Reason: Q.850;because=17", None, ""),
+        ("Subject: Q.850;cause=17", None, ""),
+    ],
+)
+def test_a_refusal_tells_its_reason(reason: str, cause: int | None, text: str) -> None:
+    raw = f"SIP/2.0 503 Service Unavailable\r\ni: abc\r\nCSeq: 7 INVITE\r\n{reason}\r\n\r\n"
+    assert read_refusal(raw.encode()) == ("abc", Refusal(cause, text))

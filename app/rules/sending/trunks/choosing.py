@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 
 from app.models import Attempt, Fax, FaxEntity, Origin, Trunk, TrunkTrouble
 from app.models.faxes.moves import WAITING
-from app.rules.ground.call_ends import FULL, NETWORK, PASSED_ON, TRUNK_DOWN, TRUNK_SIDE, code_of
+from app.rules.ground.call_ends import FULL, NETWORK, PASSED_ON, TRUNK_DOWN, TRUNK_SIDE, code_of, reason_of
 from app.rules.ground.trunks import enabled
 from app.rules.sending.destinations import best_trunk
 from app.rules.sending.trunks.room import learned_channels
@@ -89,12 +89,14 @@ def is_bound() -> sa.ColumnElement[bool]:
 
 
 def is_the_trunks_fault(outcome: str, response: str | None) -> bool:
-    """Whether another trunk may put through what this one did not: no answer to the INVITE, 5xx, no channel, or a
-    refusal that is of us and not of the number. Of a call that did not ring, and that nobody answered."""
+    """Whether another trunk may put through what this one did not: no answer to the INVITE, 5xx, what its reason says
+    to be of the network, no channel, or a refusal that is of us and not of the number. Of a call that did not ring, and
+    that nobody answered."""
     if outcome in (*TRUNK_SIDE, FULL):
         return True
     code = code_of(response)
-    return outcome == NETWORK and (response == "" or (code is not None and 500 <= code < 600))
+    is_told = reason_of(response) is not None
+    return outcome == NETWORK and (response == "" or is_told or (code is not None and 500 <= code < 600))
 
 
 def another_takes_it(session: Session, attempt: Attempt, fax: Fax, now: datetime) -> bool:

@@ -21,14 +21,18 @@ from app.rules.ground.call_ends import (
     BY_THE_CARRIER,
     CALLED_OFF,
     FOR_ALL,
+    FORBIDDEN,
     NETWORK,
+    NO_SUCH_NUMBER,
     OUR_SIDE,
+    REFUSED,
     TRUNK_DOWN,
     TRUNK_REFUSED,
     TRUNK_SIDE,
     UNHEARD_CAUSE,
     code_of,
     of_code,
+    reason_of,
 )
 from app.rules.sending.trunks.used import in_use
 from tenants.db import rows_changed
@@ -72,11 +76,19 @@ def among_others(session: Session, attempt: Attempt, outcome: str, response: str
     if outcome in TRUNK_SIDE:
         return NETWORK if _others_get_through(session, attempt) else outcome
     code = code_of(response)
-    if code not in FOR_ALL or outcome != of_code(code):
+    if code not in FOR_ALL or not _is_of_the_code(code, outcome, response):
         return outcome
     trouble = session.get(TrunkTrouble, attempt.trunk_id, populate_existing=True)
     known = trouble is not None and code_of(trouble.response) == code
     return FOR_ALL[code] if known or _is_said_of_others(session, attempt, code, now) else outcome
+
+
+def _is_of_the_code(code: int, outcome: str, response: str | None) -> bool:
+    """Whether it means no more than what a carrier may say to everybody: a number that is said to be none is so
+    whatever others are, and a refusal (403) may have a reason that says the same in other words."""
+    if code == 404 and reason_of(response) == NO_SUCH_NUMBER:
+        return False
+    return outcome in ((FORBIDDEN, REFUSED) if code == 403 else (of_code(code),))
 
 
 def _others_get_through(session: Session, attempt: Attempt) -> bool:
