@@ -4,8 +4,6 @@ One judgement, asked by pages, by changes of the numbering plan, by the provisio
 have the numbers that were given to it, and no others. One writer: :func:`give` and :func:`take_back`.
 """
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import Refused
 from app.models import DialingPolicy, FaxEntity, PoolNumber, StrayCall
+from app.rules.ground.csv_text import read_cells
 from app.rules.numbers.habits import first_region
 from app.rules.numbers.numbers import public_form
 from tenants.models import Tenant
@@ -27,7 +26,6 @@ MOST_REST_DAYS = 3650
 MOST_NUMBERS = 10_000
 MOST_SHOWN = 20_000
 COLUMNS = ("number", "company")
-SEPARATORS = ";,\t"
 _RANGE = re.compile(r"(?P<first>\+?[0-9 ().\-/]*[0-9])\s*[-–—]\s*(?P<last>\+?[0-9 ]+)")
 #: A dash between bare digits is of a range; between others it may be how people write one number.
 _PLAIN_RANGE = re.compile(r"\+[0-9]+\s*[-–—]\s*\+?[0-9]+")
@@ -260,26 +258,25 @@ def read_csv(session: Session, text: str, now: datetime) -> list[Row]:
     return [_judged(session, row, seen, now) for row in rows]
 
 
-def _cells(text: str) -> Iterator[tuple[int, str, str]]:
-    header = next((line for line in text.splitlines() if line.strip()), "")
-    reader = csv.reader(io.StringIO(text), delimiter=max(SEPARATORS, key=header.count), strict=True)
+def _cells(text: str) -> Iterator[tuple[int, str, str, bool]]:
+    """Line, number and company as typed, and whether there is more than the columns have names for."""
     columns: list[str] | None = None
-    try:
-        for values in reader:
-            if not any(value.strip() for value in values):
-                continue
-            if columns is None:
-                columns = [value.strip().lower() for value in values]
-                if "number" not in columns or set(columns) - {*COLUMNS, ""}:
-                    raise Refused("pool_columns", field="file")
-                continue
-            named = dict(zip(columns, (value.strip() for value in values), strict=False))
-            yield reader.line_num, named.get("number", ""), named.get("company", "").lower()
-    except csv.Error as error:
-        raise Refused("csv_unreadable", field="file", line=reader.line_num) from error
+    for line, values in read_cells(text):
+        if columns is None:
+            columns = [value.lower() for value in values]
+            known = [name for name in columns if name]
+            if "number" not in known or set(known) - set(COLUMNS) or len(set(known)) < len(known):
+                raise Refused("pool_columns", field="file")
+            continue
+        named = dict(zip(columns, values, strict=False))
+        yield line, named.get("number", ""), named.get("company", "").lower(), any(values[len(columns) :])
 
 
-def _csv_row(session: Session, line: int, typed: str, company: str, *, tenants: dict[str, Tenant]) -> Row:
+def _csv_row(
+    session: Session, line: int, typed: str, company: str, has_more: bool, *, tenants: dict[str, Tenant]
+) -> Row:
+    if has_more:
+        return Row(line, typed, company, problem=Refused("csv_cells", line=line))
     tenant = tenants.get(company)
     if company and tenant is None:
         return Row(line, typed, company, problem=Refused("pool_company_unknown", name=company[:40]))

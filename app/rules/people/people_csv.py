@@ -1,7 +1,5 @@
 """People from a spreadsheet: which rows of a CSV file can be invited, and what is wrong with the others."""
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -9,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.errors import Refused
+from app.rules.ground.csv_text import read_cells
 from app.rules.people.accounts import Details, judge_details
 from tenants.addresses import as_invited, fold
 from tenants.models import EmailAddress, Role
@@ -16,9 +15,6 @@ from tenants.models import EmailAddress, Role
 COLUMNS = ("email", "name", "role", "language")
 NEEDED = ("email", "name")
 MOST_ROWS = 500
-MOST_BYTES = 200_000
-#: As spreadsheets of the countries write them.
-SEPARATORS = ";,\t"
 
 
 @dataclass(frozen=True)
@@ -28,25 +24,6 @@ class Row:
     line: int
     details: Details
     problems: list[Refused] = field(default_factory=list)
-
-
-def read_text(content: bytes) -> str:
-    """What spreadsheets write: UTF-8 with or without a byte order mark.
-
-    Raises:
-        Refused: ``csv_too_large``, ``csv_not_utf8``, ``csv_empty``.
-    """
-    if len(content) > MOST_BYTES:
-        raise Refused("csv_too_large", field="file", limit=MOST_BYTES // 1000)
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Refused("csv_not_utf8", field="file") from error
-    if "\0" in text:
-        raise Refused("csv_not_utf8", field="file")
-    if not text.strip():
-        raise Refused("csv_empty", field="file")
-    return text
 
 
 def read_rows(session: Session, text: str, tenant_id: int) -> list[Row]:
@@ -71,28 +48,19 @@ def read_rows(session: Session, text: str, tenant_id: int) -> list[Row]:
 
 
 def _parsed(text: str) -> Iterator[Row]:
-    lines = text.splitlines()
-    header = next((line for line in lines if line.strip()), "")
-    separator = max(SEPARATORS, key=header.count)
-    reader = csv.reader(io.StringIO(text), delimiter=separator, strict=True)
     columns, count = None, 0
-    try:
-        for values in reader:
-            if not any(value.strip() for value in values):
-                continue
-            if columns is None:
-                columns = _columns(values)
-                continue
-            count += 1
-            if count > MOST_ROWS:
-                raise Refused("csv_too_many", field="file", limit=MOST_ROWS)
-            yield _row(reader.line_num, columns, values)
-    except csv.Error as error:
-        raise Refused("csv_unreadable", field="file", line=reader.line_num) from error
+    for line, values in read_cells(text):
+        if columns is None:
+            columns = _columns(values)
+            continue
+        count += 1
+        if count > MOST_ROWS:
+            raise Refused("csv_too_many", field="file", limit=MOST_ROWS)
+        yield _row(line, columns, values)
 
 
 def _columns(values: list[str]) -> list[str]:
-    names = [value.strip().lower() for value in values]
+    names = [value.lower() for value in values]
     known = [name for name in names if name]
     if set(known) - set(COLUMNS) or len(set(known)) < len(known) or not set(NEEDED) <= set(known):
         raise Refused("csv_columns", field="file", columns=", ".join(COLUMNS))
@@ -100,9 +68,9 @@ def _columns(values: list[str]) -> list[str]:
 
 
 def _row(line: int, columns: list[str], values: list[str]) -> Row:
-    if any(value.strip() for value in values[len(columns) :]):
-        return Row(line, Details(email=values[0].strip()[:200]), [Refused("csv_cells", line=line)])
-    cells = {name: value.strip() for name, value in zip(columns, values, strict=False) if name}
+    if any(values[len(columns) :]):
+        return Row(line, Details(email=values[0][:200]), [Refused("csv_cells", line=line)])
+    cells = {name: value for name, value in zip(columns, values, strict=False) if name}
     details = Details(
         email=cells.get("email", ""),
         name=cells.get("name", ""),

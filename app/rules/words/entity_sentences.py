@@ -52,7 +52,7 @@ ENTITY_SENTENCES = {
     "change_clashes": _l("Someone else has just taken what this change needs. Review it."),
     "changes_differ": _l("Something was saved or discarded in the meantime. Review the list, then apply it."),
     "page_overtaken": _l(
-        "Someone has changed this in the meantime. Your entries are still here. Open this page in another tab to see the "
-        "new values, then save here."
+        "Someone has changed this in the meantime. Your entries are still here. Open this page in another tab to see "
+        "the new values, then save here."
     ),
 }

@@ -15,9 +15,9 @@ from werkzeug.wrappers import Response
 
 from app.errors import Refused
 from app.rules.audit.auditing import audit
+from app.rules.ground.csv_text import MOST_READ, read_text
 from app.rules.numbers import pool
 from app.rules.numbers.habits import first_region
-from app.rules.people.people_csv import read_text
 from app.rules.receiving.strays import strays
 from app.web.people.credentials import Errors, said
 from app.web.site.administration import operators_only
@@ -234,7 +234,7 @@ def import_file() -> Response:
     try:
         if not upload or not upload.filename:
             raise Refused("csv_missing", field="file")
-        rows = pool.read_csv(db.session, read_text(upload.read()), utc_now())
+        rows = pool.read_csv(db.session, read_text(upload.stream.read(MOST_READ)), utc_now())
         if bad := [row for row in rows if row.problem]:
             return _import_page(bad, None)
         count = sum(pool.give(db.session, row.tenant, row.numbers, utc_now()) for row in rows)

@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response
 from app.adapters.mail.pgp import KEY_BYTES, read_public_key
 from app.errors import Refused
 from app.models import FaxEntity, Grant
+from app.rules.ground.csv_text import MOST_READ, read_text
 from app.rules.ground.quotas import hold_mails
 from app.rules.outbox.outbox import last_refusal
 from app.rules.people.account_notices import tell_change
@@ -27,7 +28,7 @@ from app.rules.people.accounts import (
     mail_again,
     withdraw_invitation,
 )
-from app.rules.people.people_csv import COLUMNS, MOST_BYTES, MOST_ROWS, Row, read_rows, read_text
+from app.rules.people.people_csv import COLUMNS, MOST_ROWS, Row, read_rows
 from app.rules.people.people_list import list_people
 from app.rules.people.user_keys import enter_key
 from app.web.people.credentials import Errors, said, said_all
@@ -224,9 +225,9 @@ def import_users() -> Response:
 def _uploaded_text() -> str:
     upload = request.files.get("file")
     if upload and upload.filename:
-        return read_text(upload.stream.read(MOST_BYTES + 1))
+        return read_text(upload.stream.read(MOST_READ))
     if text := request.form.get("text", ""):
-        return read_text(text.encode())
+        return read_text(text.replace("\r\n", "\n").encode())  # as it was before the browser made it longer
     raise Refused("csv_missing", field="file")
 
 

@@ -26,6 +26,16 @@ def send_file(olga: Browser, content: str) -> object:
     return olga.client.post(f"{PAGE}/import", data=data)
 
 
+def test_what_has_no_column_in_a_file_is_told_and_not_dropped(app: Flask, cast: Cast, olga: Browser) -> None:
+    told = send_file(olga, "number,company\n+39 0586 100000,alpha,+39 0586 100001\n")
+    assert told.status_code == 422
+    assert "more cells than there are columns" in told.text
+    assert send_file(olga, "number,company,number\n+390586100000,alpha,+390586100001\n").status_code == 422
+    assert holder(app, "+390586100000") is None
+    assert send_file(olga, "number,company\r+390586100000,alpha\r").status_code == 303
+    assert holder(app, "+390586100000") == cast.alpha
+
+
 def test_an_operator_gives_a_range_takes_it_back_and_its_company_s_log_says_so(
     app: Flask, cast: Cast, olga: Browser
 ) -> None:

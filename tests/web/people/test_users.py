@@ -526,11 +526,14 @@ FILE = "email;name;role;language\r\nmaria@alpha.test;Maria Rossi;user;it\r\nPaul
 
 @pytest.mark.parametrize(
     "content",
-    [FILE, "\ufeff" + FILE, FILE.replace(";", ","), FILE.replace(";", "\t"), FILE.replace("\r\n", "\n\n")],
-    ids=["semicolons", "byte order mark", "commas", "tabs", "empty lines"],
+    [
+        *(FILE, "\ufeff" + FILE, FILE.replace(";", ","), FILE.replace(";", "\t"), FILE.replace("\r\n", "\n\n")),
+        *(FILE.replace(";", "\t").encode("utf-16"), FILE.replace("\r\n", "\r"), "sep=;\r\n" + FILE),
+    ],
+    ids=["semicolons", "byte order mark", "commas", "tabs", "empty lines", "Unicode text", "Macintosh", "told"],
 )
 def test_a_file_is_first_only_checked_and_then_imported_whole(
-    app: Flask, post: Post, alice: Browser, content: str
+    app: Flask, post: Post, alice: Browser, content: str | bytes
 ) -> None:
     page = upload(alice, content)
     assert page.status_code == 200
@@ -544,6 +547,16 @@ def test_a_file_is_first_only_checked_and_then_imported_whole(
     assert sorted(mail["To"] for mail in post.collect()) == ["Paul@alpha.test", "maria@alpha.test"]
     assert user(app, id_of(app, "paul@alpha.test")).role == "admin"
     assert user(app, id_of(app, "maria@alpha.test")).language == "it"
+
+
+def test_a_file_that_was_just_small_enough_is_imported_as_it_was_checked(app: Flask, alice: Browser) -> None:
+    """A browser gives each line of the text an end of two bytes."""
+    rows = "".join(f"p{number}@alpha.test;{'P' * 50}\n" for number in range(200))
+    text = f"email;name\n{rows}".ljust(200_000, "\n")
+    assert upload(alice, text).status_code == 200
+    sent = text.replace("\n", "\r\n")
+    answer = alice.post("/users/import", page="/users/import", text=sent, submission="once", really="yes")
+    assert answer.headers["Location"] == "/users?status=invited"
 
 
 def test_each_bad_row_is_named_and_nobody_is_invited(app: Flask, post: Post, alice: Browser) -> None:
@@ -589,7 +602,7 @@ def test_each_bad_row_is_named_and_nobody_is_invited(app: Flask, post: Post, ali
     [
         (b"", "This file contains no users"),
         (b"email;name\n", "This file contains no users"),
-        (b"\xff\xfee\x00m\x00", "not UTF-8 text"),
+        (b"\xff\xfee\x00m", "not UTF-8 text"),
         ("email;name\nmüller@alpha.test;Müller\n".encode("latin-1"), "not UTF-8 text"),
         (b"name;role\nBob;user\n", "must name the columns"),
         (b"email;name;tenant_id\na@b.test;A;2\n", "must name the columns"),
