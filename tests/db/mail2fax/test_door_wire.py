@@ -276,9 +276,10 @@ def is_left(client: Wire, write: Callable[[], None], wait: float = 0.1) -> bool:
 
 
 def test_a_client_who_stops_within_an_email_is_left(app: Flask, door: DoorSettings, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(listener, "STALLED", 0.5)
     with wire(door) as client:
         client.begins()
+        monkeypatch.setattr(listener, "STALLED", 0.5)
+        client.write(b"From now on it is waited for the rest.\r\n")
         assert is_left(client, lambda: None)
     monkeypatch.setattr(listener, "STALLED", 60)
     hand_in(door, letter(), TO.decode())

@@ -358,8 +358,15 @@ def test_a_body_is_there_as_a_whole_after_some_time(brief: tuple[str, int], web:
     assert not [line for line in web.heard if line != KNOWN]
 
 
-def test_a_body_that_comes_slowly_and_steadily_is_taken(hasty: tuple[str, int], web: Web) -> None:
-    assert seconds_until_cut(hasty, LENGTHS["told"] % 40_000, (b"a" * 2000 for _ in range(20)), every=0.15) is None
+def test_a_body_that_comes_slowly_and_steadily_is_taken(
+    tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice as fast as has to be, for half as long again as its bytes are counted together."""
+    monkeypatch.setattr(front, "LEAST_BYTES", 1000)
+    monkeypatch.setattr(front, "EACH_SECONDS", 2)
+    with running_front(tmp_path) as address:
+        pieces = (b"a" * 2000 for _ in range(20))
+        assert seconds_until_cut(place_of(address), LENGTHS["told"] % 40_000, pieces, every=0.15) is None
     assert len(web.heard) == 1
 
 

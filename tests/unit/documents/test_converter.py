@@ -25,7 +25,7 @@ from app.adapters.documents.converter import convert_to_pdf
 from app.adapters.offices import office, office_protocol, office_server, offices
 from app.errors import PermanentFailure, TemporaryFailure
 from tests.documents import docx_with, pdf
-from tests.waiting import in_time, until
+from tests.waiting import AT_MOST, in_time, until
 
 PDF = pdf(pages=1)
 DEADLINE = 3.0
@@ -88,9 +88,9 @@ def office_fixture(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Office:
     return Office(tmp_path)
 
 
-def convert(*offices: Office) -> bytes:
+def convert(*offices: Office, deadline: float = AT_MOST) -> bytes:
     urls = [office.url for office in offices]
-    return convert_to_pdf(docx_with("x"), kind="docx", servers=urls, deadline_seconds=DEADLINE, queue_seconds=1)
+    return convert_to_pdf(docx_with("x"), kind="docx", servers=urls, deadline_seconds=deadline, queue_seconds=1)
 
 
 @pytest.mark.parametrize("fault", ["killed", "no_room"])
@@ -134,10 +134,10 @@ def test_kills_between_do_not_make_a_document_damaged(office: Office) -> None:
 
 def test_a_document_that_takes_all_of_its_time_twice_took_too_long(office: Office) -> None:
     office.plan = ["late"]
-    assert convert(office) == PDF
+    assert convert(office, deadline=DEADLINE) == PDF
     office.documents, office.plan = 0, ["late", "late"]
     with pytest.raises(PermanentFailure, match="conversion_timed_out"):
-        convert(office)
+        convert(office, deadline=DEADLINE)
 
 
 def _hang(office: Office) -> None:
@@ -232,7 +232,7 @@ def test_an_office_elsewhere_is_told_the_secret_over_tls_that_was_checked(tmp_pa
             there.convert(b"x", {"kind": "docx"}, 1)
         assert asked == [], "nothing before the certificate was checked"
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        assert there.convert(b"x", {"kind": "docx"}, 1) == (PDF, {})
+        assert there.convert(b"x", {"kind": "docx"}, AT_MOST) == (PDF, {})
         server.shutdown()
     assert asked == ["Basic ZmF4cm9vbTpzM2NyZXQ="]
     assert "s3cret" not in there.address

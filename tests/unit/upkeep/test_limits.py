@@ -70,8 +70,8 @@ def test_a_stream_of_events_that_is_cut_off_is_noticed(monkeypatch):
 
 def test_a_listener_that_is_busy_keeps_its_stream(monkeypatch):
     """More events than it takes wait for it, longer than the other side has to answer a ping."""
-    monkeypatch.setattr(ari, "STREAM_SECONDS", 0.2)
-    monkeypatch.setattr(ari, "STREAM_ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(ari, "STREAM_SECONDS", 0.1)
+    monkeypatch.setattr(ari, "STREAM_ANSWER_SECONDS", 1)
     waiting = 200
 
     def tell(stream: ServerConnection) -> None:

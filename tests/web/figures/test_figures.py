@@ -1,7 +1,7 @@
 """The pages with numbers: what was counted, as plots and as tables."""
 
 import re
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -19,8 +19,8 @@ from tenants.models import Tenant
 from tests.web.cast import Browser, Cast, make_fax, receive_fax
 
 
-def counted(app: Flask, cast: Cast) -> None:
-    """Yesterday of alpha: three sent, one by Alice from the archive; one failed; two received."""
+def counted(app: Flask, cast: Cast) -> datetime:
+    """Yesterday of alpha, in its zone: three sent, one by Alice from the archive; one failed; two received."""
     yesterday = utc_now() - timedelta(days=1)
     for _ in range(2):
         make_fax(app, cast, finished_at=yesterday)
@@ -30,7 +30,9 @@ def counted(app: Flask, cast: Cast) -> None:
         receive_fax(app, cast)
     with app.app_context():
         count_days(db.session, utc_now())
+        zone = db.session.get_one(Tenant, cast.alpha).zone
         db.session.remove()
+    return yesterday.astimezone(zone)
 
 
 def tile(page: str, name: str) -> str:
@@ -100,20 +102,14 @@ def test_a_row_has_a_bar_as_long_as_its_part_of_the_longest(app: Flask, cast: Ca
 
 
 def test_every_plot_has_its_table_with_the_same_numbers(app: Flask, cast: Cast, alice: Browser) -> None:
-    counted(app, cast)
+    yesterday = counted(app, cast)
     page = alice.get("/figures?period=7").text
     assert page.count('<figure class="plot"') == 5
     assert page.count("<svg viewBox") == page.count("As a table") == 4 + 1 * ("Minutes: " in page)
-    yesterday = (utc_now() - timedelta(days=1)).astimezone(read_zone(app, cast))
     label = f"{yesterday.day} {yesterday:%b}"
     assert f"<title>{label}, Sent: 3</title>" in page
     assert re.search(rf'<th scope="row">{label}</th><td class="number">3</td><td class="number">\d</td>', page)
     assert "style=" not in page
-
-
-def read_zone(app: Flask, cast: Cast) -> object:
-    with app.app_context():
-        return db.session.get(Tenant, cast.alpha).zone
 
 
 @pytest.mark.parametrize(("period", "parts"), [("7", 7), ("30", 30), ("90", 90), ("12m", 12), ("nonsense", 30)])
