@@ -18,7 +18,6 @@ from app.rules.ground.call_ends import (
     LINE_DOWN,
     MEDIA,
     NETWORK,
-    NO_FAX,
     OUR_SIDE,
     PASSED_ON,
     TRUNK_DOWN,
@@ -35,6 +34,7 @@ from app.rules.sending.ladder import LARGE_PACKET, is_standard_only
 from app.rules.sending.lifecycle import move
 from app.rules.sending.redirects import target_of
 from app.rules.sending.retry import (
+    ANOTHER_TIME_OF_DAY,
     DIALS,
     FOLLOWED,
     LINE_DOWN_DELAY,
@@ -142,7 +142,7 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
         if facts.outcome == BUSY and is_taken_by_us(session, attempt):
             decision = replace(decision, delay=min(decision.delay, SOON))
         elif decision.cause == facts.outcome:
-            decision = replace(decision, delay=max(decision.delay, retry_after_of(facts.response)))
+            decision = replace(decision, delay=max(decision.delay or 0, retry_after_of(facts.response)))
         values["due_at"] = _next_try(fax, decision, now)
     if facts.remote_station_id:
         values["remote_station_id"] = facts.remote_station_id[:64]
@@ -201,7 +201,7 @@ def _next_try(fax: Fax, decision: Decision, now: datetime) -> datetime:
     """A person's telephone rings by day only, unless the line's template says when."""
     at = now + timedelta(seconds=spread(decision.delay or 0, random.random()))
     is_own = decision.cause in (fax.entity.template.retry_delays or {})
-    return by_day(at, fax.tenant.zone) if decision.cause == NO_FAX and not is_own else at
+    return by_day(at, fax.tenant.zone) if decision.delay == ANOTHER_TIME_OF_DAY and not is_own else at
 
 
 def _tries(session: Session, fax_id: str, *, only_one: bool) -> int:

@@ -20,6 +20,8 @@ from app.rules.ground.call_ends import (
     NO_FAX,
     PASSED_ON,
     REFUSED,
+    SILENT,
+    STALLED,
     TRUNK_DOWN,
     TRUNK_REFUSED,
 )
@@ -36,7 +38,7 @@ DELAYS: dict[str, int | None] = {
     "no_answer": 300,
     "congestion": 300,
     NO_FAX: ANOTHER_TIME_OF_DAY,
-    "silent": 300,
+    SILENT: ANOTHER_TIME_OF_DAY,
     "stalled": 300,
     "capped": 300,
     FORBIDDEN: 300,
@@ -51,8 +53,10 @@ DELAYS: dict[str, int | None] = {
     MEDIA: NEVER,
     "file_refused": NEVER,
 }
+#: Who answered may be a person, unless pages of this fax were taken there before.
+PERHAPS_A_PERSON = (NO_FAX, SILENT)
 #: What is tried a second time and no more, however many attempts a template allows.
-ONCE_MORE = (NO_FAX, FORBIDDEN)
+ONCE_MORE = (*PERHAPS_A_PERSON, FORBIDDEN)
 #: A call that reached no machine: a dial. They are counted apart from the tries, which a machine took, and end by a
 #: number and a time of their own.
 DIALS = (BUSY, NO_ANSWER, NETWORK, FORBIDDEN, REFUSED)
@@ -147,12 +151,14 @@ def decide(
         return Decision(Status.FAILED, CAPPED)
     if outcome == MEDIA and not same_before:
         return Decision(Status.RETRYING, MEDIA, OTHER_MEDIA_DELAY)
-    if outcome in ONCE_MORE and same_before:
+    is_a_machine = outcome in PERHAPS_A_PERSON and pages_done > 0
+    if outcome in ONCE_MORE and same_before and not is_a_machine:
         return Decision(Status.FAILED, outcome)
     told = {**DELAYS, **(delays or {})}
     # Who took pages before and rejects a call now is a machine that is not free yet.
     is_busy = cause in (REFUSED, FORBIDDEN) and pages_done
-    delay = told["busy" if is_busy else cause] if cause in told else told["other"]
+    told_as = BUSY if is_busy else STALLED if is_a_machine else cause
+    delay = told[told_as] if told_as in told else told["other"]
     is_last = (dials or Dials()).are_over(delay or 0) if outcome in DIALS else attempts >= max_attempts
     if delay is NEVER or is_last:
         return Decision(Status.FAILED, cause)

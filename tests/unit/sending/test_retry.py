@@ -34,14 +34,21 @@ def test_a_machine_that_took_pages_and_rejects_a_call_is_only_busy(refused):
     assert (decision.status, decision.cause, decision.delay) == (Status.RETRYING, refused, DELAYS["busy"])
 
 
-@pytest.mark.parametrize("outcome", ["far_end_no_fax", "forbidden"])
+@pytest.mark.parametrize("outcome", ["far_end_no_fax", "silent", "forbidden"])
 def test_a_stranger_s_telephone_rings_twice_at_most_and_a_refusal_without_a_reason_is_tried_once_more(outcome):
     assert after(outcome).status == Status.RETRYING
     assert after(outcome, attempts=2, same_before=1).status == Status.FAILED
 
 
-def test_where_nobody_has_a_machine_the_other_try_is_hours_later():
-    assert after("far_end_no_fax").delay == 4 * 3600
+@pytest.mark.parametrize("outcome", ["far_end_no_fax", "silent"])
+def test_where_nobody_has_a_machine_the_other_try_is_hours_later(outcome):
+    assert after(outcome).delay == 4 * 3600
+
+
+@pytest.mark.parametrize("outcome", ["far_end_no_fax", "silent"])
+def test_who_took_pages_before_is_no_person(outcome):
+    decision = after(outcome, attempts=3, same_before=2, pages_done=1)
+    assert (decision.status, decision.cause, decision.delay) == (Status.RETRYING, outcome, DELAYS["stalled"])
 
 
 @pytest.mark.parametrize(
