@@ -196,6 +196,8 @@ MADE_OF = {
     503: 34,
     504: 102,
 }
+#: What the network may say of a call that only a gateway of its own has answered: it put it through to nobody.
+BEHIND_A_GATEWAY = (NETWORK, BUSY, NO_ANSWER)
 #: What is written behind a response (:func:`with_headers`).
 _REASON, _RETRY_AFTER = re.compile(r"\(Q\.850 ([0-9]{1,3})[,)]"), re.compile(r"[( ]Retry-After ([0-9]{1,9})[,)]")
 #: Nobody is made to wait for longer than so many seconds.
@@ -320,7 +322,7 @@ class Unanswered:
 class Answered:
     """The end of a call that was answered. ``status`` and ``error`` are FAXOPT's. ``is_machine``: T.38 was agreed on, a
     DIS was heard or a station id was given; many machines give none. ``gave_up``: we ended it, because nothing came any
-    more; ``capped``: because its time was up."""
+    more; ``capped``: because its time was up; ``cause`` is of Q.850, as the far end's BYE had it."""
 
     status: str
     error: str
@@ -328,6 +330,7 @@ class Answered:
     is_machine: bool
     gave_up: bool = False
     capped: bool = False
+    cause: int | None = None
 
 
 def judge(end: Unanswered | Answered) -> str:
@@ -441,6 +444,8 @@ def _answered(end: Answered) -> str:
     outcome = FAX_ERRORS.get(end.error) or _FAX_WORDS.get(end.error.casefold()) or _by_part(end.error)
     if is_machine:
         return FAILED if outcome == NO_FAX else outcome
+    if end.cause and end.cause not in UNSPECIFIC and of_cause(end.cause) in BEHIND_A_GATEWAY:
+        return of_cause(end.cause)
     is_nobody = outcome == DROPPED or end.error == "T38_NEG_ERROR"
     return NO_FAX if is_nobody else outcome
 

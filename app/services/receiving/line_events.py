@@ -296,7 +296,7 @@ def read_result(channel_id: str, line: str) -> Ended | StillSending:
     else:
         is_machine = bool(station) or heard or mode == "T38"
         why = {"gave_up": cause == GAVE_UP, "capped": bool(capped)}
-        outcome = judge(How(status, error_word, read_whole(pages) or 0, is_machine, **why))
+        outcome = judge(How(status, error_word, read_whole(pages) or 0, is_machine, **why, cause=cause))
     return Ended(
         channel_id,
         CallFacts(

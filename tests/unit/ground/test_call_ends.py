@@ -66,7 +66,7 @@ def unanswered(response: str | None, cause: int | None = None, *, rang: bool = F
     return judge(Unanswered(response, cause, rang))
 
 
-def answered(error: str, *, pages: int = 0, is_machine: bool = False, status: str = "FAILED", **more: bool) -> str:
+def answered(error: str, *, pages: int = 0, is_machine: bool = False, status: str = "FAILED", **more: object) -> str:
     return judge(Answered(status, error, pages, is_machine, **more))
 
 
@@ -251,6 +251,20 @@ def test_a_word_that_nobody_knows_is_none_of_these():
     assert answered("something new") == answered("") == "other"
     assert answered("Far end's ident is not acceptable") == "protocol_error"
     assert {meaning for _, meaning in OTHER_WORDS} <= KNOWN
+
+
+@pytest.mark.parametrize(
+    ("cause", "outcome"), [(38, "congestion"), (41, "congestion"), (17, "busy"), (19, "no_answer")]
+)
+def test_a_call_that_a_gateway_answered_and_the_network_put_through_to_nobody_rang_nowhere(cause, outcome):
+    assert answered("T38_NEG_ERROR", cause=cause) == answered("HANGUP", cause=cause) == outcome
+    assert answered("HANGUP", is_machine=True, cause=cause) == "dropped"
+    assert answered("HANGUP", pages=1, cause=cause) == "dropped"
+
+
+@pytest.mark.parametrize("cause", [None, 0, 1, 16, 21, 31, 127])
+def test_who_hangs_up_for_no_reason_of_the_network_s_is_no_fax_machine(cause):
+    assert answered("HANGUP", cause=cause) == "far_end_no_fax"
 
 
 @pytest.mark.parametrize(
