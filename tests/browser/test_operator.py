@@ -14,6 +14,7 @@ from tests.browser.desk import ALICE, BOB, OLGA, Desk
 from tests.browser.test_looks import check_looks
 from tests.browser.test_users import PASSWORD, choose_password, mailed_link
 from tests.live.instance import Instance
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 
@@ -115,13 +116,14 @@ def test_a_company_takes_everything_away_and_is_deleted(visit, instance: Instanc
     expect(page.locator("table.audit")).to_contain_text(slug)
 
 
-def wait_until_gone(page: Page, slug: str, *, seconds: float = 120) -> None:
+def wait_until_gone(page: Page, slug: str) -> None:
     """It goes on by itself; the list says until when."""
-    deadline = time.monotonic() + seconds
-    while page.locator(f"table.rows:has-text('{slug}')").count():
-        assert time.monotonic() < deadline, "it is still there"
-        page.wait_for_timeout(300)
+
+    def is_gone() -> bool:
         page.reload()
+        return page.locator(f"table.rows:has-text('{slug}')").count() == 0
+
+    until(is_gone, "it has gone")
 
 
 def test_the_overview_asks_the_parts_and_keeps_its_counts_fresh(visit):
@@ -152,13 +154,14 @@ def test_numbers_are_chosen_by_period_line_and_person(visit, sent, instance: Ins
     expect(page.locator(".plot-table[open] tbody tr")).to_have_count(7)
 
 
-def wait_for_figures(page: Page, *, seconds: float = 150) -> None:
+def wait_for_figures(page: Page) -> None:
     """Counted within a minute or two after the first fax was over."""
-    deadline = time.monotonic() + seconds
-    while not page.locator("[aria-labelledby=by-user] .cover-row").count():
-        assert time.monotonic() < deadline, "nothing was counted"
-        page.wait_for_timeout(1000)
+
+    def are_there() -> bool:
         page.reload()
+        return page.locator("[aria-labelledby=by-user] .cover-row").count() > 0
+
+    until(are_there, "something was counted", seconds=250)
 
 
 def test_who_operates_not_finds_no_operator(visit):

@@ -22,6 +22,7 @@ from tests.browser.desk import ALICE, BETA, BOB, follow
 from tests.browser.test_looks import check_looks
 from tests.live.instance import Instance
 from tests.unit.mail.test_pgp import Ring
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 
@@ -139,21 +140,14 @@ def test_a_fax_that_is_over_is_copied_document_and_report(visit, instance: Insta
         found = [path for path in folder.rglob("*.pdf") if path.read_bytes().startswith(b"%PDF")]
         return {ending for ending in wanted if any(path.name.endswith(ending) for path in found)}
 
-    wait_until(lambda: copied() == wanted, "both copies in the folder")
+    until(lambda: copied() == wanted, "both copies in the folder")
 
     def told() -> str:
         page.reload()
         return page.locator(".settings-places .badge").inner_text()
 
     # Between a copy's last byte and its row in the ledger somebody may look.
-    wait_until(lambda: told() == "Everything copied", "the copies are told of")
-
-
-def wait_until(done: Callable[[], bool], what: str, *, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, what
-        time.sleep(0.2)
+    until(lambda: told() == "Everything copied", "the copies are told of")
 
 
 def test_a_bucket_inside_the_installation_is_refused_and_its_key_is_never_shown(visit):
@@ -180,7 +174,7 @@ def old(instance: Instance, letter: Path) -> str:
     """A fax that was over 400 days ago, and of which everybody was told: what a mail still carries is not removed."""
     fax_id = instance.send(ALICE, "frontdesk", BETA, letter)
     instance.until(fax_id, lambda fax: fax.status == "sent")
-    wait_until(lambda: not waiting_mails(instance, fax_id), "its mails have left")
+    until(lambda: not waiting_mails(instance, fax_id), "its mails have left")
     with instance.session() as session:
         ended = {"finished_at": utc_now() - timedelta(days=400)}
         session.execute(sa.update(Fax).where(Fax.id == fax_id).values(**ended))

@@ -19,7 +19,7 @@ PASSWORD = "four words are easy"
 LINK = re.compile(r"(/(?:invitation|password)/\S+)")
 
 
-def mailed_link(instance: Instance, recipient: str, *, seconds: float = 120) -> str:
+def mailed_link(instance: Instance, recipient: str, *, seconds: float = 200) -> str:
     """The path of the link in the last mail to them."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

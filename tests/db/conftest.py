@@ -17,7 +17,7 @@ from tests.db.mails import make_box
 from tests.db.receptions import Phone
 from tests.unit.mail.test_pgp import Ring
 from tests.web.cast import Cast, may_receive
-from tests.web.conftest import alice, app, cast, kept, memory  # noqa: F401 - the same application and cast as the pages
+from tests.web.conftest import alice, app, cast, kept, memory, midday  # noqa: F401 - the same application and cast as the pages
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from jinja2 import FileSystemBytecodeCache
 from app.config import Settings
 from app.factory import create_app
 from app.models import Trunk
-from tenants.db import db
-from tenants.models import Role
+from tenants.db import db, utc_now
+from tenants.models import Role, Tenant
 from tests.schema import begin_empty, made_once
 from tests.shared import has_first, share_compiled, share_rules
 from tests.web.cast import Browser, Cast, make_entity, make_tenant, make_user
@@ -99,6 +99,14 @@ def _cast() -> Cast:
     ids = Cast(*(row.id for row in people))
     db.session.commit()
     return ids
+
+
+@pytest.fixture
+def midday(app: Flask, cast: Cast) -> None:
+    """Alpha is where it is past twelve o'clock: none of its days ends while a test counts what is done in it."""
+    with app.app_context():
+        db.session.get_one(Tenant, cast.alpha).timezone = f"Etc/GMT{utc_now().hour - 12:+d}"
+        db.session.commit()
 
 
 @pytest.fixture

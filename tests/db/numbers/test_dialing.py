@@ -17,6 +17,8 @@ from tenants.db import utc_now
 from tenants.models import Tenant, User
 from tests.db.faxes import ITS_LINES, NUMBER, claim, make_ready, reread, submit
 
+pytestmark = pytest.mark.usefixtures("midday")
+
 PREMIUM = "+39899123456"
 
 

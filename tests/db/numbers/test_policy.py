@@ -26,6 +26,8 @@ from tests.db.faxes import claim, make_document, make_ready, reread, submit
 from tests.db.mails import write_mail
 from tests.web.cast import make_fax, receive_fax
 
+pytestmark = pytest.mark.usefixtures("midday")
+
 EMERGENCY = (
     "112", "113", "115", "118", "110", "911", "999", "119", "000", "+112", "00112", "0112", "0 112", "1-1-2", "+39112",
     "0039112", "0039 112", "+39 0112", "0039 118", "00110", "+49110", "0049110", "0049 112", "+1911", "0044 999",

@@ -128,6 +128,7 @@ def test_what_is_forbidden_meanwhile_is_forgotten_and_the_fax_s_own_number_diall
     assert second.dialled is None
 
 
+@pytest.mark.usefixtures("midday")
 def test_it_counts_against_the_ceiling_of_the_day(session, cast):
     follow(session)
     session.get_one(Tenant, cast.alpha).calls_a_day = 1

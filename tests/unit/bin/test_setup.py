@@ -776,10 +776,10 @@ def test_tests_see_nothing_of_an_installation_around_them(monkeypatch: pytest.Mo
 # ---- Stopping
 
 
-#: Its first thread ends at once, another one a little later.
+#: Its first thread ends at once, another one when it is told.
 LAST_THREAD = """
-import ctypes, threading, time
-threading.Thread(target=time.sleep, args=(0.7,)).start()
+import ctypes, sys, threading
+threading.Thread(target=sys.stdin.read).start()
 print("here", flush=True)
 ctypes.CDLL(None).pthread_exit(None)
 """
@@ -787,11 +787,13 @@ ctypes.CDLL(None).pthread_exit(None)
 
 def test_a_process_of_which_a_thread_still_ends_has_not_gone() -> None:
     """It holds its ports until then."""
-    with subprocess.Popen([sys.executable, "-c", LAST_THREAD], stdout=subprocess.PIPE) as process:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", LAST_THREAD], **pipes) as process:
         process.stdout.readline()
         while processes._status(process.pid)[0] != "Z":
             time.sleep(0.01)
         assert processes.started(process.pid) and process.pid in processes.descendants(os.getpid())
+        process.stdin.close()
         until(lambda: not processes.started(process.pid))
         assert process.pid not in processes.descendants(os.getpid())
 

@@ -77,6 +77,7 @@ def test_what_nobody_has_opened_stands_above_what_is_read_and_what_colleagues_ha
     assert "Alice" in bob.get("/inbox").text
 
 
+@pytest.mark.usefixtures("midday")
 def test_what_waits_for_days_says_since_when_and_is_marked(app: Flask, cast: Cast, bob: Browser) -> None:
     late = receive_fax(app, cast, created_at=utc_now() - timedelta(days=6))
     fresh = receive_fax(app, cast)

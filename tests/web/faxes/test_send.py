@@ -237,7 +237,7 @@ def test_two_clicks_at_the_very_same_time_send_one_fax(app: Flask, cast: Cast, b
 
 
 @pytest.fixture
-def rules(app: Flask, cast: Cast) -> Callable[..., None]:
+def rules(app: Flask, cast: Cast, midday: None) -> Callable[..., None]:
     """Sets the dialing rules of the line that Bob sends from."""
 
     def put(**values: object) -> None:
