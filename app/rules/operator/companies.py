@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from app.errors import Refused
 from app.rules.mail2fax.door import hold_domain, judge_domain, read_domain
 from app.rules.numbers.policy import release_ceiling
+from app.rules.setup.fax_settings import LIMITS, MOST_CALLS
 from app.whole_numbers import read_whole
 from tenants.db import utc_now
 from tenants.languages import LANGUAGES, USUAL
@@ -92,6 +93,13 @@ def _count(field: str, text: str) -> Refused | None:
     return Refused("count_unreadable", field=field, limit=MOST_COUNT)
 
 
+def _limit(field: str, text: str) -> Refused | None:
+    """As the company's own administrators may set it."""
+    if read_whole(text, most=MOST_CALLS) is not None:
+        return None
+    return Refused("limit_unreadable", field=field, limit=MOST_CALLS)
+
+
 JUDGES: dict[str, Callable[[str, str], Refused | None]] = {
     "slug": _word(SLUG, "slug_unreadable", "slug_missing"),
     "name": _name,
@@ -102,6 +110,7 @@ JUDGES: dict[str, Callable[[str, str], Refused | None]] = {
     "outside_prefix": _word(OUTSIDE_PREFIX, "outside_prefix_unreadable"),
     "fax_domain": lambda field, text: judge_domain(text) if text else None,
     **dict.fromkeys(COUNTS, _count),
+    **{f"limit_{name}": _limit for name in LIMITS},
 }
 
 

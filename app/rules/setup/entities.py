@@ -37,6 +37,7 @@ from app.rules.setup.changes import (
     register,
     secrets_of,
 )
+from app.rules.setup.fax_settings import MOST_CALLS
 from app.rules.setup.licence import claim_channel
 from app.rules.setup.numbering import KIND, Line, clashes, line_of, lines_of, misleading
 from app.whole_numbers import read_whole
@@ -46,7 +47,6 @@ from tenants.people import account_state
 from tenants.scope import get_owned, owned_by
 
 NAME_LENGTH = 100
-MOST_CALLS = 1000
 #: Seconds that a telephone rings before the call is a fax: two rings, and what two digits say.
 SHORTEST_RINGING, LONGEST_RINGING = 10, 90
 EXTENSION = re.compile(r"[0-9]{1,16}")
