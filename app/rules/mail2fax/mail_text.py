@@ -60,9 +60,13 @@ def _without_what_was_put_before(text: str) -> str:
 
 def _visible(text: str) -> str:
     """Without the marks of direction that a copied number brings along, with plain blanks and signs of one width
-    (Unicode's NFKC: full-width digits, letters with an accent of their own)."""
-    plain = unicodedata.normalize("NFKC", text)
-    return " ".join("".join(sign for sign in plain if unicodedata.category(sign) != "Cf").split())
+    (full-width digits, letters with an accent of their own)."""
+    return " ".join(_plain_signs(text).split())
+
+
+def _plain_signs(text: str) -> str:
+    """Unicode's NFKC, without what nobody sees."""
+    return "".join(sign for sign in unicodedata.normalize("NFKC", text) if unicodedata.category(sign) != "Cf")
 
 
 def same_name(one: str, other: str) -> bool:
@@ -180,7 +184,7 @@ def text_of_html(html: str) -> str:
 #: What programs put around a word that was set in bold, and what a person puts before a PIN.
 _MARKS = r"[*_`\"'“”„«»()\[\]]*"
 _PIN = r"([0-9A-Za-z]{4,32})"
-_LINK = r"[ \t]*(?:[:=\-\u2013]|\bis\b|\bist\b|è)?[ \t]*"
+_LINK = r"[ \t]*(?:[:=\-\u2013]|\bis\b|\bist\b|è|e['’])?[ \t]*"
 #: Up to its end; no number goes on there.
 _NAMED = re.compile(
     rf"(?<![0-9A-Za-z])pin{_MARKS}{_LINK}{_MARKS}{_PIN}{_MARKS}(?=[.,;:!?]?(?:\s|$))(?!\s+[0-9])", re.IGNORECASE
@@ -193,7 +197,7 @@ _ALONE = re.compile(rf"\s*{_MARKS}{_PIN}{_MARKS}[.!]?\s*")
 def pin_candidates(text: str) -> list[str]:
     """What is put forward as a PIN: what follows the word, else what stands on a line of its own and has a digit. A
     postcode or a number in running text is none, and no try."""
-    lines = text.replace("\u00a0", " ").splitlines()
+    lines = [_plain_signs(line) for line in text.splitlines()]
     named = [match[1] for line in lines for match in _NAMED.finditer(line) if _has_digit(match[1])]
     named += [match[1] for line in lines if (match := _NAMED_ALONE.fullmatch(line))]
     alone = [match[1] for line in lines if (match := _ALONE.fullmatch(line)) and _has_digit(match[1])]
@@ -222,7 +226,16 @@ def _digest(text: str) -> bytes:
 
 
 def without_pins(text: str, pins: list[str]) -> str:
-    """For whatever is stored or shown."""
+    """For whatever is stored or shown: no reader recognises a PIN there, in digits of whatever script."""
     for pin in sorted(filter(None, pins), key=len, reverse=True):
-        text = re.sub(rf"(?<![0-9A-Za-z]){re.escape(pin)}(?![0-9A-Za-z])", HIDDEN, text)
+        begin = r"(?:(?<![0-9A-Za-z])|(?<=[Pp][Ii][Nn]))"
+        found = re.finditer(rf"{begin}{re.escape(pin)}(?![0-9A-Za-z])", "".join(map(_narrow, text)))
+        for match in reversed(list(found)):
+            text = text[: match.start()] + HIDDEN + text[match.end() :]
     return text
+
+
+def _narrow(sign: str) -> str:
+    """One sign, as before: a digit or a letter of any width or script as ASCII writes it."""
+    plain = unicodedata.normalize("NFKC", sign)
+    return str(unicodedata.decimal(sign)) if sign.isdecimal() else plain if len(plain) == 1 else sign

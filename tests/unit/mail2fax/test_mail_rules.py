@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.rules.mail2fax.mail_text import (
+    HIDDEN,
     Wanted,
     holds_pin,
     own_text,
@@ -91,6 +92,11 @@ def test_number_and_entity_come_back_as_written(number: str, entity: str):
         "PIN4711",
         "PIN: *4711*",
         "PIN\u00a04711",
+        "PIN\u20094711",
+        "\ufeffPIN 4711\u200b",
+        "\u200e4711\u200e",
+        "ＰＩＮ：４７１１",
+        "Il PIN e' 4711",
         "Hello\n\nPIN 4711\n\nBob\n56121 Pisa\nTel. 050 965564",
     ],
 )
@@ -160,6 +166,14 @@ def test_a_pin_inside_of_longer_digits_is_never_found(pin: str, more: str):
 @given(st.from_regex(r"[0-9]{4,8}", fullmatch=True), WORDS)
 def test_a_hidden_pin_stands_nowhere(pin: str, words: str):
     assert pin not in without_pins(f"{words} {pin} {words} {pin}", [pin])
+
+
+@pytest.mark.parametrize("written", ["PIN4711", "pin４７１１", "４７１１", "٤٧١١", "ＰＩＮ４７１１", "letter_4711.pdf"])
+def test_a_hidden_pin_is_recognised_in_no_spelling(written: str):
+    hidden = without_pins(f"0501234567 {written} 1", ["4711"])
+    assert HIDDEN in hidden
+    assert not any(sign.isdecimal() for sign in hidden.removeprefix("0501234567").removesuffix("1"))
+    assert without_pins("050 14711 47112", ["4711"]) == "050 14711 47112"
 
 
 @pytest.mark.parametrize(
