@@ -3,7 +3,8 @@
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -217,7 +218,8 @@ def _accept(delivery: Delivery, verdict: Verdict) -> Dealt:
     entered: list[Dealt] = []
     with tempfile.TemporaryDirectory(prefix="faxroom-mail-") as folder:
         path, name, warnings = _one_document(verdict.documents, Path(folder), _written_as(delivery.tenant_id))
-        source = take_source(session, path, filename=name, tenant_id=delivery.tenant_id, user_id=verdict.user_id)
+        with _naming(name):
+            source = take_source(session, path, filename=name, tenant_id=delivery.tenant_id, user_id=verdict.user_id)
         source.warnings = [*(source.warnings or []), *warnings] or None
     key = source.storage_key
 
@@ -326,6 +328,17 @@ def _one_document(
 
 
 def _as_pdf(path: Path, name: str, offices: Offices) -> tuple[Path, list[dict[str, Any]]]:
-    facts = inspect(path, name=name)
-    pdf, warnings = pdf_of(path, facts.kind, path.parent, name=name, offices=offices)
-    return pdf, [*facts.warnings, *warnings]
+    with _naming(name):
+        facts = inspect(path, name=name)
+        pdf, warnings = pdf_of(path, facts.kind, path.parent, name=name, offices=offices)
+        return pdf, [*facts.warnings, *warnings]
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Whatever is wrong with a document is told with its name: there may be others beside it."""
+    try:
+        yield
+    except (Refused, PermanentFailure) as failure:
+        failure.values["name"] = name
+        raise

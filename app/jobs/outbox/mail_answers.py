@@ -17,6 +17,7 @@ from app.rules.mail2fax.answers import refused_of_program
 from app.rules.mail2fax.ledger import box_state_of, is_sure
 from app.rules.numbers.numbers import shown_number
 from app.rules.outbox.token_states import ends_at
+from app.rules.words.document_sentences import DOCUMENT_REFUSALS
 from app.rules.words.mail_steps import steps_of
 from app.rules.words.sentences import in_language, line_time_text, pages_text, sentence
 from app.services.outbox.rendering import render_for
@@ -131,6 +132,8 @@ def _faults(message: MailMessage) -> list[Fault]:
     faults: dict[str, Fault] = {}
     for code, values in found:
         shown = values if _is_sure(message) else {name: _unsure(value) for name, value in values.items()}
+        if code in DOCUMENT_REFUSALS and not _is_sure(message):
+            shown.pop("name", None)
         fault = Fault(sentence(code, **shown), steps_of(code, message.program))
         faults.setdefault(fault.sentence, fault)
     return list(faults.values())

@@ -328,16 +328,18 @@ SENTENCES = {
 
 
 def sentence(code: str, **values: Any) -> str:
-    """The sentence of a code in the language of the reader; an unknown code is told as such, never hidden."""
+    """The sentence of a code in the language of the reader; an unknown code is told as such, never hidden. Of a
+    document that is one of several, its name stands first."""
     text = SENTENCES.get(code)
     if text is None:
         return _("Something went wrong (%(code)s). Please tell your administrator.", code=code)
     if code == "wrong_type":
         text = WRONG_TYPES.get(values.get("looks_like", ""), text)
+    named = f"{values['name']}: " if code in DOCUMENT_REFUSALS and values.get("name") else ""
     try:
-        return str(text) % DocumentWords(values)
+        return named + str(text) % DocumentWords(values)
     except KeyError:
-        return str(text)
+        return named + str(text)
 
 
 def place_name(name: str) -> str:

@@ -34,6 +34,7 @@ from app.rules.mail2fax.ledger import (
     note_fine,
     renew_leases,
 )
+from app.rules.words.sentences import sentence
 from tenants.db import utc_now
 from tenants.models import Role, Tenant, User
 from tests.db.mails import NUMBER, PIN, make_box, tells_pin, write_mail
@@ -293,6 +294,16 @@ def test_a_refusal_by_the_faxs_own_door_is_answered_and_leaves_no_document(sessi
     message = take(session, cast, box_id, write_mail().as_bytes())
     assert (message.fate, message.reason) == (MailFate.REFUSED, "tenant_suspended")
     assert (count(session, Fax), count(session, Document)) == (0, 0)
+
+
+@pytest.mark.parametrize("documents", [(b"%PDF-1.4 broken",), (pdf_bytes(), b"%PDF-1.4 broken", pdf_bytes())])
+def test_which_of_the_documents_cannot_be_read_is_told(
+    session: Session, cast: Cast, box_id: int, documents: tuple[bytes, ...]
+):
+    message = take(session, cast, box_id, write_mail(documents=documents).as_bytes())
+    assert (message.fate, message.reason) == (MailFate.REFUSED, "damaged")
+    name = f"letter-{documents.index(b'%PDF-1.4 broken')}.pdf"
+    assert sentence(message.reason, **message.reason_values) == f"{name}: {sentence('damaged', kind='pdf')}"
 
 
 def test_a_stranger_gets_no_answer(session: Session, cast: Cast, box_id: int):
