@@ -94,6 +94,10 @@ MAIL_SENTENCES = {
     "mail_attachment_type": _l(
         "%(name)s is not of a kind that can be faxed: %(kinds)s. Save it as PDF and attach that, or leave it out."
     ),
+    "mail_attached_email": _l(
+        "%(name)s is an email. Documents inside it are not faxed: attach the documents themselves to a new email."
+    ),
+    "mail_attachment_damaged": _l("%(name)s arrived damaged. Attach it to a new email."),
     "mail_crowded": _l("This email has too many parts. Attach the documents to a new one."),
     "mail_no_document": _l("No document is attached. Attach one: %(kinds)s."),
     "mail_winmail": _l(

@@ -40,8 +40,11 @@ from app.rules.numbers.numbers import Addressee, read_mailed
 from app.rules.numbers.policy import hold_policy
 from app.services.mail2fax.mail_inline import OpenedMail, open_inline
 from app.services.mail2fax.mail_parts import (
+    ATTACHED_IN_TNEF,
     COMPANION,
+    DAMAGED,
     DOCUMENT,
+    EMAIL,
     GENERATED,
     UNKNOWN,
     Contents,
@@ -290,7 +293,7 @@ class _Judgement:
     def _open(self, user: User | None) -> OpenedMail:
         """A stranger's mail is not worth a run of gpg."""
         mail, keys = self.mail, self._keys(user)
-        if mail.get_content_type() in ("application/pkcs7-mime", "application/x-pkcs7-mime"):
+        if _is_smime(mail):
             return OpenedMail(Message(), True, SMIME)  # RFC 8551, 3.5.2: nothing of it is readable
         if sealed := _sealed(mail):
             if user is None:
@@ -519,12 +522,15 @@ class _Judgement:
         for part in found.of(COMPANION):
             self.skip("beside", name=part.name, what=part.what)
         foreign = found.of(UNKNOWN)
+        winmail = [part for part in found.of(COMPANION) if part.what == "winmail"]
         if foreign:
-            self.check("documents", "mail_attachment_type", name=foreign[0].name)
+            reasons = {EMAIL: "mail_attached_email", DAMAGED: "mail_attachment_damaged"}
+            self.check("documents", reasons.get(foreign[0].what, "mail_attachment_type"), name=foreign[0].name)
+        elif any(ATTACHED_IN_TNEF in part.content for part in winmail):  # none is left out in silence
+            self.check("documents", "mail_winmail")
         elif is_crowded(opened.entity):
             self.check("documents", "mail_crowded")
         elif not documents:
-            winmail = any(part.what == "winmail" for part in found.of(COMPANION))
             self.check("documents", "mail_winmail" if winmail else "mail_no_document")
         elif len(documents) > MOST_DOCUMENTS:
             self.check("documents", "mail_many_documents", limit=MOST_DOCUMENTS)
@@ -543,6 +549,16 @@ class _Judgement:
                     self.check("document", None, name=document.name)
                 except FaxroomError as failure:
                     self.check("document", failure.code, **failure.values | {"name": document.name})
+
+
+# ---- RFC 8551
+
+
+def _is_smime(mail: Message) -> bool:
+    """Sealed, or signed so that nothing can be read. Gateways change its type, or put a text of their own below it."""
+    if mail.get_content_type() in ("application/pkcs7-mime", "application/x-pkcs7-mime"):
+        return True
+    return any(str(leaf.message.get_filename() or "").lower() == "smime.p7m" for leaf in leaves_of(mail))
 
 
 # ---- RFC 3156

@@ -2,10 +2,11 @@
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
+from email.errors import InvalidBase64LengthDefect
 from email.header import decode_header, make_header
 from email.message import Message
 
@@ -26,6 +27,8 @@ ONCE = ("From", "Subject", "Date", "Message-ID", "Content-Type", "Content-Transf
 _MADE_BY_MACHINES = re.compile(r"^\s*(bulk|list|junk|auto_reply)\s*$", re.IGNORECASE)
 _OUR_OWN = re.compile(r"@faxroom\.[a-z0-9-]+\.invalid>?\s*$", re.IGNORECASE)
 DOCUMENT, COMPANION, UNKNOWN = "document", "companion", "unknown"
+#: What an unknown part is: another email, as one that is forwarded as an attachment; base64 of which something is gone.
+EMAIL, DAMAGED = "email", "damaged"
 COMPANIONS = {
     "application/pgp-signature": "signature",
     "application/pgp-keys": "key",
@@ -44,6 +47,8 @@ PGP_COMPANIONS = {
     b"-----BEGIN PGP SIGNATURE-----": "signature",
     b"-----BEGIN PGP PUBLIC KEY BLOCK-----": "key",
 }
+#: How Outlook's Rich Text begins, and level and name of the content of an attachment in it (MS-OXTNEF, 2.1.3).
+TNEF, ATTACHED_IN_TNEF = b"\x78\x9f\x3e\x22", b"\x02\x0f\x80\x06\x00"
 #: Other forms of a text that only some programs show (RFC 1896, AMP, watches).
 OTHER_TEXTS = ("/enriched", "/richtext", "/rtf", "/x-amp-html", "/watch-html", "/markdown", "/x-markdown")
 PICTURES = {"png", "jpeg", "gif", "bmp", "webp"}
@@ -250,6 +255,14 @@ class Leaf:
         return bool(self.above) and self.above[-1][0] == "multipart/alternative"
 
     @property
+    def alternative(self) -> tuple[int, int]:
+        """The outermost alternatives that it is in, and in which one of these; zeros if it is in none."""
+        inside = [*(which for _kind, which in self.above), id(self.message)]
+        kinds = [kind for kind, _which in self.above]
+        at = kinds.index("multipart/alternative") if "multipart/alternative" in kinds else None
+        return (0, 0) if at is None else (inside[at], inside[at + 1])
+
+    @property
     def is_related(self) -> bool:
         """Not the root of what it is related to (RFC 2387), but what that root shows."""
         inside = bool(self.above) and self.above[-1][0] == "multipart/related"
@@ -273,8 +286,18 @@ _EXCHANGE_TEXT = re.compile(r"ATT\d{3,}\.(?:txt|html?)", re.IGNORECASE)
 def contents(entity: Message) -> Contents:
     """The person's own words, and what is attached, in order. Nothing inside of an attached mail is looked at."""
     shown = html_of(entity)
-    parts = tuple(_part(leaf, shown) for leaf in leaves_of(entity) if not leaf.is_body)
+    parts = tuple(_part(leaf, shown) for leaf in _each_once(leaves_of(entity)) if not leaf.is_body)
     return Contents(body_of(entity), parts)
+
+
+def _each_once(leaves: Iterable[Leaf]) -> Iterator[Leaf]:
+    """A reader sees one of several alternatives: what is attached to each of them is there once."""
+    first_in: dict[tuple[int, bytes], int] = {}
+    for leaf in leaves:
+        alternatives, branch = leaf.alternative
+        content = b"" if leaf.is_body else raw_bytes(leaf.message)
+        if not alternatives or not content or first_in.setdefault((alternatives, content), branch) == branch:
+            yield leaf
 
 
 def body_of(entity: Message) -> str:
@@ -303,7 +326,7 @@ def is_document(leaf: Leaf, shown: str) -> bool:
 
 
 def parts_of(entity: Message) -> list[Message]:
-    """Those of a multipart; of anything else none."""
+    """Those of a multipart, or the email that is attached; of anything else none."""
     payload = entity.get_payload()
     return [part for part in payload if isinstance(part, Message)] if isinstance(payload, list) else []
 
@@ -348,10 +371,32 @@ def _part(leaf: Leaf, shown: str) -> Part:
     name = clean_name(decoded(leaf.message.get_filename() or ""))[:120]
     content = raw_bytes(leaf.message)
     if companion := _companion(leaf, name, content, shown):
-        return Part(name or leaf.kind, COMPANION, companion)
+        return Part(name or leaf.kind, COMPANION, companion, content if companion == "winmail" else b"")
+    if any(isinstance(defect, InvalidBase64LengthDefect) for defect in leaf.message.defects):
+        return Part(name or leaf.kind, UNKNOWN, DAMAGED)
+    content = _in_utf8(leaf.message, content)
     if what := document_kind(content):
         return Part(name or f"document.{what}", DOCUMENT, what, content)
+    if leaf.message.get_content_maintype() == "message" or recognise(content[:HEAD_BYTES]) == EMAIL:
+        return Part(name or _subject_within(leaf.message) or leaf.kind, UNKNOWN, EMAIL, content)
     return Part(name or leaf.kind, UNKNOWN, leaf.kind, content)
+
+
+def _in_utf8(leaf: Message, content: bytes) -> bytes:
+    """A text in the charset that the email names: it stands nowhere else. What is UTF-8 all the same is left as it
+    is, and so is whatever is no text."""
+    charset = leaf.get_content_charset()
+    if leaf.get_content_maintype() != "text" or not charset or document_kind(content) not in (None, "text"):
+        return content
+    for name in ("utf-8-sig", charset) if not content.isascii() else (charset,):
+        with contextlib.suppress(LookupError, ValueError):
+            return content.decode(name).encode()
+    return content
+
+
+def _subject_within(attached: Message) -> str:
+    """Of an email that is attached: what people know it by."""
+    return next((decoded(inner.get("Subject"))[:120] for inner in parts_of(attached)), "")
 
 
 def _companion(leaf: Leaf, name: str, content: bytes, shown: str) -> str | None:
@@ -363,6 +408,8 @@ def _companion(leaf: Leaf, name: str, content: bytes, shown: str) -> str | None:
         return "alternative"
     if leaf.kind == "application/applefile" or name.startswith("._"):
         return "resource"
+    if content.startswith(TNEF):
+        return "winmail"
     if what not in (None, "text"):
         return None
     if companion := COMPANIONS.get(leaf.kind) or ("winmail" if name.lower() == "winmail.dat" else None):
@@ -381,7 +428,8 @@ def _is_in_text(leaf: Leaf, shown: str) -> bool:
     inside = str(leaf.message.get("Content-ID", "")).strip().strip("<>")
     place = str(leaf.message.get("Content-Location", "")).strip()
     named = (inside and f"cid:{inside}" in shown) or (place and place in shown)
-    return bool(named) or leaf.disposition == "inline" or leaf.is_related
+    # many programs call whatever they attach inline; what a page showed once keeps its mark
+    return bool(named) or leaf.is_related or bool(leaf.disposition == "inline" and (inside or place))
 
 
 def _is_office_picture(leaf: Leaf, name: str) -> bool:

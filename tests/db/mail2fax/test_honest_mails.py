@@ -176,6 +176,80 @@ def test_a_picture_that_a_person_attached_is_a_document(faxed):
     assert "scan.gif" in [check.values.get("names", "") for check in faxed(mail(PIN, scan)).checks]
 
 
+def test_a_picture_that_a_program_calls_inline_and_no_page_shows_is_a_document(faxed):
+    photo = (
+        'image/jpeg; name="image0.jpeg"',
+        'Content-Transfer-Encoding: base64\nContent-Disposition: inline; filename="image0.jpeg"\n',
+        base64.b64encode(b"\xff\xd8\xff\xe0 photograph").decode(),
+    )
+    verdict = faxed(mail(PIN, photo, LETTER_PART, ("text/plain", "", "Sent from my iPhone")))
+    assert [document.name for document in verdict.documents] == ["image0.jpeg", "letter.pdf"]
+    shown = (photo[0], photo[1] + "Content-ID: <1@alpha.test>\n", photo[2])
+    assert [document.name for document in faxed(mail(PIN, shown, LETTER_PART)).documents] == ["letter.pdf"]
+
+
+def test_what_is_attached_to_each_of_the_alternatives_is_faxed_once(faxed):
+    page = ("text/html", "", "<p>PIN 4711</p>")
+    twice_there = joined("mixed", PIN, LETTER_PART, edge="p"), joined("mixed", page, LETTER_PART, edge="h")
+    assert len(faxed(mail(joined("alternative", *twice_there, edge="a"))).documents) == 1
+    once_each = joined("alternative", PIN, joined("mixed", page, LETTER_PART, LETTER_PART, edge="h"), edge="a")
+    assert len(faxed(mail(once_each)).documents) == 2
+    assert len(faxed(mail(PIN, LETTER_PART, LETTER_PART)).documents) == 2
+
+
+@pytest.mark.parametrize(
+    ("charset", "content"),
+    [
+        ("windows-1251", "Привет".encode("cp1251")),
+        ("utf-16le", "Привет".encode("utf-16le")),
+        ("iso-2022-jp", "今日".encode("iso-2022-jp")),
+        ("iso-8859-1", "Привет".encode()),
+        ("us-ascii", "Привет".encode()),
+        ("nobody-knows", "Привет".encode()),
+    ],
+)
+def test_a_text_is_faxed_in_the_letters_that_the_email_says(faxed, charset: str, content: bytes):
+    head = 'Content-Transfer-Encoding: base64\nContent-Disposition: attachment; filename="note.txt"\n'
+    (document,) = faxed(
+        mail(PIN, (f"text/plain; charset={charset}", head, base64.b64encode(content).decode()))
+    ).documents
+    assert document.content.decode() in ("Привет", "今日")
+
+
+def test_what_is_no_text_stays_as_it_is_whatever_charset_is_said(faxed):
+    _kind, head, content = LETTER_PART
+    (document,) = faxed(mail(PIN, ("text/plain; charset=iso-8859-1", head, content))).documents
+    assert document.content == pdf_bytes()
+
+
+def test_what_lost_a_letter_of_its_base64_is_not_faxed_as_what_is_left(faxed):
+    head = 'Content-Transfer-Encoding: base64\nContent-Disposition: attachment; filename="note.txt"\n'
+    packed = base64.b64encode(b"Twelve signs").decode()
+    assert refused(faxed(mail(PIN, ("text/plain", head, packed[:-3]))), "mail_attachment_damaged")
+
+
+def tnef(*attributes: tuple[int, bytes, bytes]) -> tuple[str, str, str]:
+    """As Outlook writes it (MS-OXTNEF, 2.1.3): level, name and content of each attribute, and a sum of its bytes."""
+    rows = [
+        bytes([level])
+        + name
+        + len(content).to_bytes(4, "little")
+        + content
+        + (sum(content) & 0xFFFF).to_bytes(2, "little")
+        for level, name, content in attributes
+    ]
+    packed = base64.encodebytes(b"\x78\x9f\x3e\x22\x01\x00" + b"".join(rows)).decode()
+    head = 'Content-Transfer-Encoding: base64\nContent-Disposition: attachment; filename="ATT00001.dat"\n'
+    return "application/octet-stream", head, packed
+
+
+def test_a_document_that_outlook_packed_is_not_left_out_beside_another(faxed):
+    version, content = (1, b"\x06\x90\x08\x00", b"\0\0\1\0"), (2, b"\x0f\x80\x06\x00", pdf_bytes())
+    assert refused(faxed(mail(PIN, LETTER_PART, tnef(version, content))), "mail_winmail")
+    assert refused(faxed(mail(PIN, tnef(version))), "mail_winmail")
+    assert faxed(mail(PIN, LETTER_PART, tnef(version))).accepted, "only the text in another form"
+
+
 # ---- The PIN in what a person typed
 
 
@@ -238,3 +312,10 @@ def test_a_number_that_could_be_two_is_asked_back(faxed):
 def test_smime_is_told_as_such(judged: Judge):
     raw = mail().replace(b"Content-Type: multipart/mixed;", b"Content-Type: application/pkcs7-mime;", 1)
     assert refused(judged(raw, authentication="pin"), "mail_smime")
+
+
+def test_smime_is_told_as_such_whatever_a_gateway_made_of_it(faxed):
+    head = 'Content-Transfer-Encoding: base64\nContent-Disposition: attachment; filename="smime.p7m"\n'
+    for kind in ("application/octet-stream", "application/pkcs7-mime; smime-type=enveloped-data"):
+        sealed = (kind, head, "MIAGCSqGSIb3DQEHA6CA")
+        assert refused(faxed(mail(sealed, ("text/plain", "", "Confidential."))), "mail_smime")

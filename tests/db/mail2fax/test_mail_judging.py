@@ -226,7 +226,9 @@ def test_an_encoded_subject_is_read(judged: Judge):
 
 def test_companions_are_told_from_documents_and_named(judged: Judge):
     mail = write_mail()
-    mail.add_attachment(b"\x89PNG", maintype="image", subtype="png", filename="logo.png", disposition="inline")
+    mail.add_attachment(
+        b"\x89PNG", maintype="image", subtype="png", filename="logo.png", disposition="inline", cid="<1>"
+    )
     mail.add_attachment(b"BEGIN:VCARD", maintype="text", subtype="vcard", filename="bob.vcf")
     mail.add_attachment(b"x", maintype="application", subtype="pgp-keys", filename="key.asc")
     verdict = judged(mail.as_bytes())
@@ -264,8 +266,14 @@ def test_a_document_that_cannot_be_faxed_is_not_left_out_in_silence(judged: Judg
 
 def test_a_document_inside_of_a_forwarded_mail_is_not_sent(judged: Judge):
     mail = write_mail(documents=())
-    mail.add_attachment(write_mail())
-    assert refused(judged(mail.as_bytes()), "mail_attachment_type")
+    within = write_mail(subject="Contract")
+    mail.add_attachment(within)
+    verdict = judged(mail.as_bytes())
+    assert refused(verdict, "mail_attached_email")
+    assert [check.values["name"] for check in verdict.checks if check.code == "documents"] == ["Contract"]
+    mail = write_mail()
+    mail.add_attachment(within.as_bytes(), maintype="application", subtype="octet-stream", filename="contract.eml")
+    assert refused(judged(mail.as_bytes()), "mail_attached_email")
 
 
 def test_a_test_stops_before_dialing_and_says_so(judged: Judge):
