@@ -21,7 +21,7 @@ from app.adapters.confined.isolation import open_workshop
 from app.adapters.mail.door import Door, Place, Turned
 from app.config import DoorSettings, Peer, Settings
 from app.errors import PermanentFailure, Refused, TemporaryFailure
-from app.jobs.mail2fax.messages import MOST_MAIL, TOO_MUCH, deal_with
+from app.jobs.mail2fax.messages import MOST_MAIL, TOO_MUCH, deal_with, tell_refused
 from app.jobs.pulse import Pulse
 from app.jobs.running import application
 from app.models import MailFate, MailMessage
@@ -189,21 +189,31 @@ class Desk:
         self, guest: Guest | None, sender: Sender, recipients: Sequence[Target], content: bytes, *, each: bool
     ) -> list[str]:
         """With one answer for all, what can be tried again decides: those that are done with are known then. Else one
-        that was accepted is worth the yes, and the others are told by email."""
+        that was accepted is worth the yes, and the others are told by email; a no tells of all of them."""
         if guest and not self._answered(lambda: still_valid(db.session, guest)):
             raise Turned(ENDED)
         if not is_known_again(content):
             return [UNTELLABLE] * (len(recipients) if each else 1)
-        told, wish = each or len(recipients) == 1, wish_digest(content)
-        answers = [self._taken(sender, target, content, wish, told=told) for target in recipients]
-        return answers if each else [min(answers, key=lambda answer: "425".index(answer[0]))]
+        wish = wish_digest(content)
+        answers = [self._taken(sender, target, content, wish) for target in recipients]
+        if each:
+            return answers
+        answer = min(answers, key=lambda answer: "425".index(answer[0]))
+        for target, refusal in zip(recipients, answers, strict=True):
+            if answer.startswith("2") and refusal.startswith("5"):
+                self._tell(sender, target, content, wish)
+        return [answer]
 
-    def _taken(self, sender: Sender, target: Target, content: bytes, wish: str, *, told: bool) -> str:
-        envelope = Envelope(sender.email, sender.machine, target.wanted, told)
+    def _taken(self, sender: Sender, target: Target, content: bytes, wish: str) -> str:
+        envelope = Envelope(sender.email, sender.machine, target.wanted)
         try:
             return self._answered(lambda: self._dealt(target, content, wish, envelope))
         except Turned as turned:
             return turned.answer
+
+    def _tell(self, sender: Sender, target: Target, content: bytes, wish: str) -> None:
+        envelope = Envelope(sender.email, sender.machine, target.wanted)
+        self._answered(lambda: tell_refused(delivery_of(target, content, wish), content, envelope))
 
     def _dealt(self, target: Target, content: bytes, wish: str, envelope: Envelope) -> str:
         dealt = deal_with(delivery_of(target, content, wish), content, envelope)

@@ -192,9 +192,20 @@ def _refuse(delivery: Delivery, ruling: Ruling, envelope: Envelope | None) -> De
     session.add(message)
     session.flush()
     user = session.get(User, message.user_id) if message.user_id else None
-    if user and verdict and user.is_active and not (envelope and envelope.told):
+    # at the door a refusal is heard at once; of a yes its sender sees nothing
+    if user and verdict and user.is_active and (passed or envelope is None):
         _answer(message, user, verdict, passed=passed, handed_in=envelope is not None)
     return _commit(message)
+
+
+def tell_refused(delivery: Delivery, raw: bytes, envelope: Envelope) -> None:
+    """By email, of one that was handed in and refused while the answer was a yes; once. Commits."""
+    session, ruling = db.session, _judged(delivery, raw, envelope)
+    message = find_delivery(session, delivery)
+    user = session.get(User, message.user_id) if message and message.user_id else None
+    if message and user and user.is_active and ruling.verdict and not message.answered:
+        _answer(message, user, ruling.verdict, passed=False, handed_in=True)
+        session.commit()
 
 
 def _answer(message: MailMessage, user: User, verdict: Verdict, *, passed: bool, handed_in: bool) -> None:

@@ -117,12 +117,20 @@ def _without_fax(notice: Notice) -> dict[str, Any] | None:
         "at": format_datetime(message.created_at.astimezone(zone), "medium", rebase=False),
         "faults": _faults(message),
         "is_sure": _is_sure(message),
+        "number": _number(message),
         "is_own": is_own,
         "day": format_date(day, "long") if day else "",
         "count": refused_of_program(db.session, message, day, zone) if day else 0,
         "once_a_day": bool(notice.occasion),
         "link": f"{_base_url()}/profile" if is_own else f"{_base_url()}/mail2fax/{message.box_id}/log/{message.id}",
     }
+
+
+def _number(message: MailMessage) -> str:
+    """Where it was to go, unless the subject says so: one email may have been handed in for several."""
+    passed = [check for check in message.checks or [] if check["code"] == "number" and check["passed"]]
+    number = str(passed[0]["values"].get("number", "")) if passed and _is_sure(message) else ""
+    return "" if number in (message.subject or "") else number
 
 
 def _faults(message: MailMessage) -> list[Fault]:

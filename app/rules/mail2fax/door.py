@@ -258,13 +258,11 @@ def _line(session: Session, user: User, sender: Sender, label: str | None) -> Fa
 
 @dataclass(frozen=True)
 class Envelope:
-    """What is known of an email beside itself: who handed it in, and what its recipient's address asks for. ``told``:
-    a refusal is said at once, so no email has to say it."""
+    """What is known of an email beside itself: who handed it in, and what its recipient's address asks for."""
 
     sender: str
     machine: bool
     wanted: Wanted | None
-    told: bool
 
 
 def is_known_again(raw: bytes) -> bool:

@@ -219,7 +219,24 @@ def test_each_of_the_refused_is_told_however_many_there_are_on_one_day(app: Flas
     assert sorted(message.fate for message in messages(app)) == ["accepted"] * 2 + ["refused"] * 4
     with app.app_context():
         told = db.session.scalars(sa.select(Notice.mail_id).where(Notice.kind == "mail_refused")).all()
-    assert len(set(told)) == 4, "all that the mail server heard was 250"
+    assert len(told) == len(set(told)) == 4, "all that the mail server heard was 250"
+
+
+def test_a_no_to_all_recipients_is_not_told_by_email_too(app: Flask, cast: Cast, door: DoorSettings):
+    with pytest.raises(smtplib.SMTPDataError, match=r"letter-0\.pdf: This PDF has damaged data"):
+        hand_in(door, letter(documents=(b"%PDF-1.4 broken",)), TO, f"+390507654321@{DOMAIN}")
+    assert [message.fate for message in messages(app)] == ["refused"] * 2
+    with app.app_context():
+        assert db.session.scalars(sa.select(Notice.kind)).all() == []
+
+
+def test_a_test_that_passed_is_told_by_email_for_its_sender_sees_no_yes(app: Flask, box: int, door: DoorSettings):
+    with app.app_context():
+        address = db.session.get_one(Mail2FaxBox, box).address.address
+    hand_in(door, letter(subject=f"test {NUMBER}"), address)
+    assert [message.fate for message in messages(app)] == ["tested"]
+    with app.app_context():
+        assert db.session.scalars(sa.select(Notice.kind)).all() == ["mail_tested"]
 
 
 def test_a_line_that_asks_for_a_pin_asks_for_it_here_too(app: Flask, cast: Cast, door: DoorSettings):

@@ -136,6 +136,19 @@ def test_a_test_that_passed_is_no_refusal(app: Flask, cast: Cast, sent: list[Ema
     assert "did not become" not in text
 
 
+@pytest.mark.parametrize(("subject", "told"), [("Contract", True), ("050 123 4567@frontdesk", False)])
+def test_a_refusal_says_where_the_fax_was_to_go_unless_the_subject_does(
+    app: Flask, cast: Cast, sent: list[EmailMessage], subject: str, told: bool
+):
+    checks = [
+        {"code": "proof", "passed": True, "values": {}},
+        {"code": "number", "passed": True, "values": {"number": "050 123 4567"}},
+    ]
+    refuse(app, cast, reason="mail_no_document", checks=checks, subject=subject)
+    deliver(app)
+    assert ("To: 050 123 4567" in sent[0].get_content()) is told
+
+
 def test_a_refusal_is_written_in_the_senders_language(app: Flask, cast: Cast, sent: list[EmailMessage]):
     with app.app_context():
         db.session.get_one(User, cast.bob).language = "it"
