@@ -152,6 +152,11 @@ def _numbered(letters: Ink, edges: Ink, levels: Cells) -> tuple[Numbers, int]:
     close, wide = (cv2.morphologyEx(around, cv2.MORPH_CLOSE, np.ones((1, 2 * gap + 1), np.uint8)) for gap in GAPS)
     count, words, boxes, _centres = cv2.connectedComponentsWithStats(close & ~edges.view(np.uint8), connectivity=4)
     words = np.where(wide > 0, _spread_numbers(words, 2 * GAPS[1] + 1, 3), 0)
+    lost = (words == 0) & (close > 0)
+    if (letters & lost).any():  # upon a pattern all is edges: such letters are words as they lie
+        more, beside = cv2.connectedComponents(lost.view(np.uint8), connectivity=4)
+        words = np.where(beside > 0, beside + count - 1, words)
+        count += more - 1
     free = (words == 0) & ~edges
     for number in _with_corners(boxes, free):  # none left over beside a full stop
         x, y, across, down = boxes[number, :4].tolist()

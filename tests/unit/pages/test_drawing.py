@@ -403,6 +403,24 @@ def test_words_that_differ_from_their_ground_in_colour_alone_are_read(tmp_path):
     assert words_read(ink, psm=6).count("Colour") >= 7
 
 
+def hatched(page: canvas.Canvas, words: str = "") -> None:
+    page.setLineWidth(1)
+    for step in range(80):
+        page.line(60 + 4 * step, 600, 120 + 4 * step, 760)
+    page.setFont("Helvetica-Bold", 26)
+    page.drawString(140, 670, words)
+
+
+def test_words_on_hatching_are_there(tmp_path):
+    words, _grey, _seconds = faxed(tmp_path, lambda page: hatched(page, "Oversized hatching"))
+    without, _grey, _seconds = faxed(tmp_path, hatched)
+    strokes, _grey, _seconds = faxed(
+        tmp_path, lambda page: (page.setFont("Helvetica-Bold", 26), page.drawString(140, 670, "Oversized hatching"))
+    )
+    assert without[strokes].mean() < 0.5
+    assert words[strokes].mean() > 0.98
+
+
 def test_words_under_what_covers_them_are_not_seen(tmp_path):
     def draw(page: canvas.Canvas) -> None:
         page.setFont("Helvetica", 20)
