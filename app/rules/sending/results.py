@@ -21,6 +21,7 @@ from app.rules.ground.call_ends import (
     OUR_SIDE,
     PASSED_ON,
     TRUNK_DOWN,
+    TRUNK_SIDE,
     UNREAD,
     Unanswered,
     judge,
@@ -47,7 +48,7 @@ from app.rules.sending.retry import (
 )
 from app.rules.sending.trunks.choosing import another_takes_it, is_the_trunks_fault
 from app.rules.sending.trunks.room import want_of_channels
-from app.rules.sending.trunks.trouble import among_others, note_end, note_found_nothing, note_heard, set_aside
+from app.rules.sending.trunks.trouble import among_others, note_end, note_found_nothing, note_heard, set_aside, told_of
 from tenants.db import rows_changed, utc_now
 
 #: A call that was placed and of which Asterisk knows nothing is given up only after it could no longer be answered:
@@ -137,6 +138,8 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
     if fax.origin == Origin.TEST:
         decision = only_one_call(decision)
     values: dict[str, Any] = {"cause": decision.cause, "cause_values": None, "pages_done": pages_done}
+    if decision.cause in TRUNK_SIDE and attempt.trunk_id is not None:
+        values["cause_values"] = told_of(session.get(TrunkTrouble, attempt.trunk_id, populate_existing=True))
     values["redirected_to"] = target if decision.cause == FOLLOWED else None
     if decision.delay is not None:
         if facts.outcome == BUSY and is_taken_by_us(session, attempt):

@@ -10,7 +10,7 @@ from flask_babel import force_locale, get_locale, lazy_gettext, ngettext
 from flask_babel import gettext as _
 
 from app.models import Direction, Fax, Status
-from app.rules.ground.call_ends import FULL, PASSED_ON, TRUNK_SIDE, UNREAD
+from app.rules.ground.call_ends import FULL, PASSED_ON, TRUNK_DOWN, TRUNK_SIDE, UNREAD
 from app.rules.ground.days import day_of
 from app.rules.numbers.callers import is_verified
 from app.rules.numbers.numbers import shown_number
@@ -483,7 +483,26 @@ def _held_up(fax: Fax) -> str | None:
         return _to_look_at(fax)
     if fax.cause == "held":
         return _held()
+    if fax.cause in TRUNK_SIDE:
+        return _waits_for_trunk(fax)
     return sentence(fax.cause) if fax.cause in WAITS_FOR_OUR_SIDE else None
+
+
+def _waits_for_trunk(fax: Fax) -> str:
+    began = (fax.cause_values or {}).get("since")
+    if not began:
+        return sentence(fax.cause or "")
+    since = moment(fax, datetime.fromisoformat(began))
+    if fax.cause == TRUNK_DOWN:
+        return _(
+            "The line to the telephone provider has been down since %(since)s. The fax goes out as soon as it is back.",
+            since=since,
+        )
+    return _(
+        "The telephone provider has taken no calls from this system since %(since)s. The fax goes out as soon as it "
+        "does.",
+        since=since,
+    )
 
 
 def _waiting(fax: Fax) -> str:
@@ -538,7 +557,9 @@ def _sent(fax: Fax) -> str:
 
 
 def _retrying(fax: Fax) -> str:
-    if fax.cause == "sender_gone" or fax.cause in (*TRUNK_SIDE, FULL, PASSED_ON, UNREAD):
+    if fax.cause in TRUNK_SIDE:
+        return _waits_for_trunk(fax)
+    if fax.cause == "sender_gone" or fax.cause in (FULL, PASSED_ON, UNREAD):
         return sentence(fax.cause)
     return _("%(what)s Next try at %(at)s.", what=sentence(fax.cause or "other"), at=moment(fax, fax.due_at))
 

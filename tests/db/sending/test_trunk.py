@@ -255,7 +255,11 @@ def test_operators_and_administrators_are_told_once_and_when_it_is_over(session,
 def test_it_is_said_in_plain_words(app, session, cast):
     fax = send_to(session, cast, 1, SILENCE)
     with app.test_request_context():
-        assert story(fax) == "The line to the telephone provider is down. The fax goes out as soon as it is back."
+        since = "The line to the telephone provider has been down since "
+        assert story(fax).startswith(since) and story(fax).endswith(". The fax goes out as soon as it is back.")
+        behind = ready(session, cast, 2)
+        claim(session)
+        assert story(reread(session, behind.id)).startswith(since)
 
 
 def test_two_that_find_out_at_once_set_it_aside_once(session, cast):

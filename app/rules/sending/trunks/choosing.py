@@ -29,7 +29,7 @@ from app.rules.ground.trunks import enabled
 from app.rules.sending.destinations import best_trunk
 from app.rules.sending.trunks.room import learned_channels
 from app.rules.sending.trunks.table import is_read
-from app.rules.sending.trunks.trouble import troubles
+from app.rules.sending.trunks.trouble import told_of, troubles
 from app.rules.sending.trunks.used import without_loop
 from tenants.models import Role, User
 
@@ -210,7 +210,8 @@ class Ways:
         aside = self._aside(fax, entity)
         due_at = min((trouble.probe_at for trouble in aside), default=self.now + NO_TRUNK)
         waiting = sa.update(Fax).where(Fax.id == fax.id, Fax.status.in_(WAITING))
-        self.session.execute(waiting.values(due_at=max(due_at, self.now), cause=_why(aside), cause_values=None))
+        told = {"cause": _why(aside), "cause_values": told_of(aside[0] if aside else None)}
+        self.session.execute(waiting.values(due_at=max(due_at, self.now), **told))
 
     def why_closed(self, fax: Fax, entity: FaxEntity) -> str:
         """What the first trunk in its order has said."""

@@ -18,6 +18,7 @@ from app.models import Attempt, Fax, Status, TrunkChannels, TrunkTrouble
 from app.models.faxes.moves import WAITING
 from app.queues import enqueue_after_commit
 from app.rules.ground.call_ends import (
+    BUSY,
     BY_THE_CARRIER,
     CALLED_OFF,
     FOR_ALL,
@@ -66,6 +67,11 @@ def names_of_troubles(session: Session) -> Sequence[tuple[str, TrunkTrouble]]:
     return [(trunk.name, aside[trunk.id]) for trunk in in_use(session) if trunk.id in aside]
 
 
+def told_of(trouble: TrunkTrouble | None) -> dict[str, str] | None:
+    """What the sentence of a fax that waits for a trunk needs."""
+    return {"since": trouble.since.isoformat()} if trouble else None
+
+
 # ---- The end of a call
 
 
@@ -103,8 +109,8 @@ def _others_get_through(session: Session, attempt: Attempt) -> bool:
 
 
 def _heard_of_others(attempt: Attempt, since: datetime) -> sa.Select[Any]:
-    """Calls over this trunk to other numbers, placed since then and over, that rang or were answered."""
-    heard = Attempt.ringing_at.is_not(None) | Attempt.answered_at.is_not(None)
+    """Calls over this trunk to other numbers, placed since then and over, that rang, were answered or were busy."""
+    heard = Attempt.ringing_at.is_not(None) | Attempt.answered_at.is_not(None) | (Attempt.outcome == BUSY)
     return _of_others(attempt, Attempt.id).where(Attempt.ended_at > since, Attempt.placed_at > since, heard)
 
 
