@@ -57,7 +57,8 @@ def _at(now: datetime) -> dict[str, datetime]:
     return {"now": now, "after_a_look": now + LOOKED_AT}
 
 
-_PREPARED = sa.select(Fax.id).where(Fax.lane == Lane.DOCUMENTS, sa.text(f"fax.{UNPREPARED}")).limit(1)
+_GOES_ON = (Fax.cause.is_(None), Fax.look_until.is_(None))
+_PREPARED = sa.select(Fax.id).where(Fax.lane == Lane.DOCUMENTS, sa.text(f"fax.{UNPREPARED}"), *_GOES_ON).limit(1)
 
 
 @cache
@@ -70,7 +71,8 @@ def somebody_waits(session: Session, lane: Lane, now: datetime) -> bool:
 
 
 def anybody_is_prepared(session: Session) -> bool:
-    """Or is about to be, by those who draw pages: a moment later it goes to the line."""
+    """Or is about to be, by those who draw pages: a moment later it goes to the line. So does none that waits for
+    another's fault, or for somebody to look at its pages."""
     return session.scalar(_PREPARED) is not None
 
 

@@ -21,7 +21,7 @@ from app.jobs.upkeep import clock
 from app.models import Fax, FaxEntity, Lane, LastTurn, Origin, Status
 from app.rules.numbers.numbers import read_addressee
 from app.rules.sending.lifecycle import request_cancel
-from app.rules.sending.preparing import LOOKED_AT, another_waits, claim_next
+from app.rules.sending.preparing import LOOKED_AT, another_waits, anybody_is_prepared, claim_next
 from app.rules.sending.submit import Order, accept_fax
 from app.rules.upkeep.clock_jumps import shift_waits
 from tenants.db import new_ulid, read_only, utc_now
@@ -70,6 +70,14 @@ def test_companies_take_turns_then_people_then_it_goes_in_order(session, cast):
     assert of_alpha[:4].count("alice") == 2, "and within one every other is the other person's"
     for theirs in (bobs, alices, charlies):
         assert [one for one in taken if one in theirs] == theirs
+
+
+@pytest.mark.parametrize("waits_for", [{"cause": "storage"}, {"look_until": utc_now() + timedelta(minutes=10)}])
+def test_nobody_waits_for_a_document_that_goes_to_no_line_in_a_moment(session, cast, waits_for):
+    fax_id = by(session, cast, cast.bob)
+    assert anybody_is_prepared(session)
+    session.execute(sa.update(Fax).where(Fax.id == fax_id).values(**waits_for))
+    assert not anybody_is_prepared(session)
 
 
 def test_who_comes_late_does_not_wait_behind_a_thousand(session, cast):
