@@ -78,6 +78,17 @@ class Correspondence:
         self.instance.until(self.sent[name], lambda fax: is_final(fax.status), seconds=240)
         return whole(self.instance, self.sent[name])
 
+    def end_of_letter(self) -> Fax:
+        """The letter to the desk, sent in a call in which the desk's name was heard: like ours it is said in a frame
+        that is not sent again where only that frame was spoilt.
+        """
+        for _ in range(4):
+            fax = self.end_of("whole")
+            if fax.status != Status.SENT or fax.remote_station_id:
+                break
+            self.sent["whole"] = self.instance.send(ERICA, "office", DESK.number, self.letter)
+        return fax
+
     def read(self, fax_id: str, which: Callable[[Fax], Document]) -> bytes:
         """One of its documents."""
         with (
@@ -87,12 +98,17 @@ class Correspondence:
             return file.read()
 
     def from_machine(self, machine: Machine) -> Fax:
-        """The one whole fax that this machine sent us. What a spoilt call brought is incomplete: it calls again."""
-        for calls in range(1, 5):
-            last = self.hylafax.calls(machine, "SEND", calls, seconds=120)[-1]
-            if not last.reason:
-                wait_until(100, f"the fax of {machine.name}", lambda: self._whole_from(machine))
-                return whole(self.instance, self._whole_from(machine)[-1].id)
+        """The fax that this machine sent us in a call of which nothing was spoilt: it calls again until one is whole
+        and each has heard the other's name.
+        """
+        for count in range(1, 5):
+            calls = self.hylafax.calls(machine, "SEND", count)
+            if not calls[-1].reason:
+                sent = sum(not call.reason for call in calls)
+                wait_until(100, f"the fax of {machine.name}", lambda sent=sent: len(self._whole_from(machine)) >= sent)
+                fax = whole(self.instance, self._whole_from(machine)[-1].id)
+                if fax.remote_station_id and calls[-1].station_id:
+                    return fax
             self.hylafax.send(machine, self.called[machine.name], self.letter)
         raise AssertionError(f"{machine.name} did not get through: {self.hylafax.calls(machine, 'SEND')}")
 
@@ -102,7 +118,8 @@ class Correspondence:
     def _ended_from(self, machine: Machine) -> list[Fax]:
         query = sa.select(Fax).where(Fax.direction == Direction.RECEIVED, Fax.remote_number == machine.number)
         with self.instance.session() as session:
-            found = session.scalars(query.where(Fax.created_at >= self.hylafax.began)).all()
+            query = query.where(Fax.created_at >= self.hylafax.began).order_by(Fax.created_at)
+            found = session.scalars(query).all()
             session.expunge_all()
         return [fax for fax in found if fax.status != Status.RECEIVING]
 
@@ -153,24 +170,25 @@ def line_of(page: str) -> str:
 
 
 def test_a_fax_for_t38_falls_back_to_audio_and_arrives_whole(faxes):
-    fax = faxes.end_of("whole")
+    fax = faxes.end_of_letter()
     assert (fax.status, fax.pages_done, fax.remote_station_id) == (Status.SENT, 2, DESK.station_id)
     assert [attempt.mode for attempt in fax.attempts] == ["audio"] * len(fax.attempts)
     assert (fax.attempts[-1].outcome, fax.attempts[-1].ecm) == ("success", True)
     calls = faxes.hylafax.calls(DESK, "RECV", len(fax.attempts))
     assert calls[-1].reason == ""
-    assert {(call.station_id, call.caller) for call in calls} == {("+39 050 7770001", OWN_LINE)}
+    assert {call.caller for call in calls} == {OWN_LINE}
+    assert {call.station_id for call in calls} - {""} == {"+39 050 7770001"}
 
 
 def test_hylafax_holds_both_pages_and_they_can_be_read(faxes):
-    fax = faxes.end_of("whole")
+    fax = faxes.end_of_letter()
     faxes.hylafax.calls(DESK, "RECV", len(fax.attempts))
     pages = [line_of(page) for file in faxes.hylafax.received(DESK) for page in read_pages(file)]
     assert set(pages) == {"Page 1 of 2", "Page 2 of 2"}
 
 
 def test_the_report_says_audio_and_whose_machine_it_was(faxes, tmp_path):
-    faxes.end_of("whole")
+    faxes.end_of_letter()
     faxes.instance.until(faxes.sent["whole"], lambda fax: fax.report is not None, seconds=120)
     report = tmp_path / "report.pdf"
     report.write_bytes(faxes.read(faxes.sent["whole"], lambda fax: fax.report))
