@@ -50,9 +50,9 @@ class Policy:
     voice_minutes: int = VOICE_MINUTES
 
 
-def policy_of(session: Session) -> Policy:
-    """What holds now."""
-    row = session.get(DialingPolicy, 1, populate_existing=True)
+def policy_of(session: Session, *, to_change: bool = False) -> Policy:
+    """What holds now; nobody else changes it until the commit of whoever is going ``to_change`` it."""
+    row = session.get(DialingPolicy, 1, populate_existing=True, with_for_update=True if to_change else None)
     if row is None:
         return Policy()
     others = {field.name: getattr(row, field.name) for field in fields(Policy) if field.name != "countries"}

@@ -1,6 +1,6 @@
 """A company's boxes at the door: its addresses, and what its copiers and programs sign in with."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from flask import Blueprint, abort, current_app, flash, make_response, redirect, render_template, url_for
@@ -15,6 +15,7 @@ from app.errors import Refused
 from app.models import Mail2FaxBox
 from app.rules.mail2fax.boxes import BoxDetails, details_of, lines_by_method
 from app.rules.mail2fax.door import (
+    DOOR_FIELDS,
     addresses_of,
     credentials_of,
     domain_of,
@@ -68,7 +69,8 @@ def box(box_id: int) -> Response:
     known = _box(box_id)
     if request.method in SAFE_METHODS:
         return _page(details_of(known), known, {})
-    return _save(known, read_details())
+    typed = read_details()  # what the form does not have stays as it is
+    return _save(known, replace(details_of(known), **{name: getattr(typed, name) for name in DOOR_FIELDS}))
 
 
 def _save(known: Mail2FaxBox | None, details: BoxDetails) -> Response:

@@ -108,7 +108,7 @@ def _read_countries(text: str) -> tuple[str, ...]:
 
 @blueprint.route("", methods=["GET", "POST"])
 def policy() -> Response:
-    before = policy_of(db.session)
+    before = policy_of(db.session, to_change=request.method not in SAFE_METHODS)
     if request.method in SAFE_METHODS:
         return _page(PolicyForm.of(before), {})
     form = PolicyForm.read(before)

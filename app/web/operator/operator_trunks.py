@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 
 from app.models import CallerForm, CallerIn, NumberForm, Trunk
 from app.rules.audit.auditing import audit
-from app.rules.ground.trunks import trunk_by_name
+from app.rules.ground.trunks import lock_trunks, trunk_by_name
 from app.rules.ground.trunks import trunks as all_trunks
 from app.rules.sending.trunks import table, used
 from app.rules.sending.trunks.trouble import troubles
@@ -56,6 +56,12 @@ TRANSPORTS = {"udp": "UDP", "tcp": "TCP", "tls": "TLS"}
 MEDIA = {"plain": _l("Not encrypted"), "srtp": _l("Encrypted (SRTP)")}
 
 
+@blueprint.before_request
+def one_after_the_other() -> None:
+    if request.method not in SAFE_METHODS:
+        lock_trunks(db.session)
+
+
 @blueprint.get("")
 def trunks() -> Response:
     values = {
@@ -93,7 +99,7 @@ def _form(row: Trunk | None) -> Response:
         return _page(row, standing, {})
     typed = _typed(row, standing)
     errors = {name: said(fault) for name, fault in table.judge_trunk(db.session, typed, row).items()}
-    errors |= said_all(overtaken(standing, typed)) if row else {}
+    errors |= said_all(overtaken(standing, typed | {"password": ""})) if row else {}  # nobody sees the standing one
     if errors:
         return _page(row, typed, errors)
     before, after = table.changes(standing, typed)

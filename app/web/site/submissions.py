@@ -33,4 +33,9 @@ def overtaken(standing: Fields, typed: Fields) -> dict[str, Refused]:
 
 
 def differs(standing: Fields, typed: Fields) -> bool:
-    return any(standing.get(name) != value for name, value in typed.items())
+    return any(_in_one_line(standing.get(name)) != _in_one_line(value) for name, value in typed.items())
+
+
+def _in_one_line(value: Any) -> Any:
+    """Browsers end lines in a way of their own, and people put blanks as they like."""
+    return " ".join(value.split()) if isinstance(value, str) else value

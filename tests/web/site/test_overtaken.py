@@ -5,14 +5,18 @@ from typing import Any
 
 import lxml.html
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from lxml.html import FormElement
 from werkzeug.test import TestResponse
 
+from app.models import DialingPolicy, Trunk
+from app.rules.numbers.policy import Policy, set_policy
 from tenants.db import db
 from tenants.models import Role, User
 from tests.web.cast import Cast
 from tests.web.matrix import THINGS, Thing, World
+from tests.web.setup.test_changes import on_postgres, while_uncommitted  # noqa: F401 - the same moment
 
 MEANWHILE = "Someone has changed this in the meantime"
 #: Whose form, of which thing → what the first changes, and what the second.
@@ -23,6 +27,7 @@ FORMS: dict[str, tuple[str, str | None, dict[str, str], dict[str, str]]] = {
     "settings.retention": ("alice", None, {"days_sent": "300"}, {"days_reports": "400"}),
     "settings.place": ("alice", "place", {"folder": "elsewhere"}, {"name": "Copies"}),
     "mail2fax.box": ("alice", "box", {"folder": "Faxes"}, {"name": "Second"}),
+    "door.box": ("alice", "door_box", {"name": "First"}, {"authserv_id": "mx.alpha.test"}),
     "entities.entity": ("alice", "entity", {"extension": "6999"}, {"name": "Second"}),
     "templates.template": ("alice", "template", {"header": "First"}, {"name": "Second"}),
     "operator.tenant": ("olga", "tenant", {"fax_channels": "9"}, {"name": "Second SpA"}),
@@ -88,6 +93,44 @@ def test_a_form_that_is_sent_twice_is_done(world: World, endpoint: str) -> None:
     _who, _thing, typed, _second = FORMS[endpoint]
     tab = Tab(world, endpoint)
     assert [tab.send(**typed).status_code for _click in range(2)] == [303, 303]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "typed"),
+    [
+        ("mail2fax.box", {"folder": "Faxes", "programs": "bob@alpha.test\r\nalice@alpha.test"}),
+        ("operator_trunks.trunk", {"channels": "7", "prefers": "+39   +4930"}),
+        ("operator_trunks.trunk", {"channels": "7", "username": "alpha", "password": "secret"}),
+    ],
+)
+def test_lines_blanks_and_a_password_make_no_other_form_of_the_second_click(
+    world: World, endpoint: str, typed: dict[str, str]
+) -> None:
+    tab = Tab(world, endpoint)
+    assert [tab.send(**typed).status_code for _click in range(2)] == [303, 303]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "changed"),
+    [
+        ("operator_trunks.trunk", sa.update(Trunk).values(host="sip2.example.org")),
+        ("operator_dialing.policy", sa.update(DialingPolicy).values(premium_allowed=True)),
+    ],
+)
+def test_who_saves_at_the_same_moment_waits_and_is_told(
+    world: World,
+    on_postgres: None,  # noqa: F811
+    endpoint: str,
+    changed: sa.Update,
+) -> None:
+    _who, _thing, _first, second = FORMS[endpoint]
+    with world.app.app_context():
+        set_policy(db.session, Policy())
+        db.session.commit()
+    late = Tab(world, endpoint)
+    told = while_uncommitted(world.app, lambda session: session.execute(changed), lambda: late.send(**second))
+    assert told.status_code == 422
+    assert MEANWHILE in told.text
 
 
 def test_who_has_become_a_user_stays_one_when_somebody_mends_the_name(world: World) -> None:
