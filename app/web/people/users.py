@@ -323,7 +323,9 @@ def _tell_changes(person: User, changed: list[str], old_email: str) -> None:
         tell_change(db.session, person, "role")
 
 
-def _user_page(person: User, *, form: Details | None = None, errors: Errors | None = None) -> Response:
+def _user_page(
+    person: User, *, form: Details | None = None, errors: Errors | None = None, typed_key: str = ""
+) -> Response:
     refusal = last_refusal(db.session, person, utc_now())
     values = {
         "refused_mails": [refusal] if refusal else [],
@@ -340,6 +342,7 @@ def _user_page(person: User, *, form: Details | None = None, errors: Errors | No
         "keys": keys_of(db.session, person),
         "validity_now": validity_now,
         "key_kilobytes": KEY_BYTES // 1000,
+        "typed_key": typed_key,
     }
     return make_response(render_template("people/users/user.html", **values), 422 if errors else 200)
 
@@ -497,7 +500,7 @@ def add_key(user_id: int) -> Response:
         key = enter_key(db.session, person, facts)
     except Refused as refusal:
         db.session.rollback()
-        return _user_page(_user(user_id), errors={"key": said(refusal)})
+        return _user_page(_user(user_id), errors={"key": said(refusal)}, typed_key=_pasted_key(refusal))
     audit_act("user.key_added", person.email, after={"fingerprint": key.fingerprint})
     db.session.commit()
     flash(_("The key was added."), "info")
@@ -511,6 +514,12 @@ def _uploaded_key() -> bytes:
     if not content:
         raise Refused("key_missing", field="key")
     return content
+
+
+def _pasted_key(refusal: Refused) -> str:
+    """As it was refused. A secret one does not come back: it would stand in the page."""
+    typed = request.form.get("key", "")
+    return "" if refusal.code == "key_secret" or "PRIVATE KEY" in typed else typed
 
 
 @blueprint.post("/<int:user_id>/keys/<int:key_id>/remove")

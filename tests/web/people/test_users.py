@@ -663,6 +663,25 @@ def test_a_secret_key_is_refused_and_not_kept(
         assert db.session.query(PgpPublicKey).count() == 0
 
 
+def paste_key(browser: Browser, user_id: int, text: str):
+    return browser.post(f"/users/{user_id}/keys", page=f"/users/{user_id}", key=text)
+
+
+def test_a_pasted_key_that_is_refused_stays_in_the_form(
+    cast: Cast,
+    alice: Browser,
+    ring: Ring,  # noqa: F811
+) -> None:
+    answer = paste_key(alice, cast.bob, "-----BEGIN PGP <PUBLIC> KEY BLOCK-----\nhalf of it")
+    assert answer.status_code == 422
+    assert ">-----BEGIN PGP &lt;PUBLIC&gt; KEY BLOCK-----\nhalf of it</textarea>" in answer.text
+    secret = ring.secret(ring.make("Careless <careless@alpha.test>")).decode()
+    for text in (secret, secret + "\n" * 200_000):
+        answer = paste_key(alice, cast.bob, text)
+        assert answer.status_code == 422
+        assert secret.splitlines()[3] not in answer.text, "a secret would stand in the page"
+
+
 def test_a_key_stands_for_one_person(cast: Cast, alice: Browser, ring: Ring) -> None:  # noqa: F811
     content = ring.public(ring.make("Shared <shared@alpha.test>"))
     assert give_key(alice, cast.bob, content).status_code == 303
