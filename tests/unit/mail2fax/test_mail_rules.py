@@ -6,14 +6,17 @@ from hypothesis import strategies as st
 
 from app.rules.mail2fax.mail_text import (
     HIDDEN,
+    MOST_TEXT,
     Wanted,
     holds_pin,
     own_text,
+    pin_candidates,
     read_subject,
     text_of_html,
     wishes_in,
     without_pins,
 )
+from tests.waiting import little_work
 
 WORDS = st.text(st.characters(blacklist_categories=("Cs", "Nd")), max_size=40)
 
@@ -214,6 +217,31 @@ def test_a_pin_in_html_only_is_found():
     assert (
         holds_pin(own_text(text_of_html("<html><body><div>PIN&nbsp;<b>4711</b></div></body></html>")), "4711") is True
     )
+
+
+@pytest.mark.parametrize(
+    "text", ["pin" + "*" * MOST_TEXT, "pin" + " " * MOST_TEXT, "*" * 999 + "pin" + '"' * MOST_TEXT + "!"]
+)
+def test_marks_without_end_are_read_at_once(text: str):
+    with little_work(5):
+        assert pin_candidates(text[:MOST_TEXT]) == []
+
+
+@pytest.mark.parametrize("begin", ["<p ", "<!--", "<b>", "<i></b>", "</a ", "<![", "<![x[", "<a href='"])
+def test_a_page_that_closes_nothing_is_read_at_once(begin: str):
+    with little_work(5):
+        assert text_of_html("<p>PIN 4711</p>" + begin * MOST_TEXT).strip() == "PIN 4711"
+
+
+@pytest.mark.parametrize(
+    ("end", "shown"),
+    [
+        *(("<br", ""), ("<p class='1", ""), ("<!-- 1", ""), ("<![ 1", ""), ("<![ 1>", ""), ("<![if !mso]>", "")),
+        *(("&lt", "<"), ("&", "&"), ("< 1", "< 1"), ("<", "<"), ("B & B", "B & B")),
+    ],
+)
+def test_of_the_end_of_a_page_that_stands_there_which_a_browser_shows(end: str, shown: str):
+    assert text_of_html(f"PIN 4711 {end}").split() == ["PIN", "4711", *shown.split()]
 
 
 @given(st.text(max_size=300))
