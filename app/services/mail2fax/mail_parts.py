@@ -1,7 +1,9 @@
 """A mail taken apart: its one sender, its text, its documents, and what travels beside them. Strangers' bytes."""
 
+import codecs
 import contextlib
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -51,6 +53,8 @@ PGP_COMPANIONS = {
 TNEF, ATTACHED_IN_TNEF = b"\x78\x9f\x3e\x22", b"\x02\x0f\x80\x06\x00"
 #: Other forms of a text that only some programs show (RFC 1896, AMP, watches).
 OTHER_TEXTS = ("/enriched", "/richtext", "/rtf", "/x-amp-html", "/watch-html", "/markdown", "/x-markdown")
+#: Encodings of Python that are no charsets; for some it takes hours where a text is long.
+PYTHONS_OWN = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"}
 PICTURES = {"png", "jpeg", "gif", "bmp", "webp"}
 #: What a document may be in: office documents (:mod:`app.adapters.documents.recognition`), and a text without any form.
 CONTAINERS = {"ole", "zip", "text"}
@@ -137,13 +141,14 @@ def _said_by(mail: Message, name: str) -> set[str]:
 
 
 def decoded(value: object) -> str:
-    """A header's text (RFC 2047), in one line."""
+    """A header's text (RFC 2047), in one line and without what nobody sees."""
     text = str(value or "")
     if len(text) > MOST_HEADER:
         return ""
     with contextlib.suppress(LookupError, ValueError, UnicodeError):
         text = str(make_header(decode_header(text)))
     text = text.encode("utf-8", "replace").decode()
+    text = "".join(sign for sign in text if unicodedata.category(sign) != "Cf")
     return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
 
@@ -361,9 +366,18 @@ def raw_bytes(leaf: Message) -> bytes:
 def _text(leaf: Message) -> str:
     content = raw_bytes(leaf)
     try:
-        return content.decode(str(leaf.get_content_charset() or "utf-8"), "replace")
+        return content.decode(_charset(leaf) or "utf-8", "replace")
     except (LookupError, ValueError):
         return content.decode("utf-8", "replace")
+
+
+def _charset(leaf: Message) -> str | None:
+    """The one that the email names, if there is such a one. What is called Latin-1 is read as all programs read it
+    (WHATWG Encoding, 4.2): on Windows it has a sign for the euro."""
+    with contextlib.suppress(LookupError, ValueError):
+        name = codecs.lookup(str(leaf.get_content_charset() or "")).name
+        return None if name in PYTHONS_OWN else "cp1252" if name == "iso8859-1" else name
+    return None
 
 
 def _part(leaf: Leaf, shown: str) -> Part:
@@ -385,9 +399,11 @@ def _part(leaf: Leaf, shown: str) -> Part:
 def _in_utf8(leaf: Message, content: bytes) -> bytes:
     """A text in the charset that the email names: it stands nowhere else. What is UTF-8 all the same is left as it
     is, and so is whatever is no text."""
-    charset = leaf.get_content_charset()
+    charset = _charset(leaf)
     if leaf.get_content_maintype() != "text" or not charset or document_kind(content) not in (None, "text"):
         return content
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        charset = "utf-16"  # says so by itself
     for name in ("utf-8-sig", charset) if not content.isascii() else (charset,):
         with contextlib.suppress(LookupError, ValueError):
             return content.decode(name).encode()

@@ -2,13 +2,16 @@
 
 import base64
 from collections.abc import Callable
+from email.header import Header
 
 import pytest
 
+from app.adapters.documents.office_sources import decoded
 from app.services.mail2fax.judging import Verdict
 from app.services.mail2fax.mail_parts import parse, sender_of, twice
 from tests.db.mail_attacks import Judge, refused
 from tests.db.mails import NUMBER, PUBLIC
+from tests.waiting import little_work
 from tests.web.cast import pdf_bytes
 
 #: Kind, further headers with their ends of lines, content; or the text of a multipart.
@@ -205,6 +208,10 @@ def test_what_is_attached_to_each_of_the_alternatives_is_faxed_once(faxed):
         ("iso-2022-jp", "今日".encode("iso-2022-jp")),
         ("iso-8859-1", "Привет".encode()),
         ("us-ascii", "Привет".encode()),
+        ("iso-8859-1", "100 € “net”".encode("cp1252")),
+        ("us-ascii", "100 € “net”".encode("cp1252")),
+        ("iso-8859-1", "Привет".encode("utf-16")),
+        ("unicode_escape", rb"C:\x31\n"),
         ("nobody-knows", "Привет".encode()),
     ],
 )
@@ -213,7 +220,14 @@ def test_a_text_is_faxed_in_the_letters_that_the_email_says(faxed, charset: str,
     (document,) = faxed(
         mail(PIN, (f"text/plain; charset={charset}", head, base64.b64encode(content).decode()))
     ).documents
-    assert document.content.decode() in ("Привет", "今日")
+    assert decoded(document.content) in ("Привет", "今日", "100 € “net”", r"C:\x31\n")
+
+
+def test_what_only_python_calls_a_charset_takes_no_time(faxed):
+    head = 'Content-Disposition: attachment; filename="note.txt"\n'
+    with little_work(5):
+        verdict = faxed(mail(PIN, ("text/plain; charset=punycode", head, "1" * 2_000_000)))
+    assert [document.content for document in verdict.documents] == [b"1" * 2_000_000]
 
 
 def test_what_is_no_text_stays_as_it_is_whatever_charset_is_said(faxed):
@@ -319,3 +333,13 @@ def test_smime_is_told_as_such_whatever_a_gateway_made_of_it(faxed):
     for kind in ("application/octet-stream", "application/pkcs7-mime; smime-type=enveloped-data"):
         sealed = (kind, head, "MIAGCSqGSIb3DQEHA6CA")
         assert refused(faxed(mail(sealed, ("text/plain", "", "Confidential."))), "mail_smime")
+
+
+@pytest.mark.parametrize("unseen", ["\u200b", "\u2060", "\u00ad", "\u202a"])
+def test_a_pin_with_signs_in_it_that_nobody_sees_stands_in_no_log_and_in_no_answer(faxed, unseen: str):
+    written = unseen.join("4711")
+    head = f'Content-Disposition: attachment; filename="{Header(f"{written}.gz").encode()}"\n'
+    verdict = faxed(mail(PIN, ("application/gzip", head, "text"), subject=Header(f"Fax, {written}").encode()))
+    told = repr((verdict.subject_shown, verdict.checks))
+    assert "4711" not in "".join(sign for sign in told if sign.isalnum())
+    assert verdict.subject_shown == "Fax, ••••"
