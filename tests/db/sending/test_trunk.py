@@ -237,6 +237,31 @@ def test_what_only_one_number_meets_keeps_that_one_waiting_and_costs_it_its_atte
     assert (again.id, again.cause) == (fax.id, "congestion")
 
 
+def test_a_fax_that_is_on_the_line_shows_that_it_is_the_other_number(session, cast):
+    refused = send_to(session, cast, 1, "SIP 420 Bad Extension", 127)
+    assert trouble_of(session) is not None
+    pass_time(session, 1)
+    session.execute(sa.update(Fax).where(Fax.id == refused.id).values(due_at=utc_now() + timedelta(minutes=1)))
+    ready(session, cast, 2)
+    finds_out = on_the_line(session)
+    assert finds_out.fax_id != refused.id
+    note_answered(session, [finds_out.channel_id])
+    assert trouble_of(session) is None
+    again = end(session, on_the_line(session), "SIP 420 Bad Extension", 127)
+    assert (again.id, again.cause, trouble_of(session)) == (refused.id, "congestion", None)
+    another = send_to(session, cast, 3, "SIP 420 Bad Extension", 127)
+    assert (another.cause, trouble_of(session)) == ("trunk_refused", None)
+
+
+def test_a_call_of_long_ago_does_not_show_what_the_trunk_takes_now(session, cast):
+    ready(session, cast, 2)
+    talks = on_the_line(session)
+    note_answered(session, [talks.channel_id])
+    pass_time(session, 10)
+    assert send_to(session, cast, 1, "SIP 420 Bad Extension", 127).cause == "trunk_refused"
+    assert trouble_of(session) is not None
+
+
 def test_operators_and_administrators_are_told_once_and_when_it_is_over(session, cast):
     send_to(session, cast, 1, CREDENTIALS)
     assert told(session) == told(session) == [("alert", ALICE), ("alert", OLGA)]

@@ -109,9 +109,11 @@ def _others_get_through(session: Session, attempt: Attempt) -> bool:
 
 
 def _heard_of_others(attempt: Attempt, since: datetime) -> sa.Select[Any]:
-    """Calls over this trunk to other numbers, placed since then and over, that rang, were answered or were busy."""
+    """Calls over this trunk to other numbers, placed since then, that rang, were answered or were busy: also those that
+    are on the line, for a fax lasts longer than the time between two tries."""
     heard = Attempt.ringing_at.is_not(None) | Attempt.answered_at.is_not(None) | (Attempt.outcome == BUSY)
-    return _of_others(attempt, Attempt.id).where(Attempt.ended_at > since, Attempt.placed_at > since, heard)
+    lately = Attempt.ended_at.is_(None) | (Attempt.ended_at > since)  # by the index
+    return _of_others(attempt, Attempt.id).where(lately, Attempt.placed_at > since, heard)
 
 
 def _is_said_of_others(session: Session, attempt: Attempt, code: int, now: datetime) -> bool:
