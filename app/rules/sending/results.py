@@ -39,6 +39,7 @@ from app.rules.sending.retry import (
     DIALS,
     FOLLOWED,
     LINE_DOWN_DELAY,
+    PERHAPS_A_PERSON,
     Decision,
     Dials,
     by_day,
@@ -191,8 +192,10 @@ def _is_passed_on(session: Session, attempt: Attempt, fax: Fax, facts: CallFacts
 
 
 def _ended_alike(session: Session, attempt: Attempt) -> int:
-    """Who refuses large packets has not refused the media: usual ones are tried, once."""
-    alike = [Attempt.fax_id == attempt.fax_id, Attempt.outcome == attempt.outcome, Attempt.id != attempt.id]
+    """Who refuses large packets has not refused the media: usual ones are tried, once. A person who hangs up now and
+    listens then is the same person."""
+    outcomes = PERHAPS_A_PERSON if attempt.outcome in PERHAPS_A_PERSON else (attempt.outcome,)
+    alike = [Attempt.fax_id == attempt.fax_id, Attempt.outcome.in_(outcomes), Attempt.id != attempt.id]
     if attempt.outcome == MEDIA:
         if attempt.asked_packet == LARGE_PACKET:
             return 0

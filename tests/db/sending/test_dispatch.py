@@ -298,6 +298,21 @@ def test_what_ended_on_our_own_side_counts_as_no_attempt(session, cast, ours):
     assert reread(session, fax.id).status == Status.FAILED
 
 
+@pytest.mark.parametrize("outcomes", [("far_end_no_fax", "silent"), ("silent", "far_end_no_fax")])
+def test_a_person_who_hangs_up_at_one_call_and_listens_at_the_other_is_called_no_third_time(session, cast, outcomes):
+    make_ready(session, submit(session, cast))
+    ends = []
+    for outcome in outcomes:
+        (attempt,) = claim(session)
+        record_result(session, attempt.channel_id, CallFacts(outcome))
+        fax = reread(session, attempt.fax_id)
+        ends.append((fax.status, fax.cause))
+        fax.due_at = utc_now()
+        session.commit()
+    assert ends == [(Status.RETRYING, outcomes[0]), (Status.FAILED, outcomes[1])]
+    assert claim(session) == []
+
+
 def test_what_goes_out_leaves_places_for_those_who_call(session, cast):
     for _ in range(4):
         make_ready(session, submit(session, cast))
