@@ -198,6 +198,9 @@ MADE_OF = {
 }
 #: What the network may say of a call that only a gateway of its own has answered: it put it through to nobody.
 BEHIND_A_GATEWAY = (NETWORK, BUSY, NO_ANSWER)
+#: What Asterisk itself makes of an answered call whose change to T.38 got no answer (408), or a refusal other than 488:
+#: it ends the call with 500 (res_pjsip_session.c: session_inv_on_tsx_state_changed). Somebody may have picked up.
+OF_A_CHANGE = {MADE_OF[408], MADE_OF[500]}
 #: What is written behind a response (:func:`with_headers`).
 _REASON, _RETRY_AFTER = re.compile(r"\(Q\.850 ([0-9]{1,3})[,)]"), re.compile(r"[( ]Retry-After ([0-9]{1,9})[,)]")
 #: Nobody is made to wait for longer than so many seconds.
@@ -444,7 +447,7 @@ def _answered(end: Answered) -> str:
     outcome = FAX_ERRORS.get(end.error) or _FAX_WORDS.get(end.error.casefold()) or _by_part(end.error)
     if is_machine:
         return FAILED if outcome == NO_FAX else outcome
-    if end.cause and end.cause not in UNSPECIFIC and of_cause(end.cause) in BEHIND_A_GATEWAY:
+    if end.cause and end.cause not in UNSPECIFIC | OF_A_CHANGE and of_cause(end.cause) in BEHIND_A_GATEWAY:
         return of_cause(end.cause)
     is_nobody = outcome == DROPPED or end.error == "T38_NEG_ERROR"
     return NO_FAX if is_nobody else outcome

@@ -254,12 +254,17 @@ def test_a_word_that_nobody_knows_is_none_of_these():
 
 
 @pytest.mark.parametrize(
-    ("cause", "outcome"), [(38, "congestion"), (41, "congestion"), (17, "busy"), (19, "no_answer")]
+    ("cause", "outcome"), [(34, "congestion"), (41, "congestion"), (17, "busy"), (19, "no_answer")]
 )
 def test_a_call_that_a_gateway_answered_and_the_network_put_through_to_nobody_rang_nowhere(cause, outcome):
     assert answered("T38_NEG_ERROR", cause=cause) == answered("HANGUP", cause=cause) == outcome
     assert answered("HANGUP", is_machine=True, cause=cause) == "dropped"
     assert answered("HANGUP", pages=1, cause=cause) == "dropped"
+
+
+@pytest.mark.parametrize("code", [408, 500])
+def test_a_call_that_asterisk_ended_over_its_change_to_t38_may_have_been_a_person_s(code):
+    assert answered("T38_NEG_ERROR", cause=MADE_OF[code]) == answered("HANGUP", cause=MADE_OF[code]) == "far_end_no_fax"
 
 
 @pytest.mark.parametrize("cause", [None, 0, 1, 16, 21, 31, 127])
