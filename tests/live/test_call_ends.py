@@ -60,7 +60,7 @@ NUMBERS = {name: f"+390240000{number:03}" for number, name in enumerate(CASES)}
 
 def with_refusal(end: Ended, hears: Hears) -> CallFacts:
     """As the line process and the job after it judge it."""
-    facts, told = end.facts, hears.refusal(end.call_id)
+    facts, told = end.facts, hears.refusal(end.call_id, code_of(end.facts.response) or 0)
     if facts.response and told:
         response = with_headers(facts.response, told.cause, told.retry_after, told.text)
         facts = replace(facts, response=response)

@@ -145,12 +145,18 @@ class Ear:
                     del self._refusals[next(iter(self._refusals))]
                 self._heard_refusal.notify_all()
 
-    def refusal(self, call_id: str) -> Refusal | None:
-        """What the refusal of a call that is over said. Asterisk tells of its SIP before it tells of the end."""
+    def refusal(self, call_id: str, code: int) -> Refusal | None:
+        """What the refusal of a call that ended by this response said: no other one of the same call, such as the one
+        that asked for a password, or that of a call that was taken back. Asterisk tells of its SIP before it tells of
+        the end."""
         with self._heard_refusal:
             if self._hears:
-                self._heard_refusal.wait_for(lambda: call_id in self._refusals, REFUSAL_SECONDS)
-            return self._refusals.get(call_id)
+                self._heard_refusal.wait_for(lambda: self._known(call_id, code) is not None, REFUSAL_SECONDS)
+            return self._known(call_id, code)
+
+    def _known(self, call_id: str, code: int) -> Refusal | None:
+        found = self._refusals.get(call_id)
+        return found if found and found.code == code else None
 
     def take(self) -> list[Packet]:
         """At most as many as there is room for, however fast more come."""

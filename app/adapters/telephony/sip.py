@@ -50,7 +50,7 @@ _UNSEEN = re.compile(r"[^\x20-\x7e\xa0-\uffff]")
 _TAG = re.compile(r";\s*tag\s*=\s*([^\s;,>]+)", re.IGNORECASE)
 _USER = re.compile(r"(?:sips?|tel):(?://)?([^\s@<>;:?\"]+)(?=[@;:>?]|$)", re.IGNORECASE)
 _URI = re.compile(r"(sips?:[^\s<>;?\"]+)", re.IGNORECASE)
-_REFUSAL = re.compile(rb"SIP/2\.0 [3-6][0-9]{2}\b")
+_REFUSAL = re.compile(rb"SIP/2\.0 ([3-6][0-9]{2})\b")
 #: One of several values of Reason; its parameters in any order.
 _CAUSE = re.compile(
     r"\bQ\.850\b(?:\s*;\s*(?!cause\b)[\w-]+(?:\s*=\s*(?:\"[^\"]*\"|[^\s;,\"]+))?)*\s*;\s*cause\s*=\s*([0-9]{1,3})\b",
@@ -123,9 +123,10 @@ def read_message(raw: bytes) -> Message | None:
 
 @dataclass(frozen=True)
 class Refusal:
-    """What a final refusal of an INVITE says beside its code: a cause of Q.850 and a text in ``Reason`` (RFC 3326), and
+    """What a final refusal of an INVITE says: its code, a cause of Q.850 and a text in ``Reason`` (RFC 3326), and
     ``Retry-After`` in seconds (RFC 3261, 20.33)."""
 
+    code: int
     cause: int | None = None
     text: str = ""
     retry_after: int | None = None
@@ -133,17 +134,18 @@ class Refusal:
 
 def read_refusal(raw: bytes) -> tuple[str, Refusal] | None:
     """With its Call-ID; None for any other message."""
-    if not _REFUSAL.match(raw):
+    refusal = _REFUSAL.match(raw)
+    if not refusal:
         return None
     _, *lines = _FOLDED.sub(" ", _whole_lines(raw.partition(_BLANK_LINE)[0])).replace("\r\n", "\n").split("\n")
     headers = [(read[0].lower(), _cut(read[1])) for line in lines[: MOST_LINES * 2] if (read := _header(line))]
     known = dict(reversed(headers))
-    if not known.get("cseq", "").upper().endswith(" INVITE"):
+    if known.get("cseq", "").upper().split()[-1:] != ["INVITE"]:
         return None
     reasons = ", ".join(value for name, value in headers if name == "reason")
     cause, later = _CAUSE.search(reasons), _RETRY_AFTER.match(known.get("retry-after", ""))
-    texts = [_UNSEEN.sub("", one or other) for one, other in _REASON_TEXT.findall(reasons)]
-    said = Refusal(int(cause[1]) if cause else None, " ".join(texts), int(later[1]) if later else None)
+    text = _cut(" ".join(_UNSEEN.sub("", one or other) for one, other in _REASON_TEXT.findall(reasons)))
+    said = Refusal(int(refusal[1]), int(cause[1]) if cause else None, text, int(later[1]) if later else None)
     return known.get("call-id", ""), said
 
 

@@ -334,9 +334,9 @@ class Capture:
         if self.is_collecting:
             self.calls.name(events)
 
-    def refusal(self, call_id: str) -> Refusal | None:
-        """What the refusal of a call of ours said beside its code, if that was heard."""
-        return self.ear.refusal(call_id) if self.ear and call_id else None
+    def refusal(self, call_id: str, code: int) -> Refusal | None:
+        """What the final response with this code said beside it to a call of ours, if that was heard."""
+        return self.ear.refusal(call_id, code) if self.ear and call_id else None
 
     def answer_to(self, account: str) -> str:
         """What was said last to the registration of this account, such as ``sip:joe@example.org``."""

@@ -28,7 +28,7 @@ from app.jobs.running import application
 from app.jobs.sending.dispatch import mark_of, spooled_path
 from app.models import Attempt, Direction, Fax, FaxEntity
 from app.queues import enqueue
-from app.rules.ground.call_ends import with_headers
+from app.rules.ground.call_ends import code_of, with_headers
 from app.rules.numbers.called import shown_called
 from app.rules.numbers.habits import orders
 from app.rules.numbers.policy import policy_of
@@ -306,7 +306,8 @@ class Listener:
         if self.answers and (call := self.logged.get(channel_id)):
             poor, refused = self.answers.poor(call, facts.pages), self.answers.refused(call, facts.pages)
             facts = replace(facts, poor_pages=poor, refused_pages=refused)
-        if facts.response and (told := self.capture.refusal(call_id)):
+        code = code_of(facts.response) if facts.rang is not None else None  # nobody waits for what was not refused
+        if facts.response and code and code >= 300 and (told := self.capture.refusal(call_id, code)):
             whole = with_headers(facts.response, told.cause, told.retry_after, told.text)
             facts = replace(facts, response=whole)
         elif known := self.ended.get(channel_id):  # told again, without what stood in headers

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.adapters.telephony.ari import Connected, Disconnected, Receiving
+from app.adapters.telephony.sip import Refusal
 from app.errors import TemporaryFailure
 from app.jobs.receiving import listen
 from app.jobs.receiving.listen import _listen_seconds
@@ -569,3 +570,26 @@ def test_the_first_calls_of_an_asterisk_that_was_started_anew_are_not_taken_for_
     assert heard.poor("C-00000001", 1) == [1]
     listener._hear_answers()
     assert (listener.answers, heard.poor("C-00000001", 1), listener.logged) == (heard, [], {})
+
+
+class Refusals:
+    """An ear that knows what was said beside each refusal."""
+
+    def __init__(self, **said: Refusal):
+        self.said, self.asked = said, []
+
+    def refusal(self, call_id, code):
+        self.asked.append(call_id)
+        return self.said.get(call_id)
+
+
+def test_the_reason_of_a_refusal_stands_with_a_call_that_nobody_answered(listener, jobs, monkeypatch):
+    ear = Refusals(refused=Refusal(503, 17), answered=Refusal(488, 58, retry_after=900))
+    monkeypatch.setattr(listener.capture, "ear", ear)
+    listener._take(Ended("1", CallFacts("congestion", response="SIP 503 No", rang=False), "refused"))
+    listener._take(Ended("2", CallFacts("far_end_no_fax", response="SIP 488 No", answered_at=1.0), "answered"))
+    listener._take(Ended("3", CallFacts("no_answer", response="SIP 180 Ringing", rang=True), "refused"))
+    listener._take(Ended("4", CallFacts("success", pages=1, response="SIP 200 OK", answered_at=1.0), "answered"))
+    told = [facts["response"] for _, _, facts in jobs]
+    assert told == ["SIP 503 No (Q.850 17)", "SIP 488 No", "SIP 180 Ringing", "SIP 200 OK"]
+    assert ear.asked == ["refused"]

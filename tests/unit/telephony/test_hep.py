@@ -72,11 +72,24 @@ def test_how_a_call_was_refused_is_known_though_nobody_keeps_its_sip() -> None:
             refusal("last", "486 Busy Here"),
         ):
             speaker.sendto(text, ("127.0.0.1", port))
-    until(lambda: ear.refusal("last"))
-    assert ear.refusal("one") == Refusal(17, "User busy", 900)
-    assert ear.refusal("two") == Refusal()
-    assert ear.refusal("three") is ear.refusal("four") is ear.refusal("five") is None
+    until(lambda: ear.refusal("last", 486))
+    assert ear.refusal("one", 503) == Refusal(503, 17, "User busy", 900)
+    assert ear.refusal("two", 486) == Refusal(486)
+    assert ear.refusal("three", 200) is ear.refusal("four", 487) is ear.refusal("five", 486) is None
     assert ear.take() == []
+    ear.close()
+
+
+def test_a_call_has_the_reason_of_the_response_that_ended_it_and_of_no_other() -> None:
+    port = free_port()
+    ear = Ear(f"http://127.0.0.1:{port}", "ari")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as speaker:
+        speaker.sendto(refusal("call", "401 Unauthorized", "Retry-After: 60"), ("127.0.0.1", port))
+        assert until(lambda: ear.refusal("call", 401)) == Refusal(401, retry_after=60)
+        assert ear.refusal("call", 503) is None
+        speaker.sendto(refusal("call", "503 No", "Reason: Q.850;cause=17"), ("127.0.0.1", port))
+        assert until(lambda: ear.refusal("call", 503)) == Refusal(503, 17)
+        assert ear.refusal("call", 401) is None
     ear.close()
 
 

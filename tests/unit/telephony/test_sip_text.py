@@ -182,5 +182,16 @@ def test_the_secret_of_our_calls_to_ourselves_is_never_shown() -> None:
     ],
 )
 def test_a_refusal_tells_its_reason(reason: str, cause: int | None, text: str) -> None:
-    raw = f"SIP/2.0 503 Service Unavailable\r\ni: abc\r\nCSeq: 7 INVITE\r\n{reason}\r\n\r\n"
-    assert read_refusal(raw.encode()) == ("abc", Refusal(cause, text))
+    for blank in (" ", "\t"):
+        raw = f"SIP/2.0 503 Service Unavailable\r\ni: abc\r\nCSeq: 7{blank}INVITE\r\n{reason}\r\n\r\n"
+        assert read_refusal(raw.encode()) == ("abc", Refusal(503, cause, text))
+
+
+@pytest.mark.parametrize(
+    ("typed", "seconds"),
+    [("900", 900), ("18000;duration=3600", 18000), ("120 (in a meeting)", 120), ("0", 0)]
+    + [(odd, None) for odd in ("-5", "1000000000000", "soon", "", "\N{ARABIC-INDIC DIGIT THREE}")],
+)
+def test_a_refusal_tells_when_to_call_again_unless_it_makes_no_sense(typed: str, seconds: int | None) -> None:
+    raw = f"SIP/2.0 486 Busy Here\r\nCall-ID: abc\r\nCSeq: 7 INVITE\r\nRetry-After: {typed}\r\n\r\n"
+    assert read_refusal(raw.encode()) == ("abc", Refusal(486, retry_after=seconds))
