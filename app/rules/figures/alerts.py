@@ -26,6 +26,7 @@ from app.models import (
     Status,
 )
 from app.models.faxes.moves import WAITING
+from app.rules.ground.call_ends import without_text
 from app.rules.numbers.policy import has_ceiling, use_today
 from app.rules.outbox.writing import write_notices
 from app.rules.sending.senders import held_by_person
@@ -198,7 +199,8 @@ def _trunk_facts(session: Session) -> dict[int, dict[str, Any]]:
         return {}
     _, trouble = aside[0]
     told: dict[str, Any] = {"trunks": [name for name, _ in aside], "since": trouble.since.isoformat()}
-    told |= {"outcome": trouble.outcome, "response": trouble.response}
+    # it may have been another company's call
+    told |= {"outcome": trouble.outcome, "response": trouble.response and without_text(trouble.response)}
     return {tenant_id: told | {"count": count} for tenant_id, count in waiting_for_it(session).items()}
 
 

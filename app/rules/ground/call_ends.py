@@ -398,6 +398,11 @@ def with_headers(response: str, reason: int | None, retry_after: int | None, tex
     return f"{response[:43].strip()} ({', '.join(said)})" if said else response
 
 
+def without_text(response: str) -> str:
+    """For who has no part in the call: what a ``Reason`` says in words may be about it."""
+    return with_headers(response.partition(" (")[0], reason_of(response), retry_after_of(response), "")
+
+
 def reason_of(response: str | None) -> int | None:
     """The cause that the response's own ``Reason`` names."""
     found = _REASON.search(response or "")

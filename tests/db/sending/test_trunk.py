@@ -277,6 +277,16 @@ def test_operators_and_administrators_are_told_once_and_when_it_is_over(session,
     assert told(session)[2:] == [("all_clear", ALICE), ("all_clear", OLGA)]
 
 
+def test_companies_are_not_told_what_was_said_of_one_s_call(session, cast):
+    send_to(session, cast, 1, "SIP 402 Payment Required (Q.850 21, +39050123456 is too dear)")
+    told(session)
+    notices = session.scalars(sa.select(Notice).order_by(Notice.id)).all()
+    assert notices
+    for notice in notices:
+        _, text = alert_mail(notice)
+        assert "SIP 402 Payment Required (Q.850 21)" in text and "dear" not in text
+
+
 def test_it_is_said_in_plain_words(app, session, cast):
     fax = send_to(session, cast, 1, SILENCE)
     with app.test_request_context():

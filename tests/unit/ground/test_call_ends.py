@@ -26,6 +26,7 @@ from app.rules.ground.call_ends import (
     retry_after_of,
     told_cause,
     with_headers,
+    without_text,
 )
 from app.rules.sending.retry import DELAYS, OUR_SIDE_DELAYS
 from app.rules.words.sentences import NEXT_STEPS, OUTCOMES
@@ -196,6 +197,13 @@ def test_what_headers_say_is_read_again_from_the_response():
     assert retry_after_of(with_headers("SIP 503 No", None, 10**8, "")) == MOST_RETRY_AFTER
     assert retry_after_of(None) == 0
     assert len(with_headers("SIP 503 " + "x" * 500, 127, 10**9 - 1, "y" * 500)) <= 120
+
+
+def test_a_response_for_others_has_its_numbers_and_not_its_words():
+    whole = with_headers("SIP 402 Payment Required", 21, 900, "no money for +39050123 (cause)")
+    assert without_text(whole) == "SIP 402 Payment Required (Q.850 21, Retry-After 900)"
+    assert without_text(with_headers("SIP 402 Payment Required", None, None, "text")) == "SIP 402 Payment Required"
+    assert without_text("SIP 402 Payment Required") == "SIP 402 Payment Required"
 
 
 def test_a_reason_tells_whether_a_channel_was_missing():
