@@ -182,7 +182,10 @@ def test_an_extension_goes_over_no_trunk(session, cast, trunks):
 # ---- What goes on
 
 
-@pytest.mark.parametrize("response", [SILENCE, BROKEN, "SIP 502 Bad Gateway", "SIP 504 Gateway Timeout", FULL])
+@pytest.mark.parametrize(
+    "response",
+    [SILENCE, BROKEN, "SIP 502 Bad Gateway", "SIP 504 Gateway Timeout", FULL, "SIP 404 Not Found (Q.850 34)"],
+)
 def test_no_answer_and_5xx_go_on_at_once(session, cast, trunks, response):
     fax = ready(session, cast, 1)
     fax = end(session, on_the_line(session), response, 34 if response == FULL else 0)
@@ -213,6 +216,9 @@ def test_so_does_what_is_our_own_fault(session, cast, trunks, response):
         ("SIP 100 Trying", 0),
         ("SIP 487 Request Terminated", 127),
         ("SIP 488 Not Acceptable Here", 58),
+        ("SIP 480 Temporarily Unavailable (Q.850 16)", 19),  # which says nothing of the network
+        ("SIP 480 Temporarily Unavailable (Q.850 31)", 19),
+        ("SIP 404 Not Found (Q.850 127)", 1),
     ],
 )
 def test_what_is_of_the_number_goes_over_no_other(session, cast, trunks, response, cause):

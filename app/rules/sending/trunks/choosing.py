@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 
 from app.models import Attempt, Fax, FaxEntity, Origin, Trunk, TrunkTrouble
 from app.models.faxes.moves import WAITING
-from app.rules.ground.call_ends import FULL, NETWORK, PASSED_ON, TRUNK_DOWN, TRUNK_SIDE, code_of, reason_of
+from app.rules.ground.call_ends import FULL, NETWORK, PASSED_ON, TRUNK_DOWN, TRUNK_SIDE, code_of, told_cause
 from app.rules.ground.trunks import enabled
 from app.rules.sending.destinations import best_trunk
 from app.rules.sending.trunks.room import learned_channels
@@ -95,7 +95,7 @@ def is_the_trunks_fault(outcome: str, response: str | None) -> bool:
     if outcome in (*TRUNK_SIDE, FULL):
         return True
     code = code_of(response)
-    is_told = reason_of(response) is not None
+    is_told = told_cause(response, None) is not None  # by its Reason
     return outcome == NETWORK and (response == "" or is_told or (code is not None and 500 <= code < 600))
 
 
