@@ -35,12 +35,10 @@ from app.rules.sending.ladder import LARGE_PACKET, is_standard_only
 from app.rules.sending.lifecycle import move
 from app.rules.sending.redirects import target_of
 from app.rules.sending.retry import (
-    ANOTHER_TIME_OF_DAY,
     DIALS,
     FOLLOWED,
     LINE_DOWN_DELAY,
     PERHAPS_A_PERSON,
-    Decision,
     Dials,
     by_day,
     decide,
@@ -147,7 +145,9 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
             decision = replace(decision, delay=min(decision.delay, SOON))
         elif decision.cause == facts.outcome:
             decision = replace(decision, delay=max(decision.delay or 0, retry_after_of(facts.response)))
-        values["due_at"] = _next_try(fax, decision, now)
+        at = now + timedelta(seconds=spread(decision.delay or 0, random.random()))
+        by_day_only = decision.cause in (*PERHAPS_A_PERSON, *DIALS) and _is_perhaps_a_person(session, fax, pages_done)
+        values["due_at"] = by_day(at, fax.tenant.zone) if by_day_only else at
     if facts.remote_station_id:
         values["remote_station_id"] = facts.remote_station_id[:64]
         values["search_text"] = with_name(fax.search_text, facts.remote_station_id[:64])
@@ -203,11 +203,12 @@ def _ended_alike(session: Session, attempt: Attempt) -> int:
     return session.scalar(sa.select(sa.func.count()).select_from(Attempt).where(*alike)) or 0
 
 
-def _next_try(fax: Fax, decision: Decision, now: datetime) -> datetime:
-    """A person's telephone rings by day only, unless the line's template says when."""
-    at = now + timedelta(seconds=spread(decision.delay or 0, random.random()))
-    is_own = decision.cause in (fax.entity.template.retry_delays or {})
-    return by_day(at, fax.tenant.zone) if decision.delay == ANOTHER_TIME_OF_DAY and not is_own else at
+def _is_perhaps_a_person(session: Session, fax: Fax, pages_done: int) -> bool:
+    """Somebody has answered a call of this fax without a machine. Their telephone rings by day only, also where it is
+    busy or nobody answers the next time, unless the line's template says when."""
+    unless_told = [outcome for outcome in PERHAPS_A_PERSON if outcome not in (fax.entity.template.retry_delays or {})]
+    answered = sa.select(Attempt.id).where(Attempt.fax_id == fax.id, Attempt.outcome.in_(unless_told))
+    return not pages_done and session.scalar(answered.limit(1)) is not None
 
 
 def _tries(session: Session, fax_id: str, *, only_one: bool) -> int:

@@ -319,3 +319,31 @@ def test_what_goes_out_leaves_places_for_those_who_call(session, cast):
     assert len(claim(session, line=4, outgoing=3)) == 3
     assert claim(session, line=4, outgoing=3) == []
     assert len(claim(session, line=4)) == 1
+
+
+def at_hour(session, cast, hour: int) -> None:
+    """Alpha is where it is so late."""
+    zone = (hour - utc_now().hour + 12) % 24 - 12
+    session.get_one(Tenant, cast.alpha).timezone = f"Etc/GMT{-zone:+d}"
+    session.commit()
+
+
+@pytest.mark.parametrize("then", ["busy", "no_answer", "congestion"])
+def test_who_answered_without_a_machine_is_called_by_day_whatever_the_next_call_meets(session, cast, then):
+    at_hour(session, cast, 22)
+    fax = make_ready(session, submit(session, cast))
+    record_result(session, claim(session)[0].channel_id, CallFacts("busy"))
+    assert reread(session, fax.id).due_at < utc_now() + timedelta(hours=1)
+    for outcome in ("far_end_no_fax", then):
+        make_ready(session, fax)
+        record_result(session, claim(session)[0].channel_id, CallFacts(outcome))
+        assert reread(session, fax.id).due_at > utc_now() + timedelta(hours=8)
+
+
+def test_a_machine_that_took_a_page_is_called_at_night(session, cast):
+    at_hour(session, cast, 22)
+    fax = make_ready(session, submit(session, cast))
+    for facts in (CallFacts("silent", pages=1), CallFacts("busy")):
+        make_ready(session, fax)
+        record_result(session, claim(session)[0].channel_id, facts)
+        assert reread(session, fax.id).due_at < utc_now() + timedelta(hours=1)
