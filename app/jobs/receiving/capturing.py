@@ -329,6 +329,7 @@ class Capture:
         self.is_collecting = False
         self.calls = Calls(is_ours)
         self._looked = self._tried = float("-inf")
+        self._fault = ""
 
     def hear(self, events: list[dict[str, Any]]) -> None:
         if self.is_collecting:
@@ -378,9 +379,12 @@ class Capture:
             self.ear = self.line.ear()
             self.ear.keeps = False
             self.line.load_modules(MODULES)
+            self._fault = ""
         except (OSError, FaxroomError) as failure:
-            log.warning("no SIP is captured: %s", failure)
-            note_capturing(str(failure)[:200])
+            if self._fault != str(failure):  # which it may stay for as long as Asterisk runs
+                log.warning("no SIP is captured: %s", failure)
+            self._fault = str(failure)
+            note_capturing(self._fault[:200])
             if self.ear:
                 self.ear.close()
             self.ear = None

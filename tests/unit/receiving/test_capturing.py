@@ -6,7 +6,7 @@ import pytest
 
 from app.adapters.telephony.hep import Packet
 from app.jobs.receiving import capturing
-from app.jobs.receiving.capturing import Calls, is_ours
+from app.jobs.receiving.capturing import Calls, Capture, is_ours
 from app.services.trunks.ladders import Sound
 
 OURS, THEIRS, STRANGER = ("192.0.2.1", 5060), ("192.0.2.9", 5060), ("198.51.100.7", 5060)
@@ -235,3 +235,27 @@ def test_ours_is_what_this_machine_has() -> None:
     assert not is_ours("192.0.2.9")
     assert not is_ours("2001:db8::9")
     assert not is_ours("")
+
+
+class Deaf:
+    """A line of which no SIP can be heard."""
+
+    is_here = True
+
+    def ear(self) -> None:
+        raise OSError("the port is taken")
+
+
+def test_an_asterisk_that_tells_nothing_is_tried_again_and_told_of_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    faults: list[str] = []
+    monkeypatch.setattr(capturing, "wanted", lambda now: None)
+    monkeypatch.setattr(capturing, "note_capturing", faults.append)
+    monkeypatch.setattr(capturing, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(capturing, "AGAIN_SECONDS", 0.0)
+    capture = Capture(Deaf())
+    for _ in range(3):
+        capture.step()
+    assert faults == ["the port is taken"] * 3
+    assert [record.message for record in caplog.records] == ["no SIP is captured: the port is taken"]
