@@ -14,7 +14,7 @@ MOST_READ = 2 * MOST_BYTES + 2
 SEPARATORS = ";,\t"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 #: A line of its own that tells some spreadsheets what separates the cells.
-_TOLD = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+_TOLD = re.compile(r'"?sep=([^"])"?', re.IGNORECASE)
 
 
 def read_text(content: bytes) -> str:
@@ -50,9 +50,11 @@ def read_cells(text: str) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         for values in reader:
+            if not any(value.strip() for value in values):
+                continue
             if told:
                 told = None
-            elif any(value.strip() for value in values):
+            else:
                 yield reader.line_num, [value.strip() for value in values]
     except csv.Error as error:
         raise Refused("csv_unreadable", field="file", line=reader.line_num) from error
