@@ -29,7 +29,8 @@ ONCE = ("From", "Subject", "Date", "Message-ID", "Content-Type", "Content-Transf
 _MADE_BY_MACHINES = re.compile(r"^\s*(bulk|list|junk|auto_reply)\s*$", re.IGNORECASE)
 _OUR_OWN = re.compile(r"@faxroom\.[a-z0-9-]+\.invalid>?\s*$", re.IGNORECASE)
 DOCUMENT, COMPANION, UNKNOWN = "document", "companion", "unknown"
-#: What an unknown part is: another email, as one that is forwarded as an attachment; base64 of which something is gone.
+#: What an unknown part is: another email, as one that is forwarded as an attachment; base64 of which something is gone,
+#: parts of which nobody knows where one ends.
 EMAIL, DAMAGED = "email", "damaged"
 COMPANIONS = {
     "application/pgp-signature": "signature",
@@ -386,7 +387,8 @@ def _part(leaf: Leaf, shown: str) -> Part:
     content = raw_bytes(leaf.message)
     if companion := _companion(leaf, name, content, shown):
         return Part(name or leaf.kind, COMPANION, companion, content if companion == "winmail" else b"")
-    if any(isinstance(defect, InvalidBase64LengthDefect) for defect in leaf.message.defects):
+    scattered = bool(content.strip()) and leaf.message.get_content_maintype() == "multipart"
+    if scattered or any(isinstance(defect, InvalidBase64LengthDefect) for defect in leaf.message.defects):
         return Part(name or leaf.kind, UNKNOWN, DAMAGED)
     content = _in_utf8(leaf.message, content)
     if what := document_kind(content):

@@ -242,6 +242,11 @@ def test_what_lost_a_letter_of_its_base64_is_not_faxed_as_what_is_left(faxed):
     assert refused(faxed(mail(PIN, ("text/plain", head, packed[:-3]))), "mail_attachment_damaged")
 
 
+def test_parts_that_cannot_be_told_apart_are_not_faxed_as_they_came(faxed):
+    scattered = 'Content-Type: multipart/mixed; boundary="lost"\n\n--other\nContent-Type: text/plain\n\nPIN 4711\n'
+    assert refused(faxed(mail(PIN, LETTER_PART, scattered)), "mail_attachment_damaged")
+
+
 def tnef(*attributes: tuple[int, bytes, bytes]) -> tuple[str, str, str]:
     """As Outlook writes it (MS-OXTNEF, 2.1.3): level, name and content of each attribute, and a sum of its bytes."""
     rows = [
