@@ -146,7 +146,7 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
         elif decision.cause == facts.outcome:
             decision = replace(decision, delay=max(decision.delay or 0, retry_after_of(facts.response)))
         at = now + timedelta(seconds=spread(decision.delay or 0, random.random()))
-        by_day_only = decision.cause in (*PERHAPS_A_PERSON, *DIALS) and _is_perhaps_a_person(session, fax, pages_done)
+        by_day_only = decision.cause in (*PERHAPS_A_PERSON, *DIALS) and is_perhaps_a_person(session, fax, pages_done)
         values["due_at"] = by_day(at, fax.tenant.zone) if by_day_only else at
     if facts.remote_station_id:
         values["remote_station_id"] = facts.remote_station_id[:64]
@@ -203,7 +203,7 @@ def _ended_alike(session: Session, attempt: Attempt) -> int:
     return session.scalar(sa.select(sa.func.count()).select_from(Attempt).where(*alike)) or 0
 
 
-def _is_perhaps_a_person(session: Session, fax: Fax, pages_done: int) -> bool:
+def is_perhaps_a_person(session: Session, fax: Fax, pages_done: int) -> bool:
     """Somebody has answered a call of this fax without a machine. Their telephone rings by day only, also where it is
     busy or nobody answers the next time, unless the line's template says when."""
     unless_told = [outcome for outcome in PERHAPS_A_PERSON if outcome not in (fax.entity.template.retry_delays or {})]

@@ -340,6 +340,25 @@ def test_who_answered_without_a_machine_is_called_by_day_whatever_the_next_call_
         assert reread(session, fax.id).due_at > utc_now() + timedelta(hours=8)
 
 
+def test_what_may_ring_a_person_does_not_go_at_night_though_what_it_waited_for_is_back_then(session, cast):
+    faxes = {}
+    for outcome in ("far_end_no_fax", "busy"):
+        faxes[outcome] = make_ready(session, submit(session, cast)).id
+        record_result(session, claim(session)[0].channel_id, CallFacts(outcome))
+
+    def claimed_at(hour: int) -> list[str]:
+        at_hour(session, cast, hour)
+        session.execute(sa.update(Fax).where(Fax.status == Status.RETRYING).values(due_at=utc_now()))
+        session.commit()
+        return [attempt.fax_id for attempt in claim(session)]
+
+    assert claimed_at(22) == [faxes["busy"]]
+    fax = reread(session, faxes["far_end_no_fax"])
+    assert (fax.status, fax.cause) == (Status.RETRYING, "far_end_no_fax")
+    assert fax.due_at > utc_now() + timedelta(hours=8)
+    assert claimed_at(12) == [fax.id]
+
+
 def test_a_machine_that_took_a_page_is_called_at_night(session, cast):
     at_hour(session, cast, 22)
     fax = make_ready(session, submit(session, cast))
