@@ -104,11 +104,18 @@ def placed(line: Line, ear: Ear, unattended: Line, folder: Path, one_page: Path,
     return {call.channel_id: answer for call, answer in zip(calls, answers, strict=True)}
 
 
+def assert_placed(placed: dict[str, object], channel_id: str) -> None:
+    """Of a request that a slow machine did not answer in time nobody knows, until the call's own result is there."""
+    answer = placed[channel_id]
+    is_doubtful = isinstance(answer, TemporaryFailure) and not answer.values["certain"]
+    assert answer == "placed" or is_doubtful, f"{channel_id}: {answer!r}"
+
+
 @pytest.fixture
 def facts(placed: dict[str, object], ear: Ear, request: pytest.FixtureRequest) -> CallFacts:
     """The end of the call that the test names."""
     channel_id = request.param
-    assert placed[channel_id] == "placed"
+    assert_placed(placed, channel_id)
     return ear.result(channel_id).facts
 
 
@@ -229,7 +236,8 @@ def test_the_same_channel_id_is_adopted_and_rings_once(placed: dict[str, object]
 def test_many_calls_at_once_all_succeed(placed: dict[str, object], line: Line, ear: Ear) -> None:
     outcomes = [ear.result(f"fax-many{number}-1").facts.outcome for number in range(MANY)]
     assert outcomes == ["success"] * MANY
-    assert all(placed[f"fax-many{number}-1"] == "placed" for number in range(MANY))
+    for number in range(MANY):
+        assert_placed(placed, f"fax-many{number}-1")
 
 
 def test_what_is_sent_is_what_arrives(placed: dict[str, object], line: Line, ear: Ear) -> None:

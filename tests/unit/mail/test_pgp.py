@@ -114,10 +114,18 @@ def test_a_key_that_has_expired_or_was_revoked_says_so(ring):
     assert read_public_key(ring.public(gone)).validity == "revoked"
 
 
-def test_a_check_leaves_nothing_behind(ring, bob):
-    before = set(Path("/tmp").glob("gpg-*"))
+def test_a_check_leaves_nothing_behind(ring, bob, monkeypatch):
+    made = []
+
+    def make_folder(**where: object) -> str:
+        made.append(mkdtemp(**where))
+        return made[-1]
+
+    mkdtemp = tempfile.mkdtemp
+    monkeypatch.setattr(tempfile, "mkdtemp", make_folder)
     read_public_key(ring.public(bob))
-    assert set(Path("/tmp").glob("gpg-*")) == before
+    (folder,) = made
+    assert not Path(folder).exists()
 
 
 def test_a_forged_user_id_is_not_shown(ring, bob):
