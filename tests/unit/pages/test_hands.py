@@ -73,11 +73,12 @@ def test_a_fault_is_raised_by_who_asks_whichever_hand_comes_to_it(faulty: int) -
             raise LookupError(at)
         return b"%d" % at
 
-    done = by_two(by(work), 6)
-    pieces = [next(done) for _ in range(faulty)]
+    pieces = []
     with pytest.raises(LookupError, match=str(faulty)):
-        next(done)
-    assert pieces == [b"%d" % at for at in range(faulty)]
+        for piece in by_two(by(work), 6):
+            pieces.append(piece)
+    # who asks may come to it while the other hand is still at a piece before it
+    assert pieces == [b"%d" % at for at in range(faulty)][: len(pieces)]
 
 
 @pytest.mark.parametrize("does", [lambda: bytes(8 * hands.WAITING), lambda: signal.pause()], ids=["talks", "works"])
