@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 from typing import Self
 
 HOST = "127.0.0.1"
+PACKET_SECONDS = 0.02
+#: So many packets of silence end a sound, and so many seconds without any.
+PAUSE_PACKETS, PAUSE_SECONDS = 8, 2.0
 #: 20 ms of silence in A-law (ITU-T G.711), behind twelve bytes of RTP (RFC 3550).
 SILENCE = b"\xd5" * 160
 #: As long, of somebody who makes himself heard: a tone of 200 Hz, which no fax machine has.
@@ -47,10 +50,18 @@ class Call:
 
 @dataclass
 class Sound:
-    """What was heard without a pause: when it began, and for how many seconds."""
+    """What was heard without a pause: when it began, and the numbers of its first and its last packet (RFC 3550, 5.1).
+    Packets are counted and not timed: on a busy machine some come late and then at once. A tone's silence has its own.
+    """
 
     began: float
-    seconds: float = 0.02
+    source: tuple[str, int]
+    first: int
+    last: int
+
+    @property
+    def seconds(self) -> float:
+        return ((self.last - self.first) % 2**16 + 1) * PACKET_SECONDS
 
 
 class Stranger:
@@ -72,6 +83,7 @@ class Stranger:
         self.port = self._socket.getsockname()[1]
         self._media = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._media.bind((host, 0))
+        self._heard_at = 0.0
         self._over = threading.Event()
 
     def __enter__(self) -> Self:
@@ -274,13 +286,18 @@ class Stranger:
         """A-law's magnitude is in seven bits, each second one the other way round (ITU-T G.711)."""
         while not self._over.is_set():
             with suppress(OSError):
-                sound, now = self._media.recv(2048)[12:], time.monotonic()
-                if max(((sign ^ 0x55) & 0x7F for sign in sound), default=0) < 0x20:
-                    continue
-                if self.sounds and now - self.sounds[-1].began - self.sounds[-1].seconds < 0.15:
-                    self.sounds[-1].seconds = now - self.sounds[-1].began
-                else:
-                    self.sounds.append(Sound(now))
+                raw, source = self._media.recvfrom(2048)
+                if max(((sign ^ 0x55) & 0x7F for sign in raw[12:]), default=0) >= 0x20:
+                    self._note_sound(source, int.from_bytes(raw[2:4]), time.monotonic())
+
+    def _note_sound(self, source: tuple[str, int], number: int, now: float) -> None:
+        last = next((sound for sound in reversed(self.sounds) if sound.source == source), None)
+        goes_on = last and (number - last.last) % 2**16 < PAUSE_PACKETS and now - self._heard_at < PAUSE_SECONDS
+        self._heard_at = now
+        if last and goes_on:
+            last.last = number
+        else:
+            self.sounds.append(Sound(now, source, number, number))
 
 
 def _read(raw: bytes) -> Message:

@@ -81,9 +81,9 @@ def test_the_caller_hears_one_ringing_and_is_a_fax_if_nobody_picks_up(
 ) -> None:
     call = silent.call(UNHEARD, trunk.sip_port)
     attending.wait("it is taken for a fax", 100, lambda: is_fax(attending, UNHEARD))
-    after = time.monotonic() - call.answered
+    after = time.monotonic() - call.began  # the answer may have come to us late
     assert 5 + RINGS_FOR <= after < 60
-    began = [sound.began - call.answered for sound in silent.sounds if sound.began < call.answered + 5 + RINGS_FOR]
+    began = [sound.began - call.began for sound in silent.sounds if sound.began < call.began + 5 + RINGS_FOR]
     lengths = [sound.seconds for sound in silent.sounds][: len(began)]
     assert call.rang is None, "the network was not told to ring as well"
     assert began == pytest.approx([0, 5, 10], abs=2)
@@ -132,7 +132,8 @@ def test_and_who_speaks_hears_no_tones_of_a_fax(trunk: Line, attending: Ear, tal
     assert not is_fax(attending, NO_TELEPHONE)
     heard = [sound.seconds for sound in talking.sounds[2:]]
     assert len(heard) > 5, "the busy tone"
-    assert heard == pytest.approx([0.5] * len(heard), abs=0.2)
+    assert heard[:-1] == pytest.approx([0.5] * (len(heard) - 1), abs=0.2)
+    assert heard[-1] < 0.7, "the end of the call may cut it off"
 
 
 def test_a_line_s_calls_are_counted_by_the_number_in_the_header_that_the_trunk_names_it_in(
