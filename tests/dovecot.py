@@ -13,7 +13,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "bin/lib"))
-import mailboxes  # noqa: E402 - the set-up's own module
+import mailboxes  # noqa: E402 - the set-up's own modules
+import testing  # noqa: E402
 
 PASSWORD = mailboxes.PASSWORD
 
@@ -39,9 +40,7 @@ class Dovecot:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return testing.free_ports(1)[0]
 
 
 #: In 2.3 a passdb of its own, in 2.4 the mechanisms' own settings.

@@ -33,6 +33,8 @@ DEMO_PASSWORD = "faxroom-demo"
 NEEDS_INSTANCE = ("tests/live", "tests/browser")
 NEEDS_DATABASE = ("tests/web", "tests/db")
 READY_SECONDS = 300
+#: Below those that outgoing connections are given and those for media (:mod:`app.rules.sending.trunks.ports`).
+PORTS = range(5200, 9900)
 _taken_slices: set[int] = set()
 _counting = threading.Lock()
 CHECKS = (
@@ -253,7 +255,7 @@ class _Instance:
         self.home = home
         self.log = home.with_name(f"{home.name}-up.log")
         self.progress = progress
-        self.port, self.ari_port, self.imap_port, self.door_port = _free_ports(4)
+        self.port, self.ari_port, self.imap_port, self.door_port = free_ports(4)
         self.sip_port = _sip_port()
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -311,23 +313,30 @@ class _Instance:
 
 def _sip_port() -> int:
     """Free, with ranges of ports for media that no other instance of this run has."""
-    while (port := _free_ports(1)[0]) % SLICES in _taken_slices:
+    while (port := free_ports(1)[0]) % SLICES in _taken_slices:
         pass
     _taken_slices.add(port % SLICES)
     return port
 
 
-def _free_ports(count: int) -> list[int]:
-    """Free for TCP and UDP at this moment, below the range of outgoing connections."""
+def free_ports(count: int) -> list[int]:
+    """Each is free, as is the one behind it: SIP's is followed by that of TLS. Who starts something that takes a second
+    to listen has it in that second too, unlike one of those that outgoing connections are given."""
     found: list[int] = []
     while len(found) < count:
-        port = secrets.choice(range(5200, 9900))
-        with contextlib.suppress(OSError), socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", port))
-            udp.bind(("0.0.0.0", port))
-            if port not in found:
-                found.append(port)
+        port = secrets.choice(PORTS)
+        if not {port - 1, port, port + 1} & {*found} and is_free(port) and is_free(port + 1):
+            found.append(port)
     return found
+
+
+def is_free(port: int) -> bool:
+    """For TCP and UDP at this moment."""
+    with contextlib.suppress(OSError), socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+        tcp.bind(("127.0.0.1", port))
+        udp.bind(("0.0.0.0", port))
+        return True
+    return False
 
 
 # ---- PostgreSQL
@@ -337,6 +346,6 @@ def _free_ports(count: int) -> list[int]:
 def _postgres(folder: Path, progress: Progress, **more: str) -> Iterator[str]:
     """A cluster of its own with these settings besides, gone with the tests. Yields the URL of an empty database."""
     begin = time.monotonic()
-    with postgres.cluster(folder / "pg", port=_free_ports(1)[0], **more) as cluster:
+    with postgres.cluster(folder / "pg", port=free_ports(1)[0], **more) as cluster:
         progress.say("postgresql", f"ready ({time.monotonic() - begin:.1f} s)")
         yield cluster.url

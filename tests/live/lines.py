@@ -1,13 +1,12 @@
 """A real Asterisk for the live tests, with far ends that behave badly, and a listener that remembers what it hears."""
 
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,7 +31,9 @@ from app.services.receiving.line_events import (
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "bin/lib"))
-import asterisk  # noqa: E402 - the set-up's own module
+import testing  # noqa: E402
+
+import asterisk  # noqa: E402 - the set-up's own modules
 
 NO_LIMIT = asterisk.Incoming()
 ASTERISK_ROOT = ROOT / ".tools/asterisk"
@@ -79,17 +80,6 @@ exten => s,1,Wait({BEGINS_AFTER})
 """
 
 
-def free_ports() -> tuple[int, int]:
-    """A UDP port for SIP and a TCP port for ARI."""
-    with (
-        closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sip,
-        closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as ari,
-    ):
-        sip.bind(("127.0.0.1", 0))
-        ari.bind(("127.0.0.1", 0))
-        return sip.getsockname()[1], ari.getsockname()[1]
-
-
 def wait_until(seconds: float, what: str, true: Callable[[], Any]) -> Any:
     """What ``true`` returns as soon as it is true."""
     deadline = time.monotonic() + seconds
@@ -112,7 +102,7 @@ class Line:
         authorities: Path = asterisk.AUTHORITIES,
     ) -> None:
         self.home, self.trunk, self.incoming, self.authorities = home, trunk, incoming, authorities
-        self.sip_port, self.ari_port = free_ports()
+        self.sip_port, self.ari_port = testing.free_ports(2)
         self.ari = Ari(f"http://127.0.0.1:{self.ari_port}", USER, PASSWORD, node="test")
         self._local = local
         self._process: subprocess.Popen[bytes] | None = None
@@ -120,7 +110,7 @@ class Line:
     def keep_apart_from(self, other: "Line") -> None:
         """Before it starts: ports for media follow from that of SIP, and two must not have the same."""
         while self.sip_port % SLICES == other.sip_port % SLICES:
-            self.sip_port, _ = free_ports()
+            (self.sip_port,) = testing.free_ports(1)
 
     def start(self) -> None:
         self.launch()

@@ -85,7 +85,7 @@ class Relay:
                     there.sendto(self._renamed(said).encode("latin-1"), (HOST, target))
 
     def _renamed(self, said: Said) -> str:
-        """Ports of loopback have five digits each, so that no length changes."""
+        """In headers alone: bodies name no port behind an address, so that their length stays."""
         names = {self._caller: self._far_port, self.port: self._called}
         if not said.by_caller:
             names = {new: old for old, new in names.items()}

@@ -15,10 +15,11 @@ import sqlalchemy as sa
 
 from app.models import Document, Fax, Status
 from app.models.faxes.moves import is_final
+from app.rules.sending.trunks.ports import SLICES
 from app.services.documents.documents import storage
 from tests.documents import pdf, written
 from tests.live.instance import Instance
-from tests.live.lines import free_ports
+from tests.live.lines import testing
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
 
@@ -41,12 +42,11 @@ def folder() -> Iterator[Path]:
 
 def ports() -> dict[str, str]:
     """Of which SIP's leads to other ports for media than the instance under test has."""
+    names = [f"FAXROOM_{name}PORT" for name in ("SIP_", "ARI_", "", "IMAP_", "DOOR_")]
     while True:
-        sip, ari = free_ports()
-        if (sip - int(os.environ["FAXROOM_TEST_SIP_PORT"])) % 16:
-            others = {name: free_ports()[1] for name in ("FAXROOM_PORT", "FAXROOM_IMAP_PORT", "FAXROOM_DOOR_PORT")}
-            chosen = {"FAXROOM_SIP_PORT": sip, "FAXROOM_ARI_PORT": ari, **others}
-            return {name: str(port) for name, port in chosen.items()}
+        chosen = testing.free_ports(len(names))
+        if (chosen[0] - int(os.environ["FAXROOM_TEST_SIP_PORT"])) % SLICES:
+            return dict(zip(names, map(str, chosen), strict=True))
 
 
 @contextlib.contextmanager

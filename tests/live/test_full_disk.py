@@ -22,7 +22,7 @@ from app.models import Attempt, Fax, FaxTemplate, Status
 from app.queues import redis
 from tests.disks import SmallDisk, small_disk
 from tests.live.instance import Instance
-from tests.live.lines import ROOT, Line, free_ports, wait_until
+from tests.live.lines import ROOT, Line, wait_until
 
 sys.path.insert(0, str(ROOT / "bin/lib"))
 import processes
@@ -62,9 +62,9 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallDisk]:
 @pytest.fixture(scope="module")
 def up(disk: SmallDisk, far_end: Line) -> Iterator[subprocess.Popen[bytes]]:
     """bin/up with its home on the small disk. What it says goes there too, as under a supervisor that keeps it."""
-    port, sip_port, ari_port = testing._free_ports(3)
+    port, sip_port, ari_port = testing.free_ports(3)
     while sip_port % 16 == far_end.sip_port % 16:  # their ports for media would be the same
-        sip_port = free_ports()[0]
+        (sip_port,) = testing.free_ports(1)
     own = {
         "FAXROOM_HOME": disk.folder / "home",
         "FAXROOM_PORT": port,
