@@ -67,6 +67,12 @@ class Instance:
             check=False,
         )
 
+    def until_well(self, *, seconds: float = 200) -> None:
+        """Wait until its doctor finds no fault: what was started a moment ago may still be loading."""
+        end = time.monotonic() + seconds
+        while (told := self.command("doctor")).returncode:
+            assert time.monotonic() < end, told.stdout
+
     def send(self, sender: str, entity: str, to: str, path: Path) -> str:
         """Submit a fax through the one door; its id."""
         with self.session() as session:

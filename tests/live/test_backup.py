@@ -95,7 +95,7 @@ def test_a_restored_instance_has_everything_and_dials_only_when_somebody_has_sai
         assert answered.returncode == 0, answered.stderr
         restored.until(waiting, lambda fax: fax.status == Status.SENT)
         assert restored.read(on_the_line, lambda fax: (fax.status, len(fax.attempts))) == (Status.UNKNOWN, 1)
-        assert restored.command("doctor").returncode == 0
+        restored.until_well()
     instance.until(on_the_line, lambda fax: is_final(fax.status))
     assert instance.read(on_the_line, lambda fax: fax.status) == Status.SENT
     with instance.session() as session:

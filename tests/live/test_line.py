@@ -140,7 +140,7 @@ def test_a_call_without_a_portal_is_followed_page_by_page_and_its_result_is_foun
         assert isinstance(told, Ended)
         assert (told.facts.outcome, told.facts.pages) == ("success", 2)
     assert 1 in seen
-    assert 2 in [pages_in(path) for path in unattended.received()]  # received without a portal as well
+    wait_until(100, "it came in, too", lambda: 2 in [pages_in(path) for path in unattended.received()])
 
 
 @the_end_of("fax-t38-1")
@@ -307,7 +307,7 @@ def test_a_killed_asterisk_leaves_the_mark_of_the_call_that_it_was_sending(doome
         with pytest.raises(TemporaryFailure):
             doomed.ari.ping()
         doomed.start()
-        ear.wait("a second connection", 100, lambda: ear.connections == 2)
+        ear.wait("a second connection", 100, lambda: ear.connections > 1)
         assert ear.durable() == {}
     assert doomed.marks() == {"fax-killed-1"}
     assert "fax-killed-1" not in doomed.ari.live_channels()
@@ -340,7 +340,7 @@ def _stopped_and_asked(line: Line, ear: Ear, channel_id: str) -> CallFacts:
     """Asterisk is told to end, starts anew, and says what it knows of a call."""
     assert line.stop() == 0
     line.start()
-    ear.wait("a second connection", 100, lambda: ear.connections == 2)
+    ear.wait("a second connection", 100, lambda: ear.connections > 1)
     return ear.durable()[channel_id].facts
 
 

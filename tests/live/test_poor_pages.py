@@ -12,7 +12,7 @@ import pytest
 from app.adapters.telephony.answers import Answers
 from app.services.receiving.line_events import Answered
 from bench.machine import RTN, RTP, Habits, Machine, serve
-from tests.live.lines import Ear, Line, call_of, light_pages
+from tests.live.lines import Ear, Line, call_of, light_pages, wait_until
 
 pytestmark = pytest.mark.live
 
@@ -78,8 +78,13 @@ def test_pages_that_a_machine_calls_poor_are_known_and_no_page_is_on_a_disk(
     assert {number: (facts.outcome, facts.pages) for number, facts in ended.items()} == dict.fromkeys(
         SAYS, ("success", 2)
     )
-    found = {number: (heard.poor(said.log, 2), heard.refused(said.log, 2)) for number, said in logged.items() if said}
-    assert found == {number: (poor, refused) for number, (_, poor, refused) in SAYS.items()}
+    expected = {number: (poor, refused) for number, (_, poor, refused) in SAYS.items()}
+
+    def found() -> dict[str, tuple[list[int], list[int]]]:
+        logs = {number: said.log for number, said in logged.items() if said}
+        return {number: (heard.poor(log, 2), heard.refused(log, 2)) for number, log in logs.items()}
+
+    wait_until(100, "the pipe has told of every answer", lambda: found() == expected)
     assert not [file for file in (near.home / "log").iterdir() if b"T.30" in file.read_bytes()]
 
 
