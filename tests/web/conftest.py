@@ -17,6 +17,7 @@ from jinja2 import FileSystemBytecodeCache
 from app.config import Settings
 from app.factory import create_app
 from app.models import Trunk
+from tenants.connections import JOB, patience, read_only
 from tenants.db import db, utc_now
 from tenants.models import Role, Tenant
 from tests.schema import begin_empty, made_once
@@ -55,7 +56,10 @@ def memory(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def app(tmp_path: Path, memory: Path, kept: Path) -> Iterator[Flask]:
-    """An application with an empty database. Nothing listens on its Redis: what it enqueues, the clock would."""
+    """An application with an empty database. Nothing listens on its Redis: what it enqueues, the clock would. What a
+    test does is done as in a process of its own: whatever the one before has left of reading and patience is gone."""
+    read_only.set(False)
+    patience.set(JOB)
     url = os.environ.get("TEST_DATABASE_URL") or f"sqlite:///{memory}/test.sqlite3"
     settings = Settings.from_environment(
         {
