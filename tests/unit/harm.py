@@ -22,6 +22,14 @@ def toil(_report, seconds):
     return os.getpriority(os.PRIO_PROCESS, 0)
 
 
+def toil_until_lowered(_report):
+    """For a minute of the processor at most; gives its niceness. Who looks after it may be late."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    while os.getpriority(os.PRIO_PROCESS, 0) == before and time.process_time() < 60:
+        pass
+    return os.getpriority(os.PRIO_PROCESS, 0)
+
+
 def have_another_toil(report, seconds):
     """Beside a first hand that does nothing."""
     if (other := os.fork()) == 0:
@@ -34,7 +42,7 @@ def have_another_toil_for_long(report):
     """Beside a first hand that does nothing; gives the other's niceness."""
     reading, writing = os.pipe()
     if os.fork() == 0:
-        os.write(writing, bytes([toil(report, 2.5)]))
+        os.write(writing, bytes([toil_until_lowered(report)]))
         os._exit(0)
     return os.read(reading, 1)[0]
 

@@ -408,4 +408,4 @@ def test_behind_the_proxy_of_the_documentation_too(proxied: tuple[str, int], web
     cut = seconds_until_cut(proxied, head, (piece for _ in range(1000)), every=0.1)
     assert cut
     assert not [line for line in web.heard if line != KNOWN]
-    assert httpx.post(f"http://127.0.0.1:{proxied[1]}/sign-in", data={"email": "x"}).text == "fine"
+    assert httpx.post(f"http://127.0.0.1:{proxied[1]}/sign-in", data={"email": "x"}, timeout=60).text == "fine"

@@ -65,7 +65,7 @@ def test_a_child_that_waits_uses_up_nothing():
 
 
 def test_a_child_that_works_long_goes_on_beside_the_others():
-    assert run_isolated(harm.toil, 2.5, deadline_seconds=250) == 10
+    assert run_isolated(harm.toil_until_lowered, deadline_seconds=250) == 10
     assert run_isolated(harm.toil, 0.1, deadline_seconds=250) == OURS
 
 
