@@ -29,8 +29,8 @@ from app.rules.sending.destinations import note_ways
 from app.rules.sending.lifecycle import move, move_all
 from app.rules.sending.our_side import forget_our_side, say_unread
 from app.rules.sending.redirects import forget_if_refused
-from app.rules.sending.results import is_perhaps_a_person
-from app.rules.sending.retry import by_day, of_a_test
+from app.rules.sending.results import by_day_for_a_person
+from app.rules.sending.retry import of_a_test
 from app.rules.sending.senders import Senders, hold_back
 from app.rules.sending.trunks.choosing import Ways, bound_to
 from app.rules.sending.trunks.trouble import is_outside
@@ -151,7 +151,7 @@ def claim_due(
             _refuse(session, fax, fault)
         elif not senders.let_go(fax):
             hold_back(session, fax)
-        elif (morning := _not_before(session, fax, line.tenant, now)) > now:
+        elif (morning := _not_before(session, fax, now)) > now:
             _put_off(session, fax, morning, fax.cause, (Status.RETRYING,), fax.cause_values)
         elif way and not way.open and bound_to(fax):
             _refuse(session, fax, Refused("trunk_test_off"))
@@ -203,12 +203,9 @@ def _refuse(session: Session, fax: Fax, fault: Refused) -> None:
         write_outcome_notice(session, fax)
 
 
-def _not_before(session: Session, fax: Fax, tenant: Tenant, now: datetime) -> datetime:
-    """Now, or the morning, where at night a person's telephone may ring: also of what has waited for something else,
-    such as a trunk, since it was said when to call again."""
-    at = by_day(now, tenant.zone)
-    is_by_day = fax.status == Status.RETRYING and at > now and is_perhaps_a_person(session, fax, fax.pages_done)
-    return at if is_by_day else now
+def _not_before(session: Session, fax: Fax, now: datetime) -> datetime:
+    """It may have waited for something else, such as a trunk, since it was said when to call again."""
+    return by_day_for_a_person(session, fax, now, fax.pages_done) if fax.status == Status.RETRYING else now
 
 
 def _put_off(

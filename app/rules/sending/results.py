@@ -146,8 +146,8 @@ def record_result(session: Session, channel_id: str, facts: CallFacts) -> bool:
         elif decision.cause == facts.outcome:
             decision = replace(decision, delay=max(decision.delay or 0, retry_after_of(facts.response)))
         at = now + timedelta(seconds=spread(decision.delay or 0, random.random()))
-        by_day_only = decision.cause in (*PERHAPS_A_PERSON, *DIALS) and is_perhaps_a_person(session, fax, pages_done)
-        values["due_at"] = by_day(at, fax.tenant.zone) if by_day_only else at
+        rings = decision.cause in (*PERHAPS_A_PERSON, *DIALS)
+        values["due_at"] = by_day_for_a_person(session, fax, at, pages_done) if rings else at
     if facts.remote_station_id:
         values["remote_station_id"] = facts.remote_station_id[:64]
         values["search_text"] = with_name(fax.search_text, facts.remote_station_id[:64])
@@ -203,12 +203,16 @@ def _ended_alike(session: Session, attempt: Attempt) -> int:
     return session.scalar(sa.select(sa.func.count()).select_from(Attempt).where(*alike)) or 0
 
 
-def is_perhaps_a_person(session: Session, fax: Fax, pages_done: int) -> bool:
-    """Somebody has answered a call of this fax without a machine. Their telephone rings by day only, also where it is
-    busy or nobody answers the next time, unless the line's template says when."""
+def by_day_for_a_person(session: Session, fax: Fax, at: datetime, pages_done: int) -> datetime:
+    """That time, or the morning where it is at night and somebody has answered a call of this fax without a machine.
+    Their telephone rings by day only, also where it is busy or nobody answers the next time, unless the line's template
+    says when."""
+    morning = by_day(at, fax.tenant.zone)
+    if morning == at or pages_done:
+        return at
     unless_told = [outcome for outcome in PERHAPS_A_PERSON if outcome not in (fax.entity.template.retry_delays or {})]
     answered = sa.select(Attempt.id).where(Attempt.fax_id == fax.id, Attempt.outcome.in_(unless_told))
-    return not pages_done and session.scalar(answered.limit(1)) is not None
+    return at if session.scalar(answered.limit(1)) is None else morning
 
 
 def _tries(session: Session, fax_id: str, *, only_one: bool) -> int:
