@@ -20,7 +20,7 @@ import shell  # the set-up's own module, found by tests.live.lines
 
 from tenants.db import utc_now
 from tests.live.instance import Instance
-from tests.live.lines import ASTERISK_ROOT, ROOT, asterisk, wait_until
+from tests.live.lines import ASTERISK_ROOT, ROOT, asterisk, testing, wait_until
 
 INSTALLED = ROOT / ".tools/hylafax"
 #: The later win: what Debian has in sbin of the same name is a script for an installed HylaFAX.
@@ -151,7 +151,7 @@ class HylaFax:
         self.home = Path("/tmp", f"hylafax-{secrets.token_hex(4)}")
         self.spool = self.home / "spool"
         self.programs = self.home / "programs"
-        self.port, free, *ports = _free_ports(2 + len(machines))
+        self.port, free, *ports = testing.free_ports(2 + len(machines))
         self.server_port = _iax_port(instance) or free
         self.began = utc_now()
         self.secret = secrets.token_hex(8)
@@ -328,19 +328,6 @@ class HylaFax:
         """What it has to say when something went wrong."""
         files = [self.home / "output", *sorted((self.spool / "log").glob("c*"))]
         return "\n".join(f"== {file.name}\n{file.read_text(errors='replace')}" for file in files if file.exists())
-
-
-def _free_ports(count: int) -> list[int]:
-    """Free for TCP and UDP at this moment."""
-    found: list[int] = []
-    while len(found) < count:
-        with contextlib.suppress(OSError), socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            udp.bind(("0.0.0.0", 0))  # iaxmodem binds to every address
-            port = udp.getsockname()[1]
-            tcp.bind(("127.0.0.1", port))
-            if port not in found:
-                found.append(port)
-    return found
 
 
 def _iax_configuration(instance: Instance) -> Path:
