@@ -16,7 +16,7 @@ from urllib.parse import quote
 import pytest
 from PIL import Image
 
-from app.adapters.telephony.ari import Connected
+from app.adapters.telephony.ari import Connected, OutgoingCall
 from app.dialled import DIAL_STRING
 from app.errors import FaxroomError, PermanentFailure, TemporaryFailure
 from app.rules.numbers.called import shown_called
@@ -72,7 +72,25 @@ def dense(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def placed(line: Line, ear: Ear, unattended: Line, folder: Path, one_page: Path, dense: Path) -> dict[str, object]:
+def by_sound(one_page: Path) -> dict[str, OutgoingCall]:
+    """The calls that carry a page by sound: channel id → call."""
+    calls = (
+        call_of("fax-audio-1", one_page, t38=False),
+        CallElsewhere.of(call_of("fax-fallback-1", one_page), "g711"),
+    )
+    return {call.channel_id: call for call in calls}
+
+
+@pytest.fixture(scope="module")
+def placed(
+    line: Line,
+    ear: Ear,
+    unattended: Line,
+    folder: Path,
+    one_page: Path,
+    dense: Path,
+    by_sound: dict[str, OutgoingCall],
+) -> dict[str, object]:
     """Every call of this module, under way: channel id → what ARI answered."""
     two_pages = light_pages(folder / "two.tif", 2)
     unheard = light_pages(folder / "fax-unheard-1.tif", 2)  # progress is known by the name of the file
@@ -80,8 +98,7 @@ def placed(line: Line, ear: Ear, unattended: Line, folder: Path, one_page: Path,
     calls = [
         call_of("fax-t38-1", one_page),
         call_of("fax-twopages-1", two_pages),
-        call_of("fax-audio-1", one_page, t38=False),
-        CallElsewhere.of(call_of("fax-fallback-1", one_page), "g711"),
+        *by_sound.values(),
         call_of("fax-hostile-1", one_page, station_id=HOSTILE, caller_number=HOSTILE),
         call_of("fax-busy-1", one_page, BUSY),
         call_of("fax-noanswer-1", one_page, SILENT_BELL, ring_seconds=4),
@@ -112,11 +129,14 @@ def assert_placed(placed: dict[str, object], channel_id: str) -> None:
 
 
 @pytest.fixture
-def facts(placed: dict[str, object], ear: Ear, request: pytest.FixtureRequest) -> CallFacts:
+def facts(
+    placed: dict[str, object], by_sound: dict[str, OutgoingCall], ear: Ear, request: pytest.FixtureRequest
+) -> CallFacts:
     """The end of the call that the test names."""
     channel_id = request.param
     assert_placed(placed, channel_id)
-    return ear.result(channel_id).facts
+    call = by_sound.get(channel_id)
+    return (ear.result_by_sound(call) if call else ear.result(channel_id)).facts
 
 
 def the_end_of(channel_id: str) -> pytest.MarkDecorator:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -71,11 +72,12 @@ def test_pages_that_a_machine_calls_poor_are_known_and_no_page_is_on_a_disk(
 ) -> None:
     document = light_pages(tmp_path / "two.tif", 2)
     with Ear(near.ari) as ear:
-        for number in SAYS:
-            near.ari.originate(call_of(f"fax-{number[1:]}-1", document, number, t38=False))
-        ended = {number: ear.result(f"fax-{number[1:]}-1", 150).facts for number in SAYS}
-        logged = {number: ear.of(Answered, f"fax-{number[1:]}-1") for number in SAYS}
-    assert {number: (facts.outcome, facts.pages) for number, facts in ended.items()} == dict.fromkeys(
+        calls = {number: call_of(f"fax-{number[1:]}-1", document, number, t38=False) for number in SAYS}
+        for call in calls.values():
+            near.ari.originate(call)
+        ended = {number: ear.result_by_sound(call, 150) for number, call in calls.items()}
+        logged = {number: ear.of(Answered, end.channel_id) for number, end in ended.items()}
+    assert {number: (end.facts.outcome, end.facts.pages) for number, end in ended.items()} == dict.fromkeys(
         SAYS, ("success", 2)
     )
     expected = {number: (poor, refused) for number, (_, poor, refused) in SAYS.items()}
@@ -96,12 +98,16 @@ def test_a_reader_that_freezes_and_is_killed_holds_up_no_fax_and_no_end(near: Li
     pipe = tmp_path / "answers"
     os.mkfifo(pipe)
     document, number = light_pages(tmp_path / "two.tif", 2), list(SAYS)[-1]
-    with subprocess.Popen([sys.executable, "-c", FROZEN, str(pipe)], stdout=subprocess.PIPE) as reader:
+    with ExitStack() as stack:
+        reader = subprocess.Popen([sys.executable, "-c", FROZEN, str(pipe)], stdout=subprocess.PIPE)
+        stack.enter_context(reader)
+        stack.callback(reader.kill)
         assert reader.stdout and reader.stdout.readline()
         near.ari.tell_answers(pipe)
-        with Ear(near.ari) as ear:
-            for call in ("fax-frozen-1", "fax-killed-1"):
-                near.ari.originate(call_of(call, document, number, t38=False))
-                assert ear.result(call, 150).facts.pages == 2
-                reader.kill()
-                reader.wait()
+        ear = stack.enter_context(Ear(near.ari))
+        for channel_id in ("fax-frozen-1", "fax-killed-1"):
+            call = call_of(channel_id, document, number, t38=False)
+            near.ari.originate(call)
+            assert ear.result_by_sound(call, 150).facts.pages == 2
+            reader.kill()
+            reader.wait()

@@ -292,8 +292,12 @@ def test_a_silent_call_ends_within_45_seconds_both_ways_and_a_slow_fax_goes_on(
     four = slow_pages(tmp_path / "four.tif")
     strangers = {"(main-t38": carrier, "(hissing": hissing, "(dripping": dripping}
     with watched(trunk, attending):
-        for number, t38 in enumerate((True, False)):
-            trunk.ari.originate(call_of(f"fax-slow{number}-1", four, "1*504", t38=t38, max_rate=2400))
+        by_t38, by_sound = (
+            call_of(f"fax-slow{number}-1", four, "1*504", t38=t38, max_rate=2400)
+            for number, t38 in enumerate((True, False))
+        )
+        for call in (by_t38, by_sound):
+            trunk.ari.originate(call)
         for name, stranger in strangers.items():
             stranger.answers[ANSWERS] = None
             for number, t38 in enumerate((True, False)):
@@ -316,7 +320,7 @@ def test_a_silent_call_ends_within_45_seconds_both_ways_and_a_slow_fax_goes_on(
             for number in (0, 1)
         }
         assert outcomes == {"silent"}
-        slow = [attending.result(f"fax-slow{number}-1", 300).facts for number in (0, 1)]
+        slow = [attending.result(by_t38.channel_id, 300).facts, attending.result_by_sound(by_sound, 300).facts]
     assert [(facts.outcome, facts.pages, facts.mode) for facts in slow] == [
         ("success", 4, "T38"),
         ("success", 4, "audio"),

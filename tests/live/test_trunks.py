@@ -17,7 +17,7 @@ from app.rules.numbers.called import trunk_in
 from app.rules.sending.trunks.fields import FILE, MODULES, TrunkFields, file_text
 from app.rules.sending.trunks.ports import MEDIA_FILES, MOST_FILES, ports_for
 from app.services.receiving.line_events import Answered, Ended
-from tests.live.lines import Ear, Line, call_of, light_pages, wait_until
+from tests.live.lines import Ear, Line, call_of, light_pages, pages_in, wait_until
 
 pytestmark = pytest.mark.live
 
@@ -87,10 +87,14 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sent]:
         for one in far.values():
             stack.enter_context(Ear(one.ari))
         ears = {name: stack.enter_context(Ear(one.ari)) for name, one in near.items()}
+        calls = {name: call_of(f"fax-{name[:5]}-1", page, t38=name != "tls") for name in near}
         for name, one in near.items():
-            one.ari.originate(call_of(f"fax-{name[:5]}-1", page, t38=name != "tls"))
-        results = {name: ear.result(f"fax-{name[:5]}-1") for name, ear in ears.items()}
-        yield Sent(results, sum(len(one.received()) for one in far.values()))
+            one.ari.originate(calls[name])
+        results = {
+            name: ear.result_by_sound(calls[name]) if name == "tls" else ear.result(calls[name].channel_id)
+            for name, ear in ears.items()
+        }
+        yield Sent(results, sum(pages_in(path) == 2 for one in far.values() for path in one.received()))
 
 
 @pytest.mark.parametrize(("name", "mode"), [("tcp", "T38"), ("tls", "audio"), ("ipv6", "T38")])
@@ -116,7 +120,8 @@ def test_ports_grow_and_move_without_ending_a_call_and_later_calls_use_the_new_o
         line.wait()
         ear = stack.enter_context(Ear(line.ari))
         assert _ranges(line) == (before.rtp, before.udptl)
-        line.ari.originate(call_of("fax-1-1", page, t38=False))
+        calls = [call_of(f"fax-{n}-1", page, t38=n == 3) for n in (1, 2, 3)]
+        line.ari.originate(calls[0])
         ear.await_of(Answered, "fax-1-1")
         assert before.rtp[0] <= _sound_port(line, "fax-1-1") <= before.rtp[1]
         for ports in (more, given):
@@ -124,11 +129,11 @@ def test_ports_grow_and_move_without_ending_a_call_and_later_calls_use_the_new_o
                 (line.home / "spool/faxroom" / name).write_text(text)
             line.ari.read_anew(MEDIA_FILES)
             wait_until(100, "Asterisk has the new ranges", lambda told=(ports.rtp, ports.udptl): _ranges(line) == told)
-        line.ari.originate(call_of("fax-2-1", page, t38=False))
+        line.ari.originate(calls[1])
         ear.await_of(Answered, "fax-2-1")
         assert given.rtp[0] <= _sound_port(line, "fax-2-1") <= given.rtp[1]
-        line.ari.originate(call_of("fax-3-1", page))
-        facts = [ear.result(f"fax-{n}-1").facts for n in (1, 2, 3)]
+        line.ari.originate(calls[2])
+        facts = [*(ear.result_by_sound(call).facts for call in calls[:2]), ear.result("fax-3-1").facts]
         assert [(one.outcome, one.pages) for one in facts] == [("success", 2)] * 3
         assert [one.mode for one in facts] == ["audio", "audio", "T38"]
         assert line.ari.most_files() == MOST_FILES

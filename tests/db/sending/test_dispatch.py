@@ -298,8 +298,16 @@ def test_what_ended_on_our_own_side_counts_as_no_attempt(session, cast, ours):
     assert reread(session, fax.id).status == Status.FAILED
 
 
+def at_hour(session, cast, hour: int) -> None:
+    """Alpha is where it is so late."""
+    zone = (hour - utc_now().hour + 12) % 24 - 12
+    session.get_one(Tenant, cast.alpha).timezone = f"Etc/GMT{-zone:+d}"
+    session.commit()
+
+
 @pytest.mark.parametrize("outcomes", [("far_end_no_fax", "silent"), ("silent", "far_end_no_fax")])
 def test_a_person_who_hangs_up_at_one_call_and_listens_at_the_other_is_called_no_third_time(session, cast, outcomes):
+    at_hour(session, cast, 12)
     make_ready(session, submit(session, cast))
     ends = []
     for outcome in outcomes:
@@ -319,13 +327,6 @@ def test_what_goes_out_leaves_places_for_those_who_call(session, cast):
     assert len(claim(session, line=4, outgoing=3)) == 3
     assert claim(session, line=4, outgoing=3) == []
     assert len(claim(session, line=4)) == 1
-
-
-def at_hour(session, cast, hour: int) -> None:
-    """Alpha is where it is so late."""
-    zone = (hour - utc_now().hour + 12) % 24 - 12
-    session.get_one(Tenant, cast.alpha).timezone = f"Etc/GMT{-zone:+d}"
-    session.commit()
 
 
 @pytest.mark.parametrize("then", ["busy", "no_answer", "congestion"])
