@@ -9,17 +9,19 @@ from contextlib import suppress
 
 #: Five times in what bin/lib/watchdog.py takes for silence.
 SECONDS = 3.0
+#: The kernel keeps so few words (net.unix.max_dgram_qlen) that one is waited for until there is room.
+PATIENCE_SECONDS = 1.0
 #: One step of a loop takes no longer, whatever its neighbours do: each wait for one of them has a limit of its own.
 STEP_SECONDS = 180.0
 
 
 def say_alive() -> None:
-    """Waits for nobody; where nobody watches nothing is said."""
+    """Waits a moment where too many others speak at the same one; where nobody watches nothing is said."""
     path = os.environ.get("FAXROOM_NOTIFY_SOCKET") or os.environ.get("NOTIFY_SOCKET")
     if not path:
         return
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as way:
-        way.setblocking(False)
+        way.settimeout(PATIENCE_SECONDS)
         way.sendto(b"WATCHDOG=1", f"\0{path[1:]}" if path.startswith("@") else path)
 
 

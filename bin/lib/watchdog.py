@@ -78,11 +78,11 @@ def watch(notified: socket.socket, most: int, kept: Path, asked: socket.socket |
     asks whether we go on."""
     known = _remembered(kept)
     while True:
-        time.sleep(1)
+        said = _said(notified, 1)
         if asked:
             _answer(asked)
         before = known.keys() | set()
-        for pid in _said(notified):
+        for pid in said:
             with contextlib.suppress(ProcessLookupError):
                 known[pid] = known.get(pid) or Watched(pid)
                 known[pid].silent = 0
@@ -111,10 +111,11 @@ def _answer(asked: socket.socket) -> None:
             line.sendall(b"here")
 
 
-def _said(notified: socket.socket) -> set[int]:
-    """Process ids, by the kernel's word, of all that have been heard since."""
-    found: set[int] = set()
-    while _is_ready(0, notified):
+def _said(notified: socket.socket, seconds: float) -> set[int]:
+    """Process ids, by the kernel's word, of all that are heard meanwhile. Each is heard as it speaks: the kernel keeps
+    few words for us (``net.unix.max_dgram_qlen``, 10), and who finds no room for one is not heard."""
+    found, end = set[int](), time.monotonic() + seconds
+    while _is_ready(max(0.0, end - time.monotonic()), notified):
         text, more, _, _ = notified.recvmsg(4096, socket.CMSG_SPACE(CREDENTIALS.size))
         if b"WATCHDOG=1" in text.split(b"\n"):
             found |= {

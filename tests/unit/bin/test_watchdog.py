@@ -127,6 +127,32 @@ def test_a_part_that_stood_still_for_a_moment_goes_on(part: subprocess.Popen[byt
     assert part.poll() is None
 
 
+#: Forty that speak in the same moments, each of whom is to be heard; tells how many are gone five seconds later.
+CHORUS = """
+import os, signal, sys, time
+from app.jobs.pulse import say_alive
+begin, singers = time.monotonic() + 1, []
+while len(singers) < 40:
+    singers.append(os.fork())
+    if not singers[-1]:
+        for beat in range(60):
+            time.sleep(max(0, begin + beat - time.monotonic()))
+            say_alive()
+        os._exit(0)
+time.sleep(begin + 5 - time.monotonic())
+gone = [pid for pid in singers if os.waitpid(pid, os.WNOHANG) != (0, 0)]
+for pid in set(singers) - set(gone):
+    os.kill(pid, signal.SIGKILL)
+sys.exit(len(gone))
+"""
+
+
+def test_of_many_that_speak_at_the_same_moment_none_is_killed(run: Path) -> None:
+    """The kernel keeps ten words for the watchdog (net.unix.max_dgram_qlen)."""
+    environment = os.environ | {"FAXROOM_NOTIFY_SOCKET": str(run / "notify")}
+    assert subprocess.run([sys.executable, "-c", CHORUS], cwd=ROOT, env=environment, timeout=60).returncode == 0
+
+
 @pytest.mark.parametrize("part", ["speaks"], indirect=True)
 def test_who_stood_still_before_the_watchdog_was_started_anew_is_not_forgotten(watchdog, part) -> None:
     first, run = watchdog
