@@ -9,6 +9,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from app.models.faxes.moves import is_final
 from app.rules.sending.lifecycle import request_cancel
 from app.services.documents.documents import storage
 from tenants.models import User
-from tests.live.hylafax import HylaFax, Machine
+from tests.live.hylafax import Call, HylaFax, Machine
 from tests.live.instance import Instance
 from tests.live.lines import wait_until
 from tests.live.test_fax import pdf, whole
@@ -52,7 +53,8 @@ tenants:
       - {{name: t38, header: "Epsilon Srl", station_id: "+39 050 7770001", retry_delays: &soon
            {{protocol_error: 1, dropped: 1, incomplete: 1, far_end_no_fax: 1, other: 1}}}}
       - {{name: audio, header: "Epsilon Srl", station_id: "+39 050 7770003", t38: false, retry_delays: *soon}}
-      - {{name: later, header: "Epsilon Srl", station_id: "+39 050 7770004", retry_delays: {{protocol_error: 900}}}}
+      - {{name: later, header: "Epsilon Srl", station_id: "+39 050 7770004", retry_delays:
+           {{protocol_error: 900, dropped: 1, incomplete: 1, far_end_no_fax: 1, other: 1}}}}
     entities:
       - {{name: office, extension: "800", number: "{OWN_LINE}", template: t38, send: [{ERICA}], receive: [{ERICA}]}}
       - {{name: plain, extension: "801", number: "+390507770003", template: audio, send: [{ERICA}]}}
@@ -240,9 +242,14 @@ def test_a_machine_that_hangs_up_in_the_middle_gets_the_unconfirmed_pages_in_a_s
 
 
 def test_a_machine_that_takes_nothing_from_us_is_tried_again_later(faxes):
-    faxes.instance.until(faxes.sent["unwelcome"], lambda fax: fax.status == Status.RETRYING)
+    """A call that was spoilt before the refusal was heard is made again at once."""
+    refused = (Status.RETRYING, "protocol_error")
+    faxes.instance.until(faxes.sent["unwelcome"], lambda fax: (fax.status, fax.cause) == refused)
     fax = whole(faxes.instance, faxes.sent["unwelcome"])
-    assert (fax.cause, fax.pages_done) == ("protocol_error", 0)
-    (call,) = faxes.hylafax.calls(CHOOSY, "RECV")
-    assert call.pages == 0
-    assert call.reason.startswith("Permission denied")
+    assert (fax.pages_done, fax.due_at > fax.attempts[-1].ended_at + timedelta(minutes=14)) == (0, True)
+
+    def calls() -> list[Call]:
+        return faxes.hylafax.calls(CHOOSY, "RECV")
+
+    wait_until(100, "its refusal", lambda: any(call.reason.startswith("Permission denied") for call in calls()))
+    assert {call.pages for call in calls()} == {0}
