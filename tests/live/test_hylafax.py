@@ -253,3 +253,4 @@ def test_a_machine_that_takes_nothing_from_us_is_tried_again_later(faxes):
 
     wait_until(100, "its refusal", lambda: any(call.reason.startswith("Permission denied") for call in calls()))
     assert {call.pages for call in calls()} == {0}
+    assert len(calls()) <= len(fax.attempts)
