@@ -84,6 +84,8 @@ TELLING_SECONDS = 60.0
 #: A mark without a live channel is looked at again after this: it may be of a call that has just begun.
 AGAIN_SECONDS = 2.0
 LINES_SECONDS = 30.0
+#: What Asterisk knows of a line while it is being told.
+UNSURE = "?"
 #: Has somebody changed a trunk?
 ASKED_SECONDS = 1.0
 PROGRESS_SECONDS = 3.0
@@ -149,8 +151,8 @@ class Listener:
         self.decided: set[Incoming] = set()
         self.unclaimed: dict[str, Unclaimed] = {}
         self.turned_away: Counter[str] = Counter()
-        self.lines: dict[str, Telephone | None] = {}  # as Asterisk knows them for calls without a portal
-        self.ways: dict[str, tuple[str, Receiving]] = {}  # likewise
+        self.lines: dict[str, Telephone | str | None] = {}  # as Asterisk knows them for calls without a portal
+        self.ways: dict[str, tuple[str, Receiving] | None] = {}  # likewise
         self.voice_limits: dict[str, int] = {}  # as Asterisk knows them
         self.orders: dict[str, tuple[str, ...]] = {}  # by the trunk, as Asterisk knows it
         self.trunk_telling, self.trunks_asked = TrunkTelling(line), Every(ASKED_SECONDS)
@@ -515,7 +517,8 @@ class Listener:
         note_unclaimed(list(self.unclaimed.values()))
 
     def _tell_lines(self) -> None:
-        """What Asterisk has to know of shared lines when it is alone; only what has changed since it was told."""
+        """What Asterisk has to know of shared lines when it is alone; only what has changed since it was told. While it
+        is being told nobody knows what it knows: if that fails, it is told whatever holds then."""
         with only_reading():
             lines, policy = voice_by_dialled(db.session), policy_of(db.session)
             ways = {digits: _told_of(entity) for digits, entity in line_by_dialled(db.session).items()}
@@ -524,17 +527,21 @@ class Listener:
         most = {"per_line": policy.voice_per_line, "per_company": policy.voice_per_company}
         limits = {**most, "seconds": policy.voice_minutes * 60}
         gone = dict.fromkeys(self.lines.keys() - lines.keys())
-        changed = {digits: voice for digits, voice in lines.items() if self.lines.get(digits, "?") != voice}
+        changed = {digits: voice for digits, voice in lines.items() if self.lines.get(digits, UNSURE) != voice}
+        self.lines |= dict.fromkeys(gone | changed, UNSURE)
         self.line.tell_lines(gone | changed, listen_seconds=_listen_seconds())
-        self.lines = lines
+        self.lines = dict(lines)
         changed_ways = {digits: way for digits, way in ways.items() if self.ways.get(digits) != way}
         if told := dict.fromkeys(self.ways.keys() - ways.keys()) | changed_ways:
+            self.ways |= dict.fromkeys(told)
             self.line.tell_ways(told)
-            self.ways = ways
+            self.ways = dict(ways)
         if limits != self.voice_limits:
+            self.voice_limits = {}
             self.line.tell_voice_limits(**limits)
             self.voice_limits = limits
         for trunk, order in told_orders.items() - self.orders.items():
+            self.orders.pop(trunk, None)
             self.line.tell_order(trunk, order)
         self.orders = told_orders
 

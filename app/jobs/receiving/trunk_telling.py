@@ -30,7 +30,7 @@ class TrunkTelling:
         self._awaited: set[bytes] | None = None  # who has looked before we took back what changes
 
     def begin_anew(self) -> None:
-        self.since, self.read = None, {}
+        self.since, self.read, self._awaited = None, {}, None
 
     def tell(self) -> None:
         """Where Asterisk reads it at its next start as well. A running call keeps the endpoint that it began with."""
@@ -47,7 +47,9 @@ class TrunkTelling:
         if self.since is None:
             since = self.line.ping()
             self.line.read_anew((*MODULES, *MEDIA_FILES) if settings().own_asterisk else MODULES)
-            self.since, self.read = since, wanted
+            self.since = since
+        # also where what was taken back is as before again, and Asterisk has had nothing to read
+        self.read, self._awaited = wanted, None
         if versions_read(self.line.node, self.since) != self.read:
             with suppress(RedisError):  # said at the next look
                 note_read(self.line.node, self.since, self.read)
@@ -55,7 +57,9 @@ class TrunkTelling:
 
     def _nobody_dials_by_what_changes(self, wanted: dict[str, str]) -> bool:
         """Nobody begins to, from here on."""
-        self.read = {name: version for name, version in self.read.items() if wanted.get(name) == version}
+        stays = {name: version for name, version in self.read.items() if wanted.get(name) == version}
+        if stays != self.read:  # more than was taken back before: others may have looked since then
+            self.read, self._awaited = stays, None
         try:
             note_read(self.line.node, self.since or self.line.ping(), self.read)
             dialling = who_dials(self.line.node)

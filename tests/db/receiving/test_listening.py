@@ -246,6 +246,65 @@ def test_asterisk_counts_the_calls_of_a_line_by_the_sign_that_the_trunk_names_it
     assert told == [("tell_order", "second", tuple(order))], "each trunk has its own"
 
 
+def _share_with_101(session, cast, is_back):
+    entity = session.get_one(FaxEntity, cast.frontdesk)
+    entity.shared_with_voice, entity.voice_destination = not is_back, None if is_back else "101"
+
+
+def _slow_down(session, cast, is_back):
+    session.get_one(FaxEntity, cast.frontdesk).template.max_rate = 14400 if is_back else 4800
+
+
+def _limit_telephones(session, _cast, is_back):
+    set_policy(session, Policy() if is_back else Policy(voice_per_line=2))
+
+
+def _ask_the_addressee_first(session, _cast, is_back):
+    signs = sorted(SIGNS, key=lambda sign: sign != "to")
+    session.scalars(sa.select(Trunk)).one().called_order = list(SIGNS if is_back else signs)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("tell_lines", _share_with_101),
+        ("tell_ways", _slow_down),
+        ("tell_voice_limits", _limit_telephones),
+        ("tell_order", _ask_the_addressee_first),
+    ],
+)
+def test_what_may_have_been_told_in_vain_and_is_as_before_again_is_told_again(session, cast, listener, name, change):
+    """Asterisk took it, and its answer did not come in time."""
+
+    def told():
+        return [asked[1:] for asked in listener.line.asked if asked[0] == name and asked[1]]
+
+    def tell_and_lose(*args, **kwargs):
+        listener.line.asked.append((name, *args, *kwargs.values()))
+        raise TemporaryFailure("line_down")
+
+    change(session, cast, is_back=True)
+    session.commit()
+    listener._tell_lines()
+    listener.line.asked.clear()
+    change(session, cast, is_back=False)
+    session.commit()
+    setattr(listener.line, name, tell_and_lose)
+    with pytest.raises(TemporaryFailure):
+        listener._tell_lines()
+    (lost,) = told()
+    delattr(listener.line, name)
+    change(session, cast, is_back=True)
+    session.commit()
+    listener._tell_lines()
+    assert len(told()) == 2
+    assert told()[1] != lost
+    if name in ("tell_lines", "tell_ways"):
+        assert told()[1][0].keys() == lost[0].keys()
+    listener._tell_lines()
+    assert len(told()) == 2
+
+
 @pytest.mark.parametrize(("asked", "seconds"), [("6", 5), ("8", 10), ("0", 5), ("120", 95)])
 def test_a_shared_line_is_listened_to_for_whole_rings(monkeypatch, asked, seconds):
     monkeypatch.setattr("app.jobs.receiving.listen.settings", lambda: SimpleNamespace(listen_seconds=int(asked)))

@@ -1,5 +1,6 @@
 """Nothing is dialled over a trunk before Asterisk has read it as it is."""
 
+from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
@@ -216,6 +217,59 @@ def test_asterisk_reads_nothing_while_somebody_dials_who_had_looked_before(sessi
     with dialling(NODE, SINCE):  # who came later knows
         listener.trunk_telling.tell()
     assert len(line.texts) == 2
+
+
+def _change_and_back(session, listener) -> None:
+    """While somebody dials, so that Asterisk reads nothing of it."""
+    host = trunk(session).host
+    with dialling(NODE, SINCE):
+        change(session)
+        listener.trunk_telling.tell()
+        change(session, host=host, form=NumberForm.PLUS)
+
+
+def test_a_trunk_changed_back_before_asterisk_could_read_the_change_takes_calls_again(app, session, cast, line):
+    listener = Listener(line)
+    listener.trunk_telling.tell()
+    _change_and_back(session, listener)
+    assert versions_read(NODE, SINCE) == {}
+    listener.trunk_telling.tell()
+    assert versions_read(NODE, SINCE) == versions(app, session)
+    assert len(line.texts) == 1
+    ready(session, cast)
+    dispatch._dispatch()
+    assert line.calls == [("main", "+390501234567")]
+
+
+def test_who_dials_over_a_trunk_that_changes_while_another_is_waited_for_is_waited_for_as_well(session, cast, line):
+    session.add(Trunk(name="second", host="10.0.0.2", port=5060, position=1))
+    session.commit()
+    listener = Listener(line)
+    listener.trunk_telling.tell()
+    with ExitStack() as later:
+        with dialling(NODE, SINCE):
+            change(session)
+            listener.trunk_telling.tell()
+            assert list(later.enter_context(dialling(NODE, SINCE))) == ["second"]
+            session.execute(sa.update(Trunk).where(Trunk.name == "second").values(host="10.0.0.3"))
+            session.commit()
+            listener.trunk_telling.tell()
+        listener.trunk_telling.tell()
+        assert len(line.texts) == 1
+    listener.trunk_telling.tell()
+    assert len(line.texts) == 2
+
+
+def test_who_dials_is_waited_for_after_a_change_that_was_taken_back_as_well(session, cast, line):
+    listener = Listener(line)
+    listener.trunk_telling.tell()
+    _change_and_back(session, listener)
+    listener.trunk_telling.tell()
+    with dialling(NODE, SINCE) as read:
+        assert list(read) == ["main"]
+        change(session)
+        listener.trunk_telling.tell()
+        assert len(line.texts) == 1
 
 
 def test_who_was_killed_while_they_dialled_is_not_waited_for_for_ever(session, cast, line, monkeypatch):
