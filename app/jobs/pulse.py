@@ -22,7 +22,8 @@ def say_alive() -> None:
         return
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as way:
         way.settimeout(PATIENCE_SECONDS)
-        way.sendto(b"WATCHDOG=1", f"\0{path[1:]}" if path.startswith("@") else path)
+        way.connect(f"\0{path[1:]}" if path.startswith("@") else path)  # unconnected ones are not woken, but spin
+        way.send(b"WATCHDOG=1")
 
 
 class Pulse:

@@ -116,7 +116,8 @@ class Collectors:
             return self._take_one(boxes)
 
     def _renew(self) -> None:
-        kept = renew_leases(db.session, self.holder, utc_now())
+        """Only of what somebody works on: others take the box of a thread that has ended without giving it back."""
+        kept = renew_leases(db.session, self.holder, self.running.keys(), utc_now())
         self.renewed = time.monotonic()
         for box_id, thread in self.running.items():
             if box_id not in kept:

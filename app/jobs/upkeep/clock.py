@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 TICK = 1.0
 #: Marks in Redis that end by its clock, which may be the one that was set. Each is made again when it is needed.
 MARKS = ("faxroom:waiting:*", "faxroom:served:*")
+#: One clock follows a jump.
+JUMPED = "faxroom:jumped"
 #: What is younger has just been enqueued by whoever wrote it.
 PATIENCE = timedelta(seconds=5)
 SWEEP_SECONDS = 3600
@@ -72,14 +74,20 @@ def run() -> None:
 
 
 def go_on_after(before: datetime, now: datetime) -> None:
-    """What waits for seconds waits for no hour more or less. Of two clocks that see the same jump one does it."""
+    """What waits for seconds waits for no hour more or less. Of two clocks that see the same jump one does it, again at
+    its next tick if the database is away."""
     with suppress(RedisError):
-        if not redis().set("faxroom:jumped", "1", nx=True, ex=5):
+        if not redis().set(JUMPED, "1", nx=True, ex=5):
             return
         for pattern in MARKS:
             if found := list(redis().scan_iter(pattern, count=1000)):
                 redis().delete(*found)
-    shifted = shift_waits(db.session, before=before, now=now)
+    try:
+        shifted = shift_waits(db.session, before=before, now=now)
+    except BaseException:
+        with suppress(RedisError):
+            redis().delete(JUMPED)
+        raise
     log.warning("the machine's clock was set from %s to %s: %d waits go on", before, now, shifted)
 
 

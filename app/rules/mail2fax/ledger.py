@@ -8,7 +8,7 @@ that belongs to it, and the message is only filed.
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -136,9 +136,10 @@ def claim_box(session: Session, box_id: int, holder: str, now: datetime) -> bool
     return claimed
 
 
-def renew_leases(session: Session, holder: str, now: datetime) -> set[int]:
-    """Keep what this process has; gives which boxes that are. A lease that ran out is lost. Commits."""
-    mine = sa.update(BoxState).where(BoxState.holder == holder, BoxState.lease_until >= now)
+def renew_leases(session: Session, holder: str, box_ids: Collection[int], now: datetime) -> set[int]:
+    """Keep these of what this process has; gives which boxes that are. A lease that ran out is lost. Commits."""
+    has = (BoxState.holder == holder, BoxState.lease_until >= now)
+    mine = sa.update(BoxState).where(*has, BoxState.box_id.in_(box_ids))
     kept = session.scalars(mine.values(lease_until=now + LEASE).returning(BoxState.box_id)).all()
     session.commit()
     return set(kept)

@@ -153,6 +153,7 @@ def _forms(number: str, trunk: Habits) -> set[str]:
     """As digits, without + and 00."""
     national = {form for region in trunk.regions if (form := _national_digits(number, region))}
     local = {form.removeprefix(trunk.area) for form in national if trunk.area and form.startswith(trunk.area)}
+    local.discard("")  # a number that is an area's as a whole is never left out
     return {number.removeprefix("+")} | national | local
 
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import sqlalchemy as sa
@@ -116,6 +117,33 @@ def collecting(app: Flask) -> Iterator[Collectors]:
         collectors.stopping.set()
         thread.join()
         collectors.stop()
+
+
+# ---- The database
+
+
+def test_a_box_whose_thread_met_a_database_that_was_away_is_taken_again_when_its_lease_is_over(
+    app: Flask, cast: Cast, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_box(app, cast, imap=dovecot.url)
+    dovecot.deliver(BOX, write_mail(subject=NUMBER))
+    restarting, collectors = sa.exc.OperationalError("SELECT", {}, Exception("restarting")), Collectors(app)
+    with monkeypatch.context() as away:
+        away.setattr("app.jobs.mail2fax.collectors.Collector._collect", Mock(side_effect=restarting))
+        collectors.tick()
+        for thread in collectors.running.values():
+            thread.join(10)
+    lease = sa.select(BoxState.lease_until)
+    ((before,),) = read(app, lease)
+    collectors.renewed = float("-inf")
+    collectors.tick()
+    assert read(app, lease) == [(before,)], "nobody works on it"
+    collectors.stop()
+    with app.app_context():
+        db.session.execute(sa.update(BoxState).values(lease_until=utc_now() - timedelta(seconds=1)))
+        db.session.commit()
+    with collecting(app):
+        until(lambda: filed(app) == {MailFate.ACCEPTED: 1})
 
 
 # ---- Exactly once

@@ -72,8 +72,9 @@ def test_of_two_processes_one_gets_the_box(session: Session, box_id: int):
     assert claimable(session, [box_id], now) == box_id
     assert claim_box(session, box_id, "one", now)
     assert not claim_box(session, box_id, "two", now)
-    assert renew_leases(session, "two", now) == set()
-    assert renew_leases(session, "one", now) == {box_id}
+    assert renew_leases(session, "two", [box_id], now) == set()
+    assert renew_leases(session, "one", [], now) == set()
+    assert renew_leases(session, "one", [box_id], now) == {box_id}
 
 
 def test_a_process_that_says_nothing_loses_its_box_for_good(session: Session, box_id: int):
@@ -81,10 +82,10 @@ def test_a_process_that_says_nothing_loses_its_box_for_good(session: Session, bo
     now = utc_now()
     assert claim_box(session, box_id, "one", now)
     later = now + LEASE + timedelta(seconds=1)
-    assert renew_leases(session, "one", later) == set()
+    assert renew_leases(session, "one", [box_id], later) == set()
     assert claim_box(session, box_id, "two", later)
     give_back(session, box_id, "one", due_at=later)
-    assert renew_leases(session, "two", later) == {box_id}, "and gives back nothing that is another's"
+    assert renew_leases(session, "two", [box_id], later) == {box_id}, "and gives back nothing that is another's"
 
 
 def test_a_box_rests_until_it_is_due(session: Session, box_id: int):

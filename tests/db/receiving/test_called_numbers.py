@@ -137,6 +137,14 @@ def test_without_the_portal_the_same_forms_are_known(session, cast):
         assert find_line(session, f"{form}||||").entity, form
 
 
+def test_an_area_that_is_a_whole_number_of_ours_leaves_no_empty_form(session, cast):
+    session.get_one(FaxEntity, cast.frontdesk).number = "+3905012345"
+    set_writing(session, writing_of(session) | HABITS | {"trunk_area": "05012345"})
+    told = voice_by_dialled(session)
+    assert "" not in told
+    assert {"3905012345", "05012345"} <= told.keys()
+
+
 @pytest.mark.parametrize(
     ("typed", "field"),
     [

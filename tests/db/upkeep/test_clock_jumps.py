@@ -3,10 +3,12 @@
 import time
 from datetime import timedelta
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from flask import Flask
 from redis import RedisError
+from sqlalchemy.exc import OperationalError
 
 import app.jobs.upkeep.clock as clock
 from app.models import Fax, Notice
@@ -76,6 +78,42 @@ def test_the_clock_sees_a_jump_once_and_no_jump_where_there_is_none(app: Flask, 
     session.rollback()
     clock._one_tick(watch)
     assert session.get_one(Fax, fax).due_at - (utc_now() + jump) == pytest.approx(left, abs=10 * MINUTE)
+
+
+class Marks(dict[str, str]):
+    """What a Redis keeps."""
+
+    def set(self, key: str, value: str, **_: object) -> bool:
+        """Where there is none: all are asked for with ``nx``."""
+        is_new = key not in self
+        self[key] = value
+        return is_new
+
+    def delete(self, *keys: str) -> None:
+        for key in keys:
+            self.pop(key, None)
+
+    def scan_iter(self, *_: object, **__: object) -> list[str]:
+        return []
+
+
+@JUMPS
+def test_a_jump_that_a_database_which_was_away_could_not_follow_is_followed_at_the_next_tick(
+    app: Flask, cast: Cast, session, monkeypatch, jump
+):
+    marks, away = Marks(), OperationalError("UPDATE", {}, Exception("away"))
+    for name, stands_for in (("redis", lambda: marks), ("tick", lambda: None), ("beat", lambda _process: None)):
+        monkeypatch.setattr(clock, name, stands_for)
+    fax = make_fax(app, cast, status="retrying", due_at=utc_now() + 20 * MINUTE)
+    watch, another = clock.Watch(), clock.Watch()
+    monkeypatch.setattr(clock, "utc_now", lambda: utc_now() + jump)
+    with monkeypatch.context() as first:
+        first.setattr(clock, "shift_waits", Mock(side_effect=away))
+        clock._one_tick(watch)
+    clock._one_tick(watch)
+    clock._one_tick(another)
+    left = session.get_one(Fax, fax).due_at - (utc_now() + jump)
+    assert 10 * MINUTE < left <= 20 * MINUTE
 
 
 @pytest.mark.parametrize("jump", [3600, -3600])

@@ -153,6 +153,21 @@ def test_of_many_that_speak_at_the_same_moment_none_is_killed(run: Path) -> None
     assert subprocess.run([sys.executable, "-c", CHORUS], cwd=ROOT, env=environment, timeout=60).returncode == 0
 
 
+def test_who_waits_for_room_leaves_the_machine_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf, socket.socket(deaf.family, deaf.type) as others:
+        deaf.bind(path)
+        others.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                others.sendto(b"x", path)
+        monkeypatch.setenv("FAXROOM_NOTIFY_SOCKET", path)
+        begun = time.monotonic(), time.thread_time()
+        pulse.say_alive()
+        assert time.monotonic() - begun[0] >= pulse.PATIENCE_SECONDS
+        assert time.thread_time() - begun[1] < pulse.PATIENCE_SECONDS / 10
+
+
 @pytest.mark.parametrize("part", ["speaks"], indirect=True)
 def test_who_stood_still_before_the_watchdog_was_started_anew_is_not_forgotten(watchdog, part) -> None:
     first, run = watchdog
